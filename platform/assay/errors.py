@@ -1,0 +1,96 @@
+"""The error tree. An error says what was wrong, what was got, what is allowed, and what to do.
+
+AssayError
+├── UserError (ValueError)     the input is wrong: exit code 2, nothing was started
+│   ├── SpecError              a sweep file: every problem at once, each with its line
+│   └── ConfigError            a workload's config: every problem at once, each with its dotted path
+├── StoreError                 the store cannot be read or written
+├── DamagedResult              a stored result does not match its checksums
+└── StageFailed                a stage's own code raised: names the stage, keeps the traceback
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+class AssayError(Exception):
+    """Everything assay raises on purpose."""
+
+
+class UserError(AssayError, ValueError):
+    """What the user asked for cannot be done as asked."""
+
+
+@dataclass(frozen=True)
+class ConfigProblem:
+    """One thing wrong with a config, at a dotted path ("train.batch_size")."""
+
+    path: str
+    message: str
+
+
+class ConfigError(UserError):
+    """A workload refused a config. Carries every problem, not only the first."""
+
+    def __init__(self, problems: Sequence[ConfigProblem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(f"{p.path}: {p.message}" for p in self.problems))
+
+
+@dataclass(frozen=True, order=True)
+class SpecProblem:
+    """One thing wrong in a sweep file. `line` counts from 1; 0 means it came from the command line."""
+
+    file: str
+    line: int
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{where}: {self.path}: {self.message}" if self.path else f"{where}: {self.message}"
+
+
+class SpecError(UserError):
+    """A sweep file is wrong. Carries every problem, in the order of the file."""
+
+    def __init__(self, problems: Iterable[SpecProblem]) -> None:
+        self.problems = tuple(sorted(set(problems)))
+        super().__init__("\n".join(str(p) for p in self.problems))
+
+
+class StoreError(AssayError):
+    """The store cannot be read or written."""
+
+
+class DamagedResult(StoreError):
+    """A stored result is not what was committed. `key` and `reasons` say which and how."""
+
+    def __init__(self, key: str, reasons: Sequence[str]) -> None:
+        self.key = key
+        self.reasons = tuple(reasons)
+        super().__init__(f"stored result {key} is damaged: {'; '.join(reasons)}")
+
+
+class StageFailed(AssayError):
+    """A stage's own code raised."""
+
+    def __init__(self, stage: str, key: str, cause: str) -> None:
+        self.stage = stage
+        self.key = key
+        self.cause = cause
+        super().__init__(f"stage {stage} ({key[:12]}) failed: {cause}")
+
+
+def did_you_mean(wrong: str, allowed: Iterable[str]) -> str:
+    """`"; did you mean X?"` for the nearest allowed name, or the list when it is short, or nothing."""
+    names = sorted({str(a) for a in allowed})
+    close = difflib.get_close_matches(str(wrong), names, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    if names and len(names) <= 12:
+        return f"; allowed: {', '.join(names)}"
+    return ""

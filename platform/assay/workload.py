@@ -1,0 +1,243 @@
+"""What a workload implements to be run by the platform.
+
+A workload turns a config into a small graph of *stages*. A stage is a pure function with an address: its key hashes
+its name, its version, the slice of the config it reads, its budget, and the keys of the stages it reads from. The
+platform decides where and when a stage runs; the stage's body, named by an import path, does the work and imports
+nothing of Ray.
+
+Three kinds of body:
+
+    train    def body(ctx: TrainContext) -> Mapping[str, float]       called on every worker; rank 0's return counts
+    map      class Body: __init__(ctx: StageContext); __call__(batch) called on batches of columns, several in a chain
+    reduce   def body(ctx: StageContext) -> Mapping[str, float]       a plain function
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+from assay.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+JSON = Any
+StageKind = Literal["train", "map", "reduce"]
+Batch = dict[str, "np.ndarray[Any, Any]"]
+KEY_LENGTH = 32
+
+
+def canonical_json(value: JSON) -> str:
+    """One spelling for one value: what keys and checksums are made of."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(value: JSON) -> str:
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:KEY_LENGTH]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How far a stage goes: `amount` of `unit` along the config path `path`. A larger budget extends a smaller one."""
+
+    path: str
+    amount: int
+    unit: str
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """One node of the graph: what to compute, from what, and how to name the answer."""
+
+    name: str
+    version: int
+    kind: StageKind
+    body: tuple[str, ...]
+    """Import paths "module:attribute"; a map stage chains several, the others have one."""
+    config: Mapping[str, JSON]
+    """The slice of the config this stage reads, as plain JSON values. Nothing else may change its result."""
+    inputs: Mapping[str, Stage] = field(default_factory=dict)
+    budget: Budget | None = None
+    resources: str = "reduce"
+    """Which entry of the sweep's `resources` applies: "train", "sample" or "reduce"."""
+    checkpoint_every: int | None = None
+    flops: float | None = None
+    """Theoretical floating-point operations of the whole stage, for cost estimates; None when unknown."""
+    batch_size: int = 64
+    """Map stages: how many ids one call gets. Not part of the key: results do not depend on it."""
+    shard_size: int = 1024
+    """Map stages: how many ids one committed shard holds. Not part of the key either."""
+
+    @cached_property
+    def lineage(self) -> str:
+        """The key without the budget: stages that differ only in how far they go share checkpoints and shards."""
+        return digest(
+            {
+                "name": self.name,
+                "version": self.version,
+                "config": self.config,
+                "inputs": {role: stage.key for role, stage in self.inputs.items()},
+            }
+        )
+
+    @cached_property
+    def key(self) -> str:
+        if self.budget is None:
+            return self.lineage
+        return digest({"lineage": self.lineage, "budget": self.budget.amount})
+
+    @property
+    def amount(self) -> int:
+        """Items to do: the budget's, or 1."""
+        return self.budget.amount if self.budget else 1
+
+    @property
+    def unit(self) -> str:
+        return self.budget.unit if self.budget else "steps"
+
+    def load_body(self) -> list[Callable[..., Any]]:
+        return [load_attribute(path) for path in self.body]
+
+
+def topological(leaves: Sequence[Stage]) -> list[Stage]:
+    """Every stage the leaves need, each once, inputs before what reads them."""
+    order: dict[str, Stage] = {}
+
+    def visit(stage: Stage) -> None:
+        if stage.key not in order:
+            for source in stage.inputs.values():
+                visit(source)
+            order[stage.key] = stage
+
+    for leaf in leaves:
+        visit(leaf)
+    return list(order.values())
+
+
+@runtime_checkable
+class Result(Protocol):
+    """A committed stage's result, as the stages that read it see it."""
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def metrics(self) -> Mapping[str, float]: ...
+
+    def file(self, name: str) -> Path:
+        """A local path to one of the result's files. Raises KeyError naming the files there are."""
+
+    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """A map stage's rows, sorted by id, every id exactly once."""
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """The same rows, a shard at a time, in the order of ids."""
+
+
+class StageContext(Protocol):
+    """What every body is given."""
+
+    @property
+    def config(self) -> Mapping[str, JSON]: ...
+
+    @property
+    def amount(self) -> int:
+        """The stage's budget (iterations, samples), or 1."""
+
+    @property
+    def inputs(self) -> Mapping[str, Result]: ...
+
+    @property
+    def output(self) -> Path:
+        """A local folder; what is in it when the body returns is committed. Map bodies return columns instead."""
+
+    @property
+    def device(self) -> str:
+        """"cpu" or "cuda:0"."""
+
+    @property
+    def threads(self) -> int:
+        """CPU threads this body may use."""
+
+    def progress(self, done: int, metrics: Mapping[str, float] | None = None) -> None:
+        """Tell the user how far this is, in the budget's unit. Cheap: may be called at every step."""
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Keep a point of a curve; the curve is part of the result."""
+
+
+class TrainContext(StageContext, Protocol):
+    """What a train body is given besides: its place in the worker group, and checkpoints."""
+
+    @property
+    def rank(self) -> int: ...
+
+    @property
+    def world_size(self) -> int: ...
+
+    def latest_checkpoint(self) -> tuple[int, Path] | None:
+        """(step, folder) of the last good checkpoint at or below this budget, or None. The same on every rank."""
+
+    def save_checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
+        """Commit a checkpoint atomically. Called on every rank; `write` runs on rank 0 with an empty folder."""
+
+
+@dataclass(frozen=True)
+class ReportHints:
+    """How to show a workload's results: which metrics lead, and which files are pictures."""
+
+    metrics: tuple[str, ...]
+    sample_grid: str | None = None
+
+
+class Workload(Protocol):
+    """The entry point `assay.workloads` names an object like this."""
+
+    name: str
+    seed_path: str
+    """The config path that replicate seeds set."""
+    report: ReportHints
+
+    def presets(self) -> Sequence[str]: ...
+
+    def resolve(self, base: str, overrides: Mapping[str, JSON]) -> Mapping[str, JSON]:
+        """The full config of a preset with dotted overrides, as plain JSON values.
+
+        Raises ConfigError with every problem, each at the dotted path that the user wrote.
+        """
+
+    def paths(self, base: str) -> Sequence[str]:
+        """Every dotted path a config has: what `did you mean` chooses from."""
+
+    def stages(self, config: Mapping[str, JSON]) -> Sequence[Stage]:
+        """The leaves of the stage graph of one resolved config; the last leaf's metrics are the trial's."""
+
+    def metrics(self, config: Mapping[str, JSON]) -> Sequence[str]:
+        """The metrics this config's trial reports: what `metric:` in a sweep may name."""
+
+
+def load_attribute(path: str) -> Any:
+    """The object at "module:attribute"."""
+    module, _, attribute = path.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def workload_names() -> list[str]:
+    return sorted(point.name for point in entry_points(group="assay.workloads"))
+
+
+def load_workload(name: str) -> Workload:
+    """The installed workload of that name. Raises UserError that lists those there are."""
+    for point in entry_points(group="assay.workloads"):
+        if point.name == name:
+            return point.load()
+    raise UserError(f"unknown workload {name!r}{did_you_mean(name, workload_names())}")

@@ -1,0 +1,181 @@
+"""The typed, frozen config of one run. Each table of appendix K is an instance (adm/presets).
+
+Sections: data, model, diffusion, train, classifier (its own model and train), sample, evaluate.
+No torch here: a sweep is validated and planned without it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Int = Annotated[int, Field(strict=True)]
+PositiveInt = Annotated[int, Field(strict=True, ge=1)]
+CountInt = Annotated[int, Field(strict=True, ge=0)]
+Float = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+PositiveFloat = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(strict=True, ge=0, lt=1)]
+Bool = Annotated[bool, Field(strict=True)]
+Str = Annotated[str, Field(strict=True)]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelConfig(Section):
+    """A network, in the words of tables 11 to 13."""
+
+    kind: Literal["unet", "super_res", "encoder"] = "unet"
+    image_size: PositiveInt
+    """Pixels a side of the images that come out (super_res) or go in (unet, encoder)."""
+    low_res_size: PositiveInt | None = None
+    """super_res: pixels a side of the image that is upsampled."""
+    in_channels: PositiveInt = 3
+    out_channels: PositiveInt = 6
+    """Twice in_channels when the variance is learned; the number of classes for an encoder."""
+    channels: PositiveInt
+    num_res_blocks: PositiveInt = 2
+    """"Depth" in the tables: residual blocks a resolution."""
+    channel_mult: tuple[PositiveFloat, ...]
+    attention_resolutions: tuple[PositiveInt, ...] = (32, 16, 8)
+    """In pixels, as the tables give them. One the network never reaches has no effect."""
+    num_heads: PositiveInt = 1
+    head_channels: PositiveInt | None = None
+    """Channels a head; when given it decides the number of heads."""
+    qkv_order: Literal["legacy", "new"] = "legacy"
+    """How published weights lay out q, k and v: [heads, 3, ch] or [3, heads, ch]. Attention pools are always new."""
+    norm: Literal["adagn", "add"] = "adagn"
+    """Adaptive group normalisation, or addition + GroupNorm (table 6)."""
+    updown: Literal["residual", "conv", "plain"] = "residual"
+    """BigGAN residual up/downsampling; or interpolation and average pooling, with a convolution or without."""
+    rescale_skip: Bool = False
+    """Residual connections scaled by 1/√2 (figure 5)."""
+    dropout: Fraction = 0.0
+    num_classes: PositiveInt | None = None
+    """Class conditioning; None is unconditional."""
+    pool: Literal["attention", "adaptive", "spatial", "spatial_v2"] = "attention"
+    """encoder only."""
+    activation_checkpointing: Bool = False
+    implementation: Literal["naive", "optimized"] = "optimized"
+
+    @model_validator(mode="after")
+    def _fits(self) -> ModelConfig:
+        halvings = len(self.channel_mult) - 1
+        if self.image_size % (1 << halvings):
+            raise ValueError(
+                f"image_size {self.image_size} cannot be halved {halvings} times, as channel_mult asks "
+                f"({len(self.channel_mult)} resolutions); use a multiple of {1 << halvings}"
+            )
+        if (self.kind == "super_res") != (self.low_res_size is not None):
+            raise ValueError("low_res_size belongs to kind super_res, which needs it")
+        return self
+
+
+class DiffusionConfig(Section):
+    """The process the model learns to reverse (appendix C)."""
+
+    schedule: Literal["linear", "cosine"] = "linear"
+    steps: PositiveInt = 1000
+    mean: Literal["epsilon", "x0", "previous"] = "epsilon"
+    variance: Literal["fixed_small", "fixed_large", "learned", "learned_range"] = "learned_range"
+    loss: Literal["mse", "rescaled_mse", "kl", "rescaled_kl"] = "mse"
+
+
+class DataConfig(Section):
+    source: Literal["digits", "folder"]
+    """digits: scikit-learn's 1,797 images of 8×8. folder: image files, the class is the basename before "_"."""
+    path: Str | None = None
+    flip: Bool = False
+    random_crop: Bool = False
+    validation: Fraction = 0.0
+    """Share of the images held out of classifier training, to measure its accuracy on."""
+
+    @model_validator(mode="after")
+    def _path(self) -> DataConfig:
+        if self.source == "digits" and self.path is not None:
+            raise ValueError("data.path is not used by the built-in digits; leave it out")
+        return self
+
+
+class TrainConfig(Section):
+    iterations: PositiveInt
+    batch_size: PositiveInt
+    """Images a step over all workers."""
+    learning_rate: PositiveFloat = 1e-4
+    weight_decay: Annotated[float, Field(strict=True, ge=0)] = 0.0
+    ema_rate: Fraction = 0.9999
+    precision: Precision = "auto"
+    timestep_sampler: Literal["uniform", "loss_second_moment"] = "uniform"
+    checkpoint_every: PositiveInt = 1000
+    checkpoint: Str | None = None
+    """A published or native checkpoint to use instead of training."""
+
+
+class ClassifierConfig(Section):
+    """The noise-aware classifier p(y | x_t) that guides (table 12)."""
+
+    model: ModelConfig
+    train: TrainConfig
+
+
+Steps = PositiveInt | tuple[CountInt, ...] | Str
+
+
+class SampleConfig(Section):
+    """How images are drawn (table 14, appendices D, I and L)."""
+
+    sampler: Literal["ddpm", "ddim"] = "ddpm"
+    steps: Steps = 250
+    """A count, counts a section ([90, 60, 60, 20, 20]), or "ddimN"."""
+    eta: Annotated[float, Field(strict=True, ge=0, le=1)] = 0.0
+    """DDIM's η: 0 is deterministic."""
+    guidance_scale: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)] = 0.0
+    guidance_at: Literal["x_t", "mean"] = "x_t"
+    """Where the classifier's gradient is taken: at x_t, or at μ as equation 56 has it."""
+    temperature: PositiveFloat = 1.0
+    temperature_scales: Literal["noise", "epsilon"] = "noise"
+    clip_denoised: Bool = True
+    labels: Literal["balanced", "drawn"] = "balanced"
+    precision: Precision = "auto"
+    batch_size: PositiveInt = 64
+
+
+class EvaluateConfig(Section):
+    num_samples: PositiveInt = 50_000
+    extractor: Literal["classifier", "pixels"] = "classifier"
+    precision_recall_k: PositiveInt = 3
+
+
+class Config(Section):
+    seed: CountInt = 0
+    data: DataConfig
+    model: ModelConfig
+    diffusion: DiffusionConfig = DiffusionConfig()
+    train: TrainConfig
+    classifier: ClassifierConfig | None = None
+    sample: SampleConfig = SampleConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Config:
+        if self.model.kind != "encoder":
+            learned = self.diffusion.variance.startswith("learned")
+            expected = self.model.in_channels * (2 if learned else 1)
+            if self.model.out_channels != expected:
+                raise ValueError(
+                    f"model.out_channels is {self.model.out_channels}, but diffusion.variance "
+                    f"{self.diffusion.variance} of {self.model.in_channels} image channels needs {expected}"
+                )
+        if self.classifier is not None and self.classifier.model.image_size != self.model.image_size:
+            raise ValueError(
+                f"classifier.model.image_size is {self.classifier.model.image_size}, but it guides images of "
+                f"model.image_size {self.model.image_size}: they must be equal"
+            )
+        if self.sample.guidance_scale > 0 and self.classifier is None:
+            raise ValueError("sample.guidance_scale needs a classifier; this base has none")
+        if self.evaluate.extractor == "classifier" and self.model.kind != "encoder" and self.classifier is None:
+            raise ValueError("evaluate.extractor classifier needs a classifier; this base has none: use pixels")
+        return self
