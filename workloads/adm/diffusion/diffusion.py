@@ -1,0 +1,48 @@
+"""The class that users meet: a process with its samplers, objectives and loops as methods."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from adm.diffusion import loops, objectives, samplers
+from adm.diffusion.process import Process
+from adm.diffusion.respacing import Sections
+
+if TYPE_CHECKING:
+    from adm.config import DiffusionConfig
+
+
+class Diffusion(Process):
+    """A diffusion process of T steps (appendix C). Every method is a plain function of adm.diffusion, bound to it.
+
+    Steps: p_sample, ddim_sample, ddim_reverse. Runs: sample_loop, ddim_loop, ddim_reverse_loop. Objectives: losses,
+    vlb_terms, prior_bpd, bits_per_dim. `t` indexes the respaced steps. Random steps take `noise=`, and draw it only
+    when it is left out.
+    """
+
+    p_sample = samplers.p_sample
+    ddim_sample = samplers.ddim_sample
+    ddim_reverse = samplers.ddim_reverse
+    sample_loop = loops.sample_loop
+    ddim_loop = loops.ddim_loop
+    ddim_reverse_loop = loops.ddim_reverse_loop
+    losses = objectives.losses
+    vlb_terms = objectives.vlb_terms
+    prior_bpd = objectives.prior_bpd
+    bits_per_dim = objectives.bits_per_dim
+
+    @classmethod
+    def from_config(cls, diffusion: DiffusionConfig, steps: Sections | None = None) -> Diffusion:
+        """The diffusion of a config; `steps` is SampleConfig.steps, or None for all of them (training).
+
+        A count is one section, strided evenly from the first step to the last, for DDIM too: DDIM's own spacing is
+        asked for as "ddimN".
+        """
+        return cls(
+            schedule=diffusion.schedule,
+            steps=diffusion.steps,
+            respacing="" if steps is None else steps,
+            mean=diffusion.mean,
+            variance=diffusion.variance,
+            loss=diffusion.loss,
+        )

@@ -1,0 +1,127 @@
+"""Whole runs of a sampler: plain loops over t, to step through in a debugger.
+
+`noise` is x_T. `step_noise(t)` gives the noise of the step at respaced index t, shaped like x; left out, it is drawn.
+`start` is the index to begin at (T−1 when left out), with `noise` the x there. `progress(done, total)` follows a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from adm.diffusion.process import CondFn, Model, Process
+from adm.diffusion.results import Step
+from adm.diffusion.samplers import ddim_reverse, ddim_sample, p_sample
+
+StepNoise = Callable[[int], Tensor]
+Progress = Callable[[int, int], None]
+StepFn = Callable[[Tensor, Tensor, Tensor | None], Step]
+
+
+def sample_loop(
+    process: Process,
+    model: Model,
+    shape: Sequence[int] | None = None,
+    noise: Tensor | None = None,
+    *,
+    step_noise: StepNoise | None = None,
+    start: int | None = None,
+    progress: Progress | None = None,
+    device: torch.device | str | None = None,
+    **options: Any,
+) -> Tensor:
+    """x_0 by ancestral sampling from x_T, (N, C, H, W). Algorithm 1. `options` are those of p_sample."""
+
+    def step(x: Tensor, t: Tensor, fresh: Tensor | None) -> Step:
+        return p_sample(process, model, x, t, noise=fresh, **options)
+
+    return _descend(process, step, _initial(model, shape, noise, device), step_noise, start, progress)
+
+
+def ddim_loop(
+    process: Process,
+    model: Model,
+    shape: Sequence[int] | None = None,
+    noise: Tensor | None = None,
+    *,
+    eta: float = 0.0,
+    step_noise: StepNoise | None = None,
+    start: int | None = None,
+    progress: Progress | None = None,
+    device: torch.device | str | None = None,
+    **options: Any,
+) -> Tensor:
+    """x_0 by DDIM from x_T, (N, C, H, W). Algorithm 2. `options` are those of ddim_sample."""
+
+    def step(x: Tensor, t: Tensor, fresh: Tensor | None) -> Step:
+        return ddim_sample(process, model, x, t, eta=eta, noise=fresh, **options)
+
+    noises = step_noise if eta != 0.0 else None
+    return _descend(process, step, _initial(model, shape, noise, device), noises, start, progress)
+
+
+@torch.no_grad()
+def ddim_reverse_loop(
+    process: Process,
+    model: Model,
+    x0: Tensor,
+    *,
+    num_steps: int | None = None,
+    cond_fn: CondFn | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Tensor:
+    """The latent of an image, (N, C, H, W): x at index `num_steps`. Appendix H. `options` are those of ddim_reverse.
+
+    T−1 steps by default (249 of 250): the last one jumps to pure noise and spoils reconstructions. Decode by
+    ddim_loop(model, noise=latent), with start=num_steps if fewer were taken.
+    """
+    total = process.num_timesteps - 1 if num_steps is None else num_steps
+    if not 0 <= total <= process.num_timesteps:
+        raise ValueError(f"num_steps is {total}; the process has {process.num_timesteps} steps")
+    x = x0
+    for index in range(total):
+        t = torch.full((x.shape[0],), index, dtype=torch.int64, device=x.device)
+        x = ddim_reverse(process, model, x, t, cond_fn=cond_fn, **options).sample
+        if progress is not None:
+            progress(index + 1, total)
+    return x
+
+
+@torch.no_grad()
+def _descend(
+    process: Process,
+    step: StepFn,
+    x: Tensor,
+    step_noise: StepNoise | None,
+    start: int | None,
+    progress: Progress | None,
+) -> Tensor:
+    first = process.num_timesteps - 1 if start is None else start
+    if not 0 <= first < process.num_timesteps:
+        raise ValueError(f"start is {first}; the process has steps 0 to {process.num_timesteps - 1}")
+    for index in range(first, -1, -1):
+        t = torch.full((x.shape[0],), index, dtype=torch.int64, device=x.device)
+        # The step at 0 adds no noise: nothing is asked for.
+        fresh = step_noise(index) if step_noise is not None and index > 0 else None
+        x = step(x, t, fresh).sample
+        if progress is not None:
+            progress(first - index + 1, first + 1)
+    return x
+
+
+def _initial(
+    model: Model, shape: Sequence[int] | None, noise: Tensor | None, device: torch.device | str | None
+) -> Tensor:
+    if device is None and isinstance(model, torch.nn.Module):
+        device = next((parameter.device for parameter in model.parameters()), None)
+    if noise is not None:
+        if shape is not None and tuple(shape) != tuple(noise.shape):
+            raise ValueError(f"noise has shape {tuple(noise.shape)}, but shape says {tuple(shape)}")
+        return noise if device is None else noise.to(device)
+    if shape is None:
+        raise ValueError("a sampling loop needs noise, or the shape to draw it in: (N, C, H, W)")
+    return torch.randn(*shape, device=device)

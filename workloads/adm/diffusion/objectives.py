@@ -1,0 +1,110 @@
+"""Training objectives (equations 8 to 12) and the bound they come from, in bits a dimension."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from adm.diffusion.likelihood import discretized_gaussian_log_likelihood, mean_flat, normal_kl
+from adm.diffusion.process import Kwargs, Model, Process, drawn
+from adm.diffusion.results import BitsPerDim, Prediction, VlbTerms
+
+LN2 = math.log(2.0)
+
+
+def losses(
+    process: Process,
+    model: Model,
+    x0: Tensor,
+    t: Tensor,
+    noise: Tensor | None = None,
+    model_kwargs: Kwargs | None = None,
+) -> dict[str, Tensor]:
+    """The objective of each image, (N,): "loss", and its parts "mse" and "vb" where it has them.
+
+    mse: L_simple, equation 12, plus L_vlb for a learned variance (with the mean detached, so that only Σ_θ learns
+    from it). rescaled_mse multiplies that L_vlb by T/1000. kl: L_vlb alone; rescaled_kl: T times it, an estimate of
+    the whole bound.
+    """
+    noise = drawn(noise, x0)
+    x_t = process.q_sample(x0, t, noise)
+    if process.loss in ("kl", "rescaled_kl"):
+        bound = vlb_terms(process, model, x0, x_t, t, clip_denoised=False, model_kwargs=model_kwargs).output
+        return {"loss": bound * process.num_timesteps if process.loss == "rescaled_kl" else bound}
+
+    output = model(x_t, process.original_timesteps(t), **(model_kwargs or {}))
+    predicted, v = process.split(output, x_t)
+    terms: dict[str, Tensor] = {}
+    if v is not None:
+        frozen = torch.cat([predicted.detach(), v], dim=1)
+        vb = vlb_terms(process, lambda *_: frozen, x0, x_t, t, clip_denoised=False).output
+        terms["vb"] = vb * process.num_timesteps / 1000 if process.loss == "rescaled_mse" else vb
+    target = {"epsilon": noise, "x0": x0}.get(process.mean)
+    if target is None:
+        target = process.q_posterior_mean(x0, x_t, t)
+    terms["mse"] = mean_flat((target - predicted) ** 2)
+    return {"loss": terms["mse"] + terms["vb"] if "vb" in terms else terms["mse"], **terms}
+
+
+def vlb_terms(
+    process: Process,
+    model: Model,
+    x0: Tensor,
+    x_t: Tensor,
+    t: Tensor,
+    clip_denoised: bool = True,
+    model_kwargs: Kwargs | None = None,
+) -> VlbTerms:
+    """L_{t} of each image, (N,), bits a dimension: equation 10, and equation 9 where t=0."""
+    predicted = process.p_mean_variance(model, x_t, t, clip_denoised, model_kwargs=model_kwargs)
+    return VlbTerms(_bound(process, predicted, x0, x_t, t), predicted.pred_xstart)
+
+
+def _bound(process: Process, predicted: Prediction, x0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+    true = process.q_posterior(x0, x_t, t)
+    divergence = normal_kl(true.mean, true.log_variance, predicted.mean, predicted.log_variance)
+    decoder = -discretized_gaussian_log_likelihood(x0, predicted.mean, 0.5 * predicted.log_variance)
+    return torch.where(t == 0, mean_flat(decoder), mean_flat(divergence)) / LN2
+
+
+def prior_bpd(process: Process, x0: Tensor) -> Tensor:
+    """L_T of each image, (N,), bits a dimension. Equation 11; no model takes part in it."""
+    t = torch.full((x0.shape[0],), process.num_timesteps - 1, dtype=torch.int64, device=x0.device)
+    q = process.q_mean_variance(x0, t)
+    zero = torch.zeros_like(x0)
+    return mean_flat(normal_kl(q.mean, q.log_variance, zero, zero)) / LN2
+
+
+@torch.no_grad()
+def bits_per_dim(
+    process: Process,
+    model: Model,
+    x0: Tensor,
+    clip_denoised: bool = True,
+    model_kwargs: Kwargs | None = None,
+    *,
+    noise: Tensor | Callable[[int], Tensor] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> BitsPerDim:
+    """L_vlb of each image in bits a dimension, all T terms. Equation 8.
+
+    `noise` is one tensor shaped like x0 for every t, or a function of t that gives one; left out, it is drawn anew.
+    """
+    total = process.num_timesteps
+    bounds, x0_errors, epsilon_errors = [], [], []
+    for index in range(total - 1, -1, -1):
+        t = torch.full((x0.shape[0],), index, dtype=torch.int64, device=x0.device)
+        fresh = drawn(noise(index) if callable(noise) else noise, x0)
+        x_t = process.q_sample(x0, t, fresh)
+        bound = vlb_terms(process, model, x0, x_t, t, clip_denoised, model_kwargs)
+        bounds.append(bound.output)
+        x0_errors.append(mean_flat((bound.pred_xstart - x0) ** 2))
+        epsilon_errors.append(mean_flat((process.epsilon_from_x0(x_t, t, bound.pred_xstart) - fresh) ** 2))
+        if progress is not None:
+            progress(total - index, total)
+    vb = torch.stack(bounds, dim=1)
+    prior = prior_bpd(process, x0)
+    return BitsPerDim(vb.sum(dim=1) + prior, prior, vb, torch.stack(x0_errors, 1), torch.stack(epsilon_errors, 1))

@@ -1,0 +1,220 @@
+"""The forward process q, its posterior, and the reverse process p_θ that a model parameterises.
+
+Legend: x, x0, noise (N, C, H, W); t (N,) int64, an index into the *respaced* steps; models are called with the original
+timestep. Coefficients are tables in float64, cast once for each device and dtype.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from adm.diffusion.respacing import Sections, space_timesteps
+from adm.diffusion.results import Gaussian, Prediction
+from adm.diffusion.schedules import Coefficients, beta_schedule, respace_betas
+
+Model = Callable[..., Tensor]
+"""model(x, t, **model_kwargs) -> (N, C or 2C, H, W); such as y= for classes and low_res= for upsampling."""
+CondFn = Callable[..., Tensor]
+"""cond_fn(x, t, **model_kwargs) -> ∇_x log p(y | x_t), already scaled, shaped like x."""
+Kwargs = Mapping[str, Any]
+DenoisedFn = Callable[[Tensor], Tensor]
+
+Mean = Literal["epsilon", "x0", "previous"]
+Variance = Literal["fixed_small", "fixed_large", "learned", "learned_range"]
+Loss = Literal["mse", "rescaled_mse", "kl", "rescaled_kl"]
+
+
+class Process:
+    """Everything about a diffusion that samplers and objectives share."""
+
+    def __init__(
+        self,
+        schedule: str = "linear",
+        steps: int = 1000,
+        respacing: Sections = "",
+        mean: Mean = "epsilon",
+        variance: Variance = "learned_range",
+        loss: Loss = "mse",
+    ) -> None:
+        """`steps` are those the model was trained with; `respacing` (see space_timesteps) those that are used."""
+        for option, value, allowed in (
+            ("mean", mean, get_args(Mean)),
+            ("variance", variance, get_args(Variance)),
+            ("loss", loss, get_args(Loss)),
+        ):
+            if value not in allowed:
+                raise ValueError(f"{option} is {value!r}; choose from {', '.join(allowed)}")
+        self.mean: Mean = mean
+        self.variance: Variance = variance
+        self.loss: Loss = loss
+        self.schedule = schedule
+        self.original_num_steps = steps
+        kept = space_timesteps(steps, respacing)
+        self.timestep_map: npt.NDArray[np.int64] = np.array(kept, dtype=np.int64)
+        """The original timestep of each respaced index, (T,)."""
+        self.coefficients = Coefficients.of(respace_betas(beta_schedule(schedule, steps), kept))
+        self._tensors: dict[tuple[object, ...], Tensor] = {}
+
+    @property
+    def num_timesteps(self) -> int:
+        """T: the number of steps after respacing."""
+        return len(self.timestep_map)
+
+    @property
+    def betas(self) -> npt.NDArray[np.float64]:
+        """β of the respaced process, float64 (T,)."""
+        return self.coefficients.betas
+
+    @property
+    def alphas_cumprod(self) -> npt.NDArray[np.float64]:
+        """ᾱ of the respaced process, float64 (T,)."""
+        return self.coefficients.alphas_cumprod
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_tensors": {}}  # device copies do not travel
+
+    # -- tables -------------------------------------------------------------------------------------------------------
+
+    def table(self, key: object, values: Callable[[], npt.NDArray[Any]], like: Tensor) -> Tensor:
+        """`values()` as a tensor on like's device in like's precision (at least float32), made once."""
+        dtype = like.dtype if like.dtype in (torch.float32, torch.float64) else torch.float32
+        place = (key, like.device, dtype)
+        if place not in self._tensors:
+            self._tensors[place] = torch.from_numpy(np.ascontiguousarray(values())).to(like.device, dtype)
+        return self._tensors[place]
+
+    def at(self, name: str, t: Tensor, like: Tensor) -> Tensor:
+        """The named coefficient at each t, (N, 1, 1, 1), to multiply `like` with."""
+        table = self.table(name, lambda: getattr(self.coefficients, name), like)
+        return table[t].reshape(-1, *[1] * (like.ndim - 1))
+
+    def original_timesteps(self, t: Tensor) -> Tensor:
+        """What the model is told for respaced indices t: int64 (N,)."""
+        place = ("timestep_map", t.device)
+        if place not in self._tensors:
+            self._tensors[place] = torch.from_numpy(self.timestep_map).to(t.device)
+        return self._tensors[place][t]
+
+    # -- q: from data to noise ----------------------------------------------------------------------------------------
+
+    def q_mean_variance(self, x0: Tensor, t: Tensor) -> Gaussian:
+        """q(x_t | x_0). Equation 2."""
+        mean = self.at("sqrt_alphas_cumprod", t, x0) * x0
+        variance = self.at("sqrt_one_minus_alphas_cumprod", t, x0) ** 2
+        return Gaussian(mean, variance.expand_as(x0), self.at("log_one_minus_alphas_cumprod", t, x0).expand_as(x0))
+
+    def q_sample(self, x0: Tensor, t: Tensor, noise: Tensor | None = None) -> Tensor:
+        """x_t = √ᾱ_t x_0 + √(1−ᾱ_t) ε. Equation 3."""
+        noise = drawn(noise, x0)
+        return self.at("sqrt_alphas_cumprod", t, x0) * x0 + self.at("sqrt_one_minus_alphas_cumprod", t, x0) * noise
+
+    def q_posterior(self, x0: Tensor, x_t: Tensor, t: Tensor) -> Gaussian:
+        """q(x_{t−1} | x_t, x_0). Equations 4 to 6; the log variance is clipped at t=0, where β̃ is 0."""
+        return Gaussian(
+            self.q_posterior_mean(x0, x_t, t),
+            self.at("posterior_variance", t, x_t).expand_as(x_t),
+            self.at("posterior_log_variance_clipped", t, x_t).expand_as(x_t),
+        )
+
+    def q_posterior_mean(self, x0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+        """μ̃_t(x_t, x_0). Equation 4."""
+        return self.at("posterior_mean_x0", t, x_t) * x0 + self.at("posterior_mean_xt", t, x_t) * x_t
+
+    # -- between the three things a model may predict -----------------------------------------------------------------
+
+    def x0_from_epsilon(self, x_t: Tensor, t: Tensor, epsilon: Tensor) -> Tensor:
+        """Equation 3 solved for x_0."""
+        scale, noise_scale = "sqrt_recip_alphas_cumprod", "sqrt_recipm1_alphas_cumprod"
+        return self.at(scale, t, x_t) * x_t - self.at(noise_scale, t, x_t) * epsilon
+
+    def epsilon_from_x0(self, x_t: Tensor, t: Tensor, x0: Tensor) -> Tensor:
+        """Equation 3 solved for ε."""
+        scaled = self.at("sqrt_recip_alphas_cumprod", t, x_t) * x_t
+        return (scaled - x0) / self.at("sqrt_recipm1_alphas_cumprod", t, x_t)
+
+    def x0_from_previous(self, x_t: Tensor, t: Tensor, previous: Tensor) -> Tensor:
+        """Equation 4 solved for x_0, given μ̃."""
+        scale, x_scale = "posterior_x0_from_previous", "posterior_xt_from_previous"
+        return self.at(scale, t, x_t) * previous - self.at(x_scale, t, x_t) * x_t
+
+    # -- p: from noise to data ----------------------------------------------------------------------------------------
+
+    def p_mean_variance(
+        self,
+        model: Model,
+        x: Tensor,
+        t: Tensor,
+        clip_denoised: bool = True,
+        denoised_fn: DenoisedFn | None = None,
+        model_kwargs: Kwargs | None = None,
+        *,
+        epsilon_temperature: float = 1.0,
+    ) -> Prediction:
+        """p_θ(x_{t−1} | x_t). Equations 7 and 13, through the predicted x_0.
+
+        `denoised_fn` and then `clip_denoised` (to [-1, 1]) apply to that x_0. `epsilon_temperature` τ divides ε_θ
+        (appendix I, the second way).
+        """
+        output, variance_output = self.split(model(x, self.original_timesteps(t), **(model_kwargs or {})), x)
+        x0 = self._x0_of(output, x, t)
+        if epsilon_temperature != 1.0:
+            x0 = self.x0_from_epsilon(x, t, self.epsilon_from_x0(x, t, x0) / epsilon_temperature)
+        if denoised_fn is not None:
+            x0 = denoised_fn(x0)
+        if clip_denoised:
+            x0 = x0.clamp(-1, 1)
+        # A model of the previous mean has said what the mean is; everything else goes through x_0.
+        direct = self.mean == "previous" and epsilon_temperature == 1.0
+        mean = output if direct else self.q_posterior_mean(x0, x, t)
+        variance, log_variance = self._variance_of(variance_output, x, t)
+        return Prediction(mean, variance, log_variance, x0)
+
+    def split(self, output: Tensor, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The model's output as (mean part, variance part), in x's precision."""
+        channels = x.shape[1]
+        expected = channels * (2 if self.variance.startswith("learned") else 1)
+        if output.shape != (x.shape[0], expected, *x.shape[2:]):
+            raise ValueError(
+                f"the model returned {tuple(output.shape)} for x of {tuple(x.shape)}; variance {self.variance!r} "
+                f"needs {expected} channels and x's other sizes"
+            )
+        output = output.to(x.dtype)
+        if expected == channels:
+            return output, None
+        return output[:, :channels], output[:, channels:]
+
+    def _x0_of(self, output: Tensor, x: Tensor, t: Tensor) -> Tensor:
+        if self.mean == "epsilon":
+            return self.x0_from_epsilon(x, t, output)
+        if self.mean == "previous":
+            return self.x0_from_previous(x, t, output)
+        return output
+
+    def _variance_of(self, v: Tensor | None, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Σ_θ and log Σ_θ. Learned range: v in [-1, 1] goes from log β̃ to log β (section 2 of the paper)."""
+        if v is None:
+            small = self.variance == "fixed_small"
+            name = "posterior_variance" if small else "fixed_large_variance"
+            log_name = "posterior_log_variance_clipped" if small else "fixed_large_log_variance"
+            return self.at(name, t, x).expand_as(x), self.at(log_name, t, x).expand_as(x)
+        if self.variance == "learned":
+            return v.exp(), v
+        fraction = (v + 1) / 2
+        low, high = self.at("posterior_log_variance_clipped", t, x), self.at("log_betas", t, x)
+        log_variance = fraction * high + (1 - fraction) * low
+        return log_variance.exp(), log_variance
+
+
+def drawn(noise: Tensor | None, like: Tensor) -> Tensor:
+    """The noise that was given, or standard normal noise shaped like `like`."""
+    if noise is None:
+        return torch.randn_like(like)
+    if noise.shape != like.shape:
+        raise ValueError(f"noise has shape {tuple(noise.shape)}, but must be shaped like x, {tuple(like.shape)}")
+    return noise.to(like.device, like.dtype)

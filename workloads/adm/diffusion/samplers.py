@@ -1,0 +1,116 @@
+"""One step of each sampler: ancestral, DDIM for any η, and DDIM run towards the noise."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor
+
+from adm.diffusion.guidance import guided_mean, guided_prediction
+from adm.diffusion.process import CondFn, DenoisedFn, Kwargs, Model, Process, drawn
+from adm.diffusion.results import Step
+
+
+def p_sample(
+    process: Process,
+    model: Model,
+    x: Tensor,
+    t: Tensor,
+    clip_denoised: bool = True,
+    denoised_fn: DenoisedFn | None = None,
+    cond_fn: CondFn | None = None,
+    model_kwargs: Kwargs | None = None,
+    *,
+    noise: Tensor | None = None,
+    guidance_at: str = "x_t",
+    temperature: float = 1.0,
+    temperature_scales: str = "noise",
+) -> Step:
+    """x_{t−1} ~ N(μ_θ, Σ_θ), guided where cond_fn is given. Equation 7; algorithm 1 and equation 56.
+
+    No noise is added at t=0. `temperature` τ multiplies the noise of each transition, or divides ε_θ when
+    `temperature_scales` is "epsilon" (appendix I). `guidance_at`: see guided_mean.
+    """
+    noise_scale, epsilon_temperature = _temperatures(temperature, temperature_scales)
+    out = process.p_mean_variance(
+        model, x, t, clip_denoised, denoised_fn, model_kwargs, epsilon_temperature=epsilon_temperature
+    )
+    mean = out.mean
+    if cond_fn is not None:
+        mean = guided_mean(process, cond_fn, out, x, t, model_kwargs, guidance_at)
+    deviation = (0.5 * out.log_variance).exp() * noise_scale
+    return Step(mean + _not_last(t, x) * deviation * drawn(noise, x), out.pred_xstart)
+
+
+def ddim_sample(
+    process: Process,
+    model: Model,
+    x: Tensor,
+    t: Tensor,
+    clip_denoised: bool = True,
+    denoised_fn: DenoisedFn | None = None,
+    cond_fn: CondFn | None = None,
+    model_kwargs: Kwargs | None = None,
+    eta: float = 0.0,
+    *,
+    noise: Tensor | None = None,
+    temperature: float = 1.0,
+    temperature_scales: str = "noise",
+) -> Step:
+    """x_{t−1} by DDIM: deterministic at η=0, DDPM-like at η=1. Song et al. 2021, equation 12; guided by equation 60."""
+    noise_scale, epsilon_temperature = _temperatures(temperature, temperature_scales)
+    out = process.p_mean_variance(
+        model, x, t, clip_denoised, denoised_fn, model_kwargs, epsilon_temperature=epsilon_temperature
+    )
+    if cond_fn is not None:
+        out = guided_prediction(process, cond_fn, out, x, t, model_kwargs)
+    epsilon = process.epsilon_from_x0(x, t, out.pred_xstart)
+
+    def direction() -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        # Rounding can take the difference a hair below 0 where η = 1 uses all of it.
+        a = process.coefficients
+        return np.sqrt(np.maximum(1.0 - a.alphas_cumprod_prev - (eta * a.ddim_sigma) ** 2, 0.0))
+
+    towards = process.table(("ddim_direction", eta), direction, x)[t].reshape(-1, *[1] * (x.ndim - 1))
+    sample = process.at("sqrt_alphas_cumprod_prev", t, x) * out.pred_xstart + towards * epsilon
+    if eta != 0.0:
+        # σ is 0 at t=0, so the last step adds no noise.
+        sample = sample + eta * noise_scale * process.at("ddim_sigma", t, x) * drawn(noise, x)
+    return Step(sample, out.pred_xstart)
+
+
+def ddim_reverse(
+    process: Process,
+    model: Model,
+    x: Tensor,
+    t: Tensor,
+    clip_denoised: bool = True,
+    denoised_fn: DenoisedFn | None = None,
+    cond_fn: CondFn | None = None,
+    model_kwargs: Kwargs | None = None,
+) -> Step:
+    """x_{t+1} from x_t: DDIM's ODE towards the noise. Appendix H, the second equation.
+
+    The step from t = T−1 goes to pure noise, ᾱ = 0, far from its neighbours: appendix H leaves it out.
+    """
+    out = process.p_mean_variance(model, x, t, clip_denoised, denoised_fn, model_kwargs)
+    if cond_fn is not None:
+        out = guided_prediction(process, cond_fn, out, x, t, model_kwargs)
+    epsilon = process.epsilon_from_x0(x, t, out.pred_xstart)
+    scale, noise_scale = "sqrt_alphas_cumprod_next", "sqrt_one_minus_alphas_cumprod_next"
+    sample = process.at(scale, t, x) * out.pred_xstart + process.at(noise_scale, t, x) * epsilon
+    return Step(sample, out.pred_xstart)
+
+
+def _temperatures(temperature: float, scales: str) -> tuple[float, float]:
+    """(factor of the noise, divisor of ε). Appendix I."""
+    if not temperature > 0:
+        raise ValueError(f"temperature is {temperature}; it must be positive")
+    if scales == "noise":
+        return temperature, 1.0
+    if scales == "epsilon":
+        return 1.0, temperature
+    raise ValueError(f"temperature_scales is {scales!r}; choose noise or epsilon")
+
+
+def _not_last(t: Tensor, x: Tensor) -> Tensor:
+    return (t != 0).to(x.dtype).reshape(-1, *[1] * (x.ndim - 1))

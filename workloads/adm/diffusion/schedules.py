@@ -1,0 +1,137 @@
+"""Noise schedules, and every coefficient of the process that follows from one, in float64.
+
+Symbols: β_t noise added by step t; α_t = 1 − β_t; ᾱ_t = Π α_s. Step t=0 is the one nearest the data.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+COSINE_OFFSET = 0.008
+MAX_BETA = 0.999
+
+
+def linear_betas(steps: int) -> Array:
+    """β from 1e-4 to 0.02 at 1000 steps; other counts are scaled so that ᾱ_T stays near zero. (steps,)"""
+    scale = 1000 / steps
+    return np.linspace(scale * 1e-4, scale * 0.02, steps, dtype=np.float64)
+
+
+def cosine_betas(steps: int) -> Array:
+    """β of ᾱ(u) ∝ cos²((u + s)/(1 + s) · π/2), clipped at 0.999 (Nichol & Dhariwal 2021, equation 17). (steps,)"""
+
+    def alpha_bar(u: float) -> float:
+        return math.cos((u + COSINE_OFFSET) / (1 + COSINE_OFFSET) * math.pi / 2) ** 2
+
+    ratios = [alpha_bar((i + 1) / steps) / alpha_bar(i / steps) for i in range(steps)]
+    return np.minimum(1.0 - np.array(ratios, dtype=np.float64), MAX_BETA)
+
+
+_SCHEDULES = {"linear": linear_betas, "cosine": cosine_betas}
+
+
+def beta_schedule(name: str, steps: int) -> Array:
+    """β_t of the named schedule, float64 (steps,). ValueError for an unknown name or too few steps for it."""
+    if name not in _SCHEDULES:
+        raise ValueError(f"unknown noise schedule {name!r}; choose from {sorted(_SCHEDULES)}")
+    if steps < 1:
+        raise ValueError(f"a diffusion needs at least 1 step, got {steps}")
+    betas = _SCHEDULES[name](steps)
+    if betas.max() >= 1:
+        raise ValueError(
+            f"a {name} schedule of {steps} steps reaches β = {betas.max():.3g}, which must stay below 1: "
+            "use more steps (linear needs 21), or respace a longer process"
+        )
+    return betas
+
+
+def respace_betas(betas: Array, kept: Sequence[int]) -> Array:
+    """β of the process that visits only the steps `kept` (ascending), with the same ᾱ at each. (len(kept),)"""
+    alphas_cumprod = np.cumprod(1.0 - betas)[np.asarray(kept, dtype=np.int64)]
+    previous = np.concatenate([[1.0], alphas_cumprod[:-1]])
+    return 1.0 - alphas_cumprod / previous
+
+
+@dataclass(frozen=True, eq=False)
+class Coefficients:
+    """What equations 1 to 6 and 13, and DDIM, need of a schedule; each field is float64 (T,)."""
+
+    betas: Array
+    alphas_cumprod: Array
+    """ᾱ_t"""
+    alphas_cumprod_prev: Array
+    """ᾱ_{t−1}, and 1 at t=0."""
+    alphas_cumprod_next: Array
+    """ᾱ_{t+1}, and 0 at t=T−1."""
+    sqrt_alphas_cumprod: Array
+    sqrt_one_minus_alphas_cumprod: Array
+    log_one_minus_alphas_cumprod: Array
+    sqrt_recip_alphas_cumprod: Array
+    sqrt_recipm1_alphas_cumprod: Array
+    """√(1/ᾱ_t − 1)"""
+    sqrt_alphas_cumprod_prev: Array
+    sqrt_one_minus_alphas_cumprod_prev: Array
+    sqrt_alphas_cumprod_next: Array
+    sqrt_one_minus_alphas_cumprod_next: Array
+    log_betas: Array
+    posterior_variance: Array
+    """β̃_t, 0 at t=0."""
+    posterior_log_variance_clipped: Array
+    """log β̃_t, with the value of t=1 at t=0, where β̃ is 0."""
+    posterior_mean_x0: Array
+    """Equation 4's factor of x_0."""
+    posterior_mean_xt: Array
+    """Equation 4's factor of x_t."""
+    posterior_x0_from_previous: Array
+    """1 / posterior_mean_x0: equation 4 solved for x_0."""
+    posterior_xt_from_previous: Array
+    """posterior_mean_xt / posterior_mean_x0: the other half of that."""
+    fixed_large_variance: Array
+    """β_t, with β̃_1 at t=0 for a better likelihood of the last step."""
+    fixed_large_log_variance: Array
+    ddim_sigma: Array
+    """σ_t of DDIM at η = 1."""
+
+    @classmethod
+    def of(cls, betas: Array) -> Coefficients:
+        a_bar = np.cumprod(1.0 - betas, dtype=np.float64)
+        prev = np.concatenate([[1.0], a_bar[:-1]])
+        next_ = np.concatenate([a_bar[1:], [0.0]])
+        posterior_variance = betas * (1.0 - prev) / (1.0 - a_bar)
+        # A process of one step has no β̃_1; β_0 is the only variance it could mean.
+        first = posterior_variance[1:2] if len(betas) > 1 else betas
+        mean_x0 = betas * np.sqrt(prev) / (1.0 - a_bar)
+        mean_xt = (1.0 - prev) * np.sqrt(1.0 - betas) / (1.0 - a_bar)
+        fixed_large = np.concatenate([first, betas[1:]])
+        return cls(
+            betas=betas,
+            alphas_cumprod=a_bar,
+            alphas_cumprod_prev=prev,
+            alphas_cumprod_next=next_,
+            sqrt_alphas_cumprod=np.sqrt(a_bar),
+            sqrt_one_minus_alphas_cumprod=np.sqrt(1.0 - a_bar),
+            log_one_minus_alphas_cumprod=np.log(1.0 - a_bar),
+            sqrt_recip_alphas_cumprod=np.sqrt(1.0 / a_bar),
+            sqrt_recipm1_alphas_cumprod=np.sqrt(1.0 / a_bar - 1),
+            sqrt_alphas_cumprod_prev=np.sqrt(prev),
+            sqrt_one_minus_alphas_cumprod_prev=np.sqrt(1.0 - prev),
+            sqrt_alphas_cumprod_next=np.sqrt(next_),
+            sqrt_one_minus_alphas_cumprod_next=np.sqrt(1.0 - next_),
+            log_betas=np.log(betas),
+            posterior_variance=posterior_variance,
+            posterior_log_variance_clipped=np.log(np.concatenate([first, posterior_variance[1:]])),
+            posterior_mean_x0=mean_x0,
+            posterior_mean_xt=mean_xt,
+            posterior_x0_from_previous=1.0 / mean_x0,
+            posterior_xt_from_previous=mean_xt / mean_x0,
+            fixed_large_variance=fixed_large,
+            fixed_large_log_variance=np.log(fixed_large),
+            ddim_sigma=np.sqrt((1.0 - prev) / (1.0 - a_bar)) * np.sqrt(1.0 - a_bar / prev),
+        )

@@ -1,0 +1,1 @@
+"""Drawing images: index-addressed noise and labels, and the runs that use them."""

@@ -1,0 +1,87 @@
+"""Noise and labels addressed by index: image i is image i, whoever draws it and in whatever company.
+
+Row i depends on (seed, i, stream) alone: never on the batch, the worker, the order, a retry or the device. The
+generator is Philox 4x64 (Salmon et al. 2011), whose 128-bit key is (seed, i) and whose 256-bit counter names the
+stream, so no state is carried and nothing is skipped over. Values are made on the CPU and copied, so they are the same
+bits on every device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+Ids = npt.NDArray[np.integer] | Tensor | Sequence[int]
+LabelMode = Literal["balanced", "drawn"]
+
+# Which use of the generator a stream serves: the last word of the counter. New uses take new numbers.
+_IMAGE, _LABEL = 0, 1
+_UINT64_MAX = 2**64 - 1
+
+
+class IndexedNoise:
+    """Standard normal noise for image ids under one seed. float32, on the CPU unless `device` is given."""
+
+    def __init__(self, seed: int, device: torch.device | str = "cpu") -> None:
+        if not 0 <= seed <= _UINT64_MAX:
+            raise ValueError(f"seed is {seed}; it must be between 0 and 2**64 - 1")
+        self.seed = seed
+        self.device = torch.device(device)
+
+    def initial(self, ids: Ids, shape: Sequence[int]) -> Tensor:
+        """x_T for each id: (len(ids), *shape), where `shape` is that of one image."""
+        return self._stream(ids, 0, shape)
+
+    def step(self, ids: Ids, k: int, shape: Sequence[int]) -> Tensor:
+        """The noise of step k (the respaced index t) for each id: (len(ids), *shape)."""
+        if k < 0:
+            raise ValueError(f"step is {k}; steps count from 0")
+        return self._stream(ids, k + 1, shape)
+
+    def _stream(self, ids: Ids, stream: int, shape: Sequence[int]) -> Tensor:
+        rows = _ids(ids)
+        values = np.empty((len(rows), *shape), dtype=np.float32)
+        for row, index in zip(values.reshape(len(rows), -1), rows, strict=True):
+            _generator(self.seed, int(index), stream, _IMAGE).standard_normal(dtype=np.float32, out=row)
+        noise = torch.from_numpy(values)
+        return noise if self.device.type == "cpu" else noise.to(self.device, non_blocking=True)
+
+
+def labels(ids: Ids, num_classes: int, mode: LabelMode = "balanced", seed: int = 0) -> Tensor:
+    """The class of each image, int64 (len(ids),).
+
+    balanced: id modulo num_classes, so that every run of num_classes ids holds each class once. drawn: uniform, by
+    (seed, id). ValueError for another mode or no classes.
+    """
+    if num_classes < 1:
+        raise ValueError(f"num_classes is {num_classes}; at least 1 is needed to draw a label")
+    rows = _ids(ids)
+    if mode == "balanced":
+        return torch.from_numpy((rows % np.uint64(num_classes)).astype(np.int64))
+    if mode == "drawn":
+        chosen = [_generator(seed, int(index), 0, _LABEL).integers(num_classes) for index in rows]
+        return torch.tensor(chosen, dtype=torch.int64)
+    raise ValueError(f"label mode is {mode!r}; choose balanced or drawn")
+
+
+def _generator(seed: int, index: int, stream: int, use: int) -> np.random.Generator:
+    # Draws advance the two low words of the counter; the two high ones keep streams apart for 2**128 draws.
+    return np.random.Generator(
+        np.random.Philox(
+            key=np.array([seed, index], dtype=np.uint64), counter=np.array([0, 0, stream, use], dtype=np.uint64)
+        )
+    )
+
+
+def _ids(ids: Ids) -> npt.NDArray[np.uint64]:
+    array = ids.cpu().numpy() if isinstance(ids, Tensor) else np.asarray(ids)
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        raise ValueError(f"ids must be a list of whole numbers, got shape {array.shape} of {array.dtype}")
+    if array.size and array.min() < 0:
+        raise ValueError(f"ids count from 0, got {array.min()}")
+    return array.astype(np.uint64)
