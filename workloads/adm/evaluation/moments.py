@@ -1,0 +1,125 @@
+"""Mean and covariance of features, in pieces that merge.
+
+N images, D features. M2 is the sum of outer products of the deviations from the mean, so that Σ = M2 / (N − 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property, reduce
+
+import numpy as np
+import numpy.typing as npt
+
+from adm.evaluation.feature_arrays import (
+    FeatureError,
+    Float64Array,
+    checked_features,
+    refuse_different_dims,
+    row_blocks,
+)
+
+_ROWS_PER_BLOCK = 8192
+
+
+@dataclass(frozen=True, eq=False)
+class Gaussian:
+    """The normal distribution that stands for a set of images: mean (D,) and covariance (D, D), float64.
+
+    Statistics that others computed (the `mu` and `sigma` of a reference file) come in here.
+    """
+
+    mean: Float64Array
+    cov: Float64Array
+
+    def __post_init__(self) -> None:
+        mean, cov = np.asarray(self.mean, dtype=np.float64), np.asarray(self.cov, dtype=np.float64)
+        if mean.ndim != 1 or cov.shape != (len(mean), len(mean)):
+            raise FeatureError(f"mean must be (D,) and covariance (D, D); got shapes {mean.shape} and {cov.shape}")
+        if not (np.isfinite(mean).all() and np.isfinite(cov).all()):
+            raise FeatureError("mean and covariance must be finite; got NaN or infinity")
+        if not np.allclose(cov, cov.T, rtol=1e-6, atol=1e-9 * float(np.abs(cov).max(initial=0.0))):
+            raise FeatureError("covariance must be symmetric")
+        object.__setattr__(self, "mean", mean)
+        object.__setattr__(self, "cov", cov)
+
+    @cached_property
+    def root(self) -> Float64Array:
+        """F = V√λ (D, D), with Σ = F Fᵀ. Kept: a reference pays for it once."""
+        eigenvalues, vectors = np.linalg.eigh((self.cov + self.cov.T) / 2)
+        return vectors * np.sqrt(np.clip(eigenvalues, 0.0, None))
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Count, mean (D,) and M2 (D, D) of N ≥ 1 rows of features, float64.
+
+    Merging is associative up to rounding. Equal blocks merged in index order give equal bits, whoever computed them.
+    """
+
+    n: int
+    mean: Float64Array
+    m2: Float64Array
+
+    def __post_init__(self) -> None:
+        if self.n < 1:
+            raise FeatureError(f"moments need at least one row of features; got n = {self.n}")
+        dim = len(self.mean)
+        if self.mean.shape != (dim,) or self.m2.shape != (dim, dim):
+            raise FeatureError(f"mean must be (D,) and M2 (D, D); got {self.mean.shape} and {self.m2.shape}")
+
+    @classmethod
+    def of(cls, features: npt.ArrayLike) -> Moments:
+        """Moments of features (N, D), N ≥ 1. Works in blocks of rows: no float64 copy of the whole is made.
+
+        Raises:
+            FeatureError: wrong shape, no rows, NaN or infinity.
+        """
+        array = checked_features(features, "features")
+        return cls.combine(cls._of_block(array[rows]) for rows in row_blocks(len(array), _ROWS_PER_BLOCK))
+
+    @classmethod
+    def combine(cls, parts: Iterable[Moments]) -> Moments:
+        """Merge moments in the order given. Raises FeatureError when there are none."""
+        parts = iter(parts)
+        first = next(parts, None)
+        if first is None:
+            raise FeatureError("there are no moments to combine; got an empty sequence")
+        return reduce(cls.merge, parts, first)
+
+    @classmethod
+    def _of_block(cls, block: npt.NDArray[np.floating]) -> Moments:
+        rows = block.astype(np.float64)
+        mean = rows.mean(axis=0)
+        deviations = rows - mean
+        return cls(len(rows), mean, deviations.T @ deviations)
+
+    def merge(self, other: Moments) -> Moments:
+        """Moments of both sets together.
+
+        Chan, Golub and LeVeque (1979): with δ = mean_b − mean_a and n = n_a + n_b,
+        mean = mean_a + δ n_b / n and M2 = M2_a + M2_b + δ δᵀ n_a n_b / n.
+        """
+        refuse_different_dims(self.dim, other.dim)
+        n = self.n + other.n
+        delta = other.mean - self.mean
+        mean = self.mean + delta * (other.n / n)
+        return Moments(n, mean, self.m2 + other.m2 + np.outer(delta, delta) * (self.n * other.n / n))
+
+    @property
+    def dim(self) -> int:
+        """D, the number of features."""
+        return len(self.mean)
+
+    @property
+    def cov(self) -> Float64Array:
+        """Unbiased covariance (D, D): M2 / (n − 1). Raises FeatureError when n is 1."""
+        if self.n < 2:
+            raise FeatureError(f"a covariance needs at least 2 rows of features; got {self.n}")
+        return self.m2 / (self.n - 1)
+
+    @cached_property
+    def gaussian(self) -> Gaussian:
+        """The normal distribution with this mean and covariance. Kept, with its root."""
+        return Gaussian(self.mean, self.cov)
