@@ -43,6 +43,8 @@ class ModelConfig(Section):
     attention_resolutions: tuple[PositiveInt, ...] = (32, 16, 8)
     """In pixels, as the tables give them. One the network never reaches has no effect."""
     num_heads: PositiveInt = 1
+    num_heads_up: PositiveInt | None = None
+    """Heads on the way up, when they differ from num_heads (unet, super_res)."""
     head_channels: PositiveInt | None = None
     """Channels a head; when given it decides the number of heads."""
     qkv_order: Literal["legacy", "new"] = "legacy"

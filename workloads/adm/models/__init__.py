@@ -1,0 +1,44 @@
+"""The networks of the paper: U-Net, upsampler, classifier.
+
+`build` imports torch when called; `adm.models.layout`, which says what a network is made of, never does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from adm.config import ModelConfig
+from adm.models.layout import layout
+from adm.models.options import model_config
+from assay.errors import UserError
+
+if TYPE_CHECKING:
+    from adm.models.trunk import Trunk
+
+__all__ = ["build"]
+
+
+def build(config: ModelConfig | None = None, *, kind: str | None = None, **options: Any) -> Trunk:
+    """A network with fresh weights, from a config or from the option names of the published code.
+
+        build(config.model)
+        build(kind="unet", image_size=64, in_channels=3, model_channels=192, …)
+
+    The module is called as `model(x, t, y=None, low_res=None)`: x (N, C, H, W), timesteps t (N,), classes y (N,),
+    low_res (N, C, h, w) for an upsampler. Its state dict has the keys and shapes of the published checkpoints.
+
+    Raises UserError (a ValueError) for an unknown option, which it names, and for widths that do not fit.
+    """
+    from adm.models.encoder import Encoder
+    from adm.models.super_res import SuperRes
+    from adm.models.unet import UNet
+
+    if (config is None) == (kind is None):
+        raise UserError("build takes either a ModelConfig or kind= with options")
+    if config is None:
+        assert kind is not None
+        config = model_config(kind, options)
+    elif options:
+        raise UserError(f"options {', '.join(options)} are for build(kind=…); change the ModelConfig instead")
+    network = {"unet": UNet, "super_res": SuperRes, "encoder": Encoder}[config.kind](layout(config))
+    return network.to(memory_format=network.implementation.memory_format)  # type: ignore[call-overload]

@@ -1,0 +1,176 @@
+"""What a network is made of, as data: the blocks a ModelConfig asks for, in order. No torch here.
+
+The modules (unet.py, encoder.py) are built from a Layout and the FLOP counter (adm.compute) reads the same one, so
+what is planned is what is run. Legend: a block is a tuple of layers; every layer gives the pixels a side of what comes
+out of it (`resolution`) and its channels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from adm.config import ModelConfig
+from assay.errors import UserError
+
+NUM_GROUPS = 32
+"""Groups of every GroupNorm; so channels come in multiples of it."""
+SPATIAL_POOL_CHANNELS = 2048
+"""Hidden width of the classifier's spatial pools."""
+
+
+@dataclass(frozen=True)
+class Conv:
+    """A 3×3 convolution."""
+
+    in_channels: int
+    out_channels: int
+    resolution: int
+
+
+@dataclass(frozen=True)
+class Res:
+    """A residual block, conditioned on the embedding; BigGAN's when it resamples."""
+
+    in_channels: int
+    out_channels: int
+    resolution: int
+    resample: Literal["up", "down"] | None = None
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Self-attention over all pixels of a resolution."""
+
+    channels: int
+    resolution: int
+    heads: int
+
+
+@dataclass(frozen=True)
+class Resample:
+    """Interpolation (up) or average pooling (down) by two; with a 3×3 convolution when `conv`."""
+
+    channels: int
+    resolution: int
+    direction: Literal["up", "down"]
+    conv: bool
+
+
+Layer = Conv | Res | Attention | Resample
+Block = tuple[Layer, ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The network of one config. `output_blocks` is empty for an encoder.
+
+    Output block i reads the concatenation of what came before it and what input block −1−i gave.
+    """
+
+    config: ModelConfig
+    embed_channels: int
+    input_blocks: tuple[Block, ...]
+    middle_block: Block
+    output_blocks: tuple[Block, ...]
+    head_channels: int
+    """Channels that reach the head: the last norm and convolution, or the classifier's pool."""
+    head_resolution: int
+    pool_heads: int
+    """Heads of the classifier's attention pool."""
+
+    @property
+    def head_features(self) -> int:
+        """What the classifier's spatial pools concatenate: the channels of every input block and the middle."""
+        blocks = (*self.input_blocks, self.middle_block)
+        return sum(channels(block) for block in blocks)
+
+
+def channels(block: Block) -> int:
+    """Channels that come out of a block."""
+    last = block[-1]
+    return last.out_channels if isinstance(last, Conv | Res) else last.channels
+
+
+def layout(config: ModelConfig) -> Layout:
+    """The blocks of the network that `config` describes (appendix K; section 3).
+
+    Raises UserError when channels do not divide into 32 groups, or into the heads asked for.
+    """
+    widths = tuple(int(mult * config.channels) for mult in config.channel_mult)
+    _check_widths(config, widths)
+    stem = Conv(config.in_channels * (2 if config.kind == "super_res" else 1), widths[0], config.image_size)
+    input_blocks: list[Block] = [(stem,)]
+    ch, resolution = widths[0], config.image_size
+    for level, width in enumerate(widths):
+        for _ in range(config.num_res_blocks):
+            input_blocks.append((Res(ch, width, resolution), *_attention(config, width, resolution, config.num_heads)))
+            ch = width
+        if level < len(widths) - 1:
+            resolution //= 2
+            input_blocks.append((_resample(config, ch, resolution, "down"),))
+
+    middle = (
+        Res(ch, ch, resolution),
+        Attention(ch, resolution, _heads(config, ch, config.num_heads)),
+        Res(ch, ch, resolution),
+    )
+    output_blocks: list[Block] = []
+    if config.kind != "encoder":
+        skips = [channels(block) for block in input_blocks]
+        heads_up = config.num_heads_up or config.num_heads
+        for level, width in reversed(list(enumerate(widths))):
+            for i in range(config.num_res_blocks + 1):
+                block: list[Layer] = [Res(ch + skips.pop(), width, resolution)]
+                block += _attention(config, width, resolution, heads_up)
+                ch = width
+                if level and i == config.num_res_blocks:
+                    resolution *= 2
+                    block.append(_resample(config, ch, resolution, "up"))
+                output_blocks.append(tuple(block))
+    return Layout(
+        config=config,
+        embed_channels=4 * config.channels,
+        input_blocks=tuple(input_blocks),
+        middle_block=middle,
+        output_blocks=tuple(output_blocks),
+        head_channels=ch,
+        head_resolution=resolution,
+        pool_heads=_heads(config, ch, config.num_heads),
+    )
+
+
+def _attention(config: ModelConfig, width: int, resolution: int, heads: int) -> tuple[Attention, ...]:
+    if resolution not in config.attention_resolutions:
+        return ()
+    return (Attention(width, resolution, _heads(config, width, heads)),)
+
+
+def _resample(config: ModelConfig, ch: int, resolution: int, direction: Literal["up", "down"]) -> Layer:
+    if config.updown == "residual":
+        return Res(ch, ch, resolution, resample=direction)
+    return Resample(ch, resolution, direction, conv=config.updown == "conv")
+
+
+def _heads(config: ModelConfig, width: int, heads: int) -> int:
+    if config.head_channels is not None:
+        if width % config.head_channels:
+            raise UserError(
+                f"attention over {width} channels cannot have heads of head_channels {config.head_channels}: "
+                f"use a divisor of {width}"
+            )
+        return width // config.head_channels
+    if width % heads:
+        raise UserError(f"attention over {width} channels cannot have {heads} heads: use a divisor of {width}")
+    return heads
+
+
+def _check_widths(config: ModelConfig, widths: tuple[int, ...]) -> None:
+    for mult, width in zip(config.channel_mult, widths, strict=True):
+        if width == 0 or width % NUM_GROUPS:
+            raise UserError(
+                f"channels {config.channels} × channel_mult {mult:g} is {width}, which GroupNorm cannot divide into "
+                f"{NUM_GROUPS} groups: every resolution needs a multiple of {NUM_GROUPS} channels"
+            )
+    if config.kind == "encoder" and config.num_classes is not None:
+        raise UserError("an encoder is not class-conditional: leave num_classes out; its classes are out_channels")

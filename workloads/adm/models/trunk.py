@@ -1,0 +1,97 @@
+"""What the U-Net and the classifier share: the embedding, the way down and the middle."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from adm.models.attention import AttentionBlock
+from adm.models.implementations import IMPLEMENTATIONS
+from adm.models.layers import Downsample, ResBlock, Upsample, timestep_embedding
+from adm.models.layout import Attention, Block, Conv, Layer, Layout, Res
+from assay.errors import UserError
+
+
+class EmbedSequential(nn.ModuleList):
+    """A block of the network: layers in a row, of which residual blocks also get the embedding."""
+
+    def __init__(self, layers: list[nn.Module], activation_checkpointing: bool) -> None:
+        super().__init__(layers)
+        self.activation_checkpointing = activation_checkpointing
+
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        for layer in self:
+            arguments = (x, emb) if isinstance(layer, ResBlock) else (x,)
+            if (
+                self.activation_checkpointing
+                and torch.is_grad_enabled()
+                and isinstance(layer, ResBlock | AttentionBlock)
+            ):
+                x = checkpoint(layer, *arguments, use_reentrant=False)
+            else:
+                x = layer(*arguments)
+        return x
+
+
+class Trunk(nn.Module):
+    """A network up to and including its middle block. Attribute names are the keys of the published checkpoints."""
+
+    def __init__(self, layout: Layout) -> None:
+        super().__init__()
+        config = layout.config
+        self.config = config
+        self.implementation = IMPLEMENTATIONS[config.implementation]
+        E = layout.embed_channels
+        self.time_embed = nn.Sequential(nn.Linear(config.channels, E), nn.SiLU(), nn.Linear(E, E))
+        if config.num_classes is not None:
+            self.label_emb = nn.Embedding(config.num_classes, E)
+        self.input_blocks = nn.ModuleList(self._block(block, E) for block in layout.input_blocks)
+        self.middle_block = self._block(layout.middle_block, E)
+
+    def _block(self, block: Block, embed_channels: int) -> EmbedSequential:
+        layers = [self._layer(layer, embed_channels) for layer in block]
+        return EmbedSequential(layers, self.config.activation_checkpointing)
+
+    def _layer(self, layer: Layer, embed_channels: int) -> nn.Module:
+        config = self.config
+        if isinstance(layer, Conv):
+            return nn.Conv2d(layer.in_channels, layer.out_channels, 3, padding=1)
+        if isinstance(layer, Res):
+            return ResBlock(
+                layer.in_channels,
+                layer.out_channels,
+                embed_channels,
+                implementation=self.implementation,
+                dropout=config.dropout,
+                adagn=config.norm == "adagn",
+                resample=layer.resample,
+                rescale=config.rescale_skip,
+            )
+        if isinstance(layer, Attention):
+            return AttentionBlock(
+                layer.channels,
+                layer.heads,
+                config.qkv_order,
+                implementation=self.implementation,
+                rescale=config.rescale_skip,
+            )
+        resample = Upsample if layer.direction == "up" else Downsample
+        return resample(layer.channels, layer.conv)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the weights."""
+        return self.time_embed[0].weight.dtype  # type: ignore[return-value]
+
+    def embed(self, t: Tensor, y: Tensor | None = None) -> Tensor:
+        """Timesteps t (N,) and, for a conditional model, classes y (N,) → the embedding (N, E)."""
+        if (y is None) != (self.config.num_classes is None):
+            has = "has no classes" if y is not None else f"is conditional on {self.config.num_classes} classes"
+            raise UserError(f"the model {has}, but y was {'left out' if y is None else 'given'}")
+        emb = self.time_embed(timestep_embedding(t, self.config.channels).to(self.dtype))
+        return emb if y is None else emb + self.label_emb(y)
+
+    def arranged(self, x: Tensor) -> Tensor:
+        """x in the memory format and type in which the network computes."""
+        return x.to(dtype=self.dtype, memory_format=self.implementation.memory_format)

@@ -1,0 +1,52 @@
+"""The diffusion model ε_θ(x_t, t, y): the U-Net of section 3."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from adm.models.layers import GroupNorm, zero
+from adm.models.layout import Layout
+from adm.models.trunk import Trunk
+from assay.errors import UserError
+
+
+class UNet(Trunk):
+    """Down, middle, up; what each input block gave is concatenated to what its output block reads.
+
+    A fresh one returns exactly 0.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        super().__init__(layout)
+        self.output_blocks = nn.ModuleList(self._block(block, layout.embed_channels) for block in layout.output_blocks)
+        ch = layout.head_channels
+        self.out = nn.Sequential(
+            GroupNorm(ch), nn.SiLU(), zero(nn.Conv2d(ch, layout.config.out_channels, 3, padding=1))
+        )
+
+    def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None, low_res: Tensor | None = None) -> Tensor:
+        """x (N, in_channels, H, W), t (N,), y (N,) when class-conditional → (N, out_channels, H, W), of x's type.
+
+        The first half of the channels is the prediction of ε; the second, when the variance is learned, is v.
+        Raises UserError when y is missing or not expected, or when low_res is given.
+        """
+        if low_res is not None:
+            raise UserError("low_res is given, but this model is not an upsampler (kind super_res)")
+        return self.predict(x, t, y)
+
+    def predict(self, x: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
+        emb = self.embed(t, y)
+        h = self.arranged(x)
+        skips: list[Tensor] = []
+        for block in self.input_blocks:
+            h = block(h, emb)
+            skips.append(h)
+        h = self.middle_block(h, emb)
+        for block in self.output_blocks:
+            h = block(torch.cat([h, skips.pop()], dim=1), emb)
+        # ε keeps all its digits: under autocast too, the head computes in the type of the weights.
+        with torch.autocast(x.device.type, enabled=False):
+            norm, _, conv = self.out
+            h = conv(self.implementation.norm_silu(norm, h.to(self.dtype)))
+        return h.to(x.dtype)

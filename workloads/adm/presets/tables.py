@@ -1,0 +1,157 @@
+"""The paper's models: tables 11 (diffusion), 12 (classifiers), 13 (upsamplers) and 14 (guided sampling).
+
+All of them: 1000 diffusion steps, learned Σ, BigGAN up/downsampling, AdaGN, attention at 32, 16 and 8 pixels.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adm.config import (
+    ClassifierConfig,
+    Config,
+    DataConfig,
+    DiffusionConfig,
+    EvaluateConfig,
+    ModelConfig,
+    SampleConfig,
+    TrainConfig,
+)
+
+IMAGENET_CLASSES = 1000
+
+MULT = {
+    64: (1, 2, 3, 4),
+    128: (1, 1, 2, 3, 4),
+    256: (1, 1, 2, 2, 4, 4),
+    512: (0.5, 1, 1, 2, 2, 4, 4),
+}
+"""Channels multiple by image size (tables 11 and 12)."""
+
+
+def unet(image_size: int, **options: Any) -> ModelConfig:
+    """A column of table 11, model half."""
+    return ModelConfig(image_size=image_size, channel_mult=MULT[image_size], **{"channels": 256, **options})
+
+
+def upsampler(low_res_size: int, image_size: int, **heads: Any) -> ModelConfig:
+    """A column of table 13. The 128 → 512 model too has six resolutions: the lowest would be unnecessary."""
+    return ModelConfig(
+        kind="super_res",
+        image_size=image_size,
+        low_res_size=low_res_size,
+        channels=192,
+        channel_mult=MULT[256],
+        num_classes=IMAGENET_CLASSES,
+        **heads,
+    )
+
+
+def encoder(image_size: int, depth: int) -> ModelConfig:
+    """A column of table 12."""
+    return ModelConfig(
+        kind="encoder",
+        image_size=image_size,
+        out_channels=IMAGENET_CLASSES,
+        channels=128,
+        num_res_blocks=depth,
+        channel_mult=MULT[image_size],
+        head_channels=64,
+    )
+
+
+# Tables 11 and 13. The 64×64 model is the one whose published weights have the new qkv order.
+CONDITIONAL = {"num_classes": IMAGENET_CLASSES}
+MODELS = {
+    "imagenet64": unet(
+        64, channels=192, num_res_blocks=3, head_channels=64, dropout=0.1, qkv_order="new", **CONDITIONAL
+    ),
+    "imagenet128": unet(128, num_heads=4, **CONDITIONAL),
+    "imagenet256": unet(256, head_channels=64, **CONDITIONAL),
+    "imagenet256_uncond": unet(256, head_channels=64),
+    "imagenet512": unet(512, head_channels=64, **CONDITIONAL),
+    "lsun_bedroom_256": unet(256, head_channels=64, dropout=0.1),
+    "lsun_cat_256": unet(256, head_channels=64, dropout=0.1),
+    "lsun_horse_256": unet(256, head_channels=64, dropout=0.1),
+    "lsun_horse_nodropout_256": unet(256, head_channels=64),
+    "upsample_64_256": upsampler(64, 256, num_heads=4),
+    "upsample_128_512": upsampler(128, 512, head_channels=64),
+}
+TRAIN = {
+    "imagenet64": TrainConfig(iterations=540_000, batch_size=2048, learning_rate=3e-4),
+    "imagenet128": TrainConfig(iterations=4_360_000, batch_size=256),
+    "imagenet256": TrainConfig(iterations=1_980_000, batch_size=256),
+    # The paper does not say how long it trained the unconditional model: as long as the conditional one, here.
+    "imagenet256_uncond": TrainConfig(iterations=1_980_000, batch_size=256),
+    "imagenet512": TrainConfig(iterations=1_940_000, batch_size=256),
+    "lsun_bedroom_256": TrainConfig(iterations=500_000, batch_size=256),
+    "lsun_cat_256": TrainConfig(iterations=200_000, batch_size=256),
+    "lsun_horse_256": TrainConfig(iterations=250_000, batch_size=256),
+    "lsun_horse_nodropout_256": TrainConfig(iterations=250_000, batch_size=256),
+    "upsample_64_256": TrainConfig(iterations=500_000, batch_size=256),
+    "upsample_128_512": TrainConfig(iterations=1_050_000, batch_size=256),
+}
+
+# Table 12.
+CLASSIFIERS = {
+    "classifier64": ClassifierConfig(
+        model=encoder(64, depth=4),
+        train=TrainConfig(iterations=300_000, batch_size=1024, learning_rate=6e-4, weight_decay=0.2),
+    ),
+    "classifier128": ClassifierConfig(
+        model=encoder(128, depth=2),
+        train=TrainConfig(iterations=300_000, batch_size=256, learning_rate=3e-4, weight_decay=0.05),
+    ),
+    "classifier256": ClassifierConfig(
+        model=encoder(256, depth=2),
+        train=TrainConfig(iterations=500_000, batch_size=256, learning_rate=3e-4, weight_decay=0.05),
+    ),
+    "classifier512": ClassifierConfig(
+        model=encoder(512, depth=2),
+        train=TrainConfig(iterations=500_000, batch_size=256, learning_rate=3e-4, weight_decay=0.05),
+    ),
+}
+
+# Table 14: gradient scales by the number of sampling steps. The unconditional model's is table 4's better one.
+GUIDANCE_250_STEPS = {
+    "imagenet64": 1.0,
+    "imagenet128": 0.5,
+    "imagenet256": 1.0,
+    "imagenet256_uncond": 10.0,
+    "imagenet512": 4.0,
+}
+GUIDANCE_DDIM_25_STEPS = {"imagenet128": 1.25, "imagenet256": 2.5, "imagenet512": 9.0}
+
+NAMES = (*MODELS, *CLASSIFIERS)
+
+
+def config(name: str) -> Config:
+    """The whole config of a model or a classifier of the paper. Its data is a folder of images: set data.path."""
+    if name in CLASSIFIERS:
+        classifier = CLASSIFIERS[name]
+        return Config(
+            data=DataConfig(source="folder", flip=True, random_crop=True),
+            model=classifier.model,
+            diffusion=_diffusion(classifier.model),
+            train=classifier.train,
+            evaluate=EvaluateConfig(extractor="pixels"),
+        )
+    model = MODELS[name]
+    guided = name in GUIDANCE_250_STEPS
+    return Config(
+        data=DataConfig(source="folder", flip=True),
+        model=model,
+        diffusion=_diffusion(model),
+        train=TRAIN[name],
+        classifier=CLASSIFIERS[f"classifier{model.image_size}"] if guided else None,
+        # LSUN's figures are with all 1000 steps; appendix L sweeps shorter schedules.
+        sample=SampleConfig(
+            steps=1000 if name.startswith("lsun") else 250,
+            guidance_scale=GUIDANCE_250_STEPS.get(name, 0.0),
+        ),
+        evaluate=EvaluateConfig(extractor="classifier" if guided else "pixels"),
+    )
+
+
+def _diffusion(model: ModelConfig) -> DiffusionConfig:
+    return DiffusionConfig(schedule="cosine" if model.image_size == 64 else "linear")
