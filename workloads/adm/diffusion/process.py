@@ -81,18 +81,14 @@ class Process:
 
     # -- tables -------------------------------------------------------------------------------------------------------
 
-    def table(self, key: object, values: Callable[[], npt.NDArray[Any]], like: Tensor) -> Tensor:
-        """`values()` as a tensor on like's device in like's precision (at least float32), made once."""
-        dtype = like.dtype if like.dtype in (torch.float32, torch.float64) else torch.float32
-        place = (key, like.device, dtype)
-        if place not in self._tensors:
-            self._tensors[place] = torch.from_numpy(np.ascontiguousarray(values())).to(like.device, dtype)
-        return self._tensors[place]
-
     def at(self, name: str, t: Tensor, like: Tensor) -> Tensor:
-        """The named coefficient at each t, (N, 1, 1, 1), to multiply `like` with."""
-        table = self.table(name, lambda: getattr(self.coefficients, name), like)
-        return table[t].reshape(-1, *[1] * (like.ndim - 1))
+        """The named coefficient at each t, (N, 1, 1, 1), in like's precision (at least float32) and on its device."""
+        dtype = like.dtype if like.dtype in (torch.float32, torch.float64) else torch.float32
+        place = (name, like.device, dtype)
+        if place not in self._tensors:
+            table: npt.NDArray[np.float64] = getattr(self.coefficients, name)
+            self._tensors[place] = torch.from_numpy(table).to(like.device, dtype)
+        return self._tensors[place][t].reshape(-1, *[1] * (like.ndim - 1))
 
     def original_timesteps(self, t: Tensor) -> Tensor:
         """What the model is told for respaced indices t: int64 (N,)."""

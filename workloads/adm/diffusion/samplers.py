@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 from torch import Tensor
 
 from adm.diffusion.guidance import guided_mean, guided_prediction
@@ -65,16 +64,14 @@ def ddim_sample(
         out = guided_prediction(process, cond_fn, out, x, t, model_kwargs)
     epsilon = process.epsilon_from_x0(x, t, out.pred_xstart)
 
-    def direction() -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        # Rounding can take the difference a hair below 0 where η = 1 uses all of it.
-        a = process.coefficients
-        return np.sqrt(np.maximum(1.0 - a.alphas_cumprod_prev - (eta * a.ddim_sigma) ** 2, 0.0))
-
-    towards = process.table(("ddim_direction", eta), direction, x)[t].reshape(-1, *[1] * (x.ndim - 1))
-    sample = process.at("sqrt_alphas_cumprod_prev", t, x) * out.pred_xstart + towards * epsilon
+    # In x's own precision, as published: 1 − ᾱ cancels near the data, so float32 differs there by 1e-4 from float64.
+    a_bar, a_bar_prev = process.at("alphas_cumprod", t, x), process.at("alphas_cumprod_prev", t, x)
+    sigma = eta * ((1 - a_bar_prev) / (1 - a_bar)).sqrt() * (1 - a_bar / a_bar_prev).sqrt()
+    direction = (1 - a_bar_prev - sigma**2).clamp(min=0).sqrt()
+    sample = a_bar_prev.sqrt() * out.pred_xstart + direction * epsilon
     if eta != 0.0:
         # σ is 0 at t=0, so the last step adds no noise.
-        sample = sample + eta * noise_scale * process.at("ddim_sigma", t, x) * drawn(noise, x)
+        sample = sample + sigma * noise_scale * drawn(noise, x)
     return Step(sample, out.pred_xstart)
 
 
@@ -96,9 +93,8 @@ def ddim_reverse(
     if cond_fn is not None:
         out = guided_prediction(process, cond_fn, out, x, t, model_kwargs)
     epsilon = process.epsilon_from_x0(x, t, out.pred_xstart)
-    scale, noise_scale = "sqrt_alphas_cumprod_next", "sqrt_one_minus_alphas_cumprod_next"
-    sample = process.at(scale, t, x) * out.pred_xstart + process.at(noise_scale, t, x) * epsilon
-    return Step(sample, out.pred_xstart)
+    a_bar_next = process.at("alphas_cumprod_next", t, x)
+    return Step(a_bar_next.sqrt() * out.pred_xstart + (1 - a_bar_next).sqrt() * epsilon, out.pred_xstart)
 
 
 def _temperatures(temperature: float, scales: str) -> tuple[float, float]:

@@ -76,10 +76,6 @@ class Coefficients:
     sqrt_recip_alphas_cumprod: Array
     sqrt_recipm1_alphas_cumprod: Array
     """√(1/ᾱ_t − 1)"""
-    sqrt_alphas_cumprod_prev: Array
-    sqrt_one_minus_alphas_cumprod_prev: Array
-    sqrt_alphas_cumprod_next: Array
-    sqrt_one_minus_alphas_cumprod_next: Array
     log_betas: Array
     posterior_variance: Array
     """β̃_t, 0 at t=0."""
@@ -96,8 +92,6 @@ class Coefficients:
     fixed_large_variance: Array
     """β_t, with β̃_1 at t=0 for a better likelihood of the last step."""
     fixed_large_log_variance: Array
-    ddim_sigma: Array
-    """σ_t of DDIM at η = 1."""
 
     @classmethod
     def of(cls, betas: Array) -> Coefficients:
@@ -120,10 +114,6 @@ class Coefficients:
             log_one_minus_alphas_cumprod=np.log(1.0 - a_bar),
             sqrt_recip_alphas_cumprod=np.sqrt(1.0 / a_bar),
             sqrt_recipm1_alphas_cumprod=np.sqrt(1.0 / a_bar - 1),
-            sqrt_alphas_cumprod_prev=np.sqrt(prev),
-            sqrt_one_minus_alphas_cumprod_prev=np.sqrt(1.0 - prev),
-            sqrt_alphas_cumprod_next=np.sqrt(next_),
-            sqrt_one_minus_alphas_cumprod_next=np.sqrt(1.0 - next_),
             log_betas=np.log(betas),
             posterior_variance=posterior_variance,
             posterior_log_variance_clipped=np.log(np.concatenate([first, posterior_variance[1:]])),
@@ -133,5 +123,4 @@ class Coefficients:
             posterior_xt_from_previous=mean_xt / mean_x0,
             fixed_large_variance=fixed_large,
             fixed_large_log_variance=np.log(fixed_large),
-            ddim_sigma=np.sqrt((1.0 - prev) / (1.0 - a_bar)) * np.sqrt(1.0 - a_bar / prev),
         )
