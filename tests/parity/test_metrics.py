@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ def test_precision_and_recall_are_those_of_brute_force(k: int, offset: float) ->
 @pytest.mark.parametrize("kind", ["lattice", "one_hot", "duplicates", "constant", "clusters", "outlier"])
 def test_precision_and_recall_with_ties_and_near_ties(kind: str) -> None:
     rng = np.random.default_rng(5)
-    sets = {
+    sets: dict[str, Callable[[int], npt.NDArray[Any]]] = {
         "lattice": lambda n: rng.integers(0, 3, (n, 6)).astype(np.float32),
         "one_hot": lambda n: np.eye(12, dtype=np.float32)[rng.integers(0, 12, n)],
         "duplicates": lambda n: np.repeat(rng.standard_normal((n // 4, 8)), 4, axis=0),
@@ -144,3 +145,54 @@ def test_data_against_itself() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert evaluation.frechet_distance(features, features) == pytest.approx(0.0, abs=1e-9)
+
+
+def kid_by_definition(reference: npt.NDArray[Any], samples: npt.NDArray[Any]) -> float:
+    """Both sums over all pairs, the diagonal left out, from the full kernel matrices."""
+    x, y = reference.astype(float), samples.astype(float)
+    n, m, d = len(x), len(y), x.shape[1]
+    k_xx, k_yy, k_xy = (x @ x.T / d + 1) ** 3, (y @ y.T / d + 1) ** 3, (x @ y.T / d + 1) ** 3
+    np.fill_diagonal(k_xx, 0.0)
+    np.fill_diagonal(k_yy, 0.0)
+    return float(k_xx.sum() / (n * (n - 1)) + k_yy.sum() / (m * (m - 1)) - 2 * k_xy.mean())
+
+
+def test_kid_is_the_recorded_one(pair: tuple[Any, Any]) -> None:
+    assert evaluation.kid(*pair) == pytest.approx(CASE["kid_full_unbiased_poly3"], rel=1e-8)
+    assert evaluation.kid_with_standard_error(*pair).kid == evaluation.kid(*pair)
+
+
+def test_inception_score_is_the_recorded_one() -> None:
+    case = ORACLE["cases"]["inception_score"]
+    logits = np.random.default_rng(7).standard_normal((600, 50)) * 2
+    score = evaluation.inception_score(logits, split_size=case["split_size"])
+    assert score == pytest.approx(case["mean"], rel=1e-8)
+
+
+@pytest.mark.parametrize("max_bytes", [1, 20_000, 1 << 28])
+def test_kid_in_tiles_agrees_with_its_definition(max_bytes: int) -> None:
+    reference, samples = oracle_features(3, 60, 12, 0.0, 1.0), oracle_features(4, 45, 12, 0.1, 1.0)
+    expected = kid_by_definition(reference, samples)
+    assert evaluation.kid(reference, samples, max_bytes=max_bytes) == pytest.approx(expected, rel=1e-10)
+
+
+def test_standard_error_of_kid_is_the_jackknife() -> None:
+    x, y = oracle_features(3, 30, 6, 0.0, 1.0), oracle_features(4, 20, 6, 0.1, 1.0)
+    variance = 0.0
+    for left_out in (
+        [kid_by_definition(np.delete(x, i, axis=0), y) for i in range(len(x))],
+        [kid_by_definition(x, np.delete(y, i, axis=0)) for i in range(len(y))],
+    ):
+        variance += (len(left_out) - 1) * float(np.var(left_out))
+    result = evaluation.kid_with_standard_error(x, y)
+    assert result.standard_error == pytest.approx(np.sqrt(variance), rel=1e-8)
+
+
+def test_standard_error_of_kid_is_the_spread_of_repeats() -> None:
+    rng = np.random.default_rng(0)
+    repeats = [
+        evaluation.kid_with_standard_error(rng.standard_normal((80, 8)), rng.standard_normal((80, 8)) + 0.3)
+        for _ in range(150)
+    ]
+    estimates, errors = np.array(repeats).T
+    assert errors.mean() == pytest.approx(estimates.std(ddof=1), rel=0.25)

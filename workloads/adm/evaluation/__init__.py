@@ -2,6 +2,8 @@
 
 from adm.evaluation.feature_arrays import FeatureError
 from adm.evaluation.frechet import FewSamples, frechet_distance
+from adm.evaluation.inception_score import inception_score
+from adm.evaluation.kid import KernelDistance, kid, kid_with_standard_error
 from adm.evaluation.moments import Gaussian, Moments
 from adm.evaluation.neighbours import Neighbours, nearest_neighbours
 from adm.evaluation.precision_recall import PrecisionRecall, precision_recall
@@ -10,10 +12,14 @@ __all__ = [
     "FeatureError",
     "FewSamples",
     "Gaussian",
+    "KernelDistance",
     "Moments",
     "Neighbours",
     "PrecisionRecall",
     "frechet_distance",
+    "inception_score",
+    "kid",
+    "kid_with_standard_error",
     "nearest_neighbours",
     "precision_recall",
 ]
