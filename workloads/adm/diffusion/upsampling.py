@@ -1,0 +1,41 @@
+"""Two-stage sampling: a low-resolution image, and a diffusion that upsamples it (table 13)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from adm.diffusion.loops import ddim_loop, sample_loop
+from adm.diffusion.process import Model, Process
+
+
+def low_resolution(x0: Tensor, size: int) -> Tensor:
+    """What an upsampler is trained on: x0 (N, C, H, W) averaged over areas, to (N, C, size, size)."""
+    if x0.shape[-1] % size or x0.shape[-2] % size:
+        raise ValueError(f"images of {tuple(x0.shape[-2:])} pixels are not a multiple of {size}")
+    return interpolate(x0, (size, size), mode="area")
+
+
+def upsample_loop(
+    process: Process,
+    model: Model,
+    low_res: Tensor,
+    size: int,
+    noise: Tensor | None = None,
+    *,
+    ddim: bool = False,
+    model_kwargs: dict[str, Any] | None = None,
+    **options: Any,
+) -> Tensor:
+    """Images (N, C, size, size) for low_res (N, C, h, w) in [-1, 1]; the model gets them as `low_res=`.
+
+    `options` are those of sample_loop, or of ddim_loop where `ddim` is true. A guiding cond_fn is told low_res too.
+    """
+    kwargs = {**(model_kwargs or {}), "low_res": low_res}
+    if noise is None:
+        noise = torch.randn(*low_res.shape[:2], size, size, device=low_res.device, dtype=low_res.dtype)
+    run = ddim_loop if ddim else sample_loop
+    return run(process, model, noise=noise, model_kwargs=kwargs, **options)
