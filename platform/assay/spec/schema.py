@@ -1,0 +1,193 @@
+"""The keys of a sweep file, typed and frozen. What they mean together is checked in assay.spec.check."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr
+
+from assay.spec.expand import Trial, expand
+from assay.workload import JSON, Workload, load_workload
+
+SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+
+
+def _safe_name(name: str) -> str:
+    if not SAFE_NAME.fullmatch(name):
+        raise ValueError(
+            f"got {name[:60]!r}, allowed: letters, digits, '-', '_' and '.', starting with a letter or a digit, "
+            "at most 128 (it names files and the experiment)"
+        )
+    return name
+
+
+def _non_empty(text: str) -> str:
+    if not text.strip():
+        raise ValueError(f"got {text!r}, allowed: text that is not empty")
+    return text
+
+
+def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    twice = sorted({seed for seed in seeds if seeds.count(seed) > 1})
+    if twice:
+        raise ValueError(f"got {', '.join(map(str, twice))} more than once, allowed: distinct integers ≥ 0")
+    if not seeds:
+        raise ValueError("got [], allowed: at least one integer ≥ 0")
+    return seeds
+
+
+def _whole_above_one(gpus: float) -> float:
+    # Ray shares one GPU between tasks, but gives several only whole.
+    if gpus > 1 and gpus != int(gpus):
+        raise ValueError(f"got {gpus}, allowed: a whole number, or a fraction below 1")
+    return gpus
+
+
+def _ordered(actors: tuple[int, int]) -> tuple[int, int]:
+    if actors[0] > actors[1]:
+        raise ValueError(f"got {list(actors)}, allowed: [min, max] with min ≤ max")
+    return actors
+
+
+def _some_values(values: tuple[JSON, ...]) -> tuple[JSON, ...]:
+    if not values:
+        raise ValueError("got [], allowed: at least one value")
+    return values
+
+
+Text = Annotated[str, Field(strict=True)]
+Name = Annotated[Text, AfterValidator(_non_empty)]
+Count = Annotated[int, Field(strict=True, ge=0)]
+Positive = Annotated[int, Field(strict=True, ge=1)]
+Cpus = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+Gpus = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False), AfterValidator(_whole_above_one)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Values(Section):
+    """The values one config path takes, each in a trial of its own."""
+
+    values: Annotated[tuple[JSON, ...], AfterValidator(_some_values)]
+
+
+class Searcher(Section):
+    name: Literal["grid"] = "grid"
+
+
+class Scheduler(Section):
+    name: Literal["fifo"] = "fifo"
+
+
+class TrainResources(Section):
+    workers: Positive = 1
+    cpus_per_worker: Cpus = 1
+    gpus_per_worker: Gpus = 0
+
+
+class SampleResources(Section):
+    actors: Annotated[tuple[Positive, Positive], AfterValidator(_ordered)] = (1, 1)
+    """[min, max]: how wide the fan-out may grow."""
+    cpus_per_actor: Cpus = 1
+    gpus_per_actor: Gpus = 0
+
+
+class ReduceResources(Section):
+    cpus: Cpus = 1
+    gpus: Gpus = 0
+
+
+class Resources(Section):
+    """What each kind of stage asks of the cluster."""
+
+    train: TrainResources = TrainResources()
+    sample: SampleResources = SampleResources()
+    reduce: ReduceResources = ReduceResources()
+
+
+class Limits(Section):
+    concurrent_trials: Positive | None = None
+    """None: as many as the cluster holds."""
+    retries: Count = 3
+
+
+class ReferenceRow(BaseModel):
+    """Published numbers of one arm: `when` says which, every other key is a metric."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    __pydantic_extra__: dict[str, Number] = Field(init=False)
+
+    when: Mapping[str, JSON] = {}
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        return dict(self.__pydantic_extra__)
+
+
+class Reference(Section):
+    source: Text = ""
+    rows: tuple[ReferenceRow, ...] = ()
+
+
+class Plot(Section):
+    kind: Literal["bar", "line", "scatter"]
+    x: Name
+    y: Name
+
+
+class Report(Section):
+    plots: tuple[Plot, ...] = ()
+
+
+class Sweep(Section):
+    """One study, as written, with its profile and --set applied."""
+
+    version: Annotated[int, Field(strict=True, ge=1, le=1)]
+    name: Annotated[Text, AfterValidator(_safe_name)]
+    description: Text = ""
+    workload: Name
+    base: Name
+    config: Mapping[str, JSON] = {}
+    parameters: Mapping[Name, Values] = {}
+    arms: Mapping[Name, Mapping[str, JSON]] = {}
+    searcher: Searcher = Searcher()
+    scheduler: Scheduler = Scheduler()
+    metric: Name
+    mode: Literal["min", "max"]
+    seeds: Annotated[tuple[Count, ...], AfterValidator(_distinct)] = (0,)
+    resources: Resources = Resources()
+    limits: Limits = Limits()
+    reference: Reference = Reference()
+    report: Report = Report()
+    profiles: Mapping[Name, Mapping[str, Any]] = {}
+
+    _workload: Workload | None = PrivateAttr(None)
+    _file: str = PrivateAttr("")
+    _profile: str | None = PrivateAttr(None)
+    _sets: tuple[str, ...] = PrivateAttr(())
+
+    @property
+    def file(self) -> str:
+        """Where it was read from; empty for a sweep that was built in Python."""
+        return self._file
+
+    @property
+    def profile(self) -> str | None:
+        return self._profile
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        return self._sets
+
+    def find_workload(self) -> Workload:
+        return self._workload if self._workload is not None else load_workload(self.workload)
+
+    def trials(self) -> list[Trial]:
+        """Every trial, in the order of the file: arms, then the grid of parameters, then seeds."""
+        values = {path: list(space.values) for path, space in self.parameters.items()}
+        return expand(self.find_workload(), self.base, self.config, self.arms, values, self.seeds)

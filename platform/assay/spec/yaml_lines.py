@@ -1,0 +1,229 @@
+"""A YAML file as plain values that remember their lines.
+
+YAML 1.2: 1e-4 is a number; `no` and `on` are text. Only plain values are built, whatever the tags say. Everything wrong
+with the text itself is a problem here: not text, not YAML, duplicate keys, tags, values that JSON does not have.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError, YAMLWarning
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
+from ruamel.yaml.reader import ReaderError
+
+from assay.errors import SpecError, SpecProblem, did_you_mean
+from assay.workload import JSON
+
+Path = tuple[str | int, ...]
+MOST_VALUES = 100_000
+TAG = "tag:yaml.org,2002:"
+# Numbers of YAML 1.2 that ruamel leaves as text, such as -.5e3.
+FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a user wrote a value: `line` 0 is the command line."""
+
+    file: str
+    line: int
+    path: Path
+
+
+@dataclass
+class Document:
+    """Plain data, and the origin of every value in it (a mapping's entry: of its key)."""
+
+    file: str
+    data: JSON
+    origins: dict[Path, Origin]
+    problems: list[SpecProblem] = field(default_factory=list)
+
+    def origin(self, path: Path) -> Origin:
+        """The origin of the value, or of the nearest value around it, with the rest of the path appended."""
+        for length in range(len(path), -1, -1):
+            found = self.origins.get(path[:length])
+            if found is not None:
+                return Origin(found.file, found.line, found.path + path[length:])
+        return Origin(self.file, 0, path)
+
+    def problem(self, path: Path, message: str) -> SpecProblem:
+        origin = self.origin(path)
+        return SpecProblem(origin.file, origin.line, dotted(origin.path), message)
+
+
+def dotted(path: Path) -> str:
+    """("parameters", "sample.steps", "values", 0) as `parameters.sample.steps.values[0]`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+
+
+def read_text(path: FilePath, file: str) -> str:
+    """The file's text. Raises SpecError with one problem."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise SpecError([SpecProblem(file, 0, "", f"no such file{_neighbours(path)}")]) from None
+    except IsADirectoryError:
+        raise SpecError([SpecProblem(file, 0, "", "is a directory; name the YAML file in it")]) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SpecError([SpecProblem(file, 0, "", f"cannot be read: {reason}")]) from error
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        message = f"not UTF-8 text (byte 0x{raw[error.start]:02x}); save the file as UTF-8"
+        raise SpecError([SpecProblem(file, line, "", message)]) from None
+
+
+def _neighbours(path: FilePath) -> str:
+    try:
+        names = [entry.name for entry in path.parent.iterdir() if entry.suffix in (".yaml", ".yml")]
+    except OSError:
+        return ""
+    hint = did_you_mean(path.name, names)
+    return hint if hint.endswith("?") else ""
+
+
+def parse(text: str, file: str, line: int | None = None) -> Document:
+    """Text to values. Raises SpecError when it is not YAML; what is wrong with single values is in `problems`.
+
+    `line` fixes the line of every value: 0 for a value from the command line.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", YAMLWarning)
+            root = YAML(typ="safe", pure=True).compose(text)
+            builder = _Builder(file, line)
+            data = None if root is None else builder.build(root, ())
+    except RecursionError:
+        raise SpecError([SpecProblem(file, line or 0, "", "nested too deeply")]) from None
+    except ReaderError as error:
+        at = text.count("\n", 0, error.position) + 1 if line is None else line
+        raise SpecError(
+            [SpecProblem(file, at, "", f"not YAML: the character {error.character!r} is not text")]
+        ) from None
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        at = line if line is not None else mark.line + 1 if mark else 0
+        raise SpecError([SpecProblem(file, at, "", f"not YAML: {_reason(error)}")]) from None
+    except (
+        YAMLError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        AssertionError,
+        NotImplementedError,
+    ) as error:
+        # A scanner of hostile text may trip over itself; to the user that is one and the same.
+        raise SpecError([SpecProblem(file, line or 0, "", f"not YAML: {type(error).__name__}: {error}")]) from error
+    return Document(file, data, builder.origins, builder.problems)
+
+
+def _reason(error: MarkedYAMLError) -> str:
+    parts = [str(part).strip() for part in (error.context, error.problem) if part]
+    reason = ", ".join(parts) or type(error).__name__
+    return f"{reason}; indent with spaces" if "'\\t'" in reason else reason
+
+
+class _Builder:
+    """Composed nodes to plain values."""
+
+    def __init__(self, file: str, line: int | None) -> None:
+        self.file, self.line = file, line
+        self.origins: dict[Path, Origin] = {}
+        self.problems: list[SpecProblem] = []
+        self.open: set[int] = set()
+        self.built = 0
+
+    def build(self, node: Node, path: Path) -> JSON:
+        self.origins.setdefault(path, self.origin(node, path))
+        self.built += 1
+        if self.built > MOST_VALUES:  # aliases of aliases grow exponentially
+            raise SpecError([SpecProblem(self.file, self.at(node), "", f"more than {MOST_VALUES:,} values")])
+        if isinstance(node, ScalarNode):
+            return self.scalar(node, path)
+        if id(node) in self.open:
+            self.refuse(node, path, "an alias inside its own anchor")
+            return None
+        expected = TAG + ("map" if isinstance(node, MappingNode) else "seq")
+        if node.tag != expected:
+            self.refuse(node, path, f"got the tag {_short(node.tag)}, allowed: plain values without tags")
+            return None
+        self.open.add(id(node))
+        try:
+            if isinstance(node, MappingNode):
+                return {key: self.build(value, (*path, key)) for key, value in self.entries(node, path)}
+            return [self.build(item, (*path, i)) for i, item in enumerate(node.value)]
+        finally:
+            self.open.discard(id(node))
+
+    def entries(self, node: MappingNode, path: Path) -> Iterator[tuple[str, Node]]:
+        """Keys as they are written: `250:` is the key "250"."""
+        first: dict[str, int] = {}
+        for key, value in node.value:
+            if not isinstance(key, ScalarNode):
+                self.refuse(key, path, "got a list or a mapping as a key, allowed: text")
+                continue
+            name = str(key.value)
+            if key.tag == TAG + "merge":
+                self.refuse(key, (*path, name), "merge keys are not part of YAML 1.2; write the keys out")
+                continue
+            if name in first:
+                where = f", first on line {first[name]}" if first[name] else ""
+                self.refuse(key, (*path, name), f"duplicate key{where}")
+                continue
+            first[name] = self.at(key)
+            self.origins[(*path, name)] = self.origin(key, (*path, name))
+            yield name, value
+
+    def scalar(self, node: ScalarNode, path: Path) -> JSON:
+        text, tag = str(node.value), str(node.tag).removeprefix(TAG)
+        if tag in ("timestamp", "value", "str"):
+            return float(text) if node.style is None and tag == "str" and FLOAT.fullmatch(text) else text
+        if tag == "null":
+            return None
+        if tag == "bool" and text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        try:
+            if tag == "int":
+                return _integer(text)
+            if tag == "float":
+                number = float(text.replace("_", "").lower().replace(".inf", "inf").replace(".nan", "nan"))
+                if math.isfinite(number):
+                    return number
+                self.refuse(node, path, f"got {text[:40]}, allowed: a finite number")
+                return None
+        except ValueError:
+            pass
+        kind = f"the tag {_short(node.tag)}" if tag not in ("int", "float", "bool") else f"{text[:40]!r} as {tag}"
+        self.refuse(node, path, f"got {kind}, allowed: plain values without tags")
+        return None
+
+    def at(self, node: Node) -> int:
+        return self.line if self.line is not None else int(node.start_mark.line) + 1
+
+    def origin(self, node: Node, path: Path) -> Origin:
+        return Origin(self.file, self.at(node), path)
+
+    def refuse(self, node: Node, path: Path, message: str) -> None:
+        self.problems.append(SpecProblem(self.file, self.at(node), dotted(path), message))
+
+
+def _integer(text: str) -> int:
+    digits = text.replace("_", "").lower()
+    prefixed = digits.lstrip("+-")[:2] in ("0x", "0o", "0b")
+    return int(digits, 0 if prefixed else 10)
+
+
+def _short(tag: str | None) -> str:
+    tag = str(tag)
+    return f"!!{tag.removeprefix(TAG)}" if tag.startswith(TAG) else tag

@@ -1,0 +1,183 @@
+"""Pydantic's errors in the words of assay: what was got, what is allowed, one message a value.
+
+Pydantic reports a type error without the field's bounds, and a union as one error an alternative, at a path no user
+wrote. So the allowed values are read from the model itself: its annotations say more than the error does.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import types
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from assay.errors import ConfigProblem, did_you_mean
+
+Path = tuple[str | int, ...]
+LONGEST = 60
+_annotated: Any = Annotated
+_MAPPINGS = (dict, collections.abc.Mapping)
+_LISTS = (tuple, list, collections.abc.Sequence)
+_SINGULAR = {int: "an integer", float: "a number", str: "text", bool: "true or false", type(None): "null"}
+_PLURAL = {int: "integers", float: "numbers", str: "texts", bool: "true or false"}
+_BOUNDS = {"ge": "≥ {}", "gt": "> {}", "le": "≤ {}", "lt": "< {}"}
+_EXPECTED_OF = {"int": int, "float": float, "string": str, "bool": bool, "none": type(None)}
+
+
+def got(value: Any) -> str:
+    """A value as the user may recognise it, and its type: `'many' (str)`, `true (bool)`, `null`."""
+    if value is None:
+        return "null"
+    kind = "mapping" if isinstance(value, Mapping) else "list" if isinstance(value, tuple) else type(value).__name__
+    text = str(value).lower() if isinstance(value, bool) else repr(list(value) if isinstance(value, tuple) else value)
+    return f"{text if len(text) <= LONGEST else text[: LONGEST - 1] + '…'} ({kind})"
+
+
+def describe(annotation: Any, plural: bool = False) -> str:
+    """What a field takes, in words: `an integer ≥ 1, a list of integers ≥ 0 or text`."""
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _bounded(describe(args[0], plural), args[1:])
+    if _is_union(annotation):
+        return _either([describe(arg, plural) for arg in args])
+    if origin is Literal:
+        return ", ".join(str(arg) for arg in args)
+    if origin in _LISTS:
+        items = [arg for arg in args if arg is not Ellipsis]
+        count = f"{len(items)} " if origin is tuple and Ellipsis not in args else ""
+        words = {describe(item, plural=True): None for item in items}
+        return f"{'lists' if plural else 'a list'} of {count}{' and '.join(words)}"
+    if origin in _MAPPINGS or (isinstance(annotation, type) and issubclass(annotation, (dict, BaseModel))):
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            return f"{'mappings' if plural else 'a mapping'} with the keys {', '.join(annotation.model_fields)}"
+        return "mappings" if plural else "a mapping of keys to values"
+    return (_PLURAL if plural else _SINGULAR).get(annotation, "values" if plural else "a value")
+
+
+def _bounded(words: str, metadata: Sequence[Any]) -> str:
+    """Bounds, wherever pydantic keeps them: annotated_types objects (Ge, …) or a FieldInfo's own metadata."""
+    flat = [item for entry in metadata for item in (entry, *getattr(entry, "metadata", ()))]
+    bounds = {name: getattr(item, name) for item in flat for name in _BOUNDS if getattr(item, name, None) is not None}
+    if "ge" in bounds and bounds["ge"] == bounds.get("le"):
+        return str(bounds["ge"])
+    return " ".join([words, " and ".join(_BOUNDS[name].format(value) for name, value in bounds.items())]).strip()
+
+
+def _either(words: Sequence[str]) -> str:
+    unique = list(dict.fromkeys(words))
+    return " or ".join([", ".join(unique[:-1]), unique[-1]]) if len(unique) > 1 else unique[0]
+
+
+def plain_message(error: ErrorDetails, annotation: Any = None, siblings: Sequence[str] = ()) -> str:
+    """One pydantic error in plain words. `annotation` is the field's, `siblings` the keys there could have been."""
+    kind, value, context = error["type"], error["input"], error.get("ctx", {})
+    if kind == "extra_forbidden":
+        return f"unknown key{did_you_mean(str(error['loc'][-1]), siblings)}"
+    if kind == "missing":
+        return "required, but missing" + (f"; allowed: {describe(annotation)}" if annotation is not None else "")
+    if kind in ("value_error", "assertion_error"):
+        return str(context.get("error", error["msg"]))
+    message = f"got {got(value)}, allowed: {describe(annotation) if annotation is not None else _expected(error)}"
+    choices = _choices(annotation)
+    if isinstance(value, str) and choices:
+        hint = did_you_mean(value, choices)
+        return message + (hint if hint.endswith("?") else "")
+    if kind == "finite_number":
+        return f"{message} that is finite"
+    return message
+
+
+def _expected(error: ErrorDetails) -> str:
+    """What is allowed, from the error alone: without the model this is all there is to go by."""
+    kind, context = error["type"], error.get("ctx", {})
+    for bound, words in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<")):
+        if bound in context:
+            return f"a number {words} {context[bound]}"
+    if "expected" in context:
+        return str(context["expected"])
+    base = _EXPECTED_OF.get(kind.split("_")[0])
+    return _SINGULAR[base] if base else error["msg"]
+
+
+def _choices(annotation: Any) -> list[str]:
+    """The names a Literal allows, also inside a union."""
+    if get_origin(annotation) is Literal:
+        return [arg for arg in get_args(annotation) if isinstance(arg, str)]
+    if _is_union(annotation) or get_origin(annotation) is Annotated:
+        return [name for arg in get_args(annotation) for name in _choices(arg)]
+    return []
+
+
+def locate(model: Any, loc: Sequence[str | int]) -> tuple[Path, Any, list[str]]:
+    """Follow an error's location down the annotations: (the path in the data, the annotation there, its siblings).
+
+    Stops at a union, since what pydantic adds below one names an alternative and not a place in the data.
+    """
+    path: list[str | int] = []
+    annotation: Any = model
+    siblings: list[str] = []
+    for part in loc:
+        inner = _bare(annotation)
+        if _is_union(inner):
+            break
+        if part == "[key]":  # the key itself is wrong, not its value
+            return tuple(path), None, []
+        annotation, siblings = _step(inner, part)
+        path.append(part)
+    return tuple(path), annotation, siblings
+
+
+def _step(inner: Any, part: str | int) -> tuple[Any, list[str]]:
+    """The annotation one key or index further, None when it has none, and the keys allowed beside it."""
+    origin, args = get_origin(inner), get_args(inner)
+    if isinstance(inner, type) and issubclass(inner, BaseModel):
+        fields = {info.alias or name: info for name, info in inner.model_fields.items()}
+        info = fields.get(str(part))
+        return (
+            _annotated[(info.annotation, *info.metadata)] if info and info.metadata else info and info.annotation
+        ), [*fields]
+    if origin in _MAPPINGS:
+        return args[-1], []
+    items = [arg for arg in args if arg is not Ellipsis] if origin in _LISTS and isinstance(part, int) else []
+    return (items[min(int(part), len(items) - 1)] if items else None), []
+
+
+def _is_union(annotation: Any) -> bool:
+    return get_origin(annotation) in (Union, types.UnionType)
+
+
+def _bare(annotation: Any) -> Any:
+    """Without Annotated, and without `| None`: pydantic adds no location for either."""
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if _is_union(annotation):
+        some = [arg for arg in get_args(annotation) if arg is not type(None)]
+        if len(some) == 1:
+            return _bare(some[0])
+    return annotation
+
+
+def located_messages(error: ValidationError, model: type[BaseModel]) -> list[tuple[Path, str]]:
+    """Every problem once, at its path in the data: a union's many errors become one."""
+    by_path: dict[Path, list[ErrorDetails]] = {}
+    for item in error.errors(include_url=False):
+        by_path.setdefault(locate(model, item["loc"])[0], []).append(item)
+    found = []
+    for path, items in by_path.items():
+        # An alternative that refused the value on its own terms understood it best; else the one that saw it whole.
+        said = [item for item in items if item["type"] == "value_error"]
+        best = min(said or items, key=lambda item: len(item["loc"]))
+        _, annotation, siblings = locate(model, best["loc"])
+        found.append((path, plain_message(best, annotation, siblings)))
+    return found
+
+
+def config_problems(error: ValidationError, model: type[BaseModel], prefix: str = "") -> list[ConfigProblem]:
+    """Pydantic's refusal of a config as ConfigProblems, each at the dotted path of the value."""
+    return [
+        ConfigProblem(".".join([*([prefix] if prefix else []), *map(str, path)]), message)
+        for path, message in located_messages(error, model)
+    ]
