@@ -1,0 +1,6 @@
+"""Runs a plan: decides who computes what (broker), and computes it (inline, on_ray)."""
+
+from assay.runner.engine import Listener, Outcome, TrialOutcome, run
+from assay.runner.events import Event
+
+__all__ = ["Event", "Listener", "Outcome", "TrialOutcome", "run"]

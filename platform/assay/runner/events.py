@@ -1,0 +1,26 @@
+"""What a run tells its user: one small record a happening, from wherever it happens to the driver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Kind = Literal["started", "progress", "committed", "cached", "failed", "warning", "trial_done"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """`key` names the stage (or is empty); `trial` the trial's index where one is meant."""
+
+    kind: Kind
+    key: str = ""
+    trial: int | None = None
+    done: int = 0
+    """progress: items done so far (train), or since the last event (map)."""
+    advance: bool = False
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    message: str = ""
+
+
+Emit = Callable[[Event], None]

@@ -1,0 +1,27 @@
+"""The inline executor: every kind of stage in this process, without Ray. For tests and a first breakpoint."""
+
+from __future__ import annotations
+
+import time
+
+from assay.runner.events import Emit
+from assay.runner.work import MapStep, commit_map, here, ids_of, pending, reduce, train_worker
+from assay.store import Store
+from assay.workload import Stage
+
+
+def execute(stage: Stage, store: Store, threads: int, emit: Emit) -> None:
+    """Compute a stage whose inputs are stored, and commit it."""
+    place = here(threads)
+    if stage.kind == "train":
+        train_worker(stage, store, place, emit)
+    elif stage.kind == "reduce":
+        reduce(stage, store, place, emit)
+    else:
+        started = time.monotonic()
+        chain = [MapStep(stage, index, store, place, emit) for index in range(len(stage.body))]
+        for span in pending(stage, store):
+            block = ids_of(span)
+            for step in chain:
+                block = step(block)
+        commit_map(stage, store, place, 1, time.monotonic() - started)

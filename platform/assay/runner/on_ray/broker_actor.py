@@ -1,0 +1,77 @@
+"""The broker behind an actor, which is also the mailbox that workers' events reach the driver through."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from assay.runner.broker import Decision, Request, StageBroker
+from assay.runner.events import Event
+
+WAIT_S = 10.0
+"""How long one question is held open before the trial asks again."""
+MAIL_WAIT_S = 1.0
+
+
+class BrokerActor:
+    def __init__(self, capacity: dict[str, float], done: Sequence[str]) -> None:
+        self._broker = StageBroker(capacity, set(done))
+        self._events: list[Event] = []
+        self._changed = asyncio.Condition()
+
+    async def next(self, trial: int, requests: Sequence[Request]) -> Decision:
+        """What the trial should do; "wait" only after nothing changed in its favour for WAIT_S."""
+        deadline = time.monotonic() + WAIT_S
+        async with self._changed:
+            while True:
+                decision = self._broker.decide(trial, requests)
+                if decision.action != "wait" or not await self._change_before(deadline):
+                    return decision
+
+    async def finish(self, key: str) -> None:
+        async with self._changed:
+            self._broker.finish(key)
+            self._events.append(Event("committed", key))
+            self._changed.notify_all()
+
+    async def fail(self, key: str, message: str) -> None:
+        async with self._changed:
+            self._broker.fail(key, message)
+            self._events.append(Event("failed", key, message=message))
+            self._changed.notify_all()
+
+    async def abandon(self, trial: int) -> None:
+        async with self._changed:
+            self._broker.abandon(trial)
+            self._changed.notify_all()
+
+    async def emit(self, event: Event) -> None:
+        async with self._changed:
+            self._events.append(event)
+            self._changed.notify_all()
+
+    async def events(self, since: int) -> list[Event]:
+        """Events from number `since` on; waits a moment for one."""
+        async with self._changed:
+            if len(self._events) <= since:
+                await self._change_before(time.monotonic() + MAIL_WAIT_S)
+            return self._events[since:]
+
+    async def _change_before(self, deadline: float) -> bool:
+        try:
+            await asyncio.wait_for(self._changed.wait(), max(0.0, deadline - time.monotonic()))
+        except TimeoutError:
+            return False
+        return True
+
+
+class RemoteEmit:
+    """An Emit that works in any process of the cluster."""
+
+    def __init__(self, broker: Any) -> None:
+        self.broker = broker
+
+    def __call__(self, event: Event) -> None:
+        self.broker.emit.remote(event)

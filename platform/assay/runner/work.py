@@ -1,0 +1,144 @@
+"""The work itself, one function a kind of stage: what every executor calls, in-process or inside a Ray worker.
+
+Each commits its own result, so what was computed is safe before anyone is told.
+"""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from assay.runner.context import Context, WorkerContext
+from assay.runner.events import Emit, Event
+from assay.store import Cost, Store, StoredResult
+from assay.store.progress import Range, missing_ranges
+from assay.workload import Batch, Stage
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a body runs."""
+
+    device: str = "cpu"
+    threads: int = 1
+
+    def prepare(self) -> None:
+        """Ray sets OMP_NUM_THREADS from num_cpus; torch must be told what the worker was really given."""
+        import torch
+
+        torch.set_num_threads(self.threads)
+
+
+def here(threads: int) -> Place:
+    """The device this process was given: the first visible GPU, or the CPU."""
+    import torch
+
+    return Place("cuda:0" if torch.cuda.is_available() else "cpu", threads)
+
+
+def device_name(device: str) -> str:
+    """What the ledger calls it."""
+    if device == "cpu":
+        return f"cpu ({platform.machine()})"
+    import torch
+
+    return torch.cuda.get_device_name(device)
+
+
+def train_worker(
+    stage: Stage, store: Store, place: Place, emit: Emit, *, rank: int = 0, world_size: int = 1
+) -> None:
+    """Run a train body as one worker of a group. Rank 0 commits."""
+    place.prepare()
+    (body,) = stage.load_body()
+    with store.staging() as output:
+        ctx = WorkerContext(stage, store, output, place.device, place.threads, emit, rank=rank, world_size=world_size)
+        metrics = body(ctx)
+        if rank == 0:
+            details = {"threads": place.threads}
+            store.commit(stage, output, metrics, Cost(device_name(place.device), world_size, ctx.seconds, details), ctx.history)
+
+
+def reduce(stage: Stage, store: Store, place: Place, emit: Emit) -> None:
+    place.prepare()
+    (body,) = stage.load_body()
+    started = time.monotonic()
+    with store.staging() as output:
+        ctx = Context(stage, store, output, place.device, place.threads, emit)
+        metrics = body(ctx)
+        cost = Cost(device_name(place.device), 1, time.monotonic() - started, {"threads": place.threads})
+        store.commit(stage, output, metrics, cost, ctx.history)
+
+
+def pending(stage: Stage, store: Store) -> list[Range]:
+    """The ranges of ids that a map stage still has to do."""
+    return missing_ranges(store.shards(stage).good(), stage.amount, stage.shard_size)
+
+
+def ids_of(span: Range) -> pa.Table:
+    return pa.table({"id": np.arange(*span, dtype=np.int64)})
+
+
+class MapStep:
+    """One operator of a map stage's chain, called on a block of rows (a shard's worth or less)."""
+
+    def __init__(self, stage: Stage, index: int, store: Store, place: Place, emit: Emit) -> None:
+        place.prepare()
+        self.stage = stage
+        self._last = index == len(stage.body) - 1
+        self._first = index == 0
+        self._emit = emit
+        self._shards = store.shards(stage)
+        ctx = Context(stage, store, Path(tempfile.gettempdir()), place.device, place.threads, emit)
+        self._body = stage.load_body()[index](ctx)
+
+    def __call__(self, block: pa.Table) -> pa.Table:
+        """The block through the operator, `stage.batch_size` rows at a time; the last operator commits the shard."""
+        outputs = []
+        for start in range(0, block.num_rows, self.stage.batch_size):
+            batch = to_numpy(block.slice(start, self.stage.batch_size))
+            outputs.append(to_arrow(self._body(batch)))
+            if self._first:
+                self._emit(Event("progress", self.stage.key, done=outputs[-1].num_rows, advance=True))
+        table = pa.concat_tables(outputs)
+        if not table.column("id").equals(block.column("id")):
+            raise ValueError(f"an operator of {self.stage.name} must return the ids it was given, in order")
+        if not self._last:
+            return table
+        self._shards.write(table)
+        return table.select(["id"])
+
+
+def commit_map(stage: Stage, store: Store, place: Place, count: int, seconds: float) -> StoredResult:
+    """Commit a map stage whose shards are all there. `seconds` are this run's: shards found are not charged again."""
+    with store.staging() as output:
+        return store.commit(stage, output, {}, Cost(device_name(place.device), count, seconds, {"threads": place.threads}))
+
+
+def to_numpy(table: pa.Table) -> Batch:
+    """Columns as arrays (N, …): fixed-shape tensors keep their shape."""
+    out: Batch = {}
+    for name in table.column_names:
+        column = table.column(name).combine_chunks()
+        if isinstance(column.type, pa.FixedShapeTensorType):
+            out[name] = column.to_numpy_ndarray()
+        else:
+            out[name] = column.to_numpy(zero_copy_only=False)
+    return out
+
+
+def to_arrow(batch: Mapping[str, np.ndarray[Any, Any]]) -> pa.Table:
+    """Arrays (N, …) as columns; more than one dimension becomes a fixed-shape tensor."""
+    columns = {}
+    for name, array in batch.items():
+        values = np.ascontiguousarray(array)
+        columns[name] = pa.array(values) if values.ndim == 1 else pa.FixedShapeTensorArray.from_numpy_ndarray(values)
+    return pa.table(columns)

@@ -1,0 +1,190 @@
+"""Files and records on any filesystem fsspec knows, written so that a crash leaves either nothing or the whole.
+
+A *record* is a JSON document that lists files with their sizes and SHA-256 and carries a checksum of itself. Files are
+uploaded first, under a fresh name; the record is written last, in one atomic step. So what has a record is complete,
+and what has none does not exist, on a local disk, on NFS and on an object store alike.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import fsspec
+
+from assay.errors import StoreError
+from assay.workload import JSON, canonical_json
+
+CHUNK_BYTES = 1 << 20
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of a local file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """One committed file. `path` is relative to the store's root."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+class Files:
+    """A folder on some filesystem, addressed by relative POSIX paths."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            self.fs, self.root = fsspec.core.url_to_fs(url)
+        except (ImportError, ValueError) as error:
+            raise StoreError(f"cannot open the store {url!r}: {error}; allowed: a folder, or a URL fsspec knows") from error
+        self.url = url
+        self.is_local = "file" in (self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,))
+
+    def at(self, path: str) -> str:
+        return f"{self.root}/{path}" if path else self.root
+
+    def local_path(self, path: str) -> Path:
+        """Where a file of a local store is."""
+        return Path(self.at(path))
+
+    # Records
+
+    def write_record(self, path: str, content: Mapping[str, JSON]) -> None:
+        body = dict(content)
+        body["sha256"] = hashlib.sha256(canonical_json(body).encode()).hexdigest()
+        data = (json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
+        self.write_atomic(path, data)
+
+    def read_record(self, path: str) -> dict[str, Any] | None:
+        """The record, or None when there is none. Raises ValueError that says how it is damaged."""
+        try:
+            data = self.fs.cat_file(self.at(path))
+        except FileNotFoundError:
+            return None
+        try:
+            content = json.loads(data)
+            claimed = content.pop("sha256")
+        except (ValueError, KeyError, AttributeError, TypeError):
+            raise ValueError(f"{path} is not a whole record ({len(data)} bytes)") from None
+        if hashlib.sha256(canonical_json(content).encode()).hexdigest() != claimed:
+            raise ValueError(f"{path} does not match its own checksum")
+        return content
+
+    def write_atomic(self, path: str, data: bytes) -> None:
+        if not self.is_local:
+            self.fs.pipe_file(self.at(path), data)  # one object, one step
+            return
+        target = self.local_path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+
+    # Files
+
+    def upload(self, source: Path, path: str) -> FileRecord:
+        """Move a local file into the store. Its checksum is taken from what was written by the stage."""
+        record = FileRecord(path, source.stat().st_size, sha256_of(source))
+        if self.is_local:
+            target = self.local_path(path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(source, target)
+        else:
+            self.fs.put_file(str(source), self.at(path))
+        return record
+
+    def upload_folder(self, source: Path, path: str) -> dict[str, FileRecord]:
+        files = sorted(p for p in source.rglob("*") if p.is_file())
+        return {
+            str(PurePosixPath(f.relative_to(source))): self.upload(f, f"{path}/{PurePosixPath(f.relative_to(source))}")
+            for f in files
+        }
+
+    def problems(self, file: FileRecord, *, checksum: bool = True) -> list[str]:
+        """How a file differs from what was committed: [] when it does not."""
+        try:
+            size = self.fs.info(self.at(file.path))["size"]
+        except FileNotFoundError:
+            return [f"{file.path} is missing"]
+        if size != file.bytes:
+            return [f"{file.path} has {size} bytes, committed were {file.bytes}"]
+        if checksum and self._sha256(file.path) != file.sha256:
+            return [f"{file.path} does not match its checksum"]
+        return []
+
+    def _sha256(self, path: str) -> str:
+        if self.is_local:
+            return sha256_of(self.local_path(path))
+        state = hashlib.sha256()
+        with self.fs.open(self.at(path), "rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                state.update(chunk)
+        return state.hexdigest()
+
+    def names(self, path: str) -> list[str]:
+        """Names directly under a folder; [] when there is no such folder."""
+        try:
+            listed = self.fs.ls(self.at(path), detail=False, refresh=True)
+        except FileNotFoundError:
+            return []
+        return sorted(PurePosixPath(name).name for name in listed if not PurePosixPath(name).name.startswith("."))
+
+    def move(self, source: str, target: str) -> None:
+        if self.is_local:
+            self.local_path(target).parent.mkdir(parents=True, exist_ok=True)
+        self.fs.mv(self.at(source), self.at(target), recursive=True)
+
+    def remove(self, path: str) -> None:
+        if self.fs.exists(self.at(path)):
+            self.fs.rm(self.at(path), recursive=True)
+
+    @contextmanager
+    def staging(self) -> Iterator[Path]:
+        """An empty local folder to write into; on a local store it is on the same disk, so that uploads are renames."""
+        parent = None
+        if self.is_local:
+            parent = self.local_path("staging")
+            parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=parent))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def file_records(content: Mapping[str, Any]) -> dict[str, FileRecord]:
+    return {name: FileRecord(**entry) for name, entry in content.items()}
+
+
+def as_json(files: Mapping[str, FileRecord]) -> dict[str, JSON]:
+    return {name: asdict(file) for name, file in files.items()}
+
+
+def local_copy(files: Files, file: FileRecord) -> Path:
+    """A local path with the file's content: the file itself, or a download kept by checksum."""
+    if files.is_local:
+        return files.local_path(file.path)
+    cache = Path(tempfile.gettempdir()) / f"assay-cache-{os.getuid()}"
+    target = cache / file.sha256
+    if not target.exists():
+        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = cache / f".{uuid.uuid4().hex}"
+        files.fs.get_file(files.at(file.path), str(temporary))
+        temporary.replace(target)
+    return target

@@ -1,0 +1,206 @@
+"""The store: `results/<key>/`, `progress/<lineage>/`, `set-aside/`.
+
+A result is there when `results/<key>/result.json` is; that record lists every file with its checksum. A result that no
+longer matches is reported, moved to `set-aside/` and computed again; it never reaches a metric.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from assay.errors import DamagedResult, StoreError
+from assay.store.progress import Checkpoints, Report, Shard, Shards, cover
+from assay.store.records import FileRecord, Files, as_json, file_records, local_copy
+from assay.workload import Stage
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a stage took: `count` devices of a kind for so many seconds."""
+
+    device: str
+    count: int
+    seconds: float
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What was chosen at run time: precision, threads, library versions."""
+
+
+class StoredResult:
+    """A committed result: the `Result` that stages read."""
+
+    def __init__(self, files: Files, record: Mapping[str, Any]) -> None:
+        self._files = files
+        self.record = record
+        self.key: str = record["key"]
+        self.stage: str = record["stage"]
+        self.metrics: Mapping[str, float] = {k: _decode_number(v) for k, v in record["metrics"].items()}
+        self.cost = Cost(**record["cost"])
+        self.files = file_records(record["files"])
+        self.shards = tuple(Shard(s["start"], s["stop"], FileRecord(**s["file"])) for s in record["shards"])
+
+    def file(self, name: str) -> Path:
+        if name not in self.files:
+            raise KeyError(f"result {self.key[:12]} of stage {self.stage} has no file {name!r}; it has: {sorted(self.files)}")
+        return local_copy(self._files, self.files[name])
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """The points that the stage logged: [{"step": …, metric: …}, …]."""
+        return json.loads(self.file("history.json").read_text()) if "history.json" in self.files else []
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Rows a shard at a time, in the order of ids, each id below the budget exactly once."""
+        amount = int(self.record["budget"]["amount"])
+        wanted = None if columns is None else list(dict.fromkeys(["id", *columns]))
+        reached = 0
+        for shard in self.shards:
+            table = pq.read_table(local_copy(self._files, shard.file), columns=wanted)
+            table = table.slice(0, amount - shard.start)
+            ids = table.column("id").to_numpy()
+            if len(ids) == 0 or ids[0] != reached or ids[-1] != reached + len(ids) - 1:
+                raise DamagedResult(self.key, [f"{shard.file.path} does not hold the ids from {reached} on"])
+            reached += len(ids)
+            yield table
+        if reached != amount:
+            raise DamagedResult(self.key, [f"holds {reached} rows, its budget is {amount}"])
+
+    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
+        return pa.concat_tables(self.batches(columns))
+
+
+class Store:
+    """Results by key, on a folder or any URL that fsspec knows."""
+
+    def __init__(self, url: str | Path, report: Report | None = None) -> None:
+        self.files = Files(str(url))
+        self._report = report or (lambda message: None)
+
+    @property
+    def url(self) -> str:
+        return self.files.url
+
+    def get(self, key: str, *, checksum: bool = False) -> StoredResult | None:
+        """The result, or None. Sizes are checked always, contents when asked. Raises DamagedResult."""
+        try:
+            record = self.files.read_record(f"results/{key}/result.json")
+        except ValueError as error:
+            raise DamagedResult(key, [str(error)]) from error
+        except (OSError, PermissionError) as error:
+            raise StoreError(f"cannot read the store {self.url}: {error}") from error
+        if record is None:
+            return None
+        if record["format"] != FORMAT or record["key"] != key:
+            raise DamagedResult(key, [f"is a record of format {record['format']} for key {record['key']}"])
+        result = StoredResult(self.files, record)
+        every_file = [*result.files.values(), *(shard.file for shard in result.shards)]
+        problems = [p for file in every_file for p in self.files.problems(file, checksum=checksum)]
+        if problems:
+            raise DamagedResult(key, problems)
+        return result
+
+    def sound(self, key: str) -> StoredResult | None:
+        """The result with every checksum verified, or None: a damaged one is reported and set aside."""
+        try:
+            return self.get(key, checksum=True)
+        except DamagedResult as damage:
+            where = self.set_aside(key)
+            self._report(f"{damage}; set aside in {where}, will be computed again")
+            return None
+
+    def set_aside(self, key: str) -> str:
+        """Move a result out of the way, for a person to look at."""
+        where = f"set-aside/{key}-{uuid.uuid4().hex[:8]}"
+        self.files.move(f"results/{key}", where)
+        return self.files.at(where)
+
+    def commit(
+        self,
+        stage: Stage,
+        output: Path,
+        metrics: Mapping[str, float],
+        cost: Cost,
+        history: Sequence[Mapping[str, float]] = (),
+    ) -> StoredResult:
+        """Commit the files in `output` (or the stage's finished shards) under the stage's key.
+
+        A result that is already there stays: the same key means the same result.
+        """
+        there = self.sound(stage.key)
+        if there is not None:
+            return there
+        if history:
+            (output / "history.json").write_text(json.dumps(list(history), allow_nan=True))
+        shards: list[Shard] = []
+        if stage.kind == "map":
+            shards = cover(self.shards(stage).good(), stage.amount)
+            reached = shards[-1].stop if shards else 0
+            if reached < stage.amount:
+                raise StoreError(f"stage {stage.name} is not whole: ids from {reached} on are missing, of {stage.amount}")
+        files = self.files.upload_folder(output, f"results/{stage.key}/{uuid.uuid4().hex[:8]}")
+        record = {
+            "format": FORMAT,
+            "key": stage.key,
+            "lineage": stage.lineage,
+            "stage": stage.name,
+            "version": stage.version,
+            "config": dict(stage.config),
+            "inputs": {role: source.key for role, source in stage.inputs.items()},
+            "budget": {
+                "path": stage.budget.path if stage.budget else "",
+                "amount": stage.amount,
+                "unit": stage.unit,
+            },
+            "flops": stage.flops,
+            "metrics": {name: _encode_number(float(value)) for name, value in metrics.items()},
+            "cost": asdict(cost),
+            "files": as_json(files),
+            "shards": [asdict(shard) for shard in shards],
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        self.files.write_record(f"results/{stage.key}/result.json", record)
+        if stage.kind == "train":
+            self.checkpoints(stage).prune(stage.amount)
+        committed = self.get(stage.key)
+        assert committed is not None
+        return committed
+
+    def checkpoints(self, stage: Stage) -> Checkpoints:
+        return Checkpoints(self.files, stage.lineage, self._report)
+
+    def shards(self, stage: Stage) -> Shards:
+        return Shards(self.files, stage.lineage, self._report)
+
+    def staging(self) -> AbstractContextManager[Path]:
+        return self.files.staging()
+
+    def results(self) -> Iterator[StoredResult]:
+        """Every result whose record can be read; damaged ones are left for `sound` to report."""
+        for key in self.files.names("results"):
+            try:
+                record = self.files.read_record(f"results/{key}/result.json")
+            except ValueError:
+                record = None
+            if record is not None and record["format"] == FORMAT:
+                yield StoredResult(self.files, record)
+
+
+def _encode_number(value: float) -> float | str:
+    """JSON has no NaN or infinity; a metric may be one, and must say so."""
+    return value if math.isfinite(value) else str(value)
+
+
+def _decode_number(value: float | str) -> float:
+    return float(value)

@@ -1,0 +1,29 @@
+"""Which images make up which batch: a function of (seed, step), the same for any number of workers and after a resume."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+Indices = npt.NDArray[np.int64]
+
+
+def batch_indices(seed: int, step: int, num_images: int, batch_size: int) -> Indices:
+    """Indices (batch_size,) of the global batch of a step; steps count from 0.
+
+    The stream is one permutation of all images after another; a batch may straddle two of them.
+    """
+    positions = np.arange(step * batch_size, (step + 1) * batch_size)
+    epochs = positions // num_images
+    chosen = np.empty(batch_size, dtype=np.int64)
+    for epoch in np.unique(epochs):
+        here = epochs == epoch
+        chosen[here] = _permutation(seed, int(epoch), num_images)[positions[here] % num_images]
+    return chosen
+
+
+@lru_cache(maxsize=2)
+def _permutation(seed: int, epoch: int, num_images: int) -> Indices:
+    return np.random.default_rng([seed, epoch]).permutation(num_images)

@@ -1,0 +1,72 @@
+"""What images are compared in. A metric is named after its extractor: Fréchet distance in these features is `fd_<name>`."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from adm import checkpoints
+from adm.data import open_source, to_model_range
+from adm.config import DataConfig, ModelConfig
+from adm.training.stages import WEIGHTS
+from assay.errors import UserError
+from assay.workload import Batch, StageContext
+
+
+class Extractor(Protocol):
+    def __call__(self, images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Tensor:
+        """uint8 (N, H, W, C) → float32 (N, D)."""
+
+
+class ClassifierFeatures:
+    """What the sweep's own classifier sees before its logits, at t = 0, in fp32."""
+
+    def __init__(self, ctx: StageContext) -> None:
+        self._device = ctx.device
+        self._classifier = checkpoints.load(ctx.inputs["classifier"].file(WEIGHTS)).build().to(ctx.device).eval()
+
+    @torch.no_grad()
+    def __call__(self, images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Tensor:
+        x = to_model_range(images, self._device)
+        return self._classifier.features(x, torch.zeros(len(x), dtype=torch.long, device=self._device))
+
+
+class Pixels:
+    """The pixels themselves, in [-1, 1]."""
+
+    def __init__(self, ctx: StageContext) -> None:
+        pass
+
+    def __call__(self, images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Tensor:
+        return to_model_range(images).flatten(1)
+
+
+EXTRACTORS: dict[str, type[ClassifierFeatures] | type[Pixels]] = {"classifier": ClassifierFeatures, "pixels": Pixels}
+
+
+class Features:
+    """A step of a fan-out: adds "features" float32 (N, D) to rows that hold "image"."""
+
+    def __init__(self, ctx: StageContext) -> None:
+        self._extract: Extractor = EXTRACTORS[ctx.config["extractor"]](ctx)
+
+    def __call__(self, batch: Batch) -> Batch:
+        return {**batch, "features": self._extract(batch["image"]).float().cpu().numpy()}
+
+
+class ReferenceImages:
+    """A step of a fan-out: {"id"} → {"id", "label", "image"}, image number i of the data set."""
+
+    def __init__(self, ctx: StageContext) -> None:
+        self._source = open_source(DataConfig(**ctx.config["data"]), ModelConfig(**ctx.config["model"]))
+        if ctx.amount > len(self._source):
+            raise UserError(
+                f"evaluate.num_reference is {ctx.amount}, but the data set has {len(self._source)} images; ask for fewer"
+            )
+
+    def __call__(self, batch: Batch) -> Batch:
+        ids = batch["id"]
+        return {"id": ids, "label": self._source.labels[ids], "image": self._source.images(ids)}

@@ -1,0 +1,111 @@
+"""The loop that trains diffusion models and classifiers alike.
+
+Everything random in a step, its images, timesteps, noise and dropout, is a function of (seed, step), so a resumed run
+goes on as if it had not stopped, and any number of workers sees the same global batches.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from adm.config import TrainConfig
+from adm.data import Source, batch_indices, to_model_range
+from adm.training.engine import TorchEngine
+from adm.training.precision import resolve
+from assay.errors import AssayError, UserError
+from assay.workload import TrainContext
+
+CHECKPOINT = "training.pt"
+LOG_POINTS = 200
+"""How many points of the curve are kept, over the whole budget."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """This worker's part of a global batch."""
+
+    x0: Tensor
+    """(n, C, H, W) in [-1, 1]."""
+    y: Tensor
+    """(n,) classes."""
+    uniform: Tensor
+    """(n,) in [0, 1): where a timestep comes from."""
+    noise: Tensor
+    """Shaped like x0."""
+
+
+Objective = Callable[[nn.Module, Batch], dict[str, Tensor]]
+
+
+def fit(
+    ctx: TrainContext,
+    model: nn.Module,
+    config: TrainConfig,
+    seed: int,
+    source: Source,
+    indices: np.ndarray[tuple[int], np.dtype[np.int64]],
+    objective: Objective,
+) -> TorchEngine:
+    """Train up to ctx.amount iterations, from the last checkpoint if there is one. Returns the engine: weights, EMA.
+
+    Raises UserError for a batch that the workers cannot share equally, AssayError where the loss is not a number.
+    """
+    if config.batch_size % ctx.world_size:
+        raise UserError(f"batch_size {config.batch_size} cannot be shared equally by {ctx.world_size} workers")
+    engine = TorchEngine(model, config, ctx.device, resolve(config.precision, ctx.device), ctx.world_size)
+    first = 0
+    if (found := ctx.latest_checkpoint()) is not None:
+        first, folder = found
+        engine.load(torch.load(folder / CHECKPOINT, map_location=ctx.device, weights_only=True))
+    log_every = max(1, ctx.amount // LOG_POINTS)
+    model.train()
+    for step in range(first, ctx.amount):
+        batch = draw(ctx, config.batch_size, seed, step, source, indices)
+        report = engine.step(lambda network, batch=batch: objective(network, batch))  # type: ignore[misc]
+        if report.taken and not math.isfinite(report.terms["loss"]):
+            raise AssayError(
+                f"the loss is {report.terms['loss']} at step {step + 1}; the last good checkpoint is kept. "
+                "Try a smaller train.learning_rate, or train.precision fp32"
+            )
+        done = step + 1
+        if done % log_every == 0 or done == ctx.amount:
+            ctx.log(done, report.terms)
+        ctx.progress(done, report.terms)
+        if done % config.checkpoint_every == 0 or done == ctx.amount:
+            ctx.save_checkpoint(done, lambda folder: _save(folder, engine))
+    return engine
+
+
+def draw(
+    ctx: TrainContext,
+    batch_size: int,
+    seed: int,
+    step: int,
+    source: Source,
+    indices: np.ndarray[tuple[int], np.dtype[np.int64]],
+) -> Batch:
+    """This worker's images and random numbers of a step: its rows of the global batch."""
+    share = batch_size // ctx.world_size
+    mine = slice(ctx.rank * share, (ctx.rank + 1) * share)
+    chosen = indices[batch_indices(seed, step, len(indices), batch_size)]
+    x0 = to_model_range(source.images(chosen[mine]), ctx.device)
+    generator = torch.Generator(ctx.device).manual_seed(_seed_of(seed, step))
+    uniform = torch.rand(batch_size, generator=generator, device=ctx.device)
+    noise = torch.randn(batch_size, *x0.shape[1:], generator=generator, device=ctx.device)
+    torch.manual_seed(_seed_of(seed, step, ctx.rank))  # dropout
+    return Batch(x0, torch.from_numpy(source.labels[chosen[mine]]).to(ctx.device), uniform[mine], noise[mine])
+
+
+def _seed_of(*parts: int) -> int:
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def _save(folder: Path, engine: TorchEngine) -> None:
+    torch.save(engine.state(), folder / CHECKPOINT)

@@ -1,0 +1,35 @@
+"""Which number format to compute in. Weights, EMA and optimizer state are 32-bit always (appendix K)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from adm.config import Precision
+from assay.errors import UserError
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def resolve(precision: Precision, device: str) -> str:
+    """What "auto" means here: fp16 on a V100, bf16 where the device is good at it, fp32 otherwise.
+
+    Raises UserError for fp16 on a CPU, where the backward pass of a convolution takes 700 times as long as bf16's.
+    """
+    on_cpu = device == "cpu"
+    if precision == "fp16" and on_cpu:
+        raise UserError("train.precision fp16 is for GPUs; on a CPU use auto, bf16 or fp32")
+    if precision != "auto":
+        return precision
+    if on_cpu:
+        return "bf16" if torch.cpu._is_amx_tile_supported() else "fp32"
+    return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
+
+
+@contextmanager
+def computing_in(precision: str, device: str) -> Iterator[None]:
+    """Autocast to a resolved precision; nothing for fp32."""
+    with torch.autocast(device.split(":")[0], dtype=DTYPES[precision], enabled=precision != "fp32"):
+        yield

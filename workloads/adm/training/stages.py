@@ -1,0 +1,96 @@
+"""The train stages: the diffusion model, and the noise-aware classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, interpolate
+
+from adm import checkpoints, models
+from adm.config import DataConfig, DiffusionConfig, ModelConfig, TrainConfig
+from adm.data import Source, open_source, split, to_model_range
+from adm.diffusion import Diffusion
+from adm.training.loop import Batch, fit
+from assay.workload import TrainContext
+
+WEIGHTS = "model.safetensors"
+NOISE_LEVELS = (0.0, 0.25, 0.5, 0.75)
+"""Where the classifier's accuracy is measured, as a share of T."""
+VALIDATION_BATCH = 500
+
+
+def train_diffusion(ctx: TrainContext) -> Mapping[str, float]:
+    """Train ε_θ and Σ_θ; commits the EMA weights. Equation 12, and the bound for the variance."""
+    model_config = ModelConfig(**ctx.config["model"])
+    torch.manual_seed(ctx.config["seed"])
+    model = models.build(model_config)
+    diffusion = Diffusion.from_config(DiffusionConfig(**ctx.config["diffusion"]))
+    source = open_source(DataConfig(**ctx.config["data"]), model_config)
+    everything, _ = split(source, 0.0)
+
+    def objective(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        t = (batch.uniform * diffusion.num_timesteps).long()
+        kwargs = {"y": batch.y} if model_config.num_classes else {}
+        if model_config.low_res_size is not None:
+            size = (model_config.low_res_size, model_config.low_res_size)
+            kwargs["low_res"] = interpolate(batch.x0, size, mode="area")
+        return diffusion.losses(network, batch.x0, t, batch.noise, model_kwargs=kwargs)
+
+    train = TrainConfig(iterations=ctx.amount, **ctx.config["train"])
+    engine = fit(ctx, model, train, ctx.config["seed"], source, everything, objective)
+    return _finish(ctx, engine.ema, model_config)
+
+
+def train_classifier(ctx: TrainContext) -> Mapping[str, float]:
+    """Train p_φ(y | x_t) on noised images; commits the EMA weights, reports accuracy on images held out (table 12)."""
+    model_config = ModelConfig(**ctx.config["model"])
+    data = DataConfig(**ctx.config["data"])
+    torch.manual_seed(ctx.config["seed"])
+    model = models.build(model_config)
+    diffusion = Diffusion.from_config(DiffusionConfig(**ctx.config["diffusion"]))
+    source = open_source(data, model_config)
+    training, held_out = split(source, data.validation)
+
+    def objective(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        t = (batch.uniform * diffusion.num_timesteps).long()
+        logits = network(diffusion.q_sample(batch.x0, t, batch.noise), t).float()
+        correct = (logits.argmax(1) == batch.y).float()
+        return {"loss": cross_entropy(logits, batch.y, reduction="none"), "accuracy": correct}
+
+    train = TrainConfig(iterations=ctx.amount, **ctx.config["train"])
+    engine = fit(ctx, model, train, ctx.config["seed"], source, training, objective)
+    metrics = dict(_finish(ctx, engine.ema, model_config))
+    if len(held_out) and ctx.rank == 0:
+        model.load_state_dict(engine.ema)
+        metrics |= validation_accuracy(model, diffusion, source, held_out, ctx.device)
+    return metrics
+
+
+@torch.no_grad()
+def validation_accuracy(
+    model: nn.Module, diffusion: Diffusion, source: Source, held_out: torch.Tensor, device: str
+) -> dict[str, float]:
+    """Share of held-out images classified rightly, at several noise levels: {"accuracy_t0": …, "accuracy_t250": …}."""
+    model.eval()
+    generator = torch.Generator(device).manual_seed(0)
+    found = {}
+    for level in NOISE_LEVELS:
+        step = int(level * diffusion.num_timesteps)
+        correct = 0
+        for start in range(0, len(held_out), VALIDATION_BATCH):
+            chosen = held_out[start : start + VALIDATION_BATCH]
+            x0 = to_model_range(source.images(chosen), device)
+            t = torch.full((len(chosen),), step, device=device)
+            noise = torch.randn(x0.shape, generator=generator, device=device)
+            guess = model(diffusion.q_sample(x0, t, noise), t).argmax(1).cpu()
+            correct += int((guess.numpy() == source.labels[chosen]).sum())
+        found[f"accuracy_t{step}"] = correct / len(held_out)
+    return found
+
+
+def _finish(ctx: TrainContext, ema: Mapping[str, Tensor], model_config: ModelConfig) -> Mapping[str, float]:
+    if ctx.rank == 0:
+        checkpoints.save(ctx.output / WEIGHTS, ema, model_config)
+    return {}

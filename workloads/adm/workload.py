@@ -1,0 +1,217 @@
+"""adm as a workload of the platform: its presets, its config, its stage graph. No torch here.
+
+    train_classifier ─┬──────────────┬─────────────┐
+                      ▼              ▼             │
+                  reference       sample ◄── train │
+                      └──► evaluate ◄┘
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from adm import presets
+from adm.compute import diffusion_sampling_flops, encoder_features_flops, training_flops
+from adm.config import Config
+from assay.errors import ConfigError, ConfigProblem, did_you_mean
+from assay.typed import config_problems
+from assay.workload import JSON, Budget, ReportHints, Stage
+
+SHARD_BATCHES = 4
+"""Batches a shard: what a cut-off fan-out may lose."""
+
+
+class AdmWorkload:
+    name = "adm"
+    seed_path = "seed"
+    report = ReportHints(metrics=("fd_classifier", "fd_pixels", "precision", "recall"), sample_grid="samples.png")
+
+    def presets(self) -> Sequence[str]:
+        return presets.names()
+
+    def paths(self, base: str) -> Sequence[str]:
+        return list(_leaves(Config))
+
+    def resolve(self, base: str, overrides: Mapping[str, JSON]) -> Mapping[str, JSON]:
+        """The preset with overrides, as JSON values. Setting a section to null removes it: {"classifier": None}."""
+        values = presets.load(base).model_dump(mode="json")
+        known = set(_leaves(Config)) | _sections(Config)
+        unknown = [path for path in overrides if path not in known]
+        if unknown:
+            raise ConfigError([ConfigProblem(p, f"unknown config path{did_you_mean(p, known)}") for p in unknown])
+        for path, value in overrides.items():
+            _set(values, path.split("."), value)
+        try:
+            return Config.model_validate(values).model_dump(mode="json")
+        except ValidationError as error:
+            raise ConfigError(config_problems(error, Config)) from error
+
+    def metrics(self, config: Mapping[str, JSON]) -> Sequence[str]:
+        if config["model"]["kind"] != "unet":
+            return ["loss"]
+        return [f"fd_{config['evaluate']['extractor']}", "precision", "recall"]
+
+    def stages(self, config: Mapping[str, JSON]) -> Sequence[Stage]:
+        c = Config.model_validate(config)
+        if c.model.kind == "encoder":
+            return [_train_classifier(c, c.model.model_dump(mode="json"), c.train.model_dump(mode="json"))]
+        train = _train(c)
+        if c.model.kind == "super_res":
+            return [train]
+        classifier = None
+        if c.classifier is not None:
+            parts = c.classifier.model_dump(mode="json")
+            classifier = _train_classifier(c, parts["model"], parts["train"])
+        extractor = {"classifier": classifier} if c.evaluate.extractor == "classifier" and classifier else {}
+        guidance = {"classifier": classifier} if c.sample.guidance_scale > 0 and classifier else {}
+        return [_evaluate(c, _reference(c, extractor), _sample(c, train, extractor | guidance))]
+
+
+def _train(c: Config) -> Stage:
+    """The diffusion model."""
+    return Stage(
+        name="train",
+        version=1,
+        kind="train",
+        body=("adm.training.stages:train_diffusion",),
+        config={
+            "seed": c.seed,
+            "data": _data(c),
+            "model": c.model.model_dump(mode="json"),
+            "diffusion": c.diffusion.model_dump(mode="json"),
+            "train": _without_pace(c.train.model_dump(mode="json")),
+        },
+        budget=Budget("train.iterations", c.train.iterations, "iterations"),
+        checkpoint_every=c.train.checkpoint_every,
+        resources="train",
+        flops=training_flops(c.model, c.train.iterations * c.train.batch_size),
+    )
+
+
+def _train_classifier(c: Config, model: dict[str, JSON], train: dict[str, JSON]) -> Stage:
+    """The classifier: it shares the process q with the diffusion model, and none of its objectives."""
+    section = c.classifier
+    model_config, train_config = (section.model, section.train) if section is not None else (c.model, c.train)
+    return Stage(
+        name="train_classifier",
+        version=1,
+        kind="train",
+        body=("adm.training.stages:train_classifier",),
+        config={
+            "seed": c.seed,
+            "data": c.data.model_dump(mode="json"),
+            "model": model,
+            "diffusion": {"schedule": c.diffusion.schedule, "steps": c.diffusion.steps},
+            "train": _without_pace(train),
+        },
+        budget=Budget("classifier.train.iterations", train_config.iterations, "iterations"),
+        checkpoint_every=train_config.checkpoint_every,
+        resources="train",
+        flops=training_flops(model_config, train_config.iterations * train_config.batch_size),
+    )
+
+
+def _reference(c: Config, inputs: Mapping[str, Stage]) -> Stage:
+    """The features of the data."""
+    return Stage(
+        name="reference",
+        version=1,
+        kind="map",
+        body=("adm.evaluation.extractors:ReferenceImages", "adm.evaluation.extractors:Features"),
+        config={
+            "data": _data(c),
+            "model": {"image_size": c.model.image_size, "in_channels": c.model.in_channels},
+            "extractor": c.evaluate.extractor,
+        },
+        inputs=dict(inputs),
+        budget=Budget("evaluate.num_reference", c.evaluate.num_reference, "images"),
+        resources="sample",
+        batch_size=c.sample.batch_size,
+        shard_size=c.sample.batch_size * SHARD_BATCHES,
+    )
+
+
+def _sample(c: Config, train: Stage, inputs: Mapping[str, Stage]) -> Stage:
+    """Images and their features. How many at a time does not matter: sample i is sample i."""
+    sample = c.sample.model_dump(mode="json", exclude={"batch_size"})
+    return Stage(
+        name="sample",
+        version=1,
+        kind="map",
+        body=("adm.sampling.stages:Sampler", "adm.evaluation.extractors:Features"),
+        config={
+            "seed": c.seed,
+            "diffusion": c.diffusion.model_dump(mode="json"),
+            "sample": sample,
+            "extractor": c.evaluate.extractor,
+        },
+        inputs={"model": train, **inputs},
+        budget=Budget("evaluate.num_samples", c.evaluate.num_samples, "images"),
+        resources="sample",
+        batch_size=c.sample.batch_size,
+        shard_size=c.sample.batch_size * SHARD_BATCHES,
+        flops=diffusion_sampling_flops(c),
+    )
+
+
+def _evaluate(c: Config, reference: Stage, sample: Stage) -> Stage:
+    return Stage(
+        name="evaluate",
+        version=1,
+        kind="reduce",
+        body=("adm.evaluation.stages:evaluate",),
+        config={"extractor": c.evaluate.extractor, "precision_recall_k": c.evaluate.precision_recall_k},
+        inputs={"reference": reference, "samples": sample},
+        resources="reduce",
+    )
+
+
+def _data(c: Config) -> dict[str, JSON]:
+    """What the data is, without the classifier's split of it."""
+    return c.data.model_dump(mode="json", exclude={"validation"})
+
+
+def _without_pace(train: dict[str, JSON]) -> dict[str, JSON]:
+    """Training without how far it goes and how often it saves, neither of which changes what a step does."""
+    return {name: value for name, value in train.items() if name not in ("iterations", "checkpoint_every")}
+
+
+def _leaves(model: type[BaseModel], prefix: str = "") -> list[str]:
+    """Every dotted path to a value."""
+    paths: list[str] = []
+    for name, field in model.model_fields.items():
+        inner = _model_of(field.annotation)
+        paths += _leaves(inner, f"{prefix}{name}.") if inner else [f"{prefix}{name}"]
+    return paths
+
+
+def _sections(model: type[BaseModel], prefix: str = "") -> set[str]:
+    """Dotted paths to sections that may be null."""
+    found: set[str] = set()
+    for name, field in model.model_fields.items():
+        inner = _model_of(field.annotation)
+        if inner:
+            found |= _sections(inner, f"{prefix}{name}.")
+            if inner is not field.annotation:
+                found.add(f"{prefix}{name}")
+    return found
+
+
+def _model_of(annotation: Any) -> type[BaseModel] | None:
+    candidates = [annotation, *getattr(annotation, "__args__", ())]
+    return next((a for a in candidates if isinstance(a, type) and issubclass(a, BaseModel)), None)
+
+
+def _set(values: dict[str, Any], path: Sequence[str], value: JSON) -> None:
+    for index, name in enumerate(path[:-1]):
+        if values.get(name) is None:
+            where = ".".join(path[: index + 1])
+            raise ConfigError([ConfigProblem(".".join(path), f"this base has no {where}; use a base that has one")])
+        values = values[name]
+    values[path[-1]] = value
+
+
+workload = AdmWorkload()
