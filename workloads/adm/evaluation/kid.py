@@ -80,13 +80,8 @@ class _RowSums:
     def of(cls, reference: FloatArray, samples: FloatArray, max_bytes: int) -> _RowSums:
         if max_bytes < 1:
             raise FeatureError(f"max_bytes must be at least 1; got {max_bytes}")
-        across, back = _kernel_sums(reference, samples, max_bytes)
-        return cls(
-            _kernel_sums(reference, reference, max_bytes)[0] - _kernel_diagonal(reference),
-            across,
-            _kernel_sums(samples, samples, max_bytes)[0] - _kernel_diagonal(samples),
-            back,
-        )
+        across, back = _sums_across(reference, samples, max_bytes)
+        return cls(_sums_within(reference, max_bytes), across, _sums_within(samples, max_bytes), back)
 
     def unbiased(self) -> float:
         """Σ_{i≠j} k(xᵢ, xⱼ) / N(N−1) + Σ_{i≠j} k(yᵢ, yⱼ) / M(M−1) − 2 Σ_{ij} k(xᵢ, yⱼ) / NM."""
@@ -112,23 +107,37 @@ class _RowSums:
         return without_reference, without_sample
 
 
-def _kernel_sums(first: FloatArray, second: FloatArray, max_bytes: int) -> tuple[Float64Array, Float64Array]:
-    """Sums of the kernel over each row (N,) and each column (M,), in tiles within `max_bytes`."""
-    side = max(1, int(np.sqrt(max_bytes / 32)))
-    rows_per_tile = max(1, min(side, max_bytes // (32 * first.shape[1])))
-    row_sums, column_sums = np.zeros(len(first)), np.zeros(len(second))
-    for rows in row_blocks(len(first), rows_per_tile):
+def _sums_across(first: FloatArray, second: FloatArray, max_bytes: int) -> tuple[Float64Array, Float64Array]:
+    """Sums of the kernel from each row of the first (N,) to the second, and of the second (M,) to the first."""
+    first_sums, second_sums = np.zeros(len(first)), np.zeros(len(second))
+    size = _rows_per_tile(first.shape[1], max_bytes)
+    for rows in row_blocks(len(first), size):
         left = first[rows].astype(np.float64)
-        for columns in row_blocks(len(second), rows_per_tile):
+        for columns in row_blocks(len(second), size):
             tile = cubic_kernel(left, second[columns].astype(np.float64))
-            row_sums[rows] += tile.sum(axis=1)
-            column_sums[columns] += tile.sum(axis=0)
-    return row_sums, column_sums
+            first_sums[rows] += tile.sum(axis=1)
+            second_sums[columns] += tile.sum(axis=0)
+    return first_sums, second_sums
 
 
-def _kernel_diagonal(features: FloatArray) -> Float64Array:
-    """k(x, x), (N, D) to (N,)."""
-    squares = np.empty(len(features))
-    for rows in row_blocks(len(features), 4096):
-        squares[rows] = np.square(features[rows].astype(np.float64)).sum(axis=1)
-    return (squares / features.shape[1] + 1) ** 3
+def _sums_within(features: FloatArray, max_bytes: int) -> Float64Array:
+    """Sums of the kernel from each row (N,) to the others. Symmetric: tiles below the diagonal are not computed."""
+    sums = np.zeros(len(features))
+    size = _rows_per_tile(features.shape[1], max_bytes)
+    for rows in row_blocks(len(features), size):
+        left = features[rows].astype(np.float64)
+        for columns in row_blocks(len(features), size):
+            if columns.start == rows.start:
+                tile = cubic_kernel(left, left)
+                np.fill_diagonal(tile, 0.0)
+                sums[rows] += tile.sum(axis=1)
+            elif columns.start > rows.start:
+                tile = cubic_kernel(left, features[columns].astype(np.float64))
+                sums[rows] += tile.sum(axis=1)
+                sums[columns] += tile.sum(axis=0)
+    return sums
+
+
+def _rows_per_tile(dim: int, max_bytes: int) -> int:
+    """Rows on either side of a tile: two float64 copies of them, the tile and its temporaries fit in `max_bytes`."""
+    return max(1, min(int(np.sqrt(max_bytes / 32)), max_bytes // (32 * dim)))

@@ -36,6 +36,7 @@ DEFAULT_MAX_BYTES = 1 << 30
 """Working memory of the blocked distance computations, beyond the features themselves."""
 
 _SPARE_CANDIDATES = 8
+_CACHE_BYTES = 1 << 22
 UNDERFLOW = 1e-30
 
 
@@ -94,7 +95,7 @@ def squared_distances_of_pairs(
 ) -> Float64Array:
     """|first[rows[p]] − second[columns[p]]|² for every pair p, in blocks of pairs within `max_bytes`."""
     squared = np.empty(len(rows), dtype=np.float64)
-    for pairs in row_blocks(len(rows), max_bytes // (32 * first.shape[1])):
+    for pairs in row_blocks(len(rows), min(max_bytes, _CACHE_BYTES) // (32 * first.shape[1])):
         squared[pairs] = squared_distances(first[rows[pairs]], second[columns[pairs]])
     return squared
 
@@ -127,10 +128,11 @@ class Screen:
 
         rows = torch.empty(features.shape, dtype=self.dtype, device=self.device)
         norms = torch.empty(len(features), dtype=torch.float64, device=self.device)
-        for block in row_blocks(len(features), 4096):
-            centred = torch.from_numpy((features[block] - centre) * self.scale)
-            norms[block] = centred.square().sum(dim=1).to(self.device)
-            rows[block] = centred.to(self.device, self.dtype)
+        for block in row_blocks(len(features), 256):
+            centred = features[block] - centre
+            centred *= self.scale
+            norms[block] = torch.from_numpy(np.einsum("ij,ij->i", centred, centred))
+            rows[block] = torch.from_numpy(centred)
         return rows, norms
 
 
@@ -210,5 +212,5 @@ def _dot_error(num_terms: int, dtype: torch.dtype) -> float:
 
 
 def _peak_norm(features: FloatArray, centre: Float64Array) -> float:
-    peaks = [float(np.linalg.norm(features[block] - centre, axis=1).max()) for block in row_blocks(len(features), 4096)]
+    peaks = [float(np.linalg.norm(features[block] - centre, axis=1).max()) for block in row_blocks(len(features), 256)]
     return max(peaks, default=0.0)
