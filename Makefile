@@ -1,0 +1,32 @@
+# Two commands: `make quickstart` and `make test`. Both set up .venv first; nothing else of the machine is touched.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+SWEEP ?= sweeps/quickstart.yaml
+
+.PHONY: quickstart test check format clean
+
+quickstart: .venv/installed
+	@$(BIN)/assay run $(SWEEP)
+
+test: .venv/installed
+	$(BIN)/python -m pytest
+
+check: .venv/installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "assay needs Python 3.11 or later, this is " + sys.version.split()[0] + "; name another with: make PYTHON=/path/to/python3.11")'
+	@echo "Setting up .venv (about 2 GB; once, a few minutes)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv .assay
