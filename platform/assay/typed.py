@@ -23,7 +23,16 @@ _MAPPINGS = (dict, collections.abc.Mapping)
 _LISTS = (tuple, list, collections.abc.Sequence)
 _SINGULAR = {int: "an integer", float: "a number", str: "text", bool: "true or false", type(None): "null"}
 _PLURAL = {int: "integers", float: "numbers", str: "texts", bool: "true or false"}
-_BOUNDS = {"ge": "≥ {}", "gt": "> {}", "le": "≤ {}", "lt": "< {}"}
+_BOUNDS = {
+    "ge": "≥ {}",
+    "gt": "> {}",
+    "le": "≤ {}",
+    "lt": "< {}",
+    "multiple_of": "a multiple of {}",
+    "min_length": "of length ≥ {}",
+    "max_length": "of length ≤ {}",
+    "pattern": "matching {}",
+}
 _EXPECTED_OF = {"int": int, "float": float, "string": str, "bool": bool, "none": type(None)}
 
 
@@ -52,7 +61,9 @@ def describe(annotation: Any, plural: bool = False) -> str:
         return f"{'lists' if plural else 'a list'} of {count}{' and '.join(words)}"
     if origin in _MAPPINGS or (isinstance(annotation, type) and issubclass(annotation, (dict, BaseModel))):
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            return f"{'mappings' if plural else 'a mapping'} with the keys {', '.join(annotation.model_fields)}"
+            keys = [f"{name}: …" for name in annotation.model_fields]
+            keys += ["…"] if annotation.model_config.get("extra") == "allow" else []
+            return f"{'mappings' if plural else 'a mapping'} {{{', '.join(keys)}}}"
         return "mappings" if plural else "a mapping of keys to values"
     return (_PLURAL if plural else _SINGULAR).get(annotation, "values" if plural else "a value")
 

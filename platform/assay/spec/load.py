@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from assay.errors import SpecError, SpecProblem
-from assay.spec.check import FindWorkload, check, find
+from assay.spec.check import FindWorkload, check
 from assay.spec.merge import unknown_profile, with_profile, with_sets
 from assay.spec.schema import Sweep
 from assay.spec.yaml_lines import Document, parse, read_text
@@ -49,11 +50,10 @@ def load_sweep(
         problems.append(unknown_profile(document, profile))
 
     chosen = with_sets(chosen, sets)
-    problems += [*chosen.problems, *_schema_problems(chosen)]
-    workload, wrong = find(chosen, find_workload)
-    problems += wrong
-    if workload is not None and not wrong and isinstance(chosen.data.get("base"), str) and chosen.data["base"].strip():
-        problems += check(_normal(chosen), workload)
+    workload, found = check(_normal(chosen), find_workload)
+    problems += [*chosen.problems, *_schema_problems(chosen), *found]
+    # A value that could not be read at all stands as null: what else is wrong with that null is no news.
+    problems = [p for p in problems if p in document.problems or (p.file, p.path) not in document.unread]
     if problems:
         raise SpecError(problems)
     sweep = Sweep.model_validate(_normal(chosen).data)
@@ -68,7 +68,7 @@ def _normal(document: Document) -> Document:
     }
     if isinstance(data.get("arms"), dict):
         data["arms"] = {name: {} if delta is None else delta for name, delta in data["arms"].items()}
-    return Document(document.file, data, document.origins, document.problems)
+    return replace(document, data=data)
 
 
 def _schema_problems(document: Document) -> list[SpecProblem]:

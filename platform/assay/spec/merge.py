@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 
 from assay.errors import SpecError, SpecProblem, did_you_mean
 from assay.spec.yaml_lines import Document, Origin, Path, parse
@@ -47,7 +48,9 @@ def with_sets(document: Document, sets: Sequence[str]) -> Document:
         except SpecError as error:
             merged.problems.extend(SpecProblem(label, 0, path, problem.message) for problem in error.problems)
             continue
-        merged.problems.extend(SpecProblem(label, 0, path, problem.message) for problem in parsed.problems)
+        if parsed.problems:
+            merged.problems.extend(SpecProblem(label, 0, path, problem.message) for problem in parsed.problems)
+            continue
         target = _target(path)
         if target is None:
             message = f"cannot be set here; allowed: {', '.join(SETTABLE)}, or a config path of the workload"
@@ -96,7 +99,12 @@ def _replace(document: Document, target: Path, value: JSON, source: Document, so
 
 
 def _copy(document: Document) -> Document:
-    return Document(document.file, copy.deepcopy(document.data), dict(document.origins), list(document.problems))
+    return replace(
+        document,
+        data=copy.deepcopy(document.data),
+        origins=dict(document.origins),
+        problems=list(document.problems),
+    )
 
 
 def unknown_profile(document: Document, name: str) -> SpecProblem:

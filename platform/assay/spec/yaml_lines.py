@@ -24,8 +24,8 @@ from assay.workload import JSON
 Path = tuple[str | int, ...]
 MOST_VALUES = 100_000
 TAG = "tag:yaml.org,2002:"
-# Numbers of YAML 1.2 that ruamel leaves as text, such as -.5e3.
-FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+# Numbers of YAML 1.2 that ruamel leaves as text.
+FLOAT = re.compile(r"[-+]?\.[0-9]+([eE][-+]?[0-9]+)?")
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ class Document:
     data: JSON
     origins: dict[Path, Origin]
     problems: list[SpecProblem] = field(default_factory=list)
+    unread: set[tuple[str, str]] = field(default_factory=set)
+    """(file, dotted path) of values that could not be read: null stands in for them."""
 
     def origin(self, path: Path) -> Origin:
         """The origin of the value, or of the nearest value around it, with the rest of the path appended."""
@@ -61,7 +63,7 @@ class Document:
 
 def dotted(path: Path) -> str:
     """("parameters", "sample.steps", "values", 0) as `parameters.sample.steps.values[0]`."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+    return "".join(f"[{part}]" if isinstance(part, int) else "." + (part or "''") for part in path).removeprefix(".")
 
 
 def read_text(path: FilePath, file: str) -> str:
@@ -103,13 +105,14 @@ def parse(text: str, file: str, line: int | None = None) -> Document:
             root = YAML(typ="safe", pure=True).compose(text)
             builder = _Builder(file, line)
             data = None if root is None else builder.build(root, ())
+    except SpecError:
+        raise
     except RecursionError:
         raise SpecError([SpecProblem(file, line or 0, "", "nested too deeply")]) from None
     except ReaderError as error:
         at = text.count("\n", 0, error.position) + 1 if line is None else line
-        raise SpecError(
-            [SpecProblem(file, at, "", f"not YAML: the character {error.character!r} is not text")]
-        ) from None
+        code = error.character if isinstance(error.character, int) else ord(error.character)
+        raise SpecError([SpecProblem(file, at, "", f"not YAML: the character U+{code:04X} is not text")]) from None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         at = line if line is not None else mark.line + 1 if mark else 0
@@ -125,7 +128,7 @@ def parse(text: str, file: str, line: int | None = None) -> Document:
     ) as error:
         # A scanner of hostile text may trip over itself; to the user that is one and the same.
         raise SpecError([SpecProblem(file, line or 0, "", f"not YAML: {type(error).__name__}: {error}")]) from error
-    return Document(file, data, builder.origins, builder.problems)
+    return Document(file, data, builder.origins, builder.problems, builder.unread)
 
 
 def _reason(error: MarkedYAMLError) -> str:
@@ -141,6 +144,7 @@ class _Builder:
         self.file, self.line = file, line
         self.origins: dict[Path, Origin] = {}
         self.problems: list[SpecProblem] = []
+        self.unread: set[tuple[str, str]] = set()
         self.open: set[int] = set()
         self.built = 0
 
@@ -152,11 +156,11 @@ class _Builder:
         if isinstance(node, ScalarNode):
             return self.scalar(node, path)
         if id(node) in self.open:
-            self.refuse(node, path, "an alias inside its own anchor")
+            self.unreadable(node, path, "an alias inside its own anchor")
             return None
         expected = TAG + ("map" if isinstance(node, MappingNode) else "seq")
         if node.tag != expected:
-            self.refuse(node, path, f"got the tag {_short(node.tag)}, allowed: plain values without tags")
+            self.unreadable(node, path, f"got the tag {_short(node.tag)}, allowed: plain values without tags")
             return None
         self.open.add(id(node))
         try:
@@ -174,6 +178,9 @@ class _Builder:
                 self.refuse(key, path, "got a list or a mapping as a key, allowed: text")
                 continue
             name = str(key.value)
+            if not _is_unicode(name):
+                self.refuse(key, path, "got half of a surrogate pair in a key, allowed: whole characters")
+                continue
             if key.tag == TAG + "merge":
                 self.refuse(key, (*path, name), "merge keys are not part of YAML 1.2; write the keys out")
                 continue
@@ -187,6 +194,9 @@ class _Builder:
 
     def scalar(self, node: ScalarNode, path: Path) -> JSON:
         text, tag = str(node.value), str(node.tag).removeprefix(TAG)
+        if not _is_unicode(text):
+            self.unreadable(node, path, "got half of a surrogate pair, allowed: whole characters")
+            return None
         if tag in ("timestamp", "value", "str"):
             return float(text) if node.style is None and tag == "str" and FLOAT.fullmatch(text) else text
         if tag == "null":
@@ -200,12 +210,14 @@ class _Builder:
                 number = float(text.replace("_", "").lower().replace(".inf", "inf").replace(".nan", "nan"))
                 if math.isfinite(number):
                     return number
-                self.refuse(node, path, f"got {text[:40]}, allowed: a finite number")
+                self.unreadable(node, path, f"got {text[:40]}, allowed: a finite number")
                 return None
         except ValueError:
             pass
-        kind = f"the tag {_short(node.tag)}" if tag not in ("int", "float", "bool") else f"{text[:40]!r} as {tag}"
-        self.refuse(node, path, f"got {kind}, allowed: plain values without tags")
+        if tag in ("int", "float", "bool"):
+            self.unreadable(node, path, f"got {text[:40]!r}, which cannot be read as {tag}")
+        else:
+            self.unreadable(node, path, f"got the tag {_short(node.tag)}, allowed: plain values without tags")
         return None
 
     def at(self, node: Node) -> int:
@@ -214,8 +226,17 @@ class _Builder:
     def origin(self, node: Node, path: Path) -> Origin:
         return Origin(self.file, self.at(node), path)
 
+    def unreadable(self, node: Node, path: Path, message: str) -> None:
+        self.unread.add((self.file, dotted(path)))
+        self.refuse(node, path, message)
+
     def refuse(self, node: Node, path: Path, message: str) -> None:
         self.problems.append(SpecProblem(self.file, self.at(node), dotted(path), message))
+
+
+def _is_unicode(text: str) -> bool:
+    """False for "\\ud800": YAML can escape it, but no file, JSON or terminal can hold it."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _integer(text: str) -> int:

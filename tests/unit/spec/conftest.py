@@ -1,0 +1,153 @@
+"""A workload small enough to read at a glance, and fixtures that load a sweep of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from assay.errors import ConfigError, ConfigProblem, SpecError, UserError, did_you_mean
+from assay.spec import Sweep, load_sweep
+from assay.typed import config_problems
+from assay.workload import ReportHints, Stage, Workload
+
+Positive = Annotated[int, Field(strict=True, ge=1)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Model(Section):
+    norm: Literal["adagn", "add"] = "adagn"
+    channels: Positive = 32
+    heads: Positive = 4
+
+    @model_validator(mode="after")
+    def _divides(self) -> Model:
+        if self.channels % self.heads:
+            raise ValueError(f"channels {self.channels} is not a multiple of heads {self.heads}")
+        return self
+
+
+class Train(Section):
+    batch_size: Positive = 8
+    learning_rate: Annotated[float, Field(strict=True, gt=0)] = 1e-4
+    schedule: Annotated[str, Field(strict=True)] = "linear"
+
+
+class Sample(Section):
+    steps: Positive | tuple[Positive, ...] | Annotated[str, Field(strict=True)] = 250
+    guidance_scale: Annotated[float, Field(strict=True, ge=0)] = 0.0
+
+
+class Config(Section):
+    seed: Annotated[int, Field(strict=True, ge=0)] = 0
+    model: Model = Model()
+    train: Train = Train()
+    sample: Sample = Sample()
+    classifier: Annotated[bool, Field(strict=True)] = True
+
+    @model_validator(mode="after")
+    def _guided(self) -> Config:
+        if self.sample.guidance_scale > 0 and not self.classifier:
+            raise ValueError("sample.guidance_scale needs a classifier; this base has none")
+        return self
+
+
+class Tiny:
+    """A workload of one small config, without stages."""
+
+    name = "tiny"
+    seed_path = "seed"
+    report = ReportHints(metrics=("fid",))
+
+    def presets(self) -> Sequence[str]:
+        return ["digits", "bare"]
+
+    def resolve(self, base: str, overrides: Mapping[str, Any]) -> Mapping[str, Any]:
+        values: dict[str, Any] = Config(classifier=base == "digits").model_dump(mode="json")
+        for path, value in overrides.items():
+            place = values
+            *sections, last = path.split(".")
+            for section in sections:
+                place = place[section]
+            if last not in place:
+                raise ConfigError([ConfigProblem(path, "unknown config path")])
+            place[last] = value
+        try:
+            return Config.model_validate(values).model_dump(mode="json")
+        except ValidationError as error:
+            raise ConfigError(config_problems(error, Config)) from None
+
+    def paths(self, base: str) -> Sequence[str]:
+        return [
+            "seed",
+            "classifier",
+            *(f"model.{name}" for name in Model.model_fields),
+            *(f"train.{name}" for name in Train.model_fields),
+            *(f"sample.{name}" for name in Sample.model_fields),
+        ]
+
+    def stages(self, config: Mapping[str, Any]) -> Sequence[Stage]:
+        return []
+
+    def metrics(self, config: Mapping[str, Any]) -> Sequence[str]:
+        return ["fid", "precision", "recall"]
+
+
+def find_tiny(name: str) -> Workload:
+    if name != "tiny":
+        raise UserError(f"unknown workload {name!r}{did_you_mean(name, ['tiny'])}")
+    return Tiny()
+
+
+HEAD = """\
+version: 1
+name: norms
+workload: tiny
+base: digits
+metric: fid
+mode: min
+"""
+
+Load = Callable[..., Sweep]
+Lines = Callable[..., list[str]]
+
+
+@pytest.fixture(scope="session")
+def find_workload() -> Callable[[str], Workload]:
+    return find_tiny
+
+
+@pytest.fixture(scope="session")
+def head() -> str:
+    return HEAD
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
+    """Write a file `x.yaml` and load it; HEAD comes first unless the text has its own version."""
+    monkeypatch.chdir(tmp_path)
+
+    def load(body: str | bytes = "", profile: str | None = None, sets: Sequence[str] = ()) -> Sweep:
+        content = body if isinstance(body, bytes) else (HEAD + body).encode()
+        Path("x.yaml").write_bytes(content)
+        return load_sweep("x.yaml", profile=profile, sets=sets, find_workload=find_tiny)
+
+    return load
+
+
+@pytest.fixture
+def lines(load: Load) -> Lines:
+    """The lines of the SpecError that a file earns."""
+
+    def lines(*args: Any, **kwargs: Any) -> list[str]:
+        with pytest.raises(SpecError) as caught:
+            load(*args, **kwargs)
+        return str(caught.value).splitlines()
+
+    return lines
