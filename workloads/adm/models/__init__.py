@@ -40,5 +40,4 @@ def build(config: ModelConfig | None = None, *, kind: str | None = None, **optio
         config = model_config(kind, options)
     elif options:
         raise UserError(f"options {', '.join(options)} are for build(kind=…); change the ModelConfig instead")
-    network = {"unet": UNet, "super_res": SuperRes, "encoder": Encoder}[config.kind](layout(config))
-    return network.to(memory_format=network.implementation.memory_format)  # type: ignore[call-overload]
+    return {"unet": UNet, "super_res": SuperRes, "encoder": Encoder}[config.kind](layout(config))

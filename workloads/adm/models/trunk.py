@@ -94,4 +94,4 @@ class Trunk(nn.Module):
 
     def arranged(self, x: Tensor) -> Tensor:
         """x in the memory format and type in which the network computes."""
-        return x.to(dtype=self.dtype, memory_format=self.implementation.memory_format)
+        return self.implementation.arrange(x.to(self.dtype))
