@@ -244,7 +244,7 @@ def bright_images(x: Tensor, t: Tensor) -> Tensor:
 
 
 def test_reversing_249_of_250_steps_reconstructs_better_than_all() -> None:
-    """Appendix H. x_T keeps a trace √ᾱ_T x_0, which matters where pixels have much in common; the 250th step drops it."""
+    """Appendix H. x_T keeps a trace √ᾱ_T x_0, which counts where pixels have much in common; the last step drops it."""
     diffusion = Diffusion(variance="fixed_small", respacing="250")
     level = torch.tensor([-0.7, 0.5], dtype=torch.float64).view(2, 1, 1, 1)
     x0 = level + 0.1 * torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

@@ -46,7 +46,7 @@ class IndexedNoise:
     def _stream(self, ids: Ids, stream: int, shape: Sequence[int]) -> Tensor:
         rows = _ids(ids)
         values = np.empty((len(rows), *shape), dtype=np.float32)
-        for row, index in zip(values.reshape(len(rows), -1), rows, strict=True):
+        for row, index in zip(values, rows, strict=True):
             _generator(self.seed, int(index), stream, _IMAGE).standard_normal(dtype=np.float32, out=row)
         noise = torch.from_numpy(values)
         return noise if self.device.type == "cpu" else noise.to(self.device, non_blocking=True)
