@@ -62,7 +62,8 @@ def describe(annotation: Any, plural: bool = False) -> str:
     if origin in _MAPPINGS or (isinstance(annotation, type) and issubclass(annotation, (dict, BaseModel))):
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             keys = [f"{name}: …" for name in annotation.model_fields]
-            keys += ["…"] if annotation.model_config.get("extra") == "allow" else []
+            if len(keys) > 8 or annotation.model_config.get("extra") == "allow":
+                keys = [*keys[:6], "…"]
             return f"{'mappings' if plural else 'a mapping'} {{{', '.join(keys)}}}"
         return "mappings" if plural else "a mapping of keys to values"
     return (_PLURAL if plural else _SINGULAR).get(annotation, "values" if plural else "a value")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Set
 from assay.errors import SpecProblem, UserError, did_you_mean
 from assay.spec.draft import Draft, mapping_at
 from assay.spec.expand import count
+from assay.spec.merge import SETTABLE
 from assay.spec.trial_checks import TrialChecks
 from assay.spec.yaml_lines import Document, Path
 from assay.workload import JSON, Workload, canonical_json
@@ -73,12 +74,15 @@ def _paths(document: Document, draft: Draft, known: Set[str], seed_path: str) ->
             yield place, "replicate seeds set this path; write seeds: [...] instead"
         elif path not in known:
             inside = sorted(name for name in known if name.startswith(f"{path}."))
+            if inside and value is None and place[0] != "reference":
+                continue  # null takes an optional section away; whether this one is, the workload says
             if inside and isinstance(value, dict):
                 yield place, f"a section of the config; write its keys as dotted paths, as in {inside[0]}: …"
             elif inside:
                 yield place, f"a section of the config, not a value; it has {', '.join(inside[:6])}"
             else:
-                yield place, f"unknown config path{did_you_mean(path, known)}"
+                sections = () if document.origin(place).line else SETTABLE  # --set names these beside config paths
+                yield place, f"unknown config path{did_you_mean(path, {*known, *sections})}"
 
 
 def _conflicts(document: Document, draft: Draft) -> Iterator[tuple[Path, str]]:

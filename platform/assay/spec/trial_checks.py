@@ -27,10 +27,8 @@ class TrialChecks:
         inherited = set(self.resolve(self.config)[1])
         refusals: dict[SpecProblem, list[str]] = {}
         resolved: list[tuple[Choice, str, Config, bool]] = []
-        total = 0
         short = short_names(list(self.draft.grid))
         for choice in choices(self.draft.arms, self.draft.grid, self.draft.seeds):
-            total += 1
             name = name_of(choice, self.base, short, len(self.draft.seeds) > 1)
             overrides, places, whole = self.overrides(choice)
             config, refused = self.resolve({**self.config, **overrides})
@@ -42,7 +40,7 @@ class TrialChecks:
             if config is not None:
                 resolved.append((choice, name, config, whole))
         for blamed, names in refusals.items():
-            yield blamed if len(names) == total or _is_own(blamed) else _in_trials(blamed, names)
+            yield _in_trials(blamed, names) if resolved and not _is_own(blamed) else blamed
         yield from self.twins(resolved)
         yield from self.metric([(name, list(self.workload.metrics(config))) for _, name, config, _ in resolved])
 

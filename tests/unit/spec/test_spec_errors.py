@@ -186,6 +186,7 @@ def test_the_head(lines: Lines, head: str, old: str, new: str, expected: str) ->
             "x.yaml:7: config.train: a section of the config; write its keys as dotted paths, as in train.",
         ),
         ("config: {model: 3}\n", "x.yaml:7: config.model: a section of the config, not a value; it has model.channels"),
+        ("config: {model: null}\n", "x.yaml:7: config.model: got null, allowed: a mapping {norm: …"),
         ("config: {seed: 3}\n", "x.yaml:7: config.seed: replicate seeds set this path; write seeds: [...] instead"),
         (
             "config:\n  train.batch_size: many\n",
@@ -325,6 +326,7 @@ def test_profiles(lines: Lines) -> None:
         ("train.batch_size=many", "train.batch_size: got 'many' (str), allowed: an integer ≥ 1"),
         ("train.learning_rate=.inf", "train.learning_rate: got .inf, allowed: a finite number"),
         ("sample.steps=[1, 2", "sample.steps: not YAML: while parsing a flow sequence"),
+        ("mdoe=max", "mdoe: unknown config path; did you mean 'mode'?"),
         ("mode=mx", "mode: got 'mx' (str), allowed: min, max"),
         ("base=digts", "base: unknown preset 'digts'; did you mean 'digits'?"),
         ("metric=", "metric: required, but missing"),
