@@ -28,7 +28,7 @@ _BOUNDS = {
     "gt": "> {}",
     "le": "≤ {}",
     "lt": "< {}",
-    "multiple_of": "a multiple of {}",
+    "multiple_of": "divisible by {}",
     "min_length": "of length ≥ {}",
     "max_length": "of length ≤ {}",
     "pattern": "matching {}",

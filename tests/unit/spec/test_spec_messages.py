@@ -68,7 +68,7 @@ def problems(**inner: Any) -> list[str]:
         ("pair", [1], "pair.1: required, but missing; allowed: text"),
         ("pair", ["a", "b"], "pair.0: got 'a' (str), allowed: an integer ≥ 0"),
         ("rate", 1, "rate: got 1 (int), allowed: a number > 0 and < 1"),
-        ("eights", 12, "eights: got 12 (int), allowed: an integer a multiple of 8"),
+        ("eights", 12, "eights: got 12 (int), allowed: an integer divisible by 8"),
         ("some", [], "some: got [] (list), allowed: a list of integers of length ≥ 1"),
         ("flag", "yes", "flag: got 'yes' (str), allowed: true or false"),
         ("by_name", {"a": -1}, "by_name.a: got -1 (int), allowed: an integer ≥ 0"),
