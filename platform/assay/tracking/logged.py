@@ -1,0 +1,42 @@
+"""What MLflow's own SQLite file says is logged, read without importing MLflow: a re-run with nothing to log is fast.
+
+Only the database itself is asked, never a note of ours beside it: a wiped database, a deleted run or a removed folder
+of artifacts shows at once.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+LOGGED = "assay.logged"
+"""The tag that says what a run shows: the digest of it. Set last."""
+
+QUERY = f"""
+select tags.value, runs.status, runs.artifact_uri
+from tags join runs using (run_uuid) join experiments using (experiment_id)
+where tags.key = '{LOGGED}' and experiments.name = ?
+and runs.lifecycle_stage = 'active' and experiments.lifecycle_stage = 'active'
+"""
+
+
+def sqlite_file(tracking_uri: str) -> Path | None:
+    """The database file of a local tracking URI; None for a server."""
+    scheme = "sqlite:///"
+    return Path(unquote(tracking_uri.removeprefix(scheme))) if tracking_uri.startswith(scheme) else None
+
+
+def logged_runs(tracking_uri: str, experiment: str) -> Mapping[str, str]:
+    """Digest → status, of the experiment's runs that are whole. Empty when that cannot be told without MLflow."""
+    file = sqlite_file(tracking_uri)
+    if file is None or not file.is_file():
+        return {}
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=1)) as database:
+            rows = database.execute(QUERY, (experiment,)).fetchall()
+    except sqlite3.Error:
+        return {}
+    return {digest: status for digest, status, artifacts in rows if Path(unquote(urlsplit(artifacts).path)).is_dir()}

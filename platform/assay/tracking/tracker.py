@@ -1,0 +1,218 @@
+"""The tracker: listens to a run, and shows it in MLflow from a thread of its own.
+
+MLflow takes seconds to import and to open its database, and a server can be slow or gone. None of that is the sweep's
+affair: one writer thread works through a queue, and whatever goes wrong there is told once and costs no result.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from assay.errors import StageFailed
+from assay.home import Home
+from assay.plan import Plan, PlannedTrial, StageStatus
+from assay.store import Store, StoredResult
+from assay.tracking import view
+from assay.tracking.logged import logged_runs
+from assay.tracking.runs import Runs, Status
+
+Task = Callable[[], None]
+PAUSE_S = 60.0
+"""How long after trouble nothing is tried while the sweep goes on; the end is always tried."""
+ABORT_WAIT_S = 15.0
+"""How long an interrupted command waits for MLflow."""
+
+
+@dataclass(frozen=True)
+class _SoFar:
+    """A trial that may not be done, in the shape of an outcome."""
+
+    planned: PlannedTrial
+    results: Mapping[str, StoredResult]
+    computed: frozenset[str]
+    error: StageFailed | None = None
+
+
+class Tracker:
+    """A listener of a run. Tracking never stops a sweep: `warn` is told once, in the caller's thread."""
+
+    def __init__(self, home: Home, warn: Callable[[str], None]) -> None:
+        self._home = home
+        self._warn = warn
+        self._queue: queue.Queue[Task | None] = queue.Queue()
+        self._thread: threading.Thread | None = None
+        self._trouble: str | None = None
+        self._told = False
+        self._quiet_until = 0.0
+        self._plan: Plan | None = None
+        self._runs: Runs | None = None
+        self._results: dict[str, StoredResult] = {}
+        self._computed: set[str] = set()
+        self._finished: dict[int, str] = {}
+
+    def begin(self, plan: Plan, before: Mapping[str, StageStatus], stored: Mapping[str, StoredResult]) -> None:
+        self._plan = plan
+        self._results = dict(stored)
+        if len(stored) == len(plan.stages) and self._trials_are_logged(plan, stored):
+            return
+        self._start()
+        self._put(self._show_what_is_stored)
+
+    def event(self, event: view.EventLike) -> None:
+        self._tell()
+        if event.kind == "committed" and self._thread is not None:
+            key = event.key
+            self._put(lambda: self._show_stage(key))
+
+    def end(self, outcome: view.OutcomeLike, report: Path | None = None) -> None:
+        """Show the outcome, and the pictures in the report's folder. Waits until MLflow has it all."""
+        pictures = view.pictures_in(report or self._home.report(outcome.plan.sweep.name))
+        table = view.comparison(outcome)
+        digests = {
+            t.planned.trial.index: view.trial_digest(t.planned, t.results)
+            for t in outcome.trials
+            if t.planned.leaf.key in t.results
+        }
+        whole = view.sweep_digest(outcome.plan, table, {str(i): d for i, d in digests.items()}, pictures)
+        if self._thread is None:
+            there = logged_runs(self._home.tracking_uri, outcome.plan.sweep.name)
+            if all(there.get(d) == "FINISHED" for d in [whole, *digests.values()]):
+                return
+            self._plan = outcome.plan
+            self._start()
+        self._put(lambda: self._show_outcome(outcome, digests, table, pictures, whole), always=True)
+        self._finish(None)
+
+    def abort(self) -> None:
+        """The run was cut off: what is not finished is KILLED, and reopened by the next command."""
+        if self._thread is not None:
+            self._put(self._kill)
+            self._finish(ABORT_WAIT_S)
+
+    # In the caller's thread
+
+    def _trials_are_logged(self, plan: Plan, stored: Mapping[str, StoredResult]) -> bool:
+        there = logged_runs(self._home.tracking_uri, plan.sweep.name)
+        return all(there.get(view.trial_digest(t, _own(t, stored))) == "FINISHED" for t in plan.trials)
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._work, name="assay-tracking", daemon=True)
+        self._thread.start()
+
+    def _put(self, task: Task, *, always: bool = False) -> None:
+        def guarded() -> None:
+            if not always and time.monotonic() < self._quiet_until:
+                return
+            task()
+
+        self._queue.put(guarded)
+
+    def _finish(self, timeout_s: float | None) -> None:
+        self._queue.put(None)
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+        self._thread = None
+        self._runs = None
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._trouble is not None and not self._told:
+            self._told = True
+            self._warn(
+                f"MLflow at {self._home.tracking_uri} could not be written to: {self._trouble}. The sweep goes on and "
+                "its results are stored; when MLflow answers again, run the same command to show them there"
+            )
+
+    # In the writer's thread
+
+    def _work(self) -> None:
+        while (task := self._queue.get()) is not None:
+            try:
+                task()
+            except Exception as error:  # the boundary: whatever MLflow, its database or its server raise
+                self._quiet_until = time.monotonic() + PAUSE_S
+                self._trouble = self._trouble or _first_line(error)
+
+    def _opened(self) -> Runs:
+        if self._runs is None:
+            assert self._plan is not None
+            self._runs = Runs(self._home, self._plan)
+        return self._runs
+
+    def _show_what_is_stored(self) -> None:
+        runs = self._opened()
+        assert self._plan is not None
+        runs.status(runs.parent, "RUNNING")
+        for planned in self._plan.trials:
+            run, results = runs.children[planned.trial.index], _own(planned, self._results)
+            if planned.leaf.key in results:
+                self._show_trial(_SoFar(planned, results, frozenset()))
+            else:
+                runs.status(run, "RUNNING")
+                for result in results.values():
+                    runs.log_curve(run, result)
+
+    def _show_stage(self, key: str) -> None:
+        """A stage was committed: its curve goes to every trial that uses it, and a leaf finishes its trials."""
+        runs = self._opened()
+        assert self._plan is not None
+        self._computed.add(key)
+        result = Store(self._home.store_url).get(key)
+        if result is None:
+            return
+        self._results[key] = result
+        for planned in self._plan.trials_of.get(key, ()):
+            own = _own(planned, self._results)
+            if planned.leaf.key in own:
+                self._show_trial(_SoFar(planned, own, frozenset(own) & self._computed))
+            else:
+                runs.log_curve(runs.children[planned.trial.index], result)
+
+    def _show_trial(self, trial: view.TrialOutcomeLike) -> None:
+        runs, index = self._opened(), trial.planned.trial.index
+        digest = view.trial_digest(trial.planned, trial.results)
+        if self._finished.get(index) != digest and not runs.is_logged(runs.children[index], digest):
+            runs.log_trial(runs.children[index], trial, digest)
+        self._finished[index] = digest
+
+    def _show_outcome(
+        self,
+        outcome: view.OutcomeLike,
+        digests: Mapping[int, str],
+        table: view.Table,
+        pictures: list[Path],
+        whole: str,
+    ) -> None:
+        runs = self._opened()
+        for trial in outcome.trials:
+            index = trial.planned.trial.index
+            if index in digests:
+                self._show_trial(trial)
+            elif trial.error is not None:
+                runs.log_failure(runs.children[index], trial.error.stage, trial.error.cause)
+            else:
+                runs.status(runs.children[index], "KILLED")
+        failed = any(trial.error is not None for trial in outcome.trials)
+        status: Status = "FAILED" if failed else "FINISHED"
+        runs.log_sweep(table, pictures, whole, status)
+
+    def _kill(self) -> None:
+        runs = self._opened()
+        for index, run in runs.children.items():
+            if index not in self._finished:
+                runs.status(run, "KILLED")
+        runs.status(runs.parent, "KILLED")
+
+
+def _own(planned: PlannedTrial, results: Mapping[str, StoredResult]) -> dict[str, StoredResult]:
+    return {stage.key: results[stage.key] for stage in planned.stages if stage.key in results}
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text.splitlines()[0][:300]}" if text else type(error).__name__

@@ -1,0 +1,169 @@
+"""`assay ui`: MLflow's own server on this machine, on what this home has tracked."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from assay.errors import AssayError, UserError, did_you_mean
+from assay.home import Home
+from assay.tracking.logged import sqlite_file
+
+HOST = "127.0.0.1"
+PORT = 5000
+START_S = 90.0
+"""How long a busy machine may take to start the server."""
+STOP_S = 10.0
+
+
+def ui_command(home: Home, port: int = PORT) -> list[str]:
+    """The command line that opens MLflow's UI on what this home has tracked."""
+    return [
+        *(sys.executable, "-m", "mlflow", "server"),
+        *("--backend-store-uri", home.tracking_uri),
+        *("--default-artifact-root", home.artifacts.absolute().as_uri()),
+        *("--host", HOST, "--port", str(port)),
+        *("--workers", "1"),
+    ]
+
+
+def serve(home: Home, port: int = PORT, sweep: str | None = None, say: Callable[[str], None] = print) -> None:
+    """Run MLflow's server in the foreground until Ctrl-C, and say where the experiments are.
+
+    With MLFLOW_TRACKING_URI naming a server, there is nothing to start: only the addresses are said.
+    """
+    if home.tracking_uri.startswith(("http://", "https://")):
+        _say_addresses(home.tracking_uri.rstrip("/"), sweep, say)
+        return
+    file = sqlite_file(home.tracking_uri)
+    if file is not None and not file.is_file():
+        raise UserError(f"nothing is tracked in {file} yet; run a sweep first: assay run SWEEP.yaml")
+    _check_free(port)
+    log = home.root / "mlflow-server.log"
+    with _stopped_by_sigterm(), log.open("wb") as output:
+        # A session of its own: Ctrl-C reaches us alone, and we end the server and its workers in good order.
+        server = subprocess.Popen(
+            ui_command(home, port), stdout=output, stderr=output, env=_environment(), start_new_session=True
+        )
+        try:
+            _wait_until_it_answers(server, port, log)
+            _say_addresses(f"http://{HOST}:{port}", sweep, say)
+            say("Ctrl-C stops it.")
+            code = server.wait()
+            raise AssayError(f"MLflow's server ended by itself with exit code {code}; its log: {log}")
+        except KeyboardInterrupt:
+            say("Stopped.")
+        finally:
+            _stop(server)
+
+
+def _environment() -> dict[str, str]:
+    """Nothing leaves the machine, and no helper processes for features that are not used here."""
+    return {
+        **os.environ,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+
+
+def _check_free(port: int) -> None:
+    if not 0 < port < 65536:
+        raise UserError(f"got port {port}, allowed: 1 to 65535")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise UserError(
+                f"port {port} on {HOST} cannot be had: {error.strerror}; perhaps another `assay ui` runs there; "
+                f"stop it, or choose another port: assay ui --port {port + 1}"
+            ) from error
+
+
+def _wait_until_it_answers(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            raise AssayError(f"MLflow's server did not start (exit code {server.returncode}): {_tail(log)}")
+        try:
+            with urllib.request.urlopen(f"http://{HOST}:{port}/health", timeout=5):
+                return
+        except OSError:
+            time.sleep(0.2)
+    raise AssayError(f"MLflow's server did not answer within {START_S:.0f} s: {_tail(log)}")
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return "\n".join([*lines[-5:], f"(all of it: {log})"])
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    """End the server with its workers."""
+    for sent in (signal.SIGTERM, signal.SIGKILL):
+        if server.poll() is None:
+            os.killpg(server.pid, sent)
+            try:
+                server.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                continue
+    if server.poll() is None:
+        raise AssayError(f"MLflow's server (process {server.pid}) does not stop")
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends us as Ctrl-C does, so that no server is left behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _say_addresses(base: str, sweep: str | None, say: Callable[[str], None]) -> None:
+    """The latest sweeps first."""
+    try:
+        experiments = _experiments(base)
+    except (OSError, ValueError) as error:
+        raise AssayError(f"MLflow at {base} does not answer: {error}; is the server up?") from error
+    if sweep is not None:
+        if sweep not in experiments:
+            raise UserError(f"no sweep {sweep!r} is tracked at {base}{did_you_mean(sweep, experiments)}")
+        experiments = {sweep: experiments[sweep]}
+    for name, number in experiments.items():
+        say(f"{name}: {base}/#/experiments/{number}")
+    if not experiments:
+        say(f"{base} (no sweep is tracked there yet)")
+
+
+def _experiments(base: str) -> dict[str, str]:
+    """Name → id, the latest first."""
+    question = {"max_results": 100, "order_by": ["last_update_time DESC"]}
+    request = urllib.request.Request(
+        f"{base}/api/2.0/mlflow/experiments/search",
+        data=json.dumps(question).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        found: list[dict[str, Any]] = json.load(answer).get("experiments", [])
+    return {e["name"]: e["experiment_id"] for e in found if e["name"] != "Default"}

@@ -1,0 +1,220 @@
+"""What MLflow is to show of a trial and of a sweep, worked out from the plan and the store alone. No MLflow here.
+
+Everything is derived from committed results, so a view that was lost is rebuilt from them, and `digest` tells whether
+what MLflow has is what it would be given again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from assay.errors import StageFailed
+from assay.plan import Plan, PlannedTrial
+from assay.spec.expand import in_words
+from assay.store import StoredResult, sha256_of
+from assay.workload import JSON, digest
+
+FORMAT = 1
+"""Raise it when the same results are to be shown differently: runs logged in an older format are logged again."""
+POINTS_A_CURVE = 1000
+"""MLflow's charts draw 320. The whole curve stays in the store."""
+MAX_TEXT = 5000
+"""MLflow refuses a parameter over 6000 characters and a tag over 8000."""
+PICTURES = {".png", ".jpg", ".jpeg", ".svg", ".webp"}
+
+
+class EventLike(Protocol):
+    """Of a runner's event, what the tracker reads."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def key(self) -> str: ...
+
+
+class TrialOutcomeLike(Protocol):
+    """A trial after a run: its results by stage key, the keys this run computed, or why there are none."""
+
+    @property
+    def planned(self) -> PlannedTrial: ...
+
+    @property
+    def results(self) -> Mapping[str, StoredResult]: ...
+
+    @property
+    def computed(self) -> frozenset[str]: ...
+
+    @property
+    def error(self) -> StageFailed | None: ...
+
+
+class OutcomeLike(Protocol):
+    @property
+    def plan(self) -> Plan: ...
+
+    @property
+    def trials(self) -> Sequence[TrialOutcomeLike]: ...
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of one metric."""
+
+    name: str
+    value: float
+    step: int
+    timestamp_ms: int
+    """When the result was committed: the same point logged twice is one point."""
+
+
+def params(planned: PlannedTrial) -> dict[str, str]:
+    """Only what varies, so that the compare view is readable."""
+    return {path: in_words(value)[:MAX_TEXT] for path, value in planned.trial.varied.items()}
+
+
+def budget_step(planned: PlannedTrial) -> int:
+    """The step of a trial's metrics: the budget of the leaf, or of what it reads last (samples, for an evaluation)."""
+    return next((stage.budget.amount for stage in reversed(planned.stages) if stage.budget is not None), 0)
+
+
+def seconds(results: Mapping[str, StoredResult]) -> float:
+    """What a trial's stages took, whenever and for whomever they were computed."""
+    return sum(result.cost.seconds for result in results.values())
+
+
+def final_points(planned: PlannedTrial, results: Mapping[str, StoredResult]) -> list[Point]:
+    """The leaf's metrics and the trial's cost."""
+    leaf = results[planned.leaf.key]
+    step, when = budget_step(planned), _committed_ms(leaf)
+    points = [Point(name, value, step, when) for name, value in leaf.metrics.items()]
+    return [*points, Point("cost/seconds", seconds(results), step, when)]
+
+
+def curve_points(result: StoredResult) -> list[Point]:
+    """What a stage logged as it went: "train/loss" at every step, thinned to what a chart can show."""
+    when = _committed_ms(result)
+    history = result.history
+    stride = max(1, math.ceil(len(history) / POINTS_A_CURVE))
+    kept = [row for i, row in enumerate(history) if i % stride == 0 or i == len(history) - 1]
+    return [
+        Point(f"{result.stage}/{name}", value, int(row["step"]), when)
+        for row in kept
+        for name, value in row.items()
+        if name != "step"
+    ]
+
+
+def tags(planned: PlannedTrial) -> dict[str, str]:
+    """What a trial is, known before it runs."""
+    stages = {f"assay.stage.{stage.name}": stage.key for stage in planned.stages}
+    return {"assay.role": "trial", "assay.key": planned.leaf.key, **stages}
+
+
+def outcome_tags(trial: TrialOutcomeLike) -> dict[str, str]:
+    """Where its results came from."""
+    names = {stage.key: stage.name for stage in trial.planned.stages}
+    devices = dict.fromkeys(_device(result) for result in trial.results.values())
+    return {
+        "assay.device": ", ".join(devices),
+        "assay.computed": ", ".join(names[key] for key in names if key in trial.computed),
+        "assay.cached": ", ".join(names[key] for key in names if key in trial.results and key not in trial.computed),
+    }
+
+
+def trial_digest(planned: PlannedTrial, results: Mapping[str, StoredResult]) -> str:
+    """Changes when anything that MLflow shows of the trial does."""
+    return digest(
+        {
+            "format": FORMAT,
+            "name": planned.name,
+            "params": params(planned),
+            "results": {key: result.record for key, result in results.items()},
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Table:
+    """The trials ranked by the sweep's metric; those without one last."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[JSON, ...], ...]
+    best: str | None
+    best_metrics: Mapping[str, float]
+
+    def markdown(self) -> str:
+        lines = ["| " + " | ".join(self.columns) + " |", "|" + " --- |" * len(self.columns)]
+        lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in self.rows]
+        return "\n".join(lines)
+
+
+def comparison(outcome: OutcomeLike) -> Table:
+    sweep = outcome.plan.sweep
+    found = {name for t in outcome.trials if (leaf := _leaf(t)) is not None for name in leaf.metrics}
+    leading = [name for name in (sweep.metric, *outcome.plan.workload.report.metrics) if name in found]
+    metrics = list(dict.fromkeys([*leading, *sorted(found)]))
+
+    def rank(trial: TrialOutcomeLike) -> tuple[bool, float]:
+        leaf = _leaf(trial)
+        value = leaf.metrics.get(sweep.metric, math.nan) if leaf is not None else math.nan
+        return math.isnan(value), value if sweep.mode == "min" else -value
+
+    ranked = sorted(outcome.trials, key=rank)
+    rows = tuple(_row(trial, metrics) for trial in ranked)
+    best = ranked[0] if ranked and not rank(ranked[0])[0] else None
+    leaf = _leaf(best) if best is not None else None
+    return Table(
+        ("arm", *metrics, "budget", "seconds", "status"),
+        rows,
+        best.planned.name if best is not None else None,
+        dict(leaf.metrics) if leaf is not None else {},
+    )
+
+
+def sweep_digest(plan: Plan, table: Table, trial_digests: Mapping[str, str], pictures: Sequence[Path]) -> str:
+    file = Path(plan.sweep.file) if plan.sweep.file else None
+    return digest(
+        {
+            "format": FORMAT,
+            "rows": [[_cell(value) for value in row] for row in table.rows],
+            "trials": dict(trial_digests),
+            "sweep": file.read_text(errors="replace") if file is not None and file.exists() else "",
+            "pictures": {picture.name: sha256_of(picture) for picture in pictures},
+        }
+    )
+
+
+def pictures_in(report: Path) -> list[Path]:
+    return sorted(p for p in report.rglob("*") if p.suffix.lower() in PICTURES) if report.is_dir() else []
+
+
+def _row(trial: TrialOutcomeLike, metrics: Sequence[str]) -> tuple[JSON, ...]:
+    leaf = _leaf(trial)
+    values = [None if leaf is None else leaf.metrics.get(name) for name in metrics]
+    status = "failed" if trial.error is not None else "done" if leaf is not None else "not run"
+    return trial.planned.name, *values, budget_step(trial.planned), round(seconds(trial.results), 1), status
+
+
+def _leaf(trial: TrialOutcomeLike) -> StoredResult | None:
+    return trial.results.get(trial.planned.leaf.key)
+
+
+def _device(result: StoredResult) -> str:
+    cost = result.cost
+    return f"{cost.count} × {cost.device}" if cost.count > 1 else cost.device
+
+
+def _committed_ms(result: StoredResult) -> int:
+    return int(datetime.fromisoformat(result.record["created"]).timestamp() * 1000)
+
+
+def _cell(value: JSON) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "\\|")
