@@ -9,7 +9,7 @@ from adm.models.attention import AttentionPool
 from adm.models.implementations import Implementation
 from adm.models.layers import GroupNorm, zero
 from adm.models.layout import SPATIAL_POOL_CHANNELS, Layout
-from adm.models.trunk import Trunk
+from adm.models.trunk import Trunk, head_precision
 from assay.errors import UserError
 
 
@@ -30,7 +30,7 @@ class Encoder(Trunk):
         if y is not None or low_res is not None:
             raise UserError("a classifier takes x and t only: it is what predicts y")
         h = self._encode(x, t)
-        with torch.autocast(x.device.type, enabled=False):
+        with head_precision(x):
             return self.out(h.to(self.dtype)).to(x.dtype)
 
     def features(self, x: Tensor, t: Tensor) -> Tensor:
@@ -39,7 +39,7 @@ class Encoder(Trunk):
         D is the width of the last block for the pools attention (its pooled token) and adaptive, 2048 for the spatial.
         """
         h = self._encode(x, t)
-        with torch.autocast(x.device.type, enabled=False):
+        with head_precision(x):
             h = h.to(self.dtype)
             if self.pool == "attention":
                 norm, silu, pool = self.out

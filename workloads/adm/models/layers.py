@@ -42,12 +42,11 @@ class GroupNorm(nn.GroupNorm):
         super().__init__(NUM_GROUPS, channels, eps=1e-5)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type == "cpu" and x.dtype != torch.float32 and self.weight.dtype in (torch.float32, x.dtype):
-            # The CPU kernel reads and writes 16 bits and computes in float32: a cast would only cost two copies.
+        if x.is_cpu and self.weight.dtype == torch.float32:
+            # This kernel reads and writes 16 bits and computes in float32: casts would only be two copies more.
             return super().forward(x)
-        return nn.functional.group_norm(
-            x.float(), self.num_groups, self.weight.float(), self.bias.float(), self.eps
-        ).to(x.dtype)
+        weight, bias = self.weight.float(), self.bias.float()
+        return nn.functional.group_norm(x.float(), self.num_groups, weight, bias, self.eps).to(x.dtype)
 
 
 def upsample(x: Tensor) -> Tensor:

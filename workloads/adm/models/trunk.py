@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -11,6 +13,11 @@ from adm.models.implementations import IMPLEMENTATIONS
 from adm.models.layers import Downsample, ResBlock, Upsample, timestep_embedding
 from adm.models.layout import Attention, Block, Conv, Layer, Layout, Res
 from assay.errors import UserError
+
+
+def head_precision(x: Tensor) -> AbstractContextManager[None]:
+    """Where the head runs: in the type of its weights, under autocast too, so that ε keeps all its digits."""
+    return nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)
 
 
 class EmbedSequential(nn.ModuleList):

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from adm.models.layers import GroupNorm, zero
 from adm.models.layout import Layout
-from adm.models.trunk import Trunk
+from adm.models.trunk import Trunk, head_precision
 from assay.errors import UserError
 
 
@@ -45,8 +45,7 @@ class UNet(Trunk):
         h = self.middle_block(h, emb)
         for block in self.output_blocks:
             h = block(torch.cat([h, skips.pop()], dim=1), emb)
-        # ε keeps all its digits: under autocast too, the head computes in the type of the weights.
-        with torch.autocast(x.device.type, enabled=False):
+        with head_precision(x):
             norm, _, conv = self.out
             h = conv(self.implementation.norm_silu(norm, h.to(self.dtype)))
         return h.to(x.dtype)

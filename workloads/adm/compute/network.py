@@ -1,0 +1,93 @@
+"""Forward floating-point operations and parameters of a network, counted from its layout. No torch here.
+
+Two operations a multiply-add; convolutions, linear layers and attention's two products are counted, and element-wise
+work (norms, SiLU, sums, softmax, interpolation) is not. `measured.py` counts the same on the network itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from adm.config import ModelConfig
+from adm.models.layout import SPATIAL_POOL_CHANNELS, Attention, Block, Conv, Layer, Layout, Res, layout
+
+
+@dataclass(frozen=True)
+class NetworkCost:
+    """What a network, or a part of one, takes."""
+
+    flops: int = 0
+    """Operations of the forward pass of one image."""
+    parameters: int = 0
+
+    def __add__(self, other: NetworkCost) -> NetworkCost:
+        return NetworkCost(self.flops + other.flops, self.parameters + other.parameters)
+
+
+def network_cost(config: ModelConfig) -> NetworkCost:
+    """The forward operations of one image and the parameters of the network `config` describes.
+
+    Raises UserError as `adm.models.layout.layout` does.
+    """
+    plan = layout(config)
+    E = plan.embed_channels
+    cost = _linear(config.channels, E) + _linear(E, E)
+    cost += NetworkCost(parameters=(config.num_classes or 0) * E)
+    for block in (*plan.input_blocks, plan.middle_block, *plan.output_blocks):
+        cost += _block(block, plan)
+    return cost + _head(plan)
+
+
+def _block(block: Block, plan: Layout) -> NetworkCost:
+    return sum((_layer(layer, plan) for layer in block), NetworkCost())
+
+
+def _layer(layer: Layer, plan: Layout) -> NetworkCost:
+    pixels = layer.resolution**2
+    if isinstance(layer, Conv):
+        return _conv(3, layer.in_channels, layer.out_channels, pixels)
+    if isinstance(layer, Res):
+        c_in, c_out = layer.in_channels, layer.out_channels
+        modulation = 2 if plan.config.norm == "adagn" else 1
+        cost = _norm(c_in) + _conv(3, c_in, c_out, pixels) + _linear(plan.embed_channels, modulation * c_out)
+        cost += _norm(c_out) + _conv(3, c_out, c_out, pixels)
+        return cost if c_in == c_out else cost + _conv(1, c_in, c_out, pixels)
+    if isinstance(layer, Attention):
+        ch = layer.channels
+        qkv, projection = _conv(1, ch, 3 * ch, pixels), _conv(1, ch, ch, pixels)
+        return _norm(ch) + qkv + _attention(ch, queries=pixels, keys=pixels) + projection
+    return _conv(3, layer.channels, layer.channels, pixels) if layer.conv else NetworkCost()
+
+
+def _head(plan: Layout) -> NetworkCost:
+    config, ch = plan.config, plan.head_channels
+    if config.kind != "encoder":
+        return _norm(ch) + _conv(3, ch, config.out_channels, plan.head_resolution**2)
+    classes, hidden = config.out_channels, SPATIAL_POOL_CHANNELS
+    if config.pool == "attention":
+        tokens = plan.head_resolution**2 + 1
+        position = NetworkCost(parameters=ch * tokens)
+        pooled = _conv(1, ch, 3 * ch, tokens) + _attention(ch, queries=1, keys=tokens)
+        return _norm(ch) + position + pooled + _linear(ch, classes)
+    if config.pool == "adaptive":
+        return _norm(ch) + _linear(ch, classes)
+    norm = _norm(hidden) if config.pool == "spatial_v2" else NetworkCost()
+    return _linear(plan.head_features, hidden) + norm + _linear(hidden, classes)
+
+
+def _conv(kernel: int, c_in: int, c_out: int, pixels: int) -> NetworkCost:
+    weights = kernel * kernel * c_in * c_out
+    return NetworkCost(flops=2 * weights * pixels, parameters=weights + c_out)
+
+
+def _linear(c_in: int, c_out: int) -> NetworkCost:
+    return _conv(1, c_in, c_out, 1)
+
+
+def _norm(channels: int) -> NetworkCost:
+    return NetworkCost(parameters=2 * channels)
+
+
+def _attention(channels: int, queries: int, keys: int) -> NetworkCost:
+    """qᵀk and its product with v, all heads together."""
+    return NetworkCost(flops=2 * 2 * queries * keys * channels)
