@@ -1,0 +1,62 @@
+"""assay: studies of generative models on a Ray cluster. The verbs of the command line, for scripts:
+
+    sweep = assay.load_sweep("sweeps/quickstart.yaml", profile="smoke")
+    outcome = assay.run(sweep)
+
+Importing assay is light: each verb imports what it needs when it is called.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from assay.home import Home
+    from assay.plan import Plan
+    from assay.runner import Listener, Outcome
+    from assay.runner.engine import ExecutorName
+    from assay.spec import Sweep
+
+__all__ = ["load_sweep", "plan", "run"]
+
+
+def load_sweep(path: str | os.PathLike[str], *, profile: str | None = None, sets: Sequence[str] = ()) -> Sweep:
+    """The sweep in a YAML file, a profile and every "path=value" laid over it. Raises SpecError with every problem."""
+    from assay import spec
+
+    return spec.load_sweep(path, profile=profile, sets=sets)
+
+
+def plan(sweep: Sweep) -> Plan:
+    """The sweep's trials and the stages they share. Computes nothing."""
+    from assay.plan import make_plan  # from here on `assay.plan` is that module, which is callable too
+
+    return make_plan(sweep)
+
+
+def run(
+    what: Sweep | Plan,
+    home: Home | None = None,
+    *,
+    executor: ExecutorName = "ray",
+    address: str | None = None,
+    listeners: Sequence[Listener] = (),
+) -> Outcome:
+    """Compute what is missing of a sweep, and return every trial's results.
+
+    Without `home` results are kept where the command line keeps them. A stage that fails is in the outcome.
+    """
+    from assay import runner
+    from assay.home import Home
+    from assay.plan import Plan, make_plan
+
+    made = what if isinstance(what, Plan) else make_plan(what)
+    where = home if home is not None else Home.default()
+    return runner.run(made, where, executor=executor, address=address, threads=_cores(), listeners=listeners)
+
+
+def _cores() -> int:
+    """The cores this process may use, which may be fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

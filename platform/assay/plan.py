@@ -5,16 +5,18 @@ Nothing here computes, and nothing here imports Ray or torch: `assay plan` answe
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import ModuleType
 from typing import Literal
 
 from assay.errors import DamagedResult
 from assay.spec import Sweep, Trial
 from assay.store import Store
 from assay.store.progress import cover
-from assay.workload import Stage, Workload, load_workload, topological
+from assay.workload import Stage, Workload, topological
 
 V100_PEAK_FLOPS = 120e12
 """Half-precision peak of one V100, as table 7 assumes."""
@@ -75,7 +77,7 @@ class StageStatus:
 
 
 def make_plan(sweep: Sweep) -> Plan:
-    workload = load_workload(sweep.workload)
+    workload = sweep.find_workload()
     trials = []
     for trial in sweep.trials():
         stages = topological(workload.stages(trial.config))
@@ -121,3 +123,12 @@ def _rates(store: Store) -> dict[str, float]:
     """Stage name → seconds a unit of work, by the latest result of that name in the store."""
     latest = sorted(store.results(), key=lambda r: str(r.record["created"]))
     return {r.stage: r.cost.seconds / (r.record["flops"] or r.record["budget"]["amount"]) for r in latest}
+
+
+class _Callable(ModuleType):
+    def __call__(self, sweep: Sweep) -> Plan:
+        return make_plan(sweep)
+
+
+# `assay.plan` is this module, and to a script it is a verb: assay.plan(sweep).
+sys.modules[__name__].__class__ = _Callable

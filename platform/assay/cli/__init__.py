@@ -1,0 +1,44 @@
+"""The `assay` command. Exit codes: 0 done; 1 a trial failed; 2 a mistake in what was asked; 3 could not; 130 Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+EXIT_TRIAL_FAILED = 1
+EXIT_USER_ERROR = 2
+EXIT_COULD_NOT = 3
+EXIT_INTERRUPTED = 130
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run one command line, and return its exit code. An AssayError is told without a traceback."""
+    from assay.errors import AssayError, UserError
+
+    try:
+        from assay.cli.app import app
+
+        app(args=None if args is None else list(args), prog_name="assay")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read us has enough. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return EXIT_USER_ERROR
+    except AssayError as error:
+        print(f"assay: {error}", file=sys.stderr)
+        return EXIT_COULD_NOT
+    except Exception as error:
+        import traceback
+
+        traceback.print_exc()
+        print(f"\nassay: unexpected {type(error).__name__}: {error}", file=sys.stderr)
+        print("This is a bug in assay or in the workload; the traceback above says where.", file=sys.stderr)
+        return EXIT_COULD_NOT
+    return 0

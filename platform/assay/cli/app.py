@@ -1,0 +1,156 @@
+"""The commands and their options. What a command does is in a module of its own, imported when it is called."""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Studies of generative models on a Ray cluster: one YAML file, one table.",
+    epilog="Start with: assay run quickstart. Results are kept in .assay, or in the folder ASSAY_HOME names.",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Executor(enum.StrEnum):
+    ray = "ray"
+    inline = "inline"
+
+
+SweepArg = Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep file, or the name of one in sweeps/.")]
+ProfileOpt = Annotated[str | None, typer.Option("--profile", "-p", metavar="NAME", help="A profile of the sweep file.")]
+SetOpt = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", metavar="PATH=VALUE", help="Override a config path in every arm. May be repeated."),
+]
+JsonOpt = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"assay {version('assay')}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _assay(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command()
+def run(
+    sweep: SweepArg,
+    profile: ProfileOpt = None,
+    sets: SetOpt = None,
+    executor: Annotated[Executor, typer.Option(help="ray: a cluster. inline: this process, for a debugger.")] = (
+        Executor.ray
+    ),
+    address: Annotated[
+        str | None, typer.Option(help='A running Ray cluster ("auto", host:port). Default: one just for this run.')
+    ] = None,
+    tracking: Annotated[bool, typer.Option("--tracking/--no-tracking", help="Show the sweep in MLflow.")] = True,
+    plain: Annotated[bool, typer.Option("--plain", help="Lines instead of a live display.")] = False,
+    as_json: JsonOpt = False,
+) -> None:
+    """Compute what is missing of a sweep, and compare its arms.
+
+    Run it again to go on after Ctrl-C, a crash or an edit: what is stored is never computed twice.
+    """
+    from assay.cli.run import run_sweep
+
+    raise typer.Exit(
+        run_sweep(
+            sweep,
+            profile,
+            sets or [],
+            executor=executor.value,
+            address=address,
+            with_tracking=tracking,
+            plain=plain,
+            is_json=as_json,
+        )
+    )
+
+
+@app.command()
+def validate(sweep: SweepArg, profile: ProfileOpt = None, sets: SetOpt = None, as_json: JsonOpt = False) -> None:
+    """Check a sweep file: every mistake at once, each with its line."""
+    from assay.cli.planning import validate_sweep
+
+    validate_sweep(sweep, profile, sets or [], as_json)
+
+
+@app.command()
+def plan(sweep: SweepArg, profile: ProfileOpt = None, sets: SetOpt = None, as_json: JsonOpt = False) -> None:
+    """Say what a run would do: its trials, its stages, what is stored already, and what the rest costs."""
+    from assay.cli.planning import plan_sweep
+
+    plan_sweep(sweep, profile, sets or [], as_json)
+
+
+@app.command(name="ls")
+def list_(as_json: JsonOpt = False) -> None:
+    """List the sweeps that have a report here, and the stages in the store."""
+    from assay.cli.listing import list_everything
+
+    list_everything(as_json)
+
+
+@app.command()
+def show(
+    what: Annotated[
+        str, typer.Argument(metavar="KEY | SWEEP[:TRIAL] | preset", help="The first characters of a key, or a sweep.")
+    ],
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="After `preset`: which one.")] = None,
+    profile: ProfileOpt = None,
+    sets: SetOpt = None,
+    as_json: JsonOpt = False,
+) -> None:
+    """Show a stored stage, a sweep, one of its trials, or a preset: config, inputs, metrics, cost, files."""
+    from assay.cli.show import show_anything
+
+    show_anything(what, name, profile, sets or [], as_json)
+
+
+@app.command()
+def compare(
+    sweeps: Annotated[list[str], typer.Argument(metavar="SWEEP...", help="Sweep files, or names in sweeps/.")],
+    profile: ProfileOpt = None,
+    sets: SetOpt = None,
+    as_json: JsonOpt = False,
+) -> None:
+    """Print the final table of sweeps from what is stored. Computes nothing."""
+    from assay.cli.comparing import compare_sweeps
+
+    compare_sweeps(sweeps, profile, sets or [], as_json)
+
+
+@app.command()
+def ui(
+    sweep: Annotated[str | None, typer.Argument(metavar="[SWEEP]", help="Only this sweep's address.")] = None,
+    port: Annotated[int, typer.Option(help="Where MLflow's pages are served on this machine.")] = 5000,
+) -> None:
+    """Open MLflow's pages on what was tracked here, until Ctrl-C."""
+    from assay.home import Home
+    from assay.tracking import serve
+
+    serve(Home.default(), port, sweep)
+
+
+@app.command()
+def doctor(as_json: JsonOpt = False) -> None:
+    """Check this machine: versions, devices, the store, room. Uses no network."""
+    from assay.cli.doctor import examine
+
+    raise typer.Exit(examine(as_json))

@@ -1,0 +1,178 @@
+"""The state of a run as its user sees it. Pure: events and a clock in, rows and notes out; both displays read it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from assay.cli.display.pace import Pace
+from assay.plan import Plan, StageStatus
+from assay.report.labels import serves
+from assay.report.words import counted, one_line, took
+from assay.runner import Event
+from assay.workload import Stage
+
+NoteKind = Literal["started", "finished", "failed", "warning", "cached"]
+LEAST_SHARE = 0.02
+"""Of the work: before that much is done, its time left is a guess not worth showing."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something that happened, to be told once."""
+
+    kind: NoteKind
+    text: str
+    detail: str = ""
+
+
+@dataclass
+class Running:
+    """A stage that is being computed."""
+
+    stage: Stage
+    arms: str
+    since: float
+    pace: Pace
+    begun_at: int
+    """How much was there when it started."""
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def loss(self) -> tuple[str, float] | None:
+        """The newest loss, or else the first thing it reports."""
+        named = next((item for item in self.metrics.items() if "loss" in item[0]), None)
+        return named or next(iter(self.metrics.items()), None)
+
+
+class Board:
+    def __init__(
+        self, plan: Plan, before: Mapping[str, StageStatus], stored: Mapping[str, object], clock: Callable[[], float]
+    ) -> None:
+        self.plan = plan
+        self.clock = clock
+        self.started = clock()
+        self.running: dict[str, Running] = {}
+        self.done: set[str] = set(stored)
+        self.failed: dict[str, str] = {}
+        self._before = before
+        self._took: dict[str, float] = {}
+        self._arms = {key: serves(plan, key) for key in plan.stages}
+
+    # What a user is told
+
+    def cached(self) -> Note | None:
+        """What was there before the run, in one line."""
+        if not self.done:
+            return None
+        names = [stage.name for key, stage in self.plan.stages.items() if key in self.done]
+        return Note("cached", f"{len(names)} of {len(self.plan.stages)} stages are stored already", counted(names))
+
+    def event(self, event: Event) -> Note | None:
+        if event.kind == "warning":
+            return Note("warning", event.message)
+        stage = self.plan.stages.get(event.key)
+        if stage is None:
+            return None
+        if event.kind == "started":
+            return self._start(stage)
+        if event.kind == "progress":
+            self._advance(stage, event)
+        elif event.kind in ("committed", "cached"):
+            return self._finish(stage, is_cached=event.kind == "cached")
+        elif event.kind == "failed":
+            return self._fail(stage, event.message)
+        return None
+
+    def title(self, stage: Stage) -> str:
+        return f"{stage.name} ({self._arms[stage.key]})"
+
+    def trials(self) -> tuple[int, int, int]:
+        """Trials that are done, that cannot be done any more, and all."""
+        keys = [{stage.key for stage in trial.stages} for trial in self.plan.trials]
+        done = sum(trial <= self.done for trial in keys)
+        return done, sum(not trial.isdisjoint(self.failed) for trial in keys), len(keys)
+
+    def elapsed_s(self) -> float:
+        return self.clock() - self.started
+
+    def left_s(self) -> float | None:
+        """Of the whole run, by how much of the expected work is done; None while some of it is unknown."""
+        total = done = 0.0
+        for key, stage in self.plan.stages.items():
+            if (key in self.done and key not in self._took) or self._is_lost(stage):
+                continue
+            expected = self._expected_s(stage)
+            if expected is None:
+                return None
+            total += expected
+            if key in self._took:
+                done += expected
+            elif key in self.running:
+                done += self._share(self.running[key]) * expected
+        if total == 0 or done / total < LEAST_SHARE:
+            return None
+        return self.elapsed_s() * (total - done) / done
+
+    # What happens
+
+    def _start(self, stage: Stage) -> Note:
+        begun_at = self._before[stage.key].done if stage.key in self._before else 0
+        pace = Pace(stage.amount, begun_at)
+        self.running[stage.key] = Running(stage, self._arms[stage.key], self.clock(), pace, begun_at)
+        self.failed.pop(stage.key, None)
+        resumed = f"goes on from {begun_at:,} of {stage.amount:,} {stage.unit}" if begun_at else ""
+        return Note("started", self.title(stage), resumed)
+
+    def _advance(self, stage: Stage, event: Event) -> None:
+        if stage.key not in self.running:
+            if stage.key in self.done:
+                return  # a straggler's last word
+            self._start(stage)
+        running = self.running[stage.key]
+        running.pace.reach(running.pace.done + event.done if event.advance else event.done, self.clock())
+        running.metrics.update(event.metrics)
+
+    def _finish(self, stage: Stage, is_cached: bool) -> Note | None:
+        running = self.running.pop(stage.key, None)
+        self.done.add(stage.key)
+        if is_cached:
+            return None
+        self._took[stage.key] = self.clock() - running.since if running else 0.0
+        budget = f"{stage.amount:,} {stage.unit} in " if stage.budget else ""
+        return Note("finished", self.title(stage), f"{budget}{took(self._took[stage.key])}")
+
+    def _fail(self, stage: Stage, message: str) -> Note:
+        self.running.pop(stage.key, None)
+        self.failed[stage.key] = message
+        return Note("failed", self.title(stage), one_line(message))
+
+    # What is left
+
+    def _is_lost(self, stage: Stage) -> bool:
+        """Failed, or waiting for something that failed."""
+        return stage.key in self.failed or any(self._is_lost(source) for source in stage.inputs.values())
+
+    def _share(self, running: Running) -> float:
+        to_do = running.stage.amount - running.begun_at
+        return (running.pace.done - running.begun_at) / to_do if to_do > 0 and running.stage.budget else 0.0
+
+    def _expected_s(self, stage: Stage) -> float | None:
+        """How long a stage takes in this run: as it did, as it promises, as its like did here or in earlier runs."""
+        if stage.key in self._took:
+            return self._took[stage.key]
+        running = self.running.get(stage.key)
+        if running is not None:
+            left = running.pace.left_s(self.clock())
+            if left is not None:
+                return self.clock() - running.since + left
+        alike = [
+            self._took[key] / other.amount
+            for key, other in self.plan.stages.items()
+            if other.name == stage.name and key in self._took
+        ]
+        if alike:
+            return sum(alike) / len(alike) * stage.amount
+        status = self._before.get(stage.key)
+        return status.seconds if status is not None else None

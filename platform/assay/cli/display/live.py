@@ -1,0 +1,134 @@
+"""The live board: a header and one line a running stage. What is over scrolls away above it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from assay.cli.display.board import Board, Note, Running
+from assay.plan import Plan, StageStatus
+from assay.report.words import clock, plural, rate
+from assay.runner import Event, Outcome
+
+if TYPE_CHECKING:
+    from assay.store import StoredResult
+
+MARKS = {"finished": ("✓", "green"), "failed": ("✗", "bold red"), "warning": ("!", "yellow"), "cached": ("✓", "dim")}
+NARROW = 100
+"""Columns: below this the bars are short, and units and losses are abbreviated."""
+REFRESH_HZ = 4
+
+
+class LiveDisplay:
+    """A listener of a run."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._board: Board | None = None
+        self._live: Live | None = None
+        self._lock = threading.Lock()
+        self._activity = "starting"
+        self._spinner = Spinner("dots")
+
+    def begin(self, plan: Plan, before: Mapping[str, StageStatus], stored: Mapping[str, StoredResult]) -> None:
+        self._board = Board(plan, before, stored, time.monotonic)
+        self._live = Live(
+            console=self._console, get_renderable=self._render, refresh_per_second=REFRESH_HZ, transient=True
+        )
+        self._live.start()
+        if (note := self._board.cached()) is not None:
+            self._tell(note)
+
+    def event(self, event: Event) -> None:
+        with self._lock:
+            note = self._board.event(event) if self._board else Note("warning", event.message)
+        if note is not None and note.kind != "started":
+            self._tell(note)
+
+    def end(self, outcome: Outcome) -> None:
+        self.close()
+
+    def say(self, activity: str) -> None:
+        """What is going on while no stage runs."""
+        self._activity = activity
+
+    def close(self) -> None:
+        """Leave the terminal as it was found; only what happened stays. May be called twice."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _tell(self, note: Note) -> None:
+        mark, style = MARKS[note.kind]
+        line = Text.assemble((f"{mark} ", style), (note.text, "" if note.kind != "cached" else "dim"))
+        if note.detail:
+            line.append(f"  {note.detail}", style="red" if note.kind == "failed" else "dim")
+        self._console.print(line)
+
+    def _render(self) -> RenderableType:
+        if self._board is None:
+            return Text()
+        with self._lock:
+            rows = _Rows(list(self._board.running.values()), self._board.clock())
+            header = self._header(self._board)
+        if rows.stages:
+            return Group(header, rows)
+        self._spinner.update(text=Text(self._activity, style="dim"))
+        return Group(header, self._spinner)
+
+    def _header(self, board: Board) -> RenderableType:
+        done, failed, total = board.trials()
+        line = Text.assemble((board.plan.sweep.name, "bold"), f"  {done} of {plural(total, 'trial')}", no_wrap=True)
+        if failed:
+            line.append(f", {failed} failed", style="red")
+        line.append(f"  {clock(board.elapsed_s())}")
+        left = board.left_s()
+        if left is not None:
+            line.append(f", about {clock(left)} left")
+        line.overflow = "ellipsis"
+        return line
+
+
+class _Rows:
+    """One line a running stage, whatever the width."""
+
+    def __init__(self, stages: list[Running], now: float) -> None:
+        self.stages = stages
+        self.now = now
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        is_narrow = options.max_width < NARROW
+        grid = Table.grid(padding=(0, 1), expand=True)
+        for ratio, justify in ((None, "left"), (2, "left"), (3, "left"), (None, "right"), (None, "right")):
+            grid.add_column(ratio=ratio, justify=justify, no_wrap=True, overflow="ellipsis")  # type: ignore[arg-type]
+        grid.add_column(justify="right", no_wrap=True)
+        grid.add_column(justify="left", no_wrap=True, overflow="ellipsis")
+        for running in self.stages:
+            grid.add_row(*self._cells(running, is_narrow))
+        yield grid
+
+    def _cells(self, running: Running, is_narrow: bool) -> list[RenderableType]:
+        stage, pace = running.stage, running.pace
+        per_second, left = pace.rate(self.now), pace.left_s(self.now)
+        has_bar = stage.budget is not None
+        count = f"{pace.done:,}/{stage.amount:,}" + ("" if is_narrow else f" {stage.unit}")
+        loss = running.loss
+        shown = "" if loss is None else f"{loss[1]:.3g}" if is_narrow else f"{loss[0]} {loss[1]:.4g}"
+        return [
+            Text(stage.name, style="bold"),
+            Text(running.arms, style="cyan"),
+            ProgressBar(total=stage.amount, completed=pace.done, pulse=not has_bar, animation_time=self.now),
+            Text(count if has_bar else clock(self.now - running.since)),
+            Text(rate(per_second, stage.unit) if per_second else "", style="dim"),
+            Text(clock(left) if left is not None else ""),
+            Text(shown, style="dim"),
+        ]

@@ -1,0 +1,94 @@
+"""Progress as lines with a time: for logs, pipes and CI."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, TextIO
+
+from assay.cli.display.board import Board, Note, Running
+from assay.plan import Plan, StageStatus
+from assay.report.words import clock, plural, rate
+from assay.runner import Event, Outcome
+
+if TYPE_CHECKING:
+    from assay.store import StoredResult
+
+INTERVAL_S = 10.0
+SHORT_S = 1.0
+"""A stage that is over in a moment is not told by quarters."""
+WORDS = {"started": "started", "finished": "done", "failed": "FAILED"}
+
+
+class PlainDisplay:
+    """A listener of a run. A stage says where it is at every quarter, and every ten seconds."""
+
+    def __init__(self, out: TextIO, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._out = out
+        self._monotonic = monotonic
+        self._board: Board | None = None
+        self._told: dict[str, tuple[float, int]] = {}
+        """Key → when a stage last spoke, and at which quarter."""
+
+    def begin(self, plan: Plan, before: Mapping[str, StageStatus], stored: Mapping[str, StoredResult]) -> None:
+        self._board = Board(plan, before, stored, self._monotonic)
+        self._print(f"{plan.sweep.name}: {plural(len(plan.trials), 'trial')}, {plural(len(plan.stages), 'stage')}")
+        if (note := self._board.cached()) is not None:
+            self._tell(note)
+
+    def event(self, event: Event) -> None:
+        if self._board is None:
+            self._tell(Note("warning", event.message))
+            return
+        note = self._board.event(event)
+        running = self._board.running.get(event.key)
+        if note is not None:
+            self._tell(note)
+        if running is not None and event.kind == "started":
+            self._told[event.key] = self._monotonic(), _quarter(running)
+        elif running is not None and event.kind == "progress":
+            self._progress(running)
+
+    def end(self, outcome: Outcome) -> None:
+        self.close()
+
+    def say(self, activity: str) -> None:
+        pass
+
+    def close(self) -> None:
+        self._out.flush()
+
+    def _progress(self, running: Running) -> None:
+        key, now, quarter = running.stage.key, self._monotonic(), _quarter(running)
+        last_time, last_quarter = self._told.get(key, (now, 0))
+        self._told.setdefault(key, (now, quarter))
+        is_due = now - last_time >= (SHORT_S if quarter > last_quarter else INTERVAL_S)
+        if quarter == 4 or not is_due:
+            return
+        self._told[key] = now, quarter
+        assert self._board is not None
+        stage, pace = running.stage, running.pace
+        parts = [f"{pace.done:,} of {stage.amount:,} {stage.unit}"]
+        per_second, left = pace.rate(now), pace.left_s(now)
+        if per_second is not None and left is not None:
+            parts += [rate(per_second, stage.unit), f"{clock(left)} left"]
+        if running.loss is not None:
+            parts.append(f"{running.loss[0]} {running.loss[1]:.4g}")
+        self._print(f"{self._board.title(stage)}: {', '.join(parts)}")
+
+    def _tell(self, note: Note) -> None:
+        if note.kind == "warning":
+            self._print(f"warning: {note.text}")
+        elif note.kind == "cached":
+            self._print(f"{note.text}: {note.detail}")
+        else:
+            detail = f": {note.detail}" if note.detail else ""
+            self._print(f"{note.text} {WORDS[note.kind]}{detail}")
+
+    def _print(self, line: str) -> None:
+        # At once, so that a log can be followed, and a crash loses nothing.
+        print(time.strftime("%m-%d %H:%M:%S"), line, file=self._out, flush=True)
+
+
+def _quarter(running: Running) -> int:
+    return 4 * running.pace.done // max(1, running.stage.amount)

@@ -1,0 +1,124 @@
+"""`assay ls`: the sweeps that have a report here, and the stages in the store."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from assay.cli.names import relative
+from assay.cli.output import console, print_json
+from assay.home import Home
+from assay.report import REPORT
+from assay.report.words import age, plural, size, took
+from assay.store import Store, StoredResult
+
+KEY_SHOWN = 12
+
+
+def list_everything(is_json: bool) -> None:
+    home = Home.default()
+    sweeps = _reports(home)
+    results = sorted(Store(home.store_url).results(), key=lambda r: str(r.record["created"]), reverse=True)
+    if is_json:
+        print_json({"sweeps": sweeps, "stages": [_stage_json(result) for result in results]})
+        return
+    out = console()
+    if not sweeps and not results:
+        out.print(f"Nothing yet in {relative(home.root)}. Start with: assay run SWEEP", soft_wrap=True)
+        return
+    if sweeps:
+        out.print(_sweep_table(sweeps))
+    if results:
+        out.print(_stage_table(results))
+        total = sum(bytes_of(result) for result in results)
+        out.print(f"{plural(len(results), 'stage')}, {size(total)}. More of one: assay show KEY", soft_wrap=True)
+
+
+def bytes_of(result: StoredResult) -> int:
+    """Files and shards. Shards that a smaller budget shares count in both."""
+    return sum(f.bytes for f in result.files.values()) + sum(s.file.bytes for s in result.shards)
+
+
+def ago(created: str) -> str:
+    return age((datetime.now(UTC) - datetime.fromisoformat(created)).total_seconds())
+
+
+def budget_of(result: StoredResult) -> str:
+    budget = result.record["budget"]
+    return f"{budget['amount']:,} {budget['unit']}" if budget["path"] else ""
+
+
+def _reports(home: Home) -> list[dict[str, Any]]:
+    """What `assay run` wrote last about each sweep, the newest first."""
+    found = []
+    for file in sorted(home.report("any").parent.glob(f"*/{REPORT}")):
+        try:
+            summary = json.loads(file.read_text())
+        except ValueError:
+            continue  # cut off while it was written: the next run of that sweep writes it again
+        found.append(_summary(summary, file.parent))
+    return sorted(found, key=lambda entry: entry["created"], reverse=True)
+
+
+def _summary(report: dict[str, Any], folder: Path) -> dict[str, Any]:
+    trials = report["trials"]
+    best = next((trial for trial in trials if trial["rank"] == 1), None)
+    return {
+        "sweep": report["sweep"],
+        "profile": report["profile"],
+        "file": report["file"],
+        "trials": len(trials),
+        "failed": sum(trial["failure"] is not None for trial in trials),
+        "metric": report["metric"],
+        "best": best and best["trial"],
+        "best_value": best and best["metrics"][report["metric"]],
+        "created": report["created"],
+        "report": str(folder),
+    }
+
+
+def _sweep_table(sweeps: list[dict[str, Any]]) -> Table:
+    grid = Table(title=plural(len(sweeps), "sweep"), title_justify="left", box=box.SIMPLE)
+    grid.add_column("sweep", overflow="fold")
+    grid.add_column("trials", justify="right")
+    grid.add_column("best", overflow="fold", min_width=16)
+    grid.add_column("metric", overflow="fold")
+    grid.add_column("when", justify="right", no_wrap=True)
+    grid.add_column("report", overflow="fold")
+    for sweep in sweeps:
+        name = f"{sweep['sweep']} ({sweep['profile']})" if sweep["profile"] else sweep["sweep"]
+        failed = f", {sweep['failed']} failed" if sweep["failed"] else ""
+        value = "" if sweep["best"] is None else f"{sweep['metric']} {sweep['best_value']:.4g}"
+        cells = [name, f"{sweep['trials']}{failed}", sweep["best"] or "-", value, ago(sweep["created"])]
+        grid.add_row(*map(Text, cells), Text(relative(Path(sweep["report"]))))
+    return grid
+
+
+def _stage_table(results: list[StoredResult]) -> Table:
+    grid = Table(title="stored stages", title_justify="left", box=box.SIMPLE)
+    grid.add_column("key", no_wrap=True)
+    grid.add_column("stage", overflow="fold")
+    for header in ("budget", "size", "took", "when"):
+        grid.add_column(header, justify="right", no_wrap=True)
+    for r in results:
+        cells = [r.key[:KEY_SHOWN], r.stage, budget_of(r), size(bytes_of(r)), took(r.cost.seconds)]
+        grid.add_row(*map(Text, cells), ago(r.record["created"]))
+    return grid
+
+
+def _stage_json(result: StoredResult) -> dict[str, Any]:
+    return {
+        "key": result.key,
+        "stage": result.stage,
+        "budget": result.record["budget"],
+        "bytes": bytes_of(result),
+        "seconds": result.cost.seconds,
+        "device": result.cost.device,
+        "created": result.record["created"],
+    }

@@ -1,0 +1,150 @@
+"""`assay validate` and `assay plan`: what a sweep says, and what running it would mean. Neither starts Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from assay.cli.names import open_sweep
+from assay.cli.output import console, print_json
+from assay.home import Home
+from assay.plan import Plan, StageStatus, make_plan, survey
+from assay.report import serves
+from assay.report.words import days, plural, took
+from assay.spec.expand import in_words
+from assay.store import Store
+
+
+def validate_sweep(name: str, profile: str | None, sets: Sequence[str], is_json: bool) -> None:
+    sweep = open_sweep(name, profile, sets)
+    plan = make_plan(sweep)
+    if is_json:
+        print_json({"file": sweep.file, "name": sweep.name, "profile": sweep.profile, "trials": len(plan.trials)})
+        return
+    at = f" with profile {sweep.profile}" if sweep.profile else ""
+    print(f"{sweep.file}{at}: good: {sweep.name}, {plural(len(plan.trials), 'trial')} of {sweep.workload} {sweep.base}")
+
+
+def plan_sweep(name: str, profile: str | None, sets: Sequence[str], is_json: bool) -> None:
+    plan = make_plan(open_sweep(name, profile, sets))
+    statuses = survey(plan, Store(Home.default().store_url))
+    if is_json:
+        print_json(_as_json(plan, statuses))
+        return
+    out = console()
+    out.print(Text.assemble((plan.sweep.name, "bold"), f"  {plan.sweep.description}".rstrip()))
+    out.print(_trials(plan, statuses))
+    out.print(_stages(plan, statuses))
+    for line in _summary(plan, statuses):
+        out.print(line, soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class _Sum:
+    """Estimates of several stages. `unknown` counts those without one: a sum that hides them would be a lie."""
+
+    total: float
+    unknown: int
+
+    @classmethod
+    def of(cls, values: Iterable[float | None]) -> _Sum:
+        listed = list(values)
+        return cls(sum(v for v in listed if v is not None), sum(v is None for v in listed))
+
+
+def _trials(plan: Plan, statuses: dict[str, StageStatus]) -> RenderableType:
+    grid = Table(title=plural(len(plan.trials), "trial"), title_justify="left", box=box.SIMPLE)
+    varied = list(dict.fromkeys(path for trial in plan.trials for path in trial.trial.varied))
+    grid.add_column("trial", overflow="fold", min_width=12)
+    for path in varied:
+        grid.add_column(path, overflow="fold")
+    grid.add_column("stages stored", justify="right")
+    for trial in plan.trials:
+        stored = sum(statuses[stage.key].state == "stored" for stage in trial.stages)
+        values = [in_words(trial.trial.varied.get(path)) for path in varied]
+        grid.add_row(*map(Text, [trial.name, *values, f"{stored} of {len(trial.stages)}"]))
+    return grid
+
+
+def _stages(plan: Plan, statuses: dict[str, StageStatus]) -> RenderableType:
+    grid = Table(title=plural(len(plan.stages), "stage"), title_justify="left", box=box.SIMPLE)
+    for header in ("stage", "kind"):
+        grid.add_column(header, no_wrap=True)
+    grid.add_column("for", overflow="fold", min_width=10)
+    grid.add_column("budget", justify="right", no_wrap=True)
+    grid.add_column("state", overflow="fold", min_width=7)
+    for header in ("V100-days", "about"):
+        grid.add_column(header, justify="right", no_wrap=True)
+    for key, status in statuses.items():
+        stage = status.stage
+        grid.add_row(
+            Text(stage.name),
+            stage.kind,
+            Text(serves(plan, key)),
+            f"{stage.amount:,} {stage.unit}" if stage.budget else "",
+            Text(_state(status), style={"stored": "green", "partial": "yellow", "missing": ""}[status.state]),
+            "?" if status.v100_days is None else days(status.v100_days),
+            "?" if status.seconds is None else "" if status.state == "stored" else took(status.seconds),
+        )
+    return grid
+
+
+def _state(status: StageStatus) -> str:
+    return f"partial {status.done:,} of {status.stage.amount:,}" if status.state == "partial" else status.state
+
+
+def _summary(plan: Plan, statuses: dict[str, StageStatus]) -> list[str]:
+    left = [status for status in statuses.values() if status.state != "stored"]
+    unshared = sum(len(trial.stages) for trial in plan.trials)
+    lines = []
+    if len(statuses) < unshared:
+        lines.append(
+            f"sharing: {len(statuses)} stages do the work of {unshared}; {unshared - len(statuses)} are saved."
+        )
+    if not left:
+        return [*lines, "to do: nothing, every stage is stored."]
+    cost, time = _Sum.of(s.v100_days for s in left), _Sum.of(s.seconds for s in left)
+    parts = [f"to do: {plural(len(left), 'stage')} of {len(statuses)}"]
+    if cost.unknown < len(left):
+        parts.append(f"{days(cost.total)} V100-days{_besides(cost)}")
+    if time.unknown < len(left):
+        parts.append(f"{took(time.total)} one after the other, by earlier results{_besides(time)}")
+    return [*lines, "; ".join(parts) + "."]
+
+
+def _besides(part: _Sum) -> str:
+    return f" besides {plural(part.unknown, 'stage')} of unknown cost" if part.unknown else ""
+
+
+def _as_json(plan: Plan, statuses: dict[str, StageStatus]) -> dict[str, Any]:
+    return {
+        "sweep": plan.sweep.name,
+        "file": plan.sweep.file,
+        "profile": plan.sweep.profile,
+        "trials": [
+            {"trial": t.name, "varied": dict(t.trial.varied), "stages": [stage.key for stage in t.stages]}
+            for t in plan.trials
+        ],
+        "stages": [
+            {
+                "key": key,
+                "stage": status.stage.name,
+                "kind": status.stage.kind,
+                "trials": [trial.name for trial in plan.trials_of[key]],
+                "budget": status.stage.amount if status.stage.budget else None,
+                "unit": status.stage.unit if status.stage.budget else None,
+                "state": status.state,
+                "done": status.done,
+                "v100_days": status.v100_days,
+                "seconds": status.seconds,
+            }
+            for key, status in statuses.items()
+        ],
+        "stages_if_nothing_were_shared": sum(len(trial.stages) for trial in plan.trials),
+    }

@@ -1,0 +1,131 @@
+"""`assay run`: from a sweep's name to its table, with a display, MLflow and a report listening."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from assay.cli import EXIT_INTERRUPTED, EXIT_TRIAL_FAILED
+from assay.cli.display import LiveDisplay, PlainDisplay
+from assay.cli.names import command_line, open_sweep, program, relative
+from assay.cli.output import console, print_json
+from assay.home import Home
+from assay.plan import Plan, StageStatus, make_plan
+from assay.report import Written, as_json, as_rich, write
+from assay.runner import Event, Outcome
+from assay.runner.engine import ExecutorName
+from assay.spec import Sweep
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from assay.store import StoredResult
+    from assay.tracking import Tracker
+
+Display = LiveDisplay | PlainDisplay
+
+
+class _Publisher:
+    """The listener that writes the report and hands it to the tracker."""
+
+    def __init__(self, folder: Path, display: Display) -> None:
+        self._folder = folder
+        self._display = display
+        self.tracker: Tracker | None = None
+        self.written: Written | None = None
+
+    def begin(self, plan: Plan, before: dict[str, StageStatus], stored: dict[str, StoredResult]) -> None:
+        if self.tracker is not None:
+            self.tracker.begin(plan, before, stored)
+
+    def event(self, event: Event) -> None:
+        if self.tracker is not None:
+            self.tracker.event(event)
+
+    def end(self, outcome: Outcome) -> None:
+        self._display.say("writing the report")
+        self.written = write(outcome.plan, outcome.trials, self._folder)
+        if self.tracker is not None:
+            self._display.say("bringing MLflow up to date")
+            self.tracker.end(outcome, self._folder)
+
+    def abort(self) -> None:
+        if self.tracker is not None:
+            self.tracker.abort()
+
+
+def run_sweep(
+    name: str,
+    profile: str | None,
+    sets: Sequence[str],
+    *,
+    executor: ExecutorName,
+    address: str | None,
+    with_tracking: bool,
+    plain: bool,
+    is_json: bool,
+) -> int:
+    """Run a sweep in the foreground; returns the exit code."""
+    import assay
+
+    home = Home.default()
+    plan = make_plan(open_sweep(name, profile, sets))
+    display = _display(plain, is_json)
+    publisher = _Publisher(report_folder(home, plan.sweep), display)
+    if with_tracking:
+        from assay.tracking import Tracker
+
+        publisher.tracker = Tracker(home, lambda message: display.event(Event("warning", message=message)))
+    try:
+        outcome = assay.run(plan, home, executor=executor, address=address, listeners=[publisher, display])
+    except KeyboardInterrupt:
+        display.close()
+        print("\nStopped. Finished stages, checkpoints and shards are stored and safe.", file=sys.stderr)
+        publisher.abort()
+        print(f"To go on from there: {command_line()}", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    finally:
+        display.close()
+    assert publisher.written is not None
+    _print_result(publisher.written, outcome, with_tracking, is_json)
+    return EXIT_TRIAL_FAILED if outcome.failed else 0
+
+
+def report_folder(home: Home, sweep: Sweep) -> Path:
+    """A profile has a report of its own: a trial at toy scale must not replace the study."""
+    return home.report(f"{sweep.name}-{sweep.profile}" if sweep.profile else sweep.name)
+
+
+def _display(plain: bool, is_json: bool) -> Display:
+    """On stdout, unless that is for JSON alone."""
+    out = sys.stderr if is_json else sys.stdout
+    if plain or not out.isatty():
+        return PlainDisplay(out)
+    return LiveDisplay(Console(file=out, highlight=False))
+
+
+def _print_result(written: Written, outcome: Outcome, with_tracking: bool, is_json: bool) -> None:
+    if is_json:
+        print_json(_as_json(written) | {"computed": len(outcome.computed), "run_seconds": outcome.seconds})
+        return
+    out = console()
+    out.print(as_rich(written.table))
+    out.print()
+    for picture in written.pictures:
+        out.print(f"picture: {relative(picture)}", soft_wrap=True)
+    out.print(
+        f"tables:  {relative(written.folder / 'table.csv')}, {relative(written.folder / 'table.md')}", soft_wrap=True
+    )
+    if with_tracking:
+        out.print(f"MLflow:  {program()} ui", soft_wrap=True)
+
+
+def _as_json(written: Written) -> dict[str, Any]:
+    return {
+        **as_json(written.table),
+        "report": str(written.folder),
+        "pictures": [str(picture) for picture in written.pictures],
+    }

@@ -1,0 +1,201 @@
+"""`assay show`: one stored stage, a sweep, one of its trials, or a preset."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from assay.cli.listing import KEY_SHOWN, ago, budget_of, bytes_of
+from assay.cli.names import find_sweep, open_sweep
+from assay.cli.output import console, print_json
+from assay.errors import UserError, did_you_mean
+from assay.home import Home
+from assay.plan import Plan, PlannedTrial, make_plan, survey
+from assay.report.words import size, took
+from assay.store import Store, StoredResult
+from assay.workload import JSON, load_workload, workload_names
+
+KEY = re.compile(r"[0-9a-f]{4,32}")
+
+
+def show_anything(what: str, name: str | None, profile: str | None, sets: Sequence[str], is_json: bool) -> None:
+    if what == "preset":
+        _show_preset(name, is_json)
+        return
+    if name is not None:
+        raise UserError(f"got {what!r} and {name!r}, allowed: one key or sweep, or: show preset NAME")
+    store = Store(Home.default().store_url)
+    if KEY.fullmatch(what):
+        matching = [key for key in store.files.names("results") if key.startswith(what)]
+        if matching:
+            _show_result(_by_key(store, what, matching), is_json)
+            return
+    try:
+        sweep_name, trial = _split(what)
+    except UserError as error:
+        if KEY.fullmatch(what):
+            raise UserError(f"no stored stage has a key that starts with {what}; see them with: assay ls") from error
+        raise
+    plan = make_plan(open_sweep(sweep_name, profile, sets))
+    if trial is None:
+        _show_sweep(plan, store, is_json)
+    else:
+        _show_trial(plan, _find_trial(plan, trial), store, is_json)
+
+
+def _split(what: str) -> tuple[str, str | None]:
+    """ "sweep:trial" at the first colon after which the rest is no part of a file's name."""
+    try:
+        return str(find_sweep(what)), None
+    except UserError:
+        name, colon, trial = what.partition(":")
+        if not colon:
+            raise
+        return str(find_sweep(name)), trial
+
+
+def _by_key(store: Store, prefix: str, matching: Sequence[str]) -> StoredResult:
+    if len(matching) > 1:
+        raise UserError(
+            f"{prefix} begins {len(matching)} keys: {', '.join(k[:16] for k in matching[:6])}; give more of it"
+        )
+    result = store.get(matching[0])
+    if result is None:
+        raise UserError(f"{matching[0]} was never finished; the next run of its sweep goes on with it")
+    return result
+
+
+def _find_trial(plan: Plan, wanted: str) -> PlannedTrial:
+    """By its name, its number in the file, or the beginning of its name when only one begins so."""
+    names = [trial.name for trial in plan.trials]
+    if wanted in names:
+        return plan.trials[names.index(wanted)]
+    if wanted.isdecimal() and int(wanted) < len(names):
+        return plan.trials[int(wanted)]
+    begun = [trial for trial in plan.trials if trial.name.lower().startswith(wanted.lower())]
+    if len(begun) == 1:
+        return begun[0]
+    if begun:
+        raise UserError(f"{wanted!r} begins {len(begun)} trials: {'; '.join(t.name for t in begun)}")
+    hint = did_you_mean(wanted, names)
+    raise UserError(
+        f"{plan.sweep.name} has no trial {wanted!r}{hint if hint.endswith('?') else '; it has: ' + '; '.join(names)}"
+    )
+
+
+def _show_preset(name: str | None, is_json: bool) -> None:
+    known = {preset: found for found in map(load_workload, workload_names()) for preset in found.presets()}
+    if name is None:
+        if is_json:
+            print_json(sorted(known))
+        else:
+            for preset, workload in known.items():
+                print(f"{preset}  ({workload.name})")
+        return
+    if name not in known:
+        raise UserError(f"unknown preset {name!r}{did_you_mean(name, known)}")
+    config = known[name].resolve(name, {})
+    if is_json:
+        print_json(config)
+    else:
+        print(as_yaml(config), end="")
+
+
+def _show_sweep(plan: Plan, store: Store, is_json: bool) -> None:
+    statuses = survey(plan, store)
+    if is_json:
+        print_json({"sweep": plan.sweep.name, "trials": [_trial_json(trial, store) for trial in plan.trials]})
+        return
+    out = console()
+    out.print(Text.assemble((plan.sweep.name, "bold"), f"  {plan.sweep.description}".rstrip()))
+    grid = Table("#", "trial", "stage", "key", "state", box=box.SIMPLE)
+    for trial in plan.trials:
+        for number, stage in enumerate(trial.stages):
+            about = [str(trial.trial.index), trial.name] if number == 0 else ["", ""]
+            grid.add_row(*map(Text, [*about, stage.name, stage.key[:KEY_SHOWN], statuses[stage.key].state]))
+    out.print(grid)
+    out.print(f"A trial's whole config: assay show {plan.sweep.name}:0", soft_wrap=True)
+
+
+def _trial_json(trial: PlannedTrial, store: Store) -> dict[str, Any]:
+    leaf = store.get(trial.leaf.key)
+    return {
+        "trial": trial.name,
+        "config": trial.trial.config,
+        "varied": dict(trial.trial.varied),
+        "stages": {stage.name: stage.key for stage in trial.stages},
+        "metrics": None if leaf is None else _numbers(leaf.metrics),
+    }
+
+
+def _show_trial(plan: Plan, trial: PlannedTrial, store: Store, is_json: bool) -> None:
+    if is_json:
+        print_json(_trial_json(trial, store))
+        return
+    statuses = survey(plan, store)
+    out = console()
+    out.print(Text(trial.name, style="bold"))
+    for stage in trial.stages:
+        state = statuses[stage.key].state
+        out.print(f"  {stage.name:<18} {stage.key[:KEY_SHOWN]}  {state}", soft_wrap=True)
+    leaf = store.get(trial.leaf.key)
+    if leaf is not None:
+        out.print("\nmetrics", style="bold")
+        _print_pairs(leaf.metrics)
+    out.print("\nconfig", style="bold")
+    print(as_yaml(trial.trial.config), end="")
+
+
+def _show_result(result: StoredResult, is_json: bool) -> None:
+    record = result.record
+    if is_json:
+        print_json({**record, "metrics": _numbers(result.metrics)})
+        return
+    out, cost = console(), result.cost
+    devices = f"{cost.count} × {cost.device}" if cost.count > 1 else cost.device
+    out.print(Text.assemble((f"{result.stage}  {result.key}", "bold")), soft_wrap=True)
+    out.print(f"  committed {ago(record['created'])} ({record['created']}), {size(bytes_of(result))}", soft_wrap=True)
+    out.print(f"  took {took(cost.seconds)} on {devices}", soft_wrap=True)
+    if budget_of(result):
+        out.print(f"  budget {budget_of(result)} ({record['budget']['path']})", soft_wrap=True)
+    if result.metrics:
+        out.print("\nmetrics", style="bold")
+        _print_pairs(result.metrics)
+    if record["inputs"]:
+        out.print("\ninputs", style="bold")
+        for role, key in record["inputs"].items():
+            out.print(f"  {role:<18} {key[:KEY_SHOWN]}", soft_wrap=True)
+    if result.files or result.shards:
+        out.print("\nfiles", style="bold")
+        for name in result.files:
+            out.print(f"  {name:<18} {size(result.files[name].bytes):>8}  {result.file(name)}", soft_wrap=True)
+        if result.shards:
+            out.print(f"  {len(result.shards)} shards of rows", soft_wrap=True)
+    out.print("\nconfig", style="bold")
+    print(as_yaml(record["config"]), end="")
+
+
+def _print_pairs(values: Mapping[str, float]) -> None:
+    for name, value in values.items():
+        print(f"  {name:<18} {value:.6g}")
+
+
+def _numbers(values: Mapping[str, float]) -> dict[str, float | str]:
+    """JSON has no NaN: such a value is told in words."""
+    return {name: value if value - value == 0 else str(value) for name, value in values.items()}
+
+
+def as_yaml(value: Mapping[str, JSON]) -> str:
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    yaml.default_flow_style = None  # lists of numbers on one line, sections on their own
+    out = io.StringIO()
+    yaml.dump(dict(value), out)
+    return out.getvalue()

@@ -1,0 +1,53 @@
+"""Learning curves: loss against iterations, a panel a kind of training, a line a training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from assay.plan import Plan
+from assay.report.labels import serves
+from assay.report.table import TrialResults
+from assay.store import StoredResult
+
+CURVES = "curves.png"
+MOST_IN_LEGEND = 12
+
+
+def draw_curves(plan: Plan, trials: Sequence[TrialResults], folder: Path) -> Path | None:
+    """`curves.png`, or None when no training logged a loss."""
+    results = {key: result for trial in trials for key, result in trial.results.items()}
+    panels: dict[str, list[tuple[str, list[float], list[float]]]] = {}
+    for key, stage in plan.stages.items():
+        if stage.kind == "train" and key in results:
+            steps, losses = _loss(results[key])
+            if steps:
+                panels.setdefault(stage.name, []).append((serves(plan, key), steps, losses))
+    if not panels:
+        return None
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.0 * len(panels), 4.5), dpi=110, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    figure.suptitle(f"{plan.sweep.name}: learning curves", fontweight="bold", x=0.01, ha="left")
+    for axes, (name, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        for label, steps, losses in lines:
+            axes.plot(steps, losses, label=label, linewidth=1.3, marker="o" if len(steps) == 1 else None)
+        if all(loss > 0 for _, _, losses in lines for loss in losses):
+            axes.set_yscale("log")
+        axes.set_title(name, loc="left")
+        axes.set_xlabel("iteration")
+        axes.set_ylabel("loss")
+        axes.grid(visible=True, which="both", alpha=0.25)
+        if len(lines) <= MOST_IN_LEGEND:
+            axes.legend(fontsize=9)
+    path = folder / CURVES
+    figure.savefig(path)
+    return path
+
+
+def _loss(result: StoredResult) -> tuple[list[float], list[float]]:
+    """The points at which the stage logged a loss."""
+    points = [(point["step"], point["loss"]) for point in result.history if "loss" in point]
+    return [step for step, _ in points], [loss for _, loss in points]

@@ -1,0 +1,67 @@
+"""A sweep's report as files: table.csv, table.md, report.json, the pictures, and the logs of what failed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from assay.plan import Plan
+from assay.report.formats import as_csv, as_json, as_markdown
+from assay.report.table import Table, TrialResults, table
+
+REPORT = "report.json"
+
+
+@dataclass(frozen=True)
+class Written:
+    """What `write` left in the folder."""
+
+    table: Table
+    folder: Path
+    pictures: tuple[Path, ...]
+    """The overview first, then the curves and plots; the arms' own grids are beside them."""
+
+
+def write(plan: Plan, trials: Sequence[TrialResults], folder: Path) -> Written:
+    """Write the whole report, replacing an earlier one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = table(plan, trials, _write_logs(trials, folder / "errors"))
+    (folder / "table.csv").write_text(as_csv(made))
+    (folder / "table.md").write_text(as_markdown(made))
+    pictures = _draw(plan, trials, made, folder)
+    summary = {
+        **as_json(made),
+        "file": plan.sweep.file,
+        "profile": plan.sweep.profile,
+        "sets": list(plan.sweep.sets),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "pictures": [picture.name for picture in pictures],
+    }
+    (folder / REPORT).write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
+    return Written(made, folder, tuple(pictures))
+
+
+def _write_logs(trials: Sequence[TrialResults], folder: Path) -> Mapping[str, Path]:
+    """Key → the file with its traceback. Logs of earlier runs go: they would be taken for this one's."""
+    for old in folder.glob("*.log"):
+        old.unlink()
+    logs = {}
+    for error in {trial.error.key: trial.error for trial in trials if trial.error is not None}.values():
+        folder.mkdir(parents=True, exist_ok=True)
+        logs[error.key] = folder / f"{error.stage}-{error.key[:12]}.log"
+        logs[error.key].write_text(error.cause + "\n")
+    return logs
+
+
+def _draw(plan: Plan, trials: Sequence[TrialResults], made: Table, folder: Path) -> list[Path]:
+    from assay.report.curves import draw_curves
+    from assay.report.plots import draw_plots
+    from assay.report.samples import copy_grids, draw_overview
+
+    grids = copy_grids(plan, trials, folder)
+    overview = draw_overview(made, grids, folder)
+    curves = draw_curves(plan, trials, folder)
+    return [picture for picture in (overview, curves) if picture is not None] + draw_plots(plan, trials, folder)

@@ -1,0 +1,26 @@
+"""Which arms a shared stage serves, in as few words as tell them from the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from assay.plan import Plan, PlannedTrial
+
+
+def serves(plan: Plan, key: str) -> str:
+    """ "AdaGN" for the stage that both of AdaGN's trials read; "all 4 trials"; the one trial's name."""
+    trials = plan.trials_of[key]
+    if len(trials) == len(plan.trials):
+        return trials[0].name if len(trials) == 1 else f"all {len(trials)} trials"
+    if len(trials) == 1:
+        return trials[0].name
+    shared = _shared_words(trials, plan.trials)
+    return shared or f"{trials[0].name} and {len(trials) - 1} more"
+
+
+def _shared_words(trials: Sequence[PlannedTrial], others: Sequence[PlannedTrial]) -> str | None:
+    """The parts of their names that these trials have in common, when no other trial has all of them."""
+    first, *rest = [trial.name.split(", ") for trial in trials]
+    common = [part for part in first if all(part in parts for parts in rest)]
+    matching = [trial for trial in others if set(common) <= set(trial.name.split(", "))]
+    return ", ".join(common) if common and len(matching) == len(trials) else None

@@ -1,0 +1,94 @@
+"""Numbers in the words that tables and progress lines use: durations, sizes, ages, rates, metrics."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+
+UNIT_ABBREVIATIONS = {"iterations": "it", "images": "img", "samples": "img"}
+ERROR_LINE = re.compile(r"^[\w.]*(Error|Exception|Failed|Failure|Interrupt|Exit|Warning)\b.*")
+
+
+def clock(seconds: float) -> str:
+    """A duration that is running: 0:25, 1:02:03, 2d 3h."""
+    whole = max(0, round(seconds))
+    days, rest = divmod(whole, 86_400)
+    hours, rest = divmod(rest, 3600)
+    minutes, secs = divmod(rest, 60)
+    if days:
+        return f"{days}d {hours}h"
+    return f"{hours}:{minutes:02d}:{secs:02d}" if hours else f"{minutes}:{secs:02d}"
+
+
+def took(seconds: float) -> str:
+    """A duration that is over: 0.4 s, 34 s, 2:05."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    return f"{seconds:.0f} s" if seconds < 100 else clock(seconds)
+
+
+def rate(per_second: float, unit: str) -> str:
+    """12.3 it/s, 140 img/s; slow ones the other way round: 4.1 s/it."""
+    short = UNIT_ABBREVIATIONS.get(unit, unit)
+    if 0 < per_second < 1:
+        return f"{_three_digits(1 / per_second)} s/{short}"
+    return f"{_three_digits(per_second)} {short}/s"
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def size(num_bytes: float) -> str:
+    """512 B, 1.3 MB."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if num_bytes < 1000 or unit == "TB":
+            return f"{num_bytes:.0f} {unit}" if unit == "B" or num_bytes >= 100 else f"{num_bytes:.1f} {unit}"
+        num_bytes /= 1000
+    raise AssertionError
+
+
+def age(seconds: float) -> str:
+    """12 s ago, 5 min ago, 3 h ago, 12 days ago."""
+    for limit, divisor, unit in ((60, 1, "s"), (3600, 60, "min"), (48 * 3600, 3600, "h")):
+        if seconds < limit:
+            return f"{max(0, seconds) // divisor:.0f} {unit} ago"
+    return f"{seconds // 86_400:.0f} days ago"
+
+
+def days(v100_days: float) -> str:
+    """V100-days, small ones too: 3.1e-05, 0.012, 5.3, 1,914."""
+    if v100_days == 0:
+        return "0"
+    return f"{v100_days:,.0f}" if v100_days >= 100 else f"{v100_days:.2g}"
+
+
+def decimals(values: Iterable[float]) -> int:
+    """How many decimals a column of metrics needs for three or four significant digits in its largest value."""
+    largest = max((abs(v) for v in values if math.isfinite(v)), default=0.0)
+    if largest == 0:
+        return 3
+    return min(8, max(1, 3 - math.floor(math.log10(largest)))) if largest < 1000 else 1
+
+
+def metric(value: float, places: int) -> str:
+    return f"{value:.{places}f}" if math.isfinite(value) else str(value)
+
+
+def plural(count: int, noun: str) -> str:
+    """1 trial, 4 trials."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def counted(names: Sequence[str]) -> str:
+    """reference, train ×2"""
+    unique = dict.fromkeys(names)
+    return ", ".join(f"{n} ×{names.count(n)}" if names.count(n) > 1 else n for n in unique)
+
+
+def one_line(trace: str) -> str:
+    """The line of a traceback that says what happened: its last "SomethingError: …", else its last line."""
+    lines = [line.strip() for line in trace.strip().splitlines() if line.strip()]
+    named = [line for line in lines if ERROR_LINE.match(line)]
+    return (named or lines or ["unknown cause"])[-1]
