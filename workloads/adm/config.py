@@ -147,6 +147,8 @@ class SampleConfig(Section):
 
 class EvaluateConfig(Section):
     num_samples: PositiveInt = 50_000
+    num_reference: PositiveInt = 50_000
+    """How many images of the data set the samples are compared with."""
     extractor: Literal["classifier", "pixels"] = "classifier"
     precision_recall_k: PositiveInt = 3
 

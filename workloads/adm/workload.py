@@ -1,9 +1,9 @@
 """adm as a workload of the platform: its presets, its config, its stage graph. No torch here.
 
-    train_classifier ─┬──────────────┬─────────────┐
-                      ▼              ▼             │
-                  reference       sample ◄── train │
-                      └──► evaluate ◄┘
+train_classifier ─┬──────────────┬─────────────┐
+                  ▼              ▼             │
+              reference       sample ◄── train │
+                  └──► evaluate ◄┘
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from adm import presets
-from adm.compute import diffusion_sampling_flops, encoder_features_flops, training_flops
+from adm.compute.sampling import sampling_flops
+from adm.compute.v100 import training_flops
 from adm.config import Config
 from assay.errors import ConfigError, ConfigProblem, did_you_mean
 from assay.typed import config_problems
@@ -87,7 +88,7 @@ def _train(c: Config) -> Stage:
         budget=Budget("train.iterations", c.train.iterations, "iterations"),
         checkpoint_every=c.train.checkpoint_every,
         resources="train",
-        flops=training_flops(c.model, c.train.iterations * c.train.batch_size),
+        flops=float(training_flops(c.model) * c.train.iterations * c.train.batch_size),
     )
 
 
@@ -110,7 +111,7 @@ def _train_classifier(c: Config, model: dict[str, JSON], train: dict[str, JSON])
         budget=Budget("classifier.train.iterations", train_config.iterations, "iterations"),
         checkpoint_every=train_config.checkpoint_every,
         resources="train",
-        flops=training_flops(model_config, train_config.iterations * train_config.batch_size),
+        flops=float(training_flops(model_config) * train_config.iterations * train_config.batch_size),
     )
 
 
@@ -123,7 +124,8 @@ def _reference(c: Config, inputs: Mapping[str, Stage]) -> Stage:
         body=("adm.evaluation.extractors:ReferenceImages", "adm.evaluation.extractors:Features"),
         config={
             "data": _data(c),
-            "model": {"image_size": c.model.image_size, "in_channels": c.model.in_channels},
+            "image_size": c.model.image_size,
+            "channels": c.model.in_channels,
             "extractor": c.evaluate.extractor,
         },
         inputs=dict(inputs),
@@ -153,7 +155,7 @@ def _sample(c: Config, train: Stage, inputs: Mapping[str, Stage]) -> Stage:
         resources="sample",
         batch_size=c.sample.batch_size,
         shard_size=c.sample.batch_size * SHARD_BATCHES,
-        flops=diffusion_sampling_flops(c),
+        flops=float(sampling_flops(c) * c.evaluate.num_samples),
     )
 
 

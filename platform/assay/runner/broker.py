@@ -28,7 +28,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Decision:
-    """run: compute `key` now. done: every stage is there. failed: `message` says which stage, and why. wait: ask again."""
+    """run: compute `key` now. done: every stage is there. failed: `message` says why. wait: ask again."""
 
     action: Literal["run", "done", "failed", "wait"]
     key: str = ""
@@ -88,5 +88,9 @@ class StageBroker:
 
 def too_large(request: Request, capacity: Need) -> str | None:
     """Why a stage can never run on a cluster of this capacity, or None."""
-    short = [f"{amount:g} {r} (the cluster has {capacity.get(r, 0):g})" for r, amount in request.need.items() if amount > capacity.get(r, 0)]
+    short = [
+        f"{amount:g} {r} (the cluster has {capacity.get(r, 0):g})"
+        for r, amount in request.need.items()
+        if amount > capacity.get(r, 0)
+    ]
     return f"stage {request.name} needs {' and '.join(short)}" if short else None

@@ -53,9 +53,7 @@ def device_name(device: str) -> str:
     return torch.cuda.get_device_name(device)
 
 
-def train_worker(
-    stage: Stage, store: Store, place: Place, emit: Emit, *, rank: int = 0, world_size: int = 1
-) -> None:
+def train_worker(stage: Stage, store: Store, place: Place, emit: Emit, *, rank: int = 0, world_size: int = 1) -> None:
     """Run a train body as one worker of a group. Rank 0 commits."""
     place.prepare()
     (body,) = stage.load_body()
@@ -64,7 +62,9 @@ def train_worker(
         metrics = body(ctx)
         if rank == 0:
             details = {"threads": place.threads}
-            store.commit(stage, output, metrics, Cost(device_name(place.device), world_size, ctx.seconds, details), ctx.history)
+            store.commit(
+                stage, output, metrics, Cost(device_name(place.device), world_size, ctx.seconds, details), ctx.history
+            )
 
 
 def reduce(stage: Stage, store: Store, place: Place, emit: Emit) -> None:
@@ -120,7 +120,9 @@ class MapStep:
 def commit_map(stage: Stage, store: Store, place: Place, count: int, seconds: float) -> StoredResult:
     """Commit a map stage whose shards are all there. `seconds` are this run's: shards found are not charged again."""
     with store.staging() as output:
-        return store.commit(stage, output, {}, Cost(device_name(place.device), count, seconds, {"threads": place.threads}))
+        return store.commit(
+            stage, output, {}, Cost(device_name(place.device), count, seconds, {"threads": place.threads})
+        )
 
 
 def to_numpy(table: pa.Table) -> Batch:

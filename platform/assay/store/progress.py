@@ -45,7 +45,7 @@ class Checkpoints:
             self._drop(old)
 
     def latest(self, at_most: int) -> tuple[int, Path] | None:
-        """(step, local folder) of the last good checkpoint at or below a step. A damaged one is reported and dropped."""
+        """(step, local folder) of the last good checkpoint at or below a step; a damaged one is reported and dropped."""
         for step in reversed([s for s in self.steps() if s <= at_most]):
             problems = self._problems(step)
             if not problems:
@@ -105,12 +105,16 @@ class Shards:
         ids = table.column("id").to_numpy()
         start, stop = int(ids[0]), int(ids[-1]) + 1
         if len(ids) != stop - start or (len(ids) > 1 and not bool((ids[1:] - ids[:-1] == 1).all())):
-            raise ValueError(f"a shard must hold each id of its range once, in order; got {len(ids)} from {start} to {stop - 1}")
+            raise ValueError(
+                f"a shard must hold each id of its range once, in order; got {len(ids)} from {start} to {stop - 1}"
+            )
         name = f"{start:09d}-{stop:09d}"
         with self._files.staging() as staging:
             pq.write_table(table, staging / "rows.parquet", compression="zstd")
             file = self._files.upload(staging / "rows.parquet", f"{self._folder}/{name}-{uuid.uuid4().hex[:8]}.parquet")
-        self._files.write_record(f"{self._folder}/{name}.json", {"start": start, "stop": stop, "files": as_json({"rows": file})})
+        self._files.write_record(
+            f"{self._folder}/{name}.json", {"start": start, "stop": stop, "files": as_json({"rows": file})}
+        )
         return Shard(start, stop, file)
 
     def listed(self) -> list[Shard]:
@@ -135,7 +139,9 @@ class Shards:
             except ValueError as error:
                 problems = [str(error)]
             if problems and check:
-                self._report(f"shard {name.removesuffix('.json')} is damaged and will be drawn again: {'; '.join(problems)}")
+                self._report(
+                    f"shard {name.removesuffix('.json')} is damaged and will be drawn again: {'; '.join(problems)}"
+                )
                 self._files.remove(f"{self._folder}/{name}")
                 shards = [s for s in shards if f"{s.start:09d}-{s.stop:09d}.json" != name]
         return sorted(shards, key=lambda s: (s.start, -s.stop))

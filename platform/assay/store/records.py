@@ -49,7 +49,9 @@ class Files:
         try:
             self.fs, self.root = fsspec.core.url_to_fs(url)
         except (ImportError, ValueError) as error:
-            raise StoreError(f"cannot open the store {url!r}: {error}; allowed: a folder, or a URL fsspec knows") from error
+            raise StoreError(
+                f"cannot open the store {url!r}: {error}; allowed: a folder, or a URL fsspec knows"
+            ) from error
         self.url = url
         self.is_local = "file" in (self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,))
 

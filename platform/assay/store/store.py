@@ -53,7 +53,9 @@ class StoredResult:
 
     def file(self, name: str) -> Path:
         if name not in self.files:
-            raise KeyError(f"result {self.key[:12]} of stage {self.stage} has no file {name!r}; it has: {sorted(self.files)}")
+            raise KeyError(
+                f"result {self.key[:12]} of stage {self.stage} has no file {name!r}; it has: {sorted(self.files)}"
+            )
         return local_copy(self._files, self.files[name])
 
     @property
@@ -148,7 +150,9 @@ class Store:
             shards = cover(self.shards(stage).good(), stage.amount)
             reached = shards[-1].stop if shards else 0
             if reached < stage.amount:
-                raise StoreError(f"stage {stage.name} is not whole: ids from {reached} on are missing, of {stage.amount}")
+                raise StoreError(
+                    f"stage {stage.name} is not whole: ids from {reached} on are missing, of {stage.amount}"
+                )
         files = self.files.upload_folder(output, f"results/{stage.key}/{uuid.uuid4().hex[:8]}")
         record = {
             "format": FORMAT,

@@ -1,4 +1,4 @@
-"""Which images make up which batch: a function of (seed, step), the same for any number of workers and after a resume."""
+"""Which images make up which batch: a function of (seed, step), for any number of workers, also after a resume."""
 
 from __future__ import annotations
 

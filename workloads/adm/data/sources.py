@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from adm.config import DataConfig, ModelConfig
+from adm.config import DataConfig
 from adm.data.resize import centre_crop
 from assay.errors import UserError, did_you_mean
 
@@ -33,18 +33,20 @@ class Source(Protocol):
         """uint8 (N, H, W, C)."""
 
 
-def open_source(data: DataConfig, model: ModelConfig) -> Source:
-    """The data set of a config, checked against the model that will read it. Raises UserError."""
-    source: Source = _digits() if data.source == "digits" else Folder(data, model)
-    if data.source == "digits" and (model.image_size, model.in_channels) != (8, 1):
+def open_source(data: DataConfig, image_size: int, channels: int, classes: int | None = None) -> Source:
+    """The data set of a config, as images of a size and number of channels. Raises UserError.
+
+    `classes` is how many the model knows; None is a model that is not told any.
+    """
+    source: Source = _digits() if data.source == "digits" else Folder(data, image_size, channels)
+    if data.source == "digits" and (image_size, channels) != (8, 1):
         raise UserError(
-            f"the digits are 8×8 with 1 channel, but the model takes {model.image_size}×{model.image_size} with "
-            f"{model.in_channels}; set model.image_size 8 and model.in_channels 1, or use another data.source"
+            f"the digits are 8×8 with 1 channel, but the model takes {image_size}×{image_size} with {channels}; "
+            "set model.image_size 8 and model.in_channels 1, or use another data.source"
         )
-    classes = model.out_channels if model.kind == "encoder" else model.num_classes
     found = int(source.labels.max()) + 1
     if classes is not None and found > classes:
-        raise UserError(f"the data has {found} classes, but the model knows {classes}; set its number of classes to {found}")
+        raise UserError(f"the data has {found} classes, but the model knows {classes}: set its number to {found}")
     return source
 
 
@@ -88,7 +90,7 @@ def _digits() -> Digits:
 class Folder:
     """Image files under a folder; the class is the basename before "_", classes in sorted order."""
 
-    def __init__(self, data: DataConfig, model: ModelConfig) -> None:
+    def __init__(self, data: DataConfig, image_size: int, channels: int) -> None:
         if data.path is None:
             raise UserError("data.source folder needs data.path: the folder with the images")
         root = Path(data.path).expanduser()
@@ -101,9 +103,7 @@ class Folder:
         names = [file.name.split("_")[0] for file in self._files]
         order = {name: index for index, name in enumerate(sorted(set(names)))}
         self.labels: Labels = np.array([order[name] for name in names], dtype=np.int64)
-        if model.num_classes is None and model.kind != "encoder":
-            self.labels = np.zeros(len(names), dtype=np.int64)
-        self._size, self._mode = model.image_size, "L" if model.in_channels == 1 else "RGB"
+        self._size, self._mode = image_size, "L" if channels == 1 else "RGB"
 
     def __len__(self) -> int:
         return len(self._files)

@@ -1,4 +1,4 @@
-"""What images are compared in. A metric is named after its extractor: Fréchet distance in these features is `fd_<name>`."""
+"""What images are compared in. A metric is named after it: the Fréchet distance in these features is `fd_<name>`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from adm import checkpoints
+from adm.config import DataConfig
 from adm.data import open_source, to_model_range
-from adm.config import DataConfig, ModelConfig
 from adm.training.stages import WEIGHTS
 from assay.errors import UserError
 from assay.workload import Batch, StageContext
@@ -61,10 +61,10 @@ class ReferenceImages:
     """A step of a fan-out: {"id"} → {"id", "label", "image"}, image number i of the data set."""
 
     def __init__(self, ctx: StageContext) -> None:
-        self._source = open_source(DataConfig(**ctx.config["data"]), ModelConfig(**ctx.config["model"]))
+        self._source = open_source(DataConfig(**ctx.config["data"]), ctx.config["image_size"], ctx.config["channels"])
         if ctx.amount > len(self._source):
             raise UserError(
-                f"evaluate.num_reference is {ctx.amount}, but the data set has {len(self._source)} images; ask for fewer"
+                f"evaluate.num_reference is {ctx.amount}, but the data has {len(self._source)} images; ask for fewer"
             )
 
     def __call__(self, batch: Batch) -> Batch:

@@ -19,12 +19,12 @@ CLASSES = 10
 def config() -> Config:
     """A class-conditional model of ε and Σ, the classifier that guides and judges it, and how to train both."""
     return Config(
-        data=DataConfig(source="digits"),
+        data=DataConfig(source="digits", validation=0.1),
         model=ModelConfig(
             image_size=8,
             in_channels=1,
             out_channels=2,
-            channels=64,
+            channels=32,
             num_res_blocks=1,
             channel_mult=(1, 2),
             attention_resolutions=(4,),
@@ -32,7 +32,7 @@ def config() -> Config:
             num_classes=CLASSES,
         ),
         diffusion=DiffusionConfig(schedule="cosine"),
-        train=TrainConfig(iterations=600, batch_size=128, learning_rate=1e-3, ema_rate=0.99, checkpoint_every=200),
+        train=TrainConfig(iterations=600, batch_size=64, learning_rate=2e-3, ema_rate=0.99, checkpoint_every=100),
         classifier=ClassifierConfig(
             model=ModelConfig(
                 kind="encoder",
@@ -48,13 +48,13 @@ def config() -> Config:
             ),
             train=TrainConfig(
                 iterations=300,
-                batch_size=128,
+                batch_size=64,
                 learning_rate=1e-3,
                 weight_decay=0.05,
                 ema_rate=0.99,
                 checkpoint_every=100,
             ),
         ),
-        sample=SampleConfig(steps=50, batch_size=250),
-        evaluate=EvaluateConfig(num_samples=1000, extractor="classifier"),
+        sample=SampleConfig(steps=50, batch_size=125),
+        evaluate=EvaluateConfig(num_samples=1000, num_reference=1797, extractor="classifier"),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -27,19 +29,26 @@ class Sampler:
         self._diffusion = Diffusion.from_config(DiffusionConfig(**ctx.config["diffusion"]), self._config.steps)
         model = checkpoints.load(ctx.inputs["model"].file(WEIGHTS))
         self._model_config = model.config
-        self._model = model.build().to(ctx.device).eval()
+        self._network = model.build().to(ctx.device).eval()
+        self._classes = model.config.num_classes
         self._cond_fn = None
         if self._config.guidance_scale > 0:
-            classifier = checkpoints.load(ctx.inputs["classifier"].file(WEIGHTS)).build().to(ctx.device).eval()
+            loaded = checkpoints.load(ctx.inputs["classifier"].file(WEIGHTS))
+            classifier = loaded.build().to(ctx.device).eval()
+            self._classes = self._classes or loaded.config.out_channels
             self._cond_fn = classifier_gradient(classifier, self._config.guidance_scale)
+
+    def _model(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        """ε and v: the labels are the classifier's alone when the model is unconditional."""
+        return self._network(x, t, y if self._model_config.num_classes else None)
 
     def __call__(self, batch: Batch) -> Batch:
         ids, config, size = batch["id"], self._config, self._model_config.image_size
         shape = (self._model_config.in_channels, size, size)
         y = None
-        if self._model_config.num_classes is not None:
-            y = labels(ids, self._model_config.num_classes, config.labels, self._seed).to(self._device)
-        options = {
+        if self._classes is not None:
+            y = labels(ids, self._classes, config.labels, self._seed).to(self._device)
+        options: dict[str, Any] = {
             "clip_denoised": config.clip_denoised,
             "temperature": config.temperature,
             "temperature_scales": config.temperature_scales,

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from adm.config import TrainConfig
-from adm.data import Source, batch_indices, to_model_range
+from adm.data import Indices, Source, batch_indices, to_model_range
 from adm.training.engine import TorchEngine
 from adm.training.precision import resolve
 from assay.errors import AssayError, UserError
@@ -50,7 +50,7 @@ def fit(
     config: TrainConfig,
     seed: int,
     source: Source,
-    indices: np.ndarray[tuple[int], np.dtype[np.int64]],
+    indices: Indices,
     objective: Objective,
 ) -> TorchEngine:
     """Train up to ctx.amount iterations, from the last checkpoint if there is one. Returns the engine: weights, EMA.
@@ -89,7 +89,7 @@ def draw(
     seed: int,
     step: int,
     source: Source,
-    indices: np.ndarray[tuple[int], np.dtype[np.int64]],
+    indices: Indices,
 ) -> Batch:
     """This worker's images and random numbers of a step: its rows of the global batch."""
     share = batch_size // ctx.world_size

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy, interpolate
 
 from adm import checkpoints, models
 from adm.config import DataConfig, DiffusionConfig, ModelConfig, TrainConfig
-from adm.data import Source, open_source, split, to_model_range
+from adm.data import Indices, Source, open_source, split, to_model_range
 from adm.diffusion import Diffusion
 from adm.training.loop import Batch, fit
 from assay.workload import TrainContext
@@ -27,7 +27,7 @@ def train_diffusion(ctx: TrainContext) -> Mapping[str, float]:
     torch.manual_seed(ctx.config["seed"])
     model = models.build(model_config)
     diffusion = Diffusion.from_config(DiffusionConfig(**ctx.config["diffusion"]))
-    source = open_source(DataConfig(**ctx.config["data"]), model_config)
+    source = _open(DataConfig(**ctx.config["data"]), model_config, model_config.num_classes)
     everything, _ = split(source, 0.0)
 
     def objective(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -50,7 +50,7 @@ def train_classifier(ctx: TrainContext) -> Mapping[str, float]:
     torch.manual_seed(ctx.config["seed"])
     model = models.build(model_config)
     diffusion = Diffusion.from_config(DiffusionConfig(**ctx.config["diffusion"]))
-    source = open_source(data, model_config)
+    source = _open(data, model_config, model_config.out_channels)
     training, held_out = split(source, data.validation)
 
     def objective(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -70,7 +70,7 @@ def train_classifier(ctx: TrainContext) -> Mapping[str, float]:
 
 @torch.no_grad()
 def validation_accuracy(
-    model: nn.Module, diffusion: Diffusion, source: Source, held_out: torch.Tensor, device: str
+    model: nn.Module, diffusion: Diffusion, source: Source, held_out: Indices, device: str
 ) -> dict[str, float]:
     """Share of held-out images classified rightly, at several noise levels: {"accuracy_t0": …, "accuracy_t250": …}."""
     model.eval()
@@ -88,6 +88,10 @@ def validation_accuracy(
             correct += int((guess.numpy() == source.labels[chosen]).sum())
         found[f"accuracy_t{step}"] = correct / len(held_out)
     return found
+
+
+def _open(data: DataConfig, model: ModelConfig, classes: int | None) -> Source:
+    return open_source(data, model.image_size, model.in_channels, classes)
 
 
 def _finish(ctx: TrainContext, ema: Mapping[str, Tensor], model_config: ModelConfig) -> Mapping[str, float]:

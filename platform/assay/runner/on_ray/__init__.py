@@ -1,1 +1,1 @@
-"""Every use of Ray, one file each: the cluster, the broker's actor, the executors (Train, Data, tasks), Tune's trials."""
+"""Every use of Ray, a file each: the session, the broker's actor, the executors (Train, Data, tasks), Tune's trials."""

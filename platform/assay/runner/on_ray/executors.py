@@ -120,13 +120,12 @@ def _quiet_data() -> None:
 
 def reduce_task(job: Job) -> None:
     group = job.resources.reduce
-    task = _reduce.options(
+    task = ray.remote(_reduce).options(
         num_cpus=group.cpus, num_gpus=group.gpus, max_retries=job.retries, scheduling_strategy="DEFAULT"
     )
     ray.get(task.remote(job))
 
 
-@ray.remote
 def _reduce(job: Job) -> None:
     place = here(threads=max(1, int(job.resources.reduce.cpus)))
     reduce(job.stage, job.store(), place, RemoteEmit(job.broker))

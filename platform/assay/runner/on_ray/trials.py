@@ -1,4 +1,4 @@
-"""Trials on Ray Tune. A trial holds next to nothing: it asks the broker which of its stages to compute, and computes it."""
+"""Trials on Ray Tune. A trial holds next to nothing: it asks the broker which of its stages to compute."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ class TrialWork:
 
     def requests(self) -> list[Request]:
         return [
-            Request(s.key, s.name, tuple(i.key for i in s.inputs.values()), need(s, self.resources)) for s in self.stages
+            Request(s.key, s.name, tuple(i.key for i in s.inputs.values()), need(s, self.resources))
+            for s in self.stages
         ]
 
 

@@ -1,0 +1,93 @@
+"""Who computes what, decided without Ray."""
+
+import random
+
+from assay.runner.broker import Request, StageBroker, too_large
+
+CPU1 = {"CPU": 1.0}
+
+
+def request(key: str, *inputs: str, cpus: float = 1) -> Request:
+    return Request(key, key, inputs, {"CPU": cpus})
+
+
+def test_a_shared_stage_is_granted_once() -> None:
+    broker = StageBroker({"CPU": 4})
+    needs = [request("train"), request("evaluate", "train")]
+    assert broker.decide(0, needs).key == "train"
+    assert broker.decide(1, needs).action == "wait"
+    broker.finish("train")
+    assert broker.decide(1, needs).key == "evaluate"
+    assert broker.decide(0, needs).action == "wait"
+    broker.finish("evaluate")
+    assert broker.decide(0, needs).action == broker.decide(1, needs).action == "done"
+
+
+def test_a_stage_waits_for_its_inputs_while_another_goes_ahead() -> None:
+    broker = StageBroker({"CPU": 4})
+    needs = [request("classifier"), request("train"), request("sample", "classifier", "train")]
+    assert broker.decide(0, needs).key == "classifier"
+    assert broker.decide(1, needs).key == "train"
+    assert broker.decide(2, needs).action == "wait"
+
+
+def test_no_more_is_granted_than_the_cluster_has() -> None:
+    broker = StageBroker({"CPU": 2})
+    assert broker.decide(0, [request("a", cpus=2)]).action == "run"
+    assert broker.decide(1, [request("b")]).action == "wait"
+    broker.finish("a")
+    assert broker.decide(1, [request("b")]).action == "run"
+
+
+def test_a_small_stage_passes_a_large_one_that_does_not_fit_yet() -> None:
+    broker = StageBroker({"CPU": 2})
+    assert broker.decide(0, [request("a")]).key == "a"
+    assert broker.decide(1, [request("large", cpus=2), request("small")]).key == "small"
+
+
+def test_a_failure_reaches_every_trial_that_needs_the_stage_and_no_other() -> None:
+    broker = StageBroker({"CPU": 4})
+    broker.decide(0, [request("bad")])
+    broker.fail("bad", "ValueError: no")
+    decision = broker.decide(1, [request("bad"), request("next", "bad")])
+    assert (decision.action, decision.message) == ("failed", "ValueError: no")
+    assert broker.decide(2, [request("good")]).action == "run"
+
+
+def test_what_a_dead_trial_was_computing_is_given_to_another() -> None:
+    broker = StageBroker({"CPU": 1})
+    assert broker.decide(0, [request("train")]).action == "run"
+    broker.abandon(0)
+    assert broker.decide(1, [request("train")]).action == "run"
+
+
+def test_a_stage_larger_than_the_cluster_is_named() -> None:
+    message = too_large(Request("k", "train", (), {"CPU": 4.0, "GPU": 8.0}), {"CPU": 16.0})
+    assert message == "stage train needs 8 GPU (the cluster has 0)"
+    assert too_large(Request("k", "train", (), CPU1), {"CPU": 1.0}) is None
+
+
+def test_any_order_of_questions_ends_with_everything_done() -> None:
+    """More trials than resources never deadlock: whoever waits holds nothing."""
+    for seed in range(50):
+        rng = random.Random(seed)
+        broker = StageBroker({"CPU": 2})
+        trials = {
+            t: [request("shared", cpus=2), request(f"own{t % 3}", "shared"), request(f"leaf{t}", f"own{t % 3}", cpus=2)]
+            for t in range(8)
+        }
+        running: list[str] = []
+        computed: list[str] = []
+        waiting = set(trials)
+        while waiting:
+            trial = rng.choice(sorted(waiting))
+            decision = broker.decide(trial, trials[trial])
+            if decision.action == "done":
+                waiting.discard(trial)
+            elif decision.action == "run":
+                running.append(decision.key)
+            elif running:
+                key = running.pop(rng.randrange(len(running)))
+                broker.finish(key)
+                computed.append(key)
+        assert sorted(computed) == sorted({r.key for needs in trials.values() for r in needs})

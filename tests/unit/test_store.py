@@ -1,0 +1,249 @@
+"""The store: what is committed comes back whole or not at all."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from assay.errors import DamagedResult, StoreError
+from assay.store import Cost, Store
+from assay.store.progress import Shard, cover, missing_ranges
+from assay.store.records import FileRecord
+from assay.workload import Budget, Stage
+
+COST = Cost("cpu", 1, 2.5)
+
+
+def reduce_stage(x: int = 1) -> Stage:
+    return Stage("evaluate", 1, "reduce", ("nowhere:body",), {"x": x})
+
+
+def map_stage(amount: int) -> Stage:
+    return Stage("sample", 1, "map", ("nowhere:Body",), {"x": 1}, budget=Budget("n", amount, "images"), shard_size=100)
+
+
+def train_stage(amount: int) -> Stage:
+    return Stage("train", 1, "train", ("nowhere:body",), {"x": 1}, budget=Budget("n", amount, "iterations"))
+
+
+def rows(start: int, stop: int) -> pa.Table:
+    ids = np.arange(start, stop)
+    return pa.table({"id": ids, "value": ids * 2})
+
+
+@pytest.fixture(params=["folder", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """A local folder, and a filesystem that has no atomic rename, as object stores have none."""
+    reports: list[str] = []
+    url = str(tmp_path / "store") if request.param == "folder" else f"memory://{tmp_path}"
+    made = Store(url, report=reports.append)
+    made.reports = reports  # type: ignore[attr-defined]
+    return made
+
+
+def commit(store: Store, stage: Stage, content: bytes = b"weights", **metrics: float) -> None:
+    with store.staging() as output:
+        (output / "sub").mkdir()
+        (output / "sub" / "weights.bin").write_bytes(content)
+        store.commit(stage, output, metrics, COST, history=[{"step": 1, "loss": 0.5}])
+
+
+def overwrite(store: Store, path: str, data: bytes) -> None:
+    store.files.fs.makedirs(store.files.at(path).rpartition("/")[0], exist_ok=True)
+    store.files.fs.pipe_file(store.files.at(path), data)
+
+
+class TestResults:
+    def test_a_committed_result_comes_back_as_it_was(self, store: Store) -> None:
+        stage = reduce_stage()
+        assert store.get(stage.key) is None
+        commit(store, stage, fid=3.25, broken=float("nan"))
+        result = store.get(stage.key, checksum=True)
+        assert result is not None
+        assert result.metrics["fid"] == 3.25
+        assert np.isnan(result.metrics["broken"])
+        assert result.file("sub/weights.bin").read_bytes() == b"weights"
+        assert result.history == [{"step": 1, "loss": 0.5}]
+        assert result.cost == COST
+
+    def test_an_unknown_file_names_those_there_are(self, store: Store) -> None:
+        commit(store, reduce_stage())
+        result = store.get(reduce_stage().key)
+        assert result is not None
+        with pytest.raises(KeyError, match=r"sub/weights\.bin"):
+            result.file("model.pt")
+
+    def test_the_first_commit_of_a_key_stays(self, store: Store) -> None:
+        commit(store, reduce_stage(), b"first", fid=1.0)
+        commit(store, reduce_stage(), b"second", fid=2.0)
+        result = store.get(reduce_stage().key, checksum=True)
+        assert result is not None
+        assert result.metrics["fid"] == 1.0
+
+    def test_nothing_is_there_until_the_record_is(self, store: Store) -> None:
+        stage = reduce_stage()
+        overwrite(store, f"results/{stage.key}/abc/weights.bin", b"half a commit")
+        assert store.get(stage.key) is None
+        commit(store, stage)
+        assert store.sound(stage.key) is not None
+
+    @pytest.mark.parametrize(
+        ("damage", "says"),
+        [
+            (lambda data: data[:-1], "bytes, committed were"),
+            (lambda data: data[:-1] + b"?", "does not match its checksum"),
+        ],
+    )
+    def test_a_damaged_file_is_reported_and_set_aside(self, store: Store, damage, says: str) -> None:  # type: ignore[no-untyped-def]
+        stage = reduce_stage()
+        commit(store, stage)
+        path = store.get(stage.key).files["sub/weights.bin"].path  # type: ignore[union-attr]
+        overwrite(store, path, damage(b"weights"))
+        with pytest.raises(DamagedResult, match=says):
+            store.get(stage.key, checksum=True)
+        assert store.sound(stage.key) is None
+        assert store.get(stage.key) is None
+        assert says in store.reports[0]  # type: ignore[attr-defined]
+        assert store.files.names("set-aside")
+        commit(store, stage)
+        assert store.sound(stage.key) is not None
+
+    def test_a_missing_file_is_damage(self, store: Store) -> None:
+        commit(store, reduce_stage())
+        store.files.remove(store.get(reduce_stage().key).files["sub/weights.bin"].path)  # type: ignore[union-attr]
+        with pytest.raises(DamagedResult, match="is missing"):
+            store.get(reduce_stage().key)
+
+    def test_an_edited_metric_is_damage(self, store: Store) -> None:
+        stage = reduce_stage()
+        commit(store, stage, fid=9.0)
+        path = f"results/{stage.key}/result.json"
+        record = json.loads(store.files.fs.cat_file(store.files.at(path)))
+        record["metrics"]["fid"] = 1.0
+        overwrite(store, path, json.dumps(record).encode())
+        with pytest.raises(DamagedResult, match="its own checksum"):
+            store.get(stage.key)
+
+    def test_a_truncated_record_is_damage(self, store: Store) -> None:
+        stage = reduce_stage()
+        commit(store, stage)
+        overwrite(store, f"results/{stage.key}/result.json", b'{"format": 1, "key')
+        assert store.sound(stage.key) is None
+        assert "not a whole record" in store.reports[0]  # type: ignore[attr-defined]
+
+
+class TestShards:
+    def test_a_larger_budget_reuses_the_shards_of_a_smaller_one(self, store: Store) -> None:
+        small, large = map_stage(250), map_stage(400)
+        assert small.lineage == large.lineage
+        assert small.key != large.key
+        shards = store.shards(small)
+        for start, stop in missing_ranges(shards.good(), small.amount, small.shard_size):
+            shards.write(rows(start, stop))
+        with store.staging() as output:
+            store.commit(small, output, {}, COST)
+        assert missing_ranges(store.shards(large).good(), 400, 100) == [(250, 300), (300, 400)]
+        for start, stop in [(300, 400), (250, 300)]:
+            shards.write(rows(start, stop))
+        with store.staging() as output:
+            result = store.commit(large, output, {}, COST)
+        assert result.read(["value"]).column("value").to_pylist() == [2 * i for i in range(400)]
+        again = store.get(small.key)
+        assert again is not None
+        assert again.read().num_rows == 250
+
+    def test_a_smaller_budget_is_cut_from_a_larger_one(self, store: Store) -> None:
+        shards = store.shards(map_stage(400))
+        shards.write(rows(0, 400))
+        with store.staging() as output:
+            result = store.commit(map_stage(150), output, {}, COST)
+        assert result.read(["value"]).column("id").to_pylist() == list(range(150))
+
+    def test_a_fan_out_with_a_gap_is_refused(self, store: Store) -> None:
+        shards = store.shards(map_stage(300))
+        shards.write(rows(0, 100))
+        shards.write(rows(200, 300))
+        with store.staging() as output, pytest.raises(StoreError, match="ids from 100 on are missing"):
+            store.commit(map_stage(300), output, {}, COST)
+
+    def test_ids_twice_or_out_of_order_are_refused(self, store: Store) -> None:
+        shards = store.shards(map_stage(4))
+        for ids in ([0, 1, 1, 3], [0, 2, 1, 3]):
+            with pytest.raises(ValueError, match="each id of its range once"):
+                shards.write(pa.table({"id": np.array(ids)}))
+
+    def test_a_damaged_shard_is_drawn_again(self, store: Store) -> None:
+        shards = store.shards(map_stage(200))
+        shards.write(rows(0, 100))
+        broken = shards.write(rows(100, 200))
+        overwrite(store, broken.file.path, b"not parquet")
+        assert missing_ranges(shards.good(), 200, 100) == [(100, 200)]
+        assert "will be drawn again" in store.reports[0]  # type: ignore[attr-defined]
+
+    def test_gaps_end_at_shard_boundaries(self) -> None:
+        file = FileRecord("f", 0, "")
+        have = [Shard(100, 150, file), Shard(300, 400, file)]
+        assert missing_ranges(have, 350, 100) == [(0, 100), (150, 200), (200, 300)]
+        assert missing_ranges([], 0, 100) == []
+
+    def test_overlapping_shards_count_once(self) -> None:
+        file = FileRecord("f", 0, "")
+        have = sorted([Shard(0, 100, file), Shard(0, 50, file), Shard(50, 100, file)], key=lambda s: (s.start, -s.stop))
+        assert [(s.start, s.stop) for s in cover(have, 100)] == [(0, 100)]
+
+
+class TestCheckpoints:
+    def save(self, store: Store, stage: Stage, step: int) -> None:
+        store.checkpoints(stage).save(
+            step, lambda folder: (folder / "state.pt").write_bytes(b"state %d" % step) and None
+        )
+
+    def test_the_latest_at_or_below_the_budget_is_found(self, store: Store) -> None:
+        for step in (100, 200, 300):
+            self.save(store, train_stage(300), step)
+        found = store.checkpoints(train_stage(250)).latest(250)
+        assert found is not None
+        assert found[0] == 200
+        assert (found[1] / "state.pt").read_bytes() == b"state 200"
+        assert store.checkpoints(train_stage(50)).latest(50) is None
+
+    def test_a_damaged_checkpoint_falls_back_to_the_one_before(self, store: Store) -> None:
+        stage = train_stage(300)
+        for step in (100, 200):
+            self.save(store, stage, step)
+        folder = f"progress/{stage.lineage}/checkpoints"
+        last = next(n for n in store.files.names(folder) if n.startswith("000000200-"))
+        overwrite(store, f"{folder}/{last}/state.pt", b"stat")
+        found = store.checkpoints(stage).latest(300)
+        assert found is not None
+        assert found[0] == 100
+        assert "step 200 is damaged" in store.reports[0]  # type: ignore[attr-defined]
+
+    def test_a_commit_keeps_the_last_one_to_go_on_from(self, store: Store) -> None:
+        stage = train_stage(200)
+        for step in (100, 200):
+            self.save(store, stage, step)
+        commit(store, stage)
+        assert store.checkpoints(train_stage(400)).steps() == [200]
+
+
+def test_a_store_that_cannot_be_opened_says_what_is_allowed() -> None:
+    with pytest.raises(StoreError, match="a URL fsspec knows"):
+        Store("nosuchscheme://bucket")
+
+
+class TestKeys:
+    def test_a_key_changes_with_what_may_change_the_result_and_with_nothing_else(self) -> None:
+        base = reduce_stage()
+        assert reduce_stage().key == base.key
+        assert reduce_stage(x=2).key != base.key
+        assert Stage("evaluate", 2, "reduce", ("nowhere:body",), {"x": 1}).key != base.key
+        assert Stage("evaluate", 1, "reduce", ("nowhere:body",), {"x": 1}, {"in": base}).key != base.key
+        assert Stage("evaluate", 1, "reduce", ("else:where",), {"x": 1}, batch_size=7).key == base.key
+
+    def test_a_key_does_not_depend_on_the_order_of_the_config(self) -> None:
+        one = Stage("s", 1, "reduce", ("n:b",), {"a": 1, "b": [1, 2]})
+        other = Stage("s", 1, "reduce", ("n:b",), {"b": [1, 2], "a": 1})
+        assert one.key == other.key
