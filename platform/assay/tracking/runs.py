@@ -21,7 +21,7 @@ from ruamel.yaml import YAML
 from assay.home import Home
 from assay.plan import Plan, PlannedTrial
 from assay.store import StoredResult
-from assay.tracking import view
+from assay.tracking import arms_view, view
 from assay.tracking.logged import LOGGED, sqlite_file
 from assay.workload import JSON, canonical_json
 
@@ -53,12 +53,17 @@ class Runs:
         self._client: Any = MlflowClient(tracking_uri=home.tracking_uri)
         self.experiment_id = self._experiment(home)
         self.parent = self._find_or_create_parent()
+        for name, value in arms_view.experiment_tags(plan, self.parent.info.run_id).items():
+            self._client.set_experiment_tag(self.experiment_id, name, value)
         self.children: dict[int, Any] = {}
         """Trial index → its run, as found or created."""
         self._attach_children()
 
     def status(self, run: Any, status: Status) -> None:
-        self._client.update_run(run.info.run_id, status=status)
+        if status == "RUNNING":
+            self._client.update_run(run.info.run_id, status=status)
+        else:
+            self._client.set_terminated(run.info.run_id, status)  # with the time it ended
 
     def is_logged(self, run: Any, digest: str) -> bool:
         return run.data.tags.get(LOGGED) == digest and run.info.status == "FINISHED"
@@ -74,7 +79,10 @@ class Runs:
         self._log_points(run, view.final_points(planned, trial.results))
         self._log_sample_grid(run_id, planned, trial.results[planned.leaf.key])
         self._client.log_text(run_id, _as_yaml(planned.trial.config), "config.yaml")
-        self._set_tags(run, {**view.tags(planned), **view.outcome_tags(trial)})
+        came_from = view.came_from(trial)
+        if trial.computed or not came_from.keys() & run.data.tags.keys():  # showing it again computes nothing
+            self._set_tags(run, came_from)
+        self._set_tags(run, view.tags(planned))
         self._drop_tags(run, ["assay.error", "mlflow.note.content"])
         self._set_tags(run, {LOGGED: digest})
         self.status(run, "FINISHED")

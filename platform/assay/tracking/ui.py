@@ -18,6 +18,7 @@ from typing import Any
 
 from assay.errors import AssayError, UserError, did_you_mean
 from assay.home import Home
+from assay.tracking.arms_view import TAG, address
 from assay.tracking.logged import sqlite_file
 
 HOST = "127.0.0.1"
@@ -151,13 +152,13 @@ def _say_addresses(base: str, sweep: str | None, say: Callable[[str], None]) -> 
             raise UserError(f"no sweep {sweep!r} is tracked at {base}{did_you_mean(sweep, experiments)}")
         experiments = {sweep: experiments[sweep]}
     for name, number in experiments.items():
-        say(f"{name}: {base}/#/experiments/{number}")
+        say(f"{name}: {address(base, number)}")
     if not experiments:
         say(f"{base} (no sweep is tracked there yet)")
 
 
 def _experiments(base: str) -> dict[str, str]:
-    """Name → id, the latest first."""
+    """Name → id of every sweep, the latest first. Others may keep experiments on the same server."""
     question = {"max_results": 100, "order_by": ["last_update_time DESC"]}
     request = urllib.request.Request(
         f"{base}/api/2.0/mlflow/experiments/search",
@@ -166,4 +167,4 @@ def _experiments(base: str) -> dict[str, str]:
     )
     with urllib.request.urlopen(request, timeout=20) as answer:
         found: list[dict[str, Any]] = json.load(answer).get("experiments", [])
-    return {e["name"]: e["experiment_id"] for e in found if e["name"] != "Default"}
+    return {e["name"]: e["experiment_id"] for e in found if TAG in {tag["key"] for tag in e.get("tags", [])}}

@@ -112,19 +112,19 @@ def curve_points(result: StoredResult) -> list[Point]:
 
 def tags(planned: PlannedTrial) -> dict[str, str]:
     """What a trial is, known before it runs."""
-    stages = {f"assay.stage.{stage.name}": stage.key for stage in planned.stages}
-    return {"assay.role": "trial", "assay.key": planned.leaf.key, **stages}
+    stages = ", ".join(f"{stage.name} {stage.key}" for stage in planned.stages)
+    return {"assay.role": "trial", "assay.key": planned.leaf.key, "assay.stages": stages}
 
 
-def outcome_tags(trial: TrialOutcomeLike) -> dict[str, str]:
+def came_from(trial: TrialOutcomeLike) -> dict[str, str]:
     """Where its results came from."""
     names = {stage.key: stage.name for stage in trial.planned.stages}
-    devices = dict.fromkeys(_device(result) for result in trial.results.values())
-    return {
-        "assay.device": ", ".join(devices),
-        "assay.computed": ", ".join(names[key] for key in names if key in trial.computed),
-        "assay.cached": ", ".join(names[key] for key in names if key in trial.results and key not in trial.computed),
+    told = {
+        "assay.device": dict.fromkeys(_device(result) for result in trial.results.values()),
+        "assay.computed": [names[key] for key in names if key in trial.computed],
+        "assay.cached": [names[key] for key in names if key in trial.results and key not in trial.computed],
     }
+    return {name: ", ".join(values) for name, values in told.items() if values}
 
 
 def trial_digest(planned: PlannedTrial, results: Mapping[str, StoredResult]) -> str:

@@ -1,0 +1,176 @@
+"""`assay ui` in a real browser: a tracked sweep's arms are on the page whose address is said."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from assay.errors import UserError
+from assay.home import Home
+from assay.plan import Plan, PlannedTrial
+from assay.spec import Sweep
+from assay.store import Cost, Store
+from assay.tracking import Tracker, serve
+from assay.workload import JSON, Budget, ReportHints, Stage
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium (apt-get install chromium)")
+SERVE = """
+import signal, sys
+from pathlib import Path
+from assay.home import Home
+from assay.tracking import serve
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+serve(Home(Path(sys.argv[1])), int(sys.argv[2]), say=lambda line: print(line, flush=True))
+"""
+
+
+class Toy:
+    """One stage a trial."""
+
+    name = "toy"
+    seed_path = "seed"
+    report = ReportHints(metrics=("error",), sample_grid="samples.png")
+
+    def presets(self) -> Sequence[str]:
+        return ["small"]
+
+    def resolve(self, base: str, overrides: Mapping[str, JSON]) -> Mapping[str, JSON]:
+        return {"seed": 0, "norm": "adagn", **overrides}
+
+    def paths(self, base: str) -> Sequence[str]:
+        return ["seed", "norm"]
+
+    def metrics(self, config: Mapping[str, JSON]) -> Sequence[str]:
+        return ["error"]
+
+    def stages(self, config: Mapping[str, JSON]) -> Sequence[Stage]:
+        budget = Budget("train.iterations", 100, "iterations")
+        return [Stage(name="train", version=1, kind="train", body=("toy:train",), config=config, budget=budget)]
+
+
+def track_a_sweep(home: Home) -> None:
+    toy = Toy()
+    arms = {"AdaGN": {"norm": "adagn"}, "addition": {"norm": "add"}}
+    written = {"version": 1, "name": "toy-study", "description": "Is AdaGN better?", "arms": arms}
+    sweep = Sweep.model_validate({**written, "workload": "toy", "base": "small", "metric": "error", "mode": "min"})
+    sweep._workload = toy
+    plan = Plan(sweep, toy, tuple(PlannedTrial(t, tuple(toy.stages(t.config))) for t in sweep.trials()))
+    store, results = Store(home.store_url), {}
+    for planned in plan.trials:
+        error = {"adagn": 2.25, "add": 3.5}[planned.trial.config["norm"]]
+        with store.staging() as output:
+            Image.new("RGB", (64, 64), (int(error * 60), 90, 90)).save(output / "samples.png")
+            history = [{"step": float(step), "loss": error / (step + 1)} for step in range(100)]
+            stage = planned.leaf
+            results[stage.key] = store.commit(stage, output, {"error": error}, Cost("cpu (toy)", 1, 2.0), history)
+    tracker = Tracker(home, pytest.fail)
+    tracker.begin(plan, {}, {})
+    trials = [
+        SimpleNamespace(planned=t, results={k: results[k]}, computed={k}, error=None)
+        for t in plan.trials
+        for k in [t.leaf.key]
+    ]
+    tracker.end(SimpleNamespace(plan=plan, trials=trials))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Served:
+    process: subprocess.Popen[str]
+    port: int
+    address: str
+
+
+@pytest.fixture(scope="module")
+def tracked(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    home = Home(tmp_path_factory.mktemp("ui") / "home")
+    track_a_sweep(home)
+    return home
+
+
+@pytest.fixture(scope="module")
+def served(tracked: Home) -> Iterator[Served]:
+    """`serve` in a process of its own, as `assay ui` runs it."""
+    port = free_port()
+    command = [sys.executable, "-c", SERVE, str(tracked.root), str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        try:
+            assert line.startswith("toy-study: http"), line + process.stdout.read()
+            yield Served(process, port, line.split(": ", 1)[1].strip())
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+
+
+def browse(address: str, folder: Path, *what: str) -> str:
+    """Open a page in a browser that has never been here, wait until it is drawn, and return what it printed."""
+    assert CHROMIUM is not None
+    command = [
+        *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+        *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+        *(f"--user-data-dir={folder / 'profile'}", "--window-size=1600,1000", "--virtual-time-budget=30000"),
+        *(*what, address),
+    ]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+
+
+@needs_chromium
+def test_the_arms_are_on_the_page_whose_address_is_said(served: Served, tmp_path: Path) -> None:
+    page = browse(served.address, tmp_path, "--dump-dom")
+    assert "Is AdaGN better?" in page
+    for shown in ("AdaGN", "addition", "2.25", "3.5", "adagn", "cost/seconds"):
+        assert f">{shown}<" in page, shown
+    assert page.index(">2.25<") < page.index(">3.5<")  # ranked
+
+
+@needs_chromium
+def test_the_page_can_be_pictured(served: Served, tmp_path: Path) -> None:
+    picture = tmp_path / "runs.png"
+    browse(served.address, tmp_path, f"--screenshot={picture}")
+    with Image.open(picture) as image:
+        assert len(set(image.convert("L").resize((160, 100)).tobytes())) > 20  # not one blank colour
+
+
+def test_a_port_that_is_taken_is_said_with_what_to_do(served: Served, tracked: Home) -> None:
+    with pytest.raises(UserError, match=rf"port {served.port} .*choose another port"):
+        serve(tracked, served.port)
+
+
+def test_a_home_without_sweeps_says_to_run_one(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="run a sweep first"):
+        serve(Home(tmp_path / "home"), free_port())
+
+
+def test_ctrl_c_stops_the_server_and_its_workers(tracked: Home) -> None:
+    port = free_port()
+    command = [sys.executable, "-c", SERVE, str(tracked.root), str(port)]
+    options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "env": os.environ}
+    with subprocess.Popen(command, **options) as process:
+        assert process.stdout is not None
+        while "Ctrl-C" not in (line := process.stdout.readline()):
+            assert line, f"ended with {process.wait()}"
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate(timeout=60)
+    assert (process.returncode, rest) == (0, "Stopped.\n")
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
