@@ -22,7 +22,9 @@ from assay.errors import UserError
 CONFIG_KEY = "adm.model"
 """Where a native file's header holds the ModelConfig, as JSON."""
 ZIP, PICKLE = b"PK", b"\x80"
-"""How a file of torch.save starts: the format since PyTorch 1.6, and the one before."""
+"""How a file of torch.save starts: since PyTorch 1.6, and before."""
+JSON_AT, JSON = 8, b"{"
+"""A safetensors file has a JSON header after its length. That length may start as a pickle does."""
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], ModelConfig | None]:
@@ -30,10 +32,14 @@ def read(path: Path) -> tuple[dict[str, Tensor], ModelConfig | None]:
     if not path.is_file():
         raise UserError(f"{path}: there is no such checkpoint file")
     with path.open("rb") as file:
-        start = file.read(2)
-    if start == ZIP and not zipfile.is_zipfile(path):
+        start = file.read(JSON_AT + 1)
+    if start[JSON_AT:] == JSON:
+        return _read_native(path)
+    if start.startswith(ZIP) and not zipfile.is_zipfile(path):
         raise UserError(f"{path} is damaged: its end is missing, as after a download that broke off")
-    return (_read_torch(path), None) if start.startswith((ZIP, PICKLE)) else _read_native(path)
+    if start.startswith((ZIP, PICKLE)):
+        return _read_torch(path), None
+    raise UserError(f"{path} is damaged or no checkpoint: it is neither safetensors nor a file of torch.save")
 
 
 def _read_torch(path: Path) -> dict[str, Tensor]:
@@ -49,7 +55,7 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
             f"{path} is refused: it is a pickle that holds more than tensors, and such a file can run code when it is "
             f"read. Save the state dict alone: torch.save(model.state_dict(), path). PyTorch says: {found}"
         ) from error
-    except (RuntimeError, EOFError, OSError) as error:
+    except Exception as error:  # whatever bytes that are no pickle make the unpickler do
         raise UserError(f"{path} is damaged or no checkpoint: {error}") from error
     if not isinstance(content, dict) or not content:
         raise UserError(f"{path} holds a {type(content).__name__}, not a state dict of named tensors")

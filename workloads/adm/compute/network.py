@@ -1,7 +1,8 @@
 """Forward floating-point operations and parameters of a network, counted from its layout. No torch here.
 
 Two operations a multiply-add; convolutions, linear layers and attention's two products are counted, and element-wise
-work (norms, SiLU, sums, softmax, interpolation) is not. `measured.py` counts the same on the network itself.
+work (norms, SiLU, sums, softmax, interpolation) is not. Average pooling, about 1e-5 of the whole, is counted apart.
+`measured.py` counts the same on the network itself.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ class NetworkCost:
     flops: int = 0
     """Operations of the forward pass of one image."""
     parameters: int = 0
+    pooling: int = 0
+    """Operations of average pooling besides: three additions and a product for 2×2 pixels."""
 
     def __add__(self, other: NetworkCost) -> NetworkCost:
-        return NetworkCost(self.flops + other.flops, self.parameters + other.parameters)
+        return NetworkCost(self.flops + other.flops, self.parameters + other.parameters, self.pooling + other.pooling)
 
 
 def network_cost(config: ModelConfig) -> NetworkCost:
@@ -51,12 +54,16 @@ def _layer(layer: Layer, plan: Layout) -> NetworkCost:
         modulation = 2 if plan.config.norm == "adagn" else 1
         cost = _norm(c_in) + _conv(3, c_in, c_out, pixels) + _linear(plan.embed_channels, modulation * c_out)
         cost += _norm(c_out) + _conv(3, c_out, c_out, pixels)
+        if layer.resample == "down":  # the branch and the skip
+            cost += _pooling(c_in, pixels) + _pooling(c_in, pixels)
         return cost if c_in == c_out else cost + _conv(1, c_in, c_out, pixels)
     if isinstance(layer, Attention):
         ch = layer.channels
         qkv, projection = _conv(1, ch, 3 * ch, pixels), _conv(1, ch, ch, pixels)
         return _norm(ch) + qkv + _attention(ch, queries=pixels, keys=pixels) + projection
-    return _conv(3, layer.channels, layer.channels, pixels) if layer.conv else NetworkCost()
+    if layer.conv:
+        return _conv(3, layer.channels, layer.channels, pixels)
+    return _pooling(layer.channels, pixels) if layer.direction == "down" else NetworkCost()
 
 
 def _head(plan: Layout) -> NetworkCost:
@@ -82,6 +89,10 @@ def _conv(kernel: int, c_in: int, c_out: int, pixels: int) -> NetworkCost:
 
 def _linear(c_in: int, c_out: int) -> NetworkCost:
     return _conv(1, c_in, c_out, 1)
+
+
+def _pooling(channels: int, pixels: int) -> NetworkCost:
+    return NetworkCost(pooling=4 * channels * pixels)
 
 
 def _norm(channels: int) -> NetworkCost:

@@ -1,0 +1,88 @@
+"""The presets are the tables of appendix K."""
+
+from __future__ import annotations
+
+import pytest
+
+from adm import presets
+from adm.config import Config
+from adm.presets import tables
+from assay.errors import UserError
+
+# Columns: channels, depth, channels multiple, heads, head channels, dropout, batch, iterations, learning rate.
+TABLES_11_AND_13 = {
+    "lsun_bedroom_256": (256, 2, (1, 1, 2, 2, 4, 4), None, 64, 0.1, 256, 500_000, 1e-4),
+    "lsun_cat_256": (256, 2, (1, 1, 2, 2, 4, 4), None, 64, 0.1, 256, 200_000, 1e-4),
+    "lsun_horse_256": (256, 2, (1, 1, 2, 2, 4, 4), None, 64, 0.1, 256, 250_000, 1e-4),
+    "lsun_horse_nodropout_256": (256, 2, (1, 1, 2, 2, 4, 4), None, 64, 0.0, 256, 250_000, 1e-4),
+    "imagenet64": (192, 3, (1, 2, 3, 4), None, 64, 0.1, 2048, 540_000, 3e-4),
+    "imagenet128": (256, 2, (1, 1, 2, 3, 4), 4, None, 0.0, 256, 4_360_000, 1e-4),
+    "imagenet256": (256, 2, (1, 1, 2, 2, 4, 4), None, 64, 0.0, 256, 1_980_000, 1e-4),
+    "imagenet512": (256, 2, (0.5, 1, 1, 2, 2, 4, 4), None, 64, 0.0, 256, 1_940_000, 1e-4),
+    "upsample_64_256": (192, 2, (1, 1, 2, 2, 4, 4), 4, None, 0.0, 256, 500_000, 1e-4),
+    "upsample_128_512": (192, 2, (1, 1, 2, 2, 4, 4), None, 64, 0.0, 256, 1_050_000, 1e-4),
+}
+# Columns: depth, weight decay, batch, iterations, learning rate, schedule.
+TABLE_12 = {
+    "classifier64": (4, 0.2, 1024, 300_000, 6e-4, "cosine"),
+    "classifier128": (2, 0.05, 256, 300_000, 3e-4, "linear"),
+    "classifier256": (2, 0.05, 256, 500_000, 3e-4, "linear"),
+    "classifier512": (2, 0.05, 256, 500_000, 3e-4, "linear"),
+}
+
+
+@pytest.mark.parametrize("name", TABLES_11_AND_13)
+def test_tables_11_and_13(name: str) -> None:
+    channels, depth, mult, heads, head_channels, dropout, batch, iterations, learning_rate = TABLES_11_AND_13[name]
+    c = presets.load(name)
+    assert (c.model.channels, c.model.num_res_blocks, c.model.channel_mult) == (channels, depth, mult)
+    assert c.model.head_channels == head_channels
+    assert heads is None or c.model.num_heads == heads
+    assert c.model.dropout == dropout
+    assert (c.train.batch_size, c.train.iterations, c.train.learning_rate) == (batch, iterations, learning_rate)
+    assert (c.train.ema_rate, c.train.weight_decay) == (0.9999, 0.0)
+    assert c.diffusion.schedule == ("cosine" if name == "imagenet64" else "linear")
+    assert c.diffusion.steps == 1000
+    assert (c.model.norm, c.model.updown) == ("adagn", "residual")
+    assert c.model.attention_resolutions == (32, 16, 8)
+
+
+@pytest.mark.parametrize("name", TABLE_12)
+def test_table_12(name: str) -> None:
+    depth, weight_decay, batch, iterations, learning_rate, schedule = TABLE_12[name]
+    c = presets.load(name)
+    assert (c.model.kind, c.model.channels, c.model.num_res_blocks, c.model.pool) == (
+        "encoder",
+        128,
+        depth,
+        "attention",
+    )
+    assert (c.model.head_channels, c.model.out_channels) == (64, 1000)
+    assert (c.train.weight_decay, c.train.batch_size, c.train.iterations) == (weight_decay, batch, iterations)
+    assert (c.train.learning_rate, c.diffusion.schedule) == (learning_rate, schedule)
+
+
+@pytest.mark.parametrize(
+    ("name", "scale"), [("imagenet64", 1.0), ("imagenet128", 0.5), ("imagenet256", 1.0), ("imagenet512", 4.0)]
+)
+def test_table_14(name: str, scale: float) -> None:
+    c = presets.load(name)
+    assert (c.sample.steps, c.sample.sampler, c.sample.guidance_scale) == (250, "ddpm", scale)
+    assert c.classifier is not None
+    assert c.classifier == tables.CLASSIFIERS[f"classifier{c.model.image_size}"]
+
+
+def test_names_are_the_presets_there_are() -> None:
+    assert len(presets.names()) == 16
+    assert {*TABLES_11_AND_13, *TABLE_12, "imagenet256_uncond", "digits"} == set(presets.names())
+    for name in presets.names():
+        assert isinstance(presets.load(name), Config)
+
+
+def test_only_the_64_model_has_the_new_qkv_order() -> None:
+    assert [name for name in presets.names() if presets.load(name).model.qkv_order == "new"] == ["imagenet64"]
+
+
+def test_an_unknown_preset_names_the_nearest() -> None:
+    with pytest.raises(UserError, match="unknown preset 'imagnet64'; did you mean 'imagenet64'"):
+        presets.load("imagnet64")
