@@ -184,6 +184,10 @@ class TrainContext(StageContext, Protocol):
     @property
     def world_size(self) -> int: ...
 
+    @property
+    def checkpoint_every(self) -> int:
+        """Save a checkpoint at multiples of this many steps."""
+
     def latest_checkpoint(self) -> tuple[int, Path] | None:
         """(step, folder) of the last good checkpoint at or below this budget, or None. The same on every rank."""
 

@@ -74,6 +74,10 @@ class WorkerContext(Context):
         """Time spent on this training, over all the runs it took."""
         return self._seconds_before + time.monotonic() - self._started
 
+    @property
+    def checkpoint_every(self) -> int:
+        return self.stage.checkpoint_every or self.amount
+
     def latest_checkpoint(self) -> tuple[int, Path] | None:
         found = self._checkpoints.latest(self.amount)
         if found is not None:

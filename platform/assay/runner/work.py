@@ -139,8 +139,11 @@ def to_numpy(table: pa.Table) -> Batch:
 
 def to_arrow(batch: Mapping[str, np.ndarray[Any, Any]]) -> pa.Table:
     """Arrays (N, …) as columns; more than one dimension becomes a fixed-shape tensor."""
-    columns = {}
-    for name, array in batch.items():
-        values = np.ascontiguousarray(array)
-        columns[name] = pa.array(values) if values.ndim == 1 else pa.FixedShapeTensorArray.from_numpy_ndarray(values)
-    return pa.table(columns)
+    return pa.table({name: pa.array(a) if a.ndim == 1 else _tensor_column(a) for name, a in batch.items()})
+
+
+def _tensor_column(array: np.ndarray[Any, Any]) -> pa.FixedShapeTensorArray:
+    # Not from_numpy_ndarray: it reads the order of dimensions from strides, which are ambiguous where a side is 1.
+    flat = pa.array(np.ascontiguousarray(array).reshape(-1))
+    rows = pa.FixedSizeListArray.from_arrays(flat, int(np.prod(array.shape[1:])))
+    return pa.ExtensionArray.from_storage(pa.fixed_shape_tensor(flat.type, array.shape[1:]), rows)

@@ -62,7 +62,7 @@ def split(source: Source, validation: float) -> tuple[Indices, Indices]:
 
 def to_model_range(images: Images, device: str = "cpu") -> Tensor:
     """uint8 (N, H, W, C) → float32 (N, C, H, W) in [-1, 1]."""
-    return torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.tensor(images, device=device).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 class Digits:

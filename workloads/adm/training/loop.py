@@ -78,7 +78,7 @@ def fit(
         if done % log_every == 0 or done == ctx.amount:
             ctx.log(done, report.terms)
         ctx.progress(done, report.terms)
-        if done % config.checkpoint_every == 0 or done == ctx.amount:
+        if done % ctx.checkpoint_every == 0 or done == ctx.amount:
             ctx.save_checkpoint(done, lambda folder: _save(folder, engine))
     return engine
 

@@ -1,0 +1,205 @@
+"""adm's stages, in-process: resume, extension, and that sample i is sample i."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file
+
+from adm.workload import workload
+from assay.errors import ConfigError
+from assay.runner import inline
+from assay.runner.events import Event
+from assay.runner.work import to_numpy
+from assay.store import Store
+from assay.workload import Stage, topological
+
+TINY = {
+    "train.iterations": 6,
+    "train.batch_size": 8,
+    "train.checkpoint_every": 2,
+    "train.precision": "fp32",
+    "classifier.train.iterations": 4,
+    "classifier.train.batch_size": 8,
+    "evaluate.num_samples": 12,
+    "evaluate.num_reference": 100,
+    "sample.steps": 3,
+    "sample.precision": "fp32",
+    "sample.guidance_scale": 1.0,
+    "sample.batch_size": 4,
+}
+
+
+def graph(**overrides: Any) -> dict[str, Stage]:
+    config = workload.resolve("digits", {**TINY, **{k.replace("__", "."): v for k, v in overrides.items()}})
+    return {stage.name: stage for stage in topological(workload.stages(config))}
+
+
+def compute(stages: Mapping[str, Stage], store: Store, until: str) -> Stage:
+    for stage in topological([stages[until]]):
+        if store.get(stage.key) is None:
+            inline.execute(stage, store, 1, lambda event: None)
+    return stages[until]
+
+
+def weights(store: Store, stage: Stage) -> dict[str, np.ndarray[Any, Any]]:
+    result = store.get(stage.key)
+    assert result is not None
+    return {name: value.numpy() for name, value in load_file(result.file("model.safetensors")).items()}
+
+
+def same(one: Mapping[str, np.ndarray[Any, Any]], other: Mapping[str, np.ndarray[Any, Any]]) -> bool:
+    return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+
+
+class CutOff(Exception):
+    """Stands for a power cut."""
+
+
+class TestTraining:
+    def test_a_resumed_training_equals_an_undisturbed_one_bit_for_bit(self, tmp_path: Path) -> None:
+        stage = graph(model__dropout=0.1)["train"]
+        whole, cut = Store(tmp_path / "whole"), Store(tmp_path / "cut")
+        inline.execute(stage, whole, 1, lambda event: None)
+
+        def cut_off(event: Event) -> None:
+            if store_steps(cut, stage) == [2, 4]:
+                raise CutOff
+
+        import assay.runner.context as context
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(context, "PROGRESS_INTERVAL_S", 0.0)
+            with pytest.raises(CutOff):
+                inline.execute(stage, cut, 1, cut_off)
+        assert cut.get(stage.key) is None
+        seen: list[int] = []
+        inline.execute(stage, cut, 1, lambda event: seen.append(event.done))
+        assert min(seen) > 4, "steps that a checkpoint holds are not computed again"
+        assert same(weights(whole, stage), weights(cut, stage))
+        assert whole.get(stage.key).history == cut.get(stage.key).history  # type: ignore[union-attr]
+
+    def test_a_longer_training_extends_a_shorter_one(self, tmp_path: Path) -> None:
+        short, long = graph()["train"], graph(train__iterations=10)["train"]
+        store, fresh = Store(tmp_path / "a"), Store(tmp_path / "b")
+        inline.execute(short, store, 1, lambda event: None)
+        seen: list[int] = []
+        inline.execute(long, store, 1, lambda event: seen.append(event.done))
+        assert min(seen) > short.amount
+        inline.execute(long, fresh, 1, lambda event: None)
+        assert same(weights(store, long), weights(fresh, long))
+        assert store.get(short.key) is not None
+
+    def test_the_classifier_reports_its_accuracy_at_several_noise_levels(self, tmp_path: Path) -> None:
+        store = Store(tmp_path)
+        result = store.get(compute(graph(), store, "train_classifier").key)
+        assert result is not None
+        assert set(result.metrics) >= {"accuracy_t0", "accuracy_t250", "accuracy_t500", "accuracy_t750"}
+
+    def test_a_loss_that_is_no_number_stops_the_run_and_names_the_step(self, tmp_path: Path) -> None:
+        stage = graph(train__learning_rate=1e30)["train"]
+        with pytest.raises(Exception, match=r"loss is (nan|inf) at step \d+.*learning_rate"):
+            inline.execute(stage, Store(tmp_path), 1, lambda event: None)
+
+
+def store_steps(store: Store, stage: Stage) -> list[int]:
+    return store.checkpoints(stage).steps()
+
+
+class TestSampling:
+    def images(self, store: Store, stage: Stage) -> np.ndarray[Any, Any]:
+        result = store.get(stage.key)
+        assert result is not None
+        return to_numpy(result.read(["image"]))["image"].astype(int)
+
+    def test_sample_i_is_sample_i_in_any_batch_and_any_number(self, tmp_path: Path) -> None:
+        one, other = Store(tmp_path / "a"), Store(tmp_path / "b")
+        small = compute(graph(), one, "sample")
+        many = graph(sample__batch_size=7, evaluate__num_samples=20)
+        large = compute(many, other, "sample")
+        assert small.lineage == large.lineage
+        # Kernels round differently for other batch sizes: one grey level of 255, and rarely.
+        difference = np.abs(self.images(one, small) - self.images(other, large)[:12])
+        assert difference.max() <= 1
+        assert (difference > 0).mean() < 0.01
+
+    def test_more_samples_extend_fewer(self, tmp_path: Path) -> None:
+        store = Store(tmp_path)
+        compute(graph(), store, "sample")
+        drawn: list[int] = []
+        inline.execute(graph(evaluate__num_samples=20)["sample"], store, 1, lambda event: drawn.append(event.done))
+        assert sum(drawn) == 8
+
+    def test_an_unconditional_model_can_be_guided(self, tmp_path: Path) -> None:
+        store = Store(tmp_path)
+        stage = compute(graph(model__num_classes=None), store, "sample")
+        assert self.images(store, stage).shape == (12, 8, 8, 1)
+
+    def test_ddim_sampling(self, tmp_path: Path) -> None:
+        store = Store(tmp_path)
+        stage = compute(graph(sample__sampler="ddim", sample__steps="ddim5"), store, "sample")
+        assert self.images(store, stage).std() > 1
+
+
+class TestEvaluation:
+    def test_a_trial_ends_in_named_metrics_and_a_picture(self, tmp_path: Path) -> None:
+        store = Store(tmp_path)
+        with pytest.warns(UserWarning, match="features"):
+            result = store.get(compute(graph(), store, "evaluate").key)
+        assert result is not None
+        assert set(result.metrics) == {"fd_classifier", "precision", "recall", "num_samples", "num_reference"}
+        assert result.metrics["num_samples"] == 12
+        assert result.file("samples.png").read_bytes().startswith(b"\x89PNG")
+
+    def test_the_data_against_itself_is_at_distance_zero(self, tmp_path: Path) -> None:
+        from adm.evaluation import frechet_distance, precision_recall
+
+        store = Store(tmp_path)
+        stage = compute(graph(evaluate__extractor="pixels", sample__guidance_scale=0.0), store, "reference")
+        features = to_numpy(store.get(stage.key).read(["features"]))["features"]  # type: ignore[union-attr]
+        assert frechet_distance(features, features) == pytest.approx(0, abs=1e-6)
+        assert precision_recall(features, features) == (1.0, 1.0)
+
+    def test_more_reference_images_than_there_are_is_an_error(self, tmp_path: Path) -> None:
+        with pytest.raises(Exception, match="but the data has 1797 images"):
+            compute(graph(evaluate__num_reference=5000), Store(tmp_path), "reference")
+
+
+class TestGraph:
+    def keys(self, **overrides: Any) -> dict[str, str]:
+        return {name: stage.key for name, stage in graph(**overrides).items()}
+
+    def changed(self, **overrides: Any) -> set[str]:
+        before, after = self.keys(), self.keys(**overrides)
+        return {name for name in after if after[name] != before.get(name)}
+
+    def test_a_change_reaches_only_the_stages_that_read_it(self) -> None:
+        assert self.changed(model__norm="add") == {"train", "sample", "evaluate"}
+        assert self.changed(diffusion__loss="rescaled_mse") == {"train", "sample", "evaluate"}
+        assert self.changed(sample__guidance_scale=2.0) == {"sample", "evaluate"}
+        assert self.changed(evaluate__precision_recall_k=5) == {"evaluate"}
+        assert self.changed(sample__batch_size=9) == set()
+        assert self.changed(train__checkpoint_every=5) == set()
+        assert self.changed(classifier__train__iterations=9) == {
+            "train_classifier",
+            "reference",
+            "sample",
+            "evaluate",
+        }
+
+    def test_every_preset_has_a_graph(self) -> None:
+        for name in workload.presets():
+            config = workload.resolve(name, {})
+            stages = topological(workload.stages(config))
+            assert stages[-1].name in ("evaluate", "train", "train_classifier"), name
+            assert all(stage.flops for stage in stages if stage.kind == "train"), name
+
+    def test_a_config_that_does_not_fit_names_the_path(self) -> None:
+        with pytest.raises(ConfigError, match="classifier"):
+            workload.resolve("digits", {"classifier": None})
+        with pytest.raises(ConfigError, match=r"train\.batch_size"):
+            workload.resolve("digits", {"train.batch_size": 0})
+        with pytest.raises(ConfigError, match=r"did you mean 'train\.batch_size'"):
+            workload.resolve("digits", {"train.batch_sise": 8})
