@@ -52,13 +52,13 @@ class Encoder(Trunk):
         """What the head reads: the middle block's feature map, or (N, D) means of every block's for a spatial pool."""
         emb = self.embed(t)
         h = self.arranged(x)
-        maps: list[Tensor] = []
+        spatial = self.pool.startswith("spatial")
+        means: list[Tensor] = []
         for block in [*self.input_blocks, self.middle_block]:
             h = block(h, emb)
-            maps.append(h)
-        if self.pool.startswith("spatial"):
-            return torch.cat([h.float().mean(dim=(2, 3)) for h in maps], dim=1)
-        return h
+            if spatial:
+                means.append(h.float().mean(dim=(2, 3)))
+        return torch.cat(means, dim=1) if spatial else h
 
 
 def _head(layout: Layout, implementation: Implementation) -> nn.Sequential:
