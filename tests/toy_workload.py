@@ -98,7 +98,7 @@ def train(ctx: TrainContext) -> Mapping[str, float]:
         time.sleep(ctx.config["pause_s"])
         if (step + 1) % 5 == 0:
             ctx.save_checkpoint(step + 1, lambda folder: (folder / "step").write_text("x") and None)
-        if ctx.config["fail"] and step + 1 == 10:
+        if ctx.config["fail"] and step + 1 >= 10:
             raise RuntimeError("the loss is not a number")
     (ctx.output / "model.json").write_text(json.dumps({"adagn": 1.0, "add": 2.0}[ctx.config["norm"]]))
     return {"loss": 1 / ctx.amount}

@@ -91,7 +91,7 @@ def survey(plan: Plan, store: Store) -> dict[str, StageStatus]:
     return {key: _status(stage, store, rates) for key, stage in plan.stages.items()}
 
 
-def _status(stage: Stage, store: Store, rates: Mapping[str, float]) -> StageStatus:
+def _status(stage: Stage, store: Store, rates: Rates) -> StageStatus:
     state: State = "missing"
     done = 0
     try:
@@ -109,9 +109,13 @@ def _status(stage: Stage, store: Store, rates: Mapping[str, float]) -> StageStat
     v100_days = None
     if stage.flops is not None:
         v100_days = left * stage.flops / (V100_PEAK_FLOPS * V100_UTILISATION * SECONDS_PER_DAY)
-    rate = rates.get(stage.name)
+    rate = rates.get((stage.name, bool(stage.flops)))
     seconds = None if rate is None else left * _work(stage) * rate
     return StageStatus(stage, state, done, v100_days, seconds)
+
+
+Rates = Mapping[tuple[str, bool], float]
+"""(Stage name, whether its FLOPs are known) → seconds a FLOP, or else an item of its budget."""
 
 
 def _work(stage: Stage) -> float:
@@ -119,10 +123,13 @@ def _work(stage: Stage) -> float:
     return stage.flops if stage.flops else float(stage.amount)
 
 
-def _rates(store: Store) -> dict[str, float]:
-    """Stage name → seconds a unit of work, by the latest result of that name in the store."""
+def _rates(store: Store) -> Rates:
+    """By the latest result of each kind in the store."""
     latest = sorted(store.results(), key=lambda r: str(r.record["created"]))
-    return {r.stage: r.cost.seconds / (r.record["flops"] or r.record["budget"]["amount"]) for r in latest}
+    return {
+        (r.stage, bool(r.record["flops"])): r.cost.seconds / (r.record["flops"] or r.record["budget"]["amount"])
+        for r in latest
+    }
 
 
 class _Callable(ModuleType):

@@ -21,4 +21,4 @@ def compare_sweeps(names: Sequence[str], profile: str | None, sets: Sequence[str
         return
     out = console()
     for made in tables:
-        out.print(as_rich(made))
+        out.print(as_rich(made), crop=False)

@@ -16,11 +16,10 @@ from typing import Literal
 
 from rich.text import Text
 
-from assay.cli.names import relative
 from assay.cli.output import console, print_json
 from assay.errors import StoreError
 from assay.home import Home
-from assay.report.words import size
+from assay.report.words import relative, size
 
 Status = Literal["ok", "warn", "fail"]
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}

@@ -11,11 +11,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from assay.cli.names import relative
 from assay.cli.output import console, print_json
 from assay.home import Home
 from assay.report import REPORT
-from assay.report.words import age, plural, size, took
+from assay.report.words import age, plural, relative, size, took
 from assay.store import Store, StoredResult
 
 KEY_SHOWN = 12

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from assay.errors import UserError, did_you_mean
+from assay.report.words import relative
 from assay.spec import Sweep, load_sweep
 
 SWEEPS = Path("sweeps")
@@ -48,10 +49,3 @@ def program() -> str:
 def command_line() -> str:
     """The command that is running, to be pasted and run again."""
     return " ".join([program(), shlex.join(sys.argv[1:])])
-
-
-def relative(path: Path) -> str:
-    """A path as seen from where the user stands, when it is below."""
-    absolute = path.absolute()
-    here = Path.cwd()
-    return str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(absolute)

@@ -10,11 +10,12 @@ from rich.console import Console
 
 from assay.cli import EXIT_INTERRUPTED, EXIT_TRIAL_FAILED
 from assay.cli.display import LiveDisplay, PlainDisplay
-from assay.cli.names import command_line, open_sweep, program, relative
+from assay.cli.names import command_line, open_sweep, program
 from assay.cli.output import console, print_json
 from assay.home import Home
 from assay.plan import Plan, StageStatus, make_plan
 from assay.report import Written, as_json, as_rich, write
+from assay.report.words import relative
 from assay.runner import Event, Outcome
 from assay.runner.engine import ExecutorName
 from assay.spec import Sweep
@@ -112,7 +113,8 @@ def _print_result(written: Written, outcome: Outcome, with_tracking: bool, is_js
         print_json(_as_json(written) | {"computed": len(outcome.computed), "run_seconds": outcome.seconds})
         return
     out = console()
-    out.print(as_rich(written.table))
+    out.print()
+    out.print(as_rich(written.table), crop=False)
     out.print()
     for picture in written.pictures:
         out.print(f"picture: {relative(picture)}", soft_wrap=True)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from assay.plan import Plan
+from assay.report.figures import literal, new_figure, save
 from assay.report.labels import serves
 from assay.report.table import TrialResults
 from assay.store import StoredResult
 
 CURVES = "curves.png"
+DPI = 110
 MOST_IN_LEGEND = 12
+Line = tuple[str, list[float], list[float]]
+"""(label, steps, losses)"""
 
 
 def draw_curves(plan: Plan, trials: Sequence[TrialResults], folder: Path) -> Path | None:
     """`curves.png`, or None when no training logged a loss."""
     results = {key: result for trial in trials for key, result in trial.results.items()}
-    panels: dict[str, list[tuple[str, list[float], list[float]]]] = {}
+    panels: dict[str, list[Line]] = {}
     for key, stage in plan.stages.items():
         if stage.kind == "train" and key in results:
             steps, losses = _loss(results[key])
@@ -25,26 +29,29 @@ def draw_curves(plan: Plan, trials: Sequence[TrialResults], folder: Path) -> Pat
                 panels.setdefault(stage.name, []).append((serves(plan, key), steps, losses))
     if not panels:
         return None
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.0 * len(panels), 4.5), dpi=110, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = new_figure(7.0 * len(panels), 4.5, DPI, layout="constrained")
     figure.suptitle(f"{plan.sweep.name}: learning curves", fontweight="bold", x=0.01, ha="left")
     for axes, (name, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         for label, steps, losses in lines:
-            axes.plot(steps, losses, label=label, linewidth=1.3, marker="o" if len(steps) == 1 else None)
+            axes.plot(steps, losses, label=literal(label), linewidth=1.3, marker="o" if len(steps) == 1 else None)
         if all(loss > 0 for _, _, losses in lines for loss in losses):
             axes.set_yscale("log")
+            axes.yaxis.set_major_formatter("{x:g}")  # 0.1, where the default writes 10⁻¹
+            axes.yaxis.set_minor_formatter(_label_some(lines))
         axes.set_title(name, loc="left")
         axes.set_xlabel("iteration")
         axes.set_ylabel("loss")
         axes.grid(visible=True, which="both", alpha=0.25)
         if len(lines) <= MOST_IN_LEGEND:
             axes.legend(fontsize=9)
-    path = folder / CURVES
-    figure.savefig(path)
-    return path
+    return save(figure, folder / CURVES)
+
+
+def _label_some(lines: Sequence[Line]) -> Callable[[float, int | None], str]:
+    """Labels between the powers of ten: all of them within a decade, else 2 and 5 alone, which never collide."""
+    losses = [loss for _, _, line in lines for loss in line]
+    is_short = max(losses) < 10 * min(losses)
+    return lambda value, position: f"{value:g}" if is_short or f"{value:e}"[0] in "25" else ""
 
 
 def _loss(result: StoredResult) -> tuple[list[float], list[float]]:

@@ -31,7 +31,8 @@ def write(plan: Plan, trials: Sequence[TrialResults], folder: Path) -> Written:
     made = table(plan, trials, _write_logs(trials, folder / "errors"))
     (folder / "table.csv").write_text(as_csv(made))
     (folder / "table.md").write_text(as_markdown(made))
-    pictures = _draw(plan, trials, made, folder)
+    _remove_earlier_pictures(folder)
+    pictures, grids = _draw(plan, trials, made, folder)
     summary = {
         **as_json(made),
         "file": plan.sweep.file,
@@ -39,6 +40,7 @@ def write(plan: Plan, trials: Sequence[TrialResults], folder: Path) -> Written:
         "sets": list(plan.sweep.sets),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "pictures": [picture.name for picture in pictures],
+        "grids": {trial: grid.name for trial, grid in grids.items()},
     }
     (folder / REPORT).write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
     return Written(made, folder, tuple(pictures))
@@ -56,12 +58,25 @@ def _write_logs(trials: Sequence[TrialResults], folder: Path) -> Mapping[str, Pa
     return logs
 
 
-def _draw(plan: Plan, trials: Sequence[TrialResults], made: Table, folder: Path) -> list[Path]:
+def _remove_earlier_pictures(folder: Path) -> None:
+    """What an earlier report drew: its arms may be gone. Nothing else in the folder is touched."""
+    try:
+        earlier = json.loads((folder / REPORT).read_text())
+        names = [*earlier["pictures"], *earlier["grids"].values()]
+    except (OSError, ValueError, KeyError):
+        return  # the first report here, or one that was cut off
+    for name in names:
+        (folder / Path(name).name).unlink(missing_ok=True)
+
+
+def _draw(
+    plan: Plan, trials: Sequence[TrialResults], made: Table, folder: Path
+) -> tuple[list[Path], Mapping[str, Path]]:
+    """The pictures that compare, and each trial's own grid."""
     from assay.report.curves import draw_curves
     from assay.report.plots import draw_plots
     from assay.report.samples import copy_grids, draw_overview
 
     grids = copy_grids(plan, trials, folder)
-    overview = draw_overview(made, grids, folder)
-    curves = draw_curves(plan, trials, folder)
-    return [picture for picture in (overview, curves) if picture is not None] + draw_plots(plan, trials, folder)
+    drawn = [draw_overview(made, grids, folder), draw_curves(plan, trials, folder)]
+    return [picture for picture in drawn if picture is not None] + draw_plots(plan, trials, folder), grids

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from assay.report.table import Row, Table
-from assay.report.words import decimals, metric, took
+from assay.report.words import decimals, metric, relative, took
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
@@ -41,7 +41,7 @@ def columns(table: Table) -> Iterator[Column]:
             yield _reference_column(table, name)
     yield Column("N", lambda r: _or_dash(r.num_samples, "{:,}"), lambda r: r.num_samples)
     yield Column("compute", lambda r: "-" if r.seconds is None else took(r.seconds), lambda r: r.seconds)
-    yield Column("this run", lambda r: r.status, lambda r: r.status, is_number=False)
+    yield Column("state", lambda r: r.status, lambda r: r.status, is_number=False)
 
 
 def _rank(table: Table, row: Row) -> str:
@@ -83,9 +83,11 @@ class RichTable:
         from rich.text import Text
 
         roomy = self._grid(is_tight=False)
-        fits = console.measure(roomy, options=options.update(max_width=1000)).minimum <= options.max_width
+        fits = console.measure(roomy, options=options.update(max_width=1000)).maximum <= options.max_width
         yield roomy if fits else self._grid(is_tight=True)
-        yield from (Text(line, style="red") for line in failure_lines(self._table))
+        yield Text()
+        # Paths are copied: a line break inside one would be copied as well.
+        yield from (Text(line, style="red", no_wrap=True, overflow="ignore") for line in failure_lines(self._table))
         yield from (Text(note, style="dim") for note in self._table.notes)
 
     def _grid(self, is_tight: bool) -> RenderableType:
@@ -104,7 +106,7 @@ class RichTable:
                 justify="right" if column.is_number else "left",
                 no_wrap=column.is_number and not column.is_reference,
                 overflow="fold",
-                min_width={"rank": 4, "trial": 16, "this run": 9}.get(column.header, _least_width(column)),
+                min_width={"rank": 4, "trial": 16, "state": 9}.get(column.header, _least_width(column)),
                 max_width=_least_width(column),
             )
         for row in self._table.rows:
@@ -131,7 +133,7 @@ def failure_lines(table: Table) -> list[str]:
     lines = []
     for row in table.failures:
         assert row.failure is not None
-        log = f" (full log: {row.failure.log})" if row.failure.log else ""
+        log = f" (full log: {relative(row.failure.log)})" if row.failure.log else ""
         lines.append(f"{row.trial}: stage {row.failure.stage} failed: {row.failure.cause}{log}")
     return lines
 
@@ -141,7 +143,7 @@ def as_text(table: Table, width: int = TEXT_WIDTH) -> str:
     from rich.console import Console
 
     out = io.StringIO()
-    Console(file=out, width=width, color_system=None, legacy_windows=False).print(as_rich(table))
+    Console(file=out, width=width, color_system=None, legacy_windows=False).print(as_rich(table), crop=False)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 

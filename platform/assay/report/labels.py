@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from assay.plan import Plan, PlannedTrial
+
+
+def name_parts(name: str) -> list[str]:
+    """ "AdaGN, steps [50, 25], seed 1" in its three parts: commas inside a list separate nothing."""
+    return re.split(r", (?![^\[]*\])", name)
 
 
 def serves(plan: Plan, key: str) -> str:
@@ -20,7 +26,7 @@ def serves(plan: Plan, key: str) -> str:
 
 def _shared_words(trials: Sequence[PlannedTrial], others: Sequence[PlannedTrial]) -> str | None:
     """The parts of their names that these trials have in common, when no other trial has all of them."""
-    first, *rest = [trial.name.split(", ") for trial in trials]
+    first, *rest = [name_parts(trial.name) for trial in trials]
     common = [part for part in first if all(part in parts for parts in rest)]
-    matching = [trial for trial in others if set(common) <= set(trial.name.split(", "))]
+    matching = [trial for trial in others if set(common) <= set(name_parts(trial.name))]
     return ", ".join(common) if common and len(matching) == len(trials) else None

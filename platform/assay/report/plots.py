@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from assay.plan import Plan
+from assay.report.figures import literal, new_figure, save
 from assay.report.samples import safe_name
 from assay.report.table import TrialResults
 from assay.spec import Plot
 from assay.spec.expand import at_path, in_words
 from assay.workload import JSON
 
+DPI = 110
 Point = tuple[JSON, float]
 
 
@@ -42,27 +44,23 @@ def _series(plot: Plot, trials: Sequence[TrialResults]) -> dict[str, list[Point]
 
 
 def _draw(sweep: str, plot: Plot, series: dict[str, list[Point]], path: Path) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     values = [x for points in series.values() for x, _ in points]
     is_numeric = plot.kind != "bar" and all(isinstance(x, int | float) and not isinstance(x, bool) for x in values)
-    categories = list(dict.fromkeys(in_words(x) for x in values))
-    figure = Figure(figsize=(max(6.0, 1.1 * len(categories)), 4.5), dpi=110, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
+    categories = list(dict.fromkeys(literal(in_words(x)) for x in values))
+    figure = new_figure(max(6.0, 1.1 * len(categories)), 4.5, DPI, layout="constrained")
     axes: Any = figure.subplots()
     for number, (arm, points) in enumerate(series.items()):
-        xs = [float(x) if is_numeric else float(categories.index(in_words(x))) for x, _ in points]
+        xs = [float(x) if is_numeric else float(categories.index(literal(in_words(x)))) for x, _ in points]
         ys = [y for _, y in points]
         if plot.kind == "bar":
             width = 0.8 / len(series)
             offset = (number - (len(series) - 1) / 2) * width
-            axes.bar([x + offset for x in xs], ys, width=width * 0.95, label=arm)
+            axes.bar([x + offset for x in xs], ys, width=width * 0.95, label=literal(arm))
         elif plot.kind == "line":
             order = sorted(range(len(xs)), key=xs.__getitem__)
-            axes.plot([xs[i] for i in order], [ys[i] for i in order], marker="o", label=arm)
+            axes.plot([xs[i] for i in order], [ys[i] for i in order], marker="o", label=literal(arm))
         else:
-            axes.scatter(xs, ys, label=arm)
+            axes.scatter(xs, ys, label=literal(arm))
     if not is_numeric:
         long = max(len(name) for name in categories) > 10
         axes.set_xticks(
@@ -74,4 +72,4 @@ def _draw(sweep: str, plot: Plot, series: dict[str, list[Point]], path: Path) ->
     axes.grid(visible=True, axis="y", alpha=0.25)
     if len(series) > 1:
         axes.legend(fontsize=9)
-    figure.savefig(path)
+    save(figure, path)

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from assay.plan import Plan
+from assay.report.figures import literal, new_figure, save
+from assay.report.labels import name_parts
 from assay.report.table import Row, Table, TrialResults
 from assay.report.words import decimals, metric
 
@@ -17,9 +19,13 @@ OVERVIEW = "samples.png"
 MOST_ARMS = 12
 MOST_ACROSS = 4
 DPI = 100
-GRID_INCHES = 4.0
-TITLE_CHARACTERS = 38
-LINE_INCHES = 0.21
+GRID_PIXELS = 340
+"""How wide a grid is shown at least, and the room a title has."""
+GAP = 16
+HEAD_PIXELS = 44
+HEAD_CHARACTER_PIXELS = 13
+LINE_PIXELS = 20
+TITLE_CHARACTERS = 40
 
 
 def safe_name(trial: str) -> str:
@@ -50,49 +56,55 @@ def draw_overview(table: Table, grids: Mapping[str, Path], folder: Path) -> Path
     rows = [row for row in table.rows if row.trial in grids][:MOST_ARMS]
     if not rows:
         return None
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.image import imread
 
     images = [imread(grids[row.trial]) for row in rows]
     titles = [_title(table, row) for row in rows]
-    across = min(MOST_ACROSS, len(rows)) if len(rows) != 4 else 4
-    down = -(-len(rows) // across)
-    title_inches = LINE_INCHES * max(title.count("\n") + 1 for title in titles) + 0.1
-    tallest = max(image.shape[0] / image.shape[1] for image in images)
-    cell = GRID_INCHES + 0.2, GRID_INCHES * tallest + title_inches + 0.15
-    head_inches = 0.5
-    width, height = across * cell[0], down * cell[1] + head_inches
-    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
-    FigureCanvasAgg(figure)
-    left_out = len(grids) - len(rows)
-    heading = (
-        f"{table.sweep}: samples of every arm"
-        if not left_out
-        else f"{table.sweep}: samples of the best {len(rows)} of {len(grids)} arms"
-    )
-    figure.text(0.12 / width, 1 - 0.33 / height, heading, fontsize=14, fontweight="bold", va="baseline")
-    for index, (row, image, title) in enumerate(zip(rows, images, titles, strict=True)):
-        left, top = (index % across) * cell[0] + 0.1, head_inches + (index // across) * cell[1] + title_inches
-        image_height = GRID_INCHES * image.shape[0] / image.shape[1]
-        axes: Any = figure.add_axes(
-            (left / width, 1 - (top + image_height) / height, GRID_INCHES / width, image_height / height)
-        )
-        axes.imshow(
-            image, cmap="gray", interpolation="nearest" if image.shape[1] <= GRID_INCHES * DPI else "antialiased"
-        )
+    shapes = [_shown_shape(*image.shape[:2]) for image in images]
+    # Everything is laid out in whole pixels: a pixel of a small image is then a square of pixels, and all are alike.
+    cell_width = max(GRID_PIXELS, *(width for _, width in shapes)) + GAP
+    title_height = LINE_PIXELS * max(title.count("\n") + 1 for title in titles) + GAP // 2
+    cell_height = max(height for height, _ in shapes) + title_height + GAP
+    arms = f"the best {len(rows)} of {len(grids)} arms" if len(rows) < len(grids) else "every arm"
+    heading = f"{table.sweep}: samples of {arms}"
+    across = min(MOST_ACROSS, len(rows))
+    width = max(across * cell_width + GAP, len(heading) * HEAD_CHARACTER_PIXELS)
+    height = -(-len(rows) // across) * cell_height + HEAD_PIXELS
+    figure = new_figure(width / DPI, height / DPI, DPI)
+    figure.text(GAP / width, 1 - 30 / height, heading, fontsize=14, fontweight="bold", va="baseline")
+    for index, (row, image, title, (tall, wide)) in enumerate(zip(rows, images, titles, shapes, strict=True)):
+        left = GAP + index % across * cell_width
+        bottom = height - HEAD_PIXELS - index // across * cell_height - title_height - tall
+        axes: Any = figure.add_axes((left / width, bottom / height, wide / width, tall / height))
+        is_enlarged = wide >= image.shape[1]
+        axes.imshow(image, cmap="gray", aspect="auto", interpolation="nearest" if is_enlarged else "antialiased")
         axes.set_axis_off()
-        best = row.rank == 1 and len(table.rows) > 1
-        axes.set_title(title, fontsize=10, loc="left", color="tab:green" if best else "black", linespacing=1.3)
-    path = folder / OVERVIEW
-    figure.savefig(path)
-    return path
+        color = "tab:green" if _is_best(table, row) else "black"
+        axes.set_title(title, fontsize=10, loc="left", color=color, linespacing=1.3)
+    return save(figure, folder / OVERVIEW)
+
+
+def _shown_shape(height: int, width: int) -> tuple[int, int]:
+    """Small grids by whole factors, large ones shrunk to what a screen shows side by side."""
+    if width > 2 * GRID_PIXELS:
+        return round(height * 2 * GRID_PIXELS / width), 2 * GRID_PIXELS
+    factor = max(1, GRID_PIXELS // width)
+    return height * factor, width * factor
+
+
+def _is_best(table: Table, row: Row) -> bool:
+    return row.rank == 1 and len(table.rows) > 1
 
 
 def _title(table: Table, row: Row) -> str:
-    name = textwrap.fill(row.trial, TITLE_CHARACTERS)
-    if table.metric not in row.metrics:
-        return name
-    places = decimals(r.metrics[table.metric] for r in table.rows if table.metric in r.metrics)
-    best = " (best)" if row.rank == 1 and len(table.rows) > 1 else ""
-    return f"{name}\n{table.metric} {metric(row.metrics[table.metric], places)}{best}"
+    """The name, broken between its parts where it can be, and the metric below."""
+    lines = [""]
+    for part in name_parts(row.trial):
+        joined = f"{lines[-1]}, {part}" if lines[-1] else part
+        lines = [*lines[:-1], joined] if len(joined) <= TITLE_CHARACTERS else [*lines, part]
+    lines = [short for line in lines for short in textwrap.wrap(line, TITLE_CHARACTERS)]
+    if table.metric in row.metrics:
+        places = decimals(r.metrics[table.metric] for r in table.rows if table.metric in r.metrics)
+        best = " (best)" if _is_best(table, row) else ""
+        lines.append(f"{table.metric} {metric(row.metrics[table.metric], places)}{best}")
+    return literal("\n".join(lines))

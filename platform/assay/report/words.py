@@ -1,10 +1,11 @@
-"""Numbers in the words that tables and progress lines use: durations, sizes, ages, rates, metrics."""
+"""How tables and progress lines say things: durations, sizes, ages, rates, metrics, paths, causes."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 UNIT_ABBREVIATIONS = {"iterations": "it", "images": "img", "samples": "img"}
 ERROR_LINE = re.compile(r"^[\w.]*(Error|Exception|Failed|Failure|Interrupt|Exit|Warning)\b.*")
@@ -37,7 +38,7 @@ def rate(per_second: float, unit: str) -> str:
 
 
 def _three_digits(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    return f"{value:,.0f}" if value >= 99.95 else f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"
 
 
 def size(num_bytes: float) -> str:
@@ -92,3 +93,10 @@ def one_line(trace: str) -> str:
     lines = [line.strip() for line in trace.strip().splitlines() if line.strip()]
     named = [line for line in lines if ERROR_LINE.match(line)]
     return (named or lines or ["unknown cause"])[-1]
+
+
+def relative(path: Path) -> str:
+    """A path as seen from where the user stands, when it is below."""
+    absolute = path.absolute()
+    here = Path.cwd()
+    return str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(absolute)

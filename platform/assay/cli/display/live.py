@@ -128,7 +128,15 @@ class _Rows:
             Text(running.arms, style="cyan"),
             ProgressBar(total=stage.amount, completed=pace.done, pulse=not has_bar, animation_time=self.now),
             Text(count if has_bar else clock(self.now - running.since)),
-            Text(rate(per_second, stage.unit) if per_second else "", style="dim"),
+            Text(_rate(running, per_second, self.now), style="dim"),
             Text(clock(left) if left is not None else ""),
             Text(shown, style="dim"),
         ]
+
+
+def _rate(running: Running, per_second: float | None, now: float) -> str:
+    """Until work is done a worker is starting, which takes seconds on Ray: the clock shows that it is alive."""
+    if per_second is not None:
+        return rate(per_second, running.stage.unit)
+    has_begun = running.stage.budget is None or running.pace.done > running.begun_at
+    return "" if has_begun else f"starting {clock(now - running.since)}"
