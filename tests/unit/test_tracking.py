@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
@@ -257,6 +258,16 @@ def test_the_parent_has_the_comparison_and_the_best_arm(finished: ToyRun) -> Non
     assert seen.files(seen.parent, "sweep") == ["sweep/toy.yaml"]
     table = seen.client.download_artifacts(seen.parent.info.run_id, "comparison.json")
     assert '"arm"' in Path(table).read_text()
+
+
+def test_the_experiment_keeps_a_view_that_ranks_the_arms(finished: ToyRun) -> None:
+    seen = Seen(finished.home)
+    state = json.loads(seen.experiment.tags["mlflow.sharedViewState.arms"])
+    found = seen.client.search_runs([seen.experiment.experiment_id], state["searchFilter"])
+    assert {run.info.run_name for run in found} == set(seen.children)
+    assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`error`", True)
+    assert {"metrics.`recall`", "params.`model.norm`"} <= set(state["selectedColumns"])
+    assert [chart["type"] for chart in state["compareRunCharts"]] == ["BAR", "BAR", "BAR", "IMAGE"]
 
 
 def test_a_second_run_changes_nothing_and_does_not_start_mlflow(finished: ToyRun) -> None:

@@ -6,11 +6,15 @@ it otherwise shows the runs as it always does.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from assay.plan import Plan
-from assay.workload import canonical_json
+from assay.tracking import view
+from assay.workload import JSON, canonical_json
 
 KEY = "arms"
-MAX_COLUMNS = 40
+MAX_COLUMNS = 15
 """MLflow refuses a tag of an experiment over 5000 characters."""
 TAG = f"mlflow.sharedViewState.{KEY}"
 
@@ -20,8 +24,9 @@ def experiment_tags(plan: Plan, parent_run_id: str) -> dict[str, str]:
     sweep = plan.sweep
     measured = [name for trial in plan.trials for name in plan.workload.metrics(trial.trial.config)]
     varied = [path for trial in plan.trials for path in trial.trial.varied]
+    names = list(dict.fromkeys([sweep.metric, *measured, "cost/seconds"]))
     columns = [
-        *(f"metrics.`{name}`" for name in dict.fromkeys([sweep.metric, *measured, "cost/seconds"])),
+        *(f"metrics.`{name}`" for name in names),
         *(f"params.`{path}`" for path in dict.fromkeys(varied)),
     ]
     state = {
@@ -29,6 +34,8 @@ def experiment_tags(plan: Plan, parent_run_id: str) -> dict[str, str]:
         "orderByKey": f"metrics.`{sweep.metric}`",
         "orderByAsc": sweep.mode == "min",
         "selectedColumns": columns[:MAX_COLUMNS],
+        "compareRunSections": [{"uuid": "arms", "name": "Arms", "display": True, "isReordered": False}],
+        "compareRunCharts": _charts(plan, names[:MAX_COLUMNS]),
     }
     return {
         "mlflow.experimentKind": "custom_model_development",
@@ -36,6 +43,20 @@ def experiment_tags(plan: Plan, parent_run_id: str) -> dict[str, str]:
         "mlflow.note.content": sweep.description,
         TAG: canonical_json(state),
     }
+
+
+def _charts(plan: Plan, metrics: Sequence[str]) -> list[JSON]:
+    """A bar an arm for every metric, and the sample grids side by side.
+
+    By itself MLflow draws a metric as a line, here of one point, since its step is the budget.
+    """
+    charts: list[dict[str, JSON]] = [{"type": "BAR", "metricKey": name, "displayName": name} for name in metrics]
+    if plan.workload.report.sample_grid is not None:
+        name = Path(plan.workload.report.sample_grid).stem
+        step = max(view.budget_step(trial) for trial in plan.trials)
+        charts.append({"type": "IMAGE", "imageKeys": [name], "step": step, "displayName": name})
+    place = {"metricSectionId": "arms", "isGenerated": False, "deleted": False}
+    return [{"uuid": f"arms-{number}", **place, **chart} for number, chart in enumerate(charts)]
 
 
 def address(server: str, experiment_id: str) -> str:
