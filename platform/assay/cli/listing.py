@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from assay.cli.output import console, print_json
 from assay.home import Home
 from assay.report import REPORT
+from assay.report.grids import Grid, ruled
 from assay.report.words import age, plural, relative, size, took
 from assay.store import Store, StoredResult
 
@@ -32,9 +33,11 @@ def list_everything(is_json: bool) -> None:
         out.print(f"Nothing yet in {relative(home.root)}. Start with: assay run SWEEP", soft_wrap=True)
         return
     if sweeps:
-        out.print(_sweep_table(sweeps))
+        out.print(Grid(partial(_sweep_table, sweeps)))
+        out.print()
     if results:
-        out.print(_stage_table(results))
+        out.print(Grid(partial(_stage_table, results)))
+        out.print()
         total = sum(bytes_of(result) for result in results)
         out.print(f"{plural(len(results), 'stage')}, {size(total)}. More of one: assay show KEY", soft_wrap=True)
 
@@ -82,14 +85,14 @@ def _summary(report: dict[str, Any], folder: Path) -> dict[str, Any]:
     }
 
 
-def _sweep_table(sweeps: list[dict[str, Any]]) -> Table:
-    grid = Table(title=plural(len(sweeps), "sweep"), title_justify="left", box=box.SIMPLE)
-    grid.add_column("sweep", overflow="fold")
+def _sweep_table(sweeps: list[dict[str, Any]], is_tight: bool) -> Table:
+    grid = ruled(plural(len(sweeps), "sweep"), is_tight)
+    grid.add_column("sweep", overflow="fold", min_width=10)
     grid.add_column("trials", justify="right")
     grid.add_column("best", overflow="fold", min_width=16)
-    grid.add_column("metric", overflow="fold")
+    grid.add_column("metric", overflow="fold", min_width=10)
     grid.add_column("when", justify="right", no_wrap=True)
-    grid.add_column("report", overflow="fold")
+    grid.add_column("report", overflow="fold", min_width=18)
     for sweep in sweeps:
         name = f"{sweep['sweep']} ({sweep['profile']})" if sweep["profile"] else sweep["sweep"]
         failed = f", {sweep['failed']} failed" if sweep["failed"] else ""
@@ -99,10 +102,10 @@ def _sweep_table(sweeps: list[dict[str, Any]]) -> Table:
     return grid
 
 
-def _stage_table(results: list[StoredResult]) -> Table:
-    grid = Table(title="stored stages", title_justify="left", box=box.SIMPLE)
+def _stage_table(results: list[StoredResult], is_tight: bool) -> Table:
+    grid = ruled("stored stages", is_tight)
     grid.add_column("key", no_wrap=True)
-    grid.add_column("stage", overflow="fold")
+    grid.add_column("stage", no_wrap=True)
     for header in ("budget", "size", "took", "when"):
         grid.add_column(header, justify="right", no_wrap=True)
     for r in results:

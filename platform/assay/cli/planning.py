@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from rich import box
-from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +15,7 @@ from assay.cli.output import console, print_json
 from assay.home import Home
 from assay.plan import Plan, StageStatus, make_plan, survey
 from assay.report import serves
+from assay.report.grids import Grid, ruled
 from assay.report.words import days, plural, took
 from assay.spec.expand import in_words
 from assay.store import Store
@@ -39,8 +39,9 @@ def plan_sweep(name: str, profile: str | None, sets: Sequence[str], is_json: boo
         return
     out = console()
     out.print(Text.assemble((plan.sweep.name, "bold"), f"  {plan.sweep.description}".rstrip()))
-    out.print(_trials(plan, statuses))
-    out.print(_stages(plan, statuses))
+    for make in (_trials, _stages):
+        out.print(Grid(partial(make, plan, statuses)))
+        out.print()
     for line in _summary(plan, statuses):
         out.print(line, soft_wrap=True)
 
@@ -58,13 +59,13 @@ class _Sum:
         return cls(sum(v for v in listed if v is not None), sum(v is None for v in listed))
 
 
-def _trials(plan: Plan, statuses: dict[str, StageStatus]) -> RenderableType:
-    grid = Table(title=plural(len(plan.trials), "trial"), title_justify="left", box=box.SIMPLE)
+def _trials(plan: Plan, statuses: dict[str, StageStatus], is_tight: bool) -> Table:
+    grid = ruled(plural(len(plan.trials), "trial"), is_tight)
     varied = list(dict.fromkeys(path for trial in plan.trials for path in trial.trial.varied))
-    grid.add_column("trial", overflow="fold", min_width=12)
+    grid.add_column("trial", overflow="fold", min_width=16)
     for path in varied:
         grid.add_column(path, overflow="fold")
-    grid.add_column("stages stored", justify="right")
+    grid.add_column("stored", justify="right", no_wrap=True)
     for trial in plan.trials:
         stored = sum(statuses[stage.key].state == "stored" for stage in trial.stages)
         values = [in_words(trial.trial.varied.get(path)) for path in varied]
@@ -72,8 +73,8 @@ def _trials(plan: Plan, statuses: dict[str, StageStatus]) -> RenderableType:
     return grid
 
 
-def _stages(plan: Plan, statuses: dict[str, StageStatus]) -> RenderableType:
-    grid = Table(title=plural(len(plan.stages), "stage"), title_justify="left", box=box.SIMPLE)
+def _stages(plan: Plan, statuses: dict[str, StageStatus], is_tight: bool) -> Table:
+    grid = ruled(plural(len(plan.stages), "stage"), is_tight)
     for header in ("stage", "kind"):
         grid.add_column(header, no_wrap=True)
     grid.add_column("for", overflow="fold", min_width=10)
@@ -86,13 +87,20 @@ def _stages(plan: Plan, statuses: dict[str, StageStatus]) -> RenderableType:
         grid.add_row(
             Text(stage.name),
             stage.kind,
-            Text(serves(plan, key)),
+            Text(_for(plan, key)),
             f"{stage.amount:,} {stage.unit}" if stage.budget else "",
             Text(_state(status), style={"stored": "green", "partial": "yellow", "missing": ""}[status.state]),
             "?" if status.v100_days is None else days(status.v100_days),
             "?" if status.seconds is None else "" if status.state == "stored" else took(status.seconds),
         )
     return grid
+
+
+def _for(plan: Plan, key: str) -> str:
+    """The trials that read a stage, and how many they are."""
+    count = len(plan.trials_of[key])
+    label = serves(plan, key)
+    return label if count in (1, len(plan.trials)) else f"{label} ({plural(count, 'trial')})"
 
 
 def _state(status: StageStatus) -> str:

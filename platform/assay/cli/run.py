@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -81,18 +83,41 @@ def run_sweep(
 
         publisher.tracker = Tracker(home, lambda message: display.event(Event("warning", message=message)))
     try:
-        outcome = assay.run(plan, home, executor=executor, address=address, listeners=[publisher, display])
+        with _interrupts_told(display):
+            outcome = assay.run(plan, home, executor=executor, address=address, listeners=[publisher, display])
     except KeyboardInterrupt:
         display.close()
         print("\nStopped. Finished stages, checkpoints and shards are stored and safe.", file=sys.stderr)
-        publisher.abort()
         print(f"To go on from there: {command_line()}", file=sys.stderr)
+        publisher.abort()
         return EXIT_INTERRUPTED
+    except Exception:
+        display.close()
+        publisher.abort()  # no run is left RUNNING in MLflow, whatever went wrong
+        raise
     finally:
         display.close()
     assert publisher.written is not None
     _print_result(publisher.written, outcome, with_tracking, is_json)
     return EXIT_TRIAL_FAILED if outcome.failed else 0
+
+
+@contextmanager
+def _interrupts_told(display: Display) -> Iterator[None]:
+    """Ctrl-C is seen at once: a cluster takes seconds to stop, and silence invites a second one."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield  # somebody else's to handle, or ignored, as under nohup
+        return
+
+    def interrupt(*_: object) -> None:
+        display.say("stopping")
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def report_folder(home: Home, sweep: Sweep) -> Path:

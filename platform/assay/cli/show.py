@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -17,6 +16,7 @@ from assay.cli.output import console, print_json
 from assay.errors import UserError, did_you_mean
 from assay.home import Home
 from assay.plan import Plan, PlannedTrial, make_plan, survey
+from assay.report.grids import Grid, ruled
 from assay.report.words import size, took
 from assay.store import Store, StoredResult
 from assay.workload import JSON, load_workload, workload_names
@@ -114,12 +114,19 @@ def _show_sweep(plan: Plan, store: Store, is_json: bool) -> None:
         return
     out = console()
     out.print(Text.assemble((plan.sweep.name, "bold"), f"  {plan.sweep.description}".rstrip()))
-    grid = Table("#", "trial", "stage", "key", "state", box=box.SIMPLE)
-    for trial in plan.trials:
-        for number, stage in enumerate(trial.stages):
-            about = [str(trial.trial.index), trial.name] if number == 0 else ["", ""]
-            grid.add_row(*map(Text, [*about, stage.name, stage.key[:KEY_SHOWN], statuses[stage.key].state]))
-    out.print(grid)
+
+    def make(is_tight: bool) -> Table:
+        grid = ruled(None, is_tight)
+        for header in ("#", "trial", "stage", "key", "state"):
+            grid.add_column(header, overflow="fold", no_wrap=header != "trial")
+        for trial in plan.trials:
+            for number, stage in enumerate(trial.stages):
+                about = [str(trial.trial.index), trial.name] if number == 0 else ["", ""]
+                grid.add_row(*map(Text, [*about, stage.name, stage.key[:KEY_SHOWN], statuses[stage.key].state]))
+        return grid
+
+    out.print(Grid(make))
+    out.print()
     out.print(f"A trial's whole config: assay show {plan.sweep.name}:0", soft_wrap=True)
 
 

@@ -13,7 +13,8 @@ from assay.report.table import Row, Table
 from assay.report.words import decimals, metric, relative, took
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.console import RenderableType
+    from rich.table import Table as RichTable
 
 TEXT_WIDTH = 80
 BEST = "best"
@@ -73,55 +74,45 @@ def _or_dash(value: float | None, form: str) -> str:
     return "-" if value is None else form.format(value)
 
 
-class RichTable:
-    """The table on a terminal of any width from 80 columns: the best arm stands out, the notes are below."""
+def as_rich(table: Table) -> RenderableType:
+    """For a terminal of any width from 80 columns: the best arm stands out, the notes are below."""
+    from rich.console import Group
+    from rich.text import Text
 
-    def __init__(self, table: Table) -> None:
-        self._table = table
+    from assay.report.grids import Grid
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        from rich.text import Text
+    # Paths are copied: a line break inside one would be copied as well. Print with crop=False.
+    failures = (Text(line, style="red", no_wrap=True, overflow="ignore") for line in failure_lines(table))
+    notes = (Text(note, style="dim") for note in table.notes)
+    return Group(Grid(lambda is_tight: _grid(table, is_tight)), Text(), *failures, *notes)
 
-        roomy = self._grid(is_tight=False)
-        fits = console.measure(roomy, options=options.update(max_width=1000)).maximum <= options.max_width
-        yield roomy if fits else self._grid(is_tight=True)
-        yield Text()
-        # Paths are copied: a line break inside one would be copied as well.
-        yield from (Text(line, style="red", no_wrap=True, overflow="ignore") for line in failure_lines(self._table))
-        yield from (Text(note, style="dim") for note in self._table.notes)
 
-    def _grid(self, is_tight: bool) -> RenderableType:
-        from rich import box
-        from rich.table import Table as Grid
-        from rich.text import Text
+def _grid(table: Table, is_tight: bool) -> RichTable:
+    from rich.text import Text
 
-        title = f"{self._table.sweep}: by {self._table.metric}, {_best_is(self._table)}"
-        gap = (0, 0) if is_tight else (0, 1)
-        grid = Grid(title=title, title_justify="left", box=box.SIMPLE, show_edge=False, padding=gap, pad_edge=False)
-        cells = list(columns(self._table))
-        for column in cells:
-            header = "" if column.header == "rank" else column.header
-            grid.add_column(
-                header.replace("_", "_\n", 1) if is_tight else header,
-                justify="right" if column.is_number else "left",
-                no_wrap=column.is_number and not column.is_reference,
-                overflow="fold",
-                min_width={"rank": 4, "trial": 16, "state": 9}.get(column.header, _least_width(column)),
-                max_width=_least_width(column),
-            )
-        for row in self._table.rows:
-            style = "bold green" if _rank(self._table, row) == BEST else "red" if row.failure else ""
-            grid.add_row(*(Text(column.shown(row)) for column in cells), style=style)
-        return grid
+    from assay.report.grids import ruled
+
+    grid = ruled(f"{table.sweep}: by {table.metric}, {_best_is(table)}", is_tight)
+    cells = list(columns(table))
+    for column in cells:
+        header = "" if column.header == "rank" else column.header
+        grid.add_column(
+            header.replace("_", "_\n", 1) if is_tight else header,
+            justify="right" if column.is_number else "left",
+            no_wrap=column.is_number and not column.is_reference,
+            overflow="fold",
+            min_width={"rank": 4, "trial": 16, "state": 9}.get(column.header, _least_width(column)),
+            max_width=_least_width(column),
+        )
+    for row in table.rows:
+        style = "bold green" if _rank(table, row) == BEST else "red" if row.failure else ""
+        grid.add_row(*(Text(column.shown(row)) for column in cells), style=style)
+    return grid
 
 
 def _least_width(column: Column) -> int | None:
     """A reference's header is a sentence: as narrow as its words allow."""
     return max(map(len, column.header.split())) if column.is_reference else None
-
-
-def as_rich(table: Table) -> RenderableType:
-    return RichTable(table)
 
 
 def _best_is(table: Table) -> str:

@@ -49,6 +49,8 @@ class LiveDisplay:
             self._tell(note)
 
     def event(self, event: Event) -> None:
+        if event.kind == "started":
+            self._activity = ""
         with self._lock:
             note = self._board.event(event) if self._board else Note("warning", event.message)
         if note is not None and note.kind != "started":
@@ -58,7 +60,7 @@ class LiveDisplay:
         self.close()
 
     def say(self, activity: str) -> None:
-        """What is going on while no stage runs."""
+        """What is going on besides the stages. Only sets a word: a signal handler may call it."""
         self._activity = activity
 
     def close(self) -> None:
@@ -80,10 +82,9 @@ class LiveDisplay:
         with self._lock:
             rows = _Rows(list(self._board.running.values()), self._board.clock())
             header = self._header(self._board)
-        if rows.stages:
-            return Group(header, rows)
-        self._spinner.update(text=Text(self._activity, style="dim"))
-        return Group(header, self._spinner)
+        self._spinner.update(text=Text(self._activity or "waiting", style="dim"))
+        below = [self._spinner] if self._activity or not rows.stages else []
+        return Group(header, *([rows] if rows.stages else []), *below)
 
     def _header(self, board: Board) -> RenderableType:
         done, failed, total = board.trials()
