@@ -205,3 +205,27 @@ def test_the_tracker_gets_the_report_and_its_warnings_are_shown(
     assert "samples.png" in given["pictures"]
     assert "warning: MLflow is down" in out
     assert out.rstrip().endswith(" ui"), "the line that opens MLflow comes last"
+
+
+def test_a_cluster_that_is_not_there_is_a_user_error_at_once(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from assay import tracking
+    from assay.cli import main
+
+    aborted = []
+
+    class Tracker:
+        def __init__(self, home: object, warn: object) -> None: ...
+
+        def begin(self, plan: object, before: object, stored: object) -> None: ...
+
+        def abort(self) -> None:
+            aborted.append(True)
+
+    monkeypatch.setattr(tracking, "Tracker", Tracker)
+    assert main(["run", "norms", "--address", "127.0.0.1:1"]) == 2
+    err = capfd.readouterr().err
+    assert "no Ray cluster at '127.0.0.1:1'" in err
+    assert "Traceback" not in err
+    assert aborted, "no run is left RUNNING in MLflow"

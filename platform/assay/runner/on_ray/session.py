@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from assay.errors import UserError
+
+CONNECT_S = 10.0
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # the default of 2 s is added to every training, short ones too
@@ -24,17 +28,33 @@ def session(address: str | None) -> Iterator[None]:
     """Connect, or start Ray inside this process; leave it as it was found."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    if address is not None:
+        _check_reachable(address)
     import ray
 
     logging.getLogger("ray").setLevel(logging.ERROR)
-    ray.init(
-        address=address or "local",
-        include_dashboard=None if address else False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        namespace="assay",
-    )
+    try:
+        ray.init(
+            address=address or "local",
+            include_dashboard=None if address else False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            namespace="assay",
+        )
+    except ConnectionError as error:
+        raise UserError(f"no Ray cluster at {address or 'local'!r}: {error}") from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself tries a dead address for minutes. Raises UserError when nothing answers at host:port."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        return  # "auto" and the like: Ray knows
+    try:
+        socket.create_connection((host, int(port)), CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(f"no Ray cluster at {address!r}: {error}; is its head running, and the port open?") from error
