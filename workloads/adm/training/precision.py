@@ -24,8 +24,13 @@ def resolve(precision: Precision, device: str) -> str:
     if precision != "auto":
         return precision
     if on_cpu:
-        return "bf16" if torch.cpu._is_amx_tile_supported() else "fp32"
+        return "bf16" if _cpu_multiplies_bf16() else "fp32"
     return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
+
+
+def _cpu_multiplies_bf16() -> bool:
+    """Has it instructions for products of bf16 (AMX, AVX-512 BF16)? Without them bf16 is slower than fp32."""
+    return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import traceback
 import uuid
@@ -24,8 +23,10 @@ from assay.spec import Resources
 from assay.store import Store
 from assay.workload import Stage
 
-TRIAL_CPUS = 0.001
-"""Tune refuses 0. A trial only asks the broker and waits."""
+TRIAL_MEMORY_BYTES = 512 << 20
+"""All that a trial holds, since it only asks the broker and waits. Not a sliver of a CPU: what is left of that CPU
+would be too little for a worker that needs a whole one."""
+TRIALS_PER_CPU = 2
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def run_trials(plan: Plan, store: Store, done: Sequence[str], scratch_url: str, 
     mail = threading.Thread(target=_deliver, args=(broker, emit, stop), daemon=True)
     mail.start()
     try:
-        _tune(plan, works, broker, scratch_url)
+        _tune(plan, works, broker, scratch_url, capacity.get("CPU", 1))
     finally:
         stop.set()
         mail.join()
@@ -77,15 +78,15 @@ def _refuse_what_cannot_fit(works: Sequence[TrialWork], capacity: Mapping[str, f
         raise UserError("\n".join(sorted(reasons)) + "\nAsk for less under `resources`, or use a larger cluster.")
 
 
-def _tune(plan: Plan, works: Sequence[TrialWork], broker: Any, scratch_url: str) -> None:
+def _tune(plan: Plan, works: Sequence[TrialWork], broker: Any, scratch_url: str, cpus: float) -> None:
     sweep = plan.sweep
     tuner = tune.Tuner(
-        tune.with_resources(tune.with_parameters(_trial, works=list(works), broker=broker), {"CPU": TRIAL_CPUS}),
+        tune.with_resources(tune.with_parameters(_trial, works=list(works), broker=broker), {"memory": TRIAL_MEMORY_BYTES}),
         param_space={"trial": tune.grid_search(list(range(len(works))))},
         tune_config=tune.TuneConfig(
             metric=sweep.metric,
             mode=sweep.mode,
-            max_concurrent_trials=sweep.limits.concurrent_trials or os.cpu_count() or 1,
+            max_concurrent_trials=sweep.limits.concurrent_trials or max(1, round(cpus * TRIALS_PER_CPU)),
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
