@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from assay.home import Home
-    from assay.plan import Plan
+    from assay.planning import Plan
     from assay.runner import Listener, Outcome
     from assay.runner.engine import ExecutorName
     from assay.spec import Sweep
@@ -31,7 +31,7 @@ def load_sweep(path: str | os.PathLike[str], *, profile: str | None = None, sets
 
 def plan(sweep: Sweep) -> Plan:
     """The sweep's trials and the stages they share. Computes nothing."""
-    from assay.plan import make_plan  # from here on `assay.plan` is that module, which is callable too
+    from assay.planning import make_plan
 
     return make_plan(sweep)
 
@@ -50,7 +50,7 @@ def run(
     """
     from assay import runner
     from assay.home import Home
-    from assay.plan import Plan, make_plan
+    from assay.planning import Plan, make_plan
 
     made = what if isinstance(what, Plan) else make_plan(what)
     where = home if home is not None else Home.default()

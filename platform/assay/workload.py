@@ -162,7 +162,7 @@ class StageContext(Protocol):
 
     @property
     def device(self) -> str:
-        """"cpu" or "cuda:0"."""
+        """Where tensors go: "cpu", "cuda:0"."""
 
     @property
     def threads(self) -> int:

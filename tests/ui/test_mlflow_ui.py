@@ -19,7 +19,7 @@ from PIL import Image
 
 from assay.errors import UserError
 from assay.home import Home
-from assay.plan import Plan, PlannedTrial
+from assay.planning import Plan, PlannedTrial
 from assay.spec import Sweep
 from assay.store import Cost, Store
 from assay.tracking import Tracker, serve

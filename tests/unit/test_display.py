@@ -14,7 +14,7 @@ from assay.cli.display import LiveDisplay, PlainDisplay
 from assay.cli.display.board import Board
 from assay.cli.display.live import _Rows
 from assay.cli.display.pace import Pace
-from assay.plan import Plan, PlannedTrial, StageStatus
+from assay.planning import Plan, PlannedTrial, StageStatus
 from assay.report.words import age, clock, days, one_line, rate, size, took
 from assay.runner import Event
 from assay.spec import Sweep, Trial

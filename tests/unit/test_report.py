@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from assay.errors import StageFailed
-from assay.plan import Plan, PlannedTrial
+from assay.planning import Plan, PlannedTrial
 from assay.report import Standing, as_csv, as_json, as_markdown, as_text, table
 from assay.report.labels import name_parts, serves
 from assay.report.samples import copy_grids, draw_overview, safe_name

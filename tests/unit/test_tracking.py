@@ -18,7 +18,7 @@ from PIL import Image
 
 from assay.errors import StageFailed
 from assay.home import Home
-from assay.plan import Plan, PlannedTrial
+from assay.planning import Plan, PlannedTrial
 from assay.spec import Sweep
 from assay.store import Cost, Store, StoredResult
 from assay.tracking import Tracker

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from assay.cli.names import open_sweep
 from assay.cli.output import console, print_json
 from assay.home import Home
-from assay.plan import make_plan
+from assay.planning import make_plan
 from assay.report import as_json, as_rich, from_store, table
 from assay.store import Store
 

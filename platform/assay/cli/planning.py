@@ -13,7 +13,7 @@ from rich.text import Text
 from assay.cli.names import open_sweep
 from assay.cli.output import console, print_json
 from assay.home import Home
-from assay.plan import Plan, StageStatus, make_plan, survey
+from assay.planning import Plan, StageStatus, make_plan, survey
 from assay.report import serves
 from assay.report.grids import Grid, ruled
 from assay.report.words import days, plural, took

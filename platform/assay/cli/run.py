@@ -15,7 +15,7 @@ from assay.cli.display import LiveDisplay, PlainDisplay
 from assay.cli.names import command_line, open_sweep, program
 from assay.cli.output import console, print_json
 from assay.home import Home
-from assay.plan import Plan, StageStatus, make_plan
+from assay.planning import Plan, StageStatus, make_plan
 from assay.report import Written, as_json, as_rich, write
 from assay.report.words import relative
 from assay.runner import Event, Outcome

@@ -15,7 +15,7 @@ from assay.cli.names import find_sweep, open_sweep
 from assay.cli.output import console, print_json
 from assay.errors import UserError, did_you_mean
 from assay.home import Home
-from assay.plan import Plan, PlannedTrial, make_plan, survey
+from assay.planning import Plan, PlannedTrial, make_plan, survey
 from assay.report.grids import Grid, ruled
 from assay.report.words import size, took
 from assay.store import Store, StoredResult

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from assay.plan import Plan
+from assay.planning import Plan
 from assay.report.figures import literal, new_figure, save
 from assay.report.labels import serves
 from assay.report.table import TrialResults

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from assay.plan import Plan
+from assay.planning import Plan
 from assay.report.formats import as_csv, as_json, as_markdown
 from assay.report.table import Table, TrialResults, table
 

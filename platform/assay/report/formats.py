@@ -28,8 +28,8 @@ class Column:
     shown: Callable[[Row], str]
     value: Callable[[Row], str | float | int | None]
     is_number: bool = True
-    is_reference: bool = False
-    """A published number: its header says whose, and where it stands."""
+    title: str = ""
+    """The header on a terminal, where it must be short: a note says the rest."""
 
 
 def columns(table: Table) -> Iterator[Column]:
@@ -66,7 +66,7 @@ def _reference_column(table: Table, name: str) -> Column:
         f"paper's {name}{where}",
         lambda r: _or_dash(r.reference.get(name), "{:g}"),
         lambda r: r.reference.get(name),
-        is_reference=True,
+        title=f"paper's {name}",
     )
 
 
@@ -83,7 +83,8 @@ def as_rich(table: Table) -> RenderableType:
 
     # Paths are copied: a line break inside one would be copied as well. Print with crop=False.
     failures = (Text(line, style="red", no_wrap=True, overflow="ignore") for line in failure_lines(table))
-    notes = (Text(note, style="dim") for note in table.notes)
+    source = [f"paper's: {table.reference_source}"] if table.reference_source and table.reference_metrics else []
+    notes = (Text(note, style="dim") for note in (*source, *table.notes))
     return Group(Grid(lambda is_tight: _grid(table, is_tight)), Text(), *failures, *notes)
 
 
@@ -95,24 +96,18 @@ def _grid(table: Table, is_tight: bool) -> RichTable:
     grid = ruled(f"{table.sweep}: by {table.metric}, {_best_is(table)}", is_tight)
     cells = list(columns(table))
     for column in cells:
-        header = "" if column.header == "rank" else column.header
+        header = "" if column.header == "rank" else column.title or column.header
         grid.add_column(
-            header.replace("_", "_\n", 1) if is_tight else header,
+            header.replace("_", "_\n", 1).replace(" ", "\n") if is_tight else header,
             justify="right" if column.is_number else "left",
-            no_wrap=column.is_number and not column.is_reference,
+            no_wrap=column.is_number,
             overflow="fold",
-            min_width={"rank": 4, "trial": 16, "state": 9}.get(column.header, _least_width(column)),
-            max_width=_least_width(column),
+            min_width={"rank": 4, "trial": 16, "state": 9}.get(column.header),
         )
     for row in table.rows:
         style = "bold green" if _rank(table, row) == BEST else "red" if row.failure else ""
         grid.add_row(*(Text(column.shown(row)) for column in cells), style=style)
     return grid
-
-
-def _least_width(column: Column) -> int | None:
-    """A reference's header is a sentence: as narrow as its words allow."""
-    return max(map(len, column.header.split())) if column.is_reference else None
 
 
 def _best_is(table: Table) -> str:

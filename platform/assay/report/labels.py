@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from assay.plan import Plan, PlannedTrial
+from assay.planning import Plan, PlannedTrial
 
 
 def name_parts(name: str) -> list[str]:

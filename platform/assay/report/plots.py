@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from assay.plan import Plan
+from assay.planning import Plan
 from assay.report.figures import literal, new_figure, save
 from assay.report.samples import safe_name
 from assay.report.table import TrialResults

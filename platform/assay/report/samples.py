@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from assay.plan import Plan
+from assay.planning import Plan
 from assay.report.figures import literal, new_figure, save
 from assay.report.labels import name_parts
 from assay.report.table import Row, Table, TrialResults

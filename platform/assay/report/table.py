@@ -13,7 +13,7 @@ from statistics import fmean, stdev
 from typing import Protocol
 
 from assay.errors import StageFailed
-from assay.plan import Plan, PlannedTrial
+from assay.planning import Plan, PlannedTrial
 from assay.report.words import counted, decimals, metric, one_line, took
 from assay.spec import Reference
 from assay.spec.expand import at_path

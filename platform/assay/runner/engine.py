@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 from assay.errors import StageFailed
 from assay.home import Home
-from assay.plan import Plan, PlannedTrial, StageStatus, survey
+from assay.planning import Plan, PlannedTrial, StageStatus, survey
 from assay.runner import inline
 from assay.runner.broker import StageBroker
 from assay.runner.events import Emit, Event

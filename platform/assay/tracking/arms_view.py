@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from assay.plan import Plan
+from assay.planning import Plan
 from assay.tracking import view
 from assay.workload import JSON, canonical_json
 

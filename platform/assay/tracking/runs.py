@@ -19,7 +19,7 @@ from typing import Any, Literal
 from ruamel.yaml import YAML
 
 from assay.home import Home
-from assay.plan import Plan, PlannedTrial
+from assay.planning import Plan, PlannedTrial
 from assay.store import StoredResult
 from assay.tracking import arms_view, view
 from assay.tracking.logged import LOGGED, sqlite_file

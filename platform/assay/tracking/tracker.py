@@ -15,7 +15,7 @@ from pathlib import Path
 
 from assay.errors import StageFailed
 from assay.home import Home
-from assay.plan import Plan, PlannedTrial, StageStatus
+from assay.planning import Plan, PlannedTrial, StageStatus
 from assay.store import Store, StoredResult
 from assay.tracking import view
 from assay.tracking.logged import logged_runs

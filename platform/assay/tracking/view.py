@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from assay.errors import StageFailed
-from assay.plan import Plan, PlannedTrial
+from assay.planning import Plan, PlannedTrial
 from assay.spec.expand import in_words
 from assay.store import StoredResult, sha256_of
 from assay.workload import JSON, digest

@@ -11,6 +11,7 @@ from torch import Tensor
 from adm import checkpoints
 from adm.config import DataConfig
 from adm.data import open_source, to_model_range
+from adm.models.encoder import Encoder
 from adm.training.stages import WEIGHTS
 from assay.errors import UserError
 from assay.workload import Batch, StageContext
@@ -26,7 +27,9 @@ class ClassifierFeatures:
 
     def __init__(self, ctx: StageContext) -> None:
         self._device = ctx.device
-        self._classifier = checkpoints.load(ctx.inputs["classifier"].file(WEIGHTS)).build().to(ctx.device).eval()
+        classifier = checkpoints.load(ctx.inputs["classifier"].file(WEIGHTS)).build()
+        assert isinstance(classifier, Encoder)
+        self._classifier = classifier.to(ctx.device).eval()
 
     @torch.no_grad()
     def __call__(self, images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Tensor:

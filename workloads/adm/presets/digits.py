@@ -32,7 +32,7 @@ def config() -> Config:
             num_classes=CLASSES,
         ),
         diffusion=DiffusionConfig(schedule="cosine"),
-        train=TrainConfig(iterations=600, batch_size=64, learning_rate=2e-3, ema_rate=0.99, checkpoint_every=100),
+        train=TrainConfig(iterations=500, batch_size=64, learning_rate=1e-3, ema_rate=0.99, checkpoint_every=100),
         classifier=ClassifierConfig(
             model=ModelConfig(
                 kind="encoder",
@@ -55,6 +55,6 @@ def config() -> Config:
                 checkpoint_every=100,
             ),
         ),
-        sample=SampleConfig(steps=50, batch_size=125),
+        sample=SampleConfig(steps=30, batch_size=125),
         evaluate=EvaluateConfig(num_samples=1000, num_reference=1797, extractor="classifier"),
     )

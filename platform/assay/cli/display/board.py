@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from assay.cli.display.pace import Pace
-from assay.plan import Plan, StageStatus
+from assay.planning import Plan, StageStatus
 from assay.report.labels import serves
 from assay.report.words import counted, one_line, took
 from assay.runner import Event

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from assay.cli.display.board import Board, Note, Running
-from assay.plan import Plan, StageStatus
+from assay.planning import Plan, StageStatus
 from assay.report.words import clock, plural, rate
 from assay.runner import Event, Outcome
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TextIO
 
 from assay.cli.display.board import Board, Note, Running
-from assay.plan import Plan, StageStatus
+from assay.planning import Plan, StageStatus
 from assay.report.words import clock, plural, rate
 from assay.runner import Event, Outcome
 

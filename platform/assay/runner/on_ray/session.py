@@ -20,6 +20,7 @@ QUIET = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+    "RAY_worker_maximum_startup_concurrency": "8",  # a warning comes at four times this many processes
 }
 
 

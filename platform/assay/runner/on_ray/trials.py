@@ -13,12 +13,12 @@ import ray
 from ray import tune
 
 from assay.errors import UserError
-from assay.plan import Plan
+from assay.planning import Plan
 from assay.runner.broker import Request, too_large
 from assay.runner.events import Emit, Event
 from assay.runner.needs import need
 from assay.runner.on_ray.broker_actor import BrokerActor, RemoteEmit
-from assay.runner.on_ray.executors import Job
+from assay.runner.on_ray.job import Job, execute
 from assay.spec import Resources
 from assay.store import Store
 from assay.workload import Stage
@@ -81,7 +81,9 @@ def _refuse_what_cannot_fit(works: Sequence[TrialWork], capacity: Mapping[str, f
 def _tune(plan: Plan, works: Sequence[TrialWork], broker: Any, scratch_url: str, cpus: float) -> None:
     sweep = plan.sweep
     tuner = tune.Tuner(
-        tune.with_resources(tune.with_parameters(_trial, works=list(works), broker=broker), {"memory": TRIAL_MEMORY_BYTES}),
+        tune.with_resources(
+            tune.with_parameters(_trial, works=list(works), broker=broker), {"memory": TRIAL_MEMORY_BYTES}
+        ),
         param_space={"trial": tune.grid_search(list(range(len(works))))},
         tune_config=tune.TuneConfig(
             metric=sweep.metric,
@@ -112,7 +114,7 @@ def _trial(config: Mapping[str, Any], works: Sequence[TrialWork], broker: Any) -
             emit(Event("started", stage.key, trial=work.index))
             job = Job(stage, work.store_url, work.scratch_url, work.resources, work.retries, broker)
             try:
-                job.execute()
+                execute(job)
             except Exception as error:
                 # The one place where a stage's own failure ends: told to the driver with its traceback.
                 ray.get(broker.fail.remote(stage.key, _cause(error)))

@@ -5,11 +5,9 @@ Nothing here computes, and nothing here imports Ray or torch: `assay plan` answe
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from types import ModuleType
 from typing import Literal
 
 from assay.errors import DamagedResult
@@ -130,12 +128,3 @@ def _rates(store: Store) -> Rates:
         (r.stage, bool(r.record["flops"])): r.cost.seconds / (r.record["flops"] or r.record["budget"]["amount"])
         for r in latest
     }
-
-
-class _Callable(ModuleType):
-    def __call__(self, sweep: Sweep) -> Plan:
-        return make_plan(sweep)
-
-
-# `assay.plan` is this module, and to a script it is a verb: assay.plan(sweep).
-sys.modules[__name__].__class__ = _Callable
