@@ -45,7 +45,7 @@ class Checkpoints:
             self._drop(old)
 
     def latest(self, at_most: int) -> tuple[int, Path] | None:
-        """(step, local folder) of the last good checkpoint at or below a step; damaged ones are reported and dropped."""
+        """(step, local folder) of the last good checkpoint at or below a step; damaged ones are told of and dropped."""
         for step in reversed([s for s in self.steps() if s <= at_most]):
             problems = self._problems(step)
             if not problems:
