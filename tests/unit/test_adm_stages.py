@@ -59,13 +59,17 @@ class CutOff(Exception):
 
 
 class TestTraining:
-    def test_a_resumed_training_equals_an_undisturbed_one_bit_for_bit(self, tmp_path: Path) -> None:
-        stage = graph(model__dropout=0.1)["train"]
+    @pytest.mark.parametrize("sampler", ["uniform", "loss_second_moment"])
+    def test_a_resumed_training_equals_an_undisturbed_one_bit_for_bit(self, tmp_path: Path, sampler: str) -> None:
+        # Four timesteps: enough losses of each for the second-moment sampler to leave its uniform start.
+        stage = graph(model__dropout=0.1, train__timestep_sampler=sampler, diffusion__steps=4, train__iterations=12)[
+            "train"
+        ]
         whole, cut = Store(tmp_path / "whole"), Store(tmp_path / "cut")
         inline.execute(stage, whole, 1, lambda event: None)
 
         def cut_off(event: Event) -> None:
-            if store_steps(cut, stage) == [2, 4]:
+            if store_steps(cut, stage) == [8, 10]:
                 raise CutOff
 
         import assay.runner.context as context
@@ -77,7 +81,7 @@ class TestTraining:
         assert cut.get(stage.key) is None
         seen: list[int] = []
         inline.execute(stage, cut, 1, lambda event: seen.append(event.done))
-        assert min(seen) > 4, "steps that a checkpoint holds are not computed again"
+        assert min(seen) > 10, "steps that a checkpoint holds are not computed again"
         assert same(weights(whole, stage), weights(cut, stage))
         assert whole.get(stage.key).history == cut.get(stage.key).history  # type: ignore[union-attr]
 

@@ -31,15 +31,14 @@ def train_diffusion(ctx: TrainContext) -> Mapping[str, float]:
     everything, _ = split(source, 0.0)
 
     def objective(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        t = (batch.uniform * diffusion.num_timesteps).long()
         kwargs = {"y": batch.y} if model_config.num_classes else {}
         if model_config.low_res_size is not None:
             size = (model_config.low_res_size, model_config.low_res_size)
             kwargs["low_res"] = interpolate(batch.x0, size, mode="area")
-        return diffusion.losses(network, batch.x0, t, batch.noise, model_kwargs=kwargs)
+        return diffusion.losses(network, batch.x0, batch.t, batch.noise, model_kwargs=kwargs)
 
     train = TrainConfig(iterations=ctx.amount, **ctx.config["train"])
-    engine = fit(ctx, model, train, ctx.config["seed"], source, everything, objective)
+    engine = fit(ctx, model, train, ctx.config["seed"], source, everything, diffusion.num_timesteps, objective)
     return _finish(ctx, engine.ema, model_config)
 
 
@@ -54,13 +53,12 @@ def train_classifier(ctx: TrainContext) -> Mapping[str, float]:
     training, held_out = split(source, data.validation)
 
     def objective(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        t = (batch.uniform * diffusion.num_timesteps).long()
-        logits = network(diffusion.q_sample(batch.x0, t, batch.noise), t).float()
+        logits = network(diffusion.q_sample(batch.x0, batch.t, batch.noise), batch.t).float()
         correct = (logits.argmax(1) == batch.y).float()
         return {"loss": cross_entropy(logits, batch.y, reduction="none"), "accuracy": correct}
 
     train = TrainConfig(iterations=ctx.amount, **ctx.config["train"])
-    engine = fit(ctx, model, train, ctx.config["seed"], source, training, objective)
+    engine = fit(ctx, model, train, ctx.config["seed"], source, training, diffusion.num_timesteps, objective)
     metrics = dict(_finish(ctx, engine.ema, model_config))
     if len(held_out) and ctx.rank == 0:
         model.load_state_dict(engine.ema)
