@@ -14,6 +14,8 @@ from assay.store import StoredResult
 CURVES = "curves.png"
 DPI = 110
 MOST_IN_LEGEND = 12
+SMOOTHED_POINTS = 15
+"""How many points the smoothed curve may be said to have; the raw one is drawn faintly behind it."""
 Line = tuple[str, list[float], list[float]]
 """(label, steps, losses)"""
 
@@ -33,7 +35,9 @@ def draw_curves(plan: Plan, trials: Sequence[TrialResults], folder: Path) -> Pat
     figure.suptitle(f"{plan.sweep.name}: learning curves", fontweight="bold", x=0.01, ha="left")
     for axes, (name, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         for label, steps, losses in lines:
-            axes.plot(steps, losses, label=literal(label), linewidth=1.3, marker="o" if len(steps) == 1 else None)
+            (line,) = axes.plot(steps, _smooth(losses), label=literal(label), linewidth=1.6)
+            marker = "o" if len(steps) == 1 else None
+            axes.plot(steps, losses, color=line.get_color(), alpha=0.25, linewidth=1, marker=marker)
         if all(loss > 0 for _, _, losses in lines for loss in losses):
             axes.set_yscale("log")
             axes.yaxis.set_major_formatter("{x:g}")  # 0.1, where the default writes 10⁻¹
@@ -52,6 +56,16 @@ def _label_some(lines: Sequence[Line]) -> Callable[[float, int | None], str]:
     losses = [loss for _, _, line in lines for loss in line]
     is_short = max(losses) < 10 * min(losses)
     return lambda value, position: f"{value:g}" if is_short or f"{value:e}"[0] in "25" else ""
+
+
+def _smooth(losses: Sequence[float]) -> list[float]:
+    """An exponential mean over the last few of SMOOTHED_POINTS, corrected for its start."""
+    keep = 1 - SMOOTHED_POINTS / max(len(losses), SMOOTHED_POINTS + 1)
+    mean, weight, smoothed = 0.0, 0.0, []
+    for loss in losses:
+        mean, weight = keep * mean + (1 - keep) * loss, keep * weight + 1 - keep
+        smoothed.append(mean / weight)
+    return smoothed
 
 
 def _loss(result: StoredResult) -> tuple[list[float], list[float]]:
