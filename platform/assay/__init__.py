@@ -54,9 +54,4 @@ def run(
 
     made = what if isinstance(what, Plan) else make_plan(what)
     where = home if home is not None else Home.default()
-    return runner.run(made, where, executor=executor, address=address, threads=_cores(), listeners=listeners)
-
-
-def _cores() -> int:
-    """The cores this process may use, which may be fewer than there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return runner.run(made, where, executor=executor, address=address, listeners=listeners)

@@ -7,6 +7,8 @@ AssayError
 ├── StoreError                 the store cannot be read or written
 ├── DamagedResult              a stored result does not match its checksums
 └── StageFailed                a stage's own code raised: names the stage, keeps the traceback
+
+AssayWarning (UserWarning)     what a stage warns of in this category is shown to the user, wherever the stage runs
 """
 
 from __future__ import annotations
@@ -18,6 +20,10 @@ from dataclasses import dataclass
 
 class AssayError(Exception):
     """Everything assay raises on purpose."""
+
+
+class AssayWarning(UserWarning):
+    """Something the user should know of a result. Raised with `warnings.warn` by a stage's body."""
 
 
 class UserError(AssayError, ValueError):

@@ -22,7 +22,7 @@ V100_UTILISATION = 0.36
 """Share of the peak that table 7's optimized implementations reach, in the middle of their 29% to 41%."""
 SECONDS_PER_DAY = 86_400
 
-State = Literal["stored", "partial", "missing"]
+State = Literal["stored", "partial", "missing", "damaged"]
 
 
 @dataclass(frozen=True)
@@ -96,12 +96,12 @@ def _status(stage: Stage, store: Store, rates: Rates) -> StageStatus:
         if store.get(stage.key) is not None:
             return StageStatus(stage, "stored", stage.amount, 0.0, 0.0)
     except DamagedResult:
-        pass  # `plan` only looks: the next run reports it, sets it aside and computes it again
+        state = "damaged"  # a plan only looks: the next run reports it, sets it aside and computes it again
     if stage.kind == "train":
         done = max((s for s in store.checkpoints(stage).steps() if s <= stage.amount), default=0)
     elif stage.kind == "map":
         done = sum(min(s.stop, stage.amount) - s.start for s in cover(store.shards(stage).listed(), stage.amount))
-    if done:
+    if done and state == "missing":
         state = "partial"
     left = 1 - done / stage.amount
     v100_days = None

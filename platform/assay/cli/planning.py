@@ -13,12 +13,14 @@ from rich.text import Text
 from assay.cli.names import open_sweep
 from assay.cli.output import console, print_json
 from assay.home import Home
-from assay.planning import Plan, StageStatus, make_plan, survey
+from assay.planning import Plan, StageStatus, State, make_plan, survey
 from assay.report import serves
 from assay.report.grids import Grid, ruled
 from assay.report.words import days, plural, took
 from assay.spec.expand import in_words
 from assay.store import Store
+
+STATE_STYLES: dict[State, str] = {"stored": "green", "partial": "yellow", "missing": "", "damaged": "red"}
 
 
 def validate_sweep(name: str, profile: str | None, sets: Sequence[str], is_json: bool) -> None:
@@ -89,7 +91,7 @@ def _stages(plan: Plan, statuses: dict[str, StageStatus], is_tight: bool) -> Tab
             stage.kind,
             Text(_for(plan, key)),
             f"{stage.amount:,} {stage.unit}" if stage.budget else "",
-            Text(_state(status), style={"stored": "green", "partial": "yellow", "missing": ""}[status.state]),
+            Text(_state(status), style=STATE_STYLES[status.state]),
             "?" if status.v100_days is None else days(status.v100_days),
             "?" if status.seconds is None else "" if status.state == "stored" else took(status.seconds),
         )

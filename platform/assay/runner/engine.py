@@ -14,6 +14,7 @@ from assay.planning import Plan, PlannedTrial, StageStatus, survey
 from assay.runner import inline
 from assay.runner.broker import StageBroker
 from assay.runner.events import Emit, Event
+from assay.runner.needs import threads
 from assay.store import Store, StoredResult
 
 ExecutorName = Literal["ray", "inline"]
@@ -69,7 +70,6 @@ def run(
     *,
     executor: ExecutorName = "ray",
     address: str | None = None,
-    threads: int = 1,
     listeners: Sequence[Listener] = (),
 ) -> Outcome:
     """Compute every stage of the plan that the store does not hold soundly.
@@ -89,7 +89,7 @@ def run(
         journal(Event("warning", message=message))
     if len(stored) < len(plan.stages):
         if executor == "inline":
-            _run_inline(plan, store, sorted(stored), threads, journal)
+            _run_inline(plan, store, sorted(stored), journal)
         else:
             _run_on_ray(plan, store, sorted(stored), home, address, journal)
     outcome = _outcome(plan, store, journal, time.monotonic() - started)
@@ -124,7 +124,7 @@ def _run_on_ray(plan: Plan, store: Store, done: Sequence[str], home: Home, addre
         run_trials(plan, store, done, home.scratch_url, emit)
 
 
-def _run_inline(plan: Plan, store: Store, done: Sequence[str], threads: int, emit: Emit) -> None:
+def _run_inline(plan: Plan, store: Store, done: Sequence[str], emit: Emit) -> None:
     broker = StageBroker({}, set(done))
     told = Store(store.url, report=lambda message: emit(Event("warning", message=message)))
     for stage in plan.stages.values():
@@ -134,7 +134,7 @@ def _run_inline(plan: Plan, store: Store, done: Sequence[str], threads: int, emi
             continue
         emit(Event("started", stage.key, trial=plan.trials_of[stage.key][0].trial.index))
         try:
-            inline.execute(stage, told, threads, emit)
+            inline.execute(stage, told, threads(stage, plan.sweep.resources), emit)
         except Exception:
             broker.fail(stage.key, traceback.format_exc().strip())
             emit(Event("failed", stage.key, message=broker.failed[stage.key]))

@@ -21,5 +21,15 @@ def need(stage: Stage, resources: Resources) -> dict[str, float]:
     return _positive({"CPU": float(cpus), "GPU": float(gpus)})
 
 
+def threads(stage: Stage, resources: Resources) -> int:
+    """CPU threads of one worker: what it was given, by any executor, so that all of them round alike."""
+    given = {
+        "train": resources.train.cpus_per_worker,
+        "map": resources.sample.cpus_per_actor,
+        "reduce": resources.reduce.cpus,
+    }
+    return max(1, int(given[stage.kind]))
+
+
 def _positive(amounts: Mapping[str, float]) -> dict[str, float]:
     return {name: amount for name, amount in amounts.items() if amount > 0}

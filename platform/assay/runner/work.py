@@ -8,7 +8,9 @@ from __future__ import annotations
 import platform
 import tempfile
 import time
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from assay.errors import AssayWarning
 from assay.runner.context import Context, WorkerContext
 from assay.runner.events import Emit, Event
 from assay.store import Cost, Store, StoredResult
@@ -53,11 +56,28 @@ def device_name(device: str) -> str:
     return torch.cuda.get_device_name(device)
 
 
+@contextmanager
+def warnings_told(stage: Stage, emit: Emit) -> Iterator[None]:
+    """What a body warns of reaches the user, and not only the log of the process it happens to run in."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", AssayWarning)
+        show = warnings.showwarning
+
+        def tell(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+            if issubclass(category, AssayWarning):
+                emit(Event("warning", stage.key, message=f"{stage.name}: {message}"))
+            else:
+                show(message, category, *where, **more)
+
+        warnings.showwarning = tell
+        yield
+
+
 def train_worker(stage: Stage, store: Store, place: Place, emit: Emit, *, rank: int = 0, world_size: int = 1) -> None:
     """Run a train body as one worker of a group. Rank 0 commits."""
     place.prepare()
     (body,) = stage.load_body()
-    with store.staging() as output:
+    with store.staging() as output, warnings_told(stage, emit):
         ctx = WorkerContext(stage, store, output, place.device, place.threads, emit, rank=rank, world_size=world_size)
         metrics = body(ctx)
         if rank == 0:
@@ -71,7 +91,7 @@ def reduce(stage: Stage, store: Store, place: Place, emit: Emit) -> None:
     place.prepare()
     (body,) = stage.load_body()
     started = time.monotonic()
-    with store.staging() as output:
+    with store.staging() as output, warnings_told(stage, emit):
         ctx = Context(stage, store, output, place.device, place.threads, emit)
         metrics = body(ctx)
         cost = Cost(device_name(place.device), 1, time.monotonic() - started, {"threads": place.threads})
@@ -105,7 +125,8 @@ class MapStep:
         outputs = []
         for start in range(0, block.num_rows, self.stage.batch_size):
             batch = to_numpy(block.slice(start, self.stage.batch_size))
-            outputs.append(to_arrow(self._body(batch)))
+            with warnings_told(self.stage, self._emit):
+                outputs.append(to_arrow(self._body(batch)))
             if self._first:
                 self._emit(Event("progress", self.stage.key, done=outputs[-1].num_rows, advance=True))
         table = pa.concat_tables(outputs)

@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from adm.evaluation.feature_arrays import checked_features, refuse_different_dims
 from adm.evaluation.moments import Gaussian, Moments
+from assay.errors import AssayWarning
 
 
-class FewSamples(UserWarning):
+class FewSamples(AssayWarning):
     """No more samples than features: the covariance is singular and the Fréchet distance badly biased."""
 
 

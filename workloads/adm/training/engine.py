@@ -18,7 +18,7 @@ LossFn = Callable[[nn.Module], dict[str, Tensor]]
 
 @dataclass(frozen=True)
 class StepReport:
-    """Means over this worker's images. `taken` is False where an overflow of fp16 made the step be skipped."""
+    """Means over the global batch. `taken` is False where an overflow of fp16 made the step be skipped."""
 
     terms: dict[str, float]
     taken: bool
@@ -60,8 +60,11 @@ class TorchEngine:
         taken = self._scaler.get_scale() >= scale  # a scale that fell is how the scaler tells of a skipped step
         if taken:
             self._update_ema()
-        means = torch.stack([value.detach().float().mean() for value in terms.values()]).tolist()
-        return StepReport(dict(zip(terms, means, strict=True)), taken)
+        means = torch.stack([value.detach().float().mean() for value in terms.values()])
+        if self._world_size > 1:
+            dist.all_reduce(means)
+            means /= self._world_size
+        return StepReport(dict(zip(terms, means.tolist(), strict=True)), taken)
 
     def _average_gradients(self) -> None:
         if self._world_size == 1:

@@ -7,6 +7,7 @@ import time
 
 import ray.data
 
+from assay.runner.needs import threads
 from assay.runner.on_ray.job import Job
 from assay.runner.work import MapStep, commit_map, here, ids_of, pending
 
@@ -15,7 +16,7 @@ class RayMapStep(MapStep):
     """A MapStep as an actor of a Ray Data pool."""
 
     def __init__(self, job: Job, index: int) -> None:
-        place = here(threads=max(1, int(job.resources.sample.cpus_per_actor)))
+        place = here(threads(job.stage, job.resources))
         super().__init__(job.stage, index, job.store(), place, job.emit)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ray
 
+from assay.runner.needs import threads
 from assay.runner.on_ray.job import Job
 from assay.runner.work import here, reduce
 
@@ -17,5 +18,5 @@ def reduce_task(job: Job) -> None:
 
 
 def _reduce(job: Job) -> None:
-    place = here(threads=max(1, int(job.resources.reduce.cpus)))
+    place = here(threads(job.stage, job.resources))
     reduce(job.stage, job.store(), place, job.emit)

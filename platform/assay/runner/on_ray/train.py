@@ -7,6 +7,7 @@ from typing import Any
 import ray.train
 import ray.train.torch
 
+from assay.runner.needs import threads
 from assay.runner.on_ray.job import Job
 from assay.runner.work import here, train_worker
 
@@ -34,7 +35,7 @@ def train(job: Job) -> None:
 def _train_loop(config: dict[str, Any]) -> None:
     job: Job = config["job"]
     context = ray.train.get_context()
-    place = here(threads=max(1, int(job.resources.train.cpus_per_worker)))
+    place = here(threads(job.stage, job.resources))
     train_worker(
         job.stage,
         job.store(),
