@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
+from adm import checkpoints
 from adm.workload import workload
-from assay.errors import ConfigError
+from assay.errors import ConfigError, UserError
 from assay.runner import inline
 from assay.runner.events import Event
 from assay.runner.work import to_numpy
@@ -110,6 +111,40 @@ class TestTraining:
 
 def store_steps(store: Store, stage: Stage) -> list[int]:
     return store.checkpoints(stage).steps()
+
+
+class TestCheckpoint:
+    """`train.checkpoint` takes weights that are there instead of training."""
+
+    def published(self, folder: Path, store: Store) -> Path:
+        trained = compute(graph(), store, "train")
+        native = checkpoints.load(store.get(trained.key).file("model.safetensors"))  # type: ignore[union-attr]
+        checkpoints.export_published(folder / "mine.pt", native, native.config)
+        return folder / "mine.pt"
+
+    def test_a_published_file_is_sampled_as_the_training_that_made_it(self, tmp_path: Path) -> None:
+        store = Store(tmp_path / "store")
+        path = self.published(tmp_path, store)
+        loaded = graph(train__checkpoint=str(path))
+        assert "train" not in loaded
+        assert same(weights(store, compute(loaded, store, "load")), weights(store, graph()["train"]))
+
+    def test_a_file_that_does_not_fit_is_refused_by_its_keys(self, tmp_path: Path) -> None:
+        path = self.published(tmp_path, Store(tmp_path / "store"))
+        stages = graph(train__checkpoint=str(path), model__norm="add")
+        with pytest.raises(UserError, match="does not fit"):
+            compute(stages, Store(tmp_path / "store"), "load")
+
+    def test_a_file_that_changed_is_another_stage(self, tmp_path: Path) -> None:
+        path = tmp_path / "weights.pt"
+        path.write_bytes(b"one")
+        before = graph(train__checkpoint=str(path))["load"].key
+        path.write_bytes(b"other")
+        assert graph(train__checkpoint=str(path))["load"].key != before
+
+    def test_a_missing_file_is_said_before_anything_starts(self) -> None:
+        with pytest.raises(UserError, match="no such file"):
+            graph(train__checkpoint="nowhere.pt")
 
 
 class TestSampling:

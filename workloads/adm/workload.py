@@ -8,7 +8,10 @@ train_classifier ─┬──────────────┬────
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -16,8 +19,8 @@ from pydantic import BaseModel, ValidationError
 from adm import presets
 from adm.compute.sampling import sampling_flops
 from adm.compute.v100 import training_flops
-from adm.config import Config
-from assay.errors import ConfigError, ConfigProblem, did_you_mean
+from adm.config import Config, ModelConfig, TrainConfig
+from assay.errors import ConfigError, ConfigProblem, UserError, did_you_mean
 from assay.typed import config_problems
 from assay.workload import JSON, Budget, ReportHints, Stage
 
@@ -58,14 +61,13 @@ class AdmWorkload:
     def stages(self, config: Mapping[str, JSON]) -> Sequence[Stage]:
         c = Config.model_validate(config)
         if c.model.kind == "encoder":
-            return [_train_classifier(c, c.model.model_dump(mode="json"), c.train.model_dump(mode="json"))]
-        train = _train(c)
+            return [_classifier(c, c.model, c.train)]
+        train = _train(c) if c.train.checkpoint is None else _load(c.model, c.train.checkpoint)
         if c.model.kind == "super_res":
             return [train]
         classifier = None
         if c.classifier is not None:
-            parts = c.classifier.model_dump(mode="json")
-            classifier = _train_classifier(c, parts["model"], parts["train"])
+            classifier = _classifier(c, c.classifier.model, c.classifier.train)
         extractor = {"classifier": classifier} if c.evaluate.extractor == "classifier" and classifier else {}
         guidance = {"classifier": classifier} if c.sample.guidance_scale > 0 and classifier else {}
         return [_evaluate(c, _reference(c, extractor), _sample(c, train, extractor | guidance))]
@@ -92,10 +94,36 @@ def _train(c: Config) -> Stage:
     )
 
 
-def _train_classifier(c: Config, model: dict[str, JSON], train: dict[str, JSON]) -> Stage:
+def _load(model: ModelConfig, checkpoint: str) -> Stage:
+    """Weights that are there already, instead of training. Raises UserError when the file is not there."""
+    path = Path(checkpoint).expanduser().absolute()
+    if not path.is_file():
+        raise UserError(f"train.checkpoint {checkpoint!r}: there is no such file; leave it out to train")
+    status = path.stat()
+    return Stage(
+        name="load",
+        version=1,
+        kind="reduce",
+        body=("adm.training.stages:load_weights",),
+        config={
+            "checkpoint": str(path),
+            "sha256": _sha256(path, status.st_size, status.st_mtime_ns),
+            "model": model.model_dump(mode="json"),
+        },
+    )
+
+
+@lru_cache(maxsize=64)
+def _sha256(path: Path, size: int, modified_ns: int) -> str:
+    """Of the content: a file that changed under its name is another stage. Read once, however many trials use it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _classifier(c: Config, model: ModelConfig, train: TrainConfig) -> Stage:
     """The classifier: it shares the process q with the diffusion model, and none of its objectives."""
-    section = c.classifier
-    model_config, train_config = (section.model, section.train) if section is not None else (c.model, c.train)
+    if train.checkpoint is not None:
+        return _load(model, train.checkpoint)
     return Stage(
         name="train_classifier",
         version=1,
@@ -104,14 +132,14 @@ def _train_classifier(c: Config, model: dict[str, JSON], train: dict[str, JSON])
         config={
             "seed": c.seed,
             "data": c.data.model_dump(mode="json"),
-            "model": model,
+            "model": model.model_dump(mode="json"),
             "diffusion": {"schedule": c.diffusion.schedule, "steps": c.diffusion.steps},
-            "train": _without_pace(train),
+            "train": _without_pace(train.model_dump(mode="json")),
         },
-        budget=Budget("classifier.train.iterations", train_config.iterations, "iterations"),
-        checkpoint_every=train_config.checkpoint_every,
+        budget=Budget("classifier.train.iterations", train.iterations, "iterations"),
+        checkpoint_every=train.checkpoint_every,
         resources="train",
-        flops=float(training_flops(model_config) * train_config.iterations * train_config.batch_size),
+        flops=float(training_flops(model) * train.iterations * train.batch_size),
     )
 
 
@@ -178,7 +206,8 @@ def _data(c: Config) -> dict[str, JSON]:
 
 def _without_pace(train: dict[str, JSON]) -> dict[str, JSON]:
     """Training without how far it goes and how often it saves, neither of which changes what a step does."""
-    return {name: value for name, value in train.items() if name not in ("iterations", "checkpoint_every")}
+    pace = ("iterations", "checkpoint_every", "checkpoint")
+    return {name: value for name, value in train.items() if name not in pace}
 
 
 def _leaves(model: type[BaseModel], prefix: str = "") -> list[str]:

@@ -68,7 +68,8 @@ def guided_prediction(
     """The prediction that follows from ε̂ = ε − √(1−ᾱ_t) ∇ log p(y | x_t). Equation 60, for deterministic samplers."""
     gradient = cond_fn(x, process.original_timesteps(t), **(model_kwargs or {})).to(x.dtype)
     epsilon = process.epsilon_from_x0(x, t, prediction.pred_xstart)
-    epsilon = epsilon - process.at("sqrt_one_minus_alphas_cumprod", t, x) * gradient
+    # √(1−ᾱ) from ᾱ in x's own precision, as in ddim_sample and as published.
+    epsilon = epsilon - (1 - process.at("alphas_cumprod", t, x)).sqrt() * gradient
     x0 = process.x0_from_epsilon(x, t, epsilon)
     return Prediction(
         process.q_posterior_mean(x0, x, t),

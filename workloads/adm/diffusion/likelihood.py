@@ -17,7 +17,8 @@ def normal_kl(mean1: Tensor, log_variance1: Tensor, mean2: Tensor, log_variance2
     """KL(N₁ ‖ N₂) elementwise, nats."""
     ratio = (log_variance1 - log_variance2).exp()
     distance = (mean1 - mean2) ** 2 * (-log_variance2).exp()
-    return 0.5 * (log_variance2 - log_variance1 - 1.0 + ratio + distance)
+    # Summed in the published order: in float32, rescaled_kl multiplies the rounding by T.
+    return 0.5 * (-1.0 + log_variance2 - log_variance1 + ratio + distance)
 
 
 def approximate_normal_cdf(x: Tensor) -> Tensor:

@@ -19,6 +19,12 @@ class Result:
             raise KeyError(f"{name!r} is not in {type(self).__name__}, which has {', '.join(self.keys())}")
         return getattr(self, name)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.keys()
+
+    def items(self) -> list[tuple[str, Tensor]]:
+        return [(name, self[name]) for name in self.keys()]
+
     def __iter__(self) -> Iterator[Tensor]:
         return (getattr(self, name) for name in self.keys())
 

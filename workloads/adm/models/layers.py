@@ -84,7 +84,7 @@ class Downsample(nn.Module):
 class ResBlock(nn.Module):
     """The residual block, conditioned on the embedding of timestep and class.
 
-    AdaGN (equation 6): AdaGN(h, y) = y_s·GroupNorm(h) + y_b, where [y_s − 1, y_b] is a linear projection of the
+    AdaGN (section 3.1): AdaGN(h, y) = y_s·GroupNorm(h) + y_b, where [y_s − 1, y_b] is a linear projection of the
     embedding. `adagn=False` is addition + GroupNorm (table 6). `resample` makes it BigGAN's up/downsampling block:
     both the branch, before its first convolution, and the skip are resampled. `rescale` divides the sum by √2.
     """

@@ -1,12 +1,13 @@
 """The options of the published code's constructors, as a ModelConfig.
 
 They say the same in other words: attention resolutions are downsampling factors there and pixels here, −1 means
-"not given", and two booleans spell `updown`.
+"not given", and two booleans spell `updown`. Two options have one value here: `dims` is 2, and `use_fp16` is False,
+since precision belongs to a run (autocast, or `model.half()`) and not to the network.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Literal
 
 from adm.config import ModelConfig
@@ -27,6 +28,12 @@ DEFAULTS: Mapping[str, Any] = {
     "use_new_attention_order": False,
     "rescale_skip": False,
     "implementation": "optimized",
+    "dims": 2,
+    "use_fp16": False,
+}
+ONE_VALUE = {
+    "dims": "the networks are for images",
+    "use_fp16": "run the network under torch.autocast, or convert it by .half()",
 }
 REQUIRED = ("image_size", "in_channels", "model_channels", "out_channels", "num_res_blocks", "attention_resolutions")
 OF_KIND: Mapping[str, Mapping[str, Any]] = {
@@ -52,6 +59,9 @@ def model_config(kind: str, options: Mapping[str, Any]) -> ModelConfig:
     if missing := [name for name in REQUIRED if name not in options]:
         raise UserError(f"a model of kind {kind} needs the options {', '.join(missing)}")
     given = {**defaults, **options}
+    for name, reason in ONE_VALUE.items():
+        if given[name] != defaults[name]:
+            raise UserError(f"{name} is {given[name]!r}, but can only be {defaults[name]!r}: {reason}")
 
     def unless_minus_one(value: int | None) -> int | None:
         return None if value == -1 else value
@@ -66,10 +76,8 @@ def model_config(kind: str, options: Mapping[str, Any]) -> ModelConfig:
         out_channels=given["out_channels"],
         channels=given["model_channels"],
         num_res_blocks=given["num_res_blocks"],
-        channel_mult=tuple(given["channel_mult"]),
-        attention_resolutions=tuple(
-            image_size // factor for factor in given["attention_resolutions"] if image_size % factor == 0
-        ),
+        channel_mult=_multiples(given["channel_mult"]),
+        attention_resolutions=_pixels(given["attention_resolutions"], image_size),
         num_heads=given["num_heads"],
         num_heads_up=unless_minus_one(given["num_heads_upsample"]),
         head_channels=unless_minus_one(given["num_head_channels"]),
@@ -83,3 +91,23 @@ def model_config(kind: str, options: Mapping[str, Any]) -> ModelConfig:
         activation_checkpointing=given["use_checkpoint"],
         implementation=given["implementation"],
     )
+
+
+def _multiples(channel_mult: str | Iterable[float]) -> tuple[float, ...]:
+    """(1, 2, 2), or "1,2,2" as the published scripts' flags have it."""
+    if not isinstance(channel_mult, str):
+        return tuple(channel_mult)
+    try:
+        return tuple(float(part) for part in channel_mult.split(","))
+    except ValueError:
+        raise UserError(f"channel_mult is {channel_mult!r}; it is numbers, such as (1, 2, 2) or '1,2,2'") from None
+
+
+def _pixels(factors: Collection[int], image_size: int) -> tuple[int, ...]:
+    """Resolutions in pixels of downsampling factors. One that does not divide the image is never reached."""
+    # The published scripts' flags, which are text, are in pixels: read as factors they would be another network.
+    if isinstance(factors, str) or not all(isinstance(factor, int) and factor > 0 for factor in factors):
+        raise UserError(
+            f"attention_resolutions is {factors!r}; it is downsampling factors, such as (2, 4): image_size // pixels"
+        )
+    return tuple(image_size // factor for factor in factors if image_size % factor == 0)

@@ -1,4 +1,4 @@
-"""The upsampling diffusion model (section 4.3's ADM-U, table 13)."""
+"""The upsampling diffusion model (ADM-U, table 13)."""
 
 from __future__ import annotations
 

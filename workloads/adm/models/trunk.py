@@ -92,12 +92,29 @@ class Trunk(nn.Module):
         return self.time_embed[0].weight.dtype  # type: ignore[return-value]
 
     def embed(self, t: Tensor, y: Tensor | None = None) -> Tensor:
-        """Timesteps t (N,) and, for a conditional model, classes y (N,) → the embedding (N, E)."""
+        """Timesteps t (N,) and, for a conditional model, y → the embedding (N, E).
+
+        y is classes, whole numbers (N,), or weights of all classes, floating point (N, num_classes): the embedding is
+        then the sum of theirs, so that a row with a single 1 is that class exactly.
+        """
         if (y is None) != (self.config.num_classes is None):
             has = "has no classes" if y is not None else f"is conditional on {self.config.num_classes} classes"
             raise UserError(f"the model {has}, but y was {'left out' if y is None else 'given'}")
         emb = self.time_embed(timestep_embedding(t, self.config.channels).to(self.dtype))
-        return emb if y is None else emb + self.label_emb(y)
+        return emb if y is None else emb + self._class_embedding(y, len(t))
+
+    def _class_embedding(self, y: Tensor, batch: int) -> Tensor:
+        weighted = y.is_floating_point()
+        expected = (batch, self.config.num_classes) if weighted else (batch,)
+        if y.shape != expected:
+            raise UserError(
+                f"y is {tuple(y.shape)} of {y.dtype}, should be {expected}: whole numbers are a class an image, floating "
+                "point the weight of every class"
+            )
+        if not weighted:
+            return self.label_emb(y)
+        with head_precision(y):
+            return y.to(self.dtype) @ self.label_emb.weight
 
     def arranged(self, x: Tensor) -> Tensor:
         """x in the memory format and type in which the network computes."""

@@ -26,8 +26,9 @@ class UNet(Trunk):
         )
 
     def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None, low_res: Tensor | None = None) -> Tensor:
-        """x (N, in_channels, H, W), t (N,), y (N,) when class-conditional → (N, out_channels, H, W), of x's type.
+        """x (N, in_channels, H, W), t (N,), y when class-conditional → (N, out_channels, H, W), of x's type.
 
+        y is classes (N,), or weights of their embeddings (N, num_classes), as `embed` says.
         The first half of the channels is the prediction of ε; the second, when the variance is learned, is v.
         Raises UserError when y is missing or not expected, or when low_res is given.
         """

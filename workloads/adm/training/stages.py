@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +15,8 @@ from adm.config import DataConfig, DiffusionConfig, ModelConfig, TrainConfig
 from adm.data import Indices, Source, open_source, split, to_model_range
 from adm.diffusion import Diffusion
 from adm.training.loop import Batch, fit
-from assay.workload import TrainContext
+from assay.errors import UserError
+from assay.workload import StageContext, TrainContext
 
 WEIGHTS = "model.safetensors"
 NOISE_LEVELS = (0.0, 0.25, 0.5, 0.75)
@@ -64,6 +67,20 @@ def train_classifier(ctx: TrainContext) -> Mapping[str, float]:
         model.load_state_dict(engine.ema)
         metrics |= validation_accuracy(model, diffusion, source, held_out, ctx.device)
     return metrics
+
+
+def load_weights(ctx: StageContext) -> Mapping[str, float]:
+    """Take a published or native checkpoint for the model of the config. Raises UserError naming what does not fit."""
+    path = Path(ctx.config["checkpoint"])
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != ctx.config["sha256"]:
+        raise UserError(f"{path} changed since the sweep was planned; run it again")
+    model_config = ModelConfig(**ctx.config["model"])
+    checkpoint = checkpoints.load(path)
+    checkpoint.check(model_config)
+    checkpoints.save(ctx.output / WEIGHTS, checkpoint, model_config)
+    return {}
 
 
 @torch.no_grad()
