@@ -43,6 +43,8 @@ def test_option_names_of_the_published_code_mean_what_they_mean_there() -> None:
         "encoder", {**OPTIONS, "use_scale_shift_norm": True, "conv_resample": False, "use_new_attention_order": True}
     )
     assert (config.norm, config.updown, config.qkv_order, config.pool) == ("adagn", "plain", "new", "adaptive")
+    same = {"dims": 2, "use_fp16": False, "channel_mult": "1,2", "attention_resolutions": {2}, "num_heads_upsample": -1}
+    assert model_config("unet", {**OPTIONS, **same}) == model_config("unet", OPTIONS)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +58,11 @@ def test_option_names_of_the_published_code_mean_what_they_mean_there() -> None:
         ("unet", {"num_heads": 3}, "64 channels cannot have 3 heads"),
         ("unet", {"num_head_channels": 48}, "head_channels 48"),
         ("unet", {"image_size": 15}, "image_size 15"),
+        ("unet", {"dims": 3}, "dims is 3, but can only be 2"),
+        ("unet", {"use_fp16": True}, "use_fp16 is True, but can only be False: run the network under torch.autocast"),
+        ("unet", {"attention_resolutions": "32,16,8"}, "downsampling factors, such as"),
+        ("unet", {"attention_resolutions": [0]}, "downsampling factors, such as"),
+        ("unet", {"channel_mult": "1;2"}, "channel_mult is '1;2'"),
         ("encoder", {"pool": "max"}, "pool"),
     ],
 )
@@ -86,6 +93,24 @@ def test_inputs_that_do_not_belong_are_refused() -> None:
         build(kind="super_res", **OPTIONS)(X, T)
     with pytest.raises(ValueError, match="x and t only"):
         build(kind="encoder", **OPTIONS)(X, T, y=T)
+
+
+def test_a_class_is_the_weight_1_among_all() -> None:
+    model = build(kind="unet", **OPTIONS, num_classes=3)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    y = torch.tensor([2, 0])
+    weights = torch.nn.functional.one_hot(y, 3).float()
+    with torch.no_grad():
+        for enabled in (False, True):
+            with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+                assert torch.equal(model(X, T, weights), model(X, T, y))
+        blend = 0.6 * weights + 0.8 * weights[:, [1, 2, 0]]
+        expected = 0.6 * model.label_emb(y) + 0.8 * model.label_emb((y + 1) % 3)
+        torch.testing.assert_close(model.embed(T, blend) - model.embed(T, 0 * blend), expected, rtol=0, atol=1e-5)
+    for wrong in (weights[:, :2], y[:, None]):
+        with pytest.raises(ValueError, match=r"give classes as whole numbers \(N,\), or .* \(N, 3\)"):
+            model(X, T, wrong)
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,17 @@ def test_table_14(name: str, scale: float) -> None:
     assert (c.sample.steps, c.sample.sampler, c.sample.guidance_scale) == (250, "ddpm", scale)
     assert c.classifier is not None
     assert c.classifier == tables.CLASSIFIERS[f"classifier{c.model.image_size}"]
+    ddim = {"imagenet64": None, "imagenet128": 1.25, "imagenet256": 2.5, "imagenet512": 9.0}
+    assert tables.GUIDANCE_DDIM_25_STEPS.get(name) == ddim[name]
+
+
+def test_guidance_at_the_mean_is_for_ancestral_sampling() -> None:
+    values = presets.load("imagenet64").model_dump()
+    values["sample"].update(guidance_at="mean")
+    assert Config.model_validate(values).sample.guidance_at == "mean"
+    values["sample"].update(sampler="ddim")
+    with pytest.raises(ValueError, match=r"sample\.guidance_at mean is for sample\.sampler ddpm"):
+        Config.model_validate(values)
 
 
 def test_names_are_the_presets_there_are() -> None:

@@ -15,6 +15,8 @@ from adm.diffusion import (
     angles,
     classifier_gradient,
     interpolate,
+    interpolate_images,
+    interpolated_classes,
     interpolated_guidance,
     low_resolution,
     upsample_loop,
@@ -193,8 +195,16 @@ def test_results_by_name_by_attribute_and_in_order(diffusion: Diffusion) -> None
     mean, variance, log_variance, pred_xstart = out
     assert mean is out.mean is out["mean"]
     assert {**out} == {"mean": mean, "variance": variance, "log_variance": log_variance, "pred_xstart": pred_xstart}
+    assert dict(out.items()).keys() == {**out}.keys()
+    assert "mean" in out
+    assert "sample" not in out
     with pytest.raises(KeyError, match="'sample' is not in Prediction"):
         out["sample"]
+
+
+@pytest.mark.parametrize(("published", "ours"), [("start_x", "x0"), ("xstart", "x0"), ("previous_x", "previous")])
+def test_published_names_of_what_is_predicted(published: Any, ours: str) -> None:
+    assert Diffusion(respacing="10", mean=published).mean == ours
 
 
 def test_half_precision_models_and_pickles(diffusion: Diffusion) -> None:
@@ -244,6 +254,33 @@ def test_interpolated_guidance_blends_log_probabilities() -> None:
     blend = interpolated_guidance(cond_fn, LABELS, other, math.pi / 6)(x, t, y=None)
     expected = math.cos(math.pi / 6) * cond_fn(x, t, y=LABELS) + math.sin(math.pi / 6) * cond_fn(x, t, y=other)
     torch.testing.assert_close(blend, expected)
+
+
+def test_images_of_two_classes_blend_classes_and_guidance_too(diffusion: Diffusion) -> None:
+    """At the ends all is as if only that class had been there; between, y is cos(θ) of one and sin(θ) of the other."""
+    embedding = torch.tensor([-1.0, 0.5, 2.0, 0.1])
+    seen: list[Tensor] = []
+
+    def conditional(x: Tensor, t: Tensor, y: Tensor) -> Tensor:
+        seen.append(y)
+        return model(x, t) + (embedding[y] if y.ndim == 1 else y @ embedding).view(-1, 1, 1, 1) / 10
+
+    first, second = torch.rand(2, 5, *SHAPE, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    a, b = LABELS, LABELS.flip(0)
+    cond_fn = classifier_gradient(Classifier(), 3.0)
+    thetas = angles(3)
+    images = interpolate_images(
+        diffusion, conditional, first, second, thetas, labels=(a, b), num_classes=4, cond_fn=cond_fn
+    )
+    between = math.sqrt(0.5) * (torch.eye(4)[a] + torch.eye(4)[b])
+    torch.testing.assert_close(seen[-15], between)
+    assert torch.equal(interpolated_classes(a, b, 0.0, 4), torch.eye(4)[a])
+    for image, y, decoded in ((first, a, images[0]), (second, b, images[2])):
+        alone: dict[str, Any] = {"cond_fn": cond_fn, "model_kwargs": {"y": y}}
+        latent = diffusion.ddim_reverse_loop(conditional, image, **alone)
+        torch.testing.assert_close(decoded, diffusion.ddim_loop(conditional, noise=latent, **alone))
+    with pytest.raises(ValueError, match="labels and num_classes go together"):
+        interpolate_images(diffusion, conditional, first, second, thetas, labels=(a, b))
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,11 @@ class Config(Section):
             )
         if self.sample.guidance_scale > 0 and self.classifier is None:
             raise ValueError("sample.guidance_scale needs a classifier; this base has none")
+        if self.sample.sampler == "ddim" and self.sample.guidance_at != "x_t":
+            raise ValueError(
+                f"sample.guidance_at {self.sample.guidance_at} is for sample.sampler ddpm (equation 56): "
+                "ddim takes the gradient at x_t (equation 60)"
+            )
         if self.evaluate.extractor == "classifier" and self.model.kind != "encoder" and self.classifier is None:
             raise ValueError("evaluate.extractor classifier needs a classifier; this base has none: use pixels")
         return self

@@ -95,7 +95,9 @@ def _torch() -> Iterator[Finding]:
         return
     if not torch.cuda.is_available():
         kind = torch.backends.cpu.get_cpu_capability()
-        yield Finding("ok", "device", f"CPU ({kind}), float32: good for digits and tests; the paper's models need GPUs")
+        has_bfloat16 = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+        good_at = f"CPU ({kind}), good at {'bfloat16' if has_bfloat16 else 'float32'}"
+        yield Finding("ok", "device", f"{good_at}: enough for digits and tests; the paper's models need GPUs")
         return
     for index in range(torch.cuda.device_count()):
         about = torch.cuda.get_device_properties(index)

@@ -6,7 +6,13 @@ images = diffusion.sample_loop(model, (16, 3, 64, 64), model_kwargs={"y": labels
 
 from adm.diffusion.diffusion import Diffusion
 from adm.diffusion.guidance import classifier_gradient
-from adm.diffusion.interpolation import angles, interpolate, interpolate_images, interpolated_guidance
+from adm.diffusion.interpolation import (
+    angles,
+    interpolate,
+    interpolate_images,
+    interpolated_classes,
+    interpolated_guidance,
+)
 from adm.diffusion.respacing import space_timesteps
 from adm.diffusion.results import BitsPerDim, Gaussian, Prediction, Step, VlbTerms
 from adm.diffusion.schedules import beta_schedule
@@ -28,6 +34,7 @@ __all__ = [
     "classifier_gradient",
     "interpolate",
     "interpolate_images",
+    "interpolated_classes",
     "interpolated_guidance",
     "low_resolution",
     "space_timesteps",

@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from adm.diffusion.loops import ddim_loop, ddim_reverse_loop
-from adm.diffusion.process import CondFn, Model, Process
+from adm.diffusion.process import CondFn, Kwargs, Model, Process
 
 
 def angles(count: int) -> list[float]:
@@ -37,6 +38,14 @@ def interpolated_guidance(cond_fn: CondFn, a: Any, b: Any, theta: float) -> Cond
     return combined
 
 
+def interpolated_classes(a: Tensor, b: Tensor, theta: float, num_classes: int) -> Tensor:
+    """The y of cos(θ) e_a + sin(θ) e_b, where e are class embeddings: weights (N, num_classes), for classes (N,).
+
+    Appendix H. The networks take such a y in place of classes (N,).
+    """
+    return interpolate(one_hot(a, num_classes).float(), one_hot(b, num_classes).float(), theta)
+
+
 def interpolate_images(
     process: Process,
     model: Model,
@@ -45,18 +54,37 @@ def interpolate_images(
     thetas: Sequence[float],
     *,
     num_steps: int | None = None,
+    labels: tuple[Tensor, Tensor] | None = None,
+    num_classes: int | None = None,
+    cond_fn: CondFn | None = None,
+    model_kwargs: Kwargs | None = None,
     **options: Any,
 ) -> Tensor:
     """Encode two batches of images, blend their latents, decode: (len(thetas), N, C, H, W). Appendix H.
 
-    The ends are reconstructions, not the images. `num_steps` of encoding are T−1 by default; `options`, such as
-    model_kwargs and cond_fn, go to both directions.
+    With `labels`, the classes (N,) of the first and the second images, class embeddings and the classifier's log
+    probabilities are blended too; each image is encoded with its own. Without, `model_kwargs` and `cond_fn` are the
+    same for both. The ends are reconstructions, not the images. `num_steps` of encoding are T−1 by default; `options`
+    go to both directions. ValueError for one of labels and num_classes without the other.
     """
-    latents = [ddim_reverse_loop(process, model, image, num_steps=num_steps, **options) for image in (first, second)]
+    if (labels is None) != (num_classes is None):
+        raise ValueError("labels and num_classes go together: a class is the weight 1 among num_classes")
+
+    def conditions(theta: float) -> dict[str, Any]:
+        if labels is None or num_classes is None:
+            return {"model_kwargs": model_kwargs, "cond_fn": cond_fn}
+        y = interpolated_classes(*labels, theta, num_classes)
+        guidance = None if cond_fn is None else interpolated_guidance(cond_fn, *labels, theta)
+        return {"model_kwargs": {**(model_kwargs or {}), "y": y}, "cond_fn": guidance}
+
+    a, b = (
+        ddim_reverse_loop(process, model, image, num_steps=num_steps, **conditions(theta), **options)
+        for image, theta in ((first, 0.0), (second, math.pi / 2))
+    )
     # All T steps end beyond the last index; decoding starts at it.
     start = None if num_steps is None else min(num_steps, process.num_timesteps - 1)
     decoded = [
-        ddim_loop(process, model, noise=interpolate(latents[0], latents[1], theta), start=start, **options)
+        ddim_loop(process, model, noise=interpolate(a, b, theta), start=start, **conditions(theta), **options)
         for theta in thetas
     ]
     return torch.stack(decoded)

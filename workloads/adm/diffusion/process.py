@@ -28,6 +28,8 @@ DenoisedFn = Callable[[Tensor], Tensor]
 Mean = Literal["epsilon", "x0", "previous"]
 Variance = Literal["fixed_small", "fixed_large", "learned", "learned_range"]
 Loss = Literal["mse", "rescaled_mse", "kl", "rescaled_kl"]
+PUBLISHED_MEANS: Mapping[str, Mean] = {"start_x": "x0", "xstart": "x0", "previous_x": "previous"}
+"""What the published code calls them."""
 
 
 class Process:
@@ -38,11 +40,15 @@ class Process:
         schedule: str = "linear",
         steps: int = 1000,
         respacing: Sections = "",
-        mean: Mean = "epsilon",
+        mean: Mean | Literal["start_x", "xstart", "previous_x"] = "epsilon",
         variance: Variance = "learned_range",
         loss: Loss = "mse",
     ) -> None:
-        """`steps` are those the model was trained with; `respacing` (see space_timesteps) those that are used."""
+        """`steps` are those the model was trained with; `respacing` (see space_timesteps) those that are used.
+
+        `mean` goes by the published code's names too (PUBLISHED_MEANS). ValueError for what is not allowed.
+        """
+        mean = PUBLISHED_MEANS.get(mean, mean)  # type: ignore[assignment]
         for option, value, allowed in (
             ("mean", mean, get_args(Mean)),
             ("variance", variance, get_args(Variance)),
@@ -50,7 +56,7 @@ class Process:
         ):
             if value not in allowed:
                 raise ValueError(f"{option} is {value!r}; choose from {', '.join(allowed)}")
-        self.mean: Mean = mean
+        self.mean: Mean = mean  # type: ignore[assignment]
         self.variance: Variance = variance
         self.loss: Loss = loss
         self.schedule = schedule

@@ -24,8 +24,9 @@ def build(config: ModelConfig | None = None, *, kind: str | None = None, **optio
         build(config.model)
         build(kind="unet", image_size=64, in_channels=3, model_channels=192, …)
 
-    The module is called as `model(x, t, y=None, low_res=None)`: x (N, C, H, W), timesteps t (N,), classes y (N,)
-    or weights of their embeddings (N, num_classes), low_res (N, C, h, w) for an upsampler. Its state dict has the keys and shapes of the published checkpoints.
+    The module is called as `model(x, t, y=None, low_res=None)`: x (N, C, H, W), timesteps t (N,), classes y (N,) or
+    weights of their embeddings (N, num_classes), low_res (N, C, h, w) for an upsampler. Its state dict has the keys and
+    shapes of the published checkpoints.
 
     Raises UserError (a ValueError) for an unknown option, which it names, and for widths that do not fit.
     """

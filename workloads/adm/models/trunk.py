@@ -101,15 +101,14 @@ class Trunk(nn.Module):
             has = "has no classes" if y is not None else f"is conditional on {self.config.num_classes} classes"
             raise UserError(f"the model {has}, but y was {'left out' if y is None else 'given'}")
         emb = self.time_embed(timestep_embedding(t, self.config.channels).to(self.dtype))
-        return emb if y is None else emb + self._class_embedding(y, len(t))
+        return emb if y is None else emb + self._class_embedding(y)
 
-    def _class_embedding(self, y: Tensor, batch: int) -> Tensor:
-        weighted = y.is_floating_point()
-        expected = (batch, self.config.num_classes) if weighted else (batch,)
-        if y.shape != expected:
+    def _class_embedding(self, y: Tensor) -> Tensor:
+        weighted, classes = y.is_floating_point(), self.config.num_classes
+        if y.shape[1:] != ((classes,) if weighted else ()):
             raise UserError(
-                f"y is {tuple(y.shape)} of {y.dtype}, should be {expected}: whole numbers are a class an image, floating "
-                "point the weight of every class"
+                f"y is {tuple(y.shape)} of {y.dtype}; give classes as whole numbers (N,), or the weight of every class "
+                f"as floating point (N, {classes})"
             )
         if not weighted:
             return self.label_emb(y)
