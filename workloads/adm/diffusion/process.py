@@ -7,7 +7,7 @@ timestep. Coefficients are tables in float64, cast once for each device and dtyp
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -48,7 +48,7 @@ class Process:
 
         `mean` goes by the published code's names too (PUBLISHED_MEANS). ValueError for what is not allowed.
         """
-        mean = PUBLISHED_MEANS.get(mean, mean)  # type: ignore[assignment]
+        mean = cast(Mean, PUBLISHED_MEANS.get(mean, mean))
         for option, value, allowed in (
             ("mean", mean, get_args(Mean)),
             ("variance", variance, get_args(Variance)),
@@ -56,7 +56,7 @@ class Process:
         ):
             if value not in allowed:
                 raise ValueError(f"{option} is {value!r}; choose from {', '.join(allowed)}")
-        self.mean: Mean = mean  # type: ignore[assignment]
+        self.mean: Mean = mean
         self.variance: Variance = variance
         self.loss: Loss = loss
         self.schedule = schedule

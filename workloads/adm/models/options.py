@@ -103,7 +103,7 @@ def _multiples(channel_mult: str | Iterable[float]) -> tuple[float, ...]:
         raise UserError(f"channel_mult is {channel_mult!r}; it is numbers, such as (1, 2, 2) or '1,2,2'") from None
 
 
-def _pixels(factors: Collection[int], image_size: int) -> tuple[int, ...]:
+def _pixels(factors: str | Collection[int], image_size: int) -> tuple[int, ...]:
     """Resolutions in pixels of downsampling factors. One that does not divide the image is never reached."""
     # The published scripts' flags, which are text, are in pixels: read as factors they would be another network.
     if isinstance(factors, str) or not all(isinstance(factor, int) and factor > 0 for factor in factors):
