@@ -1,6 +1,6 @@
 """A sweep on a real local Ray, through the command line: killed, run again, changed.
 
-The three tests share a store and run in order: each is what a user does next.
+The first three tests share a store and run in order: each is what a user does next.
 """
 
 import json
@@ -139,3 +139,38 @@ def test_a_changed_arm_runs_only_its_own_stages_and_a_damaged_result_is_computed
     assert after[damaged]["created"] > before[damaged]["created"]
     unchanged = {key: record for key, record in before.items() if key != damaged}
     assert unchanged.items() <= after.items()
+
+
+def training_workers(home: Path) -> list[int]:
+    """Process ids of the Ray Train workers of the run that keeps its things in `home`."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            is_worker = b"TrainWorker" in (process / "cmdline").read_bytes()
+            if is_worker and str(home).encode() in (process / "environ").read_bytes():
+                found.append(int(process.name))
+        except OSError:
+            continue  # ended since it was listed
+    return found
+
+
+def test_a_killed_training_worker_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    user = User(tmp_path)
+    one_arm = SWEEP.replace("  addition: {model.norm: add}\n", "").replace("iterations: 40", "iterations: 200")
+    user.sweep.write_text(one_arm.replace("classifier.train.iterations: 20", "classifier.train.iterations: 200"))
+    process = user.start("run", "two-arms.yaml", "--plain", "--no-tracking")
+    deadline = time.monotonic() + LONGEST_S
+    while not (user.checkpoints() and (workers := training_workers(tmp_path))):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, "no worker ever saved a checkpoint"
+        time.sleep(0.02)
+    for worker in workers:
+        os.kill(worker, signal.SIGKILL)
+    output, errors = process.communicate(timeout=LONGEST_S)
+    assert process.returncode == 0, output + errors
+    assert user.stages() == ["evaluate", "reference", "sample", "train", "train_classifier"]
+    train = next(record for record in user.records().values() if record["stage"] == "train")
+    curve = json.loads((user.store / train["files"]["history.json"]["path"]).read_text())
+    steps = [point["step"] for point in curve]
+    assert steps == sorted(set(steps)), "no step is logged twice"
+    assert steps[-1] == 200

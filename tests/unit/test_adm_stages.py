@@ -243,3 +243,29 @@ class TestGraph:
             workload.resolve("digits", {"train.batch_size": 0})
         with pytest.raises(ConfigError, match=r"did you mean 'train\.batch_size'"):
             workload.resolve("digits", {"train.batch_sise": 8})
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        ("sample.steps", 5000, "1 to 1000"),
+        ("sample.steps", [600, 1], "at most 500 each"),
+        ("sample.steps", "fast", "ddimN"),
+        ("sample.steps", "ddim3000", "ddim25"),
+        ("evaluate.num_reference", 5000, "1797"),
+        ("model.num_classes", 5, "10"),
+        ("classifier.model.out_channels", 4, "10"),
+        ("classifier.model.kind", "unet", "encoder"),
+        ("model.channel_mult", [], "channel_mult"),
+        ("model.channels", 33, "32"),
+        ("model.head_channels", 7, "divisor"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_trained(path: str, value: Any, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        workload.resolve("digits", {path: value})
+
+
+@pytest.mark.parametrize("steps", [1000, [90, 60, 60, 20, 20], "90,60,60,20,20", "ddim25", ""])
+def test_every_spelling_of_steps_is_taken(steps: Any) -> None:
+    assert workload.resolve("digits", {"sample.steps": steps})

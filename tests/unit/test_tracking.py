@@ -431,3 +431,18 @@ def test_a_database_that_is_no_database_is_told_once(home: Home, tmp_path: Path)
     assert logged_runs(home.tracking_uri, "toy-study") == {}
     run = ToyRun(home, make_plan(tmp_path)).whole()
     assert len(run.warnings) == 1
+
+
+def test_two_commands_that_create_the_database_at_once_do_not_spoil_it(home: Home, tmp_path: Path) -> None:
+    """MLflow's migrations are not made for it: what two of them leave behind no later command can open."""
+    script = (
+        "import sys, pathlib; sys.path.insert(0, sys.argv[1]); import test_tracking as t; from assay.home import Home; "
+        "from assay.tracking.runs import Runs; folder = pathlib.Path(sys.argv[2]); "
+        "Runs(Home(folder / 'home'), t.make_plan(folder))"
+    )
+    make_plan(tmp_path)
+    command = [sys.executable, "-c", script, str(Path(__file__).parent), str(tmp_path)]
+    both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    told = [process.communicate(timeout=120)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], told
+    assert len(Seen(home).everything()) == 1 + len(make_plan(tmp_path).trials), "neither made runs of its own"

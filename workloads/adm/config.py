@@ -39,7 +39,7 @@ class ModelConfig(Section):
     channels: PositiveInt
     num_res_blocks: PositiveInt = 2
     """"Depth" in the tables: residual blocks a resolution."""
-    channel_mult: tuple[PositiveFloat, ...]
+    channel_mult: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
     attention_resolutions: tuple[PositiveInt, ...] = (32, 16, 8)
     """In pixels, as the tables give them. One the network never reaches has no effect."""
     num_heads: PositiveInt = 1
@@ -100,6 +100,10 @@ class DataConfig(Section):
         if self.source == "digits" and self.path is not None:
             raise ValueError("data.path is not used by the built-in digits; leave it out")
         return self
+
+
+NUM_DIGITS, DIGIT_CLASSES = 1797, 10
+"""What scikit-learn ships."""
 
 
 class TrainConfig(Section):
@@ -188,3 +192,49 @@ class Config(Section):
         if self.evaluate.extractor == "classifier" and self.model.kind != "encoder" and self.classifier is None:
             raise ValueError("evaluate.extractor classifier needs a classifier; this base has none: use pixels")
         return self
+
+    @model_validator(mode="after")
+    def _known_before_it_runs(self) -> Config:
+        """What would otherwise fail only after the trainings."""
+        if self.model.kind == "unet":
+            _check_steps(self.sample.steps, self.diffusion.steps)
+        if self.classifier is not None and self.classifier.model.kind != "encoder":
+            raise ValueError(f"classifier.model.kind is {self.classifier.model.kind}, allowed: encoder")
+        if self.data.source == "digits":
+            if self.model.kind == "unet" and self.evaluate.num_reference > NUM_DIGITS:
+                raise ValueError(
+                    f"evaluate.num_reference is {self.evaluate.num_reference}, but the digits are {NUM_DIGITS} images"
+                )
+            if self.model.kind == "unet" and self.model.num_classes not in (None, DIGIT_CLASSES):
+                raise ValueError(f"model.num_classes is {self.model.num_classes}, but the digits have {DIGIT_CLASSES}")
+            if self.classifier is not None and self.classifier.model.out_channels != DIGIT_CLASSES:
+                raise ValueError(
+                    f"classifier.model.out_channels is {self.classifier.model.out_channels}, but the digits have "
+                    f"{DIGIT_CLASSES} classes"
+                )
+        return self
+
+
+def _check_steps(steps: Steps, num_timesteps: int) -> None:
+    """Can a process of so many steps be respaced so? `adm.diffusion.space_timesteps` does it, but needs torch."""
+    if isinstance(steps, str) and steps.startswith("ddim"):
+        count = steps.removeprefix("ddim")
+        strides = range(1, num_timesteps)
+        if not count.isdecimal() or all(len(range(0, num_timesteps, s)) != int(count) for s in strides):
+            raise ValueError(
+                f"sample.steps {steps}: got no number of steps that one stride visits of the {num_timesteps} of "
+                "diffusion.steps, allowed: ddim and such a number, as in ddim25"
+            )
+        return
+    texts = steps.split(",") if isinstance(steps, str) and steps.strip() else []
+    if not all(text.strip().isdecimal() for text in texts):
+        raise ValueError(f"sample.steps {steps!r}: allowed: a count, counts a section ([90, 60, 60, 20, 20]) or ddimN")
+    counts = [int(text) for text in texts] if isinstance(steps, str) else [steps] if isinstance(steps, int) else steps
+    if isinstance(steps, str) and not texts:
+        return  # every step
+    longest = -(-num_timesteps // len(counts)) if counts else 0
+    if not any(counts) or len(counts) > num_timesteps or max(counts) > longest:
+        raise ValueError(
+            f"sample.steps {steps}: cannot be had of the {num_timesteps} of diffusion.steps; allowed: 1 to "
+            f"{num_timesteps} in all, and of {len(counts)} equal sections at most {longest} each"
+        )

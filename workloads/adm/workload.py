@@ -9,7 +9,7 @@ train_classifier ─┬──────────────┬────
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from adm import presets
 from adm.compute.sampling import sampling_flops
 from adm.compute.v100 import training_flops
 from adm.config import Config, ModelConfig, TrainConfig
+from adm.models.layout import layout
 from assay.errors import ConfigError, ConfigProblem, UserError, did_you_mean
 from assay.typed import config_problems
 from assay.workload import JSON, Budget, ReportHints, Stage
@@ -49,9 +50,13 @@ class AdmWorkload:
         for path, value in overrides.items():
             _set(values, path.split("."), value)
         try:
-            return Config.model_validate(values).model_dump(mode="json")
+            config = Config.model_validate(values)
         except ValidationError as error:
             raise ConfigError(config_problems(error, Config)) from error
+        problems = list(_network_problems(config))
+        if problems:
+            raise ConfigError(problems)
+        return config.model_dump(mode="json")
 
     def metrics(self, config: Mapping[str, JSON]) -> Sequence[str]:
         if config["model"]["kind"] != "unet":
@@ -208,6 +213,16 @@ def _without_pace(train: dict[str, JSON]) -> dict[str, JSON]:
     """Training without how far it goes and how often it saves, neither of which changes what a step does."""
     pace = ("iterations", "checkpoint_every", "checkpoint")
     return {name: value for name, value in train.items() if name not in pace}
+
+
+def _network_problems(c: Config) -> Iterator[ConfigProblem]:
+    """Widths and heads that no network can have."""
+    networks = {"model": c.model} | ({"classifier.model": c.classifier.model} if c.classifier is not None else {})
+    for path, model in networks.items():
+        try:
+            layout(model)
+        except UserError as error:
+            yield ConfigProblem(path, str(error))
 
 
 def _leaves(model: type[BaseModel], prefix: str = "") -> list[str]:

@@ -14,6 +14,7 @@ from assay.cli import EXIT_INTERRUPTED, EXIT_TRIAL_FAILED
 from assay.cli.display import LiveDisplay, PlainDisplay
 from assay.cli.names import command_line, open_sweep, program
 from assay.cli.output import console, print_json
+from assay.errors import AssayError
 from assay.home import Home
 from assay.planning import Plan, StageStatus, make_plan
 from assay.report import Written, as_json, as_rich, write
@@ -50,7 +51,13 @@ class _Publisher:
 
     def end(self, outcome: Outcome) -> None:
         self._display.say("writing the report")
-        self.written = write(outcome.plan, outcome.trials, self._folder)
+        try:
+            self.written = write(outcome.plan, outcome.trials, self._folder)
+        except OSError as error:
+            raise AssayError(
+                f"cannot write the report to {self._folder}: {error}; the results are stored, and "
+                "`assay compare` prints their table"
+            ) from error
         if self.tracker is not None:
             self._display.say("bringing MLflow up to date")
             self.tracker.end(outcome, self._folder)

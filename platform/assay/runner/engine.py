@@ -82,6 +82,9 @@ def run(
     store = Store(home.store_url, report=warnings.append)
     stored = {key: result for key in plan.stages if (result := store.sound(key)) is not None}
     before = survey(plan, store)
+    if len(stored) < len(plan.stages):
+        with store.staging():
+            pass  # a store that cannot be written to is said now, not once a stage
     journal = _Journal(listeners)
     for listener in listeners:
         listener.begin(plan, before, stored)

@@ -145,6 +145,8 @@ class Files:
             listed = self.fs.ls(self.at(path), detail=False, refresh=True)
         except FileNotFoundError:
             return []
+        except OSError as error:
+            raise StoreError(f"cannot read the store {self.url}: {error}") from error
         return sorted(PurePosixPath(name).name for name in listed if not PurePosixPath(name).name.startswith("."))
 
     def move(self, source: str, target: str) -> None:
@@ -160,10 +162,13 @@ class Files:
     def staging(self) -> Iterator[Path]:
         """An empty local folder to write into; on a local store it is on the same disk, so that uploads are renames."""
         parent = None
-        if self.is_local:
-            parent = self.local_path("staging")
-            parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=parent))
+        try:
+            if self.is_local:
+                parent = self.local_path("staging")
+                parent.mkdir(parents=True, exist_ok=True)
+            folder = Path(tempfile.mkdtemp(dir=parent))
+        except OSError as error:
+            raise StoreError(f"cannot write to the store {self.url}: {error}; see: assay doctor") from error
         try:
             yield folder
         finally:

@@ -6,12 +6,14 @@ twice is one thing.
 
 from __future__ import annotations
 
+import fcntl
 import getpass
 import io
 import logging
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -48,16 +50,15 @@ class Runs:
         from mlflow.tracking import MlflowClient
 
         self._plan = plan
-        if (file := sqlite_file(home.tracking_uri)) is not None:
-            file.parent.mkdir(parents=True, exist_ok=True)
-        self._client: Any = MlflowClient(tracking_uri=home.tracking_uri)
-        self.experiment_id = self._experiment(home)
-        self.parent = self._find_or_create_parent()
-        for name, value in arms_view.experiment_tags(plan, self.parent.info.run_id).items():
-            self._client.set_experiment_tag(self.experiment_id, name, value)
         self.children: dict[int, Any] = {}
         """Trial index → its run, as found or created."""
-        self._attach_children()
+        with _one_at_a_time(sqlite_file(home.tracking_uri)):
+            self._client: Any = MlflowClient(tracking_uri=home.tracking_uri)
+            self.experiment_id = self._experiment(home)
+            self.parent = self._find_or_create_parent()
+            for name, value in arms_view.experiment_tags(plan, self.parent.info.run_id).items():
+                self._client.set_experiment_tag(self.experiment_id, name, value)
+            self._attach_children()
 
     def status(self, run: Any, status: Status) -> None:
         if status == "RUNNING":
@@ -209,6 +210,18 @@ class Runs:
         for name in names:
             if name in run.data.tags:
                 self._client.delete_tag(run.info.run_id, name)
+
+
+@contextmanager
+def _one_at_a_time(database: Path | None) -> Iterator[None]:
+    """Two commands that create one database at once leave it half-made for good, and find or create runs twice."""
+    if database is None:
+        yield
+        return
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with database.with_name(f"{database.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _is_of(run: Any, planned: PlannedTrial) -> bool:

@@ -229,3 +229,32 @@ def test_a_cluster_that_is_not_there_is_a_user_error_at_once(
     assert "no Ray cluster at '127.0.0.1:1'" in err
     assert "Traceback" not in err
     assert aborted, "no run is left RUNNING in MLflow"
+
+
+def test_a_store_that_cannot_be_written_to_is_told_once_and_nothing_is_started(assay: Assay, project: Path) -> None:
+    (project / ".assay" / "store").mkdir(parents=True)
+    (project / ".assay" / "store" / "staging").write_text("in the way")
+    result = assay("run", "norms")
+    assert result.code == 3
+    assert result.err.startswith("assay: cannot write to the store"), result.err
+    assert "started" not in result.out
+
+
+@pytest.mark.parametrize("command", [["run", "norms"], ["plan", "norms"], ["ls"], ["compare", "norms"]])
+def test_a_file_where_the_store_should_be_is_told_in_one_line(assay: Assay, project: Path, command: list[str]) -> None:
+    (project / ".assay").mkdir()
+    (project / ".assay" / "store").write_text("a file")
+    result = assay(*command)
+    assert result.code == 3
+    assert result.err.startswith("assay: cannot read the store"), result.err
+    assert len(result.err.splitlines()) == 1
+
+
+def test_a_report_that_cannot_be_written_costs_no_result(assay: Assay, project: Path) -> None:
+    (project / ".assay").mkdir()
+    (project / ".assay" / "reports").write_text("in the way")
+    result = assay("run", "norms")
+    assert result.code == 3
+    assert "cannot write the report" in result.err
+    assert "Traceback" not in result.err
+    assert "AdaGN" in assay("compare", "norms").out

@@ -19,6 +19,7 @@ class BrokerActor:
     def __init__(self, capacity: dict[str, float], done: Sequence[str]) -> None:
         self._broker = StageBroker(capacity, set(done))
         self._events: list[Event] = []
+        self._refused: dict[str, str] = {}
         self._changed = asyncio.Condition()
 
     async def next(self, trial: int, requests: Sequence[Request]) -> Decision:
@@ -41,6 +42,13 @@ class BrokerActor:
             self._broker.fail(key, message)
             self._events.append(Event("failed", key, message=message))
             self._changed.notify_all()
+
+    async def refuse(self, key: str, message: str) -> None:
+        """A body said that its stage cannot be done as asked: there is no use in trying again."""
+        self._refused[key] = message
+
+    async def refusal(self, key: str) -> str | None:
+        return self._refused.get(key)
 
     async def abandon(self, trial: int) -> None:
         async with self._changed:

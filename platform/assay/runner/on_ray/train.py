@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
+import ray
 import ray.train
 import ray.train.torch
 
+from assay.errors import AssayError
 from assay.runner.needs import threads
 from assay.runner.on_ray.job import Job
 from assay.runner.work import here, train_worker
 
 
 def train(job: Job) -> None:
-    """A worker group that runs the body; rank 0 commits. A worker that dies restarts the group from a checkpoint."""
+    """A worker group that runs the body; rank 0 commits.
+
+    A worker that dies starts the group again, from the last checkpoint, up to `job.retries` times. What the body says
+    cannot be done (an AssayError: a loss that is no number, data that does not fit) is not tried again.
+    """
+    failures = 0
+    while True:
+        try:
+            _trainer(job).fit()
+            return
+        except ray.train.TrainingFailedError:
+            refusal = ray.get(job.broker.refusal.remote(job.stage.key))
+            if refusal is not None:
+                raise AssayError(refusal) from None
+            failures += 1
+            if failures > job.retries:
+                raise
+
+
+def _trainer(job: Job) -> ray.train.torch.TorchTrainer:
     group = job.resources.train
-    trainer = ray.train.torch.TorchTrainer(
+    return ray.train.torch.TorchTrainer(
         _train_loop,
         train_loop_config={"job": job},
         scaling_config=ray.train.ScalingConfig(
@@ -23,24 +45,18 @@ def train(job: Job) -> None:
             use_gpu=group.gpus_per_worker > 0,
             resources_per_worker={"CPU": group.cpus_per_worker, "GPU": group.gpus_per_worker},
         ),
-        run_config=ray.train.RunConfig(
-            name=f"{job.stage.name}-{job.stage.key[:12]}",
-            storage_path=job.scratch_url,
-            failure_config=ray.train.FailureConfig(max_failures=job.retries),
-        ),
+        # Checkpoints are the store's; Train's own folder holds nothing that is read again.
+        run_config=ray.train.RunConfig(name=f"{job.stage.name}-{uuid.uuid4().hex[:12]}", storage_path=job.scratch_url),
     )
-    trainer.fit()
 
 
 def _train_loop(config: dict[str, Any]) -> None:
     job: Job = config["job"]
     context = ray.train.get_context()
     place = here(threads(job.stage, job.resources))
-    train_worker(
-        job.stage,
-        job.store(),
-        place,
-        job.emit,
-        rank=context.get_world_rank(),
-        world_size=context.get_world_size(),
-    )
+    rank, world_size = context.get_world_rank(), context.get_world_size()
+    try:
+        train_worker(job.stage, job.store(), place, job.emit, rank=rank, world_size=world_size)
+    except AssayError as error:
+        ray.get(job.broker.refuse.remote(job.stage.key, str(error)))
+        raise
