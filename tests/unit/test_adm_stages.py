@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from safetensors.torch import load_file
 
 from adm import checkpoints
@@ -203,8 +204,11 @@ class TestEvaluation:
         assert precision_recall(features, features) == (1.0, 1.0)
 
     def test_more_reference_images_than_there_are_is_an_error(self, tmp_path: Path) -> None:
-        with pytest.raises(Exception, match="but the data has 1797 images"):
-            compute(graph(evaluate__num_reference=5000), Store(tmp_path), "reference")
+        for number in range(4):
+            Image.fromarray(np.zeros((8, 8), dtype=np.uint8)).save(tmp_path / f"zero_{number}.png")
+        stages = graph(data__source="folder", data__path=str(tmp_path), evaluate__extractor="pixels")
+        with pytest.raises(UserError, match="num_reference is 100, but the data has 4 images"):
+            compute(stages, Store(tmp_path / "store"), "reference")
 
 
 class TestGraph:
