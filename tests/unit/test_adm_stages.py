@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file
 
+import adm.workload
 from adm import checkpoints
 from adm.workload import workload
 from assay.errors import ConfigError, UserError
@@ -232,6 +233,25 @@ class TestGraph:
             "sample",
             "evaluate",
         }
+
+    def test_mirroring_is_the_trainings_business_and_not_the_references(self) -> None:
+        assert self.changed(data__flip=True) == {"train_classifier", "train", "reference", "sample", "evaluate"}
+        without_classifier = {"evaluate__extractor": "pixels", "sample__guidance_scale": 0.0}
+        plain, mirrored = self.keys(**without_classifier), self.keys(data__flip=True, **without_classifier)
+        assert plain["reference"] == mirrored["reference"]
+        assert plain["train"] != mirrored["train"]
+
+    def test_other_images_in_the_same_folder_are_other_data(self, tmp_path: Path) -> None:
+        def reference() -> str:
+            adm.workload._listing.cache_clear()
+            config = workload.resolve("imagenet64", {"data.path": str(tmp_path)})
+            return {stage.name: stage.key for stage in topological(workload.stages(config))}["reference"]
+
+        (tmp_path / "cat_1.png").write_bytes(b"one")
+        before = reference()
+        assert reference() == before
+        (tmp_path / "cat_2.png").write_bytes(b"two")
+        assert reference() != before
 
     def test_every_preset_has_a_graph(self) -> None:
         for name in workload.presets():

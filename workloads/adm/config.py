@@ -91,7 +91,7 @@ class DataConfig(Section):
     """digits: scikit-learn's 1,797 images of 8×8. folder: image files, the class is the basename before "_"."""
     path: Str | None = None
     flip: Bool = False
-    random_crop: Bool = False
+    """Mirror half of the training images, left to right."""
     validation: Fraction = 0.0
     """Share of the images held out of classifier training, to measure its accuracy on."""
 
@@ -189,6 +189,8 @@ class Config(Section):
                 f"sample.guidance_at {self.sample.guidance_at} is for sample.sampler ddpm (equation 56): "
                 "ddim takes the gradient at x_t (equation 60)"
             )
+        if self.sample.sampler == "ddpm" and self.sample.eta != 0:
+            raise ValueError(f"sample.eta {self.sample.eta} is for sample.sampler ddim; ddpm has no η")
         if self.evaluate.extractor == "classifier" and self.model.kind != "encoder" and self.classifier is None:
             raise ValueError("evaluate.extractor classifier needs a classifier; this base has none: use pixels")
         return self

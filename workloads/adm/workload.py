@@ -23,7 +23,7 @@ from adm.config import Config, ModelConfig, TrainConfig
 from adm.models.layout import layout
 from assay.errors import ConfigError, ConfigProblem, UserError, did_you_mean
 from assay.typed import config_problems
-from assay.workload import JSON, Budget, ReportHints, Stage
+from assay.workload import JSON, Budget, ReportHints, Stage, digest
 
 SHARD_BATCHES = 4
 """Batches a shard: what a cut-off fan-out may lose."""
@@ -87,7 +87,7 @@ def _train(c: Config) -> Stage:
         body=("adm.training.stages:train_diffusion",),
         config={
             "seed": c.seed,
-            "data": _data(c),
+            "data": {**_data(c), "flip": c.data.flip},
             "model": c.model.model_dump(mode="json"),
             "diffusion": c.diffusion.model_dump(mode="json"),
             "train": _without_pace(c.train.model_dump(mode="json")),
@@ -136,7 +136,7 @@ def _classifier(c: Config, model: ModelConfig, train: TrainConfig) -> Stage:
         body=("adm.training.stages:train_classifier",),
         config={
             "seed": c.seed,
-            "data": c.data.model_dump(mode="json"),
+            "data": {**_data(c), "flip": c.data.flip, "validation": c.data.validation},
             "model": model.model_dump(mode="json"),
             "diffusion": {"schedule": c.diffusion.schedule, "steps": c.diffusion.steps},
             "train": _without_pace(train.model_dump(mode="json")),
@@ -205,8 +205,20 @@ def _evaluate(c: Config, reference: Stage, sample: Stage) -> Stage:
 
 
 def _data(c: Config) -> dict[str, JSON]:
-    """What the data is, without the classifier's split of it."""
-    return c.data.model_dump(mode="json", exclude={"validation"})
+    """What the images are, without how training uses them."""
+    data = c.data.model_dump(mode="json", exclude={"validation", "flip"})
+    return {**data, "listing": _listing(c.data.path)} if c.data.path is not None else data
+
+
+@lru_cache(maxsize=8)
+def _listing(folder: str) -> str | None:
+    """A digest of the names and sizes below a folder: other images are other data. None where it is not to be seen."""
+    root = Path(folder).expanduser()
+    if not root.is_dir():
+        return None
+    return digest(
+        sorted([str(file.relative_to(root)), file.stat().st_size] for file in root.rglob("*") if file.is_file())
+    )
 
 
 def _without_pace(train: dict[str, JSON]) -> dict[str, JSON]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,11 @@ class Source(Protocol):
 
     def images(self, indices: Indices) -> Images:
         """uint8 (N, H, W, C)."""
+
+
+def data_config(values: Mapping[str, Any]) -> DataConfig:
+    """The DataConfig of a stage, whose slice also says what was in the folder: that is for its key."""
+    return DataConfig(**{name: value for name, value in values.items() if name != "listing"})
 
 
 def open_source(data: DataConfig, image_size: int, channels: int, classes: int | None = None) -> Source:

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from adm import checkpoints
-from adm.config import DataConfig
-from adm.data import open_source, to_model_range
+from adm.data import data_config, open_source, to_model_range
 from adm.models.encoder import Encoder
 from adm.training.stages import WEIGHTS
 from assay.errors import UserError
@@ -64,7 +63,7 @@ class ReferenceImages:
     """A step of a fan-out: {"id"} → {"id", "label", "image"}, image number i of the data set."""
 
     def __init__(self, ctx: StageContext) -> None:
-        self._source = open_source(DataConfig(**ctx.config["data"]), ctx.config["image_size"], ctx.config["channels"])
+        self._source = open_source(data_config(ctx.config["data"]), ctx.config["image_size"], ctx.config["channels"])
         if ctx.amount > len(self._source):
             raise UserError(
                 f"evaluate.num_reference is {ctx.amount}, but the data has {len(self._source)} images; ask for fewer"

@@ -130,7 +130,7 @@ def config(name: str) -> Config:
     if name in CLASSIFIERS:
         classifier = CLASSIFIERS[name]
         return Config(
-            data=DataConfig(source="folder", flip=True, random_crop=True),
+            data=DataConfig(source="folder", flip=True),
             model=classifier.model,
             diffusion=_diffusion(classifier.model),
             train=classifier.train,

@@ -24,7 +24,7 @@ from assay.errors import AssayError, UserError
 from assay.workload import TrainContext
 
 CHECKPOINT = "training.pt"
-NOISE, TIMESTEPS, DROPOUT = 1, 2, 3
+NOISE, TIMESTEPS, DROPOUT, FLIPS = 1, 2, 3, 4
 """What a step's generators are for: each has a stream of its own."""
 LOG_POINTS = 200
 """How many points of the curve are kept, over the whole budget."""
@@ -58,6 +58,7 @@ def fit(
     indices: Indices,
     num_timesteps: int,
     objective: Objective,
+    flip: bool = False,
 ) -> TorchEngine:
     """Train up to ctx.amount iterations, from the last checkpoint if there is one. Returns the engine: weights, EMA.
 
@@ -76,7 +77,7 @@ def fit(
     log_every = max(1, ctx.amount // LOG_POINTS)
     model.train()
     for step in range(first, ctx.amount):
-        batch = draw(ctx, config.batch_size, seed, step, source, indices, timesteps)
+        batch = draw(ctx, config.batch_size, seed, step, source, indices, timesteps, flip)
 
         def weighted(network: nn.Module, batch: Batch = batch) -> dict[str, Tensor]:
             terms = objective(network, batch)
@@ -106,6 +107,7 @@ def draw(
     source: Source,
     indices: Indices,
     timesteps: TimestepSampler,
+    flip: bool = False,
 ) -> Batch:
     """This worker's images and random numbers of a step: its rows of the global batch."""
     share = batch_size // ctx.world_size
@@ -115,6 +117,9 @@ def draw(
     generator = torch.Generator(ctx.device).manual_seed(_seed_of(NOISE, seed, step))
     t, weights = timesteps.sample(batch_size, generator=torch.Generator().manual_seed(_seed_of(TIMESTEPS, seed, step)))
     noise = torch.randn(batch_size, *x0.shape[1:], generator=generator, device=ctx.device)
+    if flip:
+        mirrored = torch.rand(batch_size, generator=torch.Generator().manual_seed(_seed_of(FLIPS, seed, step))) < 0.5
+        x0 = torch.where(mirrored[mine].to(ctx.device)[:, None, None, None], x0.flip(3), x0)
     torch.manual_seed(_seed_of(DROPOUT, seed, step, ctx.rank))
     y = torch.from_numpy(source.labels[chosen[mine]]).to(ctx.device)
     return Batch(x0, y, t[mine].to(ctx.device), weights[mine].to(ctx.device), noise[mine])

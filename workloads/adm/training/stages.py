@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy, interpolate
 
 from adm import checkpoints, models
 from adm.config import DataConfig, DiffusionConfig, ModelConfig, TrainConfig
-from adm.data import Indices, Source, open_source, split, to_model_range
+from adm.data import Indices, Source, data_config, open_source, split, to_model_range
 from adm.diffusion import Diffusion
 from adm.training.loop import Batch, fit
 from assay.errors import UserError
@@ -30,7 +30,8 @@ def train_diffusion(ctx: TrainContext) -> Mapping[str, float]:
     torch.manual_seed(ctx.config["seed"])
     model = models.build(model_config)
     diffusion = Diffusion.from_config(DiffusionConfig(**ctx.config["diffusion"]))
-    source = _open(DataConfig(**ctx.config["data"]), model_config, model_config.num_classes)
+    data = data_config(ctx.config["data"])
+    source = _open(data, model_config, model_config.num_classes)
     everything, _ = split(source, 0.0)
 
     def objective(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -41,19 +42,23 @@ def train_diffusion(ctx: TrainContext) -> Mapping[str, float]:
         return diffusion.losses(network, batch.x0, batch.t, batch.noise, model_kwargs=kwargs)
 
     train = TrainConfig(iterations=ctx.amount, **ctx.config["train"])
-    engine = fit(ctx, model, train, ctx.config["seed"], source, everything, diffusion.num_timesteps, objective)
+    engine = fit(
+        ctx, model, train, ctx.config["seed"], source, everything, diffusion.num_timesteps, objective, data.flip
+    )
     return _finish(ctx, engine.ema, model_config)
 
 
 def train_classifier(ctx: TrainContext) -> Mapping[str, float]:
     """Train p_φ(y | x_t) on noised images; commits the EMA weights, reports accuracy on images held out (table 12)."""
     model_config = ModelConfig(**ctx.config["model"])
-    data = DataConfig(**ctx.config["data"])
+    data = data_config(ctx.config["data"])
     torch.manual_seed(ctx.config["seed"])
     model = models.build(model_config)
     diffusion = Diffusion.from_config(DiffusionConfig(**ctx.config["diffusion"]))
     source = _open(data, model_config, model_config.out_channels)
     training, held_out = split(source, data.validation)
+    if not len(training):
+        raise UserError(f"data.validation {data.validation} holds out every image; hold out fewer")
 
     def objective(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         logits = network(diffusion.q_sample(batch.x0, batch.t, batch.noise), batch.t).float()
@@ -61,7 +66,7 @@ def train_classifier(ctx: TrainContext) -> Mapping[str, float]:
         return {"loss": cross_entropy(logits, batch.y, reduction="none"), "accuracy": correct}
 
     train = TrainConfig(iterations=ctx.amount, **ctx.config["train"])
-    engine = fit(ctx, model, train, ctx.config["seed"], source, training, diffusion.num_timesteps, objective)
+    engine = fit(ctx, model, train, ctx.config["seed"], source, training, diffusion.num_timesteps, objective, data.flip)
     metrics = dict(_finish(ctx, engine.ema, model_config))
     if len(held_out) and ctx.rank == 0:
         model.load_state_dict(engine.ema)
