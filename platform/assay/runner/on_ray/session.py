@@ -43,7 +43,8 @@ def session(address: str | None) -> Iterator[None]:
             namespace="assay",
         )
     except ConnectionError as error:
-        raise UserError(f"no Ray cluster at {address or 'local'!r}: {error}") from error
+        advice = "If the cluster asks for a token, set RAY_AUTH_MODE=token (and RAY_AUTH_TOKEN_PATH) here too."
+        raise UserError(f"no Ray cluster at {address or 'local'!r}: {error}. {advice}") from error
     try:
         yield
     finally:
