@@ -10,10 +10,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Int = Annotated[int, Field(strict=True)]
+from adm.respacing import space_timesteps
+
 PositiveInt = Annotated[int, Field(strict=True, ge=1)]
 CountInt = Annotated[int, Field(strict=True, ge=0)]
-Float = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 PositiveFloat = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(strict=True, ge=0, lt=1)]
 Bool = Annotated[bool, Field(strict=True)]
@@ -199,7 +199,10 @@ class Config(Section):
     def _known_before_it_runs(self) -> Config:
         """What would otherwise fail only after the trainings."""
         if self.model.kind == "unet":
-            _check_steps(self.sample.steps, self.diffusion.steps)
+            try:
+                space_timesteps(self.diffusion.steps, self.sample.steps)
+            except ValueError as error:
+                raise ValueError(f"sample.steps does not fit diffusion.steps: {error}") from error
         if self.classifier is not None and self.classifier.model.kind != "encoder":
             raise ValueError(f"classifier.model.kind is {self.classifier.model.kind}, allowed: encoder")
         if self.data.source == "digits":
@@ -215,28 +218,3 @@ class Config(Section):
                     f"{DIGIT_CLASSES} classes"
                 )
         return self
-
-
-def _check_steps(steps: Steps, num_timesteps: int) -> None:
-    """Can a process of so many steps be respaced so? `adm.diffusion.space_timesteps` does it, but needs torch."""
-    if isinstance(steps, str) and steps.startswith("ddim"):
-        count = steps.removeprefix("ddim")
-        strides = range(1, num_timesteps)
-        if not count.isdecimal() or all(len(range(0, num_timesteps, s)) != int(count) for s in strides):
-            raise ValueError(
-                f"sample.steps {steps}: got no number of steps that one stride visits of the {num_timesteps} of "
-                "diffusion.steps, allowed: ddim and such a number, as in ddim25"
-            )
-        return
-    texts = steps.split(",") if isinstance(steps, str) and steps.strip() else []
-    if not all(text.strip().isdecimal() for text in texts):
-        raise ValueError(f"sample.steps {steps!r}: allowed: a count, counts a section ([90, 60, 60, 20, 20]) or ddimN")
-    counts = [int(text) for text in texts] if isinstance(steps, str) else [steps] if isinstance(steps, int) else steps
-    if isinstance(steps, str) and not texts:
-        return  # every step
-    longest = -(-num_timesteps // len(counts)) if counts else 0
-    if not any(counts) or len(counts) > num_timesteps or max(counts) > longest:
-        raise ValueError(
-            f"sample.steps {steps}: cannot be had of the {num_timesteps} of diffusion.steps; allowed: 1 to "
-            f"{num_timesteps} in all, and of {len(counts)} equal sections at most {longest} each"
-        )

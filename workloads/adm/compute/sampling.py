@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from adm.compute.network import network_cost
-from adm.config import Config, SampleConfig
+from adm.config import Config
+from adm.respacing import space_timesteps
 
 
-def num_sampling_steps(sample: SampleConfig) -> int:
-    """Network evaluations an image: a count, the sum of counts a section, or the N of "ddimN".
-
-    A text that is neither counts as 0; `adm.diffusion.space_timesteps` says what is wrong with it.
-    """
-    steps = sample.steps
-    if isinstance(steps, int):
-        return steps
-    if isinstance(steps, str):
-        parts = steps.removeprefix("ddim").split(",")
-        return sum(int(part) for part in parts if part.strip().isdecimal())
-    return sum(steps)
+def num_sampling_steps(config: Config) -> int:
+    """Network evaluations an image."""
+    return len(space_timesteps(config.diffusion.steps, config.sample.steps))
 
 
 def sampling_flops(config: Config) -> int:
@@ -29,4 +21,4 @@ def sampling_flops(config: Config) -> int:
     step = network_cost(config.model).flops
     if config.sample.guidance_scale > 0 and config.classifier is not None:
         step += 2 * network_cost(config.classifier.model).flops
-    return num_sampling_steps(config.sample) * step
+    return num_sampling_steps(config) * step

@@ -13,11 +13,11 @@ from adm.diffusion.interpolation import (
     interpolated_classes,
     interpolated_guidance,
 )
-from adm.diffusion.respacing import space_timesteps
 from adm.diffusion.results import BitsPerDim, Gaussian, Prediction, Step, VlbTerms
 from adm.diffusion.schedules import beta_schedule
 from adm.diffusion.timesteps import LossSecondMoment, TimestepSampler, Uniform, timestep_sampler
 from adm.diffusion.upsampling import low_resolution, upsample_loop
+from adm.respacing import space_timesteps
 
 __all__ = [
     "BitsPerDim",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from adm.diffusion import loops, objectives, samplers
 from adm.diffusion.process import Process
-from adm.diffusion.respacing import Sections
+from adm.respacing import Sections
 
 if TYPE_CHECKING:
     from adm.config import DiffusionConfig

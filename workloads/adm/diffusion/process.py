@@ -14,9 +14,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from adm.diffusion.respacing import Sections, space_timesteps
 from adm.diffusion.results import Gaussian, Prediction
 from adm.diffusion.schedules import Coefficients, beta_schedule, respace_betas
+from adm.respacing import Sections, space_timesteps
 
 Model = Callable[..., Tensor]
 """model(x, t, **model_kwargs) -> (N, C or 2C, H, W); such as y= for classes and low_res= for upsampling."""

@@ -1,4 +1,4 @@
-"""Which of the trained steps a shorter sampling run visits (appendix L)."""
+"""Which of the trained steps a shorter sampling run visits (appendix L). No torch: configs are checked with it."""
 
 from __future__ import annotations
 
