@@ -1,6 +1,27 @@
-"""Real images: uint8, with a class each, read by index. What to read in which order is a function of (seed, step)."""
+"""Real images: uint8, with a class each, read by index. What to read in which order is a function of (seed, step).
 
-from adm.data.order import batch_indices
-from adm.data.sources import Indices, Source, data_config, open_source, split, to_model_range
+No torch is imported here, so a sweep's data can be checked before any worker starts.
+"""
 
-__all__ = ["Indices", "Source", "batch_indices", "data_config", "open_source", "split", "to_model_range"]
+from adm.data.checks import check
+from adm.data.model_range import to_model_range
+from adm.data.order import batch_indices, split
+from adm.data.prefetch import Prefetch
+from adm.data.sources import data_config, open_source
+from adm.data.types import Crops, Examples, Images, Indices, Labels, Source
+
+__all__ = [
+    "Crops",
+    "Examples",
+    "Images",
+    "Indices",
+    "Labels",
+    "Prefetch",
+    "Source",
+    "batch_indices",
+    "check",
+    "data_config",
+    "open_source",
+    "split",
+    "to_model_range",
+]

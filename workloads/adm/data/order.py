@@ -5,9 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
-Indices = npt.NDArray[np.int64]
+from adm.data.types import Indices, Source
 
 
 def batch_indices(seed: int, step: int, num_images: int, batch_size: int) -> Indices:
@@ -22,6 +21,16 @@ def batch_indices(seed: int, step: int, num_images: int, batch_size: int) -> Ind
         here = epochs == epoch
         chosen[here] = _permutation(seed, int(epoch), num_images)[positions[here] % num_images]
     return chosen
+
+
+def split(source: Source, validation: float) -> tuple[Indices, Indices]:
+    """(training, validation) indices: every class gives the same share, chosen the same way every time."""
+    held = np.zeros(len(source), dtype=bool)
+    for label in np.unique(source.labels):
+        of_class = np.flatnonzero(source.labels == label)
+        shuffled = np.random.default_rng([0, int(label)]).permutation(of_class)
+        held[shuffled[: round(len(of_class) * validation)]] = True
+    return np.flatnonzero(~held), np.flatnonzero(held)
 
 
 @lru_cache(maxsize=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Protocol
 
 import numpy as np
@@ -12,7 +13,7 @@ from adm import checkpoints
 from adm.data import data_config, open_source, to_model_range
 from adm.models.encoder import Encoder
 from adm.training.stages import WEIGHTS
-from assay.errors import UserError
+from assay.errors import AssayWarning, UserError
 from assay.workload import Batch, StageContext
 
 
@@ -60,15 +61,28 @@ class Features:
 
 
 class ReferenceImages:
-    """A step of a fan-out: {"id"} → {"id", "label", "image"}, image number i of the data set."""
+    """A step of a fan-out: {"id"} → {"id", "label", "image"}, image number i of the data set.
+
+    Where data.broken_images is skip, the row of a broken image holds the one that takes its place.
+    """
 
     def __init__(self, ctx: StageContext) -> None:
-        self._source = open_source(data_config(ctx.config["data"]), ctx.config["image_size"], ctx.config["channels"])
+        self._source = open_source(
+            data_config(ctx.config["data"]), ctx.config["image_size"], ctx.config["channels"], threads=ctx.threads
+        )
         if ctx.amount > len(self._source):
             raise UserError(
                 f"evaluate.num_reference is {ctx.amount}, but the data has {len(self._source)} images; ask for fewer"
             )
 
     def __call__(self, batch: Batch) -> Batch:
-        ids = batch["id"]
-        return {"id": ids, "label": self._source.labels[ids], "image": self._source.images(ids)}
+        known = set(self._source.skipped)
+        images, labels = self._source.read(batch["id"])
+        if new := sorted(self._source.skipped - known):
+            warnings.warn(
+                f"{len(new)} of the images cannot be decoded and have the next one in their place: "
+                f"{', '.join(new[:3])}{', …' if new[3:] else ''}",
+                AssayWarning,
+                stacklevel=2,
+            )
+        return {"id": batch["id"], "label": labels, "image": images}

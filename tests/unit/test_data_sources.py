@@ -1,0 +1,281 @@
+"""Every source reads the same images: one contract, and what is a source's own."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lmdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+import adm.data.parquet
+from adm.config import Config, DataConfig
+from adm.data import Source, open_source, split
+from adm.data.listing import listing
+from adm.data.npz import Npz
+from adm.workload import workload
+from assay.workload import topological
+
+SIZE, COUNT = 8, 40
+LABELS = np.repeat([0, 1, 2, 3], COUNT // 4)
+PIXELS = np.random.default_rng(0).integers(0, 256, (COUNT, SIZE, SIZE, 3), dtype=np.uint8)
+
+
+def encoded(pixels: np.ndarray[Any, Any], kind: str = "png") -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, kind, **({"lossless": True} if kind == "webp" else {}))
+    return buffer.getvalue()
+
+
+def folder(path: Path, pixels: np.ndarray[Any, Any] = PIXELS) -> DataConfig:
+    for index, (image, label) in enumerate(zip(pixels, LABELS, strict=False)):
+        (path / f"class{label}_{index:03}.png").write_bytes(encoded(image))
+    return DataConfig(source="folder", path=str(path))
+
+
+def subfolders(path: Path) -> DataConfig:
+    for index, (image, label) in enumerate(zip(PIXELS, LABELS, strict=True)):
+        (path / f"n{label}" / "deeper").mkdir(parents=True, exist_ok=True)
+        (path / f"n{label}" / "deeper" / f"{index:03}.PNG").write_bytes(encoded(image))
+    return DataConfig(source="folder", path=str(path), labels="subfolder")
+
+
+def npz(path: Path) -> DataConfig:
+    np.savez(path / "images.npz", PIXELS, LABELS)
+    return DataConfig(source="npz", path=str(path / "images.npz"))
+
+
+def npz_compressed(path: Path) -> DataConfig:
+    np.savez_compressed(path / "images.npz", arr_0=PIXELS, labels=LABELS.astype(np.uint8))
+    return DataConfig(source="npz", path=str(path / "images.npz"))
+
+
+def parquet(path: Path) -> DataConfig:
+    table = pa.table({"image": [encoded(image) for image in PIXELS], "label": pa.array(LABELS, pa.int32())})
+    pq.write_table(table, path / "train.parquet", row_group_size=7)
+    return DataConfig(source="parquet", path=str(path / "train.parquet"))
+
+
+def parquet_folder(path: Path) -> DataConfig:
+    """As Hugging Face writes: structs with bytes and a path, in several files, the columns under other names."""
+    for number, rows in enumerate((slice(0, 13), slice(13, COUNT))):
+        images = [{"bytes": encoded(image), "path": None} for image in PIXELS[rows]]
+        table = pa.table({"img": images, "fine_label": LABELS[rows]})
+        pq.write_table(table, path / f"train-{number:05}-of-00002.parquet", row_group_size=10)
+    return DataConfig(source="parquet", path=str(path), image_column="img", label_column="fine_label")
+
+
+def lsun(path: Path) -> DataConfig:
+    with lmdb.open(str(path), map_size=1 << 22) as environment, environment.begin(write=True) as transaction:
+        for index, image in enumerate(PIXELS):
+            transaction.put(f"{index:040x}".encode(), encoded(image, "webp"))
+    return DataConfig(source="lmdb", path=str(path))
+
+
+WRITERS = [folder, subfolders, npz, npz_compressed, parquet, parquet_folder, lsun]
+
+
+@pytest.fixture(params=WRITERS, ids=lambda writer: writer.__name__)
+def data(request: pytest.FixtureRequest, tmp_path: Path) -> DataConfig:
+    write: Callable[[Path], DataConfig] = request.param
+    return write(tmp_path)
+
+
+class TestEverySource:
+    def open(self, data: DataConfig, **options: Any) -> Source:
+        classes = None if data.source == "lmdb" else 4
+        return open_source(data, SIZE, 3, classes, **options)
+
+    def test_it_reads_the_pixels_that_were_written(self, data: DataConfig) -> None:
+        source = self.open(data)
+        images, labels = source.read(np.arange(COUNT))
+        assert len(source) == len(source.labels) == COUNT
+        assert images.dtype == np.uint8
+        assert labels.dtype == source.labels.dtype == np.int64
+        np.testing.assert_array_equal(images, PIXELS)
+        np.testing.assert_array_equal(labels, 0 if data.source == "lmdb" else LABELS)
+        np.testing.assert_array_equal(source.labels, labels)
+
+    def test_indices_are_answered_in_their_order_and_as_often_as_asked(self, data: DataConfig) -> None:
+        indices = np.array([39, 3, 3, 0, 21])
+        examples = self.open(data).read(indices)
+        np.testing.assert_array_equal(examples.images, PIXELS[indices])
+
+    @pytest.mark.parametrize("threads", [2, 5])
+    def test_any_number_of_threads_reads_the_same(self, data: DataConfig, threads: int) -> None:
+        indices = np.random.default_rng(1).permutation(COUNT)
+        several = self.open(data, threads=threads).read(indices)
+        np.testing.assert_array_equal(several.images, PIXELS[indices])
+        np.testing.assert_array_equal(several.labels, self.open(data).read(indices).labels)
+
+    def test_it_may_be_read_from_several_threads_at_once(self, data: DataConfig) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
+        source = self.open(data, threads=2)
+        orders = [np.random.default_rng(seed).permutation(COUNT) for seed in range(8)]
+        with ThreadPoolExecutor(4) as pool:
+            for order, examples in zip(orders, pool.map(source.read, orders), strict=True):
+                np.testing.assert_array_equal(examples.images, PIXELS[order])
+
+    def test_grey_models_get_grey_images(self, data: DataConfig) -> None:
+        images, _ = open_source(data, SIZE, 1).read(np.array([5]))
+        np.testing.assert_array_equal(images[0, ..., 0], np.asarray(Image.fromarray(PIXELS[5]).convert("L")))
+
+    def test_no_images_are_no_error(self, data: DataConfig) -> None:
+        assert self.open(data).read(np.array([], dtype=np.int64)).images.shape == (0, SIZE, SIZE, 3)
+
+    def test_other_content_has_another_listing(self, data: DataConfig, tmp_path: Path) -> None:
+        assert data.path is not None
+        before = listing(data.source, data.path)
+        assert before == listing(data.source, data.path)
+        changed = next(path for path in sorted(tmp_path.rglob("*")) if path.is_file() and path.name != "lock.mdb")
+        changed.write_bytes(changed.read_bytes() + b"!")
+        assert listing(data.source, data.path) != before
+
+
+class TestFolder:
+    def test_classes_are_the_sorted_names_not_their_order_of_meeting(self, tmp_path: Path) -> None:
+        for name in ("zebra_1.png", "a/lion_2.png", "b/ant_3.png", "lion_0.webp"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            Image.fromarray(PIXELS[0]).save(tmp_path / name)
+        source = open_source(DataConfig(source="folder", path=str(tmp_path)), SIZE, 3, 3)
+        assert source.labels.tolist() == [1, 0, 1, 2], "a/lion, b/ant, lion, zebra"
+
+    def test_other_files_are_no_images(self, tmp_path: Path) -> None:
+        data = folder(tmp_path)
+        (tmp_path / "README.txt").write_text("mine")
+        assert len(open_source(data, SIZE, 3)) == COUNT
+
+
+class TestNpz:
+    def test_what_is_stored_as_it_is_is_mapped_and_not_loaded(self, tmp_path: Path) -> None:
+        assert isinstance(Npz(npz(tmp_path))._images, np.memmap)
+
+    def test_fortran_order(self, tmp_path: Path) -> None:
+        np.savez(tmp_path / "f.npz", np.asfortranarray(PIXELS))
+        source = open_source(DataConfig(source="npz", path=str(tmp_path / "f.npz")), SIZE, 3)
+        np.testing.assert_array_equal(source.read(np.arange(COUNT)).images, PIXELS)
+
+    def test_grey_images(self, tmp_path: Path) -> None:
+        np.savez(tmp_path / "grey.npz", PIXELS[..., :1])
+        data = DataConfig(source="npz", path=str(tmp_path / "grey.npz"))
+        np.testing.assert_array_equal(open_source(data, SIZE, 1).read(np.arange(3)).images, PIXELS[:3, ..., :1])
+        np.testing.assert_array_equal(
+            open_source(data, SIZE, 3).read(np.arange(3)).images, PIXELS[:3, ..., :1].repeat(3, 3)
+        )
+
+    def test_other_content_of_the_same_size_has_another_listing(self, tmp_path: Path) -> None:
+        data = npz(tmp_path)
+        assert data.path is not None
+        size, before = Path(data.path).stat().st_size, listing("npz", data.path)
+        big = np.zeros((200, 64, 64, 3), dtype=np.uint8)
+        for value in (0, 1):
+            big[100] = value
+            np.savez(data.path, big)
+            assert listing("npz", data.path) != before
+            before, size = listing("npz", data.path), Path(data.path).stat().st_size
+        assert size > 2_000_000, "the changed bytes are neither at its beginning nor at its end"
+
+
+class TestParquet:
+    def test_only_the_row_groups_last_used_are_held_where_not_all_fit(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        data = parquet(tmp_path)
+        monkeypatch.setattr(adm.data.parquet, "HELD_BYTES", 3000)
+        stored = adm.data.parquet.Parquet(data)
+        assert not stored.scattered
+        for index in np.random.default_rng(0).permutation(COUNT):
+            np.testing.assert_array_equal(np.asarray(stored.open(int(index))), PIXELS[index])
+        assert 1 <= len(stored._held) < len(stored._groups)
+        assert stored._held_bytes == sum(column.nbytes for column in stored._held.values()) <= 3000
+
+    def test_a_row_is_named_within_its_file(self, tmp_path: Path) -> None:
+        stored = adm.data.parquet.Parquet(parquet_folder(tmp_path))
+        assert stored.name(12) == f"row 12 of {tmp_path / 'train-00000-of-00002.parquet'}"
+        assert stored.name(13) == f"row 0 of {tmp_path / 'train-00001-of-00002.parquet'}"
+        assert stored.name(39) == f"row 26 of {tmp_path / 'train-00001-of-00002.parquet'}"
+
+    def test_large_row_groups_that_do_not_fit_are_warned_of(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(adm.data.parquet, "HELD_BYTES", 3000)
+        monkeypatch.setattr(adm.data.parquet, "SMALL_GROUP_ROWS", 4)
+        with pytest.warns(UserWarning, match="row groups of about 6.*row_group_size up to 4"):
+            adm.data.parquet.Parquet(parquet(tmp_path))
+
+    def test_unlabelled_data_is_all_of_class_0(self, tmp_path: Path) -> None:
+        data = parquet(tmp_path).model_copy(update={"label_column": None})
+        assert not open_source(data, SIZE, 3).labels.any()
+
+
+class TestLmdb:
+    def test_a_database_can_be_opened_again_in_the_same_process(self, tmp_path: Path) -> None:
+        data = lsun(tmp_path)
+        first, second = open_source(data, SIZE, 3), open_source(data, SIZE, 3)
+        np.testing.assert_array_equal(first.read(np.array([1])).images, second.read(np.array([1])).images)
+
+    def test_it_needs_no_lock_file(self, tmp_path: Path) -> None:
+        data = lsun(tmp_path)
+        (tmp_path / "lock.mdb").unlink()
+        assert len(open_source(data, SIZE, 3)) == COUNT
+        assert not (tmp_path / "lock.mdb").exists()
+
+
+class TestSplit:
+    def test_every_class_gives_its_share(self, tmp_path: Path) -> None:
+        source = open_source(npz(tmp_path), SIZE, 3)
+        training, held_out = split(source, 0.2)
+        assert np.bincount(source.labels[held_out]).tolist() == [2, 2, 2, 2]
+        assert sorted([*training, *held_out]) == list(range(COUNT))
+
+
+class TestStages:
+    """What of the data is in a stage's key."""
+
+    def keys(self, **overrides: Any) -> dict[str, str]:
+        config = workload.resolve("imagenet64", {f"data.{name}": value for name, value in overrides.items()})
+        return {stage.name: stage.key for stage in topological(workload.stages(config))}
+
+    @pytest.mark.parametrize("write", [folder, npz, parquet, parquet_folder], ids=lambda write: write.__name__)
+    def test_other_data_is_another_stage(self, tmp_path: Path, write: Callable[[Path], DataConfig]) -> None:
+        import adm.workload
+
+        chosen = {name: value for name, value in write(tmp_path) if name in ("source", "path")}
+        before = self.keys(**chosen)
+        changed = next(iter(sorted(tmp_path.iterdir())))
+        changed.write_bytes(changed.read_bytes() + b"!")
+        adm.workload._listing.cache_clear()
+        after = self.keys(**chosen)
+        assert all(before[name] != after[name] for name in ("train", "reference"))
+
+    @pytest.mark.parametrize("option", [{"crop": "random"}, {"flip": False}, {"validation": 0.25}])
+    def test_what_varies_training_leaves_the_reference_alone(self, option: dict[str, Any]) -> None:
+        def reference(**data: Any) -> Any:
+            config = workload.resolve(
+                "digits",
+                {
+                    "data.source": "folder",
+                    "data.flip": True,
+                    "evaluate.extractor": "pixels",
+                    "sample.guidance_scale": 0.0,
+                    **{f"data.{name}": value for name, value in data.items()},
+                },
+            )
+            return {stage.name: stage for stage in topological(workload.stages(config))}
+
+        assert reference()["reference"].key == reference(**option)["reference"].key
+        if "validation" not in option:
+            assert reference()["train"].key != reference(**option)["train"].key
+
+    def test_broken_images_are_the_references_business_too(self) -> None:
+        before, after = self.keys(), self.keys(broken_images="skip")
+        assert all(before[name] != after[name] for name in ("train", "reference"))
+
+    def test_a_config_without_classes_takes_lmdb(self) -> None:
+        config = workload.resolve("lsun_bedroom_256", {"data.source": "lmdb"})
+        assert Config.model_validate(config).data.source == "lmdb"

@@ -1,0 +1,70 @@
+"""Image files under a folder."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from adm.config import DataConfig
+from adm.data.paths import located
+from adm.data.types import Labels
+from assay.errors import UserError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+
+
+class Folder:
+    """Image files at any depth, in the order of their paths. Their class is the basename before "_", as the published
+    code has it, or the first folder of their path, as ImageNet is laid out; classes in sorted order."""
+
+    scattered = True
+
+    def __init__(self, data: DataConfig) -> None:
+        self._root = located(data, "the folder with the images", folder=True)
+        self._files = image_files(self._root)
+        if not self._files:
+            raise UserError(f"data.path {data.path!r} holds no images; looked for {', '.join(SUFFIXES)}")
+        self.labels_from = f"data.labels {data.labels} of {self._root}"
+        self.labels = self._by_name(data.labels == "subfolder")
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def name(self, index: int) -> str:
+        return str(self._root / self._files[index])
+
+    def open(self, index: int) -> Image.Image:
+        try:
+            encoded = (self._root / self._files[index]).read_bytes()
+        except OSError as error:
+            # A file that cannot be read is not a broken image: the next run might read it.
+            raise UserError(f"{self.name(index)} cannot be read: {error.strerror}") from error
+        return Image.open(io.BytesIO(encoded))
+
+    def _by_name(self, by_subfolder: bool) -> Labels:
+        if by_subfolder:
+            for file in self._files:
+                if os.sep not in file:
+                    raise UserError(
+                        f"{self._root / file} is in no subfolder, which data.labels subfolder takes for its class; "
+                        "move it, or set data.labels basename"
+                    )
+            names = [file.split(os.sep, 1)[0] for file in self._files]
+        else:
+            names = [os.path.basename(file).split("_")[0] for file in self._files]  # noqa: PTH119  a million of them
+        order = {name: index for index, name in enumerate(sorted(set(names)))}
+        return np.array([order[name] for name in names], dtype=np.int64)
+
+
+def image_files(root: Path) -> list[str]:
+    """Paths below `root` of the files with an image's suffix, sorted by their parts. Reads no file."""
+    found = []
+    for folder, _, names in os.walk(root):
+        below = os.path.relpath(folder, root)
+        prefix = "" if below == "." else below + os.sep
+        found += [prefix + name for name in names if name.lower().endswith(SUFFIXES)]
+    return sorted(found, key=lambda path: path.split(os.sep))  # noqa: PTH206  a million of them
