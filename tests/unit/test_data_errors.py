@@ -1,0 +1,383 @@
+"""What is wrong with data is said in one message: what was found, what is allowed, what to do."""
+
+import io
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lmdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from adm import data as adm_data
+from adm.config import DataConfig
+from adm.data import open_source
+from adm.data.pictures import Pictures
+from adm.workload import workload
+from assay.errors import AssayWarning, ConfigError, UserError
+
+SIZE = 8
+MODEL = {"kind": "unet", "image_size": SIZE, "in_channels": 3, "out_channels": 6, "num_classes": None}
+
+
+def png(value: int, size: tuple[int, int] = (SIZE, SIZE)) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", size, (value, value, value)).save(buffer, "png")
+    return buffer.getvalue()
+
+
+def jpeg(value: int) -> bytes:
+    buffer = io.BytesIO()
+    noise = np.random.default_rng(value).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(buffer, "jpeg")
+    return buffer.getvalue()
+
+
+def folder(path: Path, images: list[bytes]) -> DataConfig:
+    for index, image in enumerate(images):
+        (path / f"a_{index:02}.png").write_bytes(image)
+    return DataConfig(source="folder", path=str(path))
+
+
+def parquet(path: Path, images: list[bytes | None], **columns: Any) -> DataConfig:
+    pq.write_table(pa.table({"image": images, **columns}), path / "some.parquet", row_group_size=4)
+    return DataConfig(source="parquet", path=str(path / "some.parquet"))
+
+
+def lsun(path: Path, images: list[bytes]) -> DataConfig:
+    with lmdb.open(str(path), map_size=1 << 20) as environment, environment.begin(write=True) as transaction:
+        for index, image in enumerate(images):
+            transaction.put(f"{index:04}".encode(), image)
+    return DataConfig(source="lmdb", path=str(path))
+
+
+def npz(path: Path, *arrays: Any, **named: Any) -> DataConfig:
+    np.savez(path / "some.npz", *arrays, **named)
+    return DataConfig(source="npz", path=str(path / "some.npz"))
+
+
+ENCODED = [folder, parquet, lsun]
+NAMES = {folder: "a_03.png", parquet: "row 3 of .*some.parquet", lsun: "key 0003 of"}
+
+
+@pytest.fixture(params=ENCODED, ids=lambda write: write.__name__)
+def write(request: pytest.FixtureRequest) -> Callable[[Path, list[bytes]], DataConfig]:
+    return request.param
+
+
+class TestBrokenImages:
+    @pytest.mark.parametrize(
+        "broken", [b"", b"no image", png(9)[:-30], jpeg(9)[:200], jpeg(9)[:1500]], ids=lambda b: f"{len(b)}B"
+    )
+    def test_one_is_an_error_that_names_it(
+        self, tmp_path: Path, write: Callable[[Path, list[bytes]], DataConfig], broken: bytes
+    ) -> None:
+        source = open_source(write(tmp_path, [png(0), png(1), png(2), broken, png(4)]), SIZE, 3)
+        source.read(np.array([0, 1, 2, 4]))
+        with pytest.raises(UserError, match=rf"{NAMES[write]}.* cannot be decoded.*broken_images skip"):
+            source.read(np.arange(5))
+
+    @pytest.mark.parametrize("threads", [1, 3])
+    def test_those_skipped_are_replaced_by_the_next_readable_ones_and_counted(
+        self, tmp_path: Path, write: Callable[[Path, list[bytes]], DataConfig], threads: int
+    ) -> None:
+        images = [png(value) for value in range(20)]
+        images[3] = images[4] = images[19] = b"no image"
+        data = write(tmp_path, images).model_copy(update={"broken_images": "skip"})
+        source = open_source(data, SIZE, 3, threads=threads)
+        order = np.random.default_rng(0).permutation(20)
+        expected = {3: 5, 4: 5, 19: 0}
+        found = source.read(order).images[:, 0, 0, 0].tolist()
+        assert found == [expected.get(index, index) for index in order.tolist()]
+        assert len(source.skipped) == 3
+        source.read(order)
+        assert len(source.skipped) == 3, "each counts once"
+
+    def test_the_label_is_that_of_the_replacement(self, tmp_path: Path) -> None:
+        data = parquet(tmp_path, [png(0), b"", None, png(3)], label=[0, 1, 2, 3])
+        source = open_source(data.model_copy(update={"broken_images": "skip"}), SIZE, 3, 4)
+        images, labels = source.read(np.array([1, 2, 0]))
+        assert labels.tolist() == [3, 3, 0]
+        assert images[:, 0, 0, 0].tolist() == [3, 3, 0]
+        assert source.skipped == {f"row {row} of {data.path}" for row in (1, 2)}
+        assert source.labels.tolist() == [0, 1, 2, 3]
+
+    def test_none_that_can_be_decoded_is_an_error(
+        self, tmp_path: Path, write: Callable[[Path, list[bytes]], DataConfig]
+    ) -> None:
+        data = write(tmp_path, [b"one", b"two"]).model_copy(update={"broken_images": "skip"})
+        with pytest.raises(UserError, match="none of the 2 images can be decoded"):
+            open_source(data, SIZE, 3).read(np.array([1]))
+
+    def test_a_file_that_is_gone_is_not_skipped(self, tmp_path: Path) -> None:
+        data = folder(tmp_path, [png(0), png(1)]).model_copy(update={"broken_images": "skip"})
+        source = open_source(data, SIZE, 3)
+        (tmp_path / "a_01.png").unlink()
+        with pytest.raises(UserError, match=r"a_01\.png cannot be read: No such file"):
+            source.read(np.array([1]))
+
+    def test_the_reference_says_which_it_skipped(self, tmp_path: Path) -> None:
+        from types import SimpleNamespace
+
+        from adm.evaluation.extractors import ReferenceImages
+
+        data = folder(tmp_path, [png(0), b"", png(2)]).model_dump(mode="json") | {"broken_images": "skip"}
+        config = {"data": data, "image_size": SIZE, "channels": 3}
+        step = ReferenceImages(SimpleNamespace(config=config, threads=1, amount=3))  # type: ignore[arg-type]
+        with pytest.warns(AssayWarning, match=r"1 of the images.*a_01\.png"):
+            rows = step({"id": np.arange(3)})
+        assert rows["image"][:, 0, 0, 0].tolist() == [0, 2, 2]
+        step({"id": np.arange(3)})  # told once
+
+
+class TestSizes:
+    def test_crop_none_names_the_file_its_size_and_what_is_wanted(
+        self, tmp_path: Path, write: Callable[[Path, list[bytes]], DataConfig]
+    ) -> None:
+        images = [png(0), png(1), png(2), png(3, (8, 9)), png(4)]
+        data = write(tmp_path, images).model_copy(update={"crop": "none"})
+        source = open_source(data, SIZE, 3)
+        assert source.read(np.array([0, 4])).images.shape == (2, SIZE, SIZE, 3)
+        told = rf"{NAMES[write]}.* is 8×9, but data.crop none takes images of exactly 8×8; set data.crop centre"
+        with pytest.raises(UserError, match=told):
+            source.read(np.array([3]))
+        with pytest.raises(UserError, match=told):
+            adm_data.check({"data": data.model_dump(), "model": MODEL})
+
+    def test_a_wrong_size_is_no_broken_image(self, tmp_path: Path) -> None:
+        data = folder(tmp_path, [png(0), png(1, (9, 9))])
+        data = data.model_copy(update={"crop": "none", "broken_images": "skip"})
+        with pytest.raises(UserError, match="9×9"):
+            open_source(data, SIZE, 3).read(np.array([1]))
+
+    def test_npz(self, tmp_path: Path) -> None:
+        data = npz(tmp_path, np.zeros((3, 16, 12, 3), np.uint8)).model_copy(update={"crop": "none"})
+        with pytest.raises(UserError, match=r"image 0 of .*some\.npz is 12×16"):
+            open_source(data, SIZE, 3).read(np.array([0]))
+
+
+def opened(data: DataConfig, classes: int | None = None, channels: int = 3) -> Any:
+    return open_source(data, SIZE, channels, classes)
+
+
+class TestLabels:
+    @pytest.mark.parametrize("source", ["npz", "parquet"])
+    @pytest.mark.parametrize(
+        ("labels", "told"),
+        [
+            ([0, 1, 2, 7], "8 classes, but the model knows 3: image 3 has label 7, allowed: 0 to 2.*classes to 8"),
+            ([0, -1, 2, 1], "label -1 of image 1 is negative; allowed: 0 to 2"),
+            ([0.0, 1.0, 2.0, 1.0], "must be integers from 0; got (float64|double)"),
+            (["a", "b", "c", "a"], "must be integers from 0; got"),
+        ],
+    )
+    def test_labels_no_model_can_take(self, tmp_path: Path, source: str, labels: list[Any], told: str) -> None:
+        if source == "npz":
+            data = npz(tmp_path, np.zeros((4, 8, 8, 3), np.uint8), np.array(labels))
+        else:
+            data = parquet(tmp_path, [png(0)] * 4, label=labels)
+        with pytest.raises(UserError, match=told):
+            opened(data, 3)
+
+    def test_missing_ones_matter_to_a_model_with_classes_only(self, tmp_path: Path) -> None:
+        for data, told in (
+            (npz(tmp_path, np.zeros((4, 8, 8, 3), np.uint8)), "neither arr_1 nor labels"),
+            (parquet(tmp_path, [png(0)], lable=[1]), "no column 'label' .*only image, lable"),
+            (lsun(tmp_path / "lmdb", [png(0)]), "LMDB"),
+        ):
+            assert not opened(data).labels.any()
+            assert not opened(data, 1).labels.any()
+            with pytest.raises(UserError, match=rf"{told}.*no labels, but the model knows 3.*num_classes null"):
+                opened(data, 3)
+
+    def test_as_many_labels_as_images(self, tmp_path: Path) -> None:
+        with pytest.raises(UserError, match=r"one label an image, shape \(4,\); got \(3,\)"):
+            opened(npz(tmp_path, np.zeros((4, 8, 8, 3), np.uint8), np.arange(3)), 4)
+
+    def test_a_row_without_a_label(self, tmp_path: Path) -> None:
+        with pytest.raises(UserError, match="1 rows have no label"):
+            opened(parquet(tmp_path, [png(0), png(1)], label=[0, None]), 2)
+
+    def test_a_folder_of_more_classes_than_the_model_knows(self, tmp_path: Path) -> None:
+        for name in ("a_1.png", "b_1.png", "c_1.png"):
+            (tmp_path / name).write_bytes(png(0))
+        with pytest.raises(UserError, match="3 classes, but the model knows 2"):
+            opened(DataConfig(source="folder", path=str(tmp_path)), 2)
+
+    def test_a_file_in_no_subfolder(self, tmp_path: Path) -> None:
+        (tmp_path / "cat").mkdir()
+        (tmp_path / "cat" / "1.png").write_bytes(png(0))
+        (tmp_path / "stray.png").write_bytes(png(0))
+        with pytest.raises(UserError, match=r"stray\.png is in no subfolder.*data.labels basename"):
+            opened(DataConfig(source="folder", path=str(tmp_path), labels="subfolder"))
+
+
+class TestPaths:
+    @pytest.mark.parametrize("source", ["folder", "npz", "parquet", "lmdb"])
+    def test_none_given(self, source: Any) -> None:
+        with pytest.raises(UserError, match=f"data.source {source} needs data.path"):
+            opened(DataConfig(source=source))
+
+    @pytest.mark.parametrize("source", ["folder", "npz", "parquet", "lmdb"])
+    def test_nothing_there(self, tmp_path: Path, source: Any) -> None:
+        (tmp_path / "images").mkdir()
+        with pytest.raises(UserError, match="nothing of that name; did you mean 'images'"):
+            opened(DataConfig(source=source, path=str(tmp_path / "imagse")))
+
+    def test_a_file_for_a_folder_and_a_folder_for_a_file(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        with pytest.raises(UserError, match=r"is not a folder; data.source folder takes the folder with the images"):
+            opened(DataConfig(source="folder", path=str(tmp_path / "file")))
+        with pytest.raises(UserError, match=r"is not a file; data.source npz takes an npz file"):
+            opened(DataConfig(source="npz", path=str(tmp_path)))
+
+    @pytest.mark.parametrize(
+        ("source", "told"),
+        [("folder", r"holds no images; looked for \.png"), ("parquet", r"holds no \*\.parquet"), ("lmdb", "data.mdb")],
+    )
+    def test_an_empty_folder(self, tmp_path: Path, source: Any, told: str) -> None:
+        with pytest.raises(UserError, match=told):
+            opened(DataConfig(source=source, path=str(tmp_path)))
+
+
+class TestFiles:
+    def test_what_is_no_npz(self, tmp_path: Path) -> None:
+        path = tmp_path / "some.npz"
+        np.savez(path, np.zeros((4, 8, 8, 3), np.uint8))
+        whole = path.read_bytes()
+        for content in (b"", b"no npz", whole[:300], whole[:-40]):
+            path.write_bytes(content)
+            with pytest.raises(UserError, match=r"some\.npz cannot be read as an npz file.*numpy\.savez"):
+                opened(DataConfig(source="npz", path=str(path)))
+
+    def test_npz_arrays_that_are_no_images(self, tmp_path: Path) -> None:
+        for array, told in (
+            (np.zeros((4, 8, 8, 3)), r"got float64 \(4, 8, 8, 3\); scale the values"),
+            (np.zeros((4, 8, 8), np.uint8), r"uint8 \(N, H, W, C\) with C 1 or 3; got uint8 \(4, 8, 8\)"),
+            (np.zeros((4, 3, 8, 8), np.uint8), r"got uint8 \(4, 3, 8, 8\)"),
+            (np.zeros((0, 8, 8, 3), np.uint8), r"got uint8 \(0, 8, 8, 3\)"),
+            (np.array([None]), "got object"),
+        ):
+            with pytest.raises(UserError, match=told):
+                opened(npz(tmp_path, array))
+
+    def test_an_npz_without_arr_0_says_what_it_has(self, tmp_path: Path) -> None:
+        with pytest.raises(UserError, match=r"no array arr_0.*it has images, labels"):
+            opened(npz(tmp_path, images=np.zeros((1, 8, 8, 3), np.uint8), labels=np.zeros(1, int)))
+
+    def test_a_large_compressed_npz_is_warned_of(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        import adm.data.npz
+
+        monkeypatch.setattr(adm.data.npz, "LARGE_BYTES", 100)
+        np.savez_compressed(tmp_path / "c.npz", np.zeros((4, 8, 8, 3), np.uint8))
+        with pytest.warns(AssayWarning, match=r"compressed: every process.*numpy\.savez"):
+            opened(DataConfig(source="npz", path=str(tmp_path / "c.npz")))
+
+    @pytest.mark.parametrize("content", [b"", b"no parquet at all", b"PAR1 and PAR1"])
+    def test_what_is_no_parquet(self, tmp_path: Path, content: bytes) -> None:
+        (tmp_path / "some.parquet").write_bytes(content)
+        with pytest.raises(UserError, match=r"some\.parquet cannot be read as a parquet file"):
+            opened(DataConfig(source="parquet", path=str(tmp_path)))
+
+    def test_a_missing_image_column(self, tmp_path: Path) -> None:
+        data = parquet(tmp_path, [png(0)]).model_copy(update={"image_column": "imgae"})
+        with pytest.raises(
+            UserError, match=r"no column 'imgae' \(data.image_column\), only image; did you mean 'image'"
+        ):
+            opened(data)
+
+    @pytest.mark.parametrize("values", [["text"], [3], [{"path": "a.png"}], [[1, 2]]])
+    def test_a_column_of_no_images(self, tmp_path: Path, values: Any) -> None:
+        with pytest.raises(UserError, match=r"must be encoded images, binary or a struct.*got"):
+            opened(parquet(tmp_path, values))
+
+    def test_a_parquet_without_rows(self, tmp_path: Path) -> None:
+        with pytest.raises(UserError, match="has no rows"):
+            opened(parquet(tmp_path, pa.array([], pa.binary())))  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("content", [b"", b"no database" * 1000])
+    def test_what_is_no_lmdb(self, tmp_path: Path, content: bytes) -> None:
+        (tmp_path / "data.mdb").write_bytes(content)
+        with pytest.raises(UserError, match="cannot be read as an LMDB"):
+            opened(DataConfig(source="lmdb", path=str(tmp_path)))
+
+    def test_an_lmdb_without_entries(self, tmp_path: Path) -> None:
+        with pytest.raises(UserError, match="an LMDB without entries"):
+            opened(lsun(tmp_path, []))
+
+
+class TestOptions:
+    """Options that would have no effect are refused with the config."""
+
+    @pytest.mark.parametrize(
+        ("overrides", "told"),
+        [
+            ({"data.path": "somewhere"}, "not used by the built-in digits"),
+            ({"data.crop": "random"}, "crop 'random' has no effect on data.source digits: it is for folder, npz"),
+            ({"data.broken_images": "skip"}, "no effect on data.source digits"),
+            ({"data.source": "folder", "data.image_column": "img"}, "for parquet; leave it out"),
+            ({"data.source": "npz", "data.labels": "subfolder"}, "for folder; leave it out"),
+            ({"data.source": "npz", "data.broken_images": "skip"}, "for folder, parquet, lmdb"),
+            ({"data.source": "lmdb"}, "lmdb has no classes"),
+            ({"data.source": "lmdb", "model.num_classes": None}, "a classifier cannot be trained on data.source lmdb"),
+            ({"data.source": "tfrecord"}, "folder"),
+            ({"data.crop": "center"}, "centre"),
+        ],
+    )
+    def test_refused(self, overrides: dict[str, Any], told: str) -> None:
+        with pytest.raises(ConfigError, match=told):
+            workload.resolve("digits", overrides)
+
+    def test_images_have_one_channel_or_three(self, tmp_path: Path) -> None:
+        with pytest.raises(UserError, match=r"1 channel \(grey\) or 3 \(RGB\), but the model takes 4"):
+            opened(folder(tmp_path, [png(0)]), channels=4)
+
+    def test_the_digits_have_their_size(self) -> None:
+        with pytest.raises(UserError, match="8×8 with 1 channel, but the model takes 16×16 with 3"):
+            open_source(DataConfig(source="digits"), 16, 3)
+
+
+class TestCheck:
+    """What is found before anything is started."""
+
+    def test_what_can_work_passes(self, tmp_path: Path) -> None:
+        data = folder(tmp_path, [png(0), png(1)]).model_dump(mode="json") | {"listing": "abc"}
+        adm_data.check({"data": data, "model": MODEL})
+        adm_data.check({"data": data, "image_size": 4, "channels": 1, "extractor": "pixels"})
+        adm_data.check({"data": {"source": "digits"}, "image_size": 8, "channels": 1})
+
+    @pytest.mark.parametrize("broken", [0, 2])
+    def test_the_first_and_the_last_image_are_decoded(self, tmp_path: Path, broken: int) -> None:
+        images = [png(0), png(1), png(2)]
+        images[broken] = b""
+        data = folder(tmp_path, images).model_dump(mode="json")
+        with pytest.raises(UserError, match=f"a_{broken:02}.png"):
+            adm_data.check({"data": data, "model": MODEL})
+
+    def test_a_classifiers_classes_are_its_outputs(self, tmp_path: Path) -> None:
+        data = parquet(tmp_path, [png(0), png(1)], label=[0, 5]).model_dump(mode="json")
+        adm_data.check({"data": data, "model": MODEL | {"kind": "encoder", "out_channels": 6}})
+        with pytest.raises(UserError, match="6 classes, but the model knows 5"):
+            adm_data.check({"data": data, "model": MODEL | {"kind": "encoder", "out_channels": 5}})
+        with pytest.raises(UserError, match="6 classes, but the model knows 3"):
+            adm_data.check({"data": data, "model": MODEL | {"num_classes": 3}})
+
+    def test_a_thousand_sizes_are_looked_at_and_no_more(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        looked_at: list[int] = []
+        monkeypatch.setattr("adm.data.checks.MOST_HEADERS", 3)
+        monkeypatch.setattr(Pictures, "check_sizes", lambda self, indices: looked_at.extend(indices.tolist()))
+        data = folder(tmp_path, [png(index) for index in range(11)]).model_dump(mode="json") | {"crop": "none"}
+        adm_data.check({"data": data, "model": MODEL})
+        assert looked_at == [0, 5, 10]
+
+    def test_it_needs_no_torch(self, tmp_path: Path) -> None:
+        data = folder(tmp_path, [png(0)]).model_dump(mode="json")
+        config = {"data": data, "model": MODEL}
+        code = f"import sys, adm.data; adm.data.check({config!r}); print('torch' in sys.modules)"
+        done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+        assert done.stdout.strip() == "False"
