@@ -40,7 +40,7 @@ def test_tables_11_and_13(name: str) -> None:
     assert heads is None or c.model.num_heads == heads
     assert c.model.dropout == dropout
     assert (c.train.batch_size, c.train.iterations, c.train.learning_rate) == (batch, iterations, learning_rate)
-    assert (c.train.ema_rate, c.train.weight_decay) == (0.9999, 0.0)
+    assert (c.train.ema_rates, c.train.weight_decay) == ((0.9999,), 0.0)
     assert c.diffusion.schedule == ("cosine" if name == "imagenet64" else "linear")
     assert c.diffusion.steps == 1000
     assert (c.model.norm, c.model.updown) == ("adagn", "residual")

@@ -87,37 +87,107 @@ class DiffusionConfig(Section):
 
 
 class DataConfig(Section):
-    source: Literal["digits", "folder"]
-    """digits: scikit-learn's 1,797 images of 8×8. folder: image files, the class is the basename before "_"."""
+    """Real images, and how they become squares of the model's size."""
+
+    source: Literal["digits", "folder", "npz", "parquet", "lmdb"]
+    """digits: scikit-learn's 1,797 images of 8×8. folder: image files. npz: arr_0 uint8 (N, H, W, C), with classes in
+    arr_1 or labels. parquet: encoded images in a column, one file or a folder of them. lmdb: a folder as LSUN ships."""
     path: Str | None = None
+    """The folder or file. Every source but the digits needs it by the time it is opened."""
+    labels: Literal["basename", "subfolder"] = "basename"
+    """folder: the class is the basename before "_", or the subfolder; classes in sorted order."""
+    image_column: Str = "image"
+    """parquet: binary, or a struct with the binary field "bytes"."""
+    label_column: Str | None = "label"
+    """parquet: integers from 0. None, or a missing column: no classes, for unconditional models."""
+    crop: Literal["centre", "random", "none"] = "centre"
+    """centre: shrink the shorter side to the size, keep the middle. random: shrink it to 1 to 1/0.8 of the size, keep a
+    random window; training only. none: images have that size already."""
     flip: Bool = False
     """Mirror half of the training images, left to right."""
+    broken_images: Literal["error", "skip"] = "error"
+    """What to do with an image that cannot be decoded: stop, or take the next one in its place."""
     validation: Fraction = 0.0
     """Share of the images held out of classifier training, to measure its accuracy on."""
 
     @model_validator(mode="after")
-    def _path(self) -> DataConfig:
+    def _every_option_has_an_effect(self) -> DataConfig:
         if self.source == "digits" and self.path is not None:
             raise ValueError("data.path is not used by the built-in digits; leave it out")
+        for name, sources in OPTIONS_OF_SOURCES.items():
+            value = getattr(self, name)
+            if self.source not in sources and value != type(self).model_fields[name].default:
+                raise ValueError(
+                    f"data.{name} {value!r} has no effect on data.source {self.source}: "
+                    f"it is for {', '.join(sources)}; leave it out"
+                )
         return self
 
 
+OPTIONS_OF_SOURCES = {
+    "labels": ("folder",),
+    "image_column": ("parquet",),
+    "label_column": ("parquet",),
+    "crop": ("folder", "npz", "parquet", "lmdb"),
+    "broken_images": ("folder", "parquet", "lmdb"),
+}
+"""Which sources an option of DataConfig is for, where it is not for all."""
 NUM_DIGITS, DIGIT_CLASSES = 1797, 10
 """What scikit-learn ships."""
 
 
 class TrainConfig(Section):
+    """How a network is trained (tables 11 to 13, appendix K). Adam with β = 0.9, 0.999 throughout."""
+
     iterations: PositiveInt
     batch_size: PositiveInt
     """Images a step over all workers."""
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    """Where weight decay goes: onto the weights, or into the gradient. Without weight decay they are the same."""
     learning_rate: PositiveFloat = 1e-4
+    anneal_iterations: PositiveInt | None = None
+    """The learning rate falls linearly to 0 over so many iterations; None keeps it."""
     weight_decay: Annotated[float, Field(strict=True, ge=0)] = 0.0
-    ema_rate: Fraction = 0.9999
+    gradient_clip: PositiveFloat | None = None
+    """Largest L2 norm of a step's gradient; None does not clip."""
+    ema_rates: Annotated[tuple[Fraction, ...], Field(min_length=1)] = (0.9999,)
+    """Averages of the weights that are kept; the first is what is sampled from, unless sample.ema_rate says another."""
     precision: Precision = "auto"
     timestep_sampler: Literal["uniform", "loss_second_moment"] = "uniform"
+    engine: Literal["auto", "deepspeed", "torch"] = "auto"
+    """DeepSpeed with its fused Adam, or PyTorch's. auto: DeepSpeed wherever its operators can be built."""
+    zero_stage: Literal[0, 1, 2] = 0
+    """DeepSpeed's ZeRO: 1 shares Adam's state out over the workers, 2 the gradients too."""
+    micro_batch: PositiveInt | None = None
+    """Images a worker takes at a time, gradients accumulated; None takes its whole share."""
     checkpoint_every: PositiveInt = 1000
+    keep_last: PositiveInt = 2
+    """Checkpoints kept while training; one when it is done."""
+    keep_every: PositiveInt | None = None
+    """Checkpoints at multiples of so many iterations are kept for good."""
+    keep_best: Bool = False
+    """So is the one before which the mean loss was lowest."""
     checkpoint: Str | None = None
     """A published or native checkpoint to use instead of training."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> TrainConfig:
+        if self.zero_stage and self.engine == "torch":
+            raise ValueError(f"zero_stage {self.zero_stage} is DeepSpeed's; set engine auto or deepspeed")
+        if self.micro_batch is not None and self.batch_size % self.micro_batch:
+            raise ValueError(f"batch_size {self.batch_size} is not a multiple of micro_batch {self.micro_batch}")
+        if len(set(self.ema_rates)) < len(self.ema_rates):
+            raise ValueError(f"ema_rates {list(self.ema_rates)} has one twice; allowed: distinct rates")
+        return self
+
+
+NOISE_LEVELS = (0.0, 0.25, 0.5, 0.75)
+"""Where a classifier's accuracy is measured, as a share of T."""
+
+
+def validation_timesteps(steps: int) -> tuple[int, ...]:
+    """The noise levels as timesteps of a process of so many steps."""
+    return tuple(int(level * steps) for level in NOISE_LEVELS)
 
 
 class ClassifierConfig(Section):
@@ -132,6 +202,9 @@ Steps = PositiveInt | tuple[CountInt, ...] | Str
 
 class SampleConfig(Section):
     """How images are drawn (table 14, appendices D, I and L)."""
+
+    ema_rate: Fraction | None = None
+    """Which of train.ema_rates to draw from; None is the first."""
 
     sampler: Literal["ddpm", "ddim"] = "ddpm"
     steps: Steps = 250
@@ -184,6 +257,10 @@ class Config(Section):
             )
         if self.sample.guidance_scale > 0 and self.classifier is None:
             raise ValueError("sample.guidance_scale needs a classifier; this base has none")
+        if self.sample.ema_rate is not None and self.sample.ema_rate not in self.train.ema_rates:
+            raise ValueError(
+                f"sample.ema_rate is {self.sample.ema_rate}, but train.ema_rates keeps {list(self.train.ema_rates)}"
+            )
         if self.sample.sampler == "ddim" and self.sample.guidance_at != "x_t":
             raise ValueError(
                 f"sample.guidance_at {self.sample.guidance_at} is for sample.sampler ddpm (equation 56): "
@@ -216,5 +293,16 @@ class Config(Section):
                 raise ValueError(
                     f"classifier.model.out_channels is {self.classifier.model.out_channels}, but the digits have "
                     f"{DIGIT_CLASSES} classes"
+                )
+        if self.data.source == "lmdb":
+            if self.model.kind == "unet" and self.model.num_classes not in (None, 1):
+                raise ValueError(
+                    f"model.num_classes is {self.model.num_classes}, but data.source lmdb has no classes: use null"
+                )
+            trained = self.classifier is not None and self.classifier.train.checkpoint is None
+            if trained or (self.model.kind == "encoder" and self.train.checkpoint is None):
+                raise ValueError(
+                    "a classifier cannot be trained on data.source lmdb, which has no classes: set classifier to null, "
+                    "give its checkpoint, or use another data.source"
                 )
         return self

@@ -19,12 +19,17 @@ from pydantic import BaseModel, ValidationError
 from adm import presets
 from adm.compute.sampling import sampling_flops
 from adm.compute.v100 import training_flops
-from adm.config import Config, ModelConfig, TrainConfig
+from adm.config import Config, DataConfig, ModelConfig, TrainConfig, validation_timesteps
 from adm.models.layout import layout
 from assay.errors import ConfigError, ConfigProblem, UserError, did_you_mean
 from assay.typed import config_problems
-from assay.workload import JSON, Budget, ReportHints, Stage, digest
+from assay.workload import JSON, Budget, Checkpointing, ReportHints, Stage
 
+PACE = ("iterations", "checkpoint_every", "keep_last", "keep_every", "keep_best", "checkpoint")
+"""Of a training: how far it goes and when it saves, neither of which changes what a step does."""
+TRAINING_EXECUTION = ("engine", "zero_stage", "micro_batch")
+NETWORK_EXECUTION = ("activation_checkpointing", "implementation")
+"""How a step is computed, which changes its rounding at most."""
 SHARD_BATCHES = 4
 """Batches a shard: what a cut-off fan-out may lose."""
 
@@ -59,6 +64,8 @@ class AdmWorkload:
         return config.model_dump(mode="json")
 
     def metrics(self, config: Mapping[str, JSON]) -> Sequence[str]:
+        if config["model"]["kind"] == "encoder" and config["data"]["validation"] > 0:
+            return ["loss", *(f"accuracy_t{t}" for t in validation_timesteps(config["diffusion"]["steps"]))]
         if config["model"]["kind"] != "unet":
             return ["loss"]
         return [f"fd_{config['evaluate']['extractor']}", "precision", "recall"]
@@ -66,13 +73,13 @@ class AdmWorkload:
     def stages(self, config: Mapping[str, JSON]) -> Sequence[Stage]:
         c = Config.model_validate(config)
         if c.model.kind == "encoder":
-            return [_classifier(c, c.model, c.train)]
+            return [_classifier(c, c.model, c.train, "train")]
         train = _train(c) if c.train.checkpoint is None else _load(c.model, c.train.checkpoint)
         if c.model.kind == "super_res":
             return [train]
         classifier = None
         if c.classifier is not None:
-            classifier = _classifier(c, c.classifier.model, c.classifier.train)
+            classifier = _classifier(c, c.classifier.model, c.classifier.train, "classifier.train")
         extractor = {"classifier": classifier} if c.evaluate.extractor == "classifier" and classifier else {}
         guidance = {"classifier": classifier} if c.sample.guidance_scale > 0 and classifier else {}
         return [_evaluate(c, _reference(c, extractor), _sample(c, train, extractor | guidance))]
@@ -80,23 +87,57 @@ class AdmWorkload:
 
 def _train(c: Config) -> Stage:
     """The diffusion model."""
+    config = {
+        "seed": c.seed,
+        "data": _training_data(c),
+        "diffusion": c.diffusion.model_dump(mode="json"),
+    }
+    return _training("train", "train_diffusion", config, c.data, c.model, c.train, "train")
+
+
+def _classifier(c: Config, model: ModelConfig, train: TrainConfig, section: str) -> Stage:
+    """The classifier: it shares the process q with the diffusion model, and none of its objectives."""
+    if train.checkpoint is not None:
+        return _load(model, train.checkpoint)
+    config = {
+        "seed": c.seed,
+        "data": {**_training_data(c), "validation": c.data.validation},
+        "diffusion": {"schedule": c.diffusion.schedule, "steps": c.diffusion.steps},
+    }
+    return _training("train_classifier", "train_classifier", config, c.data, model, train, section)
+
+
+def _training(
+    name: str,
+    body: str,
+    config: Mapping[str, JSON],
+    data: DataConfig,
+    model: ModelConfig,
+    train: TrainConfig,
+    section: str,
+) -> Stage:
+    """A training of a network; `section` is where the config says how."""
+    network, network_execution = _apart(model, NETWORK_EXECUTION)
+    training, training_execution = _apart(train, TRAINING_EXECUTION)
     return Stage(
-        name="train",
+        name=name,
         version=1,
         kind="train",
-        body=("adm.training.stages:train_diffusion",),
-        config={
-            "seed": c.seed,
-            "data": {**_data(c), "flip": c.data.flip},
-            "model": c.model.model_dump(mode="json"),
-            "diffusion": c.diffusion.model_dump(mode="json"),
-            "train": _without_pace(c.train.model_dump(mode="json")),
-        },
-        budget=Budget("train.iterations", c.train.iterations, "iterations"),
-        checkpoint_every=c.train.checkpoint_every,
+        body=(f"adm.training.stages:{body}",),
+        config={**config, "model": network, "train": {k: v for k, v in training.items() if k not in PACE}},
+        execution={"model": network_execution, "train": training_execution},
+        budget=Budget(f"{section}.iterations", train.iterations, "iterations"),
+        checkpointing=Checkpointing(train.checkpoint_every, train.keep_last, train.keep_every, train.keep_best),
+        check="adm.data:check" if data.source != "digits" else None,
         resources="train",
-        flops=float(training_flops(c.model) * c.train.iterations * c.train.batch_size),
+        flops=float(training_flops(model) * train.iterations * train.batch_size),
     )
+
+
+def _apart(section: BaseModel, names: Sequence[str]) -> tuple[dict[str, JSON], dict[str, JSON]]:
+    """A config section without some of its values, and those."""
+    values = section.model_dump(mode="json")
+    return {k: v for k, v in values.items() if k not in names}, {k: values[k] for k in names}
 
 
 def _load(model: ModelConfig, checkpoint: str) -> Stage:
@@ -125,29 +166,6 @@ def _sha256(path: Path, size: int, modified_ns: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _classifier(c: Config, model: ModelConfig, train: TrainConfig) -> Stage:
-    """The classifier: it shares the process q with the diffusion model, and none of its objectives."""
-    if train.checkpoint is not None:
-        return _load(model, train.checkpoint)
-    return Stage(
-        name="train_classifier",
-        version=1,
-        kind="train",
-        body=("adm.training.stages:train_classifier",),
-        config={
-            "seed": c.seed,
-            "data": {**_data(c), "flip": c.data.flip, "validation": c.data.validation},
-            "model": model.model_dump(mode="json"),
-            "diffusion": {"schedule": c.diffusion.schedule, "steps": c.diffusion.steps},
-            "train": _without_pace(train.model_dump(mode="json")),
-        },
-        budget=Budget("classifier.train.iterations", train.iterations, "iterations"),
-        checkpoint_every=train.checkpoint_every,
-        resources="train",
-        flops=float(training_flops(model) * train.iterations * train.batch_size),
-    )
-
-
 def _reference(c: Config, inputs: Mapping[str, Stage]) -> Stage:
     """The features of the data."""
     return Stage(
@@ -163,6 +181,7 @@ def _reference(c: Config, inputs: Mapping[str, Stage]) -> Stage:
         },
         inputs=dict(inputs),
         budget=Budget("evaluate.num_reference", c.evaluate.num_reference, "images"),
+        check="adm.data:check" if c.data.source != "digits" else None,
         resources="sample",
         batch_size=c.sample.batch_size,
         shard_size=c.sample.batch_size * SHARD_BATCHES,
@@ -172,6 +191,8 @@ def _reference(c: Config, inputs: Mapping[str, Stage]) -> Stage:
 def _sample(c: Config, train: Stage, inputs: Mapping[str, Stage]) -> Stage:
     """Images and their features. How many at a time does not matter: sample i is sample i."""
     sample = c.sample.model_dump(mode="json", exclude={"batch_size"})
+    if c.sample.ema_rate == c.train.ema_rates[0]:
+        sample["ema_rate"] = None
     return Stage(
         name="sample",
         version=1,
@@ -205,26 +226,22 @@ def _evaluate(c: Config, reference: Stage, sample: Stage) -> Stage:
 
 
 def _data(c: Config) -> dict[str, JSON]:
-    """What the images are, without how training uses them."""
+    """What the images are, without how training varies them: a random crop is of an image whose centre is the image."""
     data = c.data.model_dump(mode="json", exclude={"validation", "flip"})
-    return {**data, "listing": _listing(c.data.path)} if c.data.path is not None else data
+    if c.data.crop == "random":
+        data["crop"] = "centre"
+    return {**data, "listing": _listing(c.data.source, c.data.path)} if c.data.path is not None else data
+
+
+def _training_data(c: Config) -> dict[str, JSON]:
+    return {**_data(c), "crop": c.data.crop, "flip": c.data.flip}
 
 
 @lru_cache(maxsize=8)
-def _listing(folder: str) -> str | None:
-    """A digest of the names and sizes below a folder: other images are other data. None where it is not to be seen."""
-    root = Path(folder).expanduser()
-    if not root.is_dir():
-        return None
-    return digest(
-        sorted([str(file.relative_to(root)), file.stat().st_size] for file in root.rglob("*") if file.is_file())
-    )
+def _listing(source: str, path: str) -> str | None:
+    from adm.data.listing import listing  # here, so that a sweep of the digits is planned without NumPy
 
-
-def _without_pace(train: dict[str, JSON]) -> dict[str, JSON]:
-    """Training without how far it goes and how often it saves, neither of which changes what a step does."""
-    pace = ("iterations", "checkpoint_every", "checkpoint")
-    return {name: value for name, value in train.items() if name not in pace}
+    return listing(source, path)
 
 
 def _network_problems(c: Config) -> Iterator[ConfigProblem]:

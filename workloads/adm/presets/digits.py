@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from adm.config import (
     ClassifierConfig,
     Config,
@@ -14,6 +16,8 @@ from adm.config import (
 )
 
 CLASSES = 10
+ENGINE: Literal["torch"] = "torch"
+"""DeepSpeed's operators take a minute or more to compile where they never were: longer than this trains."""
 
 
 def config() -> Config:
@@ -32,7 +36,9 @@ def config() -> Config:
             num_classes=CLASSES,
         ),
         diffusion=DiffusionConfig(schedule="cosine"),
-        train=TrainConfig(iterations=500, batch_size=64, learning_rate=1e-3, ema_rate=0.99, checkpoint_every=100),
+        train=TrainConfig(
+            iterations=500, batch_size=64, learning_rate=1e-3, ema_rates=(0.99,), engine=ENGINE, checkpoint_every=100
+        ),
         classifier=ClassifierConfig(
             model=ModelConfig(
                 kind="encoder",
@@ -51,7 +57,8 @@ def config() -> Config:
                 batch_size=64,
                 learning_rate=1e-3,
                 weight_decay=0.05,
-                ema_rate=0.99,
+                ema_rates=(0.99,),
+                engine=ENGINE,
                 checkpoint_every=100,
             ),
         ),

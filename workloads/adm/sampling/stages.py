@@ -13,7 +13,7 @@ from adm.config import DiffusionConfig, SampleConfig
 from adm.diffusion import Diffusion, classifier_gradient
 from adm.sampling.noise import IndexedNoise, labels
 from adm.training.precision import computing_in, resolve
-from adm.training.stages import WEIGHTS
+from adm.training.stages import WEIGHTS, weights_file
 from assay.workload import Batch, StageContext
 
 
@@ -27,7 +27,7 @@ class Sampler:
         self._seed = ctx.config["seed"]
         self._noise = IndexedNoise(self._seed, ctx.device)
         self._diffusion = Diffusion.from_config(DiffusionConfig(**ctx.config["diffusion"]), self._config.steps)
-        model = checkpoints.load(ctx.inputs["model"].file(WEIGHTS))
+        model = checkpoints.load(ctx.inputs["model"].file(weights_file(self._config.ema_rate)))
         self._model_config = model.config
         self._network = model.build().to(ctx.device).eval()
         self._classes = model.config.num_classes

@@ -1,134 +1,222 @@
-"""The loop that trains diffusion models and classifiers alike.
-
-Everything random in a step, its images, timesteps, noise and dropout, is a function of (seed, step), so a resumed run
-goes on as if it had not stopped, and any number of workers sees the same global batches.
-"""
+"""The loop that trains diffusion models, upsamplers and classifiers alike."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from adm.config import TrainConfig
-from adm.data import Indices, Source, batch_indices, to_model_range
+from adm.config import DataConfig, TrainConfig
+from adm.data import Indices, Prefetch, Source
 from adm.diffusion.timesteps import TimestepSampler, timestep_sampler
-from adm.training.engine import TorchEngine
+from adm.training import state
+from adm.training.batches import DROPOUT, Batch, Batches, seed_of
+from adm.training.ema import EMA
+from adm.training.engines import Engine, StepReport, build
+from adm.training.engines.torch_engine import average_over_group
 from adm.training.precision import resolve
 from assay.errors import AssayError, UserError
 from assay.workload import TrainContext
 
-CHECKPOINT = "training.pt"
-NOISE, TIMESTEPS, DROPOUT, FLIPS = 1, 2, 3, 4
-"""What a step's generators are for: each has a stream of its own."""
 LOG_POINTS = 200
 """How many points of the curve are kept, over the whole budget."""
+LOSS_RATE = 0.99
+"""Of the running mean of the loss: about the last hundred steps."""
+SMALLEST_LOSS_SCALE = 1.0
+"""Below it gradients overflow without any scaling: the training has diverged."""
+
+Objective = Callable[[nn.Module, Batch], dict[str, Tensor]]
+"""Terms of every image, (n,) each; the mean of "loss" is minimised."""
 
 
 @dataclass(frozen=True)
-class Batch:
-    """This worker's part of a global batch."""
+class Task:
+    """What is learned: a network, from which images, by what loss."""
 
-    x0: Tensor
-    """(n, C, H, W) in [-1, 1]."""
-    y: Tensor
-    """(n,) classes."""
-    t: Tensor
-    """(n,) timesteps."""
-    weights: Tensor
-    """(n,) that keep the expected loss that of uniform timesteps."""
-    noise: Tensor
-    """Shaped like x0."""
+    model: nn.Module
+    objective: Objective
+    num_timesteps: int
+    source: Source
+    indices: Indices
+    """Of the images to train on."""
+    data: DataConfig
+    seed: int
 
 
-Objective = Callable[[nn.Module, Batch], dict[str, Tensor]]
+@dataclass(frozen=True)
+class Trained:
+    weights: Mapping[float, Mapping[str, Tensor]]
+    """Averages of the weights by rate, as state dicts."""
+    loss: float
+    """Its running mean at the end."""
 
 
-def fit(
-    ctx: TrainContext,
-    model: nn.Module,
-    config: TrainConfig,
-    seed: int,
-    source: Source,
-    indices: Indices,
-    num_timesteps: int,
-    objective: Objective,
-    flip: bool = False,
-) -> TorchEngine:
-    """Train up to ctx.amount iterations, from the last checkpoint if there is one. Returns the engine: weights, EMA.
+def fit(ctx: TrainContext, task: Task, config: TrainConfig) -> Trained:
+    """Train up to ctx.amount iterations, from the last checkpoint if there is one.
 
-    Raises UserError for a batch that the workers cannot share equally, AssayError where the loss is not a number.
+    Raises UserError for a batch that the workers cannot share equally, AssayError where training diverges.
     """
-    if config.batch_size % ctx.world_size:
-        raise UserError(f"batch_size {config.batch_size} cannot be shared equally by {ctx.world_size} workers")
-    engine = TorchEngine(model, config, ctx.device, resolve(config.precision, ctx.device), ctx.world_size)
-    timesteps = timestep_sampler(config.timestep_sampler, num_timesteps)
-    first = 0
-    if (found := ctx.latest_checkpoint()) is not None:
-        first, folder = found
-        state = torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True)
-        engine.load(state["engine"])
-        timesteps.load_state_dict(state["timesteps"])
-    log_every = max(1, ctx.amount // LOG_POINTS)
-    model.train()
-    for step in range(first, ctx.amount):
-        batch = draw(ctx, config.batch_size, seed, step, source, indices, timesteps, flip)
-
-        def weighted(network: nn.Module, batch: Batch = batch) -> dict[str, Tensor]:
-            terms = objective(network, batch)
-            timesteps.update(batch.t, terms["loss"])
-            return {**terms, "loss": terms["loss"] * batch.weights}
-
-        report = engine.step(weighted)
-        if report.taken and not math.isfinite(report.terms["loss"]):
-            raise AssayError(
-                f"the loss is {report.terms['loss']} at step {step + 1}; the last good checkpoint is kept. "
-                "Try a smaller train.learning_rate, or train.precision fp32"
-            )
-        done = step + 1
-        if done % log_every == 0 or done == ctx.amount:
-            ctx.log(done, report.terms)
-        ctx.progress(done, report.terms)
-        if done % ctx.checkpoint_every == 0 or done == ctx.amount:
-            ctx.save_checkpoint(done, lambda folder: _save(folder, engine, timesteps))
-    return engine
+    started = time.monotonic()
+    trainer = Trainer(ctx, task, config)
+    steps = time.monotonic()
+    with Prefetch(trainer.batches.read, trainer.done, ctx.amount) as batches:
+        for step, examples in batches:
+            trainer.step(trainer.batches.draw(step, examples, trainer.timesteps, ctx.device))
+            if trainer.steps_here == 1:
+                ctx.note("seconds_to_first_step", round(time.monotonic() - started, 1))
+                steps = time.monotonic()
+    if trainer.steps_here > 1:
+        images = (trainer.steps_here - 1) * config.batch_size
+        ctx.note("images_per_second", round(images / (time.monotonic() - steps), 1))
+    if torch.cuda.is_available():
+        ctx.note("peak_memory_gib", round(torch.cuda.max_memory_allocated() / 2**30, 2))
+    return Trained(trainer.ema.weights, trainer.loss)
 
 
-def draw(
-    ctx: TrainContext,
-    batch_size: int,
-    seed: int,
-    step: int,
-    source: Source,
-    indices: Indices,
-    timesteps: TimestepSampler,
-    flip: bool = False,
-) -> Batch:
-    """This worker's images and random numbers of a step: its rows of the global batch."""
-    share = batch_size // ctx.world_size
-    mine = slice(ctx.rank * share, (ctx.rank + 1) * share)
-    chosen = indices[batch_indices(seed, step, len(indices), batch_size)]
-    x0 = to_model_range(source.images(chosen[mine]), ctx.device)
-    generator = torch.Generator(ctx.device).manual_seed(_seed_of(NOISE, seed, step))
-    t, weights = timesteps.sample(batch_size, generator=torch.Generator().manual_seed(_seed_of(TIMESTEPS, seed, step)))
-    noise = torch.randn(batch_size, *x0.shape[1:], generator=generator, device=ctx.device)
-    if flip:
-        mirrored = torch.rand(batch_size, generator=torch.Generator().manual_seed(_seed_of(FLIPS, seed, step))) < 0.5
-        x0 = torch.where(mirrored[mine].to(ctx.device)[:, None, None, None], x0.flip(3), x0)
-    torch.manual_seed(_seed_of(DROPOUT, seed, step, ctx.rank))
-    y = torch.from_numpy(source.labels[chosen[mine]]).to(ctx.device)
-    return Batch(x0, y, t[mine].to(ctx.device), weights[mine].to(ctx.device), noise[mine])
+class Trainer:
+    """A training at some step: the network, its optimizer and averages, and what comes next."""
+
+    def __init__(self, ctx: TrainContext, task: Task, config: TrainConfig) -> None:
+        self.ctx, self.task, self.config = ctx, task, config
+        self.precision = resolve(config.precision, ctx.device)
+        self.batches = Batches(
+            task.source, task.indices, task.data, task.seed, config.batch_size, ctx.rank, ctx.world_size
+        )
+        self.timesteps: TimestepSampler = timestep_sampler(config.timestep_sampler, task.num_timesteps)
+        self.micro_batch, micro_batches = _micro_batches(config, ctx.world_size)
+        self.done = self.steps_here = self.skipped = 0
+        self.loss = math.nan
+        """Running mean over the steps taken: what checkpoints are ranked by."""
+        found = ctx.latest_checkpoint()
+        saved = state.read(found[1]) if found is not None else None
+        model = task.model.to(ctx.device).train()
+        if saved is not None:
+            model.load_state_dict(saved.below("model"))
+        self.engine: Engine = build(model, config, ctx.device, self.precision, micro_batches)
+        self.ema = EMA(model, config.ema_rates)
+        if found is not None and saved is not None:
+            self.done = found[0]
+            self._go_on_from(saved)
+        zero = f", ZeRO stage {config.zero_stage}" if config.zero_stage and self.engine.name == "deepspeed" else ""
+        ctx.note("precision", self.precision)
+        ctx.note("engine", f"{self.engine.name}{zero}")
+
+    def step(self, batch: Batch) -> None:
+        """One iteration. A step that overflows in fp16 is tried again, same images and noise, at half the scale."""
+        while True:
+            terms, report = self._try(batch)
+            if report.taken:
+                break
+            if self.precision != "fp16" or report.loss_scale / 2 < SMALLEST_LOSS_SCALE:
+                self._diverged(terms, report)
+            self.skipped += 1
+        self.ema.update()
+        self.done += 1
+        self.steps_here += 1
+        means, leaving = self._means(terms)
+        before = means["loss"] if math.isnan(self.loss) else self.loss
+        self.loss = LOSS_RATE * before + (1 - LOSS_RATE) * means["loss"]
+        if self.precision == "fp16":
+            means |= {"loss_scale": report.loss_scale, "skipped_steps": float(self.skipped)}
+        self._tell({**means, "grad_norm": report.grad_norm})
+        last = self.done == self.ctx.amount
+        if leaving or last or self.done % self.ctx.checkpointing.every == 0:
+            self._save()
+        if leaving and not last:
+            self.ctx.leave(self.done)
+
+    def _try(self, batch: Batch) -> tuple[dict[str, list[Tensor]], StepReport]:
+        """Terms of every micro-batch, and what became of the step."""
+        terms: dict[str, list[Tensor]] = {}
+
+        def loss_fn(index: int, part: Batch) -> Callable[[nn.Module], Tensor]:
+            def loss(network: nn.Module) -> Tensor:
+                torch.manual_seed(seed_of(DROPOUT, self.task.seed, self.done, self.ctx.rank, index))
+                found = self.task.objective(network, part)
+                for name, values in found.items():
+                    terms.setdefault(name, []).append(values.detach().float())
+                return (found["loss"] * part.weights).mean()
+
+            return loss
+
+        parts = [loss_fn(index, part) for index, part in enumerate(batch.split(self.micro_batch))]
+        report = self.engine.step(parts, self._learning_rate())
+        if report.taken:
+            self.timesteps.update(batch.t, torch.cat(terms["loss"]))
+        return terms, report
+
+    def _learning_rate(self) -> float:
+        """Falls linearly to 0 over anneal_iterations, or stays."""
+        over = self.config.anneal_iterations
+        return self.config.learning_rate * (1.0 if over is None else max(0.0, 1.0 - self.done / over))
+
+    def _means(self, terms: dict[str, list[Tensor]]) -> tuple[dict[str, float], bool]:
+        """Means over the global batch, and whether any worker's machine is to be taken away."""
+        leaving = torch.tensor(float(self.ctx.leaving), device=self.ctx.device)
+        means = torch.stack([*(torch.cat(values).mean() for values in terms.values()), leaving])
+        average_over_group([means])
+        *values, left = means.tolist()
+        return dict(zip(terms, values, strict=True)), left > 0
+
+    def _tell(self, means: dict[str, float]) -> None:
+        log_every = max(1, self.ctx.amount // LOG_POINTS)
+        if self.done % log_every == 0 or self.done == self.ctx.amount:
+            self.ctx.log(self.done, means)
+        self.ctx.progress(self.done, means)
+
+    def _diverged(self, terms: dict[str, list[Tensor]], report: StepReport) -> NoReturn:
+        loss = self._means(terms)[0]["loss"]
+        what = f"the loss is {loss:g}" if not math.isfinite(loss) else f"the gradient is {report.grad_norm:g}"
+        if self.precision == "fp16":
+            what += f" with a loss scale of {report.loss_scale:g}"
+        raise AssayError(
+            f"{what} at step {self.done + 1}; the last good checkpoint is kept. "
+            "Try a smaller train.learning_rate, train.gradient_clip, or train.precision fp32"
+        )
+
+    def _save(self) -> None:
+        counters = self.engine.counters() | {"skipped": self.skipped, "loss": self.loss}
+
+        def write(folder: Path) -> None:
+            state.write(folder, self._tensors(), counters, self.ctx.rank, self.ctx.world_size)
+
+        self.ctx.save_checkpoint(self.done, write, score=self.loss)
+
+    def _tensors(self) -> Iterator[tuple[str, Tensor]]:
+        for name, weight in self.engine.model.state_dict().items():
+            yield f"model/{name}", weight
+        for rate, average in self.ema.weights.items():
+            for name, weight in average.items():
+                yield f"ema/{rate}/{name}", weight
+        for name, m, v in self.engine.moments():
+            yield f"exp_avg/{name}", m
+            yield f"exp_avg_sq/{name}", v
+        for name, tensor in self.timesteps.state_dict().items():
+            yield f"timesteps/{name}", tensor
+
+    def _go_on_from(self, saved: state.TrainingState) -> None:
+        m, v = saved.below("exp_avg"), saved.below("exp_avg_sq")
+        self.engine.load({name: (m[name], v[name]) for name in m}, saved.counters)
+        self.ema.load({rate: saved.below(f"ema/{rate}") for rate in self.ema.weights})
+        self.timesteps.load_state_dict(saved.below("timesteps"))
+        self.skipped, self.loss = int(saved.counters["skipped"]), saved.counters["loss"]
 
 
-def _seed_of(*parts: int) -> int:
-    # The purpose comes first: SeedSequence takes (a, b) and (a, b, 0) for the same.
-    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-def _save(folder: Path, engine: TorchEngine, timesteps: TimestepSampler) -> None:
-    torch.save({"engine": engine.state(), "timesteps": timesteps.state_dict()}, folder / CHECKPOINT)
+def _micro_batches(config: TrainConfig, world_size: int) -> tuple[int, int]:
+    """(images, how many) of the micro-batches of one worker. Raises UserError where they do not come out even."""
+    if config.batch_size % world_size:
+        raise UserError(f"batch_size {config.batch_size} cannot be shared equally by {world_size} workers")
+    share = config.batch_size // world_size
+    micro = min(config.micro_batch or share, share)
+    if share % micro:
+        raise UserError(
+            f"micro_batch {micro} does not divide the {share} images that each of {world_size} workers has of "
+            f"batch_size {config.batch_size}"
+        )
+    return micro, share // micro

@@ -11,65 +11,59 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
 from adm import checkpoints, models
-from adm.config import DataConfig, DiffusionConfig, ModelConfig, TrainConfig
+from adm.config import DataConfig, DiffusionConfig, ModelConfig, TrainConfig, validation_timesteps
 from adm.data import Indices, Source, data_config, open_source, split, to_model_range
 from adm.diffusion import Diffusion
-from adm.training.loop import Batch, fit
+from adm.models.trunk import Trunk
+from adm.training.batches import Batch
+from adm.training.loop import Task, Trained, fit
 from assay.errors import UserError
 from assay.workload import StageContext, TrainContext
 
 WEIGHTS = "model.safetensors"
-NOISE_LEVELS = (0.0, 0.25, 0.5, 0.75)
-"""Where the classifier's accuracy is measured, as a share of T."""
 VALIDATION_BATCH = 500
 
 
 def train_diffusion(ctx: TrainContext) -> Mapping[str, float]:
-    """Train ε_θ and Σ_θ; commits the EMA weights. Equation 12, and the bound for the variance."""
-    model_config = ModelConfig(**ctx.config["model"])
-    torch.manual_seed(ctx.config["seed"])
-    model = models.build(model_config)
+    """Train ε_θ and Σ_θ; commits the averaged weights. Equation 12, and the bound for the variance.
+
+    An upsampler sees x_t with the low-resolution image that area-downsampling makes of x_0 (appendix J).
+    """
+    model_config, train = _configs(ctx)
     diffusion = Diffusion.from_config(DiffusionConfig(**ctx.config["diffusion"]))
-    data = data_config(ctx.config["data"])
-    source = _open(data, model_config, model_config.num_classes)
-    everything, _ = split(source, 0.0)
 
     def objective(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         kwargs = {"y": batch.y} if model_config.num_classes else {}
         if model_config.low_res_size is not None:
-            size = (model_config.low_res_size, model_config.low_res_size)
-            kwargs["low_res"] = interpolate(batch.x0, size, mode="area")
+            kwargs["low_res"] = low_resolution(batch.x0, model_config.low_res_size)
         return diffusion.losses(network, batch.x0, batch.t, batch.noise, model_kwargs=kwargs)
 
-    train = TrainConfig(iterations=ctx.amount, **ctx.config["train"])
-    engine = fit(
-        ctx, model, train, ctx.config["seed"], source, everything, diffusion.num_timesteps, objective, data.flip
-    )
-    return _finish(ctx, engine.ema, model_config)
+    source, data = _open(ctx, model_config, model_config.num_classes)
+    everything, _ = split(source, 0.0)
+    task = Task(_network(ctx, model_config), objective, diffusion.num_timesteps, source, everything, data, _seed(ctx))
+    return _finish(ctx, fit(ctx, task, train), model_config)
 
 
 def train_classifier(ctx: TrainContext) -> Mapping[str, float]:
-    """Train p_φ(y | x_t) on noised images; commits the EMA weights, reports accuracy on images held out (table 12)."""
-    model_config = ModelConfig(**ctx.config["model"])
-    data = data_config(ctx.config["data"])
-    torch.manual_seed(ctx.config["seed"])
-    model = models.build(model_config)
+    """Train p_φ(y | x_t) on noised images; commits the averaged weights, measures accuracy on images held out."""
+    model_config, train = _configs(ctx)
     diffusion = Diffusion.from_config(DiffusionConfig(**ctx.config["diffusion"]))
-    source = _open(data, model_config, model_config.out_channels)
-    training, held_out = split(source, data.validation)
-    if not len(training):
-        raise UserError(f"data.validation {data.validation} holds out every image; hold out fewer")
 
     def objective(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         logits = network(diffusion.q_sample(batch.x0, batch.t, batch.noise), batch.t).float()
         correct = (logits.argmax(1) == batch.y).float()
         return {"loss": cross_entropy(logits, batch.y, reduction="none"), "accuracy": correct}
 
-    train = TrainConfig(iterations=ctx.amount, **ctx.config["train"])
-    engine = fit(ctx, model, train, ctx.config["seed"], source, training, diffusion.num_timesteps, objective, data.flip)
-    metrics = dict(_finish(ctx, engine.ema, model_config))
+    source, data = _open(ctx, model_config, model_config.out_channels)
+    training, held_out = split(source, data.validation)
+    if not len(training):
+        raise UserError(f"data.validation {data.validation} holds out every image; hold out fewer")
+    model = _network(ctx, model_config)
+    task = Task(model, objective, diffusion.num_timesteps, source, training, data, _seed(ctx))
+    trained = fit(ctx, task, train)
+    metrics = dict(_finish(ctx, trained, model_config))
     if len(held_out) and ctx.rank == 0:
-        model.load_state_dict(engine.ema)
+        model.load_state_dict(trained.weights[train.ema_rates[0]])
         metrics |= validation_accuracy(model, diffusion, source, held_out, ctx.device)
     return metrics
 
@@ -96,25 +90,51 @@ def validation_accuracy(
     model.eval()
     generator = torch.Generator(device).manual_seed(0)
     found = {}
-    for level in NOISE_LEVELS:
-        step = int(level * diffusion.num_timesteps)
+    for step in validation_timesteps(diffusion.num_timesteps):
         correct = 0
         for start in range(0, len(held_out), VALIDATION_BATCH):
             chosen = held_out[start : start + VALIDATION_BATCH]
-            x0 = to_model_range(source.images(chosen), device)
+            images, labels = source.read(chosen)
+            x0 = to_model_range(images, device)
             t = torch.full((len(chosen),), step, device=device)
             noise = torch.randn(x0.shape, generator=generator, device=device)
             guess = model(diffusion.q_sample(x0, t, noise), t).argmax(1).cpu()
-            correct += int((guess.numpy() == source.labels[chosen]).sum())
+            correct += int((guess.numpy() == labels).sum())
         found[f"accuracy_t{step}"] = correct / len(held_out)
     return found
 
 
-def _open(data: DataConfig, model: ModelConfig, classes: int | None) -> Source:
-    return open_source(data, model.image_size, model.in_channels, classes)
+def low_resolution(x0: Tensor, size: int) -> Tensor:
+    """Images (N, C, H, W) at size×size pixels, each the mean of the pixels that it covers."""
+    return interpolate(x0, (size, size), mode="area")
 
 
-def _finish(ctx: TrainContext, ema: Mapping[str, Tensor], model_config: ModelConfig) -> Mapping[str, float]:
+def weights_file(ema_rate: float | None) -> str:
+    """Which file of a training's result holds the weights averaged at a rate; None is the first of its rates."""
+    return WEIGHTS if ema_rate is None else f"model_ema_{ema_rate}.safetensors"
+
+
+def _configs(ctx: TrainContext) -> tuple[ModelConfig, TrainConfig]:
+    model = ModelConfig(**ctx.config["model"], **ctx.execution["model"])
+    return model, TrainConfig(iterations=ctx.amount, **ctx.config["train"], **ctx.execution["train"])
+
+
+def _seed(ctx: TrainContext) -> int:
+    return int(ctx.config["seed"])
+
+
+def _network(ctx: TrainContext, config: ModelConfig) -> Trunk:
+    torch.manual_seed(_seed(ctx))
+    return models.build(config)
+
+
+def _open(ctx: TrainContext, model: ModelConfig, classes: int | None) -> tuple[Source, DataConfig]:
+    data = data_config(ctx.config["data"])
+    return open_source(data, model.image_size, model.in_channels, classes, threads=ctx.threads), data
+
+
+def _finish(ctx: TrainContext, trained: Trained, model_config: ModelConfig) -> Mapping[str, float]:
     if ctx.rank == 0:
-        checkpoints.save(ctx.output / WEIGHTS, ema, model_config)
-    return {}
+        for index, (rate, weights) in enumerate(trained.weights.items()):
+            checkpoints.save(ctx.output / weights_file(rate if index else None), weights, model_config)
+    return {"loss": trained.loss}

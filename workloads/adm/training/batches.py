@@ -1,0 +1,91 @@
+"""A worker's part of a step's global batch: its images, timesteps and noise.
+
+Everything random in a step is a function of (purpose, seed, step), so a resumed run goes on as if it had not stopped,
+and any number of workers sees the same global batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from adm.config import DataConfig
+from adm.data import Examples, Indices, Source, batch_indices, to_model_range
+from adm.diffusion.timesteps import TimestepSampler
+
+NOISE, TIMESTEPS, DROPOUT, FLIPS, CROPS = 1, 2, 3, 4, 5
+"""What a step's random numbers are for: each has a stream of its own."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """n images and what is drawn for them."""
+
+    x0: Tensor
+    """(n, C, H, W) in [-1, 1]."""
+    y: Tensor
+    """(n,) classes."""
+    t: Tensor
+    """(n,) timesteps."""
+    weights: Tensor
+    """(n,) that keep the expected loss that of uniform timesteps."""
+    noise: Tensor
+    """Shaped like x0."""
+
+    def split(self, size: int) -> Iterator[Batch]:
+        """Micro-batches of `size` images."""
+        parts = [torch.split(getattr(self, field.name), size) for field in fields(self)]
+        return (Batch(*part) for part in zip(*parts, strict=True))
+
+
+class Batches:
+    """Reads and draws a worker's rows of every global batch."""
+
+    def __init__(
+        self, source: Source, indices: Indices, data: DataConfig, seed: int, batch_size: int, rank: int, world_size: int
+    ) -> None:
+        self.source = source
+        self._indices, self._data, self._seed, self._batch_size = indices, data, seed, batch_size
+        share = batch_size // world_size
+        self._mine = slice(rank * share, (rank + 1) * share)
+
+    def read(self, step: int) -> Examples:
+        """The images of a step, cropped and mirrored. Safe to call from another thread than the training's."""
+        chosen = self._indices[batch_indices(self._seed, step, len(self._indices), self._batch_size)]
+        crops = self._uniform(CROPS, step, 3)[self._mine] if self._data.crop == "random" else None
+        examples = self.source.read(chosen[self._mine], crops)
+        if self._data.flip:
+            mirrored = self._uniform(FLIPS, step)[self._mine] < 0.5
+            images = np.where(mirrored[:, None, None, None], examples.images[:, :, ::-1], examples.images)
+            examples = Examples(images, examples.labels)
+        return examples
+
+    def draw(self, step: int, examples: Examples, timesteps: TimestepSampler, device: str) -> Batch:
+        """The images of a step with their timesteps and noise, on the device."""
+        x0 = to_model_range(examples.images, device)
+        t, weights = timesteps.sample(
+            self._batch_size, generator=torch.Generator().manual_seed(seed_of(TIMESTEPS, self._seed, step))
+        )
+        generator = torch.Generator(device).manual_seed(seed_of(NOISE, self._seed, step))
+        noise = torch.randn(self._batch_size, *x0.shape[1:], generator=generator, device=device)
+        return Batch(
+            x0,
+            torch.from_numpy(examples.labels).to(device),
+            t[self._mine].to(device),
+            weights[self._mine].to(device),
+            noise[self._mine],
+        )
+
+    def _uniform(self, purpose: int, step: int, *shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+        """Numbers in [0, 1) for every image of the global batch: (batch_size, *shape)."""
+        return np.random.default_rng(seed_of(purpose, self._seed, step)).random((self._batch_size, *shape))
+
+
+def seed_of(*parts: int) -> int:
+    """One seed from a purpose and what it depends on."""
+    # The purpose comes first: SeedSequence takes (a, b) and (a, b, 0) for the same.
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))

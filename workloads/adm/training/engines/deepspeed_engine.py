@@ -1,0 +1,210 @@
+"""DeepSpeed: its fused Adam, ZeRO stages 0 to 2, gradient accumulation and clipping. The one place that imports it."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from adm.config import TrainConfig
+from adm.training.engines.engine import BETAS, LossFn, StepReport, named_parameters
+from adm.training.engines.torch_engine import set_scaler
+from adm.training.precision import DTYPES
+
+INITIAL_LOSS_SCALE = 2.0**16
+GROWTH_INTERVAL = 2000
+"""Both are those of PyTorch's GradScaler, which DeepSpeed uses without ZeRO."""
+
+
+@cache
+def why_not(device_type: str) -> str | None:
+    """Why DeepSpeed's operators cannot be had in this process, or None. The first call on a machine compiles them."""
+    try:
+        accelerator = _accelerator(device_type)
+        # The second is how its workers on one machine's CPU talk; DeepSpeed insists on it there.
+        for name in ["FusedAdamBuilder"] + ["ShareMemCommBuilder"] * (device_type == "cpu"):
+            accelerator.create_op_builder(name).load(verbose=False)
+    except (ImportError, RuntimeError, OSError, subprocess.SubprocessError) as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        return lines[0].partition(": ")[0].rstrip(".") if lines else type(error).__name__
+    return None
+
+
+def _accelerator(device_type: str) -> Any:
+    os.environ.setdefault("DS_ACCELERATOR", device_type)  # else it guesses, and warns of its guess
+    import deepspeed.accelerator
+    from deepspeed.utils import logger
+
+    logger.setLevel(logging.WARNING)
+    return deepspeed.accelerator.get_accelerator()
+
+
+class DeepSpeedEngine:
+    name = "deepspeed"
+
+    def __init__(
+        self, model: nn.Module, config: TrainConfig, device: str, precision: str, micro_batches: int = 1
+    ) -> None:
+        _accelerator(torch.device(device).type)
+        import deepspeed
+
+        _join_group()
+        self.model = model
+        self._named = named_parameters(model)
+        self._engine, self._optimizer, _, _ = deepspeed.initialize(
+            model=model, config=_settings(config, precision, micro_batches)
+        )
+        self._zero = config.zero_stage > 0
+        self._scale = _ZeroLossScale(self._optimizer) if self._zero and precision == "fp16" else None
+
+    def step(self, micro_batches: Sequence[LossFn], learning_rate: float) -> StepReport:
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate
+        scale = self._loss_scale()
+        for loss_fn in micro_batches[:-1]:
+            self._engine.backward(self._loss(loss_fn))
+            self._engine.step()  # counts the micro-batch; the last one's takes the step
+        self._engine.backward(self._loss(micro_batches[-1]))
+        if self._zero:
+            self._engine.step()
+            taken = not self._optimizer.overflow
+            norm = float(self._optimizer._global_grad_norm)
+            if self._scale is not None:
+                self._scale.update(taken)
+            return StepReport(taken, norm, scale)
+        # The gradients are averaged over the group by now, and still multiplied by the loss scale.
+        norm = float(nn.utils.get_total_norm([p.grad for _, p in self._named if p.grad is not None])) / scale
+        taken = math.isfinite(norm)
+        if taken or self._scaler is not None:
+            self._engine.step()
+        return StepReport(taken, norm, scale)
+
+    def _loss(self, loss_fn: LossFn) -> Tensor:
+        from deepspeed.runtime.torch_autocast import autocast_if_enabled
+
+        with autocast_if_enabled(self._engine):
+            return loss_fn(self._engine.module)
+
+    @property
+    def _scaler(self) -> torch.amp.GradScaler | None:
+        """DeepSpeed's own, which it has in fp16 without ZeRO."""
+        return self._engine.torch_autocast_z0_gradscaler
+
+    def _loss_scale(self) -> float:
+        if self._scale is not None:
+            return self._scale.value
+        return float(self._scaler.get_scale()) if self._scaler is not None else 1.0
+
+    def moments(self) -> Iterator[tuple[str, Tensor, Tensor]]:
+        from deepspeed.utils import safe_get_full_optimizer_state
+
+        for name, parameter in self._named:
+            if self._zero:
+                m = safe_get_full_optimizer_state(parameter, "exp_avg")
+                v = safe_get_full_optimizer_state(parameter, "exp_avg_sq")
+                yield name, m, v
+            else:
+                state = self._optimizer.state[parameter]
+                yield name, state["exp_avg"], state["exp_avg_sq"]
+
+    def counters(self) -> dict[str, float]:
+        at_scale = 0
+        if self._scale is not None:
+            at_scale = self._scale.steps
+        elif self._scaler is not None:
+            at_scale = self._scaler.state_dict()["_growth_tracker"]
+        # Fused Adam counts in the state of its last parameter alone.
+        taken = max(state["step"] for state in self._adam.state.values())
+        return {"steps_taken": float(taken), "loss_scale": self._loss_scale(), "steps_at_scale": at_scale}
+
+    @property
+    def _adam(self) -> Any:
+        return self._optimizer.optimizer if self._zero else self._optimizer
+
+    def load(self, moments: Mapping[str, tuple[Tensor, Tensor]], counters: Mapping[str, float]) -> None:
+        from deepspeed.utils import safe_set_full_optimizer_state
+
+        steps = int(counters["steps_taken"])
+        if self._zero:
+            # Adam's state comes into being, and is linked to the parameters, at the first step: that is still to come.
+            for group in self._adam.param_groups:
+                for part in group["params"]:
+                    averages = {key: torch.zeros_like(part) for key in ("exp_avg", "exp_avg_sq")}
+                    self._adam.state[part] = {"step": steps, **averages}
+            self._optimizer._lazy_init_hp_params_optimizer_state()
+            for name, parameter in self._named:
+                for key, value in zip(("exp_avg", "exp_avg_sq"), moments[name], strict=True):
+                    safe_set_full_optimizer_state(parameter, value.to(parameter.device), key)
+        else:
+            for name, parameter in self._named:
+                m, v = (moment.to(parameter.device).clone() for moment in moments[name])
+                self._adam.state[parameter] = {"step": steps, "exp_avg": m, "exp_avg_sq": v}
+        if self._scale is not None:
+            self._scale.set(counters["loss_scale"], int(counters["steps_at_scale"]))
+        elif self._scaler is not None:
+            set_scaler(self._scaler, counters)
+
+
+class _ZeroLossScale:
+    """Dynamic loss scaling for ZeRO under autocast: half after an overflow, double after many steps without one.
+
+    DeepSpeed 0.19's own does not come down there: a step that overflowed returns before the scaler hears of it.
+    """
+
+    def __init__(self, optimizer: Any) -> None:
+        self._optimizer = optimizer
+        optimizer.torch_autocast_gradscaler = None
+        self.set(INITIAL_LOSS_SCALE, 0)
+
+    def set(self, value: float, steps: int) -> None:
+        self.value, self.steps = value, steps
+        self._optimizer.override_loss_scale(value)
+
+    def update(self, taken: bool) -> None:
+        if not taken:
+            self.set(self.value / 2, 0)
+        elif self.steps + 1 == GROWTH_INTERVAL:
+            self.set(self.value * 2, 0)
+        else:
+            self.steps += 1
+
+
+def _settings(config: TrainConfig, precision: str, micro_batches: int) -> dict[str, Any]:
+    """The config in DeepSpeed's words (https://www.deepspeed.ai/docs/config-json)."""
+    return {
+        "train_batch_size": config.batch_size,
+        "gradient_accumulation_steps": micro_batches,
+        "gradient_clipping": config.gradient_clip or 0.0,
+        "optimizer": {
+            "type": "Adam",
+            "params": {
+                "adam_w_mode": config.optimizer == "adamw",
+                "lr": config.learning_rate,
+                "betas": list(BETAS),
+                "weight_decay": config.weight_decay,
+            },
+        },
+        "zero_optimization": {"stage": config.zero_stage},
+        "torch_autocast": {
+            "enabled": precision != "fp32",
+            "dtype": str(DTYPES[precision]).removeprefix("torch."),
+            "lower_precision_safe_modules": [],  # of none are the gradients averaged in 16 bits
+        },
+        "steps_per_print": None,
+    }
+
+
+def _join_group() -> None:
+    """DeepSpeed wants a process group even for one worker; a group that Ray Train made is taken as it is."""
+    os.environ.setdefault("LOCAL_RANK", "0")
+    if not dist.is_initialized():
+        alone = dist.HashStore()  # type: ignore[attr-defined]
+        dist.init_process_group("gloo", store=alone, rank=0, world_size=1)

@@ -1,0 +1,93 @@
+"""PyTorch alone: fused Adam or AdamW, autocast, GradScaler, and one all-reduce of all gradients."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from adm.config import TrainConfig
+from adm.training.engines.engine import BETAS, LossFn, StepReport, named_parameters
+from adm.training.precision import computing_in
+
+
+class TorchEngine:
+    name = "torch"
+
+    def __init__(self, model: nn.Module, config: TrainConfig, device: str, precision: str) -> None:
+        self.model = model
+        self._named = named_parameters(model)
+        self._device, self._precision = device, precision
+        self._clip = config.gradient_clip if config.gradient_clip is not None else math.inf
+        optimizer = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
+        self._optimizer: torch.optim.Optimizer = optimizer(
+            [p for _, p in self._named],
+            lr=config.learning_rate,
+            betas=BETAS,
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
+        self._scaler = torch.amp.GradScaler(torch.device(device).type, enabled=precision == "fp16")
+
+    def step(self, micro_batches: Sequence[LossFn], learning_rate: float) -> StepReport:
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate
+        self._optimizer.zero_grad(set_to_none=True)
+        for loss_fn in micro_batches:
+            with computing_in(self._precision, self._device):
+                loss = loss_fn(self.model)
+            self._scaler.scale(loss / len(micro_batches)).backward()  # type: ignore[no-untyped-call]
+        average_over_group([p.grad for _, p in self._named if p.grad is not None])
+        scale = float(self._scaler.get_scale())
+        self._scaler.unscale_(self._optimizer)
+        norm = float(nn.utils.clip_grad_norm_([p for _, p in self._named], self._clip))
+        taken = math.isfinite(norm)
+        if taken or self._scaler.is_enabled():
+            self._scaler.step(self._optimizer)
+            self._scaler.update()
+        return StepReport(taken, norm, scale)
+
+    def moments(self) -> Iterator[tuple[str, Tensor, Tensor]]:
+        for name, parameter in self._named:
+            state = self._optimizer.state[parameter]
+            yield name, state["exp_avg"], state["exp_avg_sq"]
+
+    def counters(self) -> dict[str, float]:
+        taken = float(self._optimizer.state[self._named[0][1]]["step"])
+        scaler = self._scaler.state_dict()
+        return {
+            "steps_taken": taken,
+            "loss_scale": scaler.get("scale", 1.0),
+            "steps_at_scale": scaler.get("_growth_tracker", 0),
+        }
+
+    def load(self, moments: Mapping[str, tuple[Tensor, Tensor]], counters: Mapping[str, float]) -> None:
+        for name, parameter in self._named:
+            m, v = moments[name]
+            self._optimizer.state[parameter] = {
+                "step": torch.tensor(counters["steps_taken"], dtype=torch.float32, device=parameter.device),
+                "exp_avg": m.to(parameter.device).clone(),
+                "exp_avg_sq": v.to(parameter.device).clone(),
+            }
+        set_scaler(self._scaler, counters)
+
+
+def set_scaler(scaler: torch.amp.GradScaler, counters: Mapping[str, float]) -> None:
+    if scaler.is_enabled():
+        state = scaler.state_dict()
+        state |= {"scale": counters["loss_scale"], "_growth_tracker": int(counters["steps_at_scale"])}
+        scaler.load_state_dict(state)
+
+
+def average_over_group(tensors: Sequence[Tensor]) -> None:
+    """Replace every tensor by its mean over the workers, in one all-reduce."""
+    if not dist.is_initialized() or dist.get_world_size() == 1:
+        return
+    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+    dist.all_reduce(flat)
+    flat /= dist.get_world_size()
+    for tensor, part in zip(tensors, torch.split(flat, [t.numel() for t in tensors]), strict=True):
+        tensor.copy_(part.view_as(tensor))

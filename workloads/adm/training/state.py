@@ -1,0 +1,46 @@
+"""What a training goes on from: weights, averages, Adam's state, counters. Written in parts, one a worker.
+
+Every tensor is whole and in 32 bits, whatever engine, ZeRO stage or number of workers wrote it, so any of them can go
+on. There is no state of random numbers and no position in the data: both are functions of (seed, step).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+Counters = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """A checkpoint, as read: tensors by path ("model/…", "ema/0.9999/…", "exp_avg/…") and counters."""
+
+    tensors: Mapping[str, Tensor]
+    counters: Counters
+
+    def below(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors under a path, by what follows it."""
+        start = f"{prefix}/"
+        return {name.removeprefix(start): t for name, t in self.tensors.items() if name.startswith(start)}
+
+
+def write(folder: Path, tensors: Iterable[tuple[str, Tensor]], counters: Counters, rank: int, world_size: int) -> None:
+    """This worker's part. Every worker goes through all the tensors, as ZeRO needs to put each together, and keeps its
+    share."""
+    mine = {name: t.detach().cpu().clone() for index, (name, t) in enumerate(tensors) if index % world_size == rank}
+    save_file(mine, folder / f"part-{rank:04d}.safetensors")
+    if rank == 0:
+        (folder / "counters.json").write_text(json.dumps(dict(counters)))
+
+
+def read(folder: Path) -> TrainingState:
+    tensors: dict[str, Tensor] = {}
+    for part in sorted(folder.glob("part-*.safetensors")):
+        tensors |= load_file(part)
+    return TrainingState(tensors, json.loads((folder / "counters.json").read_text()))
