@@ -13,7 +13,7 @@ from typing import Literal
 from assay.errors import DamagedResult
 from assay.spec import Sweep, Trial
 from assay.store import Store
-from assay.store.progress import cover
+from assay.store.shards import cover
 from assay.workload import Stage, Workload, topological
 
 V100_PEAK_FLOPS = 120e12

@@ -9,9 +9,10 @@ import pytest
 
 from assay.errors import DamagedResult, StoreError
 from assay.store import Cost, Store
-from assay.store.progress import Shard, cover, missing_ranges
+from assay.store.checkpoints import Part
 from assay.store.records import FileRecord
-from assay.workload import Budget, Stage
+from assay.store.shards import Shard, cover, missing_ranges
+from assay.workload import Budget, Checkpointing, Stage
 
 COST = Cost("cpu", 1, 2.5)
 
@@ -24,8 +25,9 @@ def map_stage(amount: int) -> Stage:
     return Stage("sample", 1, "map", ("nowhere:Body",), {"x": 1}, budget=Budget("n", amount, "images"), shard_size=100)
 
 
-def train_stage(amount: int) -> Stage:
-    return Stage("train", 1, "train", ("nowhere:body",), {"x": 1}, budget=Budget("n", amount, "iterations"))
+def train_stage(amount: int, checkpointing: Checkpointing | None = None) -> Stage:
+    budget = Budget("n", amount, "iterations")
+    return Stage("train", 1, "train", ("nowhere:body",), {"x": 1}, budget=budget, checkpointing=checkpointing)
 
 
 def rows(start: int, stop: int) -> pa.Table:
@@ -47,7 +49,8 @@ def commit(store: Store, stage: Stage, content: bytes = b"weights", **metrics: f
     with store.staging() as output:
         (output / "sub").mkdir()
         (output / "sub" / "weights.bin").write_bytes(content)
-        store.commit(stage, output, metrics, COST, history=[{"step": 1, "loss": 0.5}])
+        notes = {"precision": "bf16", "workers": 2}
+        store.commit(stage, output, metrics, COST, history=[{"step": 1, "loss": 0.5}], notes=notes)
 
 
 def overwrite(store: Store, path: str, data: bytes) -> None:
@@ -66,6 +69,7 @@ class TestResults:
         assert np.isnan(result.metrics["broken"])
         assert result.file("sub/weights.bin").read_bytes() == b"weights"
         assert result.history == [{"step": 1, "loss": 0.5}]
+        assert result.notes == {"precision": "bf16", "workers": 2}
         assert result.cost == COST
 
     def test_an_unknown_file_names_those_there_are(self, store: Store) -> None:
@@ -195,38 +199,80 @@ class TestShards:
 
 
 class TestCheckpoints:
-    def save(self, store: Store, stage: Stage, step: int) -> None:
-        store.checkpoints(stage).save(
-            step, lambda folder: (folder / "state.pt").write_bytes(b"state %d" % step) and None
-        )
+    def save(self, store: Store, stage: Stage, step: int, score: float | None = None, ranks: int = 1) -> None:
+        checkpoints = store.checkpoints(stage)
+        place = checkpoints.new_place(step)
+        checkpoints.commit(step, [self.upload(store, stage, step, place, rank) for rank in range(ranks)], score)
 
-    def test_the_latest_at_or_below_the_budget_is_found(self, store: Store) -> None:
+    def upload(self, store: Store, stage: Stage, step: int, place: str, rank: int = 0) -> Part:
+        with store.staging() as folder:
+            (folder / "optimizer").mkdir()
+            (folder / "optimizer" / f"rank-{rank}.pt").write_bytes(b"state %d of %d" % (step, rank))
+            return store.checkpoints(stage).upload(folder, place)
+
+    def folder(self, store: Store, stage: Stage) -> list[str]:
+        return store.files.names(f"progress/{stage.lineage}/checkpoints")
+
+    def test_the_latest_at_or_below_the_budget_is_found_with_every_ranks_files(self, store: Store) -> None:
         for step in (100, 200, 300):
-            self.save(store, train_stage(300), step)
-        found = store.checkpoints(train_stage(250)).latest(250)
+            self.save(store, train_stage(300), step, ranks=2)
+        checkpoints = store.checkpoints(train_stage(250))
+        found = checkpoints.latest(250)
         assert found is not None
-        assert found[0] == 200
-        assert (found[1] / "state.pt").read_bytes() == b"state 200"
+        assert found.step == 200
+        folder = checkpoints.fetch(found)
+        assert (folder / "optimizer" / "rank-0.pt").read_bytes() == b"state 200 of 0"
+        assert (folder / "optimizer" / "rank-1.pt").read_bytes() == b"state 200 of 1"
+        assert found.bytes == 2 * len(b"state 200 of 0")
         assert store.checkpoints(train_stage(50)).latest(50) is None
+
+    def test_files_that_two_ranks_wrote_are_refused(self, store: Store) -> None:
+        stage = train_stage(300)
+        place = store.checkpoints(stage).new_place(100)
+        parts = [self.upload(store, stage, 100, place), self.upload(store, stage, 100, place)]
+        with pytest.raises(ValueError, match=r"rank 1 wrote \['optimizer/rank-0.pt'\], as another rank did"):
+            store.checkpoints(stage).commit(100, parts)
+        assert store.checkpoints(stage).steps() == []
 
     def test_a_damaged_checkpoint_falls_back_to_the_one_before(self, store: Store) -> None:
         stage = train_stage(300)
         for step in (100, 200):
             self.save(store, stage, step)
-        folder = f"progress/{stage.lineage}/checkpoints"
-        last = next(n for n in store.files.names(folder) if n.startswith("000000200-"))
-        overwrite(store, f"{folder}/{last}/state.pt", b"stat")
+        last = next(n for n in self.folder(store, stage) if n.startswith("000000200-"))
+        overwrite(store, f"progress/{stage.lineage}/checkpoints/{last}/optimizer/rank-0.pt", b"stat")
         found = store.checkpoints(stage).latest(300)
         assert found is not None
-        assert found[0] == 100
+        assert found.step == 100
         assert "step 200 is damaged" in store.reports[0]  # type: ignore[attr-defined]
 
-    def test_a_commit_keeps_the_last_one_to_go_on_from(self, store: Store) -> None:
-        stage = train_stage(200)
-        for step in (100, 200):
+    def test_a_save_that_was_cut_off_is_no_checkpoint_and_its_files_go_with_the_next(self, store: Store) -> None:
+        stage = train_stage(300)
+        self.save(store, stage, 100)
+        self.upload(store, stage, 200, store.checkpoints(stage).new_place(200))
+        self.upload(store, stage, 300, store.checkpoints(stage).new_place(300))
+        found = store.checkpoints(stage).latest(300)
+        assert found is not None
+        assert found.step == 100
+        self.save(store, stage, 200)
+        left = [name[:9] for name in self.folder(store, stage) if not name.endswith(".json")]
+        assert left == ["000000100", "000000200", "000000300"], "what is further on may be another budget's"
+
+    def test_the_last_two_stay_and_a_commit_keeps_the_last_to_go_on_from(self, store: Store) -> None:
+        stage = train_stage(300)
+        for step in (100, 200, 300):
             self.save(store, stage, step)
+        assert store.checkpoints(stage).steps() == [200, 300]
         commit(store, stage)
-        assert store.checkpoints(train_stage(400)).steps() == [200]
+        assert store.checkpoints(train_stage(400)).steps() == [300]
+        assert len(self.folder(store, stage)) == 2, "a record and its files"
+
+    def test_milestones_and_the_best_stay_for_good(self, store: Store) -> None:
+        stage = train_stage(60, Checkpointing(every=10, keep_last=2, keep_every=30, keep_best=True))
+        for step, score in ((10, 0.9), (20, 0.1), (30, 0.5), (40, float("nan")), (50, 0.3), (60, 0.4)):
+            self.save(store, stage, step, score)
+        assert store.checkpoints(stage).steps() == [20, 30, 50, 60]
+        commit(store, stage)
+        assert store.checkpoints(stage).steps() == [20, 30, 60]
 
 
 def test_a_store_that_cannot_be_opened_says_what_is_allowed() -> None:

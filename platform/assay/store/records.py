@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -25,6 +25,8 @@ from assay.errors import StoreError
 from assay.workload import JSON, canonical_json
 
 CHUNK_BYTES = 1 << 20
+Report = Callable[[str], None]
+"""Where a store says what the user should know."""
 
 
 def sha256_of(path: Path) -> str:

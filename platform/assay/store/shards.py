@@ -1,86 +1,20 @@
-"""Half-done work, kept by lineage: a training's checkpoints, a fan-out's shards.
+"""A fan-out's finished shards, kept by lineage: a larger budget starts from what a smaller one left.
 
-Stages that differ only in their budget share a lineage, so a larger budget starts from what a smaller one left.
-Checkpoints and shards are records too: whole or absent, checked before use, set aside when damaged.
+A shard is a record too: whole or absent, checked before use, drawn again when damaged.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from assay.store.records import FileRecord, Files, as_json, file_records, local_copy
+from assay.store.records import FileRecord, Files, Report, as_json, file_records
 
 Range = tuple[int, int]
-Report = Callable[[str], None]
-
-
-class Checkpoints:
-    """The checkpoints of one training, by step."""
-
-    def __init__(self, files: Files, lineage: str, report: Report) -> None:
-        self._files = files
-        self._folder = f"progress/{lineage}/checkpoints"
-        self._report = report
-
-    def steps(self) -> list[int]:
-        return sorted(int(n.removesuffix(".json")) for n in self._files.names(self._folder) if n.endswith(".json"))
-
-    def save(self, step: int, write: Callable[[Path], None]) -> None:
-        """Commit a checkpoint that `write` puts in an empty folder; keep it and the one before."""
-        with self._files.staging() as staging:
-            write(staging)
-            files = self._files.upload_folder(staging, f"{self._folder}/{step:09d}-{uuid.uuid4().hex[:8]}")
-        self._files.write_record(f"{self._folder}/{step:09d}.json", {"step": step, "files": as_json(files)})
-        self.prune(step, keep=2)
-
-    def prune(self, step: int, keep: int = 1) -> None:
-        """Of the checkpoints at or below `step`, drop all but the last `keep`; larger budgets' stay."""
-        for old in [s for s in self.steps() if s <= step][:-keep]:
-            self._drop(old)
-
-    def latest(self, at_most: int) -> tuple[int, Path] | None:
-        """(step, local folder) of the last good checkpoint at or below a step; damaged ones are told of and dropped."""
-        for step in reversed([s for s in self.steps() if s <= at_most]):
-            problems = self._problems(step)
-            if not problems:
-                return step, self._fetch(step)
-            self._report(f"checkpoint of step {step} is damaged and was dropped: {'; '.join(problems)}")
-            self._drop(step)
-        return None
-
-    def _record(self, step: int) -> dict[str, FileRecord]:
-        content = self._files.read_record(f"{self._folder}/{step:09d}.json")
-        return file_records(content["files"]) if content else {}
-
-    def _problems(self, step: int) -> list[str]:
-        try:
-            files = self._record(step)
-        except ValueError as error:
-            return [str(error)]
-        return [p for file in files.values() for p in self._files.problems(file)]
-
-    def _fetch(self, step: int) -> Path:
-        files = self._record(step)
-        if self._files.is_local:
-            first = next(iter(files.values()))
-            return self._files.local_path(first.path).parent
-        folder = local_copy(self._files, next(iter(files.values()))).parent / f"checkpoint-{uuid.uuid4().hex}"
-        folder.mkdir(parents=True)
-        for name, file in files.items():
-            (folder / name).symlink_to(local_copy(self._files, file))
-        return folder
-
-    def _drop(self, step: int) -> None:
-        self._files.remove(f"{self._folder}/{step:09d}.json")
-        for name in self._files.names(self._folder):
-            if name.startswith(f"{step:09d}-"):
-                self._files.remove(f"{self._folder}/{name}")
 
 
 @dataclass(frozen=True)

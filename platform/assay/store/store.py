@@ -11,7 +11,7 @@ import math
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from assay.errors import DamagedResult, StoreError
-from assay.store.progress import Checkpoints, Report, Shard, Shards, cover
-from assay.store.records import FileRecord, Files, as_json, file_records, local_copy
-from assay.workload import Stage
+from assay.store.checkpoints import Checkpoints
+from assay.store.records import FileRecord, Files, Report, as_json, file_records, local_copy
+from assay.store.shards import Shard, Shards, cover
+from assay.workload import Checkpointing, Stage
 
 FORMAT = 1
+Notes = Mapping[str, str | float]
+"""What a stage said it chose or found: {"precision": "bf16"}."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class StoredResult:
         self.stage: str = record["stage"]
         self.metrics: Mapping[str, float] = {k: _decode_number(v) for k, v in record["metrics"].items()}
         self.cost = Cost(**record["cost"])
+        self.notes: Notes = record.get("notes", {})
         self.files = file_records(record["files"])
         self.shards = tuple(Shard(s["start"], s["stop"], FileRecord(**s["file"])) for s in record["shards"])
 
@@ -135,6 +139,7 @@ class Store:
         metrics: Mapping[str, float],
         cost: Cost,
         history: Sequence[Mapping[str, float]] = (),
+        notes: Notes | None = None,
     ) -> StoredResult:
         """Commit the files in `output` (or the stage's finished shards) under the stage's key.
 
@@ -170,19 +175,22 @@ class Store:
             "flops": stage.flops,
             "metrics": {name: _encode_number(float(value)) for name, value in metrics.items()},
             "cost": asdict(cost),
+            "notes": dict(notes or {}),
             "files": as_json(files),
             "shards": [asdict(shard) for shard in shards],
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         self.files.write_record(f"results/{stage.key}/result.json", record)
         if stage.kind == "train":
-            self.checkpoints(stage).prune(stage.amount)
+            checkpoints = self.checkpoints(stage)
+            checkpoints.prune(stage.amount, replace(checkpoints.rule, keep_last=1))
         committed = self.get(stage.key)
         assert committed is not None
         return committed
 
     def checkpoints(self, stage: Stage) -> Checkpoints:
-        return Checkpoints(self.files, stage.lineage, self._report)
+        rule = stage.checkpointing or Checkpointing(every=stage.amount)
+        return Checkpoints(self.files, stage.lineage, rule, self._report)
 
     def shards(self, stage: Stage) -> Shards:
         return Shards(self.files, stage.lineage, self._report)
