@@ -187,12 +187,14 @@ class TestLabels:
     def test_missing_ones_matter_to_a_model_with_classes_only(self, tmp_path: Path) -> None:
         for data, told in (
             (npz(tmp_path, np.zeros((4, 8, 8, 3), np.uint8)), "neither arr_1 nor labels"),
-            (parquet(tmp_path, [png(0)], lable=[1]), "no column 'label' .*only image, lable"),
+            (parquet(tmp_path, [png(0)], lable=[1]), r"no column 'label' .*only image, lable; did you mean 'lable'\?"),
             (lsun(tmp_path / "lmdb", [png(0)]), "LMDB"),
         ):
             assert not opened(data).labels.any()
             assert not opened(data, 1).labels.any()
-            with pytest.raises(UserError, match=rf"{told}.*no labels, but the model knows 3.*num_classes null"):
+            with pytest.raises(
+                UserError, match=rf"knows 3 classes, but the data has no labels.*num_classes null.*{told}"
+            ):
                 opened(data, 3)
 
     def test_as_many_labels_as_images(self, tmp_path: Path) -> None:

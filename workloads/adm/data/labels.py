@@ -20,8 +20,8 @@ def checked_labels(found: npt.NDArray[Any] | None, count: int, classes: int | No
     if found is None:
         if classes is not None and classes > 1:
             raise UserError(
-                f"{where}, so there are no labels, but the model knows {classes} classes; "
-                "use data with labels, or a model without classes (model.num_classes null)"
+                f"the model knows {classes} classes, but the data has no labels; use data with labels, or a model "
+                f"without classes (model.num_classes null): {where}"
             )
         return np.zeros(count, dtype=np.int64)
     if found.dtype.kind not in "iu":

@@ -106,7 +106,8 @@ class Parquet:
         for file, path in zip(self._files, self._paths, strict=True):
             names = file.schema_arrow.names
             if column not in names:
-                return None, f"{path} has no column {column!r} (data.label_column), only {', '.join(names)}"
+                near = did_you_mean(column, names)
+                return None, f"{path} has no column {column!r} (data.label_column), only {', '.join(names)}{near}"
             try:
                 values = file.read(columns=[column], use_threads=False).column(0)
             except (pa.ArrowException, OSError) as error:

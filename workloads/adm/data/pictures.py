@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -82,7 +83,7 @@ class Pictures:
 
     def _readable(self, index: int, numbers: Crops | None) -> tuple[int, Images]:
         """(index, pixels) of the image at index, or of the next one that is not broken."""
-        for candidate in (*range(index, len(self)), *range(index)) if self._skip_broken else (index,):
+        for candidate in chain(range(index, len(self)), range(index)) if self._skip_broken else (index,):
             if self.skipped and self.stored.name(candidate) in self.skipped:
                 continue
             try:
