@@ -84,8 +84,8 @@ def main() -> None:
         first = first or taken
         print(
             f"{engine:10} {precision:5} {how:10} {taken * 1e3:8.1f} ms a step {args.batch / taken:8.1f} images/s"
-            f"  {first / taken:5.2f}× the first  {flops / taken / 1e9:7.1f} GFLOP/s, {flops / taken / rates[precision]:.0%} "
-            f"of its convolutions' {rates[precision] / 1e9:.0f}",
+            f"  {first / taken:5.2f}× the first  {flops / taken / 1e9:7.1f} GFLOP/s, "
+            f"{flops / taken / rates[precision]:.0%} of its convolutions' {rates[precision] / 1e9:.0f}",
             flush=True,
         )
 

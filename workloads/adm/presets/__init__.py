@@ -1,4 +1,4 @@
-"""Configs that ship: the paper's models (tables.py), one for a laptop (digits.py), one for a workstation (cifar10.py). No torch here."""
+"""Configs that ship: the paper's models (tables.py), one for a laptop, one for a workstation. No torch here."""
 
 from __future__ import annotations
 

@@ -1,0 +1,133 @@
+"""Two workers: whatever the engine and precision, a training resumes to the same weights, by any group or engine."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file
+
+from adm.training.engines.deepspeed_engine import why_not
+from assay.store import Store
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import training_group
+
+ENGINES = {
+    "PyTorch in fp32": {"train.engine": "torch", "train.precision": "fp32"},
+    "PyTorch in bf16": {"train.engine": "torch", "train.precision": "bf16"},
+    "DeepSpeed in fp32": {"train.engine": "deepspeed", "train.precision": "fp32"},
+    "DeepSpeed in fp32, ZeRO 1": {"train.engine": "deepspeed", "train.precision": "fp32", "train.zero_stage": 1},
+    "DeepSpeed in bf16, ZeRO 2": {"train.engine": "deepspeed", "train.precision": "bf16", "train.zero_stage": 2},
+}
+TINY = {
+    "model.dropout": 0.1,
+    "train.batch_size": 8,
+    "train.micro_batch": 2,
+    "train.gradient_clip": 1.0,
+    "train.anneal_iterations": 20,
+    "train.ema_rates": [0.5, 0.9],
+    "train.checkpoint_every": 2,
+}
+WHOLE, HALF = 4, 2
+
+
+def job(store: Path, iterations: int = WHOLE, **overrides: Any) -> training_group.Job:
+    return {"stage": "train", "store": str(store), "overrides": {**TINY, **overrides, "train.iterations": iterations}}
+
+
+def of(name: str) -> dict[str, Any]:
+    return ENGINES[name]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Each engine's whole training, and one in halves; halves of one engine that another, or one worker, ends."""
+    if (reason := why_not("cpu")) is not None:
+        pytest.skip(f"needs DeepSpeed's operators, which cannot be built here: {reason}")
+    root = tmp_path_factory.mktemp("group")
+    jobs = []
+    for name, engine in ENGINES.items():
+        jobs += [
+            job(root / name / "whole", **engine),
+            job(root / name / "halves", HALF, **engine),
+            job(root / name / "halves", **engine),
+        ]
+    for first, then in ENDED_BY_ANOTHER:
+        jobs += [job(root / first / then, HALF, **of(first)), job(root / first / then, **of(then))]
+    jobs.append(job(root / "one worker", HALF, **of("PyTorch in fp32")))
+    training_group.train(jobs, 2, root / "two")
+    training_group.train([job(root / "one worker", **of("PyTorch in fp32"))], 1, root / "one")
+    return root
+
+
+ENDED_BY_ANOTHER = [
+    ("PyTorch in fp32", "DeepSpeed in fp32, ZeRO 1"),
+    ("DeepSpeed in fp32, ZeRO 1", "DeepSpeed in fp32"),
+    ("DeepSpeed in fp32", "PyTorch in fp32"),
+]
+
+
+def result(store: Path, name: str, iterations: int = WHOLE) -> Any:
+    found = Store(store).get(training_group.stage_of(job(store, iterations, **of(name))).key)
+    assert found is not None
+    return found
+
+
+def weights(store: Path, name: str) -> dict[str, Mapping[str, np.ndarray[Any, Any]]]:
+    """Of both averages, by file."""
+    files = ("model.safetensors", "model_ema_0.9.safetensors")
+    return {file: {k: v.numpy() for k, v in load_file(result(store, name).file(file)).items()} for file in files}
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_training_in_two_halves_is_the_undisturbed_one_bit_for_bit(folder: Path, name: str) -> None:
+    whole, halves = folder / name / "whole", folder / name / "halves"
+    for file, found in weights(whole, name).items():
+        again = weights(halves, name)[file]
+        assert all(np.array_equal(value, again[key]) for key, value in found.items())
+    before, after = (result(store, name).history for store in (whole, halves))
+    assert before == after
+    assert [point["step"] for point in before] == list(range(1, WHOLE + 1))
+
+
+def losses(store: Path, name: str) -> list[float]:
+    return [point["loss"] for point in result(store, name).history]
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_every_engine_follows_the_same_losses(folder: Path, name: str) -> None:
+    reference = losses(folder / "PyTorch in fp32" / "whole", "PyTorch in fp32")
+    assert losses(folder / name / "whole", name) == pytest.approx(reference, rel=0.02 if "bf16" in name else 1e-3)
+
+
+@pytest.mark.parametrize(("first", "then"), ENDED_BY_ANOTHER)
+def test_an_engine_goes_on_from_anothers_checkpoint(folder: Path, first: str, then: str) -> None:
+    assert losses(folder / first / then, then) == pytest.approx(losses(folder / then / "whole", then), rel=1e-3)
+    engine = of(then)["train.engine"] + (", ZeRO stage 1" if "ZeRO 1" in then else "")
+    assert result(folder / first / then, then).notes["engine"] == engine
+
+
+def test_another_number_of_workers_sees_the_same_batches(folder: Path) -> None:
+    # Dropout differs, being drawn where it is used; images, timesteps and noise do not, and make up most of a loss.
+    one, two = folder / "one worker", folder / "PyTorch in fp32" / "whole"
+    assert losses(one, "PyTorch in fp32") == pytest.approx(losses(two, "PyTorch in fp32"), rel=0.05)
+    assert result(one, "PyTorch in fp32").cost.count == 1
+
+
+def test_the_averages_are_of_their_rates(folder: Path) -> None:
+    found = weights(folder / "DeepSpeed in bf16, ZeRO 2" / "whole", "DeepSpeed in bf16, ZeRO 2")
+    quick, slow = found["model.safetensors"], found["model_ema_0.9.safetensors"]
+    assert any(np.abs(quick[key] - slow[key]).max() > 1e-5 for key in quick)
+
+
+def test_what_was_chosen_is_in_the_result(folder: Path) -> None:
+    name = "DeepSpeed in bf16, ZeRO 2"
+    notes = result(folder / name / "whole", name).notes
+    assert notes["precision"] == "bf16"
+    assert notes["engine"] == "deepspeed, ZeRO stage 2"
+    assert notes["images_per_second"] > 0
