@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, runtime_checkable
 
 from assay.errors import UserError, did_you_mean
 
@@ -54,6 +54,20 @@ class Budget:
     unit: str
 
 
+@dataclass(frozen=True)
+class Checkpointing:
+    """When a train stage saves, and what stays in the store. None of it changes what a step computes."""
+
+    every: int
+    """Save at multiples of this many steps, and at the end."""
+    keep_last: int = 2
+    """At least 1. Once the stage is done, only the last one stays."""
+    keep_every: int | None = None
+    """Checkpoints at multiples of this many steps stay for good."""
+    keep_best: bool = False
+    """The checkpoint with the lowest score stays for good, too."""
+
+
 @dataclass(frozen=True, eq=False)
 class Stage:
     """One node of the graph: what to compute, from what, and how to name the answer."""
@@ -69,7 +83,14 @@ class Stage:
     budget: Budget | None = None
     resources: str = "reduce"
     """Which entry of the sweep's `resources` applies: "train", "sample" or "reduce"."""
-    checkpoint_every: int | None = None
+    checkpointing: Checkpointing | None = None
+    """Train stages: None saves at the end only."""
+    check: str | None = None
+    """Import path "module:attribute" of a function of `config` that raises UserError where the stage could only fail.
+    Called where the stage will run, before anything of the sweep is computed."""
+    execution: Mapping[str, JSON] = field(default_factory=dict)
+    """How the body goes about it, which does not change what comes out (micro-batches, an engine): not part of the key,
+    so a training that ran out of memory goes on with another one."""
     flops: float | None = None
     """Theoretical floating-point operations of the whole stage, for cost estimates; None when unknown."""
     batch_size: int = 64
@@ -150,6 +171,9 @@ class StageContext(Protocol):
     def config(self) -> Mapping[str, JSON]: ...
 
     @property
+    def execution(self) -> Mapping[str, JSON]: ...
+
+    @property
     def amount(self) -> int:
         """The stage's budget (iterations, samples), or 1."""
 
@@ -174,6 +198,12 @@ class StageContext(Protocol):
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Keep a point of a curve; the curve is part of the result."""
 
+    def note(self, name: str, value: str | float) -> None:
+        """Say what was chosen or found at run time ("precision", "bf16"): kept with the result, and told to the user.
+
+        Of a worker group, rank 0's notes count.
+        """
+
 
 class TrainContext(StageContext, Protocol):
     """What a train body is given besides: its place in the worker group, and checkpoints."""
@@ -185,14 +215,23 @@ class TrainContext(StageContext, Protocol):
     def world_size(self) -> int: ...
 
     @property
-    def checkpoint_every(self) -> int:
-        """Save a checkpoint at multiples of this many steps."""
+    def checkpointing(self) -> Checkpointing: ...
+
+    @property
+    def leaving(self) -> bool:
+        """Whether this worker's machine was told that it will be taken away. Cheap, and this rank's own view: the body
+        must agree over its ranks, then save a checkpoint and call `leave`."""
+
+    def leave(self, step: int) -> NoReturn:
+        """End this worker group after a checkpoint at `step`; the executor starts another one where it can."""
 
     def latest_checkpoint(self) -> tuple[int, Path] | None:
-        """(step, folder) of the last good checkpoint at or below this budget, or None. The same on every rank."""
+        """(step, folder) of the last good checkpoint at or below this budget, or None. The same on every rank, whatever
+        number of workers wrote it."""
 
-    def save_checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
-        """Commit a checkpoint atomically. Called on every rank; `write` runs on rank 0 with an empty folder."""
+    def save_checkpoint(self, step: int, write: Callable[[Path], None], score: float | None = None) -> None:
+        """Commit a checkpoint atomically. Called on every rank, and returns when it is there. `write` gets a folder of
+        the rank's own, and names files that no other rank does. Lower scores are better."""
 
 
 @dataclass(frozen=True)

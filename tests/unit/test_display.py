@@ -240,6 +240,7 @@ def test_the_live_board_leaves_what_happened_and_nothing_else(study: Study) -> N
     display.begin(study.plan, study.before(), {reference.key: SimpleNamespace()})  # type: ignore[dict-item]
     display.event(Event("started", train.key))
     display.event(Event("progress", train.key, done=300, metrics={"loss": 0.5}))
+    display.event(Event("note", train.key, note=("precision", "bf16")))
     display.event(Event("warning", message="stored result abc is damaged"))
     display.event(Event("committed", train.key))
     display.event(Event("failed", study.trains["addition + GroupNorm"].key, message="ValueError: boom"))
@@ -249,6 +250,7 @@ def test_the_live_board_leaves_what_happened_and_nothing_else(study: Study) -> N
     shown = out.getvalue()
     for text in (
         "✓ 1 of 7 stages are stored already  reference",
+        "· train (AdaGN)  precision bf16",
         "! stored result abc is damaged",
         "✓ train (AdaGN)  600 iterations in",
         "✗ train (addition + GroupNorm)  ValueError: boom",

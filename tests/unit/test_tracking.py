@@ -99,6 +99,7 @@ class ToyRun:
     def compute(self, stage: Stage) -> None:
         with self.store.staging() as output:
             history: list[dict[str, float]] = []
+            notes = {"precision": "bf16"} if stage.kind == "train" else {}
             if stage.kind == "train":
                 metrics = {"loss": 0.5}
                 history = [{"step": float(s), "loss": 1 / (s + 1), "lr": 0.1} for s in range(ITERATIONS)]
@@ -108,7 +109,7 @@ class ToyRun:
                 metrics = {"error": {"adagn": 2.0, "add": 3.0}[norm] - scale, "recall": 0.5}
                 tint = {"adagn": 60, "add": 160}[norm]
                 Image.new("RGB", (64, 64), (tint, int(scale * 90), 90)).save(output / "samples.png")
-            self.store.commit(stage, output, metrics, Cost("cpu (toy)", 1, 1.5), history)
+            self.store.commit(stage, output, metrics, Cost("cpu (toy)", 1, 1.5), history, notes)
         self.computed.add(stage.key)
         self.tracker.event(SimpleNamespace(kind="committed", key=stage.key))
 
@@ -245,6 +246,7 @@ def test_tags_say_which_results_a_run_shows(finished: ToyRun) -> None:
     assert f"train {planned.stages[0].key}" in run.data.tags["assay.stages"]
     assert run.data.tags["assay.device"] == "cpu (toy)"
     assert run.data.tags["assay.computed"] == "train, evaluate"
+    assert run.data.tags["assay.train.precision"] == "bf16"
 
 
 def test_the_parent_has_the_comparison_and_the_best_arm(finished: ToyRun) -> None:

@@ -18,6 +18,7 @@ from assay.home import Home
 from assay.planning import Plan, PlannedTrial, make_plan, survey
 from assay.report.grids import Grid, ruled
 from assay.report.words import size, took
+from assay.spec.expand import in_words
 from assay.store import Store, StoredResult
 from assay.workload import JSON, load_workload, workload_names
 
@@ -171,6 +172,10 @@ def _show_result(result: StoredResult, is_json: bool) -> None:
     out.print(f"  took {took(cost.seconds)} on {devices}", soft_wrap=True)
     if budget_of(result):
         out.print(f"  budget {budget_of(result)} ({record['budget']['path']})", soft_wrap=True)
+    if result.notes:
+        out.print("\nnotes", style="bold")
+        for name, value in result.notes.items():
+            print(f"  {name:<18} {in_words(value)}")
     if result.metrics:
         out.print("\nmetrics", style="bold")
         _print_pairs(result.metrics)

@@ -6,13 +6,17 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from assay.runner.events import Emit, Event
+from assay.runner.ranks import Ranks
 from assay.store import Store, StoredResult
-from assay.workload import JSON, Stage
+from assay.store.checkpoints import Part
+from assay.workload import JSON, Checkpointing, Stage
 
 PROGRESS_INTERVAL_S = 0.5
+CONTEXT_FILE = "context.json"
+"""Beside the body's files in a checkpoint: what the platform needs to go on from it."""
 
 
 class Context:
@@ -25,6 +29,7 @@ class Context:
         self.device = device
         self.threads = threads
         self.history: list[dict[str, float]] = []
+        self.notes: dict[str, str | float] = {}
         self._emit = emit
         self._last_progress = 0.0
         self._inputs: dict[str, StoredResult] | None = None
@@ -32,6 +37,10 @@ class Context:
     @property
     def config(self) -> Mapping[str, JSON]:
         return self.stage.config
+
+    @property
+    def execution(self) -> Mapping[str, JSON]:
+        return self.stage.execution
 
     @property
     def amount(self) -> int:
@@ -57,17 +66,39 @@ class Context:
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         self.history.append({"step": step, **{name: float(value) for name, value in metrics.items()}})
 
+    def note(self, name: str, value: str | float) -> None:
+        if self.notes.get(name) != value:
+            self.notes[name] = value
+            self._emit(Event("note", self.stage.key, note=(name, value)))
+
+
+class Leaving(BaseException):
+    """A body ends its worker group. No Exception, so that no body catches it by accident."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+        super().__init__(step)
+
 
 class WorkerContext(Context):
-    """TrainContext: a place in a worker group, and checkpoints that also carry the curve and the time spent."""
+    """TrainContext: a place in a worker group, and checkpoints that also carry the curve, the notes and the time."""
 
-    def __init__(self, *args: Any, rank: int = 0, world_size: int = 1, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, ranks: Ranks, is_leaving: Callable[[], bool], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.rank = rank
-        self.world_size = world_size
+        self.cost_details: dict[str, float] = {}
+        self._ranks = ranks
+        self._is_leaving = is_leaving
         self._checkpoints = self.store.checkpoints(self.stage)
         self._started = time.monotonic()
         self._seconds_before = 0.0
+
+    @property
+    def rank(self) -> int:
+        return self._ranks.rank
+
+    @property
+    def world_size(self) -> int:
+        return self._ranks.size
 
     @property
     def seconds(self) -> float:
@@ -75,22 +106,57 @@ class WorkerContext(Context):
         return self._seconds_before + time.monotonic() - self._started
 
     @property
-    def checkpoint_every(self) -> int:
-        return self.stage.checkpoint_every or self.amount
+    def checkpointing(self) -> Checkpointing:
+        return self._checkpoints.rule
+
+    @property
+    def leaving(self) -> bool:
+        return self._is_leaving()
+
+    def leave(self, step: int) -> NoReturn:
+        raise Leaving(step)
+
+    def note(self, name: str, value: str | float) -> None:
+        if self.rank == 0:
+            super().note(name, value)
 
     def latest_checkpoint(self) -> tuple[int, Path] | None:
-        found = self._checkpoints.latest(self.amount)
-        if found is not None:
-            state = json.loads((found[1] / "context.json").read_text())
-            self.history = state["history"]
-            self._seconds_before = state["seconds"]
-        return found
+        # Rank 0 decides and tells the others its files: a shared disk may not show them to every machine at once.
+        found = self._ranks.of_first(self._checkpoints.latest(self.amount) if self.rank == 0 else None)
+        if found is None:
+            return None
+        folder = self._checkpoints.fetch(found)
+        state = json.loads((folder / CONTEXT_FILE).read_text())
+        self.history = state["history"]
+        self.notes = state.get("notes", {}) | self.notes
+        self._seconds_before = state["seconds"]
+        return found.step, folder
 
-    def save_checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
+    def save_checkpoint(self, step: int, write: Callable[[Path], None], score: float | None = None) -> None:
+        started = time.monotonic()
+        place = self._ranks.of_first(self._checkpoints.new_place(step))
+        parts = self._ranks.gather(self._upload(write, place))
         if self.rank == 0:
+            context = self._upload(lambda folder: self._write_context(folder, step), place)
+            saved = self._checkpoints.commit(step, [*parts, context], score)
+            self.cost_details = {
+                "checkpoint_seconds": time.monotonic() - started,
+                "checkpoint_bytes": saved.bytes,
+            }
+        self._ranks.wait()  # until it is committed: what a rank does next may rely on it
 
-            def write_all(folder: Path) -> None:
-                write(folder)
-                (folder / "context.json").write_text(json.dumps({"history": self.history, "seconds": self.seconds}))
+    def _upload(self, write: Callable[[Path], None], place: str) -> Part:
+        with self.store.staging() as folder:
+            write(folder)
+            return self._checkpoints.upload(folder, place)
 
-            self._checkpoints.save(step, write_all)
+    def _write_context(self, folder: Path, step: int) -> None:
+        state = {
+            "step": step,
+            "history": self.history,
+            "notes": self.notes,
+            "seconds": self.seconds,
+            "config": dict(self.stage.config),
+            "world_size": self.world_size,
+        }
+        (folder / CONTEXT_FILE).write_text(json.dumps(state))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["started", "progress", "committed", "cached", "failed", "warning", "trial_done"]
+Kind = Literal["started", "progress", "note", "committed", "cached", "failed", "warning", "trial_done"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,8 @@ class Event:
     advance: bool = False
     metrics: Mapping[str, float] = field(default_factory=dict)
     message: str = ""
+    note: tuple[str, str | float] | None = None
+    """note: its name and its value."""
 
 
 Emit = Callable[[Event], None]

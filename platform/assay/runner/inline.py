@@ -14,7 +14,8 @@ def execute(stage: Stage, store: Store, threads: int, emit: Emit) -> None:
     """Compute a stage whose inputs are stored, and commit it."""
     place = here(threads)
     if stage.kind == "train":
-        train_worker(stage, store, place, emit)
+        while train_worker(stage, store, place, emit) is not None:
+            pass  # it left, and is started again
     elif stage.kind == "reduce":
         reduce(stage, store, place, emit)
     else:
@@ -24,4 +25,5 @@ def execute(stage: Stage, store: Store, threads: int, emit: Emit) -> None:
             block = ids_of(span)
             for step in chain:
                 block = step(block)
-        commit_map(stage, store, place, 1, time.monotonic() - started)
+        notes = {name: value for step in chain for name, value in step.notes.items()}
+        commit_map(stage, store, place, 1, time.monotonic() - started, notes)

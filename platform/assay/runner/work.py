@@ -9,7 +9,7 @@ import platform
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +19,11 @@ import numpy as np
 import pyarrow as pa
 
 from assay.errors import AssayWarning
-from assay.runner.context import Context, WorkerContext
+from assay.runner.context import Context, Leaving, WorkerContext
 from assay.runner.events import Emit, Event
-from assay.store import Cost, Store, StoredResult
-from assay.store.progress import Range, missing_ranges
+from assay.runner.ranks import ALONE, Ranks
+from assay.store import Cost, Notes, Store, StoredResult
+from assay.store.shards import Range, missing_ranges
 from assay.workload import Batch, Stage
 
 
@@ -73,18 +74,28 @@ def warnings_told(stage: Stage, emit: Emit) -> Iterator[None]:
         yield
 
 
-def train_worker(stage: Stage, store: Store, place: Place, emit: Emit, *, rank: int = 0, world_size: int = 1) -> None:
-    """Run a train body as one worker of a group. Rank 0 commits."""
+def train_worker(
+    stage: Stage,
+    store: Store,
+    place: Place,
+    emit: Emit,
+    ranks: Ranks = ALONE,
+    is_leaving: Callable[[], bool] = lambda: False,
+) -> int | None:
+    """Run a train body as one worker of a group; rank 0 commits. Returns the step at which the body left, or None."""
     place.prepare()
     (body,) = stage.load_body()
     with store.staging() as output, warnings_told(stage, emit):
-        ctx = WorkerContext(stage, store, output, place.device, place.threads, emit, rank=rank, world_size=world_size)
-        metrics = body(ctx)
-        if rank == 0:
-            details = {"threads": place.threads}
-            store.commit(
-                stage, output, metrics, Cost(device_name(place.device), world_size, ctx.seconds, details), ctx.history
-            )
+        ctx = WorkerContext(stage, store, output, place.device, place.threads, emit, ranks=ranks, is_leaving=is_leaving)
+        try:
+            metrics = body(ctx)
+        except Leaving as leaving:
+            return leaving.step
+        if ranks.rank == 0:
+            details = {"threads": place.threads, **ctx.cost_details}
+            cost = Cost(device_name(place.device), ranks.size, ctx.seconds, details)
+            store.commit(stage, output, metrics, cost, ctx.history, ctx.notes)
+    return None
 
 
 def reduce(stage: Stage, store: Store, place: Place, emit: Emit) -> None:
@@ -95,7 +106,7 @@ def reduce(stage: Stage, store: Store, place: Place, emit: Emit) -> None:
         ctx = Context(stage, store, output, place.device, place.threads, emit)
         metrics = body(ctx)
         cost = Cost(device_name(place.device), 1, time.monotonic() - started, {"threads": place.threads})
-        store.commit(stage, output, metrics, cost, ctx.history)
+        store.commit(stage, output, metrics, cost, ctx.history, ctx.notes)
 
 
 def pending(stage: Stage, store: Store) -> list[Range]:
@@ -118,6 +129,7 @@ class MapStep:
         self._emit = emit
         self._shards = store.shards(stage)
         ctx = Context(stage, store, Path(tempfile.gettempdir()), place.device, place.threads, emit)
+        self.notes: Notes = ctx.notes
         self._body = stage.load_body()[index](ctx)
 
     def __call__(self, block: pa.Table) -> pa.Table:
@@ -138,12 +150,11 @@ class MapStep:
         return table.select(["id"])
 
 
-def commit_map(stage: Stage, store: Store, place: Place, count: int, seconds: float) -> StoredResult:
+def commit_map(stage: Stage, store: Store, place: Place, count: int, seconds: float, notes: Notes) -> StoredResult:
     """Commit a map stage whose shards are all there. `seconds` are this run's: shards found are not charged again."""
+    cost = Cost(device_name(place.device), count, seconds, {"threads": place.threads})
     with store.staging() as output:
-        return store.commit(
-            stage, output, {}, Cost(device_name(place.device), count, seconds, {"threads": place.threads})
-        )
+        return store.commit(stage, output, {}, cost, notes=notes)
 
 
 def to_numpy(table: pa.Table) -> Batch:

@@ -166,6 +166,7 @@ class Store:
             "stage": stage.name,
             "version": stage.version,
             "config": dict(stage.config),
+            "execution": dict(stage.execution),
             "inputs": {role: source.key for role, source in stage.inputs.items()},
             "budget": {
                 "path": stage.budget.path if stage.budget else "",

@@ -83,7 +83,7 @@ class Runs:
         came_from = view.came_from(trial)
         if trial.computed or not came_from.keys() & run.data.tags.keys():  # showing it again computes nothing
             self._set_tags(run, came_from)
-        self._set_tags(run, view.tags(planned))
+        self._set_tags(run, {**view.tags(planned), **view.notes(trial.results)})
         self._drop_tags(run, ["assay.error", "mlflow.note.content"])
         self._set_tags(run, {LOGGED: digest})
         self.status(run, "FINISHED")

@@ -127,6 +127,11 @@ def came_from(trial: TrialOutcomeLike) -> dict[str, str]:
     return {name: ", ".join(values) for name, values in told.items() if values}
 
 
+def notes(results: Mapping[str, StoredResult]) -> dict[str, str]:
+    """What its stages said they chose: assay.train.precision."""
+    return {f"assay.{r.stage}.{name}": in_words(value) for r in results.values() for name, value in r.notes.items()}
+
+
 def trial_digest(planned: PlannedTrial, results: Mapping[str, StoredResult]) -> str:
     """Changes when anything that MLflow shows of the trial does."""
     return digest(

@@ -11,9 +11,10 @@ from assay.planning import Plan, StageStatus
 from assay.report.labels import serves
 from assay.report.words import counted, one_line, took
 from assay.runner import Event
+from assay.spec.expand import in_words
 from assay.workload import Stage
 
-NoteKind = Literal["started", "finished", "failed", "warning", "cached"]
+NoteKind = Literal["started", "said", "finished", "failed", "warning", "cached"]
 LEAST_SHARE = 0.02
 """Of the work: before that much is done, its time left is a guess not worth showing."""
 
@@ -83,6 +84,9 @@ class Board:
             return self._finish(stage, is_cached=event.kind == "cached")
         elif event.kind == "failed":
             return self._fail(stage, event.message)
+        elif event.kind == "note" and event.note is not None:
+            name, value = event.note
+            return Note("said", self.title(stage), f"{name} {in_words(value)}")
         return None
 
     def title(self, stage: Stage) -> str:

@@ -22,7 +22,13 @@ from assay.runner import Event, Outcome
 if TYPE_CHECKING:
     from assay.store import StoredResult
 
-MARKS = {"finished": ("✓", "green"), "failed": ("✗", "bold red"), "warning": ("!", "yellow"), "cached": ("✓", "dim")}
+MARKS = {
+    "said": ("·", "dim"),
+    "finished": ("✓", "green"),
+    "failed": ("✗", "bold red"),
+    "warning": ("!", "yellow"),
+    "cached": ("✓", "dim"),
+}
 NARROW = 100
 """Columns: below this the bars are short, and units and losses are abbreviated."""
 REFRESH_HZ = 4
@@ -71,7 +77,7 @@ class LiveDisplay:
 
     def _tell(self, note: Note) -> None:
         mark, style = MARKS[note.kind]
-        line = Text.assemble((f"{mark} ", style), (note.text, "" if note.kind != "cached" else "dim"))
+        line = Text.assemble((f"{mark} ", style), (note.text, "dim" if note.kind in ("cached", "said") else ""))
         if note.detail:
             line.append(f"  {note.detail}", style="red" if note.kind == "failed" else "dim")
         self._console.print(line)

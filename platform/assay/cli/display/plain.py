@@ -79,7 +79,7 @@ class PlainDisplay:
     def _tell(self, note: Note) -> None:
         if note.kind == "warning":
             self._print(f"warning: {note.text}")
-        elif note.kind == "cached":
+        elif note.kind in ("cached", "said"):
             self._print(f"{note.text}: {note.detail}")
         else:
             detail = f": {note.detail}" if note.detail else ""

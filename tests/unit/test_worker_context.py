@@ -1,0 +1,110 @@
+"""What a train body is given, in a group of two processes: checkpoints of every rank's files, notes, the time spent."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import torch.distributed
+import torch.multiprocessing
+
+from assay.runner.context import WorkerContext
+from assay.runner.events import Event
+from assay.runner.ranks import ALONE, Ranks
+from assay.store import Store
+from assay.workload import Budget, Checkpointing, Stage
+
+STAGE = Stage(
+    "train",
+    1,
+    "train",
+    ("nowhere:body",),
+    {"x": 1},
+    budget=Budget("n", 300, "steps"),
+    checkpointing=Checkpointing(every=100),
+)
+
+
+def context(url: str, output: Path, ranks: Ranks, events: list[Event] | None = None) -> WorkerContext:
+    told = events if events is not None else []
+    return WorkerContext(STAGE, Store(url), output, "cpu", 1, told.append, ranks=ranks, is_leaving=lambda: False)
+
+
+def save(ctx: WorkerContext, step: int, score: float | None = None) -> None:
+    def write(folder: Path) -> None:
+        (folder / f"rank-{ctx.rank}.txt").write_text(f"step {step}")
+
+    ctx.save_checkpoint(step, write, score)
+
+
+def one_of_two(rank: int, url: str, folder: str) -> None:
+    """What a rank saw, in a file of its own."""
+    os.environ |= {"GLOO_SOCKET_IFNAME": "lo"}
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    events: list[Event] = []
+    ctx = context(url, Path(folder), Ranks(rank, 2), events)
+    seen: dict[str, object] = {"before": ctx.latest_checkpoint()}
+    ctx.note("engine", "torch")
+    ctx.log(100, {"loss": 0.5})
+    save(ctx, 100)
+    found = ctx.latest_checkpoint()
+    assert found is not None
+    seen["step"] = found[0]
+    seen["files"] = sorted(path.name for path in found[1].iterdir())
+    seen["notes"] = [event.note for event in events]
+    (Path(folder) / f"seen-{rank}.json").write_text(json.dumps(seen))
+    torch.distributed.destroy_process_group()
+
+
+def test_a_group_of_two_saves_one_checkpoint_and_both_find_it(tmp_path: Path) -> None:
+    url = str(tmp_path / "store")
+    torch.multiprocessing.spawn(one_of_two, (url, str(tmp_path)), nprocs=2)
+    seen = [json.loads((tmp_path / f"seen-{rank}.json").read_text()) for rank in range(2)]
+    for mine in seen:
+        assert mine["before"] is None
+        assert mine["step"] == 100
+        assert mine["files"] == ["context.json", "rank-0.txt", "rank-1.txt"]
+    assert seen[0]["notes"] == [["engine", "torch"]]
+    assert seen[1]["notes"] == [], "rank 0's notes count"
+
+    alone = context(url, tmp_path, ALONE)
+    found = alone.latest_checkpoint()
+    assert found is not None, "whatever number of workers wrote it"
+    state = json.loads((found[1] / "context.json").read_text())
+    assert state["world_size"] == 2
+    assert state["config"] == {"x": 1}
+    assert alone.notes == {"engine": "torch"}
+    assert alone.history == [{"step": 100, "loss": 0.5}]
+
+
+def test_time_and_curve_go_on_where_the_checkpoint_was(tmp_path: Path) -> None:
+    url = f"memory://{tmp_path}"
+    first = context(url, tmp_path, ALONE)
+    first.log(100, {"loss": 0.5})
+    save(first, 100)
+    spent = first.seconds
+    first.log(101, {"loss": 0.4})
+    second = context(url, tmp_path, ALONE)
+    found = second.latest_checkpoint()
+    assert found is not None
+    assert (found[1] / "rank-0.txt").read_text() == "step 100"
+    assert second.history == [{"step": 100, "loss": 0.5}], "what was lost with the first is computed again"
+    assert second.seconds > 0
+    assert json.loads((found[1] / "context.json").read_text())["seconds"] <= spent
+
+
+def test_a_save_is_accounted_for(tmp_path: Path) -> None:
+    ctx = context(str(tmp_path / "store"), tmp_path, ALONE)
+    save(ctx, 100)
+    assert ctx.cost_details["checkpoint_bytes"] > len("step 100")
+    assert ctx.cost_details["checkpoint_seconds"] > 0
+
+
+def test_a_note_is_told_when_it_is_new(tmp_path: Path) -> None:
+    events: list[Event] = []
+    ctx = context(str(tmp_path / "store"), tmp_path, ALONE, events)
+    for value in ("bf16", "bf16", "fp32"):
+        ctx.note("precision", value)
+    assert [event.note for event in events] == [("precision", "bf16"), ("precision", "fp32")]
+    assert ctx.notes == {"precision": "fp32"}
