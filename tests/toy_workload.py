@@ -2,7 +2,9 @@
 
     train ─► sample ─► evaluate ◄─ reference
 
-A sweep reaches every way a stage can go: `train.fail` makes the training raise, `sample.fail` the sampling.
+A sweep reaches every way a stage can go: `train.fail` makes the training raise, `train.refuse` its check refuse,
+`sample.fail` the sampling. A step's work is shared by the workers there are, and the sum is the same for any number.
+`train.gates` is a folder: a training waits at step N while a file "shut-N" is in it.
 """
 
 from __future__ import annotations
@@ -16,13 +18,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from assay.errors import ConfigError, ConfigProblem, did_you_mean
-from assay.workload import Batch, Budget, ReportHints, Stage, StageContext, TrainContext
+from assay.errors import ConfigError, ConfigProblem, UserError, did_you_mean
+from assay.workload import Batch, Budget, Checkpointing, ReportHints, Stage, StageContext, TrainContext
 
 DEFAULTS: dict[str, Any] = {
     "seed": 0,
     "model": {"norm": "adagn"},
-    "train": {"iterations": 20, "fail": False, "pause_s": 0.0},
+    "train": {"iterations": 20, "fail": False, "refuse": "", "gates": "", "pause_s": 0.0},
     "sample": {"scale": 0.0, "fail": False},
     "evaluate": {"num_samples": 12},
 }
@@ -61,7 +63,8 @@ class Toy:
             body=("toy_workload:train",),
             config={"seed": config["seed"], "norm": config["model"]["norm"], **_without(config["train"], "iterations")},
             budget=Budget("train.iterations", config["train"]["iterations"], "iterations"),
-            checkpoint_every=5,
+            checkpointing=Checkpointing(every=5),
+            check="toy_workload:check_train",
             resources="train",
             flops=1e15,
         )
@@ -88,20 +91,58 @@ def _without(section: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {key: value for key, value in section.items() if key != name}
 
 
+def check_train(config: Mapping[str, Any]) -> None:
+    if config["refuse"]:
+        raise UserError(f"train.refuse: got {config['refuse']!r}, allowed: nothing")
+
+
+BATCH = 4
+
+
 def train(ctx: TrainContext) -> Mapping[str, float]:
-    """The number is 1 for adagn and 2 for add; the loss goes down."""
-    found = ctx.latest_checkpoint()
-    for step in range(found[0] if found else 0, ctx.amount):
-        loss = 1 / (step + 1)
-        ctx.log(step + 1, {"loss": loss})
-        ctx.progress(step + 1, {"loss": loss})
+    """The number is 1 for adagn and 2 for add; the loss goes down; the sum is that of every step's batch."""
+    if BATCH % ctx.world_size:
+        raise UserError(f"a batch of {BATCH} does not divide by {ctx.world_size} workers")
+    step = total = 0
+    if found := ctx.latest_checkpoint():
+        step, folder = found
+        total = json.loads((folder / "rank-0.json").read_text())
+    ctx.note("batch", BATCH)
+    while step < ctx.amount:
+        step += 1
+        batch = range(ctx.rank, BATCH, ctx.world_size)
+        total += _sum_of_ranks(ctx, sum(step * step + i for i in batch))
+        loss = 1 / step
+        ctx.log(step, {"loss": loss})
+        ctx.progress(step, {"loss": loss})
         time.sleep(ctx.config["pause_s"])
-        if (step + 1) % 5 == 0:
-            ctx.save_checkpoint(step + 1, lambda folder: (folder / "step").write_text("x") and None)
-        if ctx.config["fail"] and step + 1 >= 10:
+        while (Path(ctx.config["gates"]) / f"shut-{step}").exists() and not ctx.leaving:
+            ctx.progress(step)
+            time.sleep(0.01)
+        is_leaving = _sum_of_ranks(ctx, int(ctx.leaving)) > 0
+        if step % ctx.checkpointing.every == 0 or is_leaving:
+            text = json.dumps(total)
+            ctx.save_checkpoint(step, lambda folder, t=text: _write(folder / f"rank-{ctx.rank}.json", t), score=loss)
+        if is_leaving:
+            ctx.leave(step)
+        if ctx.config["fail"] and step >= 10:
             raise RuntimeError("the loss is not a number")
     (ctx.output / "model.json").write_text(json.dumps({"adagn": 1.0, "add": 2.0}[ctx.config["norm"]]))
-    return {"loss": 1 / ctx.amount}
+    return {"loss": 1 / ctx.amount, "sum": total}
+
+
+def _sum_of_ranks(ctx: TrainContext, value: int) -> int:
+    if ctx.world_size == 1:
+        return value
+    import torch.distributed
+
+    summed = torch.tensor(value)
+    torch.distributed.all_reduce(summed)
+    return int(summed)
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text)
 
 
 class Sampler:

@@ -13,6 +13,7 @@ from assay.home import Home
 from assay.planning import Plan, PlannedTrial, StageStatus, survey
 from assay.runner import inline
 from assay.runner.broker import StageBroker
+from assay.runner.checks import refuse
 from assay.runner.events import Emit, Event
 from assay.runner.needs import threads
 from assay.store import Store, StoredResult
@@ -128,6 +129,7 @@ def _run_on_ray(plan: Plan, store: Store, done: Sequence[str], home: Home, addre
 
 
 def _run_inline(plan: Plan, store: Store, done: Sequence[str], emit: Emit) -> None:
+    refuse(stage for key, stage in plan.stages.items() if key not in done)
     broker = StageBroker({}, set(done))
     told = Store(store.url, report=lambda message: emit(Event("warning", message=message)))
     for stage in plan.stages.values():

@@ -258,3 +258,30 @@ def test_a_report_that_cannot_be_written_costs_no_result(assay: Assay, project: 
     assert "cannot write the report" in result.err
     assert "Traceback" not in result.err
     assert "AdaGN" in assay("compare", "norms").out
+
+
+def test_what_a_stage_says_it_chose_is_told_once_and_kept(assay: Assay, project: Path) -> None:
+    out = assay("run", "norms").out
+    assert out.count("train (AdaGN): batch 4") == 1
+    shown = assay("show", "norms:0").out
+    key = next(line.split()[1] for line in shown.splitlines() if line.split()[:1] == ["train"])
+    assert "notes\n  batch              4\n" in assay("show", key).out
+    assert json.loads(assay("show", key, "--json").out)["notes"] == {"batch": 4}
+
+
+def test_what_checks_refuse_is_told_together_before_anything_is_computed(assay: Assay, project: Path) -> None:
+    file = project / "sweeps/norms.yaml"
+    file.write_text(
+        file.read_text()
+        .replace("{model.norm: adagn}", "{model.norm: adagn, train.refuse: no data}", 1)
+        .replace("{model.norm: add}", "{model.norm: add, train.refuse: no GPU}", 1)
+    )
+    result = assay("run", "norms")
+    assert result.code == 2
+    assert result.err.splitlines() == [
+        "stage train: train.refuse: got 'no data', allowed: nothing",
+        "stage train: train.refuse: got 'no GPU', allowed: nothing",
+        "Nothing was started.",
+    ]
+    assert "started" not in result.out
+    assert not (project / ".assay/store/results").exists()

@@ -1,9 +1,12 @@
-"""Reductions as Ray tasks."""
+"""Reductions and checks as Ray tasks."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import ray
 
+from assay.runner.checks import Check, refusals
 from assay.runner.needs import threads
 from assay.runner.on_ray.job import Job
 from assay.runner.work import here, reduce
@@ -20,3 +23,11 @@ def reduce_task(job: Job) -> None:
 def _reduce(job: Job) -> None:
     place = here(threads(job.stage, job.resources))
     reduce(job.stage, job.store(), place, job.emit)
+
+
+def remote_refusals(checks: Sequence[Check]) -> list[str]:
+    """`refusals`, asked where stages run: what they need may be there and not here. One task, since they are quick."""
+    try:
+        return ray.get(ray.remote(refusals).options(num_cpus=1).remote(checks))
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from None
