@@ -3,12 +3,11 @@
 import random
 
 from assay.runner.broker import Request, StageBroker, too_large
+from assay.runner.needs import Need
 
-CPU1 = {"CPU": 1.0}
 
-
-def request(key: str, *inputs: str, cpus: float = 1) -> Request:
-    return Request(key, key, inputs, {"CPU": cpus})
+def request(key: str, *inputs: str, cpus: float = 1, units: tuple[int, int] = (1, 1), lineage: str = "") -> Request:
+    return Request(key, lineage or key, key, inputs, Need({"CPU": cpus}, *units))
 
 
 def test_a_shared_stage_is_granted_once() -> None:
@@ -61,10 +60,45 @@ def test_what_a_dead_trial_was_computing_is_given_to_another() -> None:
     assert broker.decide(1, [request("train")]).action == "run"
 
 
+def test_a_group_gets_what_is_free_between_its_least_and_its_most() -> None:
+    broker = StageBroker({"CPU": 8})
+    assert broker.decide(0, [request("small", cpus=3)]).units == 1
+    assert broker.decide(1, [request("group", cpus=2, units=(1, 4))]).units == 2
+    assert broker.decide(2, [request("other", units=(2, 4))]).action == "wait", "1 is free, its least is 2"
+    broker.finish("small")
+    assert broker.decide(2, [request("other", units=(2, 3))]).units == 3
+
+
+def test_a_group_that_starts_over_gets_what_there_is_by_then() -> None:
+    broker = StageBroker({"CPU": 2})
+    assert broker.decide(0, [request("group", units=(1, 2))]).units == 2
+    broker.capacity = {"CPU": 1}
+    assert broker.decide_again("group") == 1
+    broker.capacity = {"CPU": 0}
+    assert broker.decide_again("group") == 0
+    broker.capacity = {"CPU": 3}
+    assert broker.decide(1, [request("group", units=(1, 2))]).action == "wait", "it is still the first trial's"
+    assert broker.decide(1, [request("other", cpus=2)]).action == "run", "who waits holds nothing"
+    assert broker.decide_again("group") == 1
+    broker.finish("other")
+    assert broker.decide_again("group") == 2
+
+
+def test_budgets_of_one_lineage_are_computed_one_after_the_other() -> None:
+    """The larger goes on from what the smaller leaves: side by side both would do the same work."""
+    broker = StageBroker({"CPU": 4})
+    assert broker.decide(0, [request("100 steps", lineage="training")]).action == "run"
+    assert broker.decide(1, [request("200 steps", lineage="training")]).action == "wait"
+    broker.finish("100 steps")
+    assert broker.decide(1, [request("200 steps", lineage="training")]).action == "run"
+
+
 def test_a_stage_larger_than_the_cluster_is_named() -> None:
-    message = too_large(Request("k", "train", (), {"CPU": 4.0, "GPU": 8.0}), {"CPU": 16.0})
+    message = too_large("train", Need({"CPU": 1.0, "GPU": 1.0}, 8, 8), {"CPU": 16.0})
     assert message == "stage train needs 8 GPU (the cluster has 0)"
-    assert too_large(Request("k", "train", (), CPU1), {"CPU": 1.0}) is None
+    elastic = too_large("train", Need({"CPU": 2.0}, 2, 4), {"CPU": 3.0})
+    assert elastic == "stage train needs at least 4 CPU (the cluster has 3)"
+    assert too_large("train", Need({"CPU": 2.0}, 1, 4), {"CPU": 3.0}) is None
 
 
 def test_any_order_of_questions_ends_with_everything_done() -> None:

@@ -1,9 +1,10 @@
 """Who computes what: one arbiter for all trials of a run, so that a shared stage is computed once.
 
-It decides in pure code (`StageBroker`), which is tested without Ray; `assay.runner.cluster` puts it behind an actor.
+It decides in pure code (`StageBroker`), which is tested without Ray; `assay.runner.on_ray` puts it behind an actor.
 
 It also admits: a stage is granted only while the cluster has what it declares, and whoever waits holds nothing. So
-more trials than resources cannot deadlock, whatever order they come in.
+more trials than resources cannot deadlock, whatever order they come in. A stage that can do with less than it could
+use is granted what is free, and keeps that much until it starts again: it never waits for more while holding some.
 """
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-Need = Mapping[str, float]
-"""Resource → amount: {"CPU": 2.0, "GPU": 1.0}."""
+from assay.runner.needs import Need
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Request:
     """One stage a trial still needs."""
 
     key: str
+    lineage: str
     name: str
     inputs: tuple[str, ...]
     need: Need
@@ -28,21 +29,30 @@ class Request:
 
 @dataclass(frozen=True)
 class Decision:
-    """run: compute `key` now. done: every stage is there. failed: `message` says why. wait: ask again."""
+    """run: compute `key` now, with `units` of its need. done: every stage is there. failed: `message` says why. wait:
+    ask again."""
 
     action: Literal["run", "done", "failed", "wait"]
     key: str = ""
+    units: int = 0
     message: str = ""
+
+
+@dataclass
+class _Grant:
+    trial: int
+    request: Request
+    units: int
 
 
 @dataclass
 class StageBroker:
     """The state of one run's stages."""
 
-    capacity: dict[str, float]
+    capacity: Mapping[str, float]
     done: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
-    _running: dict[str, tuple[int, Need]] = field(default_factory=dict)
+    _running: dict[str, _Grant] = field(default_factory=dict)
 
     def decide(self, trial: int, requests: Sequence[Request]) -> Decision:
         """What a trial should do next, given every stage it needs, inputs first."""
@@ -51,13 +61,19 @@ class StageBroker:
             return Decision("done")
         for request in open_requests:
             if request.key in self.failed:
-                return Decision("failed", request.key, self.failed[request.key])
+                return Decision("failed", request.key, message=self.failed[request.key])
         for request in open_requests:
-            ready = request.key not in self._running and all(key in self.done for key in request.inputs)
-            if ready and self._fits(request.need):
-                self._running[request.key] = (trial, request.need)
-                return Decision("run", request.key)
+            if self._is_ready(request) and (units := self._units_free(request.need)):
+                self._running[request.key] = _Grant(trial, request, units)
+                return Decision("run", request.key, units)
         return Decision("wait")
+
+    def decide_again(self, key: str) -> int:
+        """A stage that runs must start over: how many units it gets now, 0 while it must wait. What it had is free."""
+        grant = self._running[key]
+        grant.units = 0
+        grant.units = self._units_free(grant.request.need)
+        return grant.units
 
     def finish(self, key: str) -> None:
         """A stage was committed."""
@@ -71,26 +87,38 @@ class StageBroker:
 
     def abandon(self, trial: int) -> None:
         """A trial's process died or starts over: what it was computing is free for another."""
-        for key in [k for k, (owner, _) in self._running.items() if owner == trial]:
+        for key in [k for k, grant in self._running.items() if grant.trial == trial]:
             del self._running[key]
 
     def running(self) -> dict[str, int]:
         """Key → trial."""
-        return {key: trial for key, (trial, _) in self._running.items()}
+        return {key: grant.trial for key, grant in self._running.items()}
 
-    def _fits(self, need: Need) -> bool:
+    def _is_ready(self, request: Request) -> bool:
+        # One budget of a lineage at a time: the next goes on from what it leaves.
+        lineages = {grant.request.lineage for grant in self._running.values()}
+        return request.lineage not in lineages and all(key in self.done for key in request.inputs)
+
+    def _units_free(self, need: Need) -> int:
+        """As many units as fit beside what runs; 0 when that is less than the least."""
         used: dict[str, float] = {}
-        for _, taken in self._running.values():
-            for resource, amount in taken.items():
-                used[resource] = used.get(resource, 0.0) + amount
-        return all(used.get(r, 0.0) + amount <= self.capacity.get(r, 0.0) + 1e-9 for r, amount in need.items())
+        for grant in self._running.values():
+            for resource, amount in grant.request.need.unit.items():
+                used[resource] = used.get(resource, 0.0) + grant.units * amount
+        free = [
+            int((self.capacity.get(resource, 0.0) - used.get(resource, 0.0) + 1e-9) / amount)
+            for resource, amount in need.unit.items()
+        ]
+        units = min([need.most, *free])
+        return units if units >= need.least else 0
 
 
-def too_large(request: Request, capacity: Need) -> str | None:
-    """Why a stage can never run on a cluster of this capacity, or None."""
+def too_large(name: str, need: Need, capacity: Mapping[str, float]) -> str | None:
+    """Why a stage cannot run on a cluster of this capacity, or None."""
     short = [
-        f"{amount:g} {r} (the cluster has {capacity.get(r, 0):g})"
-        for r, amount in request.need.items()
-        if amount > capacity.get(r, 0)
+        f"{need.least * amount:g} {resource} (the cluster has {capacity.get(resource, 0):g})"
+        for resource, amount in need.unit.items()
+        if need.least * amount > capacity.get(resource, 0)
     ]
-    return f"stage {request.name} needs {' and '.join(short)}" if short else None
+    at_least = "at least " if need.most > need.least else ""
+    return f"stage {name} needs {at_least}{' and '.join(short)}" if short else None

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from assay.spec import Resources
 from assay.workload import Stage
 
 
-def need(stage: Stage, resources: Resources) -> dict[str, float]:
+@dataclass(frozen=True)
+class Need:
+    """A stage holds from `least` to `most` times what one unit takes: a training's unit is a worker."""
+
+    unit: Mapping[str, float]
+    """Resource → amount: {"CPU": 2.0, "GPU": 1.0}."""
+    least: int = 1
+    most: int = 1
+
+
+def need(stage: Stage, resources: Resources) -> Need:
     """CPUs and GPUs that a stage holds while it runs."""
     if stage.kind == "train":
         group = resources.train
-        cpus, gpus = group.workers * group.cpus_per_worker, group.workers * group.gpus_per_worker
-    elif stage.kind == "map":
+        unit = _positive(group.cpus_per_worker, group.gpus_per_worker)
+        return Need(unit, group.least_workers, group.most_workers)
+    if stage.kind == "map":
         lanes = resources.sample.actors[1]
-        cpus, gpus = lanes * resources.sample.cpus_per_actor, lanes * resources.sample.gpus_per_actor
-    else:
-        cpus, gpus = resources.reduce.cpus, resources.reduce.gpus
-    return _positive({"CPU": float(cpus), "GPU": float(gpus)})
+        return Need(_positive(lanes * resources.sample.cpus_per_actor, lanes * resources.sample.gpus_per_actor))
+    return Need(_positive(resources.reduce.cpus, resources.reduce.gpus))
 
 
 def threads(stage: Stage, resources: Resources) -> int:
@@ -31,5 +41,5 @@ def threads(stage: Stage, resources: Resources) -> int:
     return max(1, int(given[stage.kind]))
 
 
-def _positive(amounts: Mapping[str, float]) -> dict[str, float]:
-    return {name: amount for name, amount in amounts.items() if amount > 0}
+def _positive(cpus: float, gpus: float) -> dict[str, float]:
+    return {name: float(amount) for name, amount in (("CPU", cpus), ("GPU", gpus)) if amount > 0}

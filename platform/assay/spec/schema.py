@@ -45,10 +45,10 @@ def _whole_above_one(gpus: float) -> float:
     return gpus
 
 
-def _ordered(actors: tuple[int, int]) -> tuple[int, int]:
-    if actors[0] > actors[1]:
-        raise ValueError(f"got {list(actors)}, allowed: [min, max] with min ≤ max")
-    return actors
+def _ordered(bounds: tuple[int, int]) -> tuple[int, int]:
+    if bounds[0] > bounds[1]:
+        raise ValueError(f"got {list(bounds)}, allowed: [min, max] with min ≤ max")
+    return bounds
 
 
 def _some_values(values: tuple[JSON, ...]) -> tuple[JSON, ...]:
@@ -85,9 +85,18 @@ class Scheduler(Section):
 
 
 class TrainResources(Section):
-    workers: Positive = 1
+    workers: Positive | Annotated[tuple[Positive, Positive], AfterValidator(_ordered)] = 1
+    """A number, or [min, max]: what the cluster has room for when the group starts, and starts again."""
     cpus_per_worker: Cpus = 1
     gpus_per_worker: Gpus = 0
+
+    @property
+    def least_workers(self) -> int:
+        return self.workers if isinstance(self.workers, int) else self.workers[0]
+
+    @property
+    def most_workers(self) -> int:
+        return self.workers if isinstance(self.workers, int) else self.workers[1]
 
 
 class SampleResources(Section):

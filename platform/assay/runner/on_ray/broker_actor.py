@@ -7,18 +7,24 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import ray
+
 from assay.runner.broker import Decision, Request, StageBroker
 from assay.runner.events import Event
+from assay.runner.on_ray.capacity import capacity
 
 WAIT_S = 10.0
 """How long one question is held open before the trial asks again."""
+LOOK_S = 1.0
+"""How often a stage that must start over looks at the cluster again, which may lose and gain nodes."""
 MAIL_WAIT_S = 1.0
 
 
 class BrokerActor:
-    def __init__(self, capacity: dict[str, float], done: Sequence[str]) -> None:
-        self._broker = StageBroker(capacity, set(done))
+    def __init__(self, done: Sequence[str]) -> None:
+        self._broker = StageBroker(capacity(), set(done))
         self._events: list[Event] = []
+        self._notes: dict[str, dict[str, str | float]] = {}
         self._refused: dict[str, str] = {}
         self._changed = asyncio.Condition()
 
@@ -27,9 +33,20 @@ class BrokerActor:
         deadline = time.monotonic() + WAIT_S
         async with self._changed:
             while True:
+                self._broker.capacity = capacity()
                 decision = self._broker.decide(trial, requests)
                 if decision.action != "wait" or not await self._change_before(deadline):
                     return decision
+
+    async def again(self, key: str) -> int:
+        """With how many units a stage that must start over may do so. Waits, and holds nothing, until there are any."""
+        async with self._changed:
+            while True:
+                self._broker.capacity = capacity()
+                if units := self._broker.decide_again(key):
+                    return units
+                self._changed.notify_all()
+                await self._change_before(time.monotonic() + LOOK_S)
 
     async def finish(self, key: str) -> None:
         async with self._changed:
@@ -56,9 +73,18 @@ class BrokerActor:
             self._changed.notify_all()
 
     async def emit(self, event: Event) -> None:
+        if event.note is not None:
+            notes, (name, value) = self._notes.setdefault(event.key, {}), event.note
+            if notes.get(name) == value:
+                return  # every worker says it, and says it again when it is started again
+            notes[name] = value
         async with self._changed:
             self._events.append(event)
             self._changed.notify_all()
+
+    async def notes(self, key: str) -> dict[str, str | float]:
+        """What a stage said in this run, wherever its workers are."""
+        return self._notes.get(key, {})
 
     async def events(self, since: int) -> list[Event]:
         """Events from number `since` on; waits a moment for one."""
@@ -82,4 +108,6 @@ class RemoteEmit:
         self.broker = broker
 
     def __call__(self, event: Event) -> None:
-        self.broker.emit.remote(event)
+        told = self.broker.emit.remote(event)
+        if event.kind == "note":
+            ray.get(told)  # a note is part of the result: it is there before the work is done

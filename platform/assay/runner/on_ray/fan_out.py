@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
+import ray
 import ray.data
 
 from assay.runner.needs import threads
@@ -42,7 +43,8 @@ def fan_out(job: Job) -> None:
             )
         for _ in dataset.iter_internal_ref_bundles():
             pass  # the last operator writes the shards; what comes out is only ids
-    commit_map(stage, store, here(1), group.actors[1], time.monotonic() - started)
+    notes = ray.get(job.broker.notes.remote(stage.key))
+    commit_map(stage, store, here(1), group.actors[1], time.monotonic() - started, notes)
 
 
 def _quiet_data() -> None:

@@ -24,11 +24,16 @@ class Job:
     scratch_url: str
     resources: Resources
     retries: int
+    units: int
+    """How much the broker granted: the workers of a training."""
     broker: Any
 
     @property
     def emit(self) -> RemoteEmit:
         return RemoteEmit(self.broker)
+
+    def warn(self, message: str) -> None:
+        self.emit(Event("warning", self.stage.key, message=f"{self.stage.name}: {message}"))
 
     def store(self) -> Store:
         """The store as a worker opens it: what it has to say reaches the driver."""

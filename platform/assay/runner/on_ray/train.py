@@ -1,4 +1,9 @@
-"""Training on Ray Train: a worker group that runs a train body."""
+"""Training on Ray Train: a worker group that runs a train body, and is started again when it ends too early.
+
+Each start is a run of Ray Train of its own. Its own restarts (max_failures, elastic workers) would save a few seconds,
+but count what other stages hold as free, keep a lost node in the count for up to 20 s, and cannot tell a body's
+refusal from a crash. So the broker, which knows all that, says how many workers there is room for.
+"""
 
 from __future__ import annotations
 
@@ -8,55 +13,91 @@ from typing import Any
 import ray
 import ray.train
 import ray.train.torch
+from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
+from ray.train.v2._internal.execution.context import get_train_context
 
 from assay.errors import AssayError
 from assay.runner.needs import threads
 from assay.runner.on_ray.job import Job
-from assay.runner.work import here, train_worker
+from assay.runner.ranks import Ranks
+from assay.runner.work import Place, train_worker
 
 
 def train(job: Job) -> None:
-    """A worker group that runs the body; rank 0 commits.
+    """Worker groups, one after the other, until the body is done; rank 0 commits.
 
-    A worker that dies starts the group again, from the last checkpoint, up to `job.retries` times. What the body says
-    cannot be done (an AssayError: a loss that is no number, data that does not fit) is not tried again.
+    A group that failed goes on from the last checkpoint, up to `job.retries` times. What is not the training's fault
+    does not count: a machine that is taken away, a cluster that has no room. What the body says cannot be done (an
+    AssayError: a loss that is no number, data that does not fit) is not tried again.
     """
-    failures = 0
+    workers, failures = job.units, 0
     while True:
         try:
-            _trainer(job).fit()
-            return
-        except ray.train.TrainingFailedError:
+            left_at = _trainer(job, workers).fit().return_value
+            if left_at is None:
+                return
+            what = f"its machine is being taken away; saved at step {left_at:,}, going on elsewhere"
+        except ray.train.TrainingFailedError as error:
             refusal = ray.get(job.broker.refusal.remote(job.stage.key))
             if refusal is not None:
                 raise AssayError(refusal) from None
-            failures += 1
-            if failures > job.retries:
-                raise
+            if _is_taken_away(error):
+                what = "its machine was taken away; going on elsewhere from the last checkpoint"
+            elif _has_no_room(error):
+                what = "the cluster has no room for its workers at present; trying again"
+            else:
+                failures += 1
+                if failures > job.retries:
+                    raise
+                what = f"a worker failed; retry {failures} of {job.retries}, from the last checkpoint"
+        job.warn(what)
+        before, workers = workers, ray.get(job.broker.again.remote(job.stage.key))
+        if workers != before:
+            job.warn(f"goes on with {workers} of at most {job.resources.train.most_workers} workers")
 
 
-def _trainer(job: Job) -> ray.train.torch.TorchTrainer:
+def _trainer(job: Job, workers: int) -> ray.train.torch.TorchTrainer:
     group = job.resources.train
     return ray.train.torch.TorchTrainer(
         _train_loop,
         train_loop_config={"job": job},
         scaling_config=ray.train.ScalingConfig(
-            num_workers=group.workers,
+            num_workers=workers,
             use_gpu=group.gpus_per_worker > 0,
             resources_per_worker={"CPU": group.cpus_per_worker, "GPU": group.gpus_per_worker},
         ),
         # Checkpoints are the store's; Train's own folder holds nothing that is read again.
-        run_config=ray.train.RunConfig(name=f"{job.stage.name}-{uuid.uuid4().hex[:12]}", storage_path=job.scratch_url),
+        run_config=ray.train.RunConfig(
+            name=f"{job.stage.name}-{uuid.uuid4().hex[:12]}",
+            storage_path=job.scratch_url,
+            failure_config=ray.train.FailureConfig(controller_failure_limit=0, max_preemption_failures=0),
+        ),
     )
 
 
-def _train_loop(config: dict[str, Any]) -> None:
+def _train_loop(config: dict[str, Any]) -> int | None:
+    """On every worker. Returns the step at which the body left, or None when it is done."""
     job: Job = config["job"]
     context = ray.train.get_context()
-    place = here(threads(job.stage, job.resources))
-    rank, world_size = context.get_world_rank(), context.get_world_size()
+    ranks = Ranks(context.get_world_rank(), context.get_world_size())
+    place = Place(str(ray.train.torch.get_device()), threads(job.stage, job.resources))
+    # The public ray.train.get_preemption_info is a collective of all ranks: too slow for every step.
+    notice = get_train_context().preemption_context
     try:
-        train_worker(job.stage, job.store(), place, job.emit, rank=rank, world_size=world_size)
+        return train_worker(job.stage, job.store(), place, job.emit, ranks, lambda: notice.preemption_info is not None)
     except AssayError as error:
         ray.get(job.broker.refuse.remote(job.stage.key, str(error)))
         raise
+
+
+def _is_taken_away(error: ray.train.TrainingFailedError) -> bool:
+    if isinstance(error, ray.train.PreemptionError):
+        return True
+    failures = error.worker_failures.values() if isinstance(error, ray.train.WorkerGroupError) else ()
+    return any(isinstance(f, ray.exceptions.RayActorError) and f.preempted for f in failures)
+
+
+def _has_no_room(error: ray.train.TrainingFailedError) -> bool:
+    return isinstance(error, ray.train.ControllerError) and isinstance(
+        error.controller_failure, WorkerGroupStartupTimeoutError
+    )

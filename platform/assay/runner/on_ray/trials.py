@@ -11,14 +11,18 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from assay.errors import UserError
 from assay.planning import Plan
 from assay.runner.broker import Request, too_large
+from assay.runner.checks import refuse
 from assay.runner.events import Emit, Event
 from assay.runner.needs import need
 from assay.runner.on_ray.broker_actor import BrokerActor, RemoteEmit
+from assay.runner.on_ray.capacity import capacity
 from assay.runner.on_ray.job import Job, execute
+from assay.runner.on_ray.task import remote_refusals
 from assay.spec import Resources
 from assay.store import Store
 from assay.workload import Stage
@@ -43,7 +47,7 @@ class TrialWork:
 
     def requests(self) -> list[Request]:
         return [
-            Request(s.key, s.name, tuple(i.key for i in s.inputs.values()), need(s, self.resources))
+            Request(s.key, s.lineage, s.name, tuple(i.key for i in s.inputs.values()), need(s, self.resources))
             for s in self.stages
         ]
 
@@ -58,22 +62,26 @@ def run_trials(plan: Plan, store: Store, done: Sequence[str], scratch_url: str, 
         TrialWork(t.trial.index, t.stages, sweep.resources, store.url, scratch_url, sweep.limits.retries, sweep.metric)
         for t in plan.trials
     ]
-    capacity = ray.cluster_resources()
-    _refuse_what_cannot_fit(works, capacity)
-    actor = ray.remote(BrokerActor).options(num_cpus=0, max_concurrency=1000)
-    broker = actor.remote(dict(capacity), list(done))
+    room = capacity()
+    _refuse_what_cannot_fit(works, room)
+    refuse((stage for key, stage in plan.stages.items() if key not in done), remote_refusals)
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    # On the driver's node: no other may take all the trials with it.
+    actor = ray.remote(BrokerActor).options(num_cpus=0, max_concurrency=1000, scheduling_strategy=here)
+    broker = actor.remote(list(done))
     stop = threading.Event()
     mail = threading.Thread(target=_deliver, args=(broker, emit, stop), daemon=True)
     mail.start()
     try:
-        _tune(plan, works, broker, scratch_url, capacity.get("CPU", 1))
+        _tune(plan, works, broker, scratch_url, room.get("CPU", 1))
     finally:
         stop.set()
         mail.join()
 
 
-def _refuse_what_cannot_fit(works: Sequence[TrialWork], capacity: Mapping[str, float]) -> None:
-    reasons = {reason for work in works for request in work.requests() if (reason := too_large(request, capacity))}
+def _refuse_what_cannot_fit(works: Sequence[TrialWork], room: Mapping[str, float]) -> None:
+    requests = [request for work in works for request in work.requests()]
+    reasons = {reason for r in requests if (reason := too_large(r.name, r.need, room))}
     if reasons:
         raise UserError("\n".join(sorted(reasons)) + "\nAsk for less under `resources`, or use a larger cluster.")
 
@@ -112,7 +120,7 @@ def _trial(config: Mapping[str, Any], works: Sequence[TrialWork], broker: Any) -
         if decision.action == "run":
             stage = stages[decision.key]
             emit(Event("started", stage.key, trial=work.index))
-            job = Job(stage, work.store_url, work.scratch_url, work.resources, work.retries, broker)
+            job = Job(stage, work.store_url, work.scratch_url, work.resources, work.retries, decision.units, broker)
             try:
                 execute(job)
             except Exception as error:
