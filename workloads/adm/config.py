@@ -18,6 +18,7 @@ PositiveFloat = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(strict=True, ge=0, lt=1)]
 Bool = Annotated[bool, Field(strict=True)]
 Str = Annotated[str, Field(strict=True)]
+Crop = Literal["centre", "random", "none"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
@@ -100,7 +101,7 @@ class DataConfig(Section):
     """parquet: binary, or a struct with the binary field "bytes"."""
     label_column: Str | None = "label"
     """parquet: integers from 0. None, or a missing column: no classes, for unconditional models."""
-    crop: Literal["centre", "random", "none"] = "centre"
+    crop: Crop = "centre"
     """centre: shrink the shorter side to the size, keep the middle. random: shrink it to 1 to 1/0.8 of the size, keep a
     random window; training only. none: images have that size already."""
     flip: Bool = False
@@ -195,6 +196,8 @@ class ClassifierConfig(Section):
 
     model: ModelConfig
     train: TrainConfig
+    crop: Crop | None = None
+    """How its training images are cropped; None is as data.crop says."""
 
 
 Steps = PositiveInt | tuple[CountInt, ...] | Str
@@ -294,6 +297,10 @@ class Config(Section):
                     f"classifier.model.out_channels is {self.classifier.model.out_channels}, but the digits have "
                     f"{DIGIT_CLASSES} classes"
                 )
+        if self.classifier is not None and self.classifier.crop is not None and self.data.source == "digits":
+            raise ValueError(
+                f"classifier.crop {self.classifier.crop!r} has no effect on data.source digits; set it to null"
+            )
         if self.data.source == "lmdb":
             if self.model.kind == "unet" and self.model.num_classes not in (None, 1):
                 raise ValueError(

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 from adm import presets
 from adm.compute.sampling import sampling_flops
 from adm.compute.v100 import training_flops
-from adm.config import Config, DataConfig, ModelConfig, TrainConfig, validation_timesteps
+from adm.config import Config, Crop, DataConfig, ModelConfig, TrainConfig, validation_timesteps
 from adm.models.layout import layout
 from assay.errors import ConfigError, ConfigProblem, UserError, did_you_mean
 from assay.typed import config_problems
@@ -73,13 +73,14 @@ class AdmWorkload:
     def stages(self, config: Mapping[str, JSON]) -> Sequence[Stage]:
         c = Config.model_validate(config)
         if c.model.kind == "encoder":
-            return [_classifier(c, c.model, c.train, "train")]
+            return [_classifier(c, c.model, c.train, c.data.crop, "train")]
         train = _train(c) if c.train.checkpoint is None else _load(c.model, c.train.checkpoint)
         if c.model.kind == "super_res":
             return [train]
         classifier = None
         if c.classifier is not None:
-            classifier = _classifier(c, c.classifier.model, c.classifier.train, "classifier.train")
+            given = c.classifier
+            classifier = _classifier(c, given.model, given.train, given.crop or c.data.crop, "classifier.train")
         extractor = {"classifier": classifier} if c.evaluate.extractor == "classifier" and classifier else {}
         guidance = {"classifier": classifier} if c.sample.guidance_scale > 0 and classifier else {}
         return [_evaluate(c, _reference(c, extractor), _sample(c, train, extractor | guidance))]
@@ -89,19 +90,19 @@ def _train(c: Config) -> Stage:
     """The diffusion model."""
     config = {
         "seed": c.seed,
-        "data": _training_data(c),
+        "data": _training_data(c, c.data.crop),
         "diffusion": c.diffusion.model_dump(mode="json"),
     }
     return _training("train", "train_diffusion", config, c.data, c.model, c.train, "train")
 
 
-def _classifier(c: Config, model: ModelConfig, train: TrainConfig, section: str) -> Stage:
+def _classifier(c: Config, model: ModelConfig, train: TrainConfig, crop: Crop, section: str) -> Stage:
     """The classifier: it shares the process q with the diffusion model, and none of its objectives."""
     if train.checkpoint is not None:
         return _load(model, train.checkpoint)
     config = {
         "seed": c.seed,
-        "data": {**_training_data(c), "validation": c.data.validation},
+        "data": {**_training_data(c, crop), "validation": c.data.validation},
         "diffusion": {"schedule": c.diffusion.schedule, "steps": c.diffusion.steps},
     }
     return _training("train_classifier", "train_classifier", config, c.data, model, train, section)
@@ -233,8 +234,8 @@ def _data(c: Config) -> dict[str, JSON]:
     return {**data, "listing": _listing(c.data.source, c.data.path)} if c.data.path is not None else data
 
 
-def _training_data(c: Config) -> dict[str, JSON]:
-    return {**_data(c), "crop": c.data.crop, "flip": c.data.flip}
+def _training_data(c: Config, crop: Crop) -> dict[str, JSON]:
+    return {**_data(c), "crop": crop, "flip": c.data.flip}
 
 
 @lru_cache(maxsize=8)

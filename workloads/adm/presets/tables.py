@@ -5,7 +5,7 @@ All of them: 1000 diffusion steps, learned Σ, BigGAN up/downsampling, AdaGN, at
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from adm.config import (
     ClassifierConfig,
@@ -92,23 +92,28 @@ TRAIN = {
     "upsample_128_512": TrainConfig(iterations=1_050_000, batch_size=256),
 }
 
-# Table 12.
+# Table 12. Random crops are those of the published training script; the diffusion models see the centre.
+RANDOM: Literal["random"] = "random"
 CLASSIFIERS = {
     "classifier64": ClassifierConfig(
         model=encoder(64, depth=4),
         train=TrainConfig(iterations=300_000, batch_size=1024, learning_rate=6e-4, weight_decay=0.2),
+        crop=RANDOM,
     ),
     "classifier128": ClassifierConfig(
         model=encoder(128, depth=2),
         train=TrainConfig(iterations=300_000, batch_size=256, learning_rate=3e-4, weight_decay=0.05),
+        crop=RANDOM,
     ),
     "classifier256": ClassifierConfig(
         model=encoder(256, depth=2),
         train=TrainConfig(iterations=500_000, batch_size=256, learning_rate=3e-4, weight_decay=0.05),
+        crop=RANDOM,
     ),
     "classifier512": ClassifierConfig(
         model=encoder(512, depth=2),
         train=TrainConfig(iterations=500_000, batch_size=256, learning_rate=3e-4, weight_decay=0.05),
+        crop=RANDOM,
     ),
 }
 
@@ -130,7 +135,7 @@ def config(name: str) -> Config:
     if name in CLASSIFIERS:
         classifier = CLASSIFIERS[name]
         return Config(
-            data=DataConfig(source="folder", flip=True),
+            data=DataConfig(source="folder", flip=True, crop=RANDOM),
             model=classifier.model,
             diffusion=_diffusion(classifier.model),
             train=classifier.train,

@@ -19,7 +19,7 @@ from adm.training import state
 from adm.training.batches import DROPOUT, Batch, Batches, seed_of
 from adm.training.ema import EMA
 from adm.training.engines import Engine, StepReport, build
-from adm.training.engines.torch_engine import average_over_group
+from adm.training.group import average, gather
 from adm.training.precision import resolve
 from assay.errors import AssayError, UserError
 from assay.workload import TrainContext
@@ -160,7 +160,7 @@ class Trainer:
         """Means over the global batch, and whether any worker's machine is to be taken away."""
         leaving = torch.tensor(float(self.ctx.leaving), device=self.ctx.device)
         means = torch.stack([*(torch.cat(values).mean() for values in terms.values()), leaving])
-        average_over_group([means])
+        average([means])
         *values, left = means.tolist()
         return dict(zip(terms, values, strict=True)), left > 0
 
@@ -181,6 +181,8 @@ class Trainer:
         )
 
     def _save(self) -> None:
+        if skipped := set().union(*gather(set(self.task.source.skipped))):
+            self.ctx.note("skipped_images", len(skipped))
         counters = self.engine.counters() | {"skipped": self.skipped, "loss": self.loss}
 
         def write(folder: Path) -> None:
@@ -191,8 +193,8 @@ class Trainer:
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:
         for name, weight in self.engine.model.state_dict().items():
             yield f"model/{name}", weight
-        for rate, average in self.ema.weights.items():
-            for name, weight in average.items():
+        for rate, weights in self.ema.weights.items():
+            for name, weight in weights.items():
                 yield f"ema/{rate}/{name}", weight
         for name, m, v in self.engine.moments():
             yield f"exp_avg/{name}", m

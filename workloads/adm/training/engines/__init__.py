@@ -15,6 +15,7 @@ from torch import nn
 from adm.config import TrainConfig
 from adm.training.engines.engine import Engine, LossFn, StepReport
 from adm.training.engines.torch_engine import TorchEngine
+from adm.training.group import gather
 from assay.errors import AssayWarning, UserError
 
 __all__ = ["Engine", "LossFn", "StepReport", "build"]
@@ -27,7 +28,8 @@ def build(model: nn.Module, config: TrainConfig, device: str, precision: str, mi
     """
     if config.engine == "torch":
         return TorchEngine(model, config, device, precision)
-    reason = _somewhere(_why_not_deepspeed(torch.device(device).type))
+    reasons = gather(_why_not_deepspeed(torch.device(device).type))
+    reason = next((found for found in reasons if found is not None), None)  # anyone's: all must choose the same engine
     if reason is None:
         from adm.training.engines.deepspeed_engine import DeepSpeedEngine
 
@@ -51,12 +53,3 @@ def _why_not_deepspeed(device_type: str) -> str | None:
     from adm.training.engines.deepspeed_engine import why_not
 
     return why_not(device_type)
-
-
-def _somewhere(reason: str | None) -> str | None:
-    """A reason that any worker has, so that all of them choose the same engine."""
-    if not dist.is_initialized() or dist.get_world_size() == 1:
-        return reason
-    reasons: list[str | None] = [None] * dist.get_world_size()
-    dist.all_gather_object(reasons, reason)
-    return next((found for found in reasons if found is not None), None)

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from adm.config import TrainConfig
+from adm.training import group
 from adm.training.engines.engine import BETAS, LossFn, StepReport, named_parameters
 from adm.training.precision import computing_in
 
@@ -33,14 +33,14 @@ class TorchEngine:
         self._scaler = torch.amp.GradScaler(torch.device(device).type, enabled=precision == "fp16")
 
     def step(self, micro_batches: Sequence[LossFn], learning_rate: float) -> StepReport:
-        for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate
+        for parameters in self._optimizer.param_groups:
+            parameters["lr"] = learning_rate
         self._optimizer.zero_grad(set_to_none=True)
         for loss_fn in micro_batches:
             with computing_in(self._precision, self._device):
                 loss = loss_fn(self.model)
             self._scaler.scale(loss / len(micro_batches)).backward()  # type: ignore[no-untyped-call]
-        average_over_group([p.grad for _, p in self._named if p.grad is not None])
+        group.average([p.grad for _, p in self._named if p.grad is not None])
         scale = float(self._scaler.get_scale())
         self._scaler.unscale_(self._optimizer)
         norm = float(nn.utils.clip_grad_norm_([p for _, p in self._named], self._clip))
@@ -80,14 +80,3 @@ def set_scaler(scaler: torch.amp.GradScaler, counters: Mapping[str, float]) -> N
         state = scaler.state_dict()
         state |= {"scale": counters["loss_scale"], "_growth_tracker": int(counters["steps_at_scale"])}
         scaler.load_state_dict(state)
-
-
-def average_over_group(tensors: Sequence[Tensor]) -> None:
-    """Replace every tensor by its mean over the workers, in one all-reduce."""
-    if not dist.is_initialized() or dist.get_world_size() == 1:
-        return
-    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
-    dist.all_reduce(flat)
-    flat /= dist.get_world_size()
-    for tensor, part in zip(tensors, torch.split(flat, [t.numel() for t in tensors]), strict=True):
-        tensor.copy_(part.view_as(tensor))
