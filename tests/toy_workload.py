@@ -108,6 +108,7 @@ def train(ctx: TrainContext) -> Mapping[str, float]:
         step, folder = found
         total = json.loads((folder / "rank-0.json").read_text())
     ctx.note("batch", BATCH)
+    ctx.note("workers", ctx.world_size)
     while step < ctx.amount:
         step += 1
         batch = range(ctx.rank, BATCH, ctx.world_size)

@@ -265,8 +265,8 @@ def test_what_a_stage_says_it_chose_is_told_once_and_kept(assay: Assay, project:
     assert out.count("train (AdaGN): batch 4") == 1
     shown = assay("show", "norms:0").out
     key = next(line.split()[1] for line in shown.splitlines() if line.split()[:1] == ["train"])
-    assert "notes\n  batch              4\n" in assay("show", key).out
-    assert json.loads(assay("show", key, "--json").out)["notes"] == {"batch": 4}
+    assert "notes\n  batch              4\n  workers            1\n" in assay("show", key).out
+    assert json.loads(assay("show", key, "--json").out)["notes"] == {"batch": 4, "workers": 1}
 
 
 def test_what_checks_refuse_is_told_together_before_anything_is_computed(assay: Assay, project: Path) -> None:

@@ -99,7 +99,11 @@ def test_files_that_cannot_be_read(load: Load, tmp_path: Path) -> None:
         ("limits: {retries: true}\n", "x.yaml:7: limits.retries: got true (bool), allowed: an integer ≥ 0"),
         (
             "resources:\n  train:\n    workers: 2.5\n",
-            "x.yaml:9: resources.train.workers: got 2.5 (float), allowed: an integer ≥ 1",
+            "x.yaml:9: resources.train.workers: got 2.5 (float), allowed: an integer ≥ 1 or a list of 2 integers ≥ 1",
+        ),
+        (
+            "resources:\n  train:\n    workers: [3, 1]\n",
+            "x.yaml:9: resources.train.workers: got [3, 1], allowed: [min, max] with min ≤ max",
         ),
         (
             "resources: {sample: {actors: [4, 1]}}\n",
