@@ -65,11 +65,14 @@ def test_other_number_types_are_taken(metric: Callable[..., Any], dtype: type) -
     assert metric(features, features[::-1].astype(np.float64) + 1) == pytest.approx(expected, rel=1e-9)
 
 
-def test_constant_images_have_metrics() -> None:
-    constant = np.ones((40, 6))
-    assert evaluation.frechet_distance(constant, constant) == 0.0
-    assert evaluation.precision_recall(constant, constant) == (1.0, 1.0)
-    assert evaluation.kid(constant, constant) == 0.0
+@pytest.mark.parametrize("metric", PAIRED, ids=lambda metric: metric.__name__)
+@pytest.mark.parametrize("value", [0.0, 0.1, -3e7])
+def test_constant_features_are_refused(metric: Callable[..., object], value: float) -> None:
+    constant = np.full((40, 6), value)
+    with pytest.raises(FeatureError, match="^reference: all 40 rows of features are the same"):
+        metric(constant, GOOD)
+    with pytest.raises(FeatureError, match="^samples: all 40 rows of features are the same"):
+        metric(GOOD, constant)
 
 
 @pytest.mark.parametrize("k", [0, -1, 40])

@@ -1,5 +1,9 @@
 """Metrics of generated images, as functions on arrays of features (N, D). Cheap to import: torch waits for use."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from adm.evaluation.feature_arrays import FeatureError
 from adm.evaluation.frechet import FewSamples, frechet_distance
 from adm.evaluation.inception_score import inception_score
@@ -8,10 +12,15 @@ from adm.evaluation.moments import Gaussian, Moments
 from adm.evaluation.neighbours import Neighbours, nearest_neighbours
 from adm.evaluation.precision_recall import PrecisionRecall, precision_recall
 
+if TYPE_CHECKING:
+    from adm.evaluation.inception import InceptionFeatures, InceptionV3
+
 __all__ = [
     "FeatureError",
     "FewSamples",
     "Gaussian",
+    "InceptionFeatures",
+    "InceptionV3",
     "KernelDistance",
     "Moments",
     "Neighbours",
@@ -23,3 +32,11 @@ __all__ = [
     "nearest_neighbours",
     "precision_recall",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("InceptionFeatures", "InceptionV3"):
+        from adm.evaluation import inception
+
+        return getattr(inception, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,7 +6,7 @@ Every metric takes features as an array (N, D): row i belongs to image i. This f
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -58,11 +58,14 @@ def checked_pair(
     """Return reference (N, D) and samples (M, D), both checked, with the same D.
 
     Raises:
-        FeatureError: as `checked_features`, or the two have different D.
+        FeatureError: as `checked_features`, the two have different D, or all rows of a side are the same.
     """
     first = checked_features(reference, "reference", at_least=at_least)
     second = checked_features(samples, "samples", at_least=at_least)
     refuse_different_dims(first.shape[1], second.shape[1])
+    for array, name in ((first, "reference"), (second, "samples")):
+        if all((array[rows] == array[0]).all() for rows in row_blocks(len(array), 4096)):
+            refuse_constant(name, len(array))
     return first, second
 
 
@@ -73,6 +76,14 @@ def refuse_different_dims(reference_dim: int, samples_dim: int) -> None:
             f"reference has {reference_dim} features an image and samples have {samples_dim}: "
             "both must come from the same extractor"
         )
+
+
+def refuse_constant(name: str, num_rows: int) -> NoReturn:
+    """Raise the FeatureError for rows that are all the same: no metric means anything on them."""
+    raise FeatureError(
+        f"{name}: all {num_rows} rows of features are the same. Look at the images: the sampler or the data gives one "
+        "image over and over, or the extractor does not look at it"
+    )
 
 
 def row_blocks(num_rows: int, rows_per_block: int) -> Iterator[slice]:

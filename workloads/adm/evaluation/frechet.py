@@ -11,7 +11,7 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 
-from adm.evaluation.feature_arrays import checked_features, refuse_different_dims
+from adm.evaluation.feature_arrays import checked_features, refuse_constant, refuse_different_dims
 from adm.evaluation.moments import Gaussian, Moments
 from assay.errors import AssayWarning
 
@@ -32,18 +32,18 @@ def frechet_distance(
         The distance, ≥ 0, in squared units of the features. Depends on N: compare only at equal N.
 
     Raises:
-        FeatureError: wrong shape, different D, fewer than 2 rows, NaN or infinity.
+        FeatureError: wrong shape, different D, fewer than 2 rows, NaN or infinity, all rows of a side the same.
 
     Warns:
         FewSamples: a side has no more rows than features.
     """
-    first, second = _gaussian(reference, "reference"), _gaussian(samples, "samples")
-    refuse_different_dims(len(first.mean), len(second.mean))
+    first, second = gaussian_of(reference, "reference"), gaussian_of(samples, "samples")
     return frechet_between_gaussians(first, second)
 
 
 def frechet_between_gaussians(first: Gaussian, second: Gaussian) -> float:
     """d² = |μ₁ − μ₂|² + tr Σ₁ + tr Σ₂ − 2 tr √(Σ₁ Σ₂). Rounding below 0 is returned as 0."""
+    refuse_different_dims(len(first.mean), len(second.mean))
     difference = first.mean - second.mean
     traces = np.trace(first.cov) + np.trace(second.cov)
     return max(0.0, float(difference @ difference + traces - 2 * trace_of_root_of_product(first, second)))
@@ -61,10 +61,16 @@ def trace_of_root_of_product(first: Gaussian, second: Gaussian) -> float:
     return float(np.sqrt(np.clip(eigenvalues, 0.0, None)).sum())
 
 
-def _gaussian(side: npt.ArrayLike | Moments | Gaussian, name: str) -> Gaussian:
+def gaussian_of(side: npt.ArrayLike | Moments | Gaussian, name: str) -> Gaussian:
+    """The normal distribution of one side of a distance, checked. Call it from the function the user calls.
+
+    Raises and warns as `frechet_distance`.
+    """
     if isinstance(side, Gaussian):
         return side
     moments = side if isinstance(side, Moments) else Moments.of(checked_features(side, name, at_least=2))
+    if moments.n > 1 and moments.is_constant:
+        refuse_constant(name, moments.n)
     if 1 < moments.n <= moments.dim:
         warnings.warn(
             f"{name}: {moments.n} samples for {moments.dim} features leave the covariance singular, and the Fréchet "

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from adm.evaluation.feature_arrays import FeatureError, Float64Array, FloatArray, checked_pair, row_blocks
+from adm.evaluation.jackknife import jackknife_variance
 
 _MAX_BYTES = 1 << 28
 
@@ -30,7 +31,8 @@ def kid(reference: npt.ArrayLike, samples: npt.ArrayLike, *, max_bytes: int = _M
     No subsets are drawn: the result has no seed. `max_bytes` bounds the working memory.
 
     Raises:
-        FeatureError: wrong shape, different D, fewer than 2 rows on a side, NaN or infinity.
+        FeatureError: wrong shape, different D, fewer than 2 rows on a side, NaN or infinity, all rows of a side
+            the same.
     """
     first, second = checked_pair(reference, samples)
     return _RowSums.of(first, second, max_bytes).unbiased()
@@ -48,15 +50,9 @@ def kid_with_standard_error(
     """
     first, second = checked_pair(reference, samples, at_least=3)
     sums = _RowSums.of(first, second, max_bytes)
-    without_reference, without_sample = sums.leaving_one_out()
-    variance = jackknife_variance(without_reference) + jackknife_variance(without_sample)
-    return KernelDistance(sums.unbiased(), float(np.sqrt(variance)))
-
-
-def jackknife_variance(left_out: Float64Array) -> float:
-    """(n − 1)/n Σ (θ₋ᵢ − mean θ₋)², for estimates (n,) that each leave one of n rows out (Efron and Stein, 1981)."""
-    n = len(left_out)
-    return float((n - 1) / n * np.square(left_out - left_out.mean()).sum())
+    value = sums.unbiased()
+    variance = sum(jackknife_variance(value, left_out, np.ones(len(left_out))) for left_out in sums.leaving_one_out())
+    return KernelDistance(value, float(np.sqrt(variance)))
 
 
 def cubic_kernel(first: Float64Array, second: Float64Array) -> Float64Array:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, reduce
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,9 @@ from adm.evaluation.feature_arrays import (
 )
 
 _ROWS_PER_BLOCK = 8192
+
+DEFAULT_NUM_BLOCKS = 24
+"""Blocks of samples for an interval: a t quantile near the normal one, and cut evenly into 2, 3 or 4 parts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +84,25 @@ class Moments:
         return cls.combine(cls._of_block(array[rows]) for rows in row_blocks(len(array), _ROWS_PER_BLOCK))
 
     @classmethod
+    def blocks(cls, features: npt.ArrayLike, num_blocks: int = DEFAULT_NUM_BLOCKS) -> list[Moments]:
+        """Moments of `num_blocks` runs of consecutive rows of features (N, D), of equal size to within one row.
+
+        What intervals and FID∞ start from: the features are not needed again. Each block holds D² float64, 32 MiB in
+        2048 dimensions. Rows must be exchangeable: if images come sorted by class, shuffle them first.
+
+        Raises:
+            FeatureError: as `of`, num_blocks < 1, or fewer rows than blocks.
+        """
+        if num_blocks < 1:
+            raise FeatureError(f"num_blocks must be at least 1; got {num_blocks}")
+        array = checked_features(features, "features", at_least=num_blocks)
+        edges = np.linspace(0, len(array), num_blocks + 1).astype(int).tolist()
+        return [
+            cls.combine(cls._of_block(block[rows]) for rows in row_blocks(len(block), _ROWS_PER_BLOCK))
+            for block in (array[start:stop] for start, stop in pairwise(edges))
+        ]
+
+    @classmethod
     def combine(cls, parts: Iterable[Moments]) -> Moments:
         """Merge moments in the order given. Raises FeatureError when there are none."""
         parts = iter(parts)
@@ -107,6 +130,20 @@ class Moments:
         mean = self.mean + delta * (other.n / n)
         return Moments(n, mean, self.m2 + other.m2 + np.outer(delta, delta) * (self.n * other.n / n))
 
+    def without(self, part: Moments) -> Moments:
+        """Moments of the rest, where `part` was merged into these: `merge` solved for the other side.
+
+        Raises:
+            FeatureError: different D, or nothing would be left.
+        """
+        refuse_different_dims(self.dim, part.dim)
+        n = self.n - part.n
+        if n < 1:
+            raise FeatureError(f"cannot leave {part.n} rows of features out of {self.n}: none would be left")
+        mean = self.mean + (self.mean - part.mean) * (part.n / n)
+        delta = part.mean - mean
+        return Moments(n, mean, self.m2 - part.m2 - np.outer(delta, delta) * (n * part.n / self.n))
+
     @property
     def dim(self) -> int:
         """D, the number of features."""
@@ -118,6 +155,12 @@ class Moments:
         if self.n < 2:
             raise FeatureError(f"a covariance needs at least 2 rows of features; got {self.n}")
         return self.m2 / (self.n - 1)
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether all rows were the same, as far as the rounding of their mean lets it be known."""
+        largest_deviation = np.sqrt(np.diagonal(self.m2).max() / self.n)
+        return bool(largest_deviation <= 1e-12 * np.abs(self.mean).max())
 
     @cached_property
     def gaussian(self) -> Gaussian:

@@ -1,0 +1,109 @@
+"""Where Inception's weights are, and whether they are the published ones. Nothing is downloaded.
+
+FID is defined by one file of weights: distances in the features of others are no FID. So its checksum is verified, and
+files with another are refused unless the caller says that any will do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from torch import Tensor
+
+from adm.checkpoints import files
+from assay.errors import UserError
+
+FILE_NAME = "pt_inception-2015-12-05-6726825d.pth"
+URL = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{FILE_NAME}"
+SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+NUM_BYTES = 95_628_359
+ENVIRONMENT = "ADM_INCEPTION_WEIGHTS"
+"""Names the file, for a machine that keeps it elsewhere than in the cache."""
+CACHE = Path("~/.cache/adm")
+PUBLISHED = "inception-2015-12-05"
+"""How the extractor is called when its weights are the published ones."""
+
+
+class InceptionWeightsError(UserError):
+    """The weights are absent, damaged, or others than the published ones."""
+
+
+def find(path: str | os.PathLike[str] | None = None) -> Path:
+    """The file of weights: `path`, else what ADM_INCEPTION_WEIGHTS names, else the one in ~/.cache/adm.
+
+    Raises InceptionWeightsError, saying what to download, from where, and where to put it. Reads nothing.
+    """
+    if path is not None:
+        return _existing(Path(path).expanduser(), "")
+    if named := os.environ.get(ENVIRONMENT):
+        return _existing(Path(named).expanduser(), f", which {ENVIRONMENT} names,")
+    return _existing((CACHE / FILE_NAME).expanduser(), "")
+
+
+def _existing(path: Path, why: str) -> Path:
+    if path.is_file():
+        return path
+    cached = (CACHE / FILE_NAME).expanduser()
+    problem = "is a folder" if path.is_dir() else "does not exist"
+    raise InceptionWeightsError(
+        f"Inception's weights: {path}{why} {problem}. Download them ({NUM_BYTES / 1e6:.0f} MB, once): "
+        f"mkdir -p {cached.parent} && curl -L -o {cached} {URL} "
+        f"(or keep the file anywhere, and name it in {ENVIRONMENT})"
+    )
+
+
+def read(path: Path, *, any_weights: bool = False) -> dict[str, Tensor]:
+    """The state dict in a file of torch.save, without running code that it may hold. Verified unless any will do.
+
+    Raises:
+        InceptionWeightsError: the checksum is not that of the published file.
+        UserError: the file is damaged, or holds something else than named tensors.
+    """
+    if not any_weights:
+        verify(path)
+    return files.read(path)[0]
+
+
+def verify(path: Path) -> None:
+    """Raise InceptionWeightsError unless the file is the published one. Reads it once a process, in about 0.1 s."""
+    found = path.stat()
+    if found.st_size != NUM_BYTES:
+        short = "; the download broke off" if found.st_size < NUM_BYTES else ""
+        raise InceptionWeightsError(
+            f"{path} is not the published file of Inception's weights: it has {found.st_size:,} bytes, and the "
+            f"published one {NUM_BYTES:,}{short}. Download it again: curl -L -o {path} {URL}"
+        )
+    if (digest := _file_digest(path, found.st_size, found.st_mtime_ns)) != SHA256:
+        raise InceptionWeightsError(
+            f"{path} is not the published file of Inception's weights: its sha256 is {digest}, and the published "
+            f"one's {SHA256}. Download it again: curl -L -o {path} {URL}"
+        )
+
+
+def is_published(path: Path) -> bool:
+    """Is this the published file?"""
+    try:
+        verify(path)
+    except InceptionWeightsError:
+        return False
+    return True
+
+
+@lru_cache
+def _file_digest(path: Path, num_bytes: int, modified_ns: int) -> str:
+    """sha256 of a file. The other arguments tell a changed file from the one whose digest is kept."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def extractor_name(weights: Mapping[str, Tensor]) -> str:
+    """What to call features of weights that no checksum of a file stands for: a digest of the tensors."""
+    digest = hashlib.sha256()
+    for key in sorted(weights):
+        digest.update(key.encode())
+        digest.update(weights[key].detach().cpu().contiguous().numpy().tobytes())
+    return f"inception-{digest.hexdigest()[:12]}"
