@@ -111,14 +111,13 @@ def test_precision_and_recall_are_those_of_brute_force(k: int, offset: float) ->
     assert evaluation.precision_recall(reference, samples, k) == brute_precision_recall(reference, samples, k)
 
 
-@pytest.mark.parametrize("kind", ["lattice", "one_hot", "duplicates", "constant", "clusters", "outlier"])
+@pytest.mark.parametrize("kind", ["lattice", "one_hot", "duplicates", "clusters", "outlier"])
 def test_precision_and_recall_with_ties_and_near_ties(kind: str) -> None:
     rng = np.random.default_rng(5)
     sets: dict[str, Callable[[int], npt.NDArray[Any]]] = {
         "lattice": lambda n: rng.integers(0, 3, (n, 6)).astype(np.float32),
         "one_hot": lambda n: np.eye(12, dtype=np.float32)[rng.integers(0, 12, n)],
         "duplicates": lambda n: np.repeat(rng.standard_normal((n // 4, 8)), 4, axis=0),
-        "constant": lambda n: np.full((n, 8), 0.1),
         "clusters": lambda n: rng.integers(0, 4, (n, 1)) * 1e4 + rng.standard_normal((n, 8)) * 1e-3,
         "outlier": lambda n: np.concatenate([rng.standard_normal((n - 1, 8)), np.full((1, 8), 1e15)]),
     }

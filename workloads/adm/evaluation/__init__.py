@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from adm.evaluation.extrapolation import FrechetInfinity, frechet_distance_infinity
 from adm.evaluation.feature_arrays import FeatureError
 from adm.evaluation.frechet import FewSamples, frechet_distance
 from adm.evaluation.inception_score import inception_score
+from adm.evaluation.jackknife import Interval, frechet_difference_interval, frechet_interval
 from adm.evaluation.kid import KernelDistance, kid, kid_with_standard_error
 from adm.evaluation.moments import Gaussian, Moments
 from adm.evaluation.neighbours import Neighbours, nearest_neighbours
@@ -18,14 +20,19 @@ if TYPE_CHECKING:
 __all__ = [
     "FeatureError",
     "FewSamples",
+    "FrechetInfinity",
     "Gaussian",
+    "Interval",
     "InceptionFeatures",
     "InceptionV3",
     "KernelDistance",
     "Moments",
     "Neighbours",
     "PrecisionRecall",
+    "frechet_difference_interval",
     "frechet_distance",
+    "frechet_distance_infinity",
+    "frechet_interval",
     "inception_score",
     "kid",
     "kid_with_standard_error",
