@@ -71,14 +71,15 @@ def nearest_neighbours(
 
     indices = np.empty((len(query_rows), k), dtype=np.int64)
     squared = np.empty((len(query_rows), k), dtype=np.float64)
-    undecided = np.arange(len(query_rows))
+    undecided, rows = np.arange(len(query_rows)), query_rows
     for dtype in (torch.float32, torch.float64):
-        screen = Screen(reference_rows, query_rows[undecided], dtype, device)
-        found, exact, certain = _screened(screen, query_rows[undecided], reference_rows, k, max_bytes)
+        screen = Screen(reference_rows, rows, dtype, device)
+        found, exact, certain = _screened(screen, rows, reference_rows, k, max_bytes)
         indices[undecided], squared[undecided] = found, exact
         undecided = undecided[~certain]
         if not len(undecided):
             break
+        rows = query_rows[undecided]
     for row in undecided:
         indices[row], squared[row] = _without_screen(query_rows[row : row + 1], reference_rows, k, max_bytes)
     return Neighbours(indices, np.sqrt(squared))
@@ -115,7 +116,8 @@ class Screen:
         self.epsilon = _dot_error(reference.shape[1], dtype)
         self.dtype, self.device = dtype, torch.device(device)
         self.reference, self.reference_norms = self._prepared(reference, centre)
-        self.other, self.other_norms = self._prepared(other, centre)
+        same = other is reference  # a set against itself is held once
+        self.other, self.other_norms = (self.reference, self.reference_norms) if same else self._prepared(other, centre)
 
     def squared(self, values: Float64Array) -> Tensor:
         """Squared distances in units of the features, as float64 in those of the screen."""

@@ -48,11 +48,12 @@ def precision_recall(
 
     `arithmetic="float32"` gives the result of float64: a float32 product decides what its error bound lets it decide,
     and the pairs too near to call are computed again in float64. `"float16"` rounds as the reference evaluator does,
-    for comparison with its figures only: its error is in the second decimal. `max_bytes` bounds the working memory,
-    beyond the features and their copy on the device; no N × M matrix is ever held.
+    for comparison with its figures only: its error is in the second decimal. `max_bytes` (1 GiB) bounds the working
+    memory, beyond the features and one float32 copy of them on the device; no N × M matrix is ever held.
 
     Raises:
-        FeatureError: wrong shape, different D, NaN or infinity, k < 1, or a side with no more than k rows.
+        FeatureError: wrong shape, different D, NaN or infinity, all rows of a side the same, k < 1, or a side with no
+            more than k rows.
     """
     first, second = checked_pair(reference, samples)
     if not 1 <= k < min(len(first), len(second)):
@@ -98,11 +99,11 @@ def _hits(
     """Which references lie in a sample's ball, and which samples in a reference's. One product serves both."""
     import torch
 
+    # The radii first: they make a copy of a set on the device too, which is gone before this one is made.
+    reach = [squared_radii(side, k, max_bytes=max_bytes, device=device) for side in (reference, samples)]
     screen = Screen(reference, samples, torch.float32, device)
-    reach = squared_radii(reference, k, max_bytes=max_bytes, device=device)
-    first = _Side(reference, reach, screen.reference_norms, screen.squared(reach))
-    reach = squared_radii(samples, k, max_bytes=max_bytes, device=device)
-    second = _Side(samples, reach, screen.other_norms, screen.squared(reach))
+    first = _Side(reference, reach[0], screen.reference_norms, screen.squared(reach[0]))
+    second = _Side(samples, reach[1], screen.other_norms, screen.squared(reach[1]))
     first_hits = np.zeros(len(reference), dtype=np.bool_)
     second_hits = np.zeros(len(samples), dtype=np.bool_)
     num_rows, num_columns = tile_shape(len(reference), max_bytes)
