@@ -18,11 +18,11 @@ from assay.store import Store
 from assay.workload import Stage, topological
 
 Job = Mapping[str, Any]
-"""{"overrides": of the digits preset, "stage": which one to train, "store": where}."""
+"""{"base": a preset (digits), "overrides": of it, "stage": which one to train, "store": where}."""
 
 
 def stage_of(job: Job) -> Stage:
-    stages = topological(workload.stages(workload.resolve("digits", job["overrides"])))
+    stages = topological(workload.stages(workload.resolve(job.get("base", "digits"), job["overrides"])))
     return next(stage for stage in stages if stage.name == job["stage"])
 
 

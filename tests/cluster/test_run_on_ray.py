@@ -6,14 +6,11 @@ The first three tests share a store and run in order: each is what a user does n
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from terminal import LONGEST_S, User
 
 pytestmark = pytest.mark.cluster
 
@@ -39,65 +36,13 @@ arms:
 metric: fd_classifier
 mode: min
 """
-LONGEST_S = 240
-
-
-class User:
-    """Someone at a terminal, with a sweep file and a store."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.sweep = folder / "two-arms.yaml"
-        self.sweep.write_text(SWEEP)
-        self.store = folder / ".assay" / "store"
-
-    def start(self, *args: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [str(Path(sys.executable).with_name("assay")), *args],
-            cwd=self.folder,
-            env={**os.environ, "ASSAY_HOME": str(self.folder / ".assay")},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-
-    def run(self, *args: str) -> str:
-        process = self.start(*args)
-        output, errors = process.communicate(timeout=LONGEST_S)
-        assert process.returncode == 0, output + errors
-        return output
-
-    def kill_when(self, condition: Callable[[], bool]) -> None:
-        """Start the sweep, and kill -9 its driver as soon as the condition holds."""
-        process = self.start("run", "two-arms.yaml", "--plain")
-        deadline = time.monotonic() + LONGEST_S
-        try:
-            while not condition():
-                assert process.poll() is None, process.communicate()
-                assert time.monotonic() < deadline, "the moment to kill never came"
-                time.sleep(0.02)
-        finally:
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-
-    def records(self) -> dict[str, dict[str, Any]]:
-        """Key → the record of every committed result."""
-        return {p.parent.name: json.loads(p.read_text()) for p in self.store.glob("results/*/result.json")}
-
-    def stages(self) -> list[str]:
-        return sorted(record["stage"] for record in self.records().values())
-
-    def checkpoints(self) -> list[Path]:
-        return list(self.store.glob("progress/*/checkpoints/*.json"))
-
 
 ALL_STAGES = ["evaluate"] * 2 + ["reference"] + ["sample"] * 2 + ["train"] * 2 + ["train_classifier"]
 
 
 @pytest.fixture(scope="module")
 def user(tmp_path_factory: pytest.TempPathFactory) -> User:
-    return User(tmp_path_factory.mktemp("user"))
+    return User(tmp_path_factory.mktemp("user"), SWEEP)
 
 
 def test_a_sweep_killed_twice_finishes_and_computes_nothing_twice(user: User) -> None:
@@ -106,7 +51,7 @@ def test_a_sweep_killed_twice_finishes_and_computes_nothing_twice(user: User) ->
     user.kill_when(lambda: "sample" in user.stages() or len(user.records()) >= 5)
     second = user.records()
     assert first.items() <= second.items()
-    output = user.run("run", "two-arms.yaml", "--plain")
+    output = user.run("run", "sweep.yaml", "--plain")
     last = user.records()
     assert second.items() <= last.items(), "what was committed before the kill is as it was"
     assert user.stages() == ALL_STAGES
@@ -117,8 +62,8 @@ def test_a_sweep_killed_twice_finishes_and_computes_nothing_twice(user: User) ->
 
 def test_a_second_run_recomputes_nothing_and_prints_the_same_table(user: User) -> None:
     before = user.records()
-    table = json.loads(user.run("compare", "two-arms.yaml", "--json"))
-    output = json.loads(user.run("run", "two-arms.yaml", "--json"))
+    table = json.loads(user.run("compare", "sweep.yaml", "--json"))
+    output = json.loads(user.run("run", "sweep.yaml", "--json"))
     assert user.records() == before
     assert output["computed"] == 0
     assert output["trials"] == table["sweeps"][0]["trials"]
@@ -131,7 +76,7 @@ def test_a_changed_arm_runs_only_its_own_stages_and_a_damaged_result_is_computed
     damaged = next(key for key, record in before.items() if record["stage"] == "reference")
     shard = user.store / before[damaged]["shards"][0]["file"]["path"]
     shard.write_bytes(shard.read_bytes()[:-1])
-    output = user.run("run", "two-arms.yaml", "--plain")
+    output = user.run("run", "sweep.yaml", "--plain")
     after = user.records()
     new = sorted(after[key]["stage"] for key in after if key not in before)
     assert new == ["evaluate", "sample", "train"]
@@ -141,30 +86,12 @@ def test_a_changed_arm_runs_only_its_own_stages_and_a_damaged_result_is_computed
     assert unchanged.items() <= after.items()
 
 
-def training_workers(home: Path) -> list[int]:
-    """Process ids of the Ray Train workers of the run that keeps its things in `home`."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            is_worker = b"TrainWorker" in (process / "cmdline").read_bytes()
-            if is_worker and str(home).encode() in (process / "environ").read_bytes():
-                found.append(int(process.name))
-        except OSError:
-            continue  # ended since it was listed
-    return found
-
-
 def test_a_killed_training_worker_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
-    user = User(tmp_path)
     one_arm = SWEEP.replace("  addition: {model.norm: add}\n", "").replace("iterations: 40", "iterations: 200")
-    user.sweep.write_text(one_arm.replace("classifier.train.iterations: 20", "classifier.train.iterations: 200"))
-    process = user.start("run", "two-arms.yaml", "--plain", "--no-tracking")
-    deadline = time.monotonic() + LONGEST_S
-    while not (user.checkpoints() and (workers := training_workers(tmp_path))):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline, "no worker ever saved a checkpoint"
-        time.sleep(0.02)
-    for worker in workers:
+    user = User(tmp_path, one_arm.replace("classifier.train.iterations: 20", "classifier.train.iterations: 200"))
+    process = user.start("run", "sweep.yaml", "--plain", "--no-tracking")
+    user.until(process, lambda: bool(user.checkpoints() and user.training_workers()))
+    for worker in user.training_workers():
         os.kill(worker, signal.SIGKILL)
     output, errors = process.communicate(timeout=LONGEST_S)
     assert process.returncode == 0, output + errors

@@ -63,6 +63,7 @@ class DeepSpeedEngine:
             model=model, config=_settings(config, precision, micro_batches)
         )
         self._zero = config.zero_stage > 0
+        self._on_cpu = torch.device(device).type == "cpu"
         self._scale = _ZeroLossScale(self._optimizer) if self._zero and precision == "fp16" else None
 
     def step(self, micro_batches: Sequence[LossFn], learning_rate: float) -> StepReport:
@@ -147,10 +148,25 @@ class DeepSpeedEngine:
             for name, parameter in self._named:
                 m, v = (moment.to(parameter.device).clone() for moment in moments[name])
                 self._adam.state[parameter] = {"step": steps, "exp_avg": m, "exp_avg_sq": v}
+        if self._on_cpu:
+            self._replay_bias_correction(steps)
         if self._scale is not None:
             self._scale.set(counters["loss_scale"], int(counters["steps_at_scale"]))
         elif self._scaler is not None:
             set_scaler(self._scaler, counters)
+
+
+    def _replay_bias_correction(self, steps: int) -> None:
+        """Bring the CPU's operator to the same rounding as if it had taken the steps itself.
+
+        It multiplies up β^t from step to step in 32 bits, for the whole process; from a step that it did not see it
+        would take the power, which rounds differently.
+        """
+        nothing = [[torch.zeros(1)] for _ in range(4)]
+        for step in range(1, steps + 1):
+            self._adam.multi_tensor_adam(
+                1, self._adam._dummy_overflow_buf, nothing, 0.0, *BETAS, 1e-8, step, self._adam.adam_w_mode, 1, 0.0
+            )
 
 
 class _ZeroLossScale:
