@@ -97,7 +97,7 @@ def line(case: Case, repeats: int, num_blocks: int) -> str:
     t = stdtrit(num_blocks - 1, 0.975)
     expected, true = value.mean(), case.dim * case.shift**2 + case.dim * (1 - case.scale) ** 2
     left = (infinity.mean() - true) / (expected - true)
-    left_error = infinity.std(ddof=1) / np.sqrt(repeats) / (expected - true)
+    left_error = infinity.std(ddof=1) / np.sqrt(repeats) / abs(expected - true)
 
     def covers(values: Array, errors: Array, centre: float) -> float:
         return float((abs(values - centre) <= t * errors).mean())

@@ -1,0 +1,171 @@
+"""The metrics at the size of the paper's Inception features, beside SciPy and scikit-learn, in one run.
+
+    python tests/bench/metrics.py [--threads 2] [--dim 2048] [--samples 5000] [--references 10000] [--repeats 3]
+
+Times are medians of the repeats. Each comparison checks first that both sides give the same result.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of BLAS and of torch")
+    parser.add_argument("--dim", type=int, default=2048)
+    parser.add_argument("--samples", type=int, default=5000)
+    parser.add_argument("--references", type=int, default=10_000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
+    parser.add_argument("--max-bytes", type=int, help=argparse.SUPPRESS)  # the process whose memory is measured
+    options = parser.parse_args()
+    os.environ.update({name: str(options.threads) for name in THREADS})  # read when NumPy loads, so it loads after this
+    import torch
+
+    torch.set_num_threads(options.threads)
+    if options.max_bytes:
+        print(*peak_memory(options))
+        return
+    print(f"{options.threads} threads, D = {options.dim}; load {os.getloadavg()[0]:.1f} at the start")
+    print(f"{'':<68}{'clock':>10}{'CPU':>10}{'ratios':>12}")
+    for part in options.only:
+        PARTS[part](options)
+    print(f"load {os.getloadavg()[0]:.1f} at the end")
+
+
+def frechet(options: argparse.Namespace) -> None:
+    """The distance alone, from moments; then what an interval and FID∞ of 24 blocks cost."""
+    import numpy as np
+    import scipy.linalg
+
+    from adm.evaluation import Gaussian, Moments, frechet_distance, frechet_distance_infinity, frechet_interval
+
+    reference, samples = features(options, 0, 2 * options.dim + 1000), features(options, 1, 3 * options.dim + 1000)
+    first, second = Moments.of(reference), Moments.of(samples)
+
+    def by_sqrtm() -> float:
+        root = np.real(scipy.linalg.sqrtm(first.cov @ second.cov))
+        return float(np.sum((first.mean - second.mean) ** 2) + np.trace(first.cov + second.cov - 2 * root))
+
+    expected, textbook = timed(by_sqrtm, 1)
+    cold, uncached = timed(lambda: frechet_distance(Gaussian(first.mean, first.cov), second), options.repeats)
+    warm, cached = timed(lambda: frechet_distance(first, second), options.repeats + 1)
+    assert np.allclose([cold, warm], expected, rtol=1e-6), (cold, warm, expected)
+    show("Fréchet distance, scipy.linalg.sqrtm", textbook)
+    show("  this one", uncached, textbook)
+    show("  this one, the reference's factor kept", cached, textbook)
+    blocks, cut = timed(lambda: Moments.blocks(samples), 1)
+    show(f"  moments of {len(samples):,} samples in {len(blocks)} blocks", cut)
+    show("  interval", timed(lambda: frechet_interval(first, blocks), 1)[1])
+    if len(samples) // 3 > options.dim:
+        show("  FID∞ with its standard error", timed(lambda: frechet_distance_infinity(first, blocks), 1)[1])
+
+
+def precision_recall(options: argparse.Namespace) -> None:
+    import numpy as np
+    from sklearn.metrics import pairwise_distances_chunked
+    from sklearn.neighbors import NearestNeighbors
+
+    from adm import evaluation
+
+    reference, samples = features(options, 0, options.references), features(options, 1, options.samples)
+
+    def by_sklearn() -> tuple[float, float]:
+        """Radii from the fourth neighbour, itself the first; one pass over the distances between the sets."""
+        radii = [NearestNeighbors(n_neighbors=4).fit(of).kneighbors(of)[0][:, 3] for of in (reference, samples)]
+        precise, recalled = [], np.zeros(len(reference), dtype=bool)
+        start = 0
+        for distances in pairwise_distances_chunked(samples, reference):
+            precise.append((distances <= radii[0]).any(axis=1))
+            recalled |= (distances <= radii[1][start : start + len(distances), None]).any(axis=0)
+            start += len(distances)
+        return float(np.concatenate(precise).mean()), float(recalled.mean())
+
+    expected, textbook = timed(by_sklearn, 1)
+    found, ours = timed(lambda: evaluation.precision_recall(reference, samples), options.repeats)
+    assert np.allclose(found, expected, atol=2e-3), (found, expected)  # theirs is float32, and decides ties by it
+    size = f"{options.samples:,} samples × {options.references:,} references"
+    show(f"precision and recall, {size}, scikit-learn", textbook)
+    show("  this one", ours, textbook)
+
+
+def memory(options: argparse.Namespace) -> None:
+    """Peak beyond the features and their float32 copies, each bound in a process of its own."""
+    for bound in (1 << 26, 1 << 28, 1 << 30):
+        arguments = [f"--{name}={getattr(options, name)}" for name in ("threads", "dim", "samples", "references")]
+        command = [sys.executable, __file__, *arguments, f"--max-bytes={bound}"]
+        grown, copies = map(int, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+        print(f"precision and recall, max_bytes {bound >> 20:>5} MiB: peak {grown >> 20:,} MiB, ", end="")
+        print(f"of which the copies {copies >> 20:,}: {(grown - copies) / bound:.2f} of the bound")
+
+
+def peak_memory(options: argparse.Namespace) -> tuple[int, int]:
+    """Bytes that precision_recall added to the process's peak, and bytes of the float32 copies it is allowed."""
+    import resource
+
+    from adm import evaluation
+
+    reference, samples = features(options, 0, options.references), features(options, 1, options.samples)
+    evaluation.precision_recall(reference[:50], samples[:50])  # so that libraries have loaded what they need
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    evaluation.precision_recall(reference, samples, max_bytes=options.max_bytes)
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return (after - before) * 1024, reference.nbytes + samples.nbytes
+
+
+def features(options: argparse.Namespace, seed: int, num: int) -> Any:
+    """float32 (num, D), correlated and not negative, as Inception's are; seed 1 a little off seed 0."""
+    import numpy as np
+
+    generator = np.random.default_rng(seed)
+    # A step at a time: the peak of memory is measured against what is there before.
+    result = np.empty((num, options.dim), dtype=np.float32)
+    hidden = np.random.default_rng(99).standard_normal((64, options.dim), dtype=np.float32)
+    for start in range(0, num, 500):
+        rows = result[start : start + 500]
+        rows[:] = generator.standard_normal((len(rows), 64), dtype=np.float32) @ hidden / 8
+        rows += generator.standard_normal(rows.shape, dtype=np.float32) * 0.3
+    np.maximum(result, 0, out=result)
+    result *= 1 - 0.05 * seed
+    return result
+
+
+class Taken(NamedTuple):
+    """Seconds of the clock, and of all threads' CPU: with one thread, the figure that other work does not stretch."""
+
+    wall: float
+    cpu: float
+
+
+def timed(work: Callable[[], Any], repeats: int) -> tuple[Any, Taken]:
+    """The last result and the median times."""
+    taken = []
+    for _ in range(repeats):
+        wall, cpu = time.perf_counter(), time.process_time()
+        result = work()
+        taken.append(Taken(time.perf_counter() - wall, time.process_time() - cpu))
+    return result, Taken(*(sorted(times)[repeats // 2] for times in zip(*taken, strict=True)))
+
+
+def show(name: str, taken: Taken, against: Taken | None = None) -> None:
+    ratios = f"{against.wall / taken.wall:>8.1f}×{against.cpu / taken.cpu:>8.1f}×" if against else ""
+    print(f"{name:<68}{taken.wall:>8.2f} s{taken.cpu:>8.2f} s{ratios}", flush=True)
+
+
+PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "frechet": frechet,
+    "precision_recall": precision_recall,
+    "memory": memory,
+}
+
+if __name__ == "__main__":
+    main()
