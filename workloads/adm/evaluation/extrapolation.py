@@ -44,7 +44,7 @@ def frechet_distance_infinity(
 
     What is left of the bias was measured on features of known distance with D eigenvalues as 1/i
     (tests/bench/coverage.py), as a share of the plain distance's bias: −6% to +4% at N = 10 D. At N = 2.5 D, where a
-    part has fewer rows than features, the line is none: −33%, and value ± t SE can hold F∞ as little as 64 times in 100.
+    part has fewer rows than features, the line is none: −33%, and value ± t SE may hold F∞ only 64 times in 100.
 
     Raises:
         FeatureError: as `frechet_distance`, max_parts < 2, or fewer than 2 blocks a part.
