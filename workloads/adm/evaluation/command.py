@@ -1,0 +1,191 @@
+"""`adm-evaluate`: the published evaluator's figures, from the same files, without TensorFlow.
+
+    adm-evaluate REF.npz SAMPLES.npz [SAMPLES2.npz …]
+
+Figures go to stdout, all else to stderr. Exit codes: 0 done; 2 a mistake in what was asked; 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from assay.errors import AssayWarning, UserError
+
+if TYPE_CHECKING:
+    from adm.evaluation.command_output import Outcome
+    from adm.evaluation.inception import InceptionV3
+    from adm.evaluation.npz_images import NpzImages
+    from adm.evaluation.reference_npz import Reference
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+class Arithmetic(StrEnum):
+    """What Inception computes in."""
+
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
+def main() -> None:
+    """The console command."""
+    app(prog_name="adm-evaluate")
+
+
+@app.command()
+def evaluate(
+    reference: Annotated[Path, typer.Argument(metavar="REF.npz", help="Statistics, images (arr_0), or both.")],
+    samples: Annotated[list[Path], typer.Argument(metavar="SAMPLES.npz...", help="Images, uint8 (N, H, W, 3).")],
+    batch_size: Annotated[int, typer.Option(min=1, help="Images at once in Inception.")] = 64,
+    inception: Annotated[
+        Path | None,
+        typer.Option(help="Inception's weights. Else $ADM_INCEPTION_WEIGHTS, else the file in ~/.cache/adm."),
+    ] = None,
+    any_weights: Annotated[
+        bool, typer.Option("--any-weights", help="Take other weights than the published ones: distances are no FID.")
+    ] = False,
+    precision: Annotated[
+        Arithmetic, typer.Option(help="What Inception computes in: bf16 is faster, and less exact.")
+    ] = Arithmetic.fp32,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda. Default: cuda where there is one.")] = None,
+    save_reference: Annotated[
+        Path | None, typer.Option(help="Write REF's statistics and images here, for the next time.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")] = False,
+) -> None:
+    """Inception Score, FID, sFID, Precision and Recall of samples, as the published evaluator has them.
+
+    The Inception Score looks at the samples alone. Precision and recall need images in REF.
+    """
+    err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    try:
+        with _telling_warnings(err) as told:
+            from adm.evaluation.command_output import as_json_text, as_text
+            from adm.evaluation.inception_weights import find
+
+            weights = find(inception)
+            files = _opened(reference, samples)
+            network = _network(weights, any_weights, precision, device)
+            outcome = _outcome(network, *files, batch_size, save_reference, err)
+        typer.echo(as_json_text(outcome, told) if as_json else as_text(outcome))
+    except KeyboardInterrupt:
+        err.print("adm-evaluate: stopped before there were figures")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    except UserError as error:
+        err.print(f"adm-evaluate: {error}")
+        raise typer.Exit(EXIT_USER_ERROR) from None
+
+
+def _opened(reference: Path, samples: list[Path]) -> tuple[Reference, list[NpzImages]]:
+    """Every file is looked at before anything is computed."""
+    from adm.evaluation.inception_metrics import warn_if_few
+    from adm.evaluation.npz_images import NpzImages
+    from adm.evaluation.reference_npz import read_reference
+
+    files = [NpzImages.open(path) for path in samples]
+    read = read_reference(reference)
+    for file in files:
+        warn_if_few(str(file.path), len(file))
+        if read.images is not None and file.shape[1:3] != read.images.shape[1:3]:
+            (height, width), (other_height, other_width) = file.shape[1:3], read.images.shape[1:3]
+            warnings.warn(
+                f"{file.path} has images of {height} × {width} pixels, and {reference} of {other_height} × "
+                f"{other_width}: a distance counts what resizing does, too",
+                AssayWarning,
+                stacklevel=1,
+            )
+    return read, files
+
+
+def _network(weights: Path, any_weights: bool, precision: Arithmetic, device: str | None) -> InceptionV3:
+    import torch
+
+    from adm.evaluation import InceptionV3
+
+    network = InceptionV3(weights, precision=precision.value, any_weights=any_weights)
+    if not network.is_published:
+        warnings.warn(
+            f"these are not the weights that FID is defined by; distances are called fd_{network.extractor} and "
+            "compare with no published figure",
+            AssayWarning,
+            stacklevel=1,
+        )
+    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return network.to(chosen)
+    except (RuntimeError, AssertionError) as error:  # PyTorch has no error of its own for a device it does not have
+        raise UserError(f"--device {chosen}: {str(error).splitlines()[0]}") from error
+
+
+def _outcome(
+    network: InceptionV3,
+    reference: Reference,
+    files: list[NpzImages],
+    batch_size: int,
+    save_reference: Path | None,
+    err: Console,
+) -> Outcome:
+    from adm.evaluation.command_output import Evaluated, Outcome
+    from adm.evaluation.inception_metrics import figures, image_features, reference_features
+
+    num_images = None if reference.images is None else len(reference.images)
+    with _progress(err, reference.path.name, num_images) as advance:
+        compared_to = reference_features(network, reference, batch_size, advance)
+    if save_reference is not None:
+        compared_to.save(save_reference, reference.images, network.extractor)
+        err.print(f"wrote {save_reference}")
+    evaluated: list[Evaluated] = []
+    for file in files:
+        with _progress(err, file.path.name, len(file)) as advance:
+            found = image_features(network, file, batch_size, advance)
+        evaluated.append(Evaluated(file.path, len(file), figures(compared_to, found, str(network.fc.weight.device))))
+    about = (compared_to.num_images, num_images, network.extractor, network.precision)
+    return Outcome(reference.path, *about, tuple(evaluated))
+
+
+@contextmanager
+def _telling_warnings(err: Console) -> Iterator[list[str]]:
+    """Tell each AssayWarning once, in one line, and keep it."""
+    told: list[str] = []
+
+    def tell(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+        if str(message) not in told:
+            told.append(str(message))
+            err.print(f"warning: {message}")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", AssayWarning)
+        warnings.showwarning = tell
+        yield told
+
+
+@contextmanager
+def _progress(err: Console, name: str, num_images: int | None) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal; elsewhere, and when it is done, a line."""
+    if num_images is None:
+        yield lambda count: None
+        return
+    columns = [TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
+    started = time.monotonic()
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+        task = progress.add_task(name, total=num_images)
+        yield lambda count: progress.advance(task, count)
+    taken_s = time.monotonic() - started
+    err.print(f"{name}: {num_images:,} images in {taken_s:.1f} s, {num_images / taken_s:.1f} images/s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""The published evaluator's five figures, from files of images: https://github.com/openai/guided-diffusion.
+
+Inception score of the samples; FID, sFID, precision and recall against a reference (appendix J of the paper).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from adm.evaluation.frechet import FewSamples, frechet_distance
+from adm.evaluation.inception import InceptionV3
+from adm.evaluation.inception_score import inception_score
+from adm.evaluation.moments import Gaussian, Moments
+from adm.evaluation.npz_images import NpzImages, num_of_one_colour
+from adm.evaluation.precision_recall import precision_recall
+from adm.evaluation.reference_npz import Reference, write_reference
+from assay.errors import AssayWarning, UserError
+
+ROWS_PER_BLOCK = 4096
+"""Rows whose moments are taken at once: merging moments costs as much as D rows do."""
+
+Progress = Callable[[int], None]
+"""Told after each batch how many images it had."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFeatures:
+    """Features of N images. Spatial ones are needed as moments only, and not kept."""
+
+    pool: npt.NDArray[np.float32]  # (N, 2048)
+    logits: npt.NDArray[np.float32]  # (N, 1008)
+    pool_moments: Moments
+    spatial_moments: Moments
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceFeatures:
+    """What samples are compared to. A side that the file does not give is None, and so are metrics that need it."""
+
+    pool: Gaussian
+    spatial: Gaussian | None
+    pool_of_images: npt.NDArray[np.float32] | None  # (N, 2048)
+    num_images: int | None
+    """How many images `pool` and `spatial` are of; None where the file does not say."""
+
+    def save(self, path: Path, images: NpzImages | None, extractor: str) -> None:
+        """Write a reference file with these statistics, and with the images. Raises UserError without spatial ones."""
+        if self.spatial is None:
+            raise UserError(f"{path} is not written: the reference has no mu_s and sigma_s, and no images to make them")
+        write_reference(path, self.pool, self.spatial, extractor=extractor, num_images=self.num_images, images=images)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The five figures; None where the reference lacks what it takes."""
+
+    inception_score: float
+    fid: float
+    sfid: float | None
+    precision: float | None
+    recall: float | None
+
+
+def image_features(
+    network: InceptionV3, images: NpzImages, batch_size: int = 64, progress: Progress = lambda count: None
+) -> ImageFeatures:
+    """Features of all images of a file, batch by batch. Raises UserError where the file is damaged.
+
+    Warns:
+        AssayWarning: some images are of one colour.
+    """
+    pool = np.empty((len(images), 2048), np.float32)
+    logits = np.empty((len(images), 1008), np.float32)
+    spatial: list[npt.NDArray[np.float32]] = []
+    blocks: list[Moments] = []
+    start = one_colour = 0
+    for batch in images.batches(batch_size):
+        one_colour += num_of_one_colour(batch)
+        features = network(torch.from_numpy(batch.copy()).permute(0, 3, 1, 2))
+        stop = start + len(batch)
+        pool[start:stop], logits[start:stop] = features.pool.cpu(), features.logits.cpu()
+        spatial.append(features.spatial.cpu().numpy())
+        if sum(map(len, spatial)) >= ROWS_PER_BLOCK or stop == len(images):
+            blocks.append(Moments.of(np.concatenate(spatial)))
+            spatial.clear()
+        start = stop
+        progress(len(batch))
+    if one_colour:
+        _warn(f"{images.path}: {one_colour} of {len(images)} images are each of one colour; look at them")
+    return ImageFeatures(pool, logits, Moments.of(pool), Moments.combine(blocks))
+
+
+def reference_features(
+    network: InceptionV3, reference: Reference, batch_size: int = 64, progress: Progress = lambda count: None
+) -> ReferenceFeatures:
+    """The file's statistics where it has them, as the published evaluator takes them, or else those of its images.
+
+    Raises UserError when another extractor made the statistics.
+
+    Warns:
+        AssayWarning: the statistics are of no more images than features.
+    """
+    if reference.extractor not in (None, network.extractor):
+        raise UserError(
+            f"{reference.path}: its statistics were made by another extractor, {reference.extractor}, and the samples "
+            f"are to be seen by {network.extractor}: make them again from the images"
+        )
+    if reference.images is None:
+        assert reference.pool is not None
+        found = ReferenceFeatures(reference.pool, reference.spatial, None, reference.num_images)
+    else:
+        images = image_features(network, reference.images, batch_size, progress)
+        found = ReferenceFeatures(
+            reference.pool or images.pool_moments.gaussian,
+            reference.spatial or images.spatial_moments.gaussian,
+            images.pool,
+            reference.num_images if reference.pool else len(images.pool),
+        )
+    if found.num_images is not None:
+        warn_if_few(str(reference.path), found.num_images)
+    return found
+
+
+def figures(reference: ReferenceFeatures, samples: ImageFeatures, device: str = "cpu") -> Figures:
+    """Raises FeatureError when there are too few images for precision and recall (k = 3)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FewSamples)  # said once by whoever knows the file's name
+        fid = frechet_distance(reference.pool, samples.pool_moments)
+        sfid = frechet_distance(reference.spatial, samples.spatial_moments) if reference.spatial else None
+    precision, recall = None, None
+    if reference.pool_of_images is not None:
+        precision, recall = precision_recall(reference.pool_of_images, samples.pool, device=device)
+    return Figures(inception_score(samples.logits), fid, sfid, precision, recall)
+
+
+def warn_if_few(name: str, num_images: int) -> None:
+    """Warn of a Fréchet distance that is mostly bias."""
+    if num_images <= 2048:
+        _warn(
+            f"{name}: {num_images} images for 2048 features make FID and sFID far too high, and fit to compare with "
+            "none; draw more than 2048 (the paper draws 50,000), or use adm.evaluation.kid, which is unbiased"
+        )
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, AssayWarning, stacklevel=3)

@@ -1,0 +1,122 @@
+"""Reference statistics in the layout of the published evaluator's files.
+
+`mu` (2048,) and `sigma` (2048, 2048) of the pool features, `mu_s` (2023,) and `sigma_s` of the spatial ones, images in
+`arr_0`: https://github.com/openai/guided-diffusion/tree/main/evaluations. A file may have the statistics, the images,
+or both. Files written here also say which `extractor` made them and from how many images (`num_images`); the published
+evaluator passes over that.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from adm.evaluation.feature_arrays import FeatureError
+from adm.evaluation.moments import Gaussian
+from adm.evaluation.npz_images import IMAGES, UNREADABLE, NpzImages, opened
+from assay.errors import UserError
+
+POOL, SPATIAL = ("mu", "sigma"), ("mu_s", "sigma_s")
+NUM_FEATURES = {POOL: 2048, SPATIAL: 2023}
+COPIED_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a reference file holds; what it does not is None."""
+
+    path: Path
+    pool: Gaussian | None
+    spatial: Gaussian | None
+    images: NpzImages | None
+    extractor: str | None
+    """What made the statistics, where the file says it."""
+    num_images: int | None
+    """How many images the statistics are of, where the file says it."""
+
+
+def read_reference(path: Path) -> Reference:
+    """Read the statistics, and look at the images without reading them all.
+
+    Raises UserError for a file that is absent, damaged or holds neither statistics nor images; whose statistics are not
+    those of 2048 and 2023 features; or whose images are none (as `NpzImages.open`).
+    """
+    with opened(path) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+        wanted = {*POOL, *SPATIAL, "extractor", "num_images"} & set(names)
+        arrays = {name: _array(path, archive, name) for name in wanted}
+    pool, spatial = _gaussian(path, arrays, POOL), _gaussian(path, arrays, SPATIAL)
+    if pool is None and IMAGES not in names:
+        raise UserError(
+            f"{path} is no reference: it needs mu and sigma, or images in {IMAGES}; it has {', '.join(names) or 'none'}"
+        )
+    made_by = str(arrays["extractor"]) if "extractor" in arrays else None
+    num_images = int(arrays["num_images"]) if "num_images" in arrays else None
+    return Reference(path, pool, spatial, NpzImages.open(path) if IMAGES in names else None, made_by, num_images)
+
+
+def _array(path: Path, archive: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:
+    try:
+        with archive.open(f"{name}.npy") as member:
+            return np.lib.format.read_array(member, allow_pickle=False)
+    except UNREADABLE as error:
+        raise UserError(f"{path}: {name} cannot be read: {error}") from error
+
+
+def _gaussian(path: Path, arrays: Mapping[str, npt.NDArray[Any]], names: tuple[str, str]) -> Gaussian | None:
+    mean, cov = (arrays.get(name) for name in names)
+    if mean is None and cov is None:
+        return None
+    if mean is None or cov is None:
+        raise UserError(f"{path} has {names[0] if cov is None else names[1]} without {names[1 if cov is None else 0]}")
+    num_features = NUM_FEATURES[names]
+    if mean.shape != (num_features,) or cov.shape != (num_features, num_features):
+        raise UserError(
+            f"{path}: {names[0]} and {names[1]} must be ({num_features},) and ({num_features}, {num_features}), from "
+            f"Inception; got {mean.shape} and {cov.shape}: this reference was made by another extractor"
+        )
+    try:
+        return Gaussian(mean, cov)
+    except FeatureError as error:
+        raise UserError(f"{path}: {' and '.join(names)}: {error}") from error
+
+
+def write_reference(
+    path: Path,
+    pool: Gaussian,
+    spatial: Gaussian,
+    *,
+    extractor: str,
+    num_images: int | None = None,
+    images: NpzImages | None = None,
+) -> None:
+    """Write statistics, and a copy of the images they are of if given. The file appears whole or not at all."""
+    arrays = {
+        **dict(zip(POOL, (pool.mean, pool.cov), strict=True)),
+        **dict(zip(SPATIAL, (spatial.mean, spatial.cov), strict=True)),
+        "extractor": np.array(extractor),
+        **({} if num_images is None else {"num_images": np.array(num_images)}),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with zipfile.ZipFile(partial, "w") as archive:
+            for name, array in arrays.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, array, allow_pickle=False)
+            if images is not None:
+                header = {"descr": "|u1", "fortran_order": False, "shape": images.shape}
+                with archive.open(f"{IMAGES}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array_header_1_0(member, header)
+                    for batch in images.batches(COPIED_AT_ONCE):
+                        member.write(batch.tobytes())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
