@@ -74,8 +74,10 @@ def test_a_group_that_starts_over_gets_what_there_is_by_then() -> None:
     assert broker.decide(0, [request("group", units=(1, 2))]).units == 2
     broker.capacity = {"CPU": 1}
     assert broker.decide_again("group") == 1
+    assert broker.shortage("group") is None
     broker.capacity = {"CPU": 0}
     assert broker.decide_again("group") == 0
+    assert broker.shortage("group") == "stage group needs at least 1 CPU (the cluster has 0)"
     broker.capacity = {"CPU": 3}
     assert broker.decide(1, [request("group", units=(1, 2))]).action == "wait", "it is still the first trial's"
     assert broker.decide(1, [request("other", cpus=2)]).action == "run", "who waits holds nothing"

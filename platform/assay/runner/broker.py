@@ -75,6 +75,11 @@ class StageBroker:
         grant.units = self._units_free(grant.request.need)
         return grant.units
 
+    def shortage(self, key: str) -> str | None:
+        """Why a stage that must start over cannot, however long others take; None when it only has to wait for them."""
+        request = self._running[key].request
+        return too_large(request.name, request.need, self.capacity)
+
     def finish(self, key: str) -> None:
         """A stage was committed."""
         self._running.pop(key, None)

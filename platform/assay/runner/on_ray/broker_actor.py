@@ -40,11 +40,16 @@ class BrokerActor:
 
     async def again(self, key: str) -> int:
         """With how many units a stage that must start over may do so. Waits, and holds nothing, until there are any."""
+        told: str | None = None
         async with self._changed:
             while True:
                 self._broker.capacity = capacity()
                 if units := self._broker.decide_again(key):
                     return units
+                shortage = self._broker.shortage(key)
+                if shortage not in (None, told):
+                    self._events.append(Event("warning", key, message=f"{shortage}; it waits for more machines"))
+                    told = shortage
                 self._changed.notify_all()
                 await self._change_before(time.monotonic() + LOOK_S)
 
