@@ -230,7 +230,7 @@ def test_a_machine_taken_away_after_notice_and_one_lost_without(study: Study, ma
 def test_what_a_check_refuses_is_told_before_anything_starts(study: Study, machines: Machines) -> None:
     machines.have(1)
     witness = Witness()
-    with pytest.raises(UserError, match=r"stage train: train\.refuse: got 'no such data'"):
+    with pytest.raises(UserError, match=r"train: train\.refuse: got 'no such data'"):
         study.run(witness, refuse="no such data")
     assert witness.started == []
     assert not Store(Home(study.folder / "cluster").store_url).files.names("progress")

@@ -30,13 +30,13 @@ def checks_of(stages: Iterable[Stage]) -> list[Check]:
 
 def refusals(checks: Sequence[Check]) -> list[str]:
     """What is wrong, once each; [] when nothing is. What is no UserError is a bug of the check, and raised."""
-    found: dict[str, None] = {}
+    refused_by: dict[str, list[str]] = {}
     for check in checks:
         try:
             load_attribute(check.function)(check.config)
         except UserError as error:
-            found[f"stage {check.stage}: {error}"] = None
-    return list(found)
+            refused_by.setdefault(str(error), []).append(check.stage)
+    return [f"{', '.join(dict.fromkeys(stages))}: {message}" for message, stages in refused_by.items()]
 
 
 def refuse(stages: Iterable[Stage], ask: Callable[[Sequence[Check]], list[str]] = refusals) -> None:
