@@ -111,20 +111,22 @@ def run_sweep(
 
 @contextmanager
 def _interrupts_told(display: Display) -> Iterator[None]:
-    """Ctrl-C is seen at once: a cluster takes seconds to stop, and silence invites a second one."""
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield  # somebody else's to handle, or ignored, as under nohup
-        return
+    """Ctrl-C, and SIGTERM likewise, are seen at once: a cluster takes seconds to stop, and silence invites another."""
 
     def interrupt(*_: object) -> None:
         display.say("stopping")
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGINT, interrupt)
+    ours = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    # What somebody else handles, or ignores as under nohup, is theirs.
+    taken = {number: before for number, before in ours.items() if signal.getsignal(number) is before}
+    for number in taken:
+        signal.signal(number, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number, before in taken.items():
+            signal.signal(number, before)
 
 
 def report_folder(home: Home, sweep: Sweep) -> Path:

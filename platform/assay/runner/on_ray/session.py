@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -34,6 +36,7 @@ def session(address: str | None) -> Iterator[None]:
     import ray
 
     logging.getLogger("ray").setLevel(logging.ERROR)
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(
             address=address or "local",
@@ -45,6 +48,8 @@ def session(address: str | None) -> Iterator[None]:
     except ConnectionError as error:
         advice = "If the cluster asks for a token, set RAY_AUTH_MODE=token (and RAY_AUTH_TOKEN_PATH) here too."
         raise UserError(f"no Ray cluster at {address or 'local'!r}: {error}. {advice}") from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own prints a stack and exits
     try:
         yield
     finally:
