@@ -56,7 +56,7 @@ class DeepSpeedEngine:
         _accelerator(torch.device(device).type)
         import deepspeed
 
-        _join_group()
+        _join_group("gloo" if torch.device(device).type == "cpu" else "nccl")
         self.model = model
         self._named = named_parameters(model)
         self._engine, self._optimizer, _, _ = deepspeed.initialize(
@@ -218,9 +218,9 @@ def _settings(config: TrainConfig, precision: str, micro_batches: int) -> dict[s
     }
 
 
-def _join_group() -> None:
+def _join_group(backend: str) -> None:
     """DeepSpeed wants a process group even for one worker; a group that Ray Train made is taken as it is."""
     os.environ.setdefault("LOCAL_RANK", "0")
     if not dist.is_initialized():
         alone = dist.HashStore()  # type: ignore[attr-defined]
-        dist.init_process_group("gloo", store=alone, rank=0, world_size=1)
+        dist.init_process_group(backend, store=alone, rank=0, world_size=1)
