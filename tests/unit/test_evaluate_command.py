@@ -135,8 +135,15 @@ def test_published_weights_give_the_published_evaluators_lines(
         result.stdout,
     )
     assert "2 images for 2048 features make FID and sFID far too high" in result.stderr
+    of_fp32 = run(reference, samples, "--precision", "bf16")
+    assert (of_fp32.exit_code, of_fp32.stdout) == (2, "")
+    assert "another extractor, inception-2015-12-05, and the samples are to be seen by inception-2015-12-05-bf16" in (
+        of_fp32.stderr
+    )
     saved(reference, mu=pool.mean, sigma=pool.cov)
-    table = run(reference, samples, samples, "--precision", "bf16").stdout.splitlines()
+    in_bf16 = run(reference, samples, samples, "--precision", "bf16")
+    assert "does not say in what precision its statistics were made; if in fp32" in in_bf16.stderr
+    table = in_bf16.stdout.splitlines()
     assert table[0].split() == ["Samples", "N", "Inception", "Score", "FID", "sFID", "Precision", "Recall"]
     assert table[1] == table[2]
     assert table[1].split()[::4] == [str(samples), "—"]

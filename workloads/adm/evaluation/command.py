@@ -145,7 +145,7 @@ def _outcome(
     with _progress(err, reference.path.name, num_images) as advance:
         compared_to = reference_features(network, reference, batch_size, advance)
     if save_reference is not None:
-        compared_to.save(save_reference, reference.images, network.extractor)
+        compared_to.save(save_reference, reference.images, network.features_name)
         err.print(f"wrote {save_reference}")
     evaluated: list[Evaluated] = []
     for file in files:

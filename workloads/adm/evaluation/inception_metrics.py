@@ -105,12 +105,17 @@ def reference_features(
     Raises UserError when another extractor made the statistics.
 
     Warns:
-        AssayWarning: the statistics are of no more images than features.
+        AssayWarning: the statistics are of no more images than features, or perhaps of another precision.
     """
-    if reference.extractor not in (None, network.extractor):
+    if reference.extractor not in (None, network.features_name):
         raise UserError(
             f"{reference.path}: its statistics were made by another extractor, {reference.extractor}, and the samples "
-            f"are to be seen by {network.extractor}: make them again from the images"
+            f"are to be seen by {network.features_name}: make them again from the images"
+        )
+    if reference.extractor is None and reference.pool is not None and network.precision != "fp32":
+        _warn(
+            f"{reference.path} does not say in what precision its statistics were made; if in fp32, as the published "
+            f"ones, then FID of samples in {network.precision} is off by some percent"
         )
     if reference.images is None:
         assert reference.pool is not None
