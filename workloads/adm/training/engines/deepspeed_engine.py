@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import math
 import os
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -40,6 +43,8 @@ def why_not(device_type: str) -> str | None:
 
 def _accelerator(device_type: str) -> Any:
     os.environ.setdefault("DS_ACCELERATOR", device_type)  # else it guesses, and warns of its guess
+    if shutil.which("ninja") is None:  # it is installed beside this Python, whose folder need not be on the path
+        os.environ["PATH"] += os.pathsep + str(Path(sys.executable).parent)
     import deepspeed.accelerator
     from deepspeed.utils import logger
 
@@ -154,7 +159,6 @@ class DeepSpeedEngine:
             self._scale.set(counters["loss_scale"], int(counters["steps_at_scale"]))
         elif self._scaler is not None:
             set_scaler(self._scaler, counters)
-
 
     def _replay_bias_correction(self, steps: int) -> None:
         """Bring the CPU's operator to the same rounding as if it had taken the steps itself.
