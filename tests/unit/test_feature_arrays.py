@@ -69,9 +69,9 @@ def test_other_number_types_are_taken(metric: Callable[..., Any], dtype: type) -
 @pytest.mark.parametrize("value", [0.0, 0.1, -3e7])
 def test_constant_features_are_refused(metric: Callable[..., object], value: float) -> None:
     constant = np.full((40, 6), value)
-    with pytest.raises(FeatureError, match="^reference: all 40 rows of features are the same"):
+    with pytest.raises(FeatureError, match=r"^reference: all 40 rows of features are the same"):
         metric(constant, GOOD)
-    with pytest.raises(FeatureError, match="^samples: all 40 rows of features are the same"):
+    with pytest.raises(FeatureError, match=r"^samples: all 40 rows of features are the same"):
         metric(GOOD, constant)
 
 
