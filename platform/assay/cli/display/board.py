@@ -86,7 +86,7 @@ class Board:
             return self._fail(stage, event.message)
         elif event.kind == "note" and event.note is not None:
             name, value = event.note
-            return Note("said", self.title(stage), f"{name} {in_words(value)}")
+            return Note("said", self.title(stage), f"{name.replace('_', ' ')} {in_words(value)}")
         return None
 
     def title(self, stage: Stage) -> str:
