@@ -7,12 +7,15 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 Process = Callable[..., "subprocess.Popen[str]"]
 MAIN = "import sys; from assay.cli import main; sys.exit(main(sys.argv[1:]))"
 HEAVY = {"ray", "torch", "mlflow", "pandas", "matplotlib", "sklearn", "scipy", "deepspeed", "optuna"}
 
 
-def test_ctrl_c_says_how_to_go_on_and_the_same_command_goes_on(process: Process, project: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_says_how_to_go_on_and_the_same_command_goes_on(process: Process, project: Path, how: int) -> None:
     sweep = project / "sweeps/norms.yaml"
     sweep.write_text(sweep.read_text().replace("  addition: {model.norm: add}\n", "").replace("[0.0, 1.0]", "[0.0]"))
     line = ["-c", MAIN, "run", "norms", "--executor", "inline", "--no-tracking"]
@@ -22,7 +25,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_goes_on(process: Process,
     for text in first.stdout:
         if "of 30 iterations" in text:
             break
-    first.send_signal(signal.SIGINT)
+    first.send_signal(how)
     out, err = first.communicate(timeout=30)
     assert first.returncode == 130
     assert "stored and safe" in err
