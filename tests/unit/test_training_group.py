@@ -26,8 +26,8 @@ ENGINES = {
 }
 TINY = {
     "model.dropout": 0.1,
-    "train.batch_size": 8,
-    "train.micro_batch": 2,
+    "train.batch_size": 9,  # shares of 4 and 5
+    "train.micro_batch": 3,
     "train.gradient_clip": 1.0,
     "train.anneal_iterations": 20,
     "train.ema_rates": [0.5, 0.9],

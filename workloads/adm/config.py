@@ -160,7 +160,7 @@ class TrainConfig(Section):
     zero_stage: Literal[0, 1, 2] = 0
     """DeepSpeed's ZeRO: 1 shares Adam's state out over the workers, 2 the gradients too."""
     micro_batch: PositiveInt | None = None
-    """Images a worker takes at a time, gradients accumulated; None takes its whole share."""
+    """At most so many images does a worker take at a time, gradients accumulated; None takes its whole share."""
     checkpoint_every: PositiveInt = 1000
     keep_last: PositiveInt = 2
     """Checkpoints kept while training; one when it is done."""
@@ -175,8 +175,6 @@ class TrainConfig(Section):
     def _fits(self) -> TrainConfig:
         if self.zero_stage and self.engine == "torch":
             raise ValueError(f"zero_stage {self.zero_stage} is DeepSpeed's; set engine auto or deepspeed")
-        if self.micro_batch is not None and self.batch_size % self.micro_batch:
-            raise ValueError(f"batch_size {self.batch_size} is not a multiple of micro_batch {self.micro_batch}")
         if len(set(self.ema_rates)) < len(self.ema_rates):
             raise ValueError(f"ema_rates {list(self.ema_rates)} has one twice; allowed: distinct rates")
         return self

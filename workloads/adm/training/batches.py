@@ -36,9 +36,9 @@ class Batch:
     noise: Tensor
     """Shaped like x0."""
 
-    def split(self, size: int) -> Iterator[Batch]:
-        """Micro-batches of `size` images."""
-        parts = [torch.split(getattr(self, field.name), size) for field in fields(self)]
+    def split(self, count: int) -> Iterator[Batch]:
+        """So many micro-batches, of sizes that differ by one image at most."""
+        parts = [torch.tensor_split(getattr(self, field.name), count) for field in fields(self)]
         return (Batch(*part) for part in zip(*parts, strict=True))
 
 
@@ -50,8 +50,7 @@ class Batches:
     ) -> None:
         self.source = source
         self._indices, self._data, self._seed, self._batch_size = indices, data, seed, batch_size
-        share = batch_size // world_size
-        self._mine = slice(rank * share, (rank + 1) * share)
+        self._mine = slice(batch_size * rank // world_size, batch_size * (rank + 1) // world_size)
 
     def read(self, step: int) -> Examples:
         """The images of a step, cropped and mirrored. Safe to call from another thread than the training's."""

@@ -60,7 +60,7 @@ class Trained:
 def fit(ctx: TrainContext, task: Task, config: TrainConfig) -> Trained:
     """Train up to ctx.amount iterations, from the last checkpoint if there is one.
 
-    Raises UserError for a batch that the workers cannot share equally, AssayError where training diverges.
+    Raises UserError for a batch too small for its workers, AssayError where training diverges.
     """
     started = time.monotonic()
     trainer = Trainer(ctx, task, config)
@@ -89,7 +89,7 @@ class Trainer:
             task.source, task.indices, task.data, task.seed, config.batch_size, ctx.rank, ctx.world_size
         )
         self.timesteps: TimestepSampler = timestep_sampler(config.timestep_sampler, task.num_timesteps)
-        self.micro_batch, micro_batches = _micro_batches(config, ctx.world_size)
+        self.micro_batches = _micro_batches(config, ctx.world_size)
         self.done = self.steps_here = self.skipped = 0
         self.loss = math.nan
         """Running mean over the steps taken: what checkpoints are ranked by."""
@@ -98,7 +98,7 @@ class Trainer:
         model = task.model.to(ctx.device).train()
         if saved is not None:
             model.load_state_dict(saved.below("model"))
-        self.engine: Engine = build(model, config, ctx.device, self.precision, micro_batches)
+        self.engine: Engine = build(model, config, ctx.device, self.precision, self.micro_batches)
         self.ema = EMA(model, config.ema_rates)
         if found is not None and saved is not None:
             self.done = found[0]
@@ -134,6 +134,8 @@ class Trainer:
     def _try(self, batch: Batch) -> tuple[dict[str, list[Tensor]], StepReport]:
         """Terms of every micro-batch, and what became of the step."""
         terms: dict[str, list[Tensor]] = {}
+        # Not the number of images at hand: shares may be uneven, and each image counts the same.
+        images = self.config.batch_size / self.ctx.world_size / self.micro_batches
 
         def loss_fn(index: int, part: Batch) -> Callable[[nn.Module], Tensor]:
             def loss(network: nn.Module) -> Tensor:
@@ -141,11 +143,11 @@ class Trainer:
                 found = self.task.objective(network, part)
                 for name, values in found.items():
                     terms.setdefault(name, []).append(values.detach().float())
-                return (found["loss"] * part.weights).mean()
+                return (found["loss"] * part.weights).sum() / images
 
             return loss
 
-        parts = [loss_fn(index, part) for index, part in enumerate(batch.split(self.micro_batch))]
+        parts = [loss_fn(index, part) for index, part in enumerate(batch.split(self.micro_batches))]
         report = self.engine.step(parts, self._learning_rate())
         if report.taken:
             self.timesteps.update(batch.t, torch.cat(terms["loss"]))
@@ -159,7 +161,8 @@ class Trainer:
     def _means(self, terms: dict[str, list[Tensor]]) -> tuple[dict[str, float], bool]:
         """Means over the global batch, and whether any worker's machine is to be taken away."""
         leaving = torch.tensor(float(self.ctx.leaving), device=self.ctx.device)
-        means = torch.stack([*(torch.cat(values).mean() for values in terms.values()), leaving])
+        images = self.config.batch_size / self.ctx.world_size
+        means = torch.stack([*(torch.cat(values).sum() / images for values in terms.values()), leaving])
         average([means])
         *values, left = means.tolist()
         return dict(zip(terms, values, strict=True)), left > 0
@@ -210,15 +213,16 @@ class Trainer:
         self.skipped, self.loss = int(saved.counters["skipped"]), saved.counters["loss"]
 
 
-def _micro_batches(config: TrainConfig, world_size: int) -> tuple[int, int]:
-    """(images, how many) of the micro-batches of one worker. Raises UserError where they do not come out even."""
-    if config.batch_size % world_size:
-        raise UserError(f"batch_size {config.batch_size} cannot be shared equally by {world_size} workers")
-    share = config.batch_size // world_size
-    micro = min(config.micro_batch or share, share)
-    if share % micro:
+def _micro_batches(config: TrainConfig, world_size: int) -> int:
+    """How many micro-batches a worker makes of its share: the same number on every worker, of one image at least.
+
+    Raises UserError where the batch is too small for that.
+    """
+    share = math.ceil(config.batch_size / world_size)
+    count = math.ceil(share / (config.micro_batch or share))
+    if config.batch_size // world_size < count:
         raise UserError(
-            f"micro_batch {micro} does not divide the {share} images that each of {world_size} workers has of "
-            f"batch_size {config.batch_size}"
+            f"batch_size {config.batch_size} is too small to be shared by {world_size} workers that take "
+            f"{config.micro_batch or share} images at a time: use fewer workers, or a larger micro_batch"
         )
-    return micro, share // micro
+    return count

@@ -200,7 +200,7 @@ class _ZeroLossScale:
 def _settings(config: TrainConfig, precision: str, micro_batches: int) -> dict[str, Any]:
     """The config in DeepSpeed's words (https://www.deepspeed.ai/docs/config-json)."""
     return {
-        "train_batch_size": config.batch_size,
+        "train_micro_batch_size_per_gpu": 1,  # for its own counting only: shares need not be even
         "gradient_accumulation_steps": micro_batches,
         "gradient_clipping": config.gradient_clip or 0.0,
         "optimizer": {

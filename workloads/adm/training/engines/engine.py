@@ -9,7 +9,7 @@ from typing import Protocol
 from torch import Tensor, nn
 
 LossFn = Callable[[nn.Module], Tensor]
-"""The mean loss of a micro-batch, given the network."""
+"""What a micro-batch contributes, given the network: the mean over all micro-batches of the group is the loss."""
 BETAS = (0.9, 0.999)
 
 
@@ -30,7 +30,7 @@ class Engine(Protocol):
     model: nn.Module
 
     def step(self, micro_batches: Sequence[LossFn], learning_rate: float) -> StepReport:
-        """Accumulate the gradients of equally large micro-batches, average them over the group, and take a step."""
+        """Average the gradients of the micro-batches, equally many on every worker, over the group, and take a step."""
 
     def moments(self) -> Iterator[tuple[str, Tensor, Tensor]]:
         """(name, m, v) of every parameter: Adam's two averages, whole on every worker, one parameter at a time."""
