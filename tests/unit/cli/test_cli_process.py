@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+
 Process = Callable[..., "subprocess.Popen[str]"]
 MAIN = "import sys; from assay.cli import main; sys.exit(main(sys.argv[1:]))"
 HEAVY = {"ray", "torch", "mlflow", "pandas", "matplotlib", "sklearn", "scipy", "deepspeed", "optuna"}
