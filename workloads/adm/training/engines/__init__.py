@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch import nn
 
 from adm.config import TrainConfig
+from adm.training.engines.deepspeed_engine import DeepSpeedEngine, why_not
 from adm.training.engines.engine import Engine, LossFn, StepReport
 from adm.training.engines.torch_engine import TorchEngine
 from adm.training.group import gather
@@ -28,11 +29,9 @@ def build(model: nn.Module, config: TrainConfig, device: str, precision: str, mi
     """
     if config.engine == "torch":
         return TorchEngine(model, config, device, precision)
-    reasons = gather(_why_not_deepspeed(torch.device(device).type))
+    reasons = gather(why_not(torch.device(device).type))
     reason = next((found for found in reasons if found is not None), None)  # anyone's: all must choose the same engine
     if reason is None:
-        from adm.training.engines.deepspeed_engine import DeepSpeedEngine
-
         return DeepSpeedEngine(model, config, device, precision, micro_batches)
     if config.engine == "deepspeed":
         raise UserError(
@@ -47,9 +46,3 @@ def build(model: nn.Module, config: TrainConfig, device: str, precision: str, mi
             stacklevel=2,
         )
     return TorchEngine(model, config, device, precision)
-
-
-def _why_not_deepspeed(device_type: str) -> str | None:
-    from adm.training.engines.deepspeed_engine import why_not
-
-    return why_not(device_type)
