@@ -93,6 +93,8 @@ class Stage:
     so a training that ran out of memory goes on with another one."""
     flops: float | None = None
     """Theoretical floating-point operations of the whole stage, for cost estimates; None when unknown."""
+    images: int | None = None
+    """How many images the whole stage goes over, for images a second; None: its budget, where that counts images."""
     batch_size: int = 64
     """Map stages: how many ids one call gets. Not part of the key: results do not depend on it."""
     shard_size: int = 1024

@@ -104,13 +104,6 @@ def test_table_10_follows_from_table_7(parts: list[tuple[str, int, int]], days: 
     assert found == pytest.approx(printed, rel=0.01)  # table 7 prints two digits
 
 
-def test_conversions_are_declared_and_the_rest_is_unknown() -> None:
-    assert compute.v100s("Tesla V100-SXM2-16GB") == 1.0
-    assert compute.v100s("TPU v3") == 0.5
-    assert compute.v100s("AMD EPYC 9654") is None
-    assert all(conversion.source for conversion in compute.CONVERSIONS)
-
-
 def test_v100_days_of_operations() -> None:
     assert compute.flops_v100_days(120e12 * 86_400) == 1
     assert compute.flops_v100_days(120e12 * 86_400, utilization=0.5) == 2

@@ -132,6 +132,7 @@ def _training(
         check="adm.data:check" if data.source != "digits" else None,
         resources="train",
         flops=float(training_flops(model) * train.iterations * train.batch_size),
+        images=train.iterations * train.batch_size,
     )
 
 

@@ -174,6 +174,7 @@ class Store:
                 "unit": stage.unit,
             },
             "flops": stage.flops,
+            "images": stage.images,
             "metrics": {name: _encode_number(float(value)) for name, value in metrics.items()},
             "cost": asdict(cost),
             "notes": dict(notes or {}),

@@ -6,18 +6,15 @@
 from adm.compute.network import NetworkCost, network_cost
 from adm.compute.sampling import num_sampling_steps, sampling_flops
 from adm.compute.v100 import (
-    CONVERSIONS,
     TABLE_7,
     flops_v100_days,
     paper_v100_days,
     theoretical_throughput,
     training_flops,
     training_v100_days,
-    v100s,
 )
 
 __all__ = [
-    "CONVERSIONS",
     "TABLE_7",
     "NetworkCost",
     "flops_v100_days",
@@ -28,5 +25,4 @@ __all__ = [
     "theoretical_throughput",
     "training_flops",
     "training_v100_days",
-    "v100s",
 ]

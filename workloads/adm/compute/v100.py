@@ -6,42 +6,13 @@ from dataclasses import dataclass
 
 from adm.compute.network import network_cost
 from adm.config import ModelConfig
+from assay.devices import V100_PEAK_FLOPS
 
-V100_FLOPS_PER_S = 120e12
+V100_FLOPS_PER_S = V100_PEAK_FLOPS
 """What the paper takes for 100% of a V100 (appendix B.1)."""
 BACKWARD_FORWARDS = 2
 """A backward pass in forward passes."""
 SECONDS_PER_DAY = 86_400
-
-
-@dataclass(frozen=True)
-class Conversion:
-    """What one device is worth. `pattern` is looked for in the device's name, whatever the case."""
-
-    pattern: str
-    v100s: float
-    source: str
-
-
-CONVERSIONS = (
-    Conversion("v100", 1.0, "the unit"),
-    Conversion("tpu v3", 0.5, "appendix B.3: 2 TPU-v3-days = 1 V100-day"),
-    Conversion("tpu-v3", 0.5, "appendix B.3: 2 TPU-v3-days = 1 V100-day"),
-    Conversion("a100", 2.5, "dense fp16 peaks of the vendor's data sheets: 312 against 125 TFLOP/s"),
-    Conversion("h100", 7.9, "dense fp16 peaks of the vendor's data sheets: 989 (SXM) against 125 TFLOP/s"),
-    Conversion("h200", 7.9, "dense fp16 peaks of the vendor's data sheets: 989 (SXM) against 125 TFLOP/s"),
-    Conversion("t4", 0.52, "dense fp16 peaks of the vendor's data sheets: 65 against 125 TFLOP/s"),
-)
-
-
-def v100s(device: str) -> float | None:
-    """How many V100s a device is worth, by the name it gives itself; None when nobody has declared it.
-
-    >>> v100s("Tesla V100-SXM2-16GB")
-    1.0
-    """
-    words = device.lower()
-    return next((c.v100s for c in CONVERSIONS if c.pattern in words), None)
 
 
 def training_flops(config: ModelConfig) -> int:

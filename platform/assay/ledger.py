@@ -1,0 +1,144 @@
+"""The ledger: what each stage took, on what, how well the device was used, and what that is in V100-days.
+
+Everything comes from the costs that results were committed with. A stage is charged once, however many trials read it,
+and a rung only for what it added to the one below. What is not known stays unknown: it is counted apart, never as 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+
+from assay.devices import find_device
+from assay.store import Cost, StoredResult
+
+SECONDS_PER_DAY = 86_400
+
+
+def v100_days(cost: Cost) -> float | None:
+    """Device-days by the declared table; None on a device that it does not know."""
+    device = find_device(cost.device)
+    return None if device is None else cost.count * cost.seconds / SECONDS_PER_DAY * device.v100s
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One stage's line in the ledger."""
+
+    stage: str
+    key: str
+    device: str
+    count: int
+    seconds: float
+    """Wall-clock, of `count` devices at once."""
+    images: int | None
+    """Trained on, drawn or read in these seconds; None where the stage does not say."""
+    flops: float | None
+    """Theoretical operations done in these seconds; None where the stage does not say."""
+    v100_days: float | None
+    """None on a device that is not declared."""
+
+    @property
+    def device_seconds(self) -> float:
+        return self.seconds * self.count
+
+    @property
+    def images_per_second(self) -> float | None:
+        """Of all devices together."""
+        return self.images / self.seconds if self.images and self.seconds > 0 else None
+
+    @property
+    def utilisation(self) -> float | None:
+        """The share of the devices' half-precision peak that the theoretical operations make up, as in table 7."""
+        device = find_device(self.device)
+        if device is None or device.peak_flops is None or not self.flops or self.device_seconds <= 0:
+            return None
+        return self.flops / (self.device_seconds * device.peak_flops)
+
+
+@dataclass(frozen=True)
+class Total:
+    """A sum of entries. `v100_days` is of those that are known; the others are in `unknown`."""
+
+    stages: int = 0
+    device_seconds: float = 0.0
+    v100_days: float = 0.0
+    unknown: int = 0
+    """How many entries have no V100-days."""
+    unknown_device_seconds: float = 0.0
+
+    def __add__(self, other: Total) -> Total:
+        return Total(
+            self.stages + other.stages,
+            self.device_seconds + other.device_seconds,
+            self.v100_days + other.v100_days,
+            self.unknown + other.unknown,
+            self.unknown_device_seconds + other.unknown_device_seconds,
+        )
+
+
+def entries(results: Iterable[StoredResult]) -> list[Entry]:
+    """Each result once, in the order given.
+
+    A training's seconds go back to its first step, whichever runs took them: a rung is charged what it took beyond the
+    largest smaller rung of the same lineage among `results`. A fan-out's seconds are of the ids it still had to do.
+    """
+    distinct = {result.key: result for result in results}
+    climbed: dict[str, list[StoredResult]] = {}
+    for result in distinct.values():
+        if _adds_up(result):
+            climbed.setdefault(result.record["lineage"], []).append(result)
+    below: dict[str, StoredResult] = {}
+    for rungs in climbed.values():
+        rungs.sort(key=_amount)
+        below.update((upper.key, lower) for lower, upper in pairwise(rungs))
+    return [_entry(result, below.get(result.key)) for result in distinct.values()]
+
+
+def total(listed: Iterable[Entry]) -> Total:
+    """The sum, with what is unknown kept apart."""
+    return sum((_one(entry) for entry in listed), Total())
+
+
+def _one(entry: Entry) -> Total:
+    if entry.v100_days is None:
+        return Total(1, entry.device_seconds, 0.0, 1, entry.device_seconds)
+    return Total(1, entry.device_seconds, entry.v100_days)
+
+
+def _entry(result: StoredResult, below: StoredResult | None) -> Entry:
+    cost, amount = result.cost, _amount(result)
+    done = int(cost.details.get("done", amount))
+    seconds = cost.seconds
+    if below is not None:
+        done, seconds = amount - _amount(below), max(0.0, cost.seconds - below.cost.seconds)
+    share = done / amount
+    images, flops = _images(result), result.record["flops"]
+    return Entry(
+        stage=result.stage,
+        key=result.key,
+        device=cost.device,
+        count=cost.count,
+        seconds=seconds,
+        images=None if images is None else round(images * share),
+        flops=None if flops is None else flops * share,
+        v100_days=v100_days(Cost(cost.device, cost.count, seconds)),
+    )
+
+
+def _adds_up(result: StoredResult) -> bool:
+    """Whether its seconds go back to the start of its lineage, as a training's do."""
+    return bool(result.record["budget"]["path"]) and not result.shards
+
+
+def _amount(result: StoredResult) -> int:
+    return int(result.record["budget"]["amount"])
+
+
+def _images(result: StoredResult) -> int | None:
+    """As the stage declared them; else its budget, where that counts images."""
+    declared: int | None = result.record.get("images")
+    if declared is not None:
+        return declared
+    return _amount(result) if result.record["budget"]["unit"] in ("images", "samples") else None
