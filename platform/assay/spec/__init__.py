@@ -5,25 +5,31 @@ from assay.spec.expand import Trial
 from assay.spec.load import load_sweep
 from assay.spec.schema import (
     Limits,
+    Parameter,
+    PartitionOf,
     Plot,
     Reference,
     ReferenceRow,
     Report,
     Resources,
+    Scheduler,
+    Searcher,
     Sweep,
-    Values,
 )
 
 __all__ = [
     "FindWorkload",
     "Limits",
+    "Parameter",
+    "PartitionOf",
     "Plot",
     "Reference",
     "ReferenceRow",
     "Report",
     "Resources",
+    "Scheduler",
+    "Searcher",
     "Sweep",
     "Trial",
-    "Values",
     "load_sweep",
 ]

@@ -12,7 +12,18 @@ from assay.workload import JSON
 
 FIXED = ("version", "name", "workload", "profiles")
 """What a profile cannot change: it is the same study."""
-SETTABLE = ("base", "description", "limits", "metric", "mode", "resources", "scheduler", "searcher", "seeds")
+SETTABLE = (
+    "arms_mode",
+    "base",
+    "description",
+    "limits",
+    "metric",
+    "mode",
+    "resources",
+    "scheduler",
+    "searcher",
+    "seeds",
+)
 NESTED = ("limits", "resources", "scheduler", "searcher")
 NOT_SETTABLE = ("arms", "name", "parameters", "profiles", "report", "version", "workload")
 

@@ -73,20 +73,26 @@ def test_files_that_cannot_be_read(load: Load, tmp_path: Path) -> None:
         ("seeds:\n- 0\n- -1\n", "x.yaml:9: seeds[1]: got -1 (int), allowed: an integer ≥ 0"),
         ("seeds: [1, 1]\n", "x.yaml:7: seeds: got 1 more than once, allowed: distinct integers ≥ 0"),
         ("seeds: []\n", "x.yaml:7: seeds: got [], allowed: at least one integer ≥ 0"),
-        ("searcher: {name: asha}\n", "x.yaml:7: searcher.name: got 'asha' (str), allowed: grid"),
-        ("scheduler: {name: asha}\n", "x.yaml:7: scheduler.name: got 'asha' (str), allowed: fifo"),
-        ("scheduler: fifo\n", "x.yaml:7: scheduler: got 'fifo' (str), allowed: a mapping {name: …}"),
+        ("searcher: {name: asha}\n", "x.yaml:7: searcher.name: got 'asha' (str), allowed: grid, random, optuna"),
+        (
+            "scheduler: {name: hyper}\n",
+            "x.yaml:7: scheduler.name: got 'hyper' (str), allowed: fifo, asha, hyperband, median",
+        ),
+        (
+            "scheduler: fifo\n",
+            "x.yaml:7: scheduler: got 'fifo' (str), allowed: a mapping {name: …, budget: …, rungs: …, divisor: …}",
+        ),
         ("description: 3\n", "x.yaml:7: description: got 3 (int), allowed: text"),
         ("config: [1]\n", "x.yaml:7: config: got [1] (list), allowed: a mapping of keys to values"),
         ("arms: {'': {}}\n", "x.yaml:7: arms.'': got '', allowed: text that is not empty"),
         ("arms: {a: 3}\n", "x.yaml:7: arms.a: got 3 (int), allowed: a mapping of keys to values"),
         (
             "parameters: {sample.steps: [1, 2]}\n",
-            "x.yaml:7: parameters.sample.steps: got [1, 2] (list), allowed: a mapping {values: …}",
+            "x.yaml:7: parameters.sample.steps: got [1, 2] (list), allowed: a mapping {values: …, min: …",
         ),
         (
-            "parameters: {sample.steps: {values: [1], partition: {total: 9}}}\n",
-            "x.yaml:7: parameters.sample.steps.partition: unknown key; allowed: values",
+            "parameters: {sample.steps: {values: [1], partitions: {total: 9}}}\n",
+            "x.yaml:7: parameters.sample.steps.partitions: unknown key; did you mean 'partition'?",
         ),
         (
             "parameters: {sample.steps: {values: []}}\n",
@@ -337,9 +343,9 @@ def test_profiles(lines: Lines) -> None:
         ("seed=3", "seed: replicate seeds set this path"),
         ("seeds=3", "seeds: got 3 (int), allowed: a list of integers ≥ 0"),
         ("limits.retires=3", "limits.retires: unknown key; did you mean 'retries'?"),
-        ("scheduler.name=asha", "scheduler.name: got 'asha' (str), allowed: fifo"),
-        ("workload=other", "workload: cannot be set here; allowed: base, description"),
-        ("arms.a.model.norm=add", "arms.a.model.norm: cannot be set here; allowed: base, description"),
+        ("scheduler.name=hyper", "scheduler.name: got 'hyper' (str), allowed: fifo, asha, hyperband, median"),
+        ("workload=other", "workload: cannot be set here; allowed: arms_mode, base, description"),
+        ("arms.a.model.norm=add", "arms.a.model.norm: cannot be set here; allowed: arms_mode, base, description"),
     ],
 )
 def test_sets(lines: Lines, text: str, expected: str) -> None:
