@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 
 from assay.devices import find_device
 from assay.store import Cost, StoredResult
@@ -79,21 +78,8 @@ class Total:
 
 
 def entries(results: Iterable[StoredResult]) -> list[Entry]:
-    """Each result once, in the order given.
-
-    A training's seconds go back to its first step, whichever runs took them: a rung is charged what it took beyond the
-    largest smaller rung of the same lineage among `results`. A fan-out's seconds are of the ids it still had to do.
-    """
-    distinct = {result.key: result for result in results}
-    climbed: dict[str, list[StoredResult]] = {}
-    for result in distinct.values():
-        if _adds_up(result):
-            climbed.setdefault(result.record["lineage"], []).append(result)
-    below: dict[str, StoredResult] = {}
-    for rungs in climbed.values():
-        rungs.sort(key=_amount)
-        below.update((upper.key, lower) for lower, upper in pairwise(rungs))
-    return [_entry(result, below.get(result.key)) for result in distinct.values()]
+    """Each result once, in the order given."""
+    return [_entry(result) for result in {result.key: result for result in results}.values()]
 
 
 def total(listed: Iterable[Entry]) -> Total:
@@ -107,33 +93,19 @@ def _one(entry: Entry) -> Total:
     return Total(1, entry.device_seconds, entry.v100_days)
 
 
-def _entry(result: StoredResult, below: StoredResult | None) -> Entry:
-    cost, amount = result.cost, _amount(result)
-    done = int(cost.details.get("done", amount))
-    seconds = cost.seconds
-    if below is not None:
-        done, seconds = amount - _amount(below), max(0.0, cost.seconds - below.cost.seconds)
-    share = done / amount
-    images, flops = _images(result), result.record["flops"]
+def _entry(result: StoredResult) -> Entry:
+    """What its cost was for: a rung's is only for what it added to the one below."""
+    cost, flops, images = result.cost, result.record["flops"], _images(result)
     return Entry(
         stage=result.stage,
         key=result.key,
         device=cost.device,
         count=cost.count,
-        seconds=seconds,
-        images=None if images is None else round(images * share),
-        flops=None if flops is None else flops * share,
-        v100_days=v100_days(Cost(cost.device, cost.count, seconds)),
+        seconds=cost.seconds,
+        images=None if images is None else round(images * result.share_charged),
+        flops=None if flops is None else flops * result.share_charged,
+        v100_days=v100_days(cost),
     )
-
-
-def _adds_up(result: StoredResult) -> bool:
-    """Whether its seconds go back to the start of its lineage, as a training's do."""
-    return bool(result.record["budget"]["path"]) and not result.shards
-
-
-def _amount(result: StoredResult) -> int:
-    return int(result.record["budget"]["amount"])
 
 
 def _images(result: StoredResult) -> int | None:
@@ -141,4 +113,4 @@ def _images(result: StoredResult) -> int | None:
     declared: int | None = result.record.get("images")
     if declared is not None:
         return declared
-    return _amount(result) if result.record["budget"]["unit"] in ("images", "samples") else None
+    return int(result.record["budget"]["amount"]) if result.record["budget"]["unit"] in ("images", "samples") else None
