@@ -19,7 +19,7 @@ from PIL import Image
 
 from assay.errors import UserError
 from assay.home import Home
-from assay.planning import Plan, PlannedTrial
+from assay.planning import Plan, PlannedTrial, Rung
 from assay.spec import Sweep
 from assay.store import Cost, Store
 from assay.tracking import Tracker, serve
@@ -67,7 +67,7 @@ def track_a_sweep(home: Home) -> None:
     written = {"version": 1, "name": "toy-study", "description": "Is AdaGN better?", "arms": arms}
     sweep = Sweep.model_validate({**written, "workload": "toy", "base": "small", "metric": "error", "mode": "min"})
     sweep._workload = toy
-    plan = Plan(sweep, toy, tuple(PlannedTrial(t, tuple(toy.stages(t.config))) for t in sweep.trials()))
+    plan = Plan(sweep, toy, tuple(PlannedTrial(t, (Rung(None, tuple(toy.stages(t.config))),)) for t in sweep.trials()))
     store, results = Store(home.store_url), {}
     for planned in plan.trials:
         error = {"adagn": 2.25, "add": 3.5}[planned.trial.config["norm"]]

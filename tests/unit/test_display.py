@@ -14,7 +14,7 @@ from assay.cli.display import LiveDisplay, PlainDisplay
 from assay.cli.display.board import Board
 from assay.cli.display.live import _Rows
 from assay.cli.display.pace import Pace
-from assay.planning import Plan, PlannedTrial, StageStatus
+from assay.planning import Plan, PlannedTrial, Rung, StageStatus
 from assay.report.words import age, clock, days, one_line, rate, size, took
 from assay.runner import Event
 from assay.spec import Sweep, Trial
@@ -52,7 +52,7 @@ class Study:
                 sample = stage("sample", name, 1000, "images", model=self.trains[arm], reference=reference)
                 self.samples.append(sample)
                 trial = Trial(len(trials), name, arm, {}, {}, 0, {})
-                trials.append(PlannedTrial(trial, (self.trains[arm], reference, sample)))
+                trials.append(PlannedTrial(trial, (Rung(None, (self.trains[arm], reference, sample)),)))
         sweep = Sweep(version=1, name="norms", workload="w", base="b", metric="fid", mode="min")
         workload: Any = SimpleNamespace(report=ReportHints(metrics=("fid",)))
         self.plan = Plan(sweep, workload, tuple(trials))

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from assay.errors import StageFailed
-from assay.planning import Plan, PlannedTrial
+from assay.planning import Plan, PlannedTrial, Rung
 from assay.report import Standing, as_csv, as_json, as_markdown, as_text, table
 from assay.report.labels import name_parts, serves
 from assay.report.samples import copy_grids, draw_overview, safe_name
@@ -48,7 +48,7 @@ def study(
         leaf = Stage("evaluate", 1, "reduce", ("m:f",), {"index": index}, {"model": train})
         config = configs[index] if configs else {}
         trial = Trial(index, name, name, {}, config, seeds[index % len(seeds)], {})
-        trials.append(PlannedTrial(trial, (train, leaf)))
+        trials.append(PlannedTrial(trial, (Rung(None, (train, leaf)),)))
         results: dict[str, Any] = {train.key: result({}, 100.0)}
         if values is not None:
             results[leaf.key] = result(values, 5.0)

@@ -18,7 +18,7 @@ from PIL import Image
 
 from assay.errors import StageFailed
 from assay.home import Home
-from assay.planning import Plan, PlannedTrial
+from assay.planning import Plan, PlannedTrial, Rung
 from assay.spec import Sweep
 from assay.store import Cost, Store, StoredResult
 from assay.tracking import Tracker
@@ -153,7 +153,7 @@ def make_plan(tmp_path: Path, **changes: Any) -> Plan:
     sweep = Sweep.model_validate({**written, **changes})
     toy = Toy()
     sweep._workload, sweep._file = toy, str(file)
-    trials = tuple(PlannedTrial(t, tuple(topological(toy.stages(t.config)))) for t in sweep.trials())
+    trials = tuple(PlannedTrial(t, (Rung(None, tuple(topological(toy.stages(t.config)))),)) for t in sweep.trials())
     return Plan(sweep, toy, trials)
 
 

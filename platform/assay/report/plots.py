@@ -45,7 +45,7 @@ def _series(plan: Plan, plot: Plot, trials: Sequence[TrialResults]) -> dict[str,
     values: dict[str, dict[str, list[float]]] = {}
     where: dict[str, JSON] = {}
     for trial in trials:
-        leaf = trial.results.get(trial.planned.leaf.key)
+        leaf = trial.planned.result(trial.results)
         value = math.nan if leaf is None else leaf.metrics.get(plot.y, math.nan)
         if math.isfinite(value):
             x = at_path(trial.planned.trial.config, plot.x)

@@ -39,7 +39,7 @@ def copy_grids(plan: Plan, trials: Sequence[TrialResults], folder: Path) -> dict
     grids: dict[str, Path] = {}
     taken = {OVERVIEW, "curves.png"}
     for trial in trials:
-        leaf = trial.results.get(trial.planned.leaf.key)
+        leaf = trial.planned.result(trial.results)
         if wanted is None or leaf is None or wanted not in leaf.files:
             continue
         name = f"{safe_name(trial.planned.name)}.png"

@@ -123,7 +123,7 @@ def table(plan: Plan, trials: Sequence[TrialResults], logs: Mapping[str, Path] |
 
 
 def _metrics(trial: TrialResults) -> dict[str, float]:
-    leaf = trial.results.get(trial.planned.leaf.key)
+    leaf = trial.planned.result(trial.results)
     return dict(leaf.metrics) if leaf is not None else {}
 
 

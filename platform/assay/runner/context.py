@@ -91,6 +91,7 @@ class WorkerContext(Context):
         self._checkpoints = self.store.checkpoints(self.stage)
         self._started = time.monotonic()
         self._seconds_before = 0.0
+        self._charged_from = 0
 
     @property
     def rank(self) -> int:
@@ -102,8 +103,13 @@ class WorkerContext(Context):
 
     @property
     def seconds(self) -> float:
-        """Time spent on this training, over all the runs it took."""
+        """Time spent on this training, over all the runs it took, since the end of a smaller budget."""
         return self._seconds_before + time.monotonic() - self._started
+
+    @property
+    def items(self) -> int:
+        """What those seconds were for."""
+        return self.amount - self._charged_from
 
     @property
     def checkpointing(self) -> Checkpointing:
@@ -129,7 +135,10 @@ class WorkerContext(Context):
         state = json.loads((folder / CONTEXT_FILE).read_text())
         self.history = state["history"]
         self.notes = state.get("notes", {}) | self.notes
-        self._seconds_before = state["seconds"]
+        if state["step"] == state["amount"] < self.amount:
+            self._charged_from = found.step  # a smaller budget's end: its own result was charged with what it took
+        else:
+            self._seconds_before, self._charged_from = state["seconds"], state["charged_from"]
         return found.step, folder
 
     def save_checkpoint(self, step: int, write: Callable[[Path], None], score: float | None = None) -> None:
@@ -153,6 +162,8 @@ class WorkerContext(Context):
     def _write_context(self, folder: Path, step: int) -> None:
         state = {
             "step": step,
+            "amount": self.amount,
+            "charged_from": self._charged_from,
             "history": self.history,
             "notes": self.notes,
             "seconds": self.seconds,

@@ -33,7 +33,7 @@ class TrialOutcome:
 
     @property
     def metrics(self) -> dict[str, float]:
-        leaf = self.results.get(self.planned.leaf.key)
+        leaf = self.planned.result(self.results)
         return dict(leaf.metrics) if leaf is not None else {}
 
     @property

@@ -21,9 +21,10 @@ def execute(stage: Stage, store: Store, threads: int, emit: Emit) -> None:
     else:
         started = time.monotonic()
         chain = [MapStep(stage, index, store, place, emit) for index in range(len(stage.body))]
-        for span in pending(stage, store):
+        spans = pending(stage, store)
+        for span in spans:
             block = ids_of(span)
             for step in chain:
                 block = step(block)
         notes = {name: value for step in chain for name, value in step.notes.items()}
-        commit_map(stage, store, place, 1, time.monotonic() - started, notes)
+        commit_map(stage, store, place, 1, time.monotonic() - started, spans, notes)

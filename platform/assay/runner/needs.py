@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from assay.workload import Stage
 
 @dataclass(frozen=True)
 class Need:
-    """A stage holds from `least` to `most` times what one unit takes: a training's unit is a worker."""
+    """A stage holds from `least` to `most` times what one unit takes: a worker of a training, an actor of a fan-out."""
 
     unit: Mapping[str, float]
     """Resource → amount: {"CPU": 2.0, "GPU": 1.0}."""
@@ -26,8 +27,10 @@ def need(stage: Stage, resources: Resources) -> Need:
         unit = _positive(group.cpus_per_worker, group.gpus_per_worker)
         return Need(unit, group.least_workers, group.most_workers)
     if stage.kind == "map":
-        lanes = resources.sample.actors[1]
-        return Need(_positive(lanes * resources.sample.cpus_per_actor, lanes * resources.sample.gpus_per_actor))
+        fan = resources.sample
+        # No more than there are shards: another actor would have nothing to do.
+        most = min(fan.actors[1], math.ceil(stage.amount / stage.shard_size))
+        return Need(_positive(fan.cpus_per_actor, fan.gpus_per_actor), min(fan.actors[0], most), most)
     return Need(_positive(resources.reduce.cpus, resources.reduce.gpus))
 
 

@@ -9,7 +9,7 @@ import platform
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +92,7 @@ def train_worker(
         except Leaving as leaving:
             return leaving.step
         if ranks.rank == 0:
-            details = {"threads": place.threads, **ctx.cost_details}
+            details = {"threads": place.threads, "items": ctx.items, **ctx.cost_details}
             cost = Cost(device_name(place.device), ranks.size, ctx.seconds, details)
             store.commit(stage, output, metrics, cost, ctx.history, ctx.notes)
     return None
@@ -105,7 +105,7 @@ def reduce(stage: Stage, store: Store, place: Place, emit: Emit) -> None:
     with store.staging() as output, warnings_told(stage, emit):
         ctx = Context(stage, store, output, place.device, place.threads, emit)
         metrics = body(ctx)
-        cost = Cost(device_name(place.device), 1, time.monotonic() - started, {"threads": place.threads})
+        cost = Cost(device_name(place.device), 1, time.monotonic() - started, {"threads": place.threads, "items": 1})
         store.commit(stage, output, metrics, cost, ctx.history, ctx.notes)
 
 
@@ -150,9 +150,12 @@ class MapStep:
         return table.select(["id"])
 
 
-def commit_map(stage: Stage, store: Store, place: Place, count: int, seconds: float, notes: Notes) -> StoredResult:
-    """Commit a map stage whose shards are all there. `seconds` are this run's: shards found are not charged again."""
-    cost = Cost(device_name(place.device), count, seconds, {"threads": place.threads})
+def commit_map(
+    stage: Stage, store: Store, place: Place, count: int, seconds: float, spans: Sequence[Range], notes: Notes
+) -> StoredResult:
+    """Commit a map stage whose shards are all there. It is charged with what this run did, which are `spans`."""
+    items = sum(stop - start for start, stop in spans)
+    cost = Cost(device_name(place.device), count, seconds, {"threads": place.threads, "items": items})
     with store.staging() as output:
         return store.commit(stage, output, {}, cost, notes=notes)
 

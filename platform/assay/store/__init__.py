@@ -1,6 +1,19 @@
 """Content-addressed results: what was computed, by key, with checksums. The store is the truth."""
 
+from assay.store.journal import Decision, Decisions, Suggestions
 from assay.store.records import FileRecord, Files, local_copy, sha256_of
 from assay.store.store import Cost, Notes, Store, StoredResult
 
-__all__ = ["Cost", "FileRecord", "Files", "Notes", "Store", "StoredResult", "local_copy", "sha256_of"]
+__all__ = [
+    "Cost",
+    "Decision",
+    "Decisions",
+    "FileRecord",
+    "Files",
+    "Notes",
+    "Store",
+    "StoredResult",
+    "Suggestions",
+    "local_copy",
+    "sha256_of",
+]

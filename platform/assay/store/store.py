@@ -1,4 +1,4 @@
-"""The store: `results/<key>/`, `progress/<lineage>/`, `set-aside/`.
+"""The store: `results/<key>/`, `progress/<lineage>/`, `studies/<digest>/`, `set-aside/`.
 
 A result is there when `results/<key>/result.json` is; that record lists every file with its checksum. A result that no
 longer matches is reported, moved to `set-aside/` and computed again; it never reaches a metric.
@@ -21,9 +21,10 @@ import pyarrow.parquet as pq
 
 from assay.errors import DamagedResult, StoreError
 from assay.store.checkpoints import Checkpoints
+from assay.store.journal import Decisions, Suggestions
 from assay.store.records import FileRecord, Files, Report, as_json, file_records, local_copy
 from assay.store.shards import Shard, Shards, cover
-from assay.workload import Checkpointing, Stage
+from assay.workload import JSON, Checkpointing, Stage, digest
 
 FORMAT = 1
 Notes = Mapping[str, str | float]
@@ -38,7 +39,7 @@ class Cost:
     count: int
     seconds: float
     details: Mapping[str, Any] = field(default_factory=dict)
-    """What was chosen at run time: precision, threads, library versions."""
+    """Among them `items`: how many of the budget's these seconds were for, and not paid for by a smaller budget."""
 
 
 class StoredResult:
@@ -61,6 +62,12 @@ class StoredResult:
                 f"result {self.key[:12]} of stage {self.stage} has no file {name!r}; it has: {sorted(self.files)}"
             )
         return local_copy(self._files, self.files[name])
+
+    @property
+    def share_charged(self) -> float:
+        """How much of its budget `cost` was for: a larger budget goes on from what a smaller one paid for."""
+        amount = int(self.record["budget"]["amount"])
+        return float(self.cost.details.get("items", amount)) / amount
 
     @property
     def history(self) -> list[dict[str, float]]:
@@ -196,6 +203,14 @@ class Store:
 
     def shards(self, stage: Stage) -> Shards:
         return Shards(self.files, stage.lineage, self._report)
+
+    def decisions(self, study: JSON) -> Decisions:
+        """What the scheduler of a study decided; `study` is whatever tells it from other studies."""
+        return Decisions(self.files, f"studies/{digest(study)}/decisions")
+
+    def suggestions(self, study: JSON) -> Suggestions:
+        """What the searcher of a study suggested."""
+        return Suggestions(self.files, f"studies/{digest(study)}/suggestions")
 
     def staging(self) -> AbstractContextManager[Path]:
         return self.files.staging()

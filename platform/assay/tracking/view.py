@@ -207,7 +207,7 @@ def _row(trial: TrialOutcomeLike, metrics: Sequence[str]) -> tuple[JSON, ...]:
 
 
 def _leaf(trial: TrialOutcomeLike) -> StoredResult | None:
-    return trial.results.get(trial.planned.leaf.key)
+    return trial.planned.result(trial.results)
 
 
 def _device(result: StoredResult) -> str:

@@ -44,7 +44,7 @@ def fan_out(job: Job) -> None:
         for _ in dataset.iter_internal_ref_bundles():
             pass  # the last operator writes the shards; what comes out is only ids
     notes = ray.get(job.broker.notes.remote(stage.key))
-    commit_map(stage, store, here(1), group.actors[1], time.monotonic() - started, notes)
+    commit_map(stage, store, here(1), group.actors[1], time.monotonic() - started, spans, notes)
 
 
 def _quiet_data() -> None:

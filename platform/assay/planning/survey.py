@@ -1,20 +1,16 @@
-"""From a sweep to a graph: its trials, the stages they share, what is stored already, and what the rest would cost.
-
-Nothing here computes, and nothing here imports Ray or torch: `assay plan` answers in under two seconds.
-"""
+"""What of a plan is stored, and what the rest would cost: by earlier stages of the kind, or by FLOPs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
 from assay.errors import DamagedResult
-from assay.spec import Sweep, Trial
+from assay.planning.plan import Plan
 from assay.store import Store
 from assay.store.shards import cover
-from assay.workload import Stage, Workload, topological
+from assay.workload import Stage
 
 V100_PEAK_FLOPS = 120e12
 """Half-precision peak of one V100, as table 7 assumes."""
@@ -22,42 +18,8 @@ V100_UTILISATION = 0.36
 """Share of the peak that table 7's optimized implementations reach, in the middle of their 29% to 41%."""
 SECONDS_PER_DAY = 86_400
 
-State = Literal["stored", "partial", "missing", "damaged"]
-
-
-@dataclass(frozen=True)
-class PlannedTrial:
-    """A trial and the stages it needs, inputs first. The last stage's metrics are the trial's."""
-
-    trial: Trial
-    stages: tuple[Stage, ...]
-
-    @property
-    def name(self) -> str:
-        return self.trial.name
-
-    @property
-    def leaf(self) -> Stage:
-        return self.stages[-1]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A sweep's trials and every distinct stage among them."""
-
-    sweep: Sweep
-    workload: Workload
-    trials: tuple[PlannedTrial, ...]
-
-    @cached_property
-    def stages(self) -> dict[str, Stage]:
-        """Key → stage, inputs before what reads them."""
-        return {stage.key: stage for trial in self.trials for stage in trial.stages}
-
-    @cached_property
-    def trials_of(self) -> dict[str, tuple[PlannedTrial, ...]]:
-        """Key → the trials that need that stage."""
-        return {key: tuple(t for t in self.trials if any(s.key == key for s in t.stages)) for key in self.stages}
+State = Literal["stored", "partial", "missing", "damaged", "dropped"]
+"""dropped: not stored, and not needed, since the scheduler ended the trials that would."""
 
 
 @dataclass(frozen=True)
@@ -74,22 +36,26 @@ class StageStatus:
     """Of the part that is left, by what the same kind of stage took in this store; None when it never ran."""
 
 
-def make_plan(sweep: Sweep) -> Plan:
-    workload = sweep.find_workload()
-    trials = []
-    for trial in sweep.trials():
-        stages = topological(workload.stages(trial.config))
-        trials.append(PlannedTrial(trial, tuple(stages)))
-    return Plan(sweep, workload, tuple(trials))
-
-
 def survey(plan: Plan, store: Store) -> dict[str, StageStatus]:
     """Key → status, for every stage of the plan."""
-    rates = _rates(store)
-    return {key: _status(stage, store, rates) for key, stage in plan.stages.items()}
+    rates, below = _rates(store), _below(plan)
+    statuses = {key: _status(stage, store, rates, below[key]) for key, stage in plan.stages.items()}
+    dropped = {k for k, status in statuses.items() if status.state != "stored" and k not in plan.needed}
+    return statuses | {key: StageStatus(plan.stages[key], "dropped", 0, 0.0, 0.0) for key in dropped}
 
 
-def _status(stage: Stage, store: Store, rates: Rates) -> StageStatus:
+def _below(plan: Plan) -> dict[str, int]:
+    """Key → the next smaller budget of the same lineage in the plan, whose end it goes on from; 0 for the smallest."""
+    amounts: dict[str, list[int]] = {}
+    for stage in plan.stages.values():
+        amounts.setdefault(stage.lineage, []).append(stage.amount)
+    return {
+        key: max((amount for amount in amounts[stage.lineage] if amount < stage.amount), default=0)
+        for key, stage in plan.stages.items()
+    }
+
+
+def _status(stage: Stage, store: Store, rates: Rates, below: int) -> StageStatus:
     state: State = "missing"
     done = 0
     try:
@@ -103,7 +69,7 @@ def _status(stage: Stage, store: Store, rates: Rates) -> StageStatus:
         done = sum(min(s.stop, stage.amount) - s.start for s in cover(store.shards(stage).listed(), stage.amount))
     if done and state == "missing":
         state = "partial"
-    left = 1 - done / stage.amount
+    left = 1 - max(done, below) / stage.amount
     v100_days = None
     if stage.flops is not None:
         v100_days = left * stage.flops / (V100_PEAK_FLOPS * V100_UTILISATION * SECONDS_PER_DAY)
@@ -125,6 +91,8 @@ def _rates(store: Store) -> Rates:
     """By the latest result of each kind in the store."""
     latest = sorted(store.results(), key=lambda r: str(r.record["created"]))
     return {
-        (r.stage, bool(r.record["flops"])): r.cost.seconds / (r.record["flops"] or r.record["budget"]["amount"])
+        (r.stage, bool(r.record["flops"])): r.cost.seconds
+        / ((r.record["flops"] or r.record["budget"]["amount"]) * r.share_charged)
         for r in latest
+        if r.share_charged > 0
     }

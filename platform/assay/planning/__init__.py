@@ -1,0 +1,9 @@
+"""From a sweep to a graph: its trials, the stages they share, what is stored already, and what the rest would cost.
+
+Nothing here computes, and nothing here imports Ray or torch: `assay plan` answers in under two seconds.
+"""
+
+from assay.planning.plan import Plan, PlannedTrial, Rung, make_plan
+from assay.planning.survey import StageStatus, State, survey
+
+__all__ = ["Plan", "PlannedTrial", "Rung", "StageStatus", "State", "make_plan", "survey"]

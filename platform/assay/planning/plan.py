@@ -1,0 +1,161 @@
+"""A sweep's trials as rungs of stages, and what its searcher and scheduler decided in earlier runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, TypeVar
+
+from assay.spec import Sweep, Trial
+from assay.store import Decision, Decisions, Store, Suggestions
+from assay.workload import JSON, Stage, Workload, topological
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Rung:
+    """The stages that take a trial so far along the scheduler's budget, inputs first."""
+
+    amount: int | None
+    """Of the budget; None in a sweep without rungs, whose trials have one."""
+    stages: tuple[Stage, ...]
+
+    @property
+    def leaf(self) -> Stage:
+        """Its metrics are the trial's at this rung."""
+        return self.stages[-1]
+
+
+@dataclass(frozen=True)
+class PlannedTrial:
+    """A trial and the rungs it may climb, lowest first."""
+
+    trial: Trial
+    rungs: tuple[Rung, ...]
+
+    @property
+    def name(self) -> str:
+        return self.trial.name
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """Of all rungs, each once, inputs before what reads them."""
+        return tuple({stage.key: stage for rung in self.rungs for stage in rung.stages}.values())
+
+    @property
+    def leaf(self) -> Stage:
+        """Of the last rung."""
+        return self.rungs[-1].leaf
+
+    def reached(self, results: Mapping[str, T]) -> tuple[Rung, T] | None:
+        """The highest rung whose leaf has a result, and that result; None before there is one."""
+        found = ((rung, results[rung.leaf.key]) for rung in reversed(self.rungs) if rung.leaf.key in results)
+        return next(found, None)
+
+    def result(self, results: Mapping[str, T]) -> T | None:
+        """What the trial is judged by: its result at the highest rung it reached."""
+        reached = self.reached(results)
+        return None if reached is None else reached[1]
+
+    def ended(self, decided: Mapping[str, Decision]) -> Rung | None:
+        """The rung where the scheduler ended it, if it did."""
+        return next((rung for rung in self.rungs if decided.get(rung.leaf.key, "go on") != "go on"), None)
+
+    def climbs(self, decided: Mapping[str, Decision]) -> tuple[Rung, ...]:
+        """The rungs that it climbs, as far as is decided."""
+        ended = self.ended(decided)
+        return self.rungs if ended is None else self.rungs[: self.rungs.index(ended) + 1]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep's trials and every distinct stage among them."""
+
+    sweep: Sweep
+    workload: Workload
+    trials: tuple[PlannedTrial, ...]
+    decided: Mapping[str, Decision] = field(default_factory=dict)
+    """A rung's leaf → what the scheduler decided there in an earlier run."""
+    waiting: int = 0
+    """Trials beyond limits.trials, which are not in `trials`."""
+
+    @cached_property
+    def stages(self) -> dict[str, Stage]:
+        """Key → stage, inputs before what reads them."""
+        return {stage.key: stage for trial in self.trials for stage in trial.stages}
+
+    @cached_property
+    def needed(self) -> dict[str, Stage]:
+        """Those of rungs that some trial climbs, as far as is decided: in the end all of these are stored."""
+        climbed = (rung for trial in self.trials for rung in trial.climbs(self.decided))
+        return {stage.key: stage for rung in climbed for stage in rung.stages}
+
+    @cached_property
+    def trials_of(self) -> dict[str, tuple[PlannedTrial, ...]]:
+        """Key → the trials that need that stage."""
+        users: dict[str, list[PlannedTrial]] = {}
+        for trial in self.trials:
+            for stage in trial.stages:
+                users.setdefault(stage.key, []).append(trial)
+        return {key: tuple(trials) for key, trials in users.items()}
+
+
+def make_plan(sweep: Sweep, store: Store | None = None) -> Plan:
+    """The plan of a sweep; with what was suggested and decided in earlier runs, where a store remembers."""
+    workload = sweep.find_workload()
+    suggested = suggestions_of(sweep, store).all() if store is not None else []
+    trials = sweep.trials(suggested) if suggested else sweep.trials()
+    limit = sweep.limits.trials
+    chosen = trials if limit is None else trials[:limit]
+    planned = tuple(_planned(sweep, workload, trial) for trial in chosen)
+    decided = decisions_of(sweep, store).all() if store is not None and sweep.scheduler.rungs else {}
+    return Plan(sweep, workload, planned, decided, waiting=len(trials) - len(chosen))
+
+
+def _planned(sweep: Sweep, workload: Workload, trial: Trial) -> PlannedTrial:
+    if not sweep.scheduler.rungs:
+        return PlannedTrial(trial, (Rung(None, _stages(workload, trial.config)),))
+    configs = list(_configs(sweep, workload, trial))
+    rungs = zip(sweep.scheduler.rungs, configs, strict=True)
+    at_the_top = replace(trial, config=configs[-1])
+    return PlannedTrial(at_the_top, tuple(Rung(amount, _stages(workload, config)) for amount, config in rungs))
+
+
+def _configs(sweep: Sweep, workload: Workload, trial: Trial) -> Iterator[Mapping[str, JSON]]:
+    """The trial's config at every rung."""
+    assert sweep.scheduler.budget is not None
+    for amount in sweep.scheduler.rungs:
+        overrides = {**sweep.config, **trial.overrides, sweep.scheduler.budget: amount}
+        yield workload.resolve(sweep.base, overrides)
+
+
+def _stages(workload: Workload, config: Mapping[str, JSON]) -> tuple[Stage, ...]:
+    return tuple(topological(workload.stages(config)))
+
+
+# What earlier runs decided. Arms may come and go and budgets may grow without making it void.
+
+
+def decisions_of(sweep: Sweep, store: Store) -> Decisions:
+    """The scheduler's decisions in this study. A scheduler with other settings starts anew."""
+    return store.decisions({**_study(sweep), "scheduler": sweep.scheduler.model_dump(mode="json")})
+
+
+def suggestions_of(sweep: Sweep, store: Store) -> Suggestions:
+    """What the searcher suggested in this study. Another space or seed starts anew; more trials do not."""
+    space: Sequence[Any] = [[path, p.model_dump(mode="json")] for path, p in sweep.parameters.items()]
+    searcher = {"name": sweep.searcher.name, "seed": sweep.searcher.seed}
+    return store.suggestions({**_study(sweep), "space": space, "searcher": searcher})
+
+
+def _study(sweep: Sweep) -> dict[str, JSON]:
+    return {
+        "sweep": sweep.name,
+        "profile": sweep.profile,
+        "workload": sweep.workload,
+        "base": sweep.base,
+        "metric": sweep.metric,
+        "mode": sweep.mode,
+    }
