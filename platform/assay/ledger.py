@@ -31,6 +31,8 @@ class Entry:
     count: int
     seconds: float
     """Wall-clock, of `count` devices at once."""
+    items: int
+    """Of the stage's budget, that these seconds were for."""
     images: int | None
     """Trained on, drawn or read in these seconds; None where the stage does not say."""
     flops: float | None
@@ -102,6 +104,7 @@ def _entry(result: StoredResult) -> Entry:
         device=cost.device,
         count=cost.count,
         seconds=cost.seconds,
+        items=round(int(result.record["budget"]["amount"]) * result.share_charged),
         images=None if images is None else round(images * result.share_charged),
         flops=None if flops is None else flops * result.share_charged,
         v100_days=v100_days(cost),

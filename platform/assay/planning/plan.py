@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from assay.spec import Sweep, Trial
-from assay.store import Decision, Decisions, Store, Suggestions
+from assay.store import Computed, Decision, Decisions, Store, Suggestions
 from assay.workload import JSON, Stage, Workload, topological
 
 T = TypeVar("T")
@@ -148,6 +148,11 @@ def suggestions_of(sweep: Sweep, store: Store) -> Suggestions:
     space: Sequence[Any] = [[path, p.model_dump(mode="json")] for path, p in sweep.parameters.items()]
     searcher = {"name": sweep.searcher.name, "seed": sweep.searcher.seed}
     return store.suggestions({**_study(sweep), "space": space, "searcher": searcher})
+
+
+def computed_of(sweep: Sweep, store: Store) -> Computed:
+    """What the runs of this study computed, and did not find stored; whatever it is ranked by."""
+    return store.computed({"sweep": sweep.name, "profile": sweep.profile, "workload": sweep.workload})
 
 
 def _study(sweep: Sweep) -> dict[str, JSON]:

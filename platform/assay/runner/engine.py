@@ -10,13 +10,13 @@ from typing import Literal, Protocol
 
 from assay.errors import StageFailed
 from assay.home import Home
-from assay.planning import Plan, PlannedTrial, StageStatus, survey
+from assay.planning import Plan, PlannedTrial, StageStatus, computed_of, survey
 from assay.runner import inline
 from assay.runner.broker import StageBroker
 from assay.runner.checks import refuse
 from assay.runner.events import Emit, Event
 from assay.runner.needs import threads
-from assay.store import Store, StoredResult
+from assay.store import Computed, Store, StoredResult
 
 ExecutorName = Literal["ray", "inline"]
 
@@ -86,7 +86,7 @@ def run(
     if len(stored) < len(plan.stages):
         with store.staging():
             pass  # a store that cannot be written to is said now, not once a stage
-    journal = _Journal(listeners)
+    journal = _Journal(listeners, computed_of(plan.sweep, store))
     for listener in listeners:
         listener.begin(plan, before, stored)
     for message in warnings:
@@ -105,14 +105,16 @@ def run(
 class _Journal:
     """Passes events on, and remembers which stages were computed and which failed."""
 
-    def __init__(self, listeners: Sequence[Listener]) -> None:
+    def __init__(self, listeners: Sequence[Listener], charged: Computed) -> None:
         self._listeners = listeners
+        self._charged = charged
         self.computed: set[str] = set()
         self.failed: dict[str, str] = {}
 
     def __call__(self, event: Event) -> None:
         if event.kind == "committed":
             self.computed.add(event.key)
+            self._charged.add(event.key)
         elif event.kind == "failed":
             self.failed[event.key] = event.message
         for listener in self._listeners:
@@ -133,7 +135,7 @@ def _run_inline(plan: Plan, store: Store, done: Sequence[str], emit: Emit) -> No
     broker = StageBroker({}, set(done))
     told = Store(store.url, report=lambda message: emit(Event("warning", message=message)))
     for stage in plan.stages.values():
-        if stage.key in broker.done or any(source.key in broker.failed for source in stage.inputs.values()):
+        if stage.key in broker.done or any(source.key in broker.failed for source in stage.sources):
             if stage.key not in broker.done:
                 broker.fail(stage.key, "an input failed")
             continue

@@ -1,10 +1,11 @@
 """Content-addressed results: what was computed, by key, with checksums. The store is the truth."""
 
-from assay.store.journal import Decision, Decisions, Suggestions
+from assay.store.journal import Computed, Decision, Decisions, Suggestions
 from assay.store.records import FileRecord, Files, local_copy, sha256_of
 from assay.store.store import Cost, Notes, Store, StoredResult
 
 __all__ = [
+    "Computed",
     "Cost",
     "Decision",
     "Decisions",

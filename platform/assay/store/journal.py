@@ -51,6 +51,20 @@ class Suggestions:
         self._files.write_record(f"{self._folder}/{number:06d}.json", {"values": dict(values)})
 
 
+class Computed:
+    """The keys of the stages that the study's own runs computed: it is charged with them, and found the others."""
+
+    def __init__(self, files: Files, folder: str) -> None:
+        self._files = files
+        self._folder = folder
+
+    def all(self) -> frozenset[str]:
+        return frozenset(name.removesuffix(".json") for name in self._files.names(self._folder))
+
+    def add(self, key: str) -> None:
+        self._files.write_record(f"{self._folder}/{key}.json", {"key": key})
+
+
 def _read(files: Files, path: str) -> dict[str, JSON]:
     """Raises StoreError where the record is damaged: a guess in its place would make another study of it."""
     try:

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from assay.errors import DamagedResult, StoreError
 from assay.store.checkpoints import Checkpoints
-from assay.store.journal import Decisions, Suggestions
+from assay.store.journal import Computed, Decisions, Suggestions
 from assay.store.records import FileRecord, Files, Report, as_json, file_records, local_copy
 from assay.store.shards import Shard, Shards, cover
 from assay.workload import JSON, Checkpointing, Stage, digest
@@ -92,6 +92,17 @@ class StoredResult:
 
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:
         return pa.concat_tables(self.batches(columns))
+
+    def rows(self, start: int, stop: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """Rows of start ≤ id < stop, from the shards that hold them: each is verified before it is read."""
+        tables = []
+        for shard in self.shards:
+            if shard.start < stop and start < shard.stop:
+                if problems := self._files.problems(shard.file):
+                    raise DamagedResult(self.key, problems)
+                table = pq.read_table(local_copy(self._files, shard.file), columns=columns)
+                tables.append(table.slice(max(0, start - shard.start), stop - max(start, shard.start)))
+        return pa.concat_tables(tables)
 
 
 class Store:
@@ -211,6 +222,10 @@ class Store:
     def suggestions(self, study: JSON) -> Suggestions:
         """What the searcher of a study suggested."""
         return Suggestions(self.files, f"studies/{digest(study)}/suggestions")
+
+    def computed(self, study: JSON) -> Computed:
+        """Which stages the runs of a study computed."""
+        return Computed(self.files, f"studies/{digest(study)}/computed")
 
     def staging(self) -> AbstractContextManager[Path]:
         return self.files.staging()
