@@ -1,6 +1,7 @@
 """The typed, frozen config of one run. Each table of appendix K is an instance (adm/presets).
 
-Sections: data, model, diffusion, train, classifier (its own model and train), sample, evaluate.
+Sections: data, model, diffusion, train, classifier (its own model and train), sample, evaluate; and what a sweep
+measures besides the quality of samples: figures, inversion, throughput, compute (adm/studies).
 No torch here: a sweep is validated and planned without it.
 """
 
@@ -8,22 +9,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from adm.fields import Bool, CountInt, Fraction, PositiveFloat, PositiveInt, Section, Str
 from adm.respacing import space_timesteps
+from adm.studies.config import ComputeConfig, FiguresConfig, InversionConfig, Measure, ThroughputConfig
 
-PositiveInt = Annotated[int, Field(strict=True, ge=1)]
-CountInt = Annotated[int, Field(strict=True, ge=0)]
-PositiveFloat = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(strict=True, ge=0, lt=1)]
-Bool = Annotated[bool, Field(strict=True)]
-Str = Annotated[str, Field(strict=True)]
 Crop = Literal["centre", "random", "none"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class ModelConfig(Section):
@@ -240,6 +233,12 @@ class Config(Section):
     classifier: ClassifierConfig | None = None
     sample: SampleConfig = SampleConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    measure: Measure = "quality"
+    """What a trial reports: metrics of samples, how well images are reconstructed, images a second, or V100-days."""
+    figures: FiguresConfig = FiguresConfig()
+    inversion: InversionConfig = InversionConfig()
+    throughput: ThroughputConfig = ThroughputConfig()
+    compute: ComputeConfig = ComputeConfig()
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
