@@ -21,6 +21,7 @@ from adm.compute.sampling import sampling_flops
 from adm.compute.v100 import training_flops
 from adm.config import Config, Crop, DataConfig, ModelConfig, TrainConfig, validation_timesteps
 from adm.models.layout import layout
+from adm.studies import check, graph
 from assay.errors import ConfigError, ConfigProblem, UserError, did_you_mean
 from assay.typed import config_problems
 from assay.workload import JSON, Budget, Checkpointing, ReportHints, Stage
@@ -37,7 +38,9 @@ SHARD_BATCHES = 4
 class AdmWorkload:
     name = "adm"
     seed_path = "seed"
-    report = ReportHints(metrics=("fd_classifier", "fd_pixels", "precision", "recall"), sample_grid="samples.png")
+    report = ReportHints(
+        metrics=("fd_classifier", "fd_pixels", "precision", "recall", *graph.METRICS), sample_grid="samples.png"
+    )
 
     def presets(self) -> Sequence[str]:
         return presets.names()
@@ -58,20 +61,27 @@ class AdmWorkload:
             config = Config.model_validate(values)
         except ValidationError as error:
             raise ConfigError(config_problems(error, Config)) from error
-        problems = list(_network_problems(config))
+        problems = [*_network_problems(config), *check.problems(config)]
         if problems:
             raise ConfigError(problems)
         return config.model_dump(mode="json")
 
     def metrics(self, config: Mapping[str, JSON]) -> Sequence[str]:
+        of_a_study = graph.metrics(Config.model_validate(config))
+        if config["measure"] != "quality":
+            return of_a_study
         if config["model"]["kind"] == "encoder" and config["data"]["validation"] > 0:
             return ["loss", *(f"accuracy_t{t}" for t in validation_timesteps(config["diffusion"]["steps"]))]
         if config["model"]["kind"] != "unet":
             return ["loss"]
-        return [f"fd_{config['evaluate']['extractor']}", "precision", "recall"]
+        return [f"fd_{config['evaluate']['extractor']}", "precision", "recall", *of_a_study]
 
     def stages(self, config: Mapping[str, JSON]) -> Sequence[Stage]:
         c = Config.model_validate(config)
+        if c.measure == "throughput":
+            return [graph.throughput(c)]
+        if c.measure == "compute":
+            return [graph.compute(c)]
         if c.model.kind == "encoder":
             return [_classifier(c, c.model, c.train, c.data.crop, "train")]
         train = _train(c) if c.train.checkpoint is None else _load(c.model, c.train.checkpoint)
@@ -83,7 +93,11 @@ class AdmWorkload:
             classifier = _classifier(c, given.model, given.train, given.crop or c.data.crop, "classifier.train")
         extractor = {"classifier": classifier} if c.evaluate.extractor == "classifier" and classifier else {}
         guidance = {"classifier": classifier} if c.sample.guidance_scale > 0 and classifier else {}
-        return [_evaluate(c, _reference(c, extractor), _sample(c, train, extractor | guidance))]
+        if c.measure == "inversion":
+            return [graph.inversion(c, _data(c), train, guidance.get("classifier"))]
+        reference, sample = _reference(c, extractor), _sample(c, train, extractor | guidance)
+        evaluate = _evaluate(c, reference, sample)
+        return [graph.figures(c, _data(c), evaluate, reference, sample) if c.figures.draw else evaluate]
 
 
 def _train(c: Config) -> Stage:

@@ -17,7 +17,10 @@ from adm.training.precision import computing_in
 class TorchEngine:
     name = "torch"
 
-    def __init__(self, model: nn.Module, config: TrainConfig, device: str, precision: str) -> None:
+    def __init__(
+        self, model: nn.Module, config: TrainConfig, device: str, precision: str, *, fused: bool = True
+    ) -> None:
+        """`fused` takes all of Adam in one kernel; without, it goes a parameter and an operation at a time."""
         self.model = model
         self._named = named_parameters(model)
         self._device, self._precision = device, precision
@@ -28,7 +31,8 @@ class TorchEngine:
             lr=config.learning_rate,
             betas=BETAS,
             weight_decay=config.weight_decay,
-            fused=True,
+            fused=fused,
+            foreach=False,
         )
         self._scaler = torch.amp.GradScaler(torch.device(device).type, enabled=precision == "fp16")
 

@@ -1,0 +1,54 @@
+"""Training costs that others published, in V100-days by the paper's conversions (appendix B.3). No torch here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from adm.compute.v100 import SECONDS_PER_DAY
+from assay.devices import find_device
+
+STYLEGAN2_DAYS_PER_IMAGE = (32 + 13 / 24) / 25e6
+"""Config-f on one V100: 25M images in 32 days 13 hours (appendix B.3)."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """V100-days; a range where the authors give one."""
+
+    least: float
+    most: float
+    source: str
+
+
+def _stylegan2(images: float) -> Published:
+    days = images * STYLEGAN2_DAYS_PER_IMAGE
+    return Published(days, days, f"{images / 1e6:g}M images at 25M in 32 d 13 h on one V100")
+
+
+def _biggan_deep(cores: int) -> Published:
+    tpu_v3 = find_device("TPU v3")
+    assert tpu_v3 is not None, "the conversion of appendix B.3 is declared"
+    least, most = (cores * days * tpu_v3.v100s for days in (1, 2))
+    return Published(least, most, f"{cores} TPU-v3 cores for 24 to 48 hours, 2 TPU-v3-days a V100-day")
+
+
+PUBLISHED = {
+    "stylegan2_lsun_horse": _stylegan2(100e6),
+    "stylegan2_lsun_cat": _stylegan2(88e6),
+    "biggan_deep_128": _biggan_deep(128),
+    "biggan_deep_256": _biggan_deep(256),
+    "biggan_deep_512": _biggan_deep(512),
+}
+"""Table 10's GANs. Images shown and core-hours are those of the StyleGAN2 and BigGAN papers."""
+
+
+def _implied(iterations: int, batch_size: int, v100_days: float) -> float:
+    return iterations * batch_size / (v100_days * SECONDS_PER_DAY)
+
+
+CLASSIFIERS = {
+    "classifier64": _implied(300_000, 1024, 30),
+    "classifier128": _implied(300_000, 256, 9),
+    "classifier256": _implied(500_000, 256, 46),
+}
+"""Images a V100-second of training the classifiers. Table 7 has none; these follow from one row each of table 10."""

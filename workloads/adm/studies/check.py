@@ -1,0 +1,74 @@
+"""What in the studies' sections cannot work, or would have no effect, said before anything is planned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from adm import presets
+from adm.config import Config
+from assay.errors import ConfigProblem, did_you_mean
+
+
+def problems(c: Config) -> Iterator[ConfigProblem]:
+    """Every problem of the sections figures, inversion, throughput and compute, at its path."""
+    yield from _presets(c)
+    yield from _without_effect(c)
+    if c.measure == "inversion":
+        yield from _inversion(c)
+    if c.measure == "compute" and c.model.kind == "encoder" and c.compute.generator.preset is None:
+        yield ConfigProblem("measure", "compute prices a generator, but this base is a classifier; use another base")
+    if c.measure == "quality" and c.figures.draw:
+        yield from _figures(c)
+
+
+def _presets(c: Config) -> Iterator[ConfigProblem]:
+    named = {
+        "throughput.preset": c.throughput.preset,
+        "compute.generator.preset": c.compute.generator.preset,
+        "compute.classifier.preset": c.compute.classifier.preset,
+        "compute.upsampler.preset": c.compute.upsampler.preset,
+    }
+    for path, name in named.items():
+        if name is not None and name not in presets.names():
+            yield ConfigProblem(path, f"unknown preset {name!r}{did_you_mean(name, presets.names())}")
+
+
+def _without_effect(c: Config) -> Iterator[ConfigProblem]:
+    is_timed = c.measure == "throughput" or (c.measure == "compute" and c.compute.throughput == "measured")
+    used = {
+        "figures": c.measure == "quality",
+        "inversion": c.measure == "inversion",
+        "throughput": is_timed,
+        "compute": c.measure == "compute",
+    }
+    for section, is_used in used.items():
+        values = getattr(c, section)
+        changed = [name for name in type(values).model_fields if getattr(values, name) != getattr(type(values)(), name)]
+        if changed and not is_used:
+            yield ConfigProblem(f"{section}.{changed[0]}", f"has no effect with measure {c.measure}; leave it out")
+
+
+def _inversion(c: Config) -> Iterator[ConfigProblem]:
+    if c.model.kind != "unet":
+        yield ConfigProblem("measure", f"inversion encodes images for a unet, but model.kind is {c.model.kind}")
+    if c.sample.sampler != "ddim" or c.sample.eta != 0:
+        yield ConfigProblem("measure", "inversion runs DDIM backwards: set sample.sampler ddim, with sample.eta 0")
+
+
+def _figures(c: Config) -> Iterator[ConfigProblem]:
+    if c.model.kind != "unet":
+        yield ConfigProblem(
+            "figures.draw", f"shows samples, but model.kind {c.model.kind} draws none here; leave it out"
+        )
+        return
+    shown = c.figures.num_samples ** (2 if "diversity" in c.figures.draw else 1)
+    if shown > c.evaluate.num_samples:
+        yield ConfigProblem(
+            "figures.num_samples",
+            f"{c.figures.num_samples} asks for {shown} samples, but evaluate.num_samples is {c.evaluate.num_samples}",
+        )
+    if "neighbours" in c.figures.draw and max(2, c.figures.num_neighbours) > c.evaluate.num_reference:
+        yield ConfigProblem(
+            "figures.num_neighbours",
+            f"{c.figures.num_neighbours} is more than evaluate.num_reference {c.evaluate.num_reference} has to offer",
+        )

@@ -1,0 +1,75 @@
+"""Table 10: what trainings cost in V100-days, from how far they go and how fast they are. Trains nothing, needs no GPU.
+
+V100-days = iterations · batch size / (images a V100-second · 86,400).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from adm import presets
+from adm.compute import TABLE_7, network_cost, theoretical_throughput, training_v100_days
+from adm.compute.published import CLASSIFIERS, PUBLISHED
+from adm.config import ModelConfig
+from assay.errors import UserError
+from assay.workload import JSON, Result, StageContext
+
+SAME_OPERATIONS = 0.01
+"""Networks whose operations differ by less take a row of table 7 together: LSUN's is ImageNet 256's without classes."""
+RATE = "images_per_v100_second"
+
+
+def compute(ctx: StageContext) -> Mapping[str, float]:
+    """V100-days: the generator (with its upsampler, as table 10 counts), the classifier, and their sum."""
+    rival = ctx.config["rival"]
+    if rival is not None:
+        published = PUBLISHED[rival]
+        ctx.note("source", published.source)
+        found = {"total_v100_days": published.most}
+        return found if published.least == published.most else {**found, "total_v100_days_least": published.least}
+    days = {part: _days(ctx, part, training) for part, training in ctx.config["trainings"].items()}
+    found = {"generator_v100_days": days["generator"] + days.get("upsampler", 0.0)}
+    if "upsampler" in days:
+        found["upsampler_v100_days"] = days["upsampler"]
+    if "classifier" in days:
+        found["classifier_v100_days"] = days["classifier"]
+    return {**found, "total_v100_days": sum(days.values())}
+
+
+def _days(ctx: StageContext, part: str, training: Mapping[str, JSON]) -> float:
+    model = ModelConfig(**training["model"])
+    how, utilisation = ctx.config["throughput"], ctx.config["utilisation"]
+    if how == "measured":
+        rate, basis = _timed(ctx.inputs[part]), "timed here"
+    else:
+        rate, basis = images_per_v100_second(model, utilisation, of_the_paper=how == "table7")
+    ctx.note(part, f"{training['iterations']:,} × {training['batch_size']:,} images at {rate:.4g} a V100-s ({basis})")
+    return training_v100_days(training["iterations"], training["batch_size"], rate)
+
+
+def _timed(throughput: Result) -> float:
+    if RATE not in throughput.metrics:
+        raise UserError(
+            "compute.throughput measured: the device that timed the training is not in the table of devices, so its "
+            "days are no V100-days; use a device that is, or compute.throughput table7"
+        )
+    return throughput.metrics[RATE]
+
+
+def images_per_v100_second(model: ModelConfig, utilisation: float, of_the_paper: bool) -> tuple[float, str]:
+    """How fast a network trains, and how that is known: the paper's own figure if there is one, else its operations."""
+    if of_the_paper:
+        for preset, row in TABLE_7.items():
+            if _is_like(model, preset):
+                return row.optimized, "table 7"
+        for preset, rate in CLASSIFIERS.items():
+            if _is_like(model, preset):
+                return rate, "table 10's own row"
+    return utilisation * theoretical_throughput(model), f"{utilisation:.0%} of its theoretical rate"
+
+
+def _is_like(model: ModelConfig, preset: str) -> bool:
+    theirs = presets.load(preset).model
+    if (model.kind, model.image_size, model.low_res_size) != (theirs.kind, theirs.image_size, theirs.low_res_size):
+        return False
+    return abs(network_cost(model).flops / network_cost(theirs).flops - 1) < SAME_OPERATIONS

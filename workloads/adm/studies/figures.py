@@ -1,0 +1,109 @@
+"""Pictures of samples besides their grid, drawn after the evaluation, whose metrics they pass on."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+
+import numpy as np
+
+from adm.data import Source, data_config, open_source
+from adm.evaluation.neighbours import nearest_neighbours
+from adm.evaluation.stages import GRID
+from adm.studies.panels import Pixels, save_panel
+from assay.errors import UserError
+from assay.workload import Result, StageContext
+
+NEIGHBOURS, DIVERSITY, COLUMN = "neighbours.png", "diversity.png", "column.png"
+MEASURED = 200
+"""Samples, and training images, whose nearest neighbours are measured: as many as there are, up to this."""
+
+Features = np.ndarray[tuple[int, int], np.dtype[np.float32]]
+Ids = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+Distances = np.ndarray[tuple[int, int], np.dtype[np.float64]]
+
+
+def figures(ctx: StageContext) -> Mapping[str, float]:
+    """Draw what the config asks for. Returns the metrics of the evaluation, with those of the pictures."""
+    evaluated = ctx.inputs["evaluated"]
+    shutil.copyfile(evaluated.file(GRID), ctx.output / GRID)
+    metrics = dict(evaluated.metrics)
+    for picture in ctx.config["draw"]:
+        metrics |= DRAWN[picture](ctx)
+    return metrics
+
+
+def neighbours(ctx: StageContext) -> Mapping[str, float]:
+    """Samples above their nearest training images in the evaluation's features. Figure 7.
+
+    `nearest_distance_ratio` tells copies from inventions: the median distance of a sample to its nearest training
+    image, in terms of that of a training image to its nearest other one. A model that memorised has about 0.
+    """
+    count, k = ctx.config["num_samples"], ctx.config["num_neighbours"]
+    samples, reference = ctx.inputs["samples"], ctx.inputs["reference"]
+    queries, training = _features(samples, MEASURED), _features(reference, MEASURED)
+    ids, distances = nearest_of_all(np.concatenate([queries, training]), reference, max(k, 2), ctx.device)
+    images = _first_images(samples, count)
+    nearest = ids[: len(images), :k]
+    found = _source(ctx).read(nearest.reshape(-1)).images.reshape(*nearest.shape, *images.shape[1:])
+    rows = np.concatenate([images[None], found.swapaxes(0, 1)])
+    save_panel(rows, ctx.output / NEIGHBOURS, tall_after=(0,))
+    # A training image is its own nearest: the second is another one.
+    between = float(np.median(distances[len(queries) :, 1]))
+    ratio = float(np.median(distances[: len(queries), 0])) / between if between > 0 else float("nan")
+    return {"nearest_distance_ratio": ratio}
+
+
+def diversity(ctx: StageContext) -> Mapping[str, float]:
+    """Samples on the left, as many random training images on the right. Figure 9."""
+    side = ctx.config["num_samples"]
+    samples = _first_images(ctx.inputs["samples"], side**2)
+    side = int(len(samples) ** 0.5)
+    source = _source(ctx)
+    chosen = np.random.default_rng(ctx.config["seed"]).permutation(len(source))[: side**2]
+    real = source.read(chosen.astype(np.int64)).images
+    if len(real) < side**2:
+        raise UserError(f"figures.num_samples {side} asks for {side**2} training images, but there are {len(real)}")
+    left, right = (images[: side**2].reshape(side, side, *images.shape[1:]) for images in (samples, real))
+    save_panel(np.concatenate([left, right], axis=1), ctx.output / DIVERSITY, wide_after=(side - 1,))
+    return {}
+
+
+def column(ctx: StageContext) -> Mapping[str, float]:
+    """The first samples, one below the other. Sample i has one noise in every arm: side by side, arms make rows."""
+    images = _first_images(ctx.inputs["samples"], ctx.config["num_samples"])
+    save_panel(images[:, None], ctx.output / COLUMN)
+    return {}
+
+
+DRAWN = {"neighbours": neighbours, "diversity": diversity, "column": column}
+
+
+def nearest_of_all(queries: Features, reference: Result, k: int, device: str) -> tuple[Ids, Distances]:
+    """Ids of the k nearest rows of `reference` and their distances, (N, k) each, nearest first; fewer if it has fewer.
+
+    Read a shard at a time: a million training images need not fit in memory.
+    """
+    ids: Ids = np.empty((len(queries), 0), dtype=np.int64)
+    distances: Distances = np.empty((len(queries), 0))
+    for table in reference.batches(["id", "features"]):
+        rows = table.column("features").combine_chunks().to_numpy_ndarray()
+        found = nearest_neighbours(queries, rows, min(k, len(rows)), device=device)
+        ids = np.concatenate([ids, table.column("id").to_numpy()[found.indices]], axis=1)
+        distances = np.concatenate([distances, found.distances], axis=1)
+        order = np.argsort(distances, axis=1, kind="stable")[:, :k]
+        ids, distances = (np.take_along_axis(array, order, axis=1) for array in (ids, distances))
+    return ids, distances
+
+
+def _features(result: Result, count: int) -> Features:
+    return result.rows(0, count, ["features"]).column("features").combine_chunks().to_numpy_ndarray()
+
+
+def _first_images(result: Result, count: int) -> Pixels:
+    return result.rows(0, count, ["image"]).column("image").combine_chunks().to_numpy_ndarray()
+
+
+def _source(ctx: StageContext) -> Source:
+    config = ctx.config
+    return open_source(data_config(config["data"]), config["image_size"], config["channels"], threads=ctx.threads)

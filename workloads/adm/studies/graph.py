@@ -1,0 +1,179 @@
+"""The studies' stages, as the workload hangs them onto its graph. No torch here.
+
+quality      evaluate ─► figures (where pictures are asked for)
+inversion    train, train_classifier ─► invert ─► inversion
+throughput   throughput
+compute      throughput (where it is measured) ─► compute
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from adm import presets
+from adm.compute import num_sampling_steps, training_flops
+from adm.compute.network import network_cost
+from adm.config import Config, DiffusionConfig, ModelConfig, TrainConfig
+from adm.studies.config import TrainingOf
+from assay.workload import JSON, Budget, Stage
+
+TIMED = ("optimizer", "learning_rate", "weight_decay", "gradient_clip", "precision", "engine", "ema_rates")
+"""Of a training: what the time of a step depends on."""
+PAIRS_A_SHARD = 8
+
+
+INVERSION = ("reconstruction_error",)
+THROUGHPUT = ("images_per_second", "images_per_v100_second", "theoretical_images_per_v100_second", "utilisation")
+COMPUTE = ("total_v100_days", "total_v100_days_least", "generator_v100_days", "classifier_v100_days")
+NEIGHBOURS = ("nearest_distance_ratio",)
+METRICS = (*NEIGHBOURS, *INVERSION, *THROUGHPUT, *COMPUTE)
+"""What the studies report, as reports show it. The first of each is there in every trial."""
+
+
+def metrics(c: Config) -> tuple[str, ...]:
+    """What a trial that does not measure quality reports, and what pictures add to one that does."""
+    if c.measure == "quality":
+        return NEIGHBOURS if "neighbours" in c.figures.draw else ()
+    return {"inversion": INVERSION, "throughput": THROUGHPUT, "compute": COMPUTE}[c.measure]
+
+
+def figures(c: Config, data: Mapping[str, JSON], evaluate: Stage, reference: Stage, sample: Stage) -> Stage:
+    """Pictures of the samples; its metrics are those of `evaluate`, and more."""
+    return Stage(
+        name="figures",
+        version=1,
+        kind="reduce",
+        body=("adm.studies.figures:figures",),
+        config={
+            "seed": c.seed,
+            "data": dict(data),
+            "image_size": c.model.image_size,
+            "channels": c.model.in_channels,
+            **c.figures.model_dump(mode="json"),
+        },
+        inputs={"evaluated": evaluate, "reference": reference, "samples": sample},
+    )
+
+
+def inversion(c: Config, data: Mapping[str, JSON], train: Stage, classifier: Stage | None) -> Stage:
+    """Pairs of real images, encoded and decoded; a guided model also decodes by the classifier's gradient."""
+    passes = c.inversion.num_images + 2
+    pairs = Stage(
+        name="invert",
+        version=1,
+        kind="map",
+        body=("adm.studies.inversion:Inverter",),
+        config={
+            "seed": c.seed,
+            "data": dict(data),
+            "diffusion": c.diffusion.model_dump(mode="json"),
+            "steps": c.sample.model_dump(mode="json")["steps"],
+            "guidance_scale": c.sample.guidance_scale,
+            "clip_denoised": c.sample.clip_denoised,
+            "precision": c.sample.precision,
+            "ema_rate": None if c.sample.ema_rate == c.train.ema_rates[0] else c.sample.ema_rate,
+            "num_images": c.inversion.num_images,
+        },
+        inputs={"model": train, **({"classifier": classifier} if classifier is not None else {})},
+        budget=Budget("inversion.num_pairs", c.inversion.num_pairs, "pairs"),
+        check="adm.data:check" if c.data.source != "digits" else None,
+        resources="sample",
+        batch_size=c.sample.batch_size,
+        shard_size=PAIRS_A_SHARD,
+        flops=float(num_sampling_steps(c) * network_cost(c.model).flops * passes * c.inversion.num_pairs),
+    )
+    return Stage(
+        name="inversion",
+        version=1,
+        kind="reduce",
+        body=("adm.studies.inversion:inversion",),
+        config={},
+        inputs={"pairs": pairs},
+    )
+
+
+def throughput(c: Config) -> Stage:
+    """Timed training steps of the config's network, or of a preset's."""
+    preset = c.throughput.preset
+    chosen = c if preset is None else presets.load(preset)
+    model = chosen.model.model_copy(update={"implementation": c.model.implementation})
+    return _throughput(c, model, chosen.diffusion, chosen.train)
+
+
+def _throughput(c: Config, model: ModelConfig, diffusion: DiffusionConfig, train: TrainConfig) -> Stage:
+    timed = {name: value for name, value in train.model_dump(mode="json").items() if name in TIMED}
+    batch_size, steps = c.throughput.batch_size, c.throughput.warmup + c.throughput.repeats
+    return Stage(
+        name="throughput",
+        version=1,
+        kind="reduce",
+        body=("adm.studies.throughput:throughput",),
+        config={
+            "model": model.model_dump(mode="json"),
+            "diffusion": diffusion.model_dump(mode="json"),
+            "train": {**timed, "iterations": 1, "batch_size": batch_size},
+            "warmup": c.throughput.warmup,
+            "repeats": c.throughput.repeats,
+            "device": c.throughput.device,
+        },
+        flops=float(training_flops(model) * batch_size * steps),
+        images=batch_size * steps,
+    )
+
+
+def compute(c: Config) -> Stage:
+    """The price of trainings that need not be run."""
+    if c.compute.rival is not None:
+        config: dict[str, JSON] = {"rival": c.compute.rival}
+        timed: dict[str, Stage] = {}
+    else:
+        chosen = trainings(c)
+        how = c.compute.throughput
+        config = {
+            "rival": None,
+            "trainings": {
+                part: {"model": model.model_dump(mode="json"), **_amounts(train)}
+                for part, (model, train, _) in chosen.items()
+            },
+            "throughput": how,
+            "utilisation": c.compute.utilisation,
+        }
+        timed = {part: _throughput(c, m, d, t) for part, (m, t, d) in chosen.items()} if how == "measured" else {}
+    return Stage(
+        name="compute", version=1, kind="reduce", body=("adm.studies.compute:compute",), config=config, inputs=timed
+    )
+
+
+Training = tuple[ModelConfig, TrainConfig, DiffusionConfig]
+
+
+def trainings(c: Config) -> dict[str, Training]:
+    """Part → the training that is priced: presets as the compute section names them, else the whole config."""
+    section = c.compute
+    if section.generator.preset is None:
+        found: dict[str, Training] = {"generator": _with((c.model, c.train, c.diffusion), section.generator)}
+        if c.classifier is not None and section.classifier.preset is None:
+            theirs = (c.classifier.model, c.classifier.train, c.diffusion)
+            found["classifier"] = _with(theirs, section.classifier)
+    else:
+        found = {"generator": _preset(section.generator)}
+    for part, training in (("classifier", section.classifier), ("upsampler", section.upsampler)):
+        if training.preset is not None:
+            found[part] = _preset(training)
+    return found
+
+
+def _preset(training: TrainingOf) -> Training:
+    assert training.preset is not None
+    c = presets.load(training.preset)
+    return _with((c.model, c.train, c.diffusion), training)
+
+
+def _with(chosen: Training, training: TrainingOf) -> Training:
+    model, train, diffusion = chosen
+    update = {name: value for name, value in training.model_dump().items() if name != "preset" and value is not None}
+    return model, train.model_copy(update=update), diffusion
+
+
+def _amounts(train: TrainConfig) -> dict[str, JSON]:
+    return {"iterations": train.iterations, "batch_size": train.batch_size}

@@ -1,0 +1,36 @@
+"""Images in rows and columns, as one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+SMALLEST_TILE = 32
+"""Pixels: smaller images are enlarged by whole factors, so that a person sees them."""
+
+Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+
+
+def save_panel(images: Pixels, path: Path, wide_after: Collection[int] = (), tall_after: Collection[int] = ()) -> None:
+    """Images uint8 (rows, columns, H, W, C) on white; a wide gap follows the columns and rows that are named."""
+    rows, columns, height, width, channels = images.shape
+    factor = max(1, -(-SMALLEST_TILE // height))
+    tile_h, tile_w = height * factor, width * factor
+    gap = max(1, tile_h // 16)
+    tops = _offsets(rows, tile_h, gap, tall_after)
+    lefts = _offsets(columns, tile_w, gap, wide_after)
+    canvas = np.full((tops[-1] + tile_h + gap, lefts[-1] + tile_w + gap, channels), 255, dtype=np.uint8)
+    enlarged = images.repeat(factor, axis=2).repeat(factor, axis=3)
+    for row, top in enumerate(tops):
+        for column, left in enumerate(lefts):
+            canvas[top : top + tile_h, left : left + tile_w] = enlarged[row, column]
+    Image.fromarray(canvas[..., 0] if channels == 1 else canvas).save(path)
+
+
+def _offsets(count: int, size: int, gap: int, wide_after: Collection[int]) -> list[int]:
+    """Where each tile begins."""
+    wide = 4 * gap
+    return [gap + index * (size + gap) + wide * sum(after < index for after in wide_after) for index in range(count)]

@@ -1,0 +1,130 @@
+"""Table 7: images a second of training on one device, beside what its peak would allow."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from adm import models
+from adm.compute import theoretical_throughput, training_flops
+from adm.config import DiffusionConfig, ModelConfig, TrainConfig
+from adm.diffusion import Diffusion
+from adm.training import engines
+from adm.training.ema import EMA
+from adm.training.engines.torch_engine import TorchEngine
+from adm.training.precision import resolve
+from adm.training.stages import low_resolution
+from assay.devices import find_device
+from assay.errors import UserError
+from assay.workload import StageContext
+
+
+def throughput(ctx: StageContext) -> Mapping[str, float]:
+    """Time whole training steps (forward, backward, Adam, EMA) on images of noise: the median of several.
+
+    naive takes the network's plain operations and Adam a parameter at a time; optimized the fused ones of both. Rates
+    per V100-second, and utilisation, are given for devices that the table of devices knows, and not guessed for others.
+    Raises UserError for a device that was not asked for, or too small for the batch.
+    """
+    device = _device(ctx)
+    model_config, train = ModelConfig(**ctx.config["model"]), TrainConfig(**ctx.config["train"])
+    step = _training_step(ctx, model_config, train)
+    try:
+        seconds = _timed(ctx, step)
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            f"throughput.batch_size {train.batch_size} does not fit on {device}; use a smaller one"
+        ) from error
+    rate = train.batch_size / statistics.median(seconds)
+    found = {
+        "images_per_second": rate,
+        "theoretical_images_per_v100_second": theoretical_throughput(model_config),
+        "batch_size": float(train.batch_size),
+    }
+    known = find_device(device)
+    if known is None:
+        ctx.note("utilisation", f"not reported: no peak is declared for {device}")
+        return found
+    found["images_per_v100_second"] = rate / known.v100s
+    if known.peak_flops is not None:
+        found["utilisation"] = rate * training_flops(model_config) / known.peak_flops
+    return found
+
+
+def _device(ctx: StageContext) -> str:
+    wanted = ctx.config["device"]
+    found = "cpu" if ctx.device == "cpu" else torch.cuda.get_device_name(ctx.device)
+    ctx.note("device", found)
+    if wanted is not None and wanted.lower() not in found.lower():
+        raise UserError(
+            f"throughput.device is {wanted!r}, but this stage was given {found!r}; give it such a device under "
+            "resources.reduce, or leave throughput.device out to time whatever there is"
+        )
+    return found
+
+
+def _timed(ctx: StageContext, step: Callable[[], object]) -> list[float]:
+    """Seconds of each repeat, after the warm-up."""
+    taken = []
+    for index in range(ctx.config["warmup"] + ctx.config["repeats"]):
+        _wait(ctx.device)
+        started = time.perf_counter()
+        step()
+        _wait(ctx.device)
+        if index >= ctx.config["warmup"]:
+            taken.append(time.perf_counter() - started)
+            ctx.log(len(taken), {"step_s": taken[-1]})
+            ctx.progress(len(taken))
+    return taken
+
+
+def _wait(device: str) -> None:
+    """A GPU works on after a call returned."""
+    if device != "cpu":
+        torch.cuda.synchronize(device)
+
+
+def _training_step(ctx: StageContext, config: ModelConfig, train: TrainConfig) -> Callable[[], object]:
+    """One step of training on one batch, made once: what a step computes does not depend on the images."""
+    torch.manual_seed(0)
+    model = models.build(config).to(ctx.device).train()
+    precision = resolve(train.precision, ctx.device)
+    ctx.note("precision", precision)
+    engine: engines.Engine
+    if config.implementation == "naive":
+        engine = TorchEngine(model, train, ctx.device, precision, fused=False)
+    else:
+        engine = engines.build(model, train, ctx.device, precision)
+    ctx.note("engine", engine.name)
+    average, loss = EMA(model, train.ema_rates), _loss(ctx, config, train.batch_size)
+
+    def step() -> None:
+        engine.step([loss], train.learning_rate)
+        average.update()
+
+    return step
+
+
+def _loss(ctx: StageContext, config: ModelConfig, count: int) -> Callable[[nn.Module], Tensor]:
+    diffusion = Diffusion.from_config(DiffusionConfig(**ctx.config["diffusion"]))
+    generator = torch.Generator(ctx.device).manual_seed(0)
+    shape = (count, config.in_channels, config.image_size, config.image_size)
+    x0, noise = (torch.randn(shape, generator=generator, device=ctx.device) for _ in range(2))
+    t = torch.randint(diffusion.num_timesteps, (count,), generator=generator, device=ctx.device)
+    classes = config.out_channels if config.kind == "encoder" else config.num_classes
+    kwargs = {}
+    if classes:
+        kwargs["y"] = torch.randint(classes, (count,), generator=generator, device=ctx.device)
+    if config.low_res_size is not None:
+        kwargs["low_res"] = low_resolution(x0, config.low_res_size)
+
+    def loss(network: nn.Module) -> Tensor:
+        if config.kind == "encoder":
+            return nn.functional.cross_entropy(network(diffusion.q_sample(x0, t, noise), t).float(), kwargs["y"])
+        return diffusion.losses(network, x0, t, noise, model_kwargs=kwargs)["loss"].mean()
+
+    return loss
