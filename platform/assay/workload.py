@@ -95,10 +95,14 @@ class Stage:
     """Theoretical floating-point operations of the whole stage, for cost estimates; None when unknown."""
     images: int | None = None
     """How many images the whole stage goes over, for images a second; None: its budget, where that counts images."""
-    batch_size: int = 64
-    """Map stages: how many ids one call gets. Not part of the key: results do not depend on it."""
+    batch_size: int | Literal["auto"] = 64
+    """Map stages: how many ids one call gets at most; auto: found by trial on the device. Halved where memory runs out.
+    Not part of the key: results do not depend on it."""
     shard_size: int = 1024
     """Map stages: how many ids one committed shard holds. Not part of the key either."""
+    also_reads: Mapping[str, Stage] = field(default_factory=dict)
+    """Stages that are computed first because they save this one work: images that were drawn already. What comes out is
+    the same without them, so they are not part of the key, and `ctx.inputs` has only those that are there."""
 
     @cached_property
     def lineage(self) -> str:
@@ -119,6 +123,11 @@ class Stage:
         return digest({"lineage": self.lineage, "budget": self.budget.amount})
 
     @property
+    def sources(self) -> tuple[Stage, ...]:
+        """Every stage that is computed before this one."""
+        return (*self.inputs.values(), *self.also_reads.values())
+
+    @property
     def amount(self) -> int:
         """Items to do: the budget's, or 1."""
         return self.budget.amount if self.budget else 1
@@ -137,7 +146,7 @@ def topological(leaves: Sequence[Stage]) -> list[Stage]:
 
     def visit(stage: Stage) -> None:
         if stage.key not in order:
-            for source in stage.inputs.values():
+            for source in stage.sources:
                 visit(source)
             order[stage.key] = stage
 
@@ -164,6 +173,9 @@ class Result(Protocol):
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """The same rows, a shard at a time, in the order of ids."""
+
+    def rows(self, start: int, stop: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """The rows of start ≤ id < stop alone, their checksums verified."""
 
 
 class StageContext(Protocol):
@@ -195,7 +207,8 @@ class StageContext(Protocol):
         """CPU threads this body may use."""
 
     def progress(self, done: int, metrics: Mapping[str, float] | None = None) -> None:
-        """Tell the user how far this is, in the budget's unit. Cheap: may be called at every step."""
+        """Tell the user how far this is, in the budget's unit; a map body, in ids of the batch at hand. Cheap: may be
+        called at every step."""
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Keep a point of a curve; the curve is part of the result."""
@@ -242,6 +255,8 @@ class ReportHints:
 
     metrics: tuple[str, ...]
     sample_grid: str | None = None
+    comparable: tuple[str, ...] = ()
+    """Metrics or notes of the last stage that must be the same in trials that are ranked together."""
 
 
 class Workload(Protocol):

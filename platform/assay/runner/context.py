@@ -15,6 +15,8 @@ from assay.store.checkpoints import Part
 from assay.workload import JSON, Checkpointing, Stage
 
 PROGRESS_INTERVAL_S = 0.5
+MAP_PROGRESS_INTERVAL_S = 2.0
+"""Within a batch: a wide fan-out has many voices."""
 CONTEXT_FILE = "context.json"
 """Beside the body's files in a checkpoint: what the platform needs to go on from it."""
 
@@ -48,9 +50,13 @@ class Context:
 
     @property
     def inputs(self) -> Mapping[str, StoredResult]:
-        """Each input, its checksums verified: a damaged result never reaches a metric."""
+        """Each input, its checksums verified: a damaged result never reaches a metric.
+
+        What is read besides is verified row by row as it is read: there may be much more of it than one worker reads.
+        """
         if self._inputs is None:
-            self._inputs = {}
+            found = {role: self.store.get(source.key) for role, source in self.stage.also_reads.items()}
+            self._inputs = {role: result for role, result in found.items() if result is not None}
             for role, source in self.stage.inputs.items():
                 result = self.store.get(source.key, checksum=True)
                 assert result is not None, f"{self.stage.name} started before its input {source.name} was committed"
@@ -70,6 +76,33 @@ class Context:
         if self.notes.get(name) != value:
             self.notes[name] = value
             self._emit(Event("note", self.stage.key, note=(name, value)))
+
+
+class MapContext(Context):
+    """Of one operator of a map stage: its progress is told in steps, as ids are done; of a chain, one tells it."""
+
+    def __init__(self, *args: Any, tells_progress: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._tells_progress = tells_progress
+        self._done = self._told = 0
+        """Ids of the block at hand that are done, and that were told to be."""
+
+    def begin_block(self) -> None:
+        self._done = self._told = 0
+
+    def finish_batch(self, size: int) -> None:
+        self._done += size
+        self._tell(self._done)
+
+    def progress(self, done: int, metrics: Mapping[str, float] | None = None) -> None:
+        if time.monotonic() - self._last_progress >= MAP_PROGRESS_INTERVAL_S:
+            self._tell(self._done + done)
+
+    def _tell(self, reached: int) -> None:
+        # A batch that ran out of memory is begun again: what was told of it is not told twice.
+        if self._tells_progress and reached > self._told:
+            self._emit(Event("progress", self.stage.key, done=reached - self._told, advance=True))
+            self._told, self._last_progress = reached, time.monotonic()
 
 
 class Leaving(BaseException):

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from assay.errors import AssayWarning
-from assay.runner.context import Context, Leaving, WorkerContext
+from assay.errors import AssayError, AssayWarning
+from assay.runner.batch_size import MOST_ON_CPU, BatchSize
+from assay.runner.context import Context, Leaving, MapContext, WorkerContext
 from assay.runner.events import Emit, Event
 from assay.runner.ranks import ALONE, Ranks
 from assay.store import Cost, Notes, Store, StoredResult
@@ -124,38 +125,74 @@ class MapStep:
     def __init__(self, stage: Stage, index: int, store: Store, place: Place, emit: Emit) -> None:
         place.prepare()
         self.stage = stage
+        self.device = device_name(place.device)
         self._last = index == len(stage.body) - 1
         self._first = index == 0
         self._emit = emit
         self._shards = store.shards(stage)
-        ctx = Context(stage, store, Path(tempfile.gettempdir()), place.device, place.threads, emit)
-        self.notes: Notes = ctx.notes
-        self._body = stage.load_body()[index](ctx)
+        temporary = Path(tempfile.gettempdir())
+        self._ctx = MapContext(stage, store, temporary, place.device, place.threads, emit, tells_progress=self._first)
+        self.notes: Notes = self._ctx.notes
+        most = min(stage.shard_size, MOST_ON_CPU) if place.device == "cpu" else stage.shard_size
+        self._batch_size = BatchSize(stage.batch_size, most)
+        self._body = stage.load_body()[index](self._ctx)
 
     def __call__(self, block: pa.Table) -> pa.Table:
-        """The block through the operator, `stage.batch_size` rows at a time; the last operator commits the shard."""
-        outputs = []
-        for start in range(0, block.num_rows, self.stage.batch_size):
-            batch = to_numpy(block.slice(start, self.stage.batch_size))
-            with warnings_told(self.stage, self._emit):
-                outputs.append(to_arrow(self._body(batch)))
-            if self._first:
-                self._emit(Event("progress", self.stage.key, done=outputs[-1].num_rows, advance=True))
+        """The block through the operator, a batch at a time; the last operator commits it as a shard."""
+        outputs: list[pa.Table] = []
+        start = 0
+        self._ctx.begin_block()
+        while start < block.num_rows:
+            batch = to_numpy(block.slice(start, self._batch_size.size))
+            began = time.monotonic()
+            found = self._call(batch)
+            if found is None:
+                continue  # with a smaller batch
+            outputs.append(to_arrow(found))
+            start += len(batch["id"])
+            self._ctx.finish_batch(len(batch["id"]))
+            self._batch_size.took(len(batch["id"]), time.monotonic() - began)
+        if self._first and self.stage.batch_size == "auto" and self._batch_size.is_settled:
+            self._ctx.note("batch_size", self._batch_size.size)
         table = pa.concat_tables(outputs)
         if not table.column("id").equals(block.column("id")):
             raise ValueError(f"an operator of {self.stage.name} must return the ids it was given, in order")
         if not self._last:
             return table
         self._shards.write(table)
-        return table.select(["id"])
+        return table.select(["id"]).append_column("device", pa.array([self.device] * table.num_rows))
+
+    def _call(self, batch: Batch) -> Batch | None:
+        """The body on a batch; None where memory ran out, and a smaller one is to be tried."""
+        import torch
+
+        try:
+            with warnings_told(self.stage, self._emit):
+                return self._body(batch)
+        except (MemoryError, torch.cuda.OutOfMemoryError) as error:
+            if not self._batch_size.ran_out_of_memory():
+                raise AssayError(f"{self.stage.name}: memory runs out with one id at a time: {error}") from error
+        # Here the error is gone, and with it the frames that hold the batch's memory.
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        message = f"memory ran out with batches of {len(batch['id'])}; going on with {self._batch_size.size}"
+        self._emit(Event("warning", self.stage.key, message=f"{self.stage.name}: {message}"))
+        return None
 
 
 def commit_map(
-    stage: Stage, store: Store, place: Place, count: int, seconds: float, spans: Sequence[Range], notes: Notes
+    stage: Stage,
+    store: Store,
+    device: str,
+    threads: int,
+    count: int,
+    seconds: float,
+    spans: Sequence[Range],
+    notes: Notes,
 ) -> StoredResult:
     """Commit a map stage whose shards are all there. It is charged with what this run did, which are `spans`."""
     items = sum(stop - start for start, stop in spans)
-    cost = Cost(device_name(place.device), count, seconds, {"threads": place.threads, "items": items})
+    cost = Cost(device, count, seconds, {"threads": threads, "items": items})
     with store.staging() as output:
         return store.commit(stage, output, {}, cost, notes=notes)
 

@@ -156,7 +156,7 @@ class Board:
 
     def _is_lost(self, stage: Stage) -> bool:
         """Failed, or waiting for something that failed."""
-        return stage.key in self.failed or any(self._is_lost(source) for source in stage.inputs.values())
+        return stage.key in self.failed or any(self._is_lost(source) for source in stage.sources)
 
     def _share(self, running: Running) -> float:
         to_do = running.stage.amount - running.begun_at

@@ -10,7 +10,7 @@ import ray.data
 
 from assay.runner.needs import threads
 from assay.runner.on_ray.job import Job
-from assay.runner.work import MapStep, commit_map, here, ids_of, pending
+from assay.runner.work import MapStep, commit_map, device_name, here, ids_of, pending
 
 
 class RayMapStep(MapStep):
@@ -22,29 +22,46 @@ class RayMapStep(MapStep):
 
 
 def fan_out(job: Job) -> None:
-    """A pipeline of actor pools over the ids that are still missing; every block is a shard."""
+    """A pipeline of actor pools over the ids that are still missing; every block is a shard.
+
+    The pools have as many actors as the broker granted. One that dies is started again, and draws its shard again.
+    """
     stage, group, store = job.stage, job.resources.sample, job.store()
     started = time.monotonic()
     spans = pending(stage, store)
+    size = min(job.units, len(spans))
+    devices: set[str] = set()
     if spans:
         _quiet_data()
         # Blocks in memory need no read tasks, which would compete with the actors for the last CPU.
         dataset = ray.data.from_arrow([ids_of(span) for span in spans])
-        share = 1 / len(stage.body)  # the operators of a lane take turns, so they split what it is given
-        for index in range(len(stage.body)):
+        for index, share in enumerate(_shares(len(stage.body))):
             dataset = dataset.map_batches(
                 RayMapStep,
                 fn_constructor_kwargs={"job": job, "index": index},
                 batch_size=None,
                 batch_format="pyarrow",
-                compute=ray.data.ActorPoolStrategy(min_size=min(group.actors[0], len(spans)), max_size=group.actors[1]),
+                # One shard at a time: the last ones are shared out evenly.
+                compute=ray.data.ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=1),
                 num_cpus=group.cpus_per_actor * share,
                 num_gpus=group.gpus_per_actor * share,
             )
-        for _ in dataset.iter_internal_ref_bundles():
-            pass  # the last operator writes the shards; what comes out is only ids
+        for bundle in dataset.iter_internal_ref_bundles():  # the last operator writes the shards
+            for written in ray.get(list(bundle.block_refs)):
+                devices.update(written.column("device").to_pylist())
     notes = ray.get(job.broker.notes.remote(stage.key))
-    commit_map(stage, store, here(1), group.actors[1], time.monotonic() - started, spans, notes)
+    device = ", ".join(sorted(devices)) or device_name("cpu")
+    seconds = time.monotonic() - started
+    commit_map(stage, store, device, threads(stage, job.resources), max(1, size), seconds, spans, notes)
+
+
+def _shares(operators: int) -> list[float]:
+    """How the operators of a lane split what it is given: nearly all for the first, which does the work.
+
+    Equal shares would let two first operators share one GPU, and leave the next GPU to two that hardly need it.
+    """
+    rest = 0.1
+    return [1 - rest * (operators - 1), *[rest] * (operators - 1)]
 
 
 def _quiet_data() -> None:
