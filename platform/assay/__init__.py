@@ -2,6 +2,7 @@
 
     sweep = assay.load_sweep("sweeps/quickstart.yaml", profile="smoke")
     outcome = assay.run(sweep)
+    job = assay.Client("http://head:8265").submit(sweep)
 
 Importing assay is light: each verb imports what it needs when it is called.
 """
@@ -13,13 +14,23 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from assay.client import Client
     from assay.home import Home
     from assay.planning import Plan
-    from assay.runner import Listener, Outcome
+    from assay.runner import Listener, Outcome, Pause
     from assay.runner.engine import ExecutorName
     from assay.spec import Sweep
 
-__all__ = ["load_sweep", "plan", "run"]
+__all__ = ["Client", "load_sweep", "plan", "run"]
+
+
+def __getattr__(name: str) -> type[Client]:
+    """Client needs Ray, which takes a second to import: not before somebody asks for it."""
+    if name == "Client":
+        from assay.client import Client
+
+        return Client
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def load_sweep(path: str | os.PathLike[str], *, profile: str | None = None, sets: Sequence[str] = ()) -> Sweep:
@@ -43,10 +54,12 @@ def run(
     executor: ExecutorName = "ray",
     address: str | None = None,
     listeners: Sequence[Listener] = (),
+    pause: Pause | None = None,
 ) -> Outcome:
     """Compute what is missing of a sweep, and return every trial's results.
 
-    Without `home` results are kept where the command line keeps them. A stage that fails is in the outcome.
+    Without `home` results are kept where the command line keeps them. A stage that fails is in the outcome. `pause.ask`
+    from another thread makes trainings save and the run return; the same call goes on from there.
     """
     from assay import runner
     from assay.home import Home
@@ -54,4 +67,4 @@ def run(
 
     made = what if isinstance(what, Plan) else make_plan(what)
     where = home if home is not None else Home.default()
-    return runner.run(made, where, executor=executor, address=address, listeners=listeners)
+    return runner.run(made, where, executor=executor, address=address, listeners=listeners, pause=pause)

@@ -114,6 +114,12 @@ def make_plan(sweep: Sweep, store: Store | None = None) -> Plan:
     return Plan(sweep, workload, planned, decided, waiting=len(trials) - len(chosen))
 
 
+def remembered(plan: Plan, store: Store) -> Plan:
+    """The plan with what earlier runs of its study suggested and decided."""
+    has_memory = plan.sweep.scheduler.rungs or plan.sweep.searcher.name == "optuna"
+    return make_plan(plan.sweep, store) if has_memory else plan
+
+
 def _planned(sweep: Sweep, workload: Workload, trial: Trial) -> PlannedTrial:
     if not sweep.scheduler.rungs:
         return PlannedTrial(trial, (Rung(None, _stages(workload, trial.config)),))

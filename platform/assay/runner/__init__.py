@@ -2,5 +2,6 @@
 
 from assay.runner.engine import Listener, Outcome, TrialOutcome, run
 from assay.runner.events import Event
+from assay.runner.pause import Pause
 
-__all__ = ["Event", "Listener", "Outcome", "TrialOutcome", "run"]
+__all__ = ["Event", "Listener", "Outcome", "Pause", "TrialOutcome", "run"]

@@ -30,9 +30,9 @@ class Request:
 @dataclass(frozen=True)
 class Decision:
     """run: compute `key` now, with `units` of its need. done: every stage is there. failed: `message` says why. wait:
-    ask again."""
+    ask again. paused: nothing is begun any more in this run."""
 
-    action: Literal["run", "done", "failed", "wait"]
+    action: Literal["run", "done", "failed", "wait", "paused"]
     key: str = ""
     units: int = 0
     message: str = ""
@@ -52,6 +52,7 @@ class StageBroker:
     capacity: Mapping[str, float]
     done: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
+    is_paused: bool = False
     _running: dict[str, _Grant] = field(default_factory=dict)
 
     def decide(self, trial: int, requests: Sequence[Request]) -> Decision:
@@ -62,6 +63,8 @@ class StageBroker:
         for request in open_requests:
             if request.key in self.failed:
                 return Decision("failed", request.key, message=self.failed[request.key])
+        if self.is_paused:
+            return Decision("paused")
         for request in open_requests:
             if self._is_ready(request) and (units := self._units_free(request.need)):
                 self._running[request.key] = _Grant(trial, request, units)
@@ -89,6 +92,10 @@ class StageBroker:
         """A stage raised: every trial that needs it fails with the same message; the others go on."""
         self._running.pop(key, None)
         self.failed[key] = message
+
+    def leave(self, key: str) -> None:
+        """A stage was left unfinished, and is nobody's."""
+        self._running.pop(key, None)
 
     def abandon(self, trial: int) -> None:
         """A trial's process died or starts over: what it was computing is free for another."""

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import threading
 import time
-import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from assay.errors import StageFailed
 from assay.home import Home
-from assay.planning import Plan, PlannedTrial, StageStatus, computed_of, survey
+from assay.planning import Plan, PlannedTrial, StageStatus, computed_of, remembered, survey
+from assay.planning.plan import decisions_of
 from assay.runner import inline
-from assay.runner.broker import StageBroker
-from assay.runner.checks import refuse
-from assay.runner.events import Emit, Event
-from assay.runner.needs import threads
-from assay.store import Computed, Store, StoredResult
+from assay.runner.events import Event
+from assay.runner.judge import Judge
+from assay.runner.limits import Limiter
+from assay.runner.pause import Pause
+from assay.runner.search import grown
+from assay.spec import Sweep
+from assay.store import Store, StoredResult
 
 ExecutorName = Literal["ray", "inline"]
 
@@ -33,6 +37,7 @@ class TrialOutcome:
 
     @property
     def metrics(self) -> dict[str, float]:
+        """At the highest rung it reached."""
         leaf = self.planned.result(self.results)
         return dict(leaf.metrics) if leaf is not None else {}
 
@@ -49,6 +54,8 @@ class Outcome:
     computed: frozenset[str]
     seconds: float
     """Wall-clock of this run."""
+    paused: str | None = None
+    """Why it ended before everything was there, where nothing failed: a limit, or that it was told to stop."""
 
     @property
     def failed(self) -> tuple[TrialOutcome, ...]:
@@ -58,7 +65,8 @@ class Outcome:
 class Listener(Protocol):
     """Someone a run talks to: the display, the tracker. Called in the driver, one call at a time."""
 
-    def begin(self, plan: Plan, before: dict[str, StageStatus], stored: dict[str, StoredResult]) -> None: ...
+    def begin(self, plan: Plan, before: dict[str, StageStatus], stored: dict[str, StoredResult]) -> None:
+        """Called again with a larger plan whenever the searcher suggests more trials."""
 
     def event(self, event: Event) -> None: ...
 
@@ -72,90 +80,125 @@ def run(
     executor: ExecutorName = "ray",
     address: str | None = None,
     listeners: Sequence[Listener] = (),
+    pause: Pause | None = None,
 ) -> Outcome:
-    """Compute every stage of the plan that the store does not hold soundly.
+    """Compute every stage of the plan that is needed and that the store does not hold soundly.
 
-    A stage that fails does not stop the trials that do not need it: its error is in the outcome. KeyboardInterrupt
-    leaves everything committed so far in the store; the same call goes on from there.
+    A stage that fails does not stop the trials that do not need it: its error is in the outcome. When it is asked to
+    pause, by `pause` or by the sweep's limits, trainings save and the outcome says why. KeyboardInterrupt leaves
+    everything committed so far in the store. After both, the same call goes on from there.
     """
     started = time.monotonic()
-    warnings: list[str] = []
-    store = Store(home.store_url, report=warnings.append)
-    stored = {key: result for key in plan.stages if (result := store.sound(key)) is not None}
-    before = survey(plan, store)
-    if len(stored) < len(plan.stages):
-        with store.staging():
-            pass  # a store that cannot be written to is said now, not once a stage
-    journal = _Journal(listeners, computed_of(plan.sweep, store))
-    for listener in listeners:
-        listener.begin(plan, before, stored)
-    for message in warnings:
-        journal(Event("warning", message=message))
-    if len(stored) < len(plan.stages):
-        if executor == "inline":
-            _run_inline(plan, store, sorted(stored), journal)
-        else:
-            _run_on_ray(plan, store, sorted(stored), home, address, journal)
-    outcome = _outcome(plan, store, journal, time.monotonic() - started)
+    with _Run(plan.sweep, home, executor, address, listeners, pause or Pause()) as work:
+        plan = remembered(plan, work.store)
+        while True:
+            plan, results = work.compute(plan)
+            larger = None if work.pause.reason is not None else grown(plan, work.store, results)
+            if larger is None:
+                break
+            plan = larger
+        outcome = work.outcome(plan, results, time.monotonic() - started)
     for listener in listeners:
         listener.end(outcome)
     return outcome
 
 
-class _Journal:
-    """Passes events on, and remembers which stages were computed and which failed."""
+class _Run:
+    """One call of `run`: its store, its cluster, who listens, and what happened so far."""
 
-    def __init__(self, listeners: Sequence[Listener], charged: Computed) -> None:
-        self._listeners = listeners
-        self._charged = charged
+    def __init__(
+        self,
+        sweep: Sweep,
+        home: Home,
+        executor: ExecutorName,
+        address: str | None,
+        listeners: Sequence[Listener],
+        pause: Pause,
+    ) -> None:
+        self.pause = pause
         self.computed: set[str] = set()
         self.failed: dict[str, str] = {}
+        self._home, self._executor, self._address, self._listeners = home, executor, address, listeners
+        self._warnings: list[str] = []
+        self._is_begun = False
+        self._one_at_a_time = threading.RLock()
+        self.store = Store(home.store_url, report=self._warn)
+        self._charged = computed_of(sweep, self.store)
+        self._decisions = decisions_of(sweep, self.store)
+        self._limiter = Limiter(sweep.limits, pause, self._tell)
+        self._resources = ExitStack()
+        self._is_connected = False
 
-    def __call__(self, event: Event) -> None:
-        if event.kind == "committed":
-            self.computed.add(event.key)
-            self._charged.add(event.key)
-        elif event.kind == "failed":
-            self.failed[event.key] = event.message
+    def __enter__(self) -> _Run:
+        self._resources.enter_context(self._limiter.clock())
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._resources.close()
+
+    def compute(self, plan: Plan) -> tuple[Plan, dict[str, StoredResult]]:
+        """Compute what is missing of a plan; returns it with what was decided, and what is stored of it."""
+        stored = {key: result for key in plan.stages if (result := self.store.sound(key)) is not None}
+        before = survey(plan, self.store)
+        missing = plan.needed.keys() - stored.keys()
+        if missing:
+            with self.store.staging():
+                pass  # a store that cannot be written to is said now, not once a stage
         for listener in self._listeners:
-            listener.event(event)
+            listener.begin(plan, before, stored)
+        self._is_begun = True
+        while self._warnings:
+            self._tell(Event("warning", message=self._warnings.pop(0)))
+        if plan.waiting:
+            message = (
+                f"limits.trials is {plan.sweep.limits.trials}: {plan.waiting:,} more trials wait; raise it to run them"
+            )
+            self._tell(Event("warning", message=message))
+        self._limiter.charge(stored[key] for key in self._charged.all() - self.computed if key in stored)
+        if missing and self.pause.reason is None:
+            judge = Judge(plan, dict(plan.decided), self._decisions.add, self._tell)
+            self._execute(plan, sorted(stored), judge)
+            plan = replace(plan, decided=judge.known)
+        return plan, {key: result for key in plan.stages if (result := self.store.get(key)) is not None}
 
+    def outcome(self, plan: Plan, results: dict[str, StoredResult], seconds: float) -> Outcome:
+        trials = []
+        for planned in plan.trials:
+            own = {stage.key: results[stage.key] for stage in planned.stages if stage.key in results}
+            broken = next((s for s in planned.stages if s.key in self.failed), None)
+            error = StageFailed(broken.name, broken.key, self.failed[broken.key]) if broken else None
+            trials.append(TrialOutcome(planned, own, frozenset(own) & frozenset(self.computed), error))
+        is_whole = plan.needed.keys() <= results.keys() | self.failed.keys()
+        return Outcome(plan, tuple(trials), frozenset(self.computed), seconds, None if is_whole else self.pause.reason)
 
-def _run_on_ray(plan: Plan, store: Store, done: Sequence[str], home: Home, address: str | None, emit: Emit) -> None:
-    from assay.runner.on_ray.session import session
+    def _execute(self, plan: Plan, done: Sequence[str], judge: Judge) -> None:
+        if self._executor == "inline":
+            inline.run_trials(plan, self.store, done, judge, self.pause)
+            return
+        from assay.runner.on_ray.session import session
 
-    with session(address):
+        if not self._is_connected:
+            self._resources.enter_context(session(self._address))
+            self._is_connected = True
         from assay.runner.on_ray.trials import run_trials
 
-        run_trials(plan, store, done, home.scratch_url, emit)
+        run_trials(plan, self.store, done, self._home.scratch_url, judge, self.pause)
 
-
-def _run_inline(plan: Plan, store: Store, done: Sequence[str], emit: Emit) -> None:
-    refuse(stage for key, stage in plan.stages.items() if key not in done)
-    broker = StageBroker({}, set(done))
-    told = Store(store.url, report=lambda message: emit(Event("warning", message=message)))
-    for stage in plan.stages.values():
-        if stage.key in broker.done or any(source.key in broker.failed for source in stage.sources):
-            if stage.key not in broker.done:
-                broker.fail(stage.key, "an input failed")
-            continue
-        emit(Event("started", stage.key, trial=plan.trials_of[stage.key][0].trial.index))
-        try:
-            inline.execute(stage, told, threads(stage, plan.sweep.resources), emit)
-        except Exception:
-            broker.fail(stage.key, traceback.format_exc().strip())
-            emit(Event("failed", stage.key, message=broker.failed[stage.key]))
+    def _warn(self, message: str) -> None:
+        """What the store has to say; kept until somebody listens."""
+        if self._is_begun:
+            self._tell(Event("warning", message=message))
         else:
-            broker.finish(stage.key)
-            emit(Event("committed", stage.key))
+            self._warnings.append(message)
 
-
-def _outcome(plan: Plan, store: Store, journal: _Journal, seconds: float) -> Outcome:
-    results = {key: result for key in plan.stages if (result := store.get(key)) is not None}
-    trials = []
-    for planned in plan.trials:
-        own = {stage.key: results[stage.key] for stage in planned.stages if stage.key in results}
-        broken = next((s for s in planned.stages if s.key in journal.failed), None)
-        error = StageFailed(broken.name, broken.key, journal.failed[broken.key]) if broken else None
-        trials.append(TrialOutcome(planned, own, frozenset(own) & frozenset(journal.computed), error))
-    return Outcome(plan, tuple(trials), frozenset(journal.computed), seconds)
+    def _tell(self, event: Event) -> None:
+        with self._one_at_a_time:
+            if event.kind == "committed":
+                self.computed.add(event.key)
+                self._charged.add(event.key)
+                result = self.store.get(event.key)
+                self._limiter.charge([result] if result is not None else [])
+            elif event.kind == "failed":
+                self.failed[event.key] = event.message
+            for listener in self._listeners:
+                listener.event(event)

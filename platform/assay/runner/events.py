@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["started", "progress", "note", "committed", "cached", "failed", "warning", "trial_done"]
+Kind = Literal["started", "progress", "note", "committed", "cached", "failed", "warning", "rung"]
 
 
 @dataclass(frozen=True)
@@ -17,10 +17,11 @@ class Event:
     key: str = ""
     trial: int | None = None
     done: int = 0
-    """progress: items done so far (train), or since the last event (map)."""
+    """progress: items done so far (train), or since the last event (map). rung: its amount."""
     advance: bool = False
     metrics: Mapping[str, float] = field(default_factory=dict)
     message: str = ""
+    """rung: what was decided there."""
     note: tuple[str, str | float] | None = None
     """note: its name and its value."""
 

@@ -1,6 +1,6 @@
-"""What a study's searcher and scheduler decided, so that the next run of it decides the same.
+"""What a study's searcher and scheduler decided, and what it computed, so that the next run goes on from there.
 
-Results are shared by everyone who asks for the same stage; decisions belong to one study, and are kept beside them.
+Results are shared by everyone who asks for the same stage; these belong to one study, and are kept beside them.
 """
 
 from __future__ import annotations

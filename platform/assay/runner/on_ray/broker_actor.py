@@ -39,10 +39,13 @@ class BrokerActor:
                     return decision
 
     async def again(self, key: str) -> int:
-        """With how many units a stage that must start over may do so. Waits, and holds nothing, until there are any."""
+        """With how many units a stage that must start over may do so; 0 when the run pauses.
+
+        Waits, and holds nothing, until there are any.
+        """
         told: str | None = None
         async with self._changed:
-            while True:
+            while not self._broker.is_paused:
                 self._broker.capacity = capacity()
                 if units := self._broker.decide_again(key):
                     return units
@@ -52,6 +55,24 @@ class BrokerActor:
                     told = shortage
                 self._changed.notify_all()
                 await self._change_before(time.monotonic() + LOOK_S)
+            return 0
+
+    async def pause(self) -> None:
+        """Nothing is begun any more; what is running should save and leave."""
+        async with self._changed:
+            self._broker.is_paused = True
+            self._changed.notify_all()
+
+    async def paused(self) -> None:
+        """Returns when the run pauses: what a worker waits for beside its work."""
+        async with self._changed:
+            while not self._broker.is_paused:
+                await self._changed.wait()
+
+    async def leave(self, key: str) -> None:
+        async with self._changed:
+            self._broker.leave(key)
+            self._changed.notify_all()
 
     async def finish(self, key: str) -> None:
         async with self._changed:

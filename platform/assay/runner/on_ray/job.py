@@ -5,14 +5,24 @@ Executors are imported when used: a worker that samples has no use for Ray Train
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
 from typing import Any
 
+import ray
+
 from assay.runner.events import Event
 from assay.runner.on_ray.broker_actor import RemoteEmit
+from assay.runner.pause import Paused
 from assay.spec import Resources
 from assay.store import Store
 from assay.workload import Stage
+
+LOOK_S = 0.5
+"""How often one who works looks whether the run pauses."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +52,7 @@ class Job:
 
 
 def execute(job: Job) -> None:
-    """Compute and commit the job's stage; blocks, and raises what the body raised."""
+    """Compute and commit the job's stage; blocks, and raises what the body raised, or Paused."""
     if job.stage.kind == "train":
         from assay.runner.on_ray.train import train
 
@@ -50,8 +60,27 @@ def execute(job: Job) -> None:
     elif job.stage.kind == "map":
         from assay.runner.on_ray.fan_out import fan_out
 
-        fan_out(job)
+        _until_paused(job, fan_out)
     else:
         from assay.runner.on_ray.task import reduce_task
 
-        reduce_task(job)
+        _until_paused(job, reduce_task)
+
+
+def _until_paused(job: Job, work: Callable[[Job], None]) -> None:
+    """Do the work; or leave it when the run pauses: its shards are stored, and a reduction is short."""
+    done: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            work(job)
+            done.set_result(None)
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    paused = job.broker.paused.remote()
+    while not wait_for([done], LOOK_S).done:
+        if ray.wait([paused], timeout=0)[0]:
+            raise Paused
+    done.result()

@@ -7,6 +7,7 @@ refusal from a crash. So the broker, which knows all that, says how many workers
 
 from __future__ import annotations
 
+import time
 import uuid
 from typing import Any
 
@@ -18,7 +19,8 @@ from ray.train.v2._internal.execution.context import get_train_context
 
 from assay.errors import AssayError
 from assay.runner.needs import threads
-from assay.runner.on_ray.job import Job
+from assay.runner.on_ray.job import LOOK_S, Job
+from assay.runner.pause import Paused
 from assay.runner.ranks import Ranks
 from assay.runner.work import Place, train_worker
 
@@ -50,8 +52,10 @@ def train(job: Job) -> None:
                 if failures > job.retries:
                     raise
                 what = f"a worker failed; retry {failures} of {job.retries}, from the last checkpoint"
-        job.warn(what)
         before, workers = workers, ray.get(job.broker.again.remote(job.stage.key))
+        if not workers:
+            raise Paused
+        job.warn(what)
         if workers != before:
             job.warn(f"goes on with {workers} of at most {job.resources.train.most_workers} workers")
 
@@ -81,13 +85,30 @@ def _train_loop(config: dict[str, Any]) -> int | None:
     context = ray.train.get_context()
     ranks = Ranks(context.get_world_rank(), context.get_world_size())
     place = Place(str(ray.train.torch.get_device()), threads(job.stage, job.resources))
-    # The public ray.train.get_preemption_info is a collective of all ranks: too slow for every step.
-    notice = get_train_context().preemption_context
     try:
-        return train_worker(job.stage, job.store(), place, job.emit, ranks, lambda: notice.preemption_info is not None)
+        return train_worker(job.stage, job.store(), place, job.emit, ranks, _Notice(job))
     except AssayError as error:
         ray.get(job.broker.refuse.remote(job.stage.key, str(error)))
         raise
+
+
+class _Notice:
+    """Whether this worker should leave: its machine is taken away, or the run pauses."""
+
+    def __init__(self, job: Job) -> None:
+        # The public ray.train.get_preemption_info is a collective of all ranks: too slow for every step.
+        self._preemption = get_train_context().preemption_context
+        self._paused = job.broker.paused.remote()
+        self._looked = 0.0
+        self._is_pausing = False
+
+    def __call__(self) -> bool:
+        if self._preemption.preemption_info is not None:
+            return True
+        if not self._is_pausing and time.monotonic() - self._looked > LOOK_S:
+            self._is_pausing = bool(ray.wait([self._paused], timeout=0)[0])
+            self._looked = time.monotonic()
+        return self._is_pausing
 
 
 def _is_taken_away(error: ray.train.TrainingFailedError) -> bool:

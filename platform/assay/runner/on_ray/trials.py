@@ -6,6 +6,7 @@ import threading
 import traceback
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +19,15 @@ from assay.planning import Plan
 from assay.runner.broker import Request, too_large
 from assay.runner.checks import refuse
 from assay.runner.events import Emit, Event
+from assay.runner.judge import Judge
 from assay.runner.needs import need
 from assay.runner.on_ray.broker_actor import BrokerActor, RemoteEmit
 from assay.runner.on_ray.capacity import capacity
 from assay.runner.on_ray.job import Job, execute
+from assay.runner.on_ray.scheduler import TIME, StudyScheduler, rung_time, tune_scheduler
 from assay.runner.on_ray.task import remote_refusals
-from assay.spec import Resources
+from assay.runner.pause import Pause, Paused
+from assay.spec import Resources, Scheduler
 from assay.store import Store
 from assay.workload import Stage
 
@@ -31,6 +35,8 @@ TRIAL_MEMORY_BYTES = 512 << 20
 """All that a trial holds, since it only asks the broker and waits. Not a sliver of a CPU: what is left of that CPU
 would be too little for a worker that needs a whole one."""
 TRIALS_PER_CPU = 2
+MOST_TO_RACE = 8
+PASS_ON_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -38,65 +44,79 @@ class TrialWork:
     """What a trial's process is sent."""
 
     index: int
-    stages: tuple[Stage, ...]
+    rungs: tuple[tuple[Stage, ...], ...]
+    scheduler: Scheduler
     resources: Resources
     store_url: str
     scratch_url: str
     retries: int
     metric: str
 
-    def requests(self) -> list[Request]:
+    def requests(self, rung: int) -> list[Request]:
         return [
-            Request(s.key, s.lineage, s.name, tuple(i.key for i in s.inputs.values()), need(s, self.resources))
-            for s in self.stages
+            Request(s.key, s.lineage, s.name, tuple(i.key for i in s.sources), need(s, self.resources))
+            for s in self.rungs[rung]
         ]
 
 
-def run_trials(plan: Plan, store: Store, done: Sequence[str], scratch_url: str, emit: Emit) -> None:
+def run_trials(plan: Plan, store: Store, done: Sequence[str], scratch_url: str, judge: Judge, pause: Pause) -> None:
     """Compute every stage of the plan that is not done, on the cluster this process is connected to.
 
-    Failed stages are told through `emit`; the trials that do not need them go on.
+    Failed stages are told through the judge's `emit`; the trials that do not need them go on. Returns early when the
+    run is asked to pause.
     """
     sweep = plan.sweep
     works = [
-        TrialWork(t.trial.index, t.stages, sweep.resources, store.url, scratch_url, sweep.limits.retries, sweep.metric)
-        for t in plan.trials
+        TrialWork(
+            index=number,
+            rungs=tuple(rung.stages for rung in planned.rungs),
+            scheduler=sweep.scheduler,
+            resources=sweep.resources,
+            store_url=store.url,
+            scratch_url=scratch_url,
+            retries=sweep.limits.retries,
+            metric=sweep.metric,
+        )
+        for number, planned in enumerate(plan.trials)
     ]
     room = capacity()
     _refuse_what_cannot_fit(works, room)
-    refuse((stage for key, stage in plan.stages.items() if key not in done), remote_refusals)
+    refuse((stage for key, stage in plan.needed.items() if key not in done), remote_refusals)
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     # On the driver's node: no other may take all the trials with it.
     actor = ray.remote(BrokerActor).options(num_cpus=0, max_concurrency=1000, scheduling_strategy=here)
     broker = actor.remote(list(done))
     stop = threading.Event()
-    mail = threading.Thread(target=_deliver, args=(broker, emit, stop), daemon=True)
+    mail = threading.Thread(target=_deliver, args=(broker, judge.emit, stop), daemon=True)
     mail.start()
+    threading.Thread(target=_pass_on, args=(broker, pause, stop), daemon=True).start()
+    pause.is_heard = True
     try:
-        _tune(plan, works, broker, scratch_url, room.get("CPU", 1))
+        _tune(plan, works, broker, scratch_url, room.get("CPU", 1), judge)
     finally:
+        pause.is_heard = False
         stop.set()
         mail.join()
 
 
 def _refuse_what_cannot_fit(works: Sequence[TrialWork], room: Mapping[str, float]) -> None:
-    requests = [request for work in works for request in work.requests()]
+    requests = [request for work in works for rung in range(len(work.rungs)) for request in work.requests(rung)]
     reasons = {reason for r in requests if (reason := too_large(r.name, r.need, room))}
     if reasons:
         raise UserError("\n".join(sorted(reasons)) + "\nAsk for less under `resources`, or use a larger cluster.")
 
 
-def _tune(plan: Plan, works: Sequence[TrialWork], broker: Any, scratch_url: str, cpus: float) -> None:
+def _tune(plan: Plan, works: Sequence[TrialWork], broker: Any, scratch_url: str, cpus: float, judge: Judge) -> None:
     sweep = plan.sweep
+    refs = [ray.put(work) for work in works]  # each trial fetches its own
+    # Who races needs company: a rung tells more, the more trials have come there.
+    several = max(1, round(cpus * TRIALS_PER_CPU), MOST_TO_RACE if sweep.scheduler.name != "fifo" else 1)
     tuner = tune.Tuner(
-        tune.with_resources(
-            tune.with_parameters(_trial, works=list(works), broker=broker), {"memory": TRIAL_MEMORY_BYTES}
-        ),
+        tune.with_resources(tune.with_parameters(_trial, works=refs, broker=broker), {"memory": TRIAL_MEMORY_BYTES}),
         param_space={"trial": tune.grid_search(list(range(len(works))))},
         tune_config=tune.TuneConfig(
-            metric=sweep.metric,
-            mode=sweep.mode,
-            max_concurrent_trials=sweep.limits.concurrent_trials or max(1, round(cpus * TRIALS_PER_CPU)),
+            scheduler=StudyScheduler(tune_scheduler(sweep.scheduler), judge, sweep.metric, sweep.mode),
+            max_concurrent_trials=sweep.limits.concurrent_trials or several,
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
@@ -109,33 +129,46 @@ def _tune(plan: Plan, works: Sequence[TrialWork], broker: Any, scratch_url: str,
     tuner.fit()
 
 
-def _trial(config: Mapping[str, Any], works: Sequence[TrialWork], broker: Any) -> None:
-    """One trial. Stage failures are the broker's to remember; only a dead process makes Tune try again."""
-    work = works[config["trial"]]
+def _trial(config: Mapping[str, Any], works: Sequence[ray.ObjectRef], broker: Any) -> None:
+    """One trial, rung by rung. Stage failures are the broker's to remember; only a dead process makes Tune try again.
+
+    After a report Tune's scheduler may end it there.
+    """
+    work: TrialWork = ray.get(works[config["trial"]])
     ray.get(broker.abandon.remote(work.index))
+    store = Store(work.store_url)
+    for rung, stages in enumerate(work.rungs):
+        if not _climb(work, rung, broker):
+            tune.report({work.metric: float("nan")})
+            return
+        result = store.get(stages[-1].key)
+        assert result is not None
+        value = result.metrics[work.metric]
+        tune.report({work.metric: value, "rung": rung, TIME: rung_time(work.scheduler, rung)})
+
+
+def _climb(work: TrialWork, rung: int, broker: Any) -> bool:
+    """Compute what the broker asks for, until every stage of the rung is there; whether it came to that."""
     emit = RemoteEmit(broker)
-    stages = {stage.key: stage for stage in work.stages}
+    stages = {stage.key: stage for stage in work.rungs[rung]}
     while True:
-        decision = ray.get(broker.next.remote(work.index, work.requests()))
+        decision = ray.get(broker.next.remote(work.index, work.requests(rung)))
         if decision.action == "run":
             stage = stages[decision.key]
             emit(Event("started", stage.key, trial=work.index))
             job = Job(stage, work.store_url, work.scratch_url, work.resources, work.retries, decision.units, broker)
             try:
                 execute(job)
+            except Paused:
+                ray.get(broker.leave.remote(stage.key))
+                return False
             except Exception as error:
                 # The one place where a stage's own failure ends: told to the driver with its traceback.
                 ray.get(broker.fail.remote(stage.key, _cause(error)))
             else:
                 ray.get(broker.finish.remote(stage.key))
-        elif decision.action == "failed":
-            tune.report({work.metric: float("nan")})
-            return
-        elif decision.action == "done":
-            result = Store(work.store_url).get(work.stages[-1].key)
-            assert result is not None
-            tune.report({work.metric: result.metrics[work.metric]})
-            return
+        elif decision.action != "wait":
+            return bool(decision.action == "done")
 
 
 def _cause(error: BaseException) -> str:
@@ -155,4 +188,13 @@ def _deliver(broker: Any, emit: Emit, stop: threading.Event) -> None:
             emit(event)
         seen += len(events)
         if stopping and not events:
+            return
+
+
+def _pass_on(broker: Any, pause: Pause, stop: threading.Event) -> None:
+    """Tell the broker when the run is asked to pause. A thread, since a signal handler must not call Ray."""
+    while not stop.is_set():
+        if pause.wait(PASS_ON_S):
+            with suppress(ray.exceptions.RayError):  # the cluster is going away
+                ray.get(broker.pause.remote())
             return

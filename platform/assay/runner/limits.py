@@ -1,0 +1,71 @@
+"""What a study may use up: V100-days over all its runs, hours of one. Reaching a limit pauses the run."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+
+from assay.ledger import SECONDS_PER_DAY, v100_days
+from assay.planning.survey import V100_PEAK_FLOPS, V100_UTILISATION
+from assay.report.words import days
+from assay.runner.events import Emit, Event
+from assay.runner.pause import Pause
+from assay.spec import Limits
+from assay.store import StoredResult
+
+SECONDS_PER_HOUR = 3600
+
+
+class Limiter:
+    """Counts what the runs of a study compute, and asks this one to pause when a limit is reached."""
+
+    def __init__(self, limits: Limits, pause: Pause, emit: Emit) -> None:
+        self._limits = limits
+        self._pause = pause
+        self._emit = emit
+        self._spent = 0.0
+        self._told: set[str] = set()
+
+    def clock(self) -> AbstractContextManager[object]:
+        """Within it, the hours of this run pass."""
+        return nullcontext() if self._limits.hours is None else _Alarm(self._limits.hours, self._pause)
+
+    def charge(self, results: Iterable[StoredResult]) -> None:
+        """These were computed, by this run or an earlier one of the study."""
+        limit = self._limits.v100_days
+        if limit is None:
+            return
+        self._spent += sum(self._v100_days(result) for result in results)
+        if self._spent >= limit:
+            self._pause.ask(
+                f"limits.v100_days is reached: {days(self._spent)} of {days(limit)} are spent; raise it to go on"
+            )
+
+    def _v100_days(self, result: StoredResult) -> float:
+        known = v100_days(result.cost)
+        if known is not None:
+            return known
+        device, flops = result.cost.device, result.record["flops"]
+        if device not in self._told:
+            self._told.add(device)
+            message = (
+                f"limits.v100_days: {device} has no declared worth in V100s; its stages count by their FLOPs, at "
+                f"{V100_UTILISATION:.0%} of a V100's peak, and those without FLOPs not at all"
+            )
+            self._emit(Event("warning", message=message))
+        done = 0.0 if flops is None else flops * result.share_charged
+        return float(done / (V100_PEAK_FLOPS * V100_UTILISATION * SECONDS_PER_DAY))
+
+
+class _Alarm:
+    def __init__(self, hours: float, pause: Pause) -> None:
+        reason = f"limits.hours is reached: {hours:g} of one run; run the same command to go on"
+        self._timer = threading.Timer(hours * SECONDS_PER_HOUR, pause.ask, [reason])
+        self._timer.daemon = True
+
+    def __enter__(self) -> None:
+        self._timer.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()

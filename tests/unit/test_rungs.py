@@ -1,0 +1,213 @@
+"""Sweeps whose trials climb rungs, in this process: who goes on, what is computed, and what a second run does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import assay
+import toy_workload
+from assay.home import Home
+from assay.runner import Event, Outcome, Pause
+from assay.spec import Sweep, load_sweep
+from assay.store import Store
+
+SWEEP = """\
+version: 1
+name: race
+workload: toy
+base: tiny
+parameters:
+  sample.scale: {{values: {scales}}}
+scheduler: {scheduler}
+metric: distance
+mode: min
+limits: {limits}
+"""
+ASHA = "{name: asha, budget: evaluate.num_samples, rungs: [6, 12, 30], divisor: 2}"
+
+
+class Witness:
+    """A listener that remembers, and may do something at an event."""
+
+    def __init__(self, deed: Callable[[Event], None] = lambda event: None) -> None:
+        self.events: list[Event] = []
+        self._deed = deed
+
+    def begin(self, *_: object) -> None: ...
+
+    def end(self, outcome: Outcome) -> None: ...
+
+    def event(self, event: Event) -> None:
+        self.events.append(event)
+        self._deed(event)
+
+    def of(self, kind: str) -> list[Event]:
+        return [event for event in self.events if event.kind == kind]
+
+
+class Study:
+    """A sweep file that changes, and one store."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.home = Home(folder / "home")
+
+    def sweep(self, scales: list[float], scheduler: str = ASHA, limits: str = "{}", **more: Any) -> Sweep:
+        file = self.folder / "race.yaml"
+        text = SWEEP.format(scales=scales, scheduler=scheduler, limits=limits)
+        file.write_text(text + "".join(f"{key}: {value}\n" for key, value in more.items()))
+        return load_sweep(file, find_workload=lambda name: toy_workload.workload)
+
+    def run(self, *args: Any, witness: Witness | None = None, pause: Pause | None = None, **more: Any) -> Outcome:
+        listeners = [witness] if witness else []
+        return assay.run(self.sweep(*args, **more), self.home, executor="inline", listeners=listeners, pause=pause)
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    return Study(tmp_path)
+
+
+def reached(outcome: Outcome) -> list[int | None]:
+    """Of each trial the highest rung with a result."""
+    found = [trial.planned.reached(trial.results) for trial in outcome.trials]
+    return [rung[0].amount if rung else None for rung in found]
+
+
+def test_the_better_half_goes_on_from_every_rung(study: Study) -> None:
+    outcome = study.run([3.0, 2.0, 1.0, 0.0, 4.0, 5.0, 6.0, 7.0])
+    assert reached(outcome) == [30, 30, 30, 30, 6, 6, 6, 6]
+    assert outcome.trials[3].metrics["num_samples"] == 30
+    assert not outcome.failed
+    assert outcome.paused is None
+
+
+def test_what_is_drawn_for_a_rung_is_kept_for_the_next(study: Study) -> None:
+    witness = Witness()
+    study.run([0.0], witness=witness)
+    drawn = {event.key: 0 for event in witness.of("committed")}
+    for event in witness.of("progress"):
+        if event.advance:
+            drawn[event.key] += event.done
+    assert sorted(count for count in drawn.values() if count) == [6, 6, 18]
+
+
+def test_a_second_run_computes_nothing_and_decides_the_same(study: Study) -> None:
+    scales = [1.0, 5.0, 0.0, 4.0]
+    first = study.run(scales)
+    witness = Witness()
+    second = study.run(scales, witness=witness)
+    assert reached(second) == reached(first) == [30, 6, 30, 6]
+    assert second.computed == frozenset()
+    assert witness.events == [], "it does not even ask"
+
+
+def test_a_run_that_was_cut_off_ends_as_one_that_was_not(study: Study, tmp_path: Path) -> None:
+    scales = [1.0, 5.0, 0.0, 4.0]
+
+    def strike(event: Event) -> None:
+        if event.kind == "rung" and event.trial == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        study.run(scales, witness=Witness(strike))
+    undisturbed = Study(tmp_path / "other")
+    undisturbed.folder.mkdir()
+    whole, resumed = undisturbed.run(scales), study.run(scales)
+    assert reached(resumed) == reached(whole)
+    assert [t.metrics for t in resumed.trials] == [t.metrics for t in whole.trials]
+
+
+def test_an_arm_added_later_races_against_all_that_is_stored(study: Study) -> None:
+    study.run([1.0, 0.0, 3.0])
+    witness = Witness()
+    outcome = study.run([1.0, 0.0, 3.0, 9.0, 0.5], witness=witness)
+    assert reached(outcome) == [30, 30, 6, 6, 30]
+    started = {event.trial for event in witness.of("started")}
+    assert started == {3, 4}, "nothing of the earlier arms is computed again"
+
+
+def test_a_rung_added_later_is_all_that_is_run(study: Study) -> None:
+    fifo = "{{name: fifo, budget: evaluate.num_samples, rungs: {}}}"
+    study.run([0.0, 1.0], fifo.format([6, 12]))
+    witness = Witness()
+    outcome = study.run([0.0, 1.0], fifo.format([6, 12, 18]), witness=witness)
+    assert reached(outcome) == [18, 18]
+    assert sum(event.done for event in witness.of("progress") if event.advance) == 12
+
+
+def test_a_training_goes_on_from_rung_to_rung_and_is_charged_once(study: Study) -> None:
+    scheduler = "{name: fifo, budget: train.iterations, rungs: [10, 20, 40]}"
+    outcome = study.run([0.0], scheduler)
+    (trial,) = outcome.trials
+    trains = [trial.results[stage.key] for stage in trial.planned.stages if stage.name == "train"]
+    assert [result.record["budget"]["amount"] for result in trains] == [10, 20, 40]
+    assert [result.cost.details["items"] for result in trains] == [10, 10, 20]
+    assert [len(result.history) for result in trains] == [10, 20, 40]
+
+
+def test_a_target_ends_the_climb(study: Study) -> None:
+    scheduler = "{name: fifo, budget: evaluate.num_samples, rungs: [6, 12, 30], target: 2.0}"
+    outcome = study.run([0.0, 1.0, 1.5], scheduler)
+    assert reached(outcome) == [6, 6, 30]
+    assert set(outcome.plan.decided.values()) == {"reached"}
+
+
+def test_hyperband_and_median_stopping_spare_the_bad_ones(study: Study) -> None:
+    scales = [0.0, 1.0, 2.0, 9.0, 9.5, 9.9]
+    for name in ("hyperband", "median"):
+        outcome = study.run(scales, ASHA.replace("asha", name))
+        climbed = reached(outcome)
+        assert climbed[0] == 30
+        assert 6 in climbed[3:] or 12 in climbed[3:], name
+        assert outcome.plan.decided, "and remembers it"
+
+
+def test_one_failed_trial_does_not_sink_the_others(study: Study) -> None:
+    arms = "{good: {}, bad: {sample.fail: true}, worse: {model.norm: add}}"
+    outcome = study.run([0.0], arms=arms)
+    assert [trial.error is not None for trial in outcome.trials] == [False, True, False]
+    assert reached(outcome) == [30, None, 6]
+    assert outcome.failed[0].error is not None
+    assert "no ink" in outcome.failed[0].error.cause
+
+
+def test_a_pause_saves_the_training_and_the_next_run_goes_on(study: Study) -> None:
+    pause = Pause()
+
+    def ask(event: Event) -> None:
+        if event.kind == "progress" and event.done >= 3:
+            pause.ask("enough for today")
+
+    scheduler = "{name: fifo, budget: train.iterations, rungs: [40]}"
+    paused = study.run([0.0], scheduler, witness=Witness(ask), pause=pause)
+    assert paused.paused == "enough for today"
+    assert reached(paused) == [None]
+    stage = next(stage for stage in paused.plan.stages.values() if stage.name == "train")
+    assert 3 <= Store(study.home.store_url).checkpoints(stage).steps()[-1] < 40
+    assert reached(study.run([0.0], scheduler)) == [40]
+
+
+def test_a_limit_of_trials_leaves_the_others_waiting(study: Study) -> None:
+    witness = Witness()
+    outcome = study.run([0.0, 1.0, 2.0], limits="{trials: 2}", witness=witness)
+    assert len(outcome.trials) == 2
+    assert ["limits.trials is 2: 1 more trials wait; raise it to run them"] == [
+        e.message for e in witness.of("warning")
+    ]
+
+
+def test_a_limit_of_v100_days_pauses_and_holds_in_the_next_run(study: Study) -> None:
+    limits = "{v100_days: 1.0e-9}"
+    first = study.run([0.0, 1.0], limits=limits, witness=(witness := Witness()))
+    assert first.paused is not None
+    assert "limits.v100_days is reached" in first.paused
+    assert "count by their FLOPs" in witness.of("warning")[0].message
+    again = study.run([0.0, 1.0], limits=limits)
+    assert again.computed == frozenset()
+    assert again.paused == first.paused
+    assert study.run([0.0, 1.0]).paused is None
