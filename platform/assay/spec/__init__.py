@@ -5,17 +5,14 @@ from assay.spec.expand import Trial
 from assay.spec.load import load_sweep
 from assay.spec.schema import (
     Limits,
-    Parameter,
-    PartitionOf,
     Plot,
     Reference,
     ReferenceRow,
     Report,
     Resources,
-    Scheduler,
-    Searcher,
     Sweep,
 )
+from assay.spec.search import Parameter, PartitionOf, Scheduler, Searcher
 
 __all__ = [
     "FindWorkload",

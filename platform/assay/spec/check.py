@@ -5,18 +5,19 @@ Works on the raw document, so that a mistake in one section does not hide those 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 
-from assay.errors import SpecProblem, UserError, did_you_mean
+from assay.errors import ConfigError, SpecProblem, UserError, did_you_mean
+from assay.spec import arms as arms_of
 from assay.spec.draft import Draft, mapping_at
-from assay.spec.expand import count
 from assay.spec.merge import SETTABLE
+from assay.spec.search_checks import search_problems
 from assay.spec.trial_checks import TrialChecks
 from assay.spec.yaml_lines import Document, Path
 from assay.workload import JSON, Workload, canonical_json
 
 FindWorkload = Callable[[str], Workload]
-MOST_TRIALS = 10_000
+MOST_TRIALS = 20_000
 
 
 def check(document: Document, find_workload: FindWorkload) -> tuple[Workload | None, list[SpecProblem]]:
@@ -43,21 +44,55 @@ def check(document: Document, find_workload: FindWorkload) -> tuple[Workload | N
 def _with_base(document: Document, draft: Draft, workload: Workload, base: str) -> Iterator[SpecProblem]:
     wrong = [*_paths(document, draft, set(workload.paths(base)), workload.seed_path), *_conflicts(document, draft)]
     yield from (document.problem(path, message) for path, message in wrong)
-    total = count(draft.arms, draft.grid, draft.seeds)
-    if total > MOST_TRIALS:
-        longest = max(draft.grid, key=lambda path: len(draft.grid[path]), default=None)
-        place: Path = ("parameters", longest) if longest else ("seeds",)
-        yield document.problem(place, f"got {total:,} trials in all, allowed: at most {MOST_TRIALS:,}")
+    if arms_of.count(draft.arms, draft.arms_mode) > MOST_TRIALS:
+        yield document.problem(("arms_mode",), _too_many(arms_of.count(draft.arms, draft.arms_mode)))
         return
-    yield from TrialChecks(document, draft, workload, base, {path for path, _ in wrong}).problems()
+    design = draft.design(base, _resolved(workload, base))
+    found = list(search_problems(document, draft, design))
+    yield from (document.problem(path, message) for path, message in found)
+    total = design.count()
+    if total > MOST_TRIALS:
+        yield document.problem(_longest(draft), _too_many(total) + _fewer(draft))
+        return
+    yield from TrialChecks(document, draft, design, workload, base, {path for path, _ in [*wrong, *found]}).problems()
+
+
+def _resolved(workload: Workload, base: str) -> Mapping[str, JSON]:
+    try:
+        return workload.resolve(base, {})
+    except ConfigError:
+        return {}  # the trials say what is wrong with it
+
+
+def _too_many(total: int) -> str:
+    return f"got {total:,} trials in all, allowed: at most {MOST_TRIALS:,}"
+
+
+def _longest(draft: Draft) -> Path:
+    """Where most trials come from."""
+    if draft.searcher is not None and draft.searcher.num_trials is not None:
+        return ("searcher", "num_trials")
+    points = {path: parameter.axis.num_points for path, parameter in draft.parameters.items()}
+    longest = max(points, key=points.__getitem__, default=None)
+    return ("parameters", longest) if longest else ("seeds",)
+
+
+def _fewer(draft: Draft) -> str:
+    if not draft.parameters or (draft.searcher is not None and draft.searcher.num_trials is not None):
+        return ""
+    has_partition = any(parameter.partition is not None for parameter in draft.parameters.values())
+    step = "a larger step in the partition, or " if has_partition else ""
+    return f"; use {step}searcher: {{name: random, num_trials: …}}"
 
 
 def _places(document: Document, draft: Draft) -> Iterator[tuple[Path, str, JSON]]:
     """Every place where the user wrote a config path: (place, config path, its value where it has one there)."""
     for path, value in draft.config.items():
         yield ("config", path), path, value
-    for path in mapping_at(document.data, "parameters"):
+    for path, parameter in mapping_at(document.data, "parameters").items():
         yield ("parameters", path), path, None
+        for other, value in mapping_at(parameter, "when").items() if isinstance(parameter, dict) else ():
+            yield ("parameters", path, "when", other), other, value
     for arm, delta in draft.arms.items():
         for path, value in delta.items():
             yield ("arms", arm, path), path, value
@@ -69,12 +104,16 @@ def _places(document: Document, draft: Draft) -> Iterator[tuple[Path, str, JSON]
 
 def _paths(document: Document, draft: Draft, known: Set[str], seed_path: str) -> Iterator[tuple[Path, str]]:
     """Config paths that the config does not have, or that may not be set there."""
+    budget = draft.scheduler.budget if draft.scheduler is not None else None
     for place, path, value in _places(document, draft):
+        compares = place[0] == "reference" or "when" in place[2:]
         if path == seed_path and place[0] != "reference":
             yield place, "replicate seeds set this path; write seeds: [...] instead"
+        elif path == budget and place[0] != "reference":
+            yield place, "the scheduler's rungs set this path; change scheduler.rungs instead"
         elif path not in known:
             inside = sorted(name for name in known if name.startswith(f"{path}."))
-            if inside and value is None and place[0] != "reference":
+            if inside and value is None and not compares:
                 continue  # null takes an optional section away; whether this one is, the workload says
             if inside and isinstance(value, dict):
                 yield place, f"a section of the config; write its keys as dotted paths, as in {inside[0]}: …"
@@ -87,20 +126,20 @@ def _paths(document: Document, draft: Draft, known: Set[str], seed_path: str) ->
 
 def _conflicts(document: Document, draft: Draft) -> Iterator[tuple[Path, str]]:
     """Values given twice, paths varied in two places, and settings that every trial would override."""
-    for path, values in draft.grid.items():
+    for path, parameter in draft.parameters.items():
         seen: dict[str, int] = {}
-        for i, value in enumerate(values):
+        for i, value in enumerate(parameter.values or ()):
             first = seen.setdefault(canonical_json(value), i)
             if first != i:
                 yield ("parameters", path, "values", i), f"the same value as values[{first}]; every value is a trial"
     for arm, delta in draft.arms.items():
         for path in delta:
-            if path in draft.grid:
+            if path in draft.parameters:
                 yield ("arms", arm, path), "parameters vary this path too; vary it in one place"
     for path in draft.config:
         if document.origin(("config", path)).line:
             continue  # in a file a default that all arms replace is harmless; on the command line it misleads
-        if path in draft.grid:
+        if path in draft.parameters and not draft.parameters[path].when:
             yield ("config", path), "has no effect: parameters vary this path in every trial"
-        elif draft.arms and all(path in delta for delta in draft.arms.values()):
+        elif draft.arms and draft.arms_mode == "each" and all(path in delta for delta in draft.arms.values()):
             yield ("config", path), "has no effect: every arm sets this path"

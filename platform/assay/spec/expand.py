@@ -1,16 +1,17 @@
-"""A sweep's trials: arms × the grid of parameters × seeds, in the order of the file."""
+"""A sweep's trials: every choice of arm, values and seed, named and resolved."""
 
 from __future__ import annotations
 
-import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from assay.space import Floats
+from assay.space import at_path as at_path
+from assay.spec.design import Choice, Design
 from assay.workload import JSON, Workload, canonical_json
 
-Arms = Mapping[str, Mapping[str, JSON]]
-Grid = Mapping[str, Sequence[JSON]]
+SHORT_DIGITS = 4
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Trial:
     name: str
     """The arm in words: what tables and MLflow runs are called."""
     arm: str | None
+    """Of several arms together, their names with " + " between them."""
     overrides: Mapping[str, JSON]
     """Dotted: the arm's delta, the parameters' values and the seed, on top of the sweep's own config."""
     config: Mapping[str, JSON]
@@ -28,36 +30,8 @@ class Trial:
     seed: int
     varied: Mapping[str, JSON]
     """Dotted: this trial's value at every path where the trials differ, whether or not this trial's arm sets it."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One cell of the product, before a workload has seen it: an arm, an index into each parameter's values, a seed."""
-
-    arm: str | None
-    delta: Mapping[str, JSON]
-    picks: Mapping[str, int]
-    values: Mapping[str, JSON]
-    seed: int
-
-    def overrides(self, seed_path: str) -> dict[str, JSON]:
-        return {**self.delta, **self.values, seed_path: self.seed}
-
-
-def choices(arms: Arms, grid: Grid, seeds: Sequence[int]) -> Iterator[Choice]:
-    named: list[tuple[str | None, Mapping[str, JSON]]] = [*arms.items()] or [(None, {})]
-    for arm, delta in named:
-        for picks in itertools.product(*(range(len(values)) for values in grid.values())):
-            chosen = dict(zip(grid, picks, strict=True))
-            for seed in seeds:
-                yield Choice(arm, delta, chosen, {path: grid[path][i] for path, i in chosen.items()}, seed)
-
-
-def count(arms: Arms, grid: Grid, seeds: Sequence[int]) -> int:
-    total = max(len(arms), 1) * len(seeds)
-    for values in grid.values():
-        total *= len(values)
-    return total
+    draw: int | None = None
+    """Index of the random draw or suggestion that its values are of; None in a grid."""
 
 
 def short_names(paths: Sequence[str]) -> dict[str, str]:
@@ -81,45 +55,74 @@ def in_words(value: JSON) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def name_of(choice: Choice, base: str, short: Mapping[str, str], several_seeds: bool) -> str:
-    """ "AdaGN, guidance_scale 1.0, seed 1" """
-    parts = [choice.arm] if choice.arm is not None else []
-    parts += [f"{short[path]} {in_words(value)}" for path, value in choice.values.items()]
-    parts = parts or [base]
-    if several_seeds:
-        parts.append(f"seed {choice.seed}")
-    return ", ".join(parts)
+class Names:
+    """Names for the trials of one design, in order: "AdaGN, guidance_scale 1.0, seed 1"."""
 
+    def __init__(self, design: Design, base: str) -> None:
+        self._design, self._base = design, base
+        self._short = short_names(list(design.parameters))
+        self._given: set[str] = set()
 
-def at_path(config: JSON, path: str) -> JSON:
-    """The value at a dotted path of a resolved config; None below a section that is null."""
-    for part in path.split("."):
-        if not isinstance(config, Mapping) or part not in config:
-            return None
-        config = config[part]
-    return config
+    def name(self, choice: Choice) -> str:
+        """Numbers of a range are shortened, unless a trial before has that name."""
+        name = self._of(choice, SHORT_DIGITS)
+        if name in self._given:
+            name = self._of(choice, None)
+        self._given.add(name)
+        return name
+
+    def _of(self, choice: Choice, digits: int | None) -> str:
+        parts = [choice.arm.name] if choice.arm.name is not None else []
+        parts += [f"{self._short[path]} {self._value(path, value, digits)}" for path, value in choice.values.items()]
+        parts = parts or [self._base]
+        if len(self._design.seeds) > 1:
+            parts.append(f"seed {choice.seed}")
+        return ", ".join(parts)
+
+    def _value(self, path: str, value: JSON, digits: int | None) -> str:
+        is_float = isinstance(self._design.space.axes[path], Floats)
+        return f"{value:.{digits}g}" if is_float and digits is not None else in_words(value)
 
 
 def expand(
-    workload: Workload, base: str, config: Mapping[str, JSON], arms: Arms, grid: Grid, seeds: Sequence[int]
+    workload: Workload,
+    base: str,
+    config: Mapping[str, JSON],
+    design: Design,
+    suggested: Sequence[Mapping[str, JSON]] = (),
 ) -> list[Trial]:
     """Resolve every choice. Raises ConfigError at the first that the workload refuses."""
-    picked = list(choices(arms, grid, seeds))
-    overrides = [choice.overrides(workload.seed_path) for choice in picked]
-    configs = [workload.resolve(base, {**config, **override}) for override in overrides]
-    paths = dict.fromkeys(path for override in overrides for path in override)
-    columns = {path: [at_path(resolved, path) for resolved in configs] for path in paths}
-    varying = [path for path, column in columns.items() if len({canonical_json(value) for value in column}) > 1]
-    short = short_names(list(grid))
+    seen: set[tuple[str | None, int, str]] = set()
+    found: list[tuple[Choice, Mapping[str, JSON], Mapping[str, JSON]]] = []
+    for choice in design.choices(suggested):
+        overrides = choice.overrides(workload.seed_path)
+        resolved = workload.resolve(base, {**config, **overrides})
+        if choice.draw is not None:
+            drawn = (choice.arm.name, choice.seed, canonical_json(resolved))
+            if drawn in seen:
+                continue
+            seen.add(drawn)
+        found.append((choice, overrides, resolved))
+    # What is drawn later will differ, if it does not yet.
+    drawn_paths = [] if design.searcher.name == "grid" else list(design.parameters)
+    paths = dict.fromkeys([*drawn_paths, *(path for _, overrides, _ in found for path in overrides)])
+    columns = {path: [at_path(resolved, path) for _, _, resolved in found] for path in paths}
+    varying = [
+        path
+        for path, column in columns.items()
+        if path in drawn_paths or len({canonical_json(value) for value in column}) > 1
+    ]
+    names = Names(design, base)
     return [
         Trial(
             index=index,
-            name=name_of(choice, base, short, len(seeds) > 1),
-            arm=choice.arm,
-            overrides=overrides[index],
-            config=configs[index],
+            name=names.name(choice),
+            arm=choice.arm.name,
+            overrides=overrides,
+            config=resolved,
             seed=choice.seed,
             varied={path: columns[path][index] for path in varying},
+            draw=choice.draw,
         )
-        for index, choice in enumerate(picked)
+        for index, (choice, overrides, resolved) in enumerate(found)
     ]

@@ -5,44 +5,64 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Set
 
-from assay.errors import ConfigError, ConfigProblem, SpecProblem, did_you_mean
+from assay.errors import ConfigError, ConfigProblem, SpecProblem, UserError, did_you_mean
+from assay.spec.design import Choice, Design
 from assay.spec.draft import Draft
-from assay.spec.expand import Choice, choices, name_of, short_names
+from assay.spec.expand import Names
 from assay.spec.yaml_lines import Document, Path
-from assay.workload import JSON, Workload, canonical_json
+from assay.workload import JSON, Workload, canonical_json, topological
 
 Config = Mapping[str, JSON]
+MOST_CHECKED = 2_000
+"""Trials that are resolved for a check; of more, so many that are spread evenly, and the corners of the space."""
 
 
 class TrialChecks:
     """`doubtful` places are already known to be wrong: left out of the configs, so that the rest can be checked."""
 
-    def __init__(self, document: Document, draft: Draft, workload: Workload, base: str, doubtful: Set[Path]) -> None:
-        self.document, self.draft, self.workload, self.base, self.doubtful = document, draft, workload, base, doubtful
+    def __init__(
+        self, document: Document, draft: Draft, design: Design, workload: Workload, base: str, doubtful: Set[Path]
+    ) -> None:
+        self.document, self.draft, self.design = document, draft, design
+        self.workload, self.base, self.doubtful = workload, base, doubtful
         self.config = {path: value for path, value in draft.config.items() if ("config", path) not in doubtful}
         self.in_config: dict[str, Path] = {path: ("config", path) for path in self.config}
+        self.written = {
+            path: {canonical_json(value): place for place, value in _written_values(path, draft)}
+            for path in draft.parameters
+        }
 
     def problems(self) -> Iterator[SpecProblem]:
         yield from self.config_alone()
         inherited = set(self.resolve(self.config)[1])
         refusals: dict[SpecProblem, list[str]] = {}
         resolved: list[tuple[Choice, str, Config, bool]] = []
-        short = short_names(list(self.draft.grid))
-        for choice in choices(self.draft.arms, self.draft.grid, self.draft.seeds):
-            name = name_of(choice, self.base, short, len(self.draft.seeds) > 1)
+        names = Names(self.design, self.base)
+        for choice in self.choices():
+            name = names.name(choice)
             overrides, places, whole = self.overrides(choice)
             config, refused = self.resolve({**self.config, **overrides})
-            fallback: Path = ("arms", choice.arm) if choice.arm is not None else ("base",)
+            fallback: Path = ("arms", choice.arm.members[-1]) if choice.arm.members else ("base",)
             for problem in refused:
                 new = problem not in inherited
                 blamed = self.blame(problem, {**self.in_config, **(places if new else {})}, fallback if new else None)
                 refusals.setdefault(blamed, []).append(name)
             if config is not None:
                 resolved.append((choice, name, config, whole))
-        for blamed, names in refusals.items():
-            yield _in_trials(blamed, names) if resolved and not _is_own(blamed) else blamed
+        for blamed, named in refusals.items():
+            yield _in_trials(blamed, named) if resolved and not _is_own(blamed) else blamed
         yield from self.twins(resolved)
         yield from self.metric([(name, list(self.workload.metrics(config))) for _, name, config, _ in resolved])
+        yield from self.rungs(resolved)
+
+    def choices(self) -> Iterator[Choice]:
+        """All trials, or where they are many or not known yet, some."""
+        total = self.design.count()
+        every = -(-total // MOST_CHECKED)
+        known = self.design.choices()
+        yield from known if every <= 1 else (choice for i, choice in enumerate(known) if i % every == 0)
+        if every > 1 or self.design.searcher.name != "grid":
+            yield from self.design.corners()
 
     def config_alone(self) -> Iterator[SpecProblem]:
         """Values of `config` that are wrong by themselves. They are left out from here on.
@@ -63,9 +83,11 @@ class TrialChecks:
 
     def overrides(self, choice: Choice) -> tuple[dict[str, JSON], dict[str, Path], bool]:
         """What this trial sets, where each was written, and whether nothing of the trial had to be left out."""
-        places: dict[str, Path] = {path: ("parameters", path, "values", i) for path, i in choice.picks.items()}
-        if choice.arm is not None:
-            places |= {path: ("arms", choice.arm, path) for path in choice.delta}
+        places: dict[str, Path] = {
+            path: self.written[path].get(canonical_json(value), ("parameters", path))
+            for path, value in choice.values.items()
+        }
+        places |= {path: ("arms", member, path) for path, member in choice.arm.origins.items()}
         places[self.workload.seed_path] = ("seeds", self.draft.seeds.index(choice.seed))
         good = {path: place for path, place in places.items() if not self.is_doubtful(place)}
         values = choice.overrides(self.workload.seed_path)
@@ -76,21 +98,36 @@ class TrialChecks:
         return any(place[:length] in self.doubtful for length in range(1, len(place) + 1))
 
     def twins(self, resolved: list[tuple[Choice, str, Config, bool]]) -> Iterator[SpecProblem]:
-        """Trials that resolve to one config, once a line: the second would only repeat the first."""
+        """Trials that resolve to one config, once a line: the second would only repeat the first.
+
+        Draws may repeat each other, arms and seeds may not.
+        """
         first_with: dict[str, tuple[Choice, str]] = {}
         blamed: set[Path] = set()
         for choice, name, config, whole in resolved:
             if not whole:  # what was left out may have been the difference
                 continue
             twin, twin_name = first_with.setdefault(canonical_json(config), (choice, name))
-            place = _difference(twin, choice, self.draft)
+            if self.design.searcher.name != "grid" and (twin.arm, twin.seed) == (choice.arm, choice.seed):
+                continue
+            place = self.difference(twin, choice)
             if twin is choice or place in blamed:
                 continue
             blamed.add(place)
-            line = self.document.origin(_difference(choice, twin, self.draft)).line
+            line = self.document.origin(self.difference(choice, twin)).line
             where = f" (line {line})" if line else ""
             message = f"trial {name!r} resolves to the same config as {twin_name!r}{where}; every trial must differ"
             yield self.document.problem(place, message)
+
+    def difference(self, one: Choice, other: Choice) -> Path:
+        """Where `other` was written differently from `one`: its arm, else its last differing value, else its seed."""
+        if one.arm != other.arm and other.arm.name is not None:
+            return ("arms", other.arm.members[-1]) if other.arm.members else ("arms",)
+        for path, value in list(other.values.items())[::-1]:
+            spelled = canonical_json(value)
+            if path not in one.values or canonical_json(one.values[path]) != spelled:
+                return self.written[path].get(spelled, ("parameters", path))
+        return ("seeds", self.draft.seeds.index(other.seed))
 
     def metric(self, reported: list[tuple[str, list[str]]]) -> Iterator[SpecProblem]:
         metric = self.document.data.get("metric")
@@ -101,6 +138,39 @@ class TrialChecks:
                 f"unknown metric {metric!r}" if lacking == reported else f"trial {name!r} does not report {metric!r}"
             )
             yield self.document.problem(("metric",), wrong + did_you_mean(metric, metrics))
+
+    def rungs(self, resolved: list[tuple[Choice, str, Config, bool]]) -> Iterator[SpecProblem]:
+        """The budget is one of a stage, and every rung a value that it may have: in the first trial of every arm."""
+        scheduler = self.draft.scheduler
+        if scheduler is None or scheduler.budget is None:
+            return
+        first_of = {choice.arm.name: (choice, name, config) for choice, name, config, _ in resolved[::-1]}
+        refused: dict[SpecProblem, list[str]] = {}
+        for choice, name, config in first_of.values():
+            budgets = self.budgets(config)
+            if budgets is not None and scheduler.budget not in budgets:
+                message = f"got {scheduler.budget!r}, which no stage has as its budget"
+                problem = self.document.problem(
+                    ("scheduler", "budget"), message + did_you_mean(scheduler.budget, budgets)
+                )
+                refused.setdefault(problem, []).append(name)
+                continue
+            overrides = {**self.config, **self.overrides(choice)[0]}
+            for i, amount in enumerate(scheduler.rungs):
+                for wrong in self.resolve({**overrides, scheduler.budget: amount})[1]:
+                    message = wrong.message if wrong.path == scheduler.budget else f"{wrong.path}: {wrong.message}"
+                    problem = self.document.problem(("scheduler", "rungs", i), message)
+                    refused.setdefault(problem, []).append(name)
+        for problem, names in refused.items():
+            yield _in_trials(problem, names) if len(names) < len(first_of) else problem
+
+    def budgets(self, config: Config) -> list[str] | None:
+        """Config paths that a trial's stages have as budgets; None where its stages cannot be told yet."""
+        try:
+            stages = topological(self.workload.stages(config))
+        except UserError:
+            return None  # a file that is not there: planning says so
+        return [stage.budget.path for stage in stages if stage.budget is not None]
 
     def blame(self, problem: ConfigProblem, places: Mapping[str, Path], fallback: Path | None) -> SpecProblem:
         """The problem, at the line where the user wrote what it is about. Later places win: an arm over config."""
@@ -139,11 +209,12 @@ def _in_trials(problem: SpecProblem, names: list[str]) -> SpecProblem:
     return SpecProblem(problem.file, problem.line, problem.path, message)
 
 
-def _difference(one: Choice, other: Choice, draft: Draft) -> Path:
-    """Where `other` was written differently from `one`: its arm, else its last differing value, else its seed."""
-    if one.arm != other.arm and other.arm is not None:
-        return ("arms", other.arm)
-    for path in list(other.picks)[::-1]:
-        if one.picks.get(path) != other.picks[path]:
-            return ("parameters", path, "values", other.picks[path])
-    return ("seeds", draft.seeds.index(other.seed))
+def _written_values(path: str, draft: Draft) -> Iterator[tuple[Path, JSON]]:
+    """Values of a parameter that stand in the file; of the same ones the first comes last."""
+    parameter = draft.parameters[path]
+    for i, value in list(enumerate(parameter.values or ()))[::-1]:
+        yield ("parameters", path, "values", i), value
+    for key in ("min", "max"):
+        bound = getattr(parameter, key)
+        if bound is not None:
+            yield ("parameters", path, key), round(bound) if parameter.int else bound

@@ -80,7 +80,7 @@ def test_files_that_cannot_be_read(load: Load, tmp_path: Path) -> None:
         ),
         (
             "scheduler: fifo\n",
-            "x.yaml:7: scheduler: got 'fifo' (str), allowed: a mapping {name: …, budget: …, rungs: …, divisor: …}",
+            "x.yaml:7: scheduler: got 'fifo' (str), allowed: a mapping {name: …, budget: …, rungs: …, divisor: …, target: …}",
         ),
         ("description: 3\n", "x.yaml:7: description: got 3 (int), allowed: text"),
         ("config: [1]\n", "x.yaml:7: config: got [1] (list), allowed: a mapping of keys to values"),
@@ -284,7 +284,10 @@ def test_arms_may_complete_a_config_that_does_not_hold_alone(load: Load, lines: 
 def test_too_many_trials_are_not_resolved(lines: Lines) -> None:
     values = list(range(1, 300))
     body = f"parameters: {{sample.steps: {{values: {values}}}, train.batch_size: {{values: {values}}}}}\n"
-    assert lines(body) == ["x.yaml:7: parameters.sample.steps: got 89,401 trials in all, allowed: at most 10,000"]
+    assert lines(body) == [
+        "x.yaml:7: parameters.sample.steps: got 89,401 trials in all, allowed: at most 20,000; "
+        "use searcher: {name: random, num_trials: …}"
+    ]
 
 
 def test_everything_at_once_in_the_order_of_the_file(lines: Lines) -> None:

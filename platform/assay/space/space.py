@@ -1,0 +1,115 @@
+"""A sweep's parameters together: which are set where, all their values, and random draws of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from assay.space.axes import Axis
+from assay.space.settings import Settings
+from assay.workload import JSON, canonical_json
+
+Point = dict[str, JSON]
+"""Path → value, of the parameters that are set."""
+_ANY_OTHER = object()
+REPEATS = 20
+"""Draws that bring nothing new, for each that did, until there is taken to be no other."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """Axes in the order of the file, by config path. One with a condition is set only where the config matches it.
+
+    A condition sees what the arm, the config and the parameters before it set.
+    """
+
+    axes: Mapping[str, Axis]
+    conditions: Mapping[str, Mapping[str, JSON]]
+
+    def choose(self, pick: Callable[[str], JSON], around: Sequence[Settings]) -> Point:
+        """Pick the value of each parameter that is set in one of the settings, in order."""
+        chosen: Point = {}
+        inside: list[Point] = [{} for _ in around]
+        for path in self.axes:
+            wanted = self.conditions.get(path, {})
+            where = [mine for settings, mine in zip(around, inside, strict=True) if settings.match(wanted, above=mine)]
+            if where:
+                chosen[path] = pick(path)
+                for mine in where:
+                    mine[path] = chosen[path]
+        return chosen
+
+    def within(self, point: Mapping[str, JSON], settings: Settings) -> Point:
+        """Of a point, what is set under these settings."""
+        chosen: Point = {}
+        for path in self.axes:
+            if path in point and settings.match(self.conditions.get(path, {}), above=chosen):
+                chosen[path] = point[path]
+        return chosen
+
+    def grid(self, settings: Settings) -> Iterator[Point]:
+        """Every point under these settings; the last parameter varies fastest."""
+        points = {path: axis.points() for path, axis in self.axes.items()}
+
+        def extend(paths: list[str], chosen: Point) -> Iterator[Point]:
+            if not paths:
+                yield chosen
+            elif settings.match(self.conditions.get(paths[0], {}), above=chosen):
+                for value in points[paths[0]]:
+                    yield from extend(paths[1:], {**chosen, paths[0]: value})
+            else:
+                yield from extend(paths[1:], chosen)
+
+        return extend(list(self.axes), {})
+
+    def count(self, settings: Settings) -> int:
+        """How many points the grid has. Only axes that conditions look at are gone through."""
+        looked_at = [path for wanted in self.conditions.values() for path in wanted]
+
+        def extend(paths: list[str], chosen: Point) -> int:
+            if not paths:
+                return 1
+            path, *rest = paths
+            if not settings.match(self.conditions.get(path, {}), above=chosen):
+                return extend(rest, chosen)
+            axis = self.axes[path]
+            if any(seen == path or seen.startswith(f"{path}.") for seen in looked_at):
+                return sum(extend(rest, {**chosen, path: value}) for value in axis.points())
+            return axis.num_points * extend(rest, {**chosen, path: _ANY_OTHER})
+
+        return extend(list(self.axes), {})
+
+    def draws(self, seed: int, around: Sequence[Settings]) -> Iterator[Point]:
+        """Random points, none twice, until there are no others. Each parameter has a stream of its own."""
+        streams = {path: Random(f"{seed} {path}") for path in self.axes}
+        seen: set[str] = set()
+        repeats = 0
+        while repeats <= REPEATS * (len(seen) + REPEATS):
+            drawn = {path: axis.draw(streams[path]) for path, axis in self.axes.items()}
+            point = self.choose(drawn.__getitem__, around)
+            spelled = canonical_json(point)
+            if spelled in seen:
+                repeats += 1
+                continue
+            seen.add(spelled)
+            repeats = 0
+            yield point
+
+    def corners(self, settings: Settings) -> Iterator[Point]:
+        """Each parameter at its corners in turn, the others at their first, and all at their last."""
+        corners = {path: axis.corners() for path, axis in self.axes.items()}
+        first = {path: values[0] for path, values in corners.items()}
+        yield self.within(first, settings)
+        for path, values in corners.items():
+            for value in values[1:]:
+                yield self.within({**first, **self._needed(path), path: value}, settings)
+        yield self.within({path: values[-1] for path, values in corners.items()}, settings)
+
+    def _needed(self, path: str) -> Point:
+        """Values of other parameters under which this one is set."""
+        needed: Point = {}
+        for other, value in self.conditions.get(path, {}).items():
+            if other in self.axes and self.axes[other].has(value):
+                needed |= {**self._needed(other), other: value}
+        return needed

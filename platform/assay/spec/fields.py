@@ -1,0 +1,82 @@
+"""The types that a sweep file's keys are made of, each with the words for what it refuses."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from assay.workload import JSON
+
+SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+
+
+def _safe_name(name: str) -> str:
+    if not SAFE_NAME.fullmatch(name):
+        raise ValueError(
+            f"got {name[:60]!r}, allowed: letters, digits, '-', '_' and '.', starting with a letter or a digit, "
+            "at most 128 (it names files and the experiment)"
+        )
+    return name
+
+
+def _non_empty(text: str) -> str:
+    if not text.strip():
+        raise ValueError(f"got {text!r}, allowed: text that is not empty")
+    return text
+
+
+def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    twice = sorted({seed for seed in seeds if seeds.count(seed) > 1})
+    if twice:
+        raise ValueError(f"got {', '.join(map(str, twice))} more than once, allowed: distinct integers ≥ 0")
+    if not seeds:
+        raise ValueError("got [], allowed: at least one integer ≥ 0")
+    return seeds
+
+
+def _whole_above_one(gpus: float) -> float:
+    # Ray shares one GPU between tasks, but gives several only whole.
+    if gpus > 1 and gpus != int(gpus):
+        raise ValueError(f"got {gpus}, allowed: a whole number, or a fraction below 1")
+    return gpus
+
+
+def _ordered(bounds: tuple[int, int]) -> tuple[int, int]:
+    if bounds[0] > bounds[1]:
+        raise ValueError(f"got {list(bounds)}, allowed: [min, max] with min ≤ max")
+    return bounds
+
+
+def _some_values(values: tuple[JSON, ...]) -> tuple[JSON, ...]:
+    if not values:
+        raise ValueError("got [], allowed: at least one value")
+    return values
+
+
+def _increasing(rungs: tuple[int, ...]) -> tuple[int, ...]:
+    if list(rungs) != sorted(set(rungs)):
+        raise ValueError(f"got {list(rungs)}, allowed: integers ≥ 1 that increase")
+    return rungs
+
+
+Text = Annotated[str, Field(strict=True)]
+Name = Annotated[Text, AfterValidator(_non_empty)]
+SafeName = Annotated[Text, AfterValidator(_safe_name)]
+Flag = Annotated[bool, Field(strict=True)]
+Count = Annotated[int, Field(strict=True, ge=0)]
+Positive = Annotated[int, Field(strict=True, ge=1)]
+AtLeastTwo = Annotated[int, Field(strict=True, ge=2)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+PositiveNumber = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+Cpus = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+Gpus = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False), AfterValidator(_whole_above_one)]
+Bounds = Annotated[tuple[Positive, Positive], AfterValidator(_ordered)]
+Seeds = Annotated[tuple[Count, ...], AfterValidator(_distinct)]
+Rungs = Annotated[tuple[Positive, ...], AfterValidator(_increasing)]
+SomeValues = Annotated[tuple[JSON, ...], AfterValidator(_some_values)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
