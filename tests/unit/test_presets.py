@@ -84,8 +84,10 @@ def test_guidance_at_the_mean_is_for_ancestral_sampling() -> None:
 
 
 def test_names_are_the_presets_there_are() -> None:
-    assert len(presets.names()) == 17
-    assert {*TABLES_11_AND_13, *TABLE_12, "imagenet256_uncond", "digits", "cifar10"} == set(presets.names())
+    assert len(presets.names()) == 18
+    assert {*TABLES_11_AND_13, *TABLE_12, "imagenet256_uncond", "tiny_digits", "digits", "cifar10"} == set(
+        presets.names()
+    )
     for name in presets.names():
         assert isinstance(presets.load(name), Config)
 

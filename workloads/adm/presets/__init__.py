@@ -8,7 +8,7 @@ from assay.errors import UserError, did_you_mean
 
 __all__ = ["load", "names"]
 
-SMALL = {"digits": digits.config, "cifar10": cifar10.config}
+SMALL = {"tiny_digits": digits.tiny, "digits": digits.config, "cifar10": cifar10.config}
 
 
 def names() -> tuple[str, ...]:

@@ -65,3 +65,26 @@ def config() -> Config:
         sample=SampleConfig(steps=30, batch_size=125),
         evaluate=EvaluateConfig(num_samples=1000, num_reference=1797, extractor="classifier"),
     )
+
+
+def tiny() -> Config:
+    """The same in seconds, and samples that one can still read: what the studies' smoke profiles share.
+
+    One width at both resolutions, and rates that let so few steps tell.
+    """
+    c = config()
+    assert c.classifier is not None
+    narrow = {"channel_mult": (1.0, 1.0)}
+    fast = {"iterations": 250, "batch_size": 32, "learning_rate": 2e-3, "ema_rates": (0.98,), "checkpoint_every": 50}
+    return c.model_copy(
+        update={
+            "model": c.model.model_copy(update=narrow),
+            "train": c.train.model_copy(update=fast),
+            "classifier": ClassifierConfig(
+                model=c.classifier.model.model_copy(update=narrow),
+                train=c.classifier.train.model_copy(update={**fast, "iterations": 80, "ema_rates": (0.95,)}),
+            ),
+            "sample": SampleConfig(steps=20, batch_size=100),
+            "evaluate": EvaluateConfig(num_samples=100, num_reference=500, extractor="classifier"),
+        }
+    )
