@@ -128,12 +128,14 @@ def compare(
     sweeps: Annotated[list[str], typer.Argument(metavar="SWEEP...", help="Sweep files, or names in sweeps/.")],
     profile: ProfileOpt = None,
     sets: SetOpt = None,
+    cost: Annotated[bool, typer.Option("--cost", help="What the stages cost, and what was saved.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, and nothing else, on stdout.")] = False,
     as_json: JsonOpt = False,
 ) -> None:
-    """Print the final table of sweeps from what is stored. Computes nothing."""
+    """Print the final table of sweeps from what is stored; several also ranked together. Computes nothing."""
     from assay.cli.comparing import compare_sweeps
 
-    compare_sweeps(sweeps, profile, sets or [], as_json)
+    compare_sweeps(sweeps, profile, sets or [], is_json=as_json, is_csv=as_csv, is_cost=cost)
 
 
 @app.command()

@@ -1,24 +1,76 @@
-"""`assay compare`: the final table of sweeps from what is stored, without computing."""
+"""`assay compare`: the final tables of sweeps, or what they cost, from what is stored. Computes nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from assay.cli.names import open_sweep
 from assay.cli.output import console, print_json
+from assay.errors import UserError
 from assay.home import Home
-from assay.planning import make_plan
-from assay.report import as_json, as_rich, from_store, table
-from assay.store import Store
+from assay.planning import Plan, computed_of, make_plan
+from assay.report import Standing, Table, as_csv, as_json, as_rich, from_store, joint, table
+from assay.report.cost import CostSheet, cost_sheet
+from assay.report.cost_formats import cost_as_csv, cost_as_json, cost_as_rich
+from assay.store import Store, StoredResult
 
 
-def compare_sweeps(names: Sequence[str], profile: str | None, sets: Sequence[str], is_json: bool) -> None:
+@dataclass(frozen=True)
+class _Stored:
+    """A sweep as the store knows it."""
+
+    plan: Plan
+    trials: tuple[Standing, ...]
+
+    @property
+    def table(self) -> Table:
+        return table(self.plan, self.trials)
+
+    def cost(self, store: Store) -> CostSheet:
+        results: dict[str, StoredResult] = {}
+        for trial in self.trials:
+            results |= trial.results
+        return cost_sheet(self.plan, results, computed_of(self.plan.sweep, store).all())
+
+
+def compare_sweeps(
+    names: Sequence[str], profile: str | None, sets: Sequence[str], *, is_json: bool, is_csv: bool, is_cost: bool
+) -> None:
+    """One table a sweep, and a ranking of all where they are ranked by the same metric."""
+    if is_json and is_csv:
+        raise UserError("got --json and --csv; ask for one of them")
     store = Store(Home.default().store_url)
-    plans = [make_plan(open_sweep(name, profile, sets)) for name in names]
-    tables = [table(plan, from_store(plan, store)) for plan in plans]
+    plans = [make_plan(open_sweep(name, profile, sets), store) for name in names]
+    found = [_Stored(plan, from_store(plan, store)) for plan in plans]
+    if is_cost:
+        _print_costs([sweep.cost(store) for sweep in found], is_json, is_csv)
+    else:
+        _print_tables([sweep.table for sweep in found], is_json, is_csv)
+
+
+def _print_tables(tables: Sequence[Table], is_json: bool, is_csv: bool) -> None:
+    together = joint(tables)
     if is_json:
-        print_json({"sweeps": [as_json(made) for made in tables]})
-        return
-    out = console()
-    for made in tables:
-        out.print(as_rich(made), crop=False)
+        print_json({"sweeps": [as_json(made) for made in tables], "joint": together and as_json(together)})
+    elif is_csv:
+        print(as_csv(*tables), end="")
+    else:
+        out = console()
+        for number, made in enumerate([*tables, together] if together else tables):
+            if number:
+                out.print()
+            out.print(as_rich(made), crop=False)
+
+
+def _print_costs(sheets: Sequence[CostSheet], is_json: bool, is_csv: bool) -> None:
+    if is_json:
+        print_json({"sweeps": [cost_as_json(sheet) for sheet in sheets]})
+    elif is_csv:
+        print(cost_as_csv(sheets), end="")
+    else:
+        out = console()
+        for number, sheet in enumerate(sheets):
+            if number:
+                out.print()
+            out.print(cost_as_rich(sheet), crop=False)

@@ -3,11 +3,13 @@
 from assay.report.folder import REPORT, Written, write
 from assay.report.formats import as_csv, as_json, as_markdown, as_rich, as_text
 from assay.report.labels import serves
+from assay.report.rows import Arm, Failure, Row
 from assay.report.stored import Standing, from_store
-from assay.report.table import Failure, Row, Table, TrialResults, table
+from assay.report.table import Table, TrialResults, joint, table
 
 __all__ = [
     "REPORT",
+    "Arm",
     "Failure",
     "Row",
     "Standing",
@@ -20,6 +22,7 @@ __all__ = [
     "as_rich",
     "as_text",
     "from_store",
+    "joint",
     "serves",
     "table",
     "write",

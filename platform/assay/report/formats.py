@@ -5,73 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from assay.report.table import Row, Table
-from assay.report.words import decimals, metric, relative, took
+from assay.report.columns import BEST, arm_columns, columns, known_days, rank_of
+from assay.report.estimates import Difference
+from assay.report.rows import Arm, Row
+from assay.report.table import Table
+from assay.report.words import relative
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table as RichTable
 
 TEXT_WIDTH = 80
-BEST = "best"
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column: how a person reads a cell of it, and its value as data."""
-
-    header: str
-    shown: Callable[[Row], str]
-    value: Callable[[Row], str | float | int | None]
-    is_number: bool = True
-    title: str = ""
-    """The header on a terminal, where it must be short: a note says the rest."""
-
-
-def columns(table: Table) -> Iterator[Column]:
-    yield Column("rank", lambda r: _rank(table, r), lambda r: r.rank, is_number=False)
-    yield Column("trial", lambda r: r.trial, lambda r: r.trial, is_number=False)
-    for name in (*table.metrics, *(n for n in table.reference_metrics if n not in table.metrics)):
-        if name in table.metrics:
-            yield _metric_column(table, name)
-        if name in table.reference_metrics:
-            yield _reference_column(table, name)
-    yield Column("N", lambda r: _or_dash(r.num_samples, "{:,}"), lambda r: r.num_samples)
-    yield Column("compute", lambda r: "-" if r.seconds is None else took(r.seconds), lambda r: r.seconds)
-    yield Column("state", lambda r: r.status, lambda r: r.status, is_number=False)
-
-
-def _rank(table: Table, row: Row) -> str:
-    if row.rank is None:
-        return "-"
-    return BEST if row.rank == 1 and sum(r.rank is not None for r in table.rows) > 1 else str(row.rank)
-
-
-def _metric_column(table: Table, name: str) -> Column:
-    places = decimals(row.metrics[name] for row in table.rows if name in row.metrics)
-    return Column(
-        name,
-        lambda r: metric(r.metrics[name], places) if name in r.metrics else "-",
-        lambda r: r.metrics.get(name),
-    )
-
-
-def _reference_column(table: Table, name: str) -> Column:
-    where = f" ({table.reference_source})" if table.reference_source else ""
-    return Column(
-        f"paper's {name}{where}",
-        lambda r: _or_dash(r.reference.get(name), "{:g}"),
-        lambda r: r.reference.get(name),
-        title=f"paper's {name}",
-    )
-
-
-def _or_dash(value: float | None, form: str) -> str:
-    return "-" if value is None else form.format(value)
 
 
 def as_rich(table: Table) -> RenderableType:
@@ -85,16 +32,41 @@ def as_rich(table: Table) -> RenderableType:
     failures = (Text(line, style="red", no_wrap=True, overflow="ignore") for line in failure_lines(table))
     source = [f"paper's: {table.reference_source}"] if table.reference_source and table.reference_metrics else []
     notes = (Text(note, style="dim") for note in (*source, *table.notes))
-    return Group(Grid(lambda is_tight: _grid(table, is_tight)), Text(), *failures, *notes)
+    grids: list[RenderableType] = [Grid(lambda is_tight: _grid(table, is_tight), lambda: _least_grid(table))]
+    if table.arms:
+        grids = [Grid(lambda is_tight: _arms_grid(table, is_tight)), Text(), *grids]
+    return Group(*grids, Text(), *failures, *notes)
 
 
-def _grid(table: Table, is_tight: bool) -> RichTable:
+def _arms_grid(table: Table, is_tight: bool) -> RichTable:
+    from rich.text import Text
+
+    from assay.report.grids import ruled
+
+    grid = ruled(f"{table.sweep}: over seeds, {_best_is(table)}", is_tight)
+    cells = arm_columns(table)
+    for header, _ in cells:
+        is_name = header in ("rank", "arm")
+        grid.add_column(
+            "" if header == "rank" else header,
+            justify="left" if is_name else "right",
+            no_wrap=header != "arm",
+            overflow="fold",
+            min_width={"rank": 4, "arm": 16}.get(header),
+        )
+    for arm in table.arms:
+        style = "bold green" if arm.name == table.best else ""
+        grid.add_row(*(Text(shown(arm)) for _, shown in cells), style=style)
+    return grid
+
+
+def _grid(table: Table, is_tight: bool, left_out: Sequence[str] = ()) -> RichTable:
     from rich.text import Text
 
     from assay.report.grids import ruled
 
     grid = ruled(f"{table.sweep}: by {table.metric}, {_best_is(table)}", is_tight)
-    cells = list(columns(table))
+    cells = [column for column in columns(table) if column.header not in left_out]
     for column in cells:
         header = "" if column.header == "rank" else column.title or column.header
         grid.add_column(
@@ -105,9 +77,24 @@ def _grid(table: Table, is_tight: bool) -> RichTable:
             min_width={"rank": 4, "trial": 16, "state": 9}.get(column.header),
         )
     for row in table.rows:
-        style = "bold green" if _rank(table, row) == BEST else "red" if row.failure else ""
-        grid.add_row(*(Text(column.shown(row)) for column in cells), style=style)
+        style = "bold green" if rank_of(table, row) == BEST else "red" if row.failure else ""
+        shown = (column.shown(row) for column in cells)
+        grid.add_row(*(Text(text.replace(" ± ", "\n±") if is_tight else text) for text in shown), style=style)
     return grid
+
+
+def _least_grid(table: Table) -> RenderableType:
+    """Without the columns that say the same in every row: a line below says it once."""
+    from rich.console import Group
+    from rich.text import Text
+
+    said: dict[str, str] = {}
+    for column in columns(table):
+        texts = {column.shown(row) for row in table.rows}
+        if len(texts) == 1 and len(table.rows) > 1 and column.header != table.metric:
+            said[column.header] = texts.pop()
+    line = "the same in every row: " + "; ".join(f"{header} {text}" for header, text in said.items())
+    return Group(_grid(table, True, tuple(said)), *([Text(), Text(line)] if said else []))
 
 
 def _best_is(table: Table) -> str:
@@ -141,6 +128,7 @@ def as_json(table: Table) -> dict[str, Any]:
         "mode": table.mode,
         "reference_source": table.reference_source,
         "trials": [_row_json(row) for row in table.rows],
+        "arms": [_arm_json(arm) for arm in table.arms],
         "notes": list(table.notes),
     }
 
@@ -158,24 +146,48 @@ def _row_json(row: Row) -> dict[str, Any]:
         "seed": row.seed,
         "rank": row.rank,
         "metrics": {name: value if math.isfinite(value) else None for name, value in row.metrics.items()},
+        "intervals": {n: e.half_width for n, e in row.estimates.items() if e.half_width is not None},
+        "from_best": _gap_json(row.from_best),
+        "unranked": row.unranked or None,
+        "conditions": dict(row.conditions),
         "reference": dict(row.reference),
         "num_samples": row.num_samples,
         "seconds": row.seconds,
+        "v100_days": known_days(row),
         "status": row.status,
         "varied": dict(row.varied),
         "failure": failure,
     }
 
 
-def as_csv(table: Table) -> str:
-    """Full precision, one header line."""
+def _gap_json(difference: Difference | None) -> dict[str, Any] | None:
+    if difference is None:
+        return None
+    return {"value": difference.value, "noise": difference.noise, "is_beyond_noise": difference.is_beyond_noise}
+
+
+def _arm_json(arm: Arm) -> dict[str, Any]:
+    return {
+        "arm": arm.name,
+        "rank": arm.rank,
+        "seeds": arm.seeds,
+        "mean": arm.mean,
+        "spread": arm.spread,
+        "half_width": arm.half_width,
+        "from_best": _gap_json(arm.from_best),
+    }
+
+
+def as_csv(*tables: Table) -> str:
+    """Full precision, one header line; of several tables the first column names the sweep."""
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    cells = list(columns(table))
-    writer.writerow([column.header for column in cells])
-    for row in table.rows:
-        values = [column.value(row) for column in cells]
-        writer.writerow(["" if value is None else value for value in values])
+    headers = ["sweep"] if len(tables) > 1 else []
+    headers += dict.fromkeys(column.header for table in tables for column in columns(table))
+    writer = csv.DictWriter(out, headers, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for table in tables:
+        cells = list(columns(table))
+        writer.writerows({"sweep": table.sweep} | {c.header: c.value(row) for c in cells} for row in table.rows)
     return out.getvalue()
 
 
@@ -186,6 +198,7 @@ def as_markdown(table: Table) -> str:
         "",
         f"By {table.metric}, {_best_is(table)}.",
         "",
+        *_markdown_arms(table),
         _markdown_row([column.header for column in cells]),
         _markdown_row(["---:" if column.is_number else "---" for column in cells]),
         *(_markdown_row([column.shown(row) for column in cells]) for row in table.rows),
@@ -193,6 +206,14 @@ def as_markdown(table: Table) -> str:
         *(f"- {line}" for line in (*failure_lines(table), *table.notes)),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _markdown_arms(table: Table) -> list[str]:
+    if not table.arms:
+        return []
+    cells = arm_columns(table)
+    rows = (_markdown_row([shown(arm) for _, shown in cells]) for arm in table.arms)
+    return [_markdown_row([header for header, _ in cells]), _markdown_row(["---"] * len(cells)), *rows, ""]
 
 
 def _markdown_row(cells: list[str]) -> str:

@@ -1,26 +1,35 @@
-"""Tables on a terminal: roomy where they fit, tight where they would not."""
+"""Tables on a terminal: roomy where they fit, tight where they would not, and less of them where even that is wide."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from rich import box
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 
 UNBOUNDED = 1000
 
 
 class Grid:
-    """A table that is made anew for the width there is; `make` is told whether it must be tight."""
+    """A table that is made anew for the width there is: `make` is told whether it must be tight; where that does not
+    fit either, `least` makes the table."""
 
-    def __init__(self, make: Callable[[bool], Table]) -> None:
+    def __init__(
+        self, make: Callable[[bool], RenderableType], least: Callable[[], RenderableType] | None = None
+    ) -> None:
         self._make = make
+        self._least = least
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        unbounded = options.update(max_width=UNBOUNDED)
         roomy = self._make(False)
-        fits = console.measure(roomy, options=options.update(max_width=UNBOUNDED)).maximum <= options.max_width
-        yield roomy if fits else self._make(True)
+        if console.measure(roomy, options=unbounded).maximum <= options.max_width:
+            yield roomy
+            return
+        tight = self._make(True)
+        is_enough = self._least is None or console.measure(tight, options=unbounded).minimum <= options.max_width
+        yield tight if is_enough or self._least is None else self._least()
 
 
 def ruled(title: str | None, is_tight: bool) -> Table:

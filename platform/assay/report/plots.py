@@ -61,9 +61,11 @@ def _series(plan: Plan, plot: Plot, trials: Sequence[TrialResults]) -> dict[str,
 def _besides_x(plan: Plan, plot: Plot, trial: Trial) -> str:
     """The arm, unless x is all that it sets, and the other parameters."""
     sweep = plan.sweep
-    says_more = trial.arm is not None and set(sweep.arms[trial.arm]) - {plot.x}
+    of_arm = set(trial.overrides) - {*sweep.parameters, plan.workload.seed_path}
+    says_more = trial.arm is not None and of_arm - {plot.x}
     short = short_names(list(sweep.parameters))
-    others = [f"{short[path]} {in_words(trial.overrides[path])}" for path in sweep.parameters if path != plot.x]
+    varied = [path for path in sweep.parameters if path != plot.x and path in trial.overrides]
+    others = [f"{short[path]} {in_words(trial.overrides[path])}" for path in varied]
     return ", ".join([*([str(trial.arm)] if says_more else []), *others])
 
 

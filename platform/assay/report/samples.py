@@ -12,7 +12,8 @@ from typing import Any
 from assay.planning import Plan
 from assay.report.figures import literal, new_figure, save
 from assay.report.labels import name_parts
-from assay.report.table import Row, Table, TrialResults
+from assay.report.rows import Row
+from assay.report.table import Table, TrialResults
 from assay.report.words import decimals, metric
 
 OVERVIEW = "samples.png"
@@ -93,7 +94,7 @@ def _shown_shape(height: int, width: int) -> tuple[int, int]:
 
 
 def _is_best(table: Table, row: Row) -> bool:
-    return row.rank == 1 and len(table.rows) > 1
+    return table.best in (row.trial, row.arm_name)
 
 
 def _title(table: Table, row: Row) -> str:

@@ -5,20 +5,24 @@ Pure: from a plan and what is known of its trials, whether a run just ended or t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Protocol
 
 from assay.errors import StageFailed
+from assay.ledger import entries, total
 from assay.planning import Plan, PlannedTrial
-from assay.report.words import counted, decimals, metric, one_line, took
+from assay.report.estimates import NORMAL_95, read_estimates
+from assay.report.ranking import arms_over_seeds, ranked
+from assay.report.rows import Arm, Failure, Row
+from assay.report.words import counted, one_line, took
 from assay.spec import Reference
 from assay.spec.expand import at_path
 from assay.store import StoredResult
 from assay.workload import JSON, canonical_json
+
+MARKS = "From the best, * is beyond that noise and ~ within it."
 
 
 class TrialResults(Protocol):
@@ -35,41 +39,6 @@ class TrialResults(Protocol):
 
 
 @dataclass(frozen=True)
-class Failure:
-    """Why a trial has no result: the stage, one line of the cause, and where the rest of it is."""
-
-    stage: str
-    key: str
-    cause: str
-    log: Path | None = None
-
-
-@dataclass(frozen=True)
-class Row:
-    """One trial."""
-
-    trial: str
-    arm: str | None
-    seed: int
-    rank: int | None
-    """From 1; None without a value of the sweep's metric."""
-    metrics: Mapping[str, float]
-    """Everything its last stage reported."""
-    seconds: float | None
-    """What its stages took, whenever they were computed; None before any was."""
-    status: str
-    varied: Mapping[str, JSON]
-    reference: Mapping[str, float] = field(default_factory=dict)
-    """The paper's numbers for this arm."""
-    failure: Failure | None = None
-
-    @property
-    def num_samples(self) -> int | None:
-        count = self.metrics.get("num_samples")
-        return None if count is None else int(count)
-
-
-@dataclass(frozen=True)
 class Table:
     sweep: str
     metric: str
@@ -80,6 +49,8 @@ class Table:
     """Best first, then those without a value, then those that failed."""
     reference_source: str = ""
     notes: tuple[str, ...] = ()
+    arms: tuple[Arm, ...] = ()
+    """With several seeds: what they say together."""
 
     @property
     def reference_metrics(self) -> tuple[str, ...]:
@@ -91,63 +62,89 @@ class Table:
     def failures(self) -> tuple[Row, ...]:
         return tuple(row for row in self.rows if row.failure is not None)
 
+    @property
+    def best(self) -> str | None:
+        """The best trial, or the best arm of several seeds, where there is something it is better than."""
+        if self.arms:
+            return self.arms[0].name if len(self.arms) > 1 else None
+        first = [row.trial for row in self.rows if row.rank is not None]
+        return first[0] if len(first) > 1 else None
+
 
 def table(plan: Plan, trials: Sequence[TrialResults], logs: Mapping[str, Path] | None = None) -> Table:
     """The table of a sweep. `logs` says where each failed stage's traceback is, by key."""
-    sweep = plan.sweep
-    leaves = [_metrics(trial) for trial in trials]
-    order = sorted(range(len(trials)), key=lambda i: _place(trials[i], leaves[i], sweep.metric, sweep.mode))
-    rows = []
-    for rank, index in enumerate(order, start=1):
-        trial, metrics = trials[index], leaves[index]
-        about = trial.planned.trial
-        ranked = trial.error is None and math.isfinite(metrics.get(sweep.metric, math.nan))
-        rows.append(
-            Row(
-                trial=about.name,
-                arm=about.arm,
-                seed=about.seed,
-                rank=rank if ranked else None,
-                metrics=metrics,
-                seconds=sum(r.cost.seconds for r in trial.results.values()) if trial.results else None,
-                status=_status(trial),
-                varied=about.varied,
-                reference=_reference(sweep.reference, about.config),
-                failure=_failure(trial.error, logs or {}),
-            )
-        )
-    wanted = dict.fromkeys([sweep.metric, *plan.workload.report.metrics])
-    columns = tuple(name for name in wanted if any(name in row.metrics for row in rows))
-    notes = [*_seed_notes(plan, rows), *_cost_note(trials)]
-    return Table(sweep.name, sweep.metric, sweep.mode, columns, tuple(rows), sweep.reference.source, tuple(notes))
+    sweep, hints = plan.sweep, plan.workload.report
+    rows = [_row(plan, trial, logs or {}) for trial in trials]
+    made = _made(sweep.name, sweep.metric, sweep.mode, hints.metrics, rows, sweep.reference.source)
+    return replace(made, notes=(*made.notes, *_seed_note(sweep.seeds, made), *_cost_note(trials)))
 
 
-def _metrics(trial: TrialResults) -> dict[str, float]:
+def joint(tables: Sequence[Table]) -> Table | None:
+    """One ranking of several sweeps; None where they are not ranked by the same metric."""
+    first = tables[0]
+    if len(tables) < 2 or any((t.metric, t.mode) != (first.metric, first.mode) for t in tables):
+        return None
+    rows = [replace(row, trial=f"{t.sweep}: {row.trial}") for t in tables for row in t.rows]
+    metrics = dict.fromkeys(name for t in tables for name in t.metrics)
+    sources = dict.fromkeys(t.reference_source for t in tables if t.reference_source)
+    names = " + ".join(t.sweep for t in tables)
+    return _made(names, first.metric, first.mode, list(metrics), rows, "; ".join(sources))
+
+
+def _made(name: str, metric: str, mode: str, leading: Sequence[str], rows: Sequence[Row], source: str) -> Table:
+    """Rank the rows, and say what must be said about the ranking."""
+    in_order = ranked(rows, metric, mode)
+    arms = arms_over_seeds(in_order, metric, mode)
+    if arms:  # a seed's distance from the luckiest seed says nothing
+        in_order = tuple(replace(row, from_best=None) for row in in_order)
+    wanted = dict.fromkeys([metric, *leading])
+    columns = tuple(name for name in wanted if any(name in row.estimates for row in in_order))
+    notes = [*_unranked_notes(in_order), *_noise_notes(in_order, arms, metric)]
+    return Table(name, metric, mode, columns, in_order, source, tuple(notes), arms)
+
+
+def _row(plan: Plan, trial: TrialResults, logs: Mapping[str, Path]) -> Row:
+    about, results = trial.planned.trial, trial.results.values()
     leaf = trial.planned.result(trial.results)
-    return dict(leaf.metrics) if leaf is not None else {}
+    return Row(
+        trial=about.name,
+        arm=about.arm,
+        seed=about.seed,
+        estimates=read_estimates(leaf) if leaf is not None else {},
+        seconds=sum(result.cost.seconds for result in results) if results else None,
+        cost=total(entries(results)),
+        status=_status(plan, trial),
+        varied=about.varied,
+        conditions=_conditions(plan.workload.report.comparable, leaf),
+        reference=_reference(plan.sweep.reference, about.config),
+        failure=_failure(trial.error, logs),
+    )
 
 
-def _place(trial: TrialResults, metrics: Mapping[str, float], name: str, mode: str) -> tuple[int, float]:
-    value = metrics.get(name, math.nan)
-    if trial.error is not None:
-        return 3, 0.0
-    if not metrics:
-        return 2, 0.0
-    if not math.isfinite(value):
-        return 1, 0.0
-    return 0, value if mode == "min" else -value
+def _conditions(names: Sequence[str], leaf: StoredResult | None) -> Mapping[str, JSON]:
+    """What a result was measured under, as far as it says."""
+    if leaf is None:
+        return {}
+    said = {**leaf.notes, **leaf.metrics}
+    return {name: said[name] for name in names if name in said}
 
 
-def _status(trial: TrialResults) -> str:
-    stages = trial.planned.stages
+def _status(plan: Plan, trial: TrialResults) -> str:
+    planned = trial.planned
     if trial.error is not None:
         return f"failed: {trial.error.stage}"
-    if trial.planned.leaf.key not in trial.results:
-        return f"not finished: {len(trial.results)} of {len(stages)} stages"
-    computed = [stage.name for stage in stages if stage.key in trial.computed]
+    reached, ended = planned.reached(trial.results), planned.ended(plan.decided)
+    if ended is not None and reached is not None and reached[0].amount == ended.amount:
+        how = "reached the target" if plan.decided[ended.leaf.key] == "reached" else "stopped"
+        return f"{how} at {ended.amount:,}"
+    if planned.leaf.key not in trial.results:
+        if reached is not None:
+            return f"not finished: at {reached[0].amount:,} of {planned.rungs[-1].amount:,}"
+        return f"not finished: {len(trial.results)} of {len(planned.stages)} stages"
+    computed = [stage.name for stage in planned.stages if stage.key in trial.computed]
     if not computed:
         return "cached"
-    return "computed" if len(computed) == len(stages) else f"computed: {counted(computed)}"
+    return "computed" if len(computed) == len(planned.stages) else f"computed: {counted(computed)}"
 
 
 def _failure(error: StageFailed | None, logs: Mapping[str, Path]) -> Failure | None:
@@ -168,26 +165,35 @@ def _same(ours: JSON, theirs: JSON) -> bool:
     return canonical_json(ours) == canonical_json(theirs)
 
 
-def _seed_notes(plan: Plan, rows: Sequence[Row]) -> list[str]:
-    sweep = plan.sweep
-    ranked = [row for row in rows if row.rank is not None]
-    if len(ranked) < 2:
-        return []
-    if len(sweep.seeds) == 1:
+def _unranked_notes(rows: Sequence[Row]) -> list[str]:
+    """Who cannot be compared with the ranked trials, and why."""
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        if row.unranked:
+            reasons.setdefault(row.unranked, []).append(row.trial)
+    return [f"not ranked, as measured otherwise ({reason}): {'; '.join(names)}" for reason, names in reasons.items()]
+
+
+def _noise_notes(rows: Sequence[Row], arms: Sequence[Arm], metric: str) -> list[str]:
+    if arms:
         return [
-            f"one seed: differences may be noise. Give several, such as seeds: [{sweep.seeds[0]}, "
-            f"{sweep.seeds[0] + 1}, {sweep.seeds[0] + 2}], before calling one a finding."
+            f"{metric} over seeds: mean ± half the width of its 95% interval (Student's t). {MARKS} The noise of a "
+            "difference is that of its value seed by seed."
         ]
-    by_arm: dict[str, list[float]] = {}
-    for row in ranked:
-        by_arm.setdefault(row.trial.removesuffix(f", seed {row.seed}"), []).append(row.metrics[sweep.metric])
-    places = decimals(value for values in by_arm.values() for value in values)
-    spreads = [
-        f"{arm} {metric(fmean(values), places)} ± {metric(stdev(values), places)}"
-        for arm, values in by_arm.items()
-        if len(values) > 1
+    known = any(row.from_best is not None and row.from_best.noise is not None for row in rows)
+    if not known:
+        return []
+    return [
+        f"± is {NORMAL_95} standard errors, by leaving out blocks of samples. {MARKS} This is sampling noise alone: "
+        "training again moves a metric more."
     ]
-    return [f"{sweep.metric}, mean ± standard deviation over seeds: {'; '.join(spreads)}"] if spreads else []
+
+
+def _seed_note(seeds: Sequence[int], made: Table) -> list[str]:
+    if len(seeds) > 1 or sum(row.rank is not None for row in made.rows) < 2:
+        return []
+    more = f"[{seeds[0]}, {seeds[0] + 1}, {seeds[0] + 2}]"
+    return [f"one seed: differences may be noise. Give several, such as seeds: {more}, before calling one a finding."]
 
 
 def _cost_note(trials: Sequence[TrialResults]) -> list[str]:

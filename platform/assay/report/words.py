@@ -7,6 +7,9 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from assay.ledger import Total
+from assay.workload import JSON
+
 UNIT_ABBREVIATIONS = {"iterations": "it", "images": "img", "samples": "img"}
 ERROR_LINE = re.compile(r"^[\w.]*(Error|Exception|Failed|Failure|Interrupt|Exit|Warning)\b.*")
 
@@ -65,6 +68,13 @@ def days(v100_days: float) -> str:
     return f"{v100_days:,.0f}" if v100_days >= 100 else f"{v100_days:.2g}"
 
 
+def total_days(cost: Total) -> str:
+    """V100-days of a sum: 5.3; "?" where no part is known; 5.3+? where some part is not."""
+    if cost.unknown == cost.stages:
+        return "?" if cost.stages else "0"
+    return days(cost.v100_days) + ("+?" if cost.unknown else "")
+
+
 def decimals(values: Iterable[float]) -> int:
     """How many decimals a column of metrics needs for three or four significant digits in its largest value."""
     largest = max((abs(v) for v in values if math.isfinite(v)), default=0.0)
@@ -75,6 +85,15 @@ def decimals(values: Iterable[float]) -> int:
 
 def metric(value: float, places: int) -> str:
     return f"{value:.{places}f}" if math.isfinite(value) else str(value)
+
+
+def value_in_words(value: JSON) -> str:
+    """A condition's value: 50,000; inception; unknown."""
+    if value is None:
+        return "unknown"
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{value:,g}" if value != int(value) else f"{int(value):,}"
+    return str(value)
 
 
 def plural(count: int, noun: str) -> str:

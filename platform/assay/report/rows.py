@@ -1,0 +1,79 @@
+"""What a table is made of: a row a trial, an arm its seeds, and the failures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from assay.ledger import Total
+from assay.report.estimates import Difference, Estimate
+from assay.workload import JSON
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a trial has no result: the stage, one line of the cause, and where the rest of it is."""
+
+    stage: str
+    key: str
+    cause: str
+    log: Path | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One trial."""
+
+    trial: str
+    arm: str | None
+    seed: int
+    estimates: Mapping[str, Estimate]
+    """Everything its last stage reported."""
+    seconds: float | None
+    """What its stages took, whenever they were computed; None before any was."""
+    cost: Total
+    """Of the same."""
+    status: str
+    varied: Mapping[str, JSON]
+    conditions: Mapping[str, JSON] = field(default_factory=dict)
+    """What must be the same in trials that are ranked together: the number of samples, the extractor."""
+    reference: Mapping[str, float] = field(default_factory=dict)
+    """The paper's numbers for this arm."""
+    failure: Failure | None = None
+    rank: int | None = None
+    """From 1; None without a value of the metric, or with one that cannot be compared."""
+    unranked: str = ""
+    """Why its value cannot be compared with the ranked ones."""
+    from_best: Difference | None = None
+    """In the sweep's metric; None for the best."""
+
+    @property
+    def arm_name(self) -> str:
+        """What its seeds have in common."""
+        return self.trial.removesuffix(f", seed {self.seed}")
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        return {name: estimate.value for name, estimate in self.estimates.items()}
+
+    @property
+    def num_samples(self) -> int | None:
+        count = self.metrics.get("num_samples")
+        return None if count is None else int(count)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What several seeds of one arm say of the sweep's metric."""
+
+    name: str
+    rank: int
+    seeds: int
+    mean: float
+    spread: float | None
+    """Standard deviation over seeds."""
+    half_width: float | None
+    """Of the 95% interval of the mean, by Student's t."""
+    from_best: Difference | None
+    """None for the best."""

@@ -1,0 +1,46 @@
+"""The report's pictures: what is drawn, and that nothing is lost at the border."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from assay.planning import Plan
+from assay.report import Standing, table
+from assay.report.samples import copy_grids, draw_overview, safe_name
+
+Studies = Callable[..., tuple[Plan, list[Standing]]]
+
+
+def test_file_names_are_safe() -> None:
+    assert safe_name("addition + GroupNorm, guidance_scale 1.0") == "addition-+-GroupNorm-guidance_scale-1.0"
+    assert safe_name("../../etc/passwd") == "etc-passwd"
+    assert safe_name("日本") == "trial"
+
+
+def test_grids_are_copied_and_shown_side_by_side(study: Studies, tmp_path: Path) -> None:
+    names = ["日本", "é", "a $5 name that is much too long for one line, and has a second part, seed 0"]
+    files = [{"grid.png": tmp_path / f"grid{index}.png"} for index in range(3)]
+    for index, shape in enumerate([(40, 60), (40, 60, 3), (900, 900, 3)]):  # grey, colour, large
+        Image.fromarray(np.full(shape, 80 * index, np.uint8)).save(files[index]["grid.png"])
+    plan, trials = study([{"fid": 3.0}, {"fid": 2.0}, {"fid": 1.0}], names, files=files)
+    folder = tmp_path / "report"
+    folder.mkdir()
+    grids = copy_grids(plan, trials, folder)
+    assert len(set(grids.values())) == 3, "names that a file cannot have do not overwrite each other"
+    overview = draw_overview(table(plan, trials), grids, folder)
+    assert overview is not None
+    with Image.open(overview) as image:
+        pixels = np.asarray(image.convert("L"))
+    assert pixels.shape[1] > pixels.shape[0]
+    for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
+        assert (edge == 255).all(), "nothing is clipped at the border"
+
+
+def test_without_grids_there_is_no_overview(study: Studies, tmp_path: Path) -> None:
+    plan, trials = study([{"fid": 1.0}])
+    assert copy_grids(plan, trials, tmp_path) == {}
+    assert draw_overview(table(plan, trials), {}, tmp_path) is None
