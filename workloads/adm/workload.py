@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ class AdmWorkload:
     def resolve(self, base: str, overrides: Mapping[str, JSON]) -> Mapping[str, JSON]:
         """The preset with overrides, as JSON values. Setting a section to null removes it: {"classifier": None}."""
         values = presets.load(base).model_dump(mode="json")
-        known = set(_leaves(Config)) | _sections(Config)
+        known = _settable()
         unknown = [path for path in overrides if path not in known]
         if unknown:
             raise ConfigError([ConfigProblem(p, f"unknown config path{did_you_mean(p, known)}") for p in unknown])
@@ -268,6 +268,12 @@ def _network_problems(c: Config) -> Iterator[ConfigProblem]:
             layout(model)
         except UserError as error:
             yield ConfigProblem(path, str(error))
+
+
+@cache
+def _settable() -> frozenset[str]:
+    """A sweep resolves thousands of configs, and the paths are the same for all."""
+    return frozenset(_leaves(Config)) | _sections(Config)
 
 
 def _leaves(model: type[BaseModel], prefix: str = "") -> list[str]:

@@ -17,25 +17,47 @@ from assay.planning import Plan, StageStatus, State, make_plan, survey
 from assay.report import serves
 from assay.report.grids import Grid, ruled
 from assay.report.words import days, plural, took
+from assay.spec import Sweep
 from assay.spec.expand import in_words
+from assay.spec.trial_checks import MOST_CHECKED
 from assay.store import Store
 
-STATE_STYLES: dict[State, str] = {"stored": "green", "partial": "yellow", "missing": "", "damaged": "red"}
+STATE_STYLES: dict[State, str] = {
+    "stored": "green",
+    "partial": "yellow",
+    "missing": "",
+    "damaged": "red",
+    "dropped": "dim",
+}
 
 
 def validate_sweep(name: str, profile: str | None, sets: Sequence[str], is_json: bool) -> None:
     sweep = open_sweep(name, profile, sets)
-    plan = make_plan(sweep)
+    count = sweep.num_trials()
+    is_sample = count > MOST_CHECKED
+    if not is_sample:  # stages see more than configs do, such as a file that is not there
+        count = len(make_plan(sweep).trials) or count
     if is_json:
-        print_json({"file": sweep.file, "name": sweep.name, "profile": sweep.profile, "trials": len(plan.trials)})
+        print_json({"file": sweep.file, "name": sweep.name, "profile": sweep.profile, "trials": count})
         return
     at = f" with profile {sweep.profile}" if sweep.profile else ""
-    print(f"{sweep.file}{at}: good: {sweep.name}, {plural(len(plan.trials), 'trial')} of {sweep.workload} {sweep.base}")
+    print(f"{sweep.file}{at}: good: {sweep.name}, {plural(count, 'trial')} of {sweep.workload} {sweep.base}")
+    if is_sample:
+        print(f"checked: about {MOST_CHECKED:,} of the trials, evenly spread, and the corners of the space.")
+    if sweep.searcher.name == "optuna":
+        print(_suggested_as_it_goes(sweep))
+
+
+def _suggested_as_it_goes(sweep: Sweep) -> str:
+    searcher = sweep.searcher
+    repeats = plural(len(sweep.design.arms) * len(sweep.seeds), "trial")
+    return f"values are suggested as it goes: {searcher.num_trials} in batches of {searcher.batch}, each {repeats}."
 
 
 def plan_sweep(name: str, profile: str | None, sets: Sequence[str], is_json: bool) -> None:
-    plan = make_plan(open_sweep(name, profile, sets))
-    statuses = survey(plan, Store(Home.default().store_url))
+    store = Store(Home.default().store_url)
+    plan = make_plan(open_sweep(name, profile, sets), store)
+    statuses = survey(plan, store)
     if is_json:
         print_json(_as_json(plan, statuses))
         return
@@ -110,22 +132,36 @@ def _state(status: StageStatus) -> str:
 
 
 def _summary(plan: Plan, statuses: dict[str, StageStatus]) -> list[str]:
-    left = [status for status in statuses.values() if status.state != "stored"]
+    left = [status for status in statuses.values() if status.state not in ("stored", "dropped")]
     unshared = sum(len(trial.stages) for trial in plan.trials)
     lines = []
     if len(statuses) < unshared:
         lines.append(
             f"sharing: {len(statuses)} stages do the work of {unshared}; {unshared - len(statuses)} are saved."
         )
+    if plan.sweep.searcher.name == "optuna":
+        lines.append(_suggested_as_it_goes(plan.sweep))
     if not left:
-        return [*lines, "to do: nothing, every stage is stored."]
+        return [*lines, "to do: nothing, every stage is stored."] if statuses else lines
     cost, time = _Sum.of(s.v100_days for s in left), _Sum.of(s.seconds for s in left)
     parts = [f"to do: {plural(len(left), 'stage')} of {len(statuses)}"]
     if cost.unknown < len(left):
         parts.append(f"{days(cost.total)} V100-days{_besides(cost)}")
     if time.unknown < len(left):
         parts.append(f"{took(time.total)} one after the other, by earlier results{_besides(time)}")
-    return [*lines, "; ".join(parts) + "."]
+    return [*lines, "; ".join(parts) + ".", *_bounds(plan, cost)]
+
+
+def _bounds(plan: Plan, cost: _Sum) -> list[str]:
+    """Why it may become less than that, or stop before."""
+    sweep, lines = plan.sweep, []
+    if sweep.scheduler.name != "fifo":
+        lines.append(f"that is the most it may take: {sweep.scheduler.name} ends trials at their rungs.")
+    if plan.waiting:
+        lines.append(f"limits.trials is {sweep.limits.trials}: {plural(plan.waiting, 'more trial')} would wait.")
+    if sweep.limits.v100_days is not None and cost.total > sweep.limits.v100_days:
+        lines.append(f"limits.v100_days is {days(sweep.limits.v100_days)}: it would pause there.")
+    return lines
 
 
 def _besides(part: _Sum) -> str:

@@ -13,7 +13,7 @@ from assay.spec.yaml_lines import Document, Path
 from assay.workload import JSON, Workload, canonical_json, topological
 
 Config = Mapping[str, JSON]
-MOST_CHECKED = 2_000
+MOST_CHECKED = 1_000
 """Trials that are resolved for a check; of more, so many that are spread evenly, and the corners of the space."""
 
 
@@ -108,10 +108,11 @@ class TrialChecks:
             if not whole:  # what was left out may have been the difference
                 continue
             twin, twin_name = first_with.setdefault(canonical_json(config), (choice, name))
-            if self.design.searcher.name != "grid" and (twin.arm, twin.seed) == (choice.arm, choice.seed):
+            is_same = twin is choice or _spelled(twin) == _spelled(choice)
+            if is_same or (choice.draw is not None and (twin.arm, twin.seed) == (choice.arm, choice.seed)):
                 continue
             place = self.difference(twin, choice)
-            if twin is choice or place in blamed:
+            if place in blamed:
                 continue
             blamed.add(place)
             line = self.document.origin(self.difference(choice, twin)).line
@@ -207,6 +208,10 @@ def _in_trials(problem: SpecProblem, names: list[str]) -> SpecProblem:
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
     message = f"{problem.message} (in trial {names[0]!r}{more})"
     return SpecProblem(problem.file, problem.line, problem.path, message)
+
+
+def _spelled(choice: Choice) -> str:
+    return canonical_json([choice.arm.name, choice.values, choice.seed])
 
 
 def _written_values(path: str, draft: Draft) -> Iterator[tuple[Path, JSON]]:
