@@ -1,0 +1,77 @@
+"""`assay compare` as a user gives it: several sweeps, CSV, JSON, and what they cost."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Assay = Callable[..., Any]
+
+
+@pytest.fixture
+def others(project: Path) -> None:
+    """Beside norms: another study of the same, which adds an arm."""
+    text = (project / "sweeps" / "norms.yaml").read_text()
+    more = text.replace("name: norms", "name: scales").replace("[0.0, 1.0]", "[0.0, 2.0]")
+    (project / "sweeps" / "scales.yaml").write_text(more)
+
+
+def test_what_several_sweeps_share_is_charged_to_the_one_that_computed_it(assay: Assay, others: None) -> None:
+    assert assay("run", "norms").code == 0
+    assert assay("run", "scales").code == 0
+    first, second = json.loads(assay("compare", "norms", "scales", "--cost", "--json").out)["sweeps"]
+    assert all(not stage["stored_before"] for stage in first["stages"])
+    assert (first["charged"]["stages"], first["saved"]["caching"]["stages"]) == (11, 0)
+    assert first["saved"]["sharing"]["stages"] == 2 + 3, "two trainings and the reference"
+    found = {stage["stage"] for stage in second["stages"] if stage["stored_before"]}
+    assert found == {"train", "reference", "sample", "evaluate"}
+    assert (second["charged"]["stages"], second["saved"]["caching"]["stages"]) == (4, 7)
+    assert second["charged"]["v100_days"] is None
+    assert second["charged"]["unknown_stages"] == 4
+    assert assay("run", "scales").code == 0, "again: nothing is computed, and the charge stays"
+    (again,) = json.loads(assay("compare", "scales", "--cost", "--json").out)["sweeps"]
+    assert again["charged"] == second["charged"]
+
+
+def test_the_cost_is_a_table_for_people_and_for_programs(assay: Assay) -> None:
+    assay("run", "norms")
+    text = assay("compare", "norms", "--cost").out
+    assert "norms: what it cost" in text
+    assert "charged: 11 stages, " in text
+    assert "V100-days unknown" in text
+    assert "saved by sharing: 5 stages" in text
+    assert "saved by caching" not in text
+    rows = list(csv.DictReader(io.StringIO(assay("compare", "norms", "--cost", "--csv").out)))
+    assert len(rows) == 11
+    assert {row["stage"] for row in rows} == {"train", "sample", "reference", "evaluate"}
+    assert {row["v100_days"] for row in rows} == {""}, "unknown, and not 0"
+
+
+def test_several_sweeps_are_compared_one_by_one_and_together(assay: Assay, others: None) -> None:
+    assay("run", "norms")
+    assay("run", "scales")
+    text = assay("compare", "norms", "scales").out
+    assert [line.split(":")[0] for line in text.splitlines() if "smaller is better" in line] == [
+        "norms",
+        "scales",
+        "norms + scales",
+    ]
+    told = json.loads(assay("compare", "norms", "scales", "--json").out)
+    assert [trial["rank"] for trial in told["joint"]["trials"]] == list(range(1, 9))
+    rows = list(csv.DictReader(io.StringIO(assay("compare", "norms", "scales", "--csv").out)))
+    assert [row["sweep"] for row in rows] == ["norms"] * 4 + ["scales"] * 4
+    (alone,) = list(csv.DictReader(io.StringIO(assay("compare", "norms", "--csv").out)))[:1]
+    assert "sweep" not in alone
+    assert alone["distance"] == "1.0"
+
+
+def test_json_and_csv_are_not_both(assay: Assay) -> None:
+    result = assay("compare", "norms", "--csv", "--json")
+    assert result.code == 2
+    assert "ask for one of them" in result.err
