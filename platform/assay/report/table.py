@@ -15,12 +15,12 @@ from assay.ledger import entries, total
 from assay.planning import Plan, PlannedTrial
 from assay.report.estimates import NORMAL_95, read_estimates
 from assay.report.ranking import arms_over_seeds, ranked
+from assay.report.reference import matching_row
 from assay.report.rows import Arm, Failure, Row
 from assay.report.words import counted, one_line, took
 from assay.spec import Reference
-from assay.spec.expand import at_path
 from assay.store import StoredResult
-from assay.workload import JSON, canonical_json
+from assay.workload import JSON
 
 MARKS = "From the best, * is beyond that noise and ~ within it."
 
@@ -152,17 +152,8 @@ def _failure(error: StageFailed | None, logs: Mapping[str, Path]) -> Failure | N
 
 
 def _reference(reference: Reference, config: Mapping[str, JSON]) -> Mapping[str, float]:
-    """The row whose `when` holds for this config; of several, the one that asks for most."""
-    matching = [row for row in reference.rows if all(_same(at_path(config, p), v) for p, v in row.when.items())]
-    return max(matching, key=lambda row: len(row.when)).metrics if matching else {}
-
-
-def _same(ours: JSON, theirs: JSON) -> bool:
-    """Equal as JSON, and 1 is 1.0."""
-    numbers = (int, float)
-    if isinstance(ours, numbers) and isinstance(theirs, numbers) and not isinstance(ours, bool):
-        return float(ours) == float(theirs)
-    return canonical_json(ours) == canonical_json(theirs)
+    row = matching_row(reference, config)
+    return {} if row is None else row.metrics
 
 
 def _unranked_notes(rows: Sequence[Row]) -> list[str]:

@@ -75,6 +75,7 @@ Gpus = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False), AfterVali
 Bounds = Annotated[tuple[Positive, Positive], AfterValidator(_ordered)]
 Seeds = Annotated[tuple[Count, ...], AfterValidator(_distinct)]
 Rungs = Annotated[tuple[Positive, ...], AfterValidator(_increasing)]
+SomeNames = Annotated[tuple[Name, ...], AfterValidator(_some_values)]
 SomeValues = Annotated[tuple[JSON, ...], AfterValidator(_some_values)]
 
 

@@ -23,6 +23,7 @@ from assay.spec.fields import (
     SafeName,
     Section,
     Seeds,
+    SomeNames,
     Text,
 )
 from assay.spec.search import Parameter, Scheduler, Searcher
@@ -96,7 +97,16 @@ class Reference(Section):
 class Plot(Section):
     kind: Literal["bar", "line", "scatter"]
     x: Name
-    y: Name
+    """A config path, the scheduler's budget for a point a rung, arm, a metric, seconds or v100_days; of the stages of
+    one name alone, as in train.seconds."""
+    y: Name | SomeNames
+    """A metric, or several: a panel each."""
+    log: tuple[Literal["x", "y"], ...] = ()
+    """The axes that are logarithmic."""
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return (self.y,) if isinstance(self.y, str) else self.y
 
 
 class Report(Section):

@@ -1,0 +1,23 @@
+"""The paper's number for a config."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from assay.spec.expand import at_path
+from assay.spec.schema import Reference, ReferenceRow
+from assay.workload import JSON, canonical_json
+
+
+def matching_row(reference: Reference, config: Mapping[str, JSON]) -> ReferenceRow | None:
+    """The row whose `when` holds for this config; of several, the one that asks for most."""
+    matching = [row for row in reference.rows if all(_same(at_path(config, p), v) for p, v in row.when.items())]
+    return max(matching, key=lambda row: len(row.when), default=None)
+
+
+def _same(ours: JSON, theirs: JSON) -> bool:
+    """Equal as JSON, and 1 is 1.0."""
+    numbers = (int, float)
+    if isinstance(ours, numbers) and isinstance(theirs, numbers) and not isinstance(ours, bool):
+        return float(ours) == float(theirs)
+    return canonical_json(ours) == canonical_json(theirs)
