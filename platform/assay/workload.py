@@ -100,6 +100,8 @@ class Stage:
     Not part of the key: results do not depend on it."""
     shard_size: int = 1024
     """Map stages: how many ids one committed shard holds. Not part of the key either."""
+    first_only: Mapping[str, int] = field(default_factory=dict)
+    """Map stages: columns that are stored for so many of the first ids, and for no others: large ones that few read."""
     also_reads: Mapping[str, Stage] = field(default_factory=dict)
     """Stages that are computed first because they save this one work: images that were drawn already. What comes out is
     the same without them, so they are not part of the key, and `ctx.inputs` has only those that are there."""
@@ -153,6 +155,16 @@ def topological(leaves: Sequence[Stage]) -> list[Stage]:
     for leaf in leaves:
         visit(leaf)
     return list(order.values())
+
+
+JACKKNIFE = "jackknife.json"
+"""A file that a last stage may leave in its output, so that reports can say how sure its metrics are:
+
+    {metric: {"value": v, "replicates": [the metric without block 0 of the samples, without block 1, …]}}
+
+A block is a fixed set of sample indices, the same in every trial of as many samples; B blocks are equal to within one
+sample. The standard error is √((B − 1)/B Σ(rᵦ − r̄)²); that of the difference of two trials is the same of the
+differences rᵦ − sᵦ, in which what they share (noise, labels) cancels."""
 
 
 @runtime_checkable

@@ -257,7 +257,7 @@ class TestGraph:
         for name in workload.presets():
             config = workload.resolve(name, {})
             stages = topological(workload.stages(config))
-            assert stages[-1].name in ("evaluate", "train", "train_classifier"), name
+            assert stages[-1].name in ("evaluate", "train", "train_classifier", "train_upsampler"), name
             assert all(stage.flops for stage in stages if stage.kind == "train"), name
 
     def test_a_config_that_does_not_fit_names_the_path(self) -> None:

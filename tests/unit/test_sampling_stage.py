@@ -46,7 +46,7 @@ def test_the_gradient_is_taken_where_the_config_says(inputs: dict[str, Any], gui
         update={"steps": 4, "guidance_scale": 20.0, "guidance_at": guidance_at, "precision": "fp32"}
     )
     values = {"seed": 3, "diffusion": config.diffusion.model_dump(), "sample": sample.model_dump()}
-    context: Any = SimpleNamespace(config=values, device="cpu", inputs=inputs)
+    context: Any = SimpleNamespace(config=values, device="cpu", inputs=inputs, progress=lambda done: None)
     images = Sampler(context)({"id": IDS})["image"]
 
     model, classifier = (

@@ -1,7 +1,7 @@
 """The typed, frozen config of one run. Each table of appendix K is an instance (adm/presets).
 
-Sections: data, model, diffusion, train, classifier (its own model and train), sample, evaluate; and what a sweep
-measures besides the quality of samples: figures, inversion, throughput, compute (adm/studies).
+Sections: data, model, diffusion, train, classifier and upsampler (each its own model and train), sample, evaluate; and
+what a sweep measures besides the quality of samples: figures, inversion, throughput, compute (adm/studies).
 No torch here: a sweep is validated and planned without it.
 """
 
@@ -192,6 +192,20 @@ class ClassifierConfig(Section):
 
 
 Steps = PositiveInt | tuple[CountInt, ...] | Str
+SamplerName = Literal["ddpm", "ddim"]
+Eta = Annotated[float, Field(strict=True, ge=0, le=1)]
+
+
+class UpsamplerConfig(Section):
+    """A diffusion model that enlarges what the base model draws (table 13; ADM-U in table 10)."""
+
+    model: ModelConfig
+    diffusion: DiffusionConfig = DiffusionConfig()
+    train: TrainConfig
+    sampler: SamplerName = "ddpm"
+    steps: Steps = 250
+    """As sample.steps."""
+    eta: Eta = 0.0
 
 
 class SampleConfig(Section):
@@ -200,10 +214,10 @@ class SampleConfig(Section):
     ema_rate: Fraction | None = None
     """Which of train.ema_rates to draw from; None is the first."""
 
-    sampler: Literal["ddpm", "ddim"] = "ddpm"
+    sampler: SamplerName = "ddpm"
     steps: Steps = 250
     """A count, counts a section ([90, 60, 60, 20, 20]), or "ddimN"."""
-    eta: Annotated[float, Field(strict=True, ge=0, le=1)] = 0.0
+    eta: Eta = 0.0
     """DDIM's η: 0 is deterministic."""
     guidance_scale: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)] = 0.0
     guidance_at: Literal["x_t", "mean"] = "x_t"
@@ -212,16 +226,45 @@ class SampleConfig(Section):
     temperature_scales: Literal["noise", "epsilon"] = "noise"
     clip_denoised: Bool = True
     labels: Literal["balanced", "drawn"] = "balanced"
+    """balanced: image i is of class i modulo their number. drawn: of a class drawn by (seed, i)."""
     precision: Precision = "auto"
-    batch_size: PositiveInt = 64
+    batch_size: PositiveInt | Literal["auto"] = 64
+    """Images an actor draws at a time; auto doubles it from 8 while that makes it 5% faster or more. Less where memory
+    runs out. The images are the same."""
+    keep_images: Literal["none", "npz", "png"] = "none"
+    """Keep all images as a file: npz as the reference evaluator reads it, or PNGs in a zip. none: 100, for the grid."""
 
 
 class EvaluateConfig(Section):
+    """What samples are compared with, and in which features (appendix J)."""
+
     num_samples: PositiveInt = 50_000
     num_reference: PositiveInt = 50_000
     """How many images of the data set the samples are compared with."""
-    extractor: Literal["classifier", "pixels"] = "classifier"
+    reference: Str | None = None
+    """A reference file of the published evaluator (npz) to compare with instead: its statistics, and all of its images
+    for precision, recall and KID. For extractor inception."""
+    extractor: Literal["classifier", "pixels", "inception"] = "classifier"
+    """classifier: the sweep's own. pixels: of small images. inception: FID's network."""
+    inception_weights: Str | None = None
+    """A file of weights. None: the published ones, from ADM_INCEPTION_WEIGHTS or ~/.cache/adm. With others a distance
+    is no FID, and called fd_<extractor>."""
+    inception_precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16 is about twice as fast, and moves FID by 1% at most where both sides are in it."""
+    fid_infinity: Bool = False
+    """Also extrapolate the distance to infinitely many samples."""
     precision_recall_k: PositiveInt = 3
+
+    @model_validator(mode="after")
+    def _every_option_has_an_effect(self) -> EvaluateConfig:
+        for name in ("reference", "inception_weights", "inception_precision"):
+            value = getattr(self, name)
+            if self.extractor != "inception" and value != type(self).model_fields[name].default:
+                raise ValueError(
+                    f"evaluate.{name} {value!r} has no effect on evaluate.extractor {self.extractor}: it is for "
+                    "inception; leave it out"
+                )
+        return self
 
 
 class Config(Section):
@@ -231,6 +274,7 @@ class Config(Section):
     diffusion: DiffusionConfig = DiffusionConfig()
     train: TrainConfig
     classifier: ClassifierConfig | None = None
+    upsampler: UpsamplerConfig | None = None
     sample: SampleConfig = SampleConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     measure: Measure = "quality"
@@ -239,6 +283,11 @@ class Config(Section):
     inversion: InversionConfig = InversionConfig()
     throughput: ThroughputConfig = ThroughputConfig()
     compute: ComputeConfig = ComputeConfig()
+
+    @property
+    def image_size(self) -> int:
+        """Pixels a side of the images that are drawn in the end, and compared with the data."""
+        return self.model.image_size if self.upsampler is None else self.upsampler.model.image_size
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
@@ -269,7 +318,7 @@ class Config(Section):
         if self.sample.sampler == "ddpm" and self.sample.eta != 0:
             raise ValueError(f"sample.eta {self.sample.eta} is for sample.sampler ddim; ddpm has no η")
         if self.evaluate.extractor == "classifier" and self.model.kind != "encoder" and self.classifier is None:
-            raise ValueError("evaluate.extractor classifier needs a classifier; this base has none: use pixels")
+            raise ValueError("evaluate.extractor classifier needs a classifier; this base has none: use inception")
         return self
 
     @model_validator(mode="after")

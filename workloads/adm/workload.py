@@ -1,9 +1,11 @@
 """adm as a workload of the platform: its presets, its config, its stage graph. No torch here.
 
-train_classifier ─┬──────────────┬─────────────┐
-                  ▼              ▼             │
-              reference       sample ◄── train │
-                  └──► evaluate ◄┘
+train_classifier ─┬──────────────────────────┐
+                  ▼                          ▼
+              reference ─► statistics     sample ◄── train, train_upsampler (two-stage sampling)
+                  └───────────┴► evaluate ◄──┘
+
+Where images are kept, `draw` draws them, `sample` reads them, and `images` makes a file of them.
 """
 
 from __future__ import annotations
@@ -16,11 +18,20 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from adm import presets
-from adm.compute.sampling import sampling_flops
+from adm import evaluation_graph, presets
 from adm.compute.v100 import training_flops
-from adm.config import Config, Crop, DataConfig, ModelConfig, TrainConfig, validation_timesteps
+from adm.config import (
+    Config,
+    Crop,
+    DataConfig,
+    DiffusionConfig,
+    ModelConfig,
+    TrainConfig,
+    validation_timesteps,
+)
 from adm.models.layout import layout
+from adm.sampling import check as sampling_check
+from adm.sampling import graph as sampling
 from adm.studies import check, graph
 from assay.errors import ConfigError, ConfigProblem, UserError, did_you_mean
 from assay.typed import config_problems
@@ -31,15 +42,15 @@ PACE = ("iterations", "checkpoint_every", "keep_last", "keep_every", "keep_best"
 TRAINING_EXECUTION = ("engine", "zero_stage", "micro_batch")
 NETWORK_EXECUTION = ("activation_checkpointing", "implementation")
 """How a step is computed, which changes its rounding at most."""
-SHARD_BATCHES = 4
-"""Batches a shard: what a cut-off fan-out may lose."""
 
 
 class AdmWorkload:
     name = "adm"
     seed_path = "seed"
     report = ReportHints(
-        metrics=("fd_classifier", "fd_pixels", "precision", "recall", *graph.METRICS), sample_grid="samples.png"
+        metrics=("fid", "sfid", "fd_classifier", "fd_pixels", "precision", "recall", *graph.METRICS),
+        sample_grid="samples.png",
+        comparable=("num_samples", "num_reference", "extractor", "reference"),
     )
 
     def presets(self) -> Sequence[str]:
@@ -61,7 +72,12 @@ class AdmWorkload:
             config = Config.model_validate(values)
         except ValidationError as error:
             raise ConfigError(config_problems(error, Config)) from error
-        problems = [*_network_problems(config), *check.problems(config)]
+        problems = [
+            *_network_problems(config),
+            *sampling_check.problems(config),
+            *evaluation_graph.problems(config),
+            *check.problems(config),
+        ]
         if problems:
             raise ConfigError(problems)
         return config.model_dump(mode="json")
@@ -74,7 +90,7 @@ class AdmWorkload:
             return ["loss", *(f"accuracy_t{t}" for t in validation_timesteps(config["diffusion"]["steps"]))]
         if config["model"]["kind"] != "unet":
             return ["loss"]
-        return [f"fd_{config['evaluate']['extractor']}", "precision", "recall", *of_a_study]
+        return [*evaluation_graph.metrics(Config.model_validate(config)), *of_a_study]
 
     def stages(self, config: Mapping[str, JSON]) -> Sequence[Stage]:
         c = Config.model_validate(config)
@@ -84,9 +100,9 @@ class AdmWorkload:
             return [graph.compute(c)]
         if c.model.kind == "encoder":
             return [_classifier(c, c.model, c.train, c.data.crop, "train")]
-        train = _train(c) if c.train.checkpoint is None else _load(c.model, c.train.checkpoint)
         if c.model.kind == "super_res":
-            return [train]
+            return [_upsampler(c, c.model, c.diffusion, c.train, "train")]
+        train = _train(c) if c.train.checkpoint is None else _load(c.model, c.train.checkpoint, "train")
         classifier = None
         if c.classifier is not None:
             given = c.classifier
@@ -95,9 +111,18 @@ class AdmWorkload:
         guidance = {"classifier": classifier} if c.sample.guidance_scale > 0 and classifier else {}
         if c.measure == "inversion":
             return [graph.inversion(c, _data(c), train, guidance.get("classifier"))]
-        reference, sample = _reference(c, extractor), _sample(c, train, extractor | guidance)
-        evaluate = _evaluate(c, reference, sample)
-        return [graph.figures(c, _data(c), evaluate, reference, sample) if c.figures.draw else evaluate]
+        networks = {"model": train, **guidance}
+        if (up := c.upsampler) is not None:
+            networks["upsampler"] = _upsampler(c, up.model, up.diffusion, up.train, "upsampler.train")
+        draw = sampling.draw(c, networks) if c.sample.keep_images != "none" else None
+        judge, data = extractor.get("classifier"), _data(c)
+        reference = evaluation_graph.reference(c, data, judge, sampling.batches(c))
+        statistics = evaluation_graph.statistics(c, data, reference)
+        sample = sampling.sample(c, networks | extractor, draw)
+        evaluate = evaluation_graph.evaluate(c, reference, statistics, sample, judge)
+        compared_to = evaluation_graph.reference_images(c, data)
+        leaf = graph.figures(c, compared_to, evaluate, reference, sample) if c.figures.draw else evaluate
+        return [leaf] if draw is None else [sampling.images(c, draw), leaf]
 
 
 def _train(c: Config) -> Stage:
@@ -113,13 +138,25 @@ def _train(c: Config) -> Stage:
 def _classifier(c: Config, model: ModelConfig, train: TrainConfig, crop: Crop, section: str) -> Stage:
     """The classifier: it shares the process q with the diffusion model, and none of its objectives."""
     if train.checkpoint is not None:
-        return _load(model, train.checkpoint)
+        return _load(model, train.checkpoint, section)
     config = {
         "seed": c.seed,
         "data": {**_training_data(c, crop), "validation": c.data.validation},
         "diffusion": {"schedule": c.diffusion.schedule, "steps": c.diffusion.steps},
     }
     return _training("train_classifier", "train_classifier", config, c.data, model, train, section)
+
+
+def _upsampler(c: Config, model: ModelConfig, diffusion: DiffusionConfig, train: TrainConfig, section: str) -> Stage:
+    """The diffusion model that enlarges images, trained on the same data."""
+    if train.checkpoint is not None:
+        return _load(model, train.checkpoint, section)
+    config = {
+        "seed": c.seed,
+        "data": _training_data(c, c.data.crop),
+        "diffusion": diffusion.model_dump(mode="json"),
+    }
+    return _training("train_upsampler", "train_diffusion", config, c.data, model, train, section)
 
 
 def _training(
@@ -156,11 +193,11 @@ def _apart(section: BaseModel, names: Sequence[str]) -> tuple[dict[str, JSON], d
     return {k: v for k, v in values.items() if k not in names}, {k: values[k] for k in names}
 
 
-def _load(model: ModelConfig, checkpoint: str) -> Stage:
+def _load(model: ModelConfig, checkpoint: str, section: str) -> Stage:
     """Weights that are there already, instead of training. Raises UserError when the file is not there."""
     path = Path(checkpoint).expanduser().absolute()
     if not path.is_file():
-        raise UserError(f"train.checkpoint {checkpoint!r}: there is no such file; leave it out to train")
+        raise UserError(f"{section}.checkpoint {checkpoint!r}: there is no such file; leave it out to train")
     status = path.stat()
     return Stage(
         name="load",
@@ -180,65 +217,6 @@ def _sha256(path: Path, size: int, modified_ns: int) -> str:
     """Of the content: a file that changed under its name is another stage. Read once, however many trials use it."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _reference(c: Config, inputs: Mapping[str, Stage]) -> Stage:
-    """The features of the data."""
-    return Stage(
-        name="reference",
-        version=1,
-        kind="map",
-        body=("adm.evaluation.extractors:ReferenceImages", "adm.evaluation.extractors:Features"),
-        config={
-            "data": _data(c),
-            "image_size": c.model.image_size,
-            "channels": c.model.in_channels,
-            "extractor": c.evaluate.extractor,
-        },
-        inputs=dict(inputs),
-        budget=Budget("evaluate.num_reference", c.evaluate.num_reference, "images"),
-        check="adm.data:check" if c.data.source != "digits" else None,
-        resources="sample",
-        batch_size=c.sample.batch_size,
-        shard_size=c.sample.batch_size * SHARD_BATCHES,
-    )
-
-
-def _sample(c: Config, train: Stage, inputs: Mapping[str, Stage]) -> Stage:
-    """Images and their features. How many at a time does not matter: sample i is sample i."""
-    sample = c.sample.model_dump(mode="json", exclude={"batch_size"})
-    if c.sample.ema_rate == c.train.ema_rates[0]:
-        sample["ema_rate"] = None
-    return Stage(
-        name="sample",
-        version=1,
-        kind="map",
-        body=("adm.sampling.stages:Sampler", "adm.evaluation.extractors:Features"),
-        config={
-            "seed": c.seed,
-            "diffusion": c.diffusion.model_dump(mode="json"),
-            "sample": sample,
-            "extractor": c.evaluate.extractor,
-        },
-        inputs={"model": train, **inputs},
-        budget=Budget("evaluate.num_samples", c.evaluate.num_samples, "images"),
-        resources="sample",
-        batch_size=c.sample.batch_size,
-        shard_size=c.sample.batch_size * SHARD_BATCHES,
-        flops=float(sampling_flops(c) * c.evaluate.num_samples),
-    )
-
-
-def _evaluate(c: Config, reference: Stage, sample: Stage) -> Stage:
-    return Stage(
-        name="evaluate",
-        version=1,
-        kind="reduce",
-        body=("adm.evaluation.stages:evaluate",),
-        config={"extractor": c.evaluate.extractor, "precision_recall_k": c.evaluate.precision_recall_k},
-        inputs={"reference": reference, "samples": sample},
-        resources="reduce",
-    )
 
 
 def _data(c: Config) -> dict[str, JSON]:
@@ -262,7 +240,11 @@ def _listing(source: str, path: str) -> str | None:
 
 def _network_problems(c: Config) -> Iterator[ConfigProblem]:
     """Widths and heads that no network can have."""
-    networks = {"model": c.model} | ({"classifier.model": c.classifier.model} if c.classifier is not None else {})
+    networks = {"model": c.model}
+    if c.classifier is not None:
+        networks["classifier.model"] = c.classifier.model
+    if c.upsampler is not None:
+        networks["upsampler.model"] = c.upsampler.model
     for path, model in networks.items():
         try:
             layout(model)

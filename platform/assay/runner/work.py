@@ -111,8 +111,15 @@ def reduce(stage: Stage, store: Store, place: Place, emit: Emit) -> None:
 
 
 def pending(stage: Stage, store: Store) -> list[Range]:
-    """The ranges of ids that a map stage still has to do."""
-    return missing_ranges(store.shards(stage).good(), stage.amount, stage.shard_size)
+    """The ranges of ids that a map stage still has to do. Every id of a range is stored with the same columns."""
+    spans = missing_ranges(store.shards(stage).good(), stage.amount, stage.shard_size)
+    for first in set(stage.first_only.values()):
+        spans = [part for start, stop in spans for part in _cut(start, stop, first)]
+    return spans
+
+
+def _cut(start: int, stop: int, at: int) -> list[Range]:
+    return [(start, at), (at, stop)] if start < at < stop else [(start, stop)]
 
 
 def ids_of(span: Range) -> pa.Table:
@@ -159,7 +166,9 @@ class MapStep:
             raise ValueError(f"an operator of {self.stage.name} must return the ids it was given, in order")
         if not self._last:
             return table
-        self._shards.write(table)
+        first = table.column("id")[0].as_py()
+        unwanted = [name for name, count in self.stage.first_only.items() if first >= count]
+        self._shards.write(table.drop_columns(unwanted))
         return table.select(["id"]).append_column("device", pa.array([self.device] * table.num_rows))
 
     def _call(self, batch: Batch) -> Batch | None:

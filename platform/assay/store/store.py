@@ -80,8 +80,7 @@ class StoredResult:
         wanted = None if columns is None else list(dict.fromkeys(["id", *columns]))
         reached = 0
         for shard in self.shards:
-            table = pq.read_table(local_copy(self._files, shard.file), columns=wanted)
-            table = table.slice(0, amount - shard.start)
+            table = self._read(shard, wanted).slice(0, amount - shard.start)
             ids = table.column("id").to_numpy()
             if len(ids) == 0 or ids[0] != reached or ids[-1] != reached + len(ids) - 1:
                 raise DamagedResult(self.key, [f"{shard.file.path} does not hold the ids from {reached} on"])
@@ -100,9 +99,19 @@ class StoredResult:
             if shard.start < stop and start < shard.stop:
                 if problems := self._files.problems(shard.file):
                     raise DamagedResult(self.key, problems)
-                table = pq.read_table(local_copy(self._files, shard.file), columns=columns)
+                table = self._read(shard, columns)
                 tables.append(table.slice(max(0, start - shard.start), stop - max(start, shard.start)))
         return pa.concat_tables(tables)
+
+    def _read(self, shard: Shard, columns: Sequence[str] | None) -> pa.Table:
+        with pq.ParquetFile(local_copy(self._files, shard.file)) as file:
+            there = file.schema_arrow.names
+            if missing := [name for name in columns or () if name not in there]:
+                raise KeyError(
+                    f"result {self.key[:12]} of stage {self.stage} has no {', '.join(missing)} from id {shard.start} "
+                    f"on; it has: {there}"
+                )
+            return file.read(columns)
 
 
 class Store:

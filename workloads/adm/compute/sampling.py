@@ -16,9 +16,12 @@ def sampling_flops(config: Config) -> int:
     """Operations of drawing one image.
 
     A guided step adds the classifier's forward pass and the gradient at x_t, which costs as much again: the gradient of
-    the weights, the other half of a backward pass, is not taken.
+    the weights, the other half of a backward pass, is not taken. An upsampler's steps come on top.
     """
     step = network_cost(config.model).flops
     if config.sample.guidance_scale > 0 and config.classifier is not None:
         step += 2 * network_cost(config.classifier.model).flops
-    return num_sampling_steps(config) * step
+    flops = num_sampling_steps(config) * step
+    if (up := config.upsampler) is not None:
+        flops += len(space_timesteps(up.diffusion.steps, up.steps)) * network_cost(up.model).flops
+    return flops

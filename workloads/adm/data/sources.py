@@ -38,12 +38,12 @@ def open_source(
 def _digits(image_size: int, channels: int, classes: int | None) -> Source:
     from adm.data.digits import digits
 
-    if (image_size, channels) != (8, 1):
+    if image_size not in (8, 4, 2) or channels != 1:
         raise UserError(
             f"the digits are 8×8 with 1 channel, but the model takes {image_size}×{image_size} with {channels}; "
-            "set model.image_size 8 and model.in_channels 1, or use another data.source"
+            "set model.image_size 8 (or 4, or 2) and model.in_channels 1, or use another data.source"
         )
-    source = digits()
+    source = digits(image_size)
     checked_labels(source.labels, len(source), classes, "the digits")
     return source
 

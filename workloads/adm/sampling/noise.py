@@ -18,20 +18,25 @@ from torch import Tensor
 
 Ids = npt.NDArray[np.integer] | Tensor | Sequence[int]
 LabelMode = Literal["balanced", "drawn"]
+Use = Literal["image", "label", "upsampling"]
 
-# Which use of the generator a stream serves: the last word of the counter. New uses take new numbers.
-_IMAGE, _LABEL = 0, 1
+USES: dict[Use, int] = {"image": 0, "label": 1, "upsampling": 2}
+"""What a stream of the generator serves, as the last word of the counter. New uses take new numbers."""
 _UINT64_MAX = 2**64 - 1
 
 
 class IndexedNoise:
-    """Standard normal noise for image ids under one seed. float32, on the CPU unless `device` is given."""
+    """Standard normal noise for image ids under one seed. float32, on the CPU unless `device` is given.
 
-    def __init__(self, seed: int, device: torch.device | str = "cpu") -> None:
+    Each `use` has noise of its own: what an upsampler draws is independent of what made the image that it enlarges.
+    """
+
+    def __init__(self, seed: int, device: torch.device | str = "cpu", use: Use = "image") -> None:
         if not 0 <= seed <= _UINT64_MAX:
             raise ValueError(f"seed is {seed}; it must be between 0 and 2**64 - 1")
         self.seed = seed
         self.device = torch.device(device)
+        self.use = use
 
     def initial(self, ids: Ids, shape: Sequence[int]) -> Tensor:
         """x_T for each id: (len(ids), *shape), where `shape` is that of one image."""
@@ -47,7 +52,7 @@ class IndexedNoise:
         rows = _ids(ids)
         values = np.empty((len(rows), *shape), dtype=np.float32)
         for row, index in zip(values, rows, strict=True):
-            _generator(self.seed, int(index), stream, _IMAGE).standard_normal(dtype=np.float32, out=row)
+            _generator(self.seed, int(index), stream, self.use).standard_normal(dtype=np.float32, out=row)
         noise = torch.from_numpy(values)
         return noise if self.device.type == "cpu" else noise.to(self.device, non_blocking=True)
 
@@ -64,16 +69,16 @@ def labels(ids: Ids, num_classes: int, mode: LabelMode = "balanced", seed: int =
     if mode == "balanced":
         return torch.from_numpy((rows % np.uint64(num_classes)).astype(np.int64))
     if mode == "drawn":
-        chosen = [_generator(seed, int(index), 0, _LABEL).integers(num_classes) for index in rows]
+        chosen = [_generator(seed, int(index), 0, "label").integers(num_classes) for index in rows]
         return torch.tensor(chosen, dtype=torch.int64)
     raise ValueError(f"label mode is {mode!r}; choose balanced or drawn")
 
 
-def _generator(seed: int, index: int, stream: int, use: int) -> np.random.Generator:
+def _generator(seed: int, index: int, stream: int, use: Use) -> np.random.Generator:
     # Draws advance the two low words of the counter; the two high ones keep streams apart for 2**128 draws.
     return np.random.Generator(
         np.random.Philox(
-            key=np.array([seed, index], dtype=np.uint64), counter=np.array([0, 0, stream, use], dtype=np.uint64)
+            key=np.array([seed, index], dtype=np.uint64), counter=np.array([0, 0, stream, USES[use]], dtype=np.uint64)
         )
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,17 +11,46 @@ from torch import Tensor
 
 from adm import checkpoints
 from adm.config import DiffusionConfig, SampleConfig
+from adm.data import to_model_range
 from adm.diffusion import Diffusion, classifier_gradient
-from adm.sampling.noise import IndexedNoise, labels
+from adm.sampling.noise import Ids, IndexedNoise, labels
+from adm.sampling.upsampler import Upsampler
 from adm.training.precision import computing_in, resolve
 from adm.training.stages import WEIGHTS, weights_file
-from assay.workload import Batch, StageContext
+from assay.workload import Batch, Result, StageContext
+
+Images = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
 
 class Sampler:
-    """Draws image i from (seed, i, config) alone: {"id"} → {"id", "label", "image": uint8 (N, H, W, C)}."""
+    """Draws image i from (seed, i, config) alone: {"id"} → {"id", "label", "image": uint8 (N, H, W, C)}.
+
+    Where the images were drawn already, because they are kept, it reads them.
+    """
 
     def __init__(self, ctx: StageContext) -> None:
+        kept = ctx.inputs.get("images")
+        self._draw = _reading(kept) if kept is not None else Draw(ctx)
+
+    def __call__(self, batch: Batch) -> Batch:
+        return self._draw(batch)
+
+
+def _reading(kept: Result) -> Callable[[Batch], Batch]:
+    def read(batch: Batch) -> Batch:
+        ids = batch["id"]
+        rows = kept.rows(int(ids[0]), int(ids[-1]) + 1, ["label", "image"])
+        image = rows.column("image").combine_chunks().to_numpy_ndarray()
+        return {"id": ids, "label": rows.column("label").to_numpy(), "image": image}
+
+    return read
+
+
+class Draw:
+    """The networks of a config, and how they draw: the base model, guided or not, and the upsampler if there is one."""
+
+    def __init__(self, ctx: StageContext) -> None:
+        self._ctx = ctx
         self._config = SampleConfig(**ctx.config["sample"])
         self._device = ctx.device
         self._precision = resolve(self._config.precision, ctx.device)
@@ -37,36 +67,54 @@ class Sampler:
             classifier = loaded.build().to(ctx.device).eval()
             self._classes = self._classes or loaded.config.out_channels
             self._cond_fn = classifier_gradient(classifier, self._config.guidance_scale)
-
-    def _model(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
-        """ε and v: the labels are the classifier's alone when the model is unconditional."""
-        return self._network(x, t, y if self._model_config.num_classes else None)
+        self._upsampler = None
+        if "upsampler" in ctx.config:
+            network = checkpoints.load(ctx.inputs["upsampler"].file(WEIGHTS)).build().to(ctx.device).eval()
+            self._upsampler = Upsampler(network, ctx.config["upsampler"], self._seed, ctx.device)
 
     def __call__(self, batch: Batch) -> Batch:
-        ids, config, size = batch["id"], self._config, self._model_config.image_size
-        shape = (self._model_config.in_channels, size, size)
+        ids = batch["id"]
         y = None
         if self._classes is not None:
-            y = labels(ids, self._classes, config.labels, self._seed).to(self._device)
+            y = labels(ids, self._classes, self._config.labels, self._seed).to(self._device)
+        steps = self._diffusion.num_timesteps
+        all_steps = steps + (self._upsampler.num_timesteps if self._upsampler is not None else 0)
+
+        def progress(done: int) -> None:
+            self._ctx.progress(len(ids) * done // all_steps)
+
+        with computing_in(self._precision, self._device):
+            images = to_uint8(self._base(ids, y, progress))
+            if self._upsampler is not None:
+                low_res = to_model_range(images, self._device)
+                images = to_uint8(self._upsampler(low_res, ids, y, lambda done: progress(steps + done)))
+        drawn = np.full(len(ids), -1) if y is None else y.cpu().numpy()
+        return {"id": ids, "label": drawn.astype(np.int64), "image": images}
+
+    def _base(self, ids: Ids, y: Tensor | None, progress: Callable[[int], None]) -> Tensor:
+        """x_0 of the base model, (N, C, H, W)."""
+        config, size = self._config, self._model_config.image_size
+        shape = (self._model_config.in_channels, size, size)
         options: dict[str, Any] = {
+            "noise": self._noise.initial(ids, shape),
+            "step_noise": lambda t: self._noise.step(ids, t, shape),
             "clip_denoised": config.clip_denoised,
             "temperature": config.temperature,
             "temperature_scales": config.temperature_scales,
             "cond_fn": self._cond_fn,
             "model_kwargs": {} if y is None else {"y": y},
-            "step_noise": lambda t: self._noise.step(ids, t, shape),
+            "progress": lambda done, total: progress(done),
         }
-        x_T = self._noise.initial(ids, shape)
-        with computing_in(self._precision, self._device):
-            if config.sampler == "ddim":
-                x0 = self._diffusion.ddim_loop(self._model, noise=x_T, eta=config.eta, **options)
-            else:
-                x0 = self._diffusion.sample_loop(self._model, noise=x_T, guidance_at=config.guidance_at, **options)
-        drawn = np.full(len(ids), -1) if y is None else y.cpu().numpy()
-        return {"id": ids, "label": drawn.astype(np.int64), "image": to_uint8(x0)}
+        if config.sampler == "ddim":
+            return self._diffusion.ddim_loop(self._model, eta=config.eta, **options)
+        return self._diffusion.sample_loop(self._model, guidance_at=config.guidance_at, **options)
+
+    def _model(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        """ε and v: the labels are the classifier's alone when the model is unconditional."""
+        return self._network(x, t, y if self._model_config.num_classes else None)
 
 
-def to_uint8(x: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def to_uint8(x: Tensor) -> Images:
     """Images (N, C, H, W) in [-1, 1] → uint8 (N, H, W, C), rounded down as the reference sampler does."""
     scaled = ((x.float() + 1) * 127.5).clamp(0, 255).to(torch.uint8)
     return scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from adm import presets
 from adm.config import Config
+from adm.sampling.graph import SHOWN_IMAGES
 from assay.errors import ConfigProblem, did_you_mean
 
 
@@ -66,6 +67,12 @@ def _figures(c: Config) -> Iterator[ConfigProblem]:
         yield ConfigProblem(
             "figures.num_samples",
             f"{c.figures.num_samples} asks for {shown} samples, but evaluate.num_samples is {c.evaluate.num_samples}",
+        )
+    elif shown > SHOWN_IMAGES:
+        yield ConfigProblem(
+            "figures.num_samples",
+            f"{c.figures.num_samples} asks for {shown} samples, but a sample's image is stored of the first "
+            f"{SHOWN_IMAGES} only",
         )
     if "neighbours" in c.figures.draw and max(2, c.figures.num_neighbours) > c.evaluate.num_reference:
         yield ConfigProblem(

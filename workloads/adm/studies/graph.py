@@ -37,8 +37,11 @@ def metrics(c: Config) -> tuple[str, ...]:
     return {"inversion": INVERSION, "throughput": THROUGHPUT, "compute": COMPUTE}[c.measure]
 
 
-def figures(c: Config, data: Mapping[str, JSON], evaluate: Stage, reference: Stage, sample: Stage) -> Stage:
-    """Pictures of the samples; its metrics are those of `evaluate`, and more."""
+def figures(
+    c: Config, images: Mapping[str, JSON] | None, evaluate: Stage, reference: Stage | None, sample: Stage
+) -> Stage:
+    """Pictures of the samples; its metrics are those of `evaluate`, and more. `images` says how to read those that the
+    samples are compared with."""
     return Stage(
         name="figures",
         version=1,
@@ -46,12 +49,15 @@ def figures(c: Config, data: Mapping[str, JSON], evaluate: Stage, reference: Sta
         body=("adm.studies.figures:figures",),
         config={
             "seed": c.seed,
-            "data": dict(data),
-            "image_size": c.model.image_size,
-            "channels": c.model.in_channels,
+            **(images or {}),
             **c.figures.model_dump(mode="json"),
+            "conditions": evaluate.config["conditions"],
         },
-        inputs={"evaluated": evaluate, "reference": reference, "samples": sample},
+        inputs={
+            "evaluated": evaluate,
+            **({"reference": reference} if reference is not None else {}),
+            "samples": sample,
+        },
     )
 
 

@@ -1,0 +1,92 @@
+"""The stages that draw images, as the workload hangs them onto its graph. No torch here.
+
+sample          images are drawn, their features stored, and of the images those of the grid
+draw ─► sample  all images are stored, and their features made of what is stored
+draw ─► images  the images as one file
+
+How many are drawn at a time does not matter: sample i is sample i.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from adm.compute.sampling import sampling_flops
+from adm.config import Config
+from adm.evaluation_graph import extraction
+from assay.workload import JSON, Budget, Stage
+
+SHOWN_IMAGES = 100
+"""Samples whose image is stored whatever sample.keep_images says: those that the grid shows."""
+
+
+def sample(c: Config, inputs: Mapping[str, Stage], draw: Stage | None) -> Stage:
+    """The features of images, which are drawn here unless they are kept.
+
+    Its key does not say whether they are: it changes no feature.
+    """
+    return Stage(
+        name="sample",
+        version=1,
+        kind="map",
+        body=("adm.sampling.stages:Sampler", "adm.evaluation.extractors:Features"),
+        config={**_drawing(c), **extraction(c)},
+        inputs=dict(inputs),
+        budget=Budget("evaluate.num_samples", c.evaluate.num_samples, "images"),
+        resources="sample",
+        flops=float(sampling_flops(c) * c.evaluate.num_samples) if draw is None else 0.0,
+        first_only={"image": SHOWN_IMAGES},
+        also_reads={} if draw is None else {"images": draw},
+        **batches(c),
+    )
+
+
+def draw(c: Config, inputs: Mapping[str, Stage]) -> Stage:
+    """All images, to be kept."""
+    return Stage(
+        name="draw",
+        version=1,
+        kind="map",
+        body=("adm.sampling.stages:Sampler",),
+        config=_drawing(c),
+        inputs=dict(inputs),
+        budget=Budget("evaluate.num_samples", c.evaluate.num_samples, "images"),
+        resources="sample",
+        flops=float(sampling_flops(c) * c.evaluate.num_samples),
+        **batches(c),
+    )
+
+
+def images(c: Config, draw: Stage) -> Stage:
+    """The file of the images that are kept."""
+    return Stage(
+        name="images",
+        version=1,
+        kind="reduce",
+        body=("adm.sampling.kept_images:keep",),
+        config={"format": c.sample.keep_images, "count": c.evaluate.num_samples},
+        inputs={"images": draw},
+        resources="reduce",
+    )
+
+
+def _drawing(c: Config) -> dict[str, JSON]:
+    """What of the config says how image i is drawn."""
+    sample = c.sample.model_dump(mode="json", exclude={"batch_size", "keep_images"})
+    if c.sample.ema_rate == c.train.ema_rates[0]:
+        sample["ema_rate"] = None
+    config = {"seed": c.seed, "diffusion": c.diffusion.model_dump(mode="json"), "sample": sample}
+    if c.upsampler is None:
+        return config
+    how = c.upsampler.model_dump(mode="json", exclude={"model", "train"})
+    return {**config, "upsampler": {**how, "clip_denoised": c.sample.clip_denoised}}
+
+
+def batches(c: Config) -> dict[str, Any]:
+    """How a fan-out takes its images. A shard is what is lost where it is cut off: small where an image takes long."""
+    is_quick = c.image_size <= 64
+    size = c.sample.batch_size
+    if size == "auto":
+        return {"batch_size": size, "shard_size": 256 if is_quick else 64}
+    return {"batch_size": size, "shard_size": size * (4 if is_quick else 1)}

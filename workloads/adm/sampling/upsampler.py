@@ -1,0 +1,51 @@
+"""The second of two stages: images of the base model, enlarged by a diffusion model of their own (table 13).
+
+It is given the base model's images as they would be stored, 8 bits a channel, as the published scripts do it: in one go
+the two stages give what they give in two. It is told the labels, and is not guided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from adm.config import DiffusionConfig
+from adm.diffusion import Diffusion, upsample_loop
+from adm.models.trunk import Trunk
+from adm.sampling.noise import Ids, IndexedNoise
+
+
+class Upsampler:
+    """Enlarges image i with noise of its own, from (seed, i, config) alone."""
+
+    def __init__(self, network: Trunk, config: Mapping[str, Any], seed: int, device: str) -> None:
+        """`config` has "diffusion" (a DiffusionConfig), "sampler", "steps", "eta" and "clip_denoised"."""
+        self._network = network
+        self._config = config
+        self._diffusion = Diffusion.from_config(DiffusionConfig(**config["diffusion"]), config["steps"])
+        self._noise = IndexedNoise(seed, device, use="upsampling")
+
+    @property
+    def num_timesteps(self) -> int:
+        return self._diffusion.num_timesteps
+
+    def __call__(self, low_res: Tensor, ids: Ids, y: Tensor | None, progress: Callable[[int], None]) -> Tensor:
+        """low_res (N, C, h, w) in [-1, 1] → x_0 (N, C, H, W)."""
+        model = self._network.config
+        shape = (model.in_channels, model.image_size, model.image_size)
+        is_ddim = self._config["sampler"] == "ddim"
+        return upsample_loop(
+            self._diffusion,
+            self._network,
+            low_res,
+            model.image_size,
+            noise=self._noise.initial(ids, shape),
+            ddim=is_ddim,
+            model_kwargs={"y": y} if model.num_classes else {},
+            step_noise=lambda t: self._noise.step(ids, t, shape),
+            clip_denoised=self._config["clip_denoised"],
+            progress=lambda done, total: progress(done),
+            **({"eta": self._config["eta"]} if is_ddim else {}),
+        )
