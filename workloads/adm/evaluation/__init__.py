@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from adm.evaluation.extrapolation import FrechetInfinity, frechet_distance_infinity
-from adm.evaluation.feature_arrays import FeatureError
+from adm.evaluation.feature_arrays import CollapsedSamples, FeatureError
 from adm.evaluation.frechet import FewSamples, frechet_distance
 from adm.evaluation.inception_score import inception_score
-from adm.evaluation.jackknife import Interval, frechet_difference_interval, frechet_interval
+from adm.evaluation.jackknife import Interval, Replicates, frechet_difference_interval, frechet_interval
 from adm.evaluation.kid import KernelDistance, kid, kid_with_standard_error
 from adm.evaluation.moments import Gaussian, Moments
 from adm.evaluation.neighbours import Neighbours, nearest_neighbours
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from adm.evaluation.inception import InceptionFeatures, InceptionV3
 
 __all__ = [
+    "CollapsedSamples",
     "FeatureError",
     "FewSamples",
     "FrechetInfinity",
@@ -29,6 +30,7 @@ __all__ = [
     "Moments",
     "Neighbours",
     "PrecisionRecall",
+    "Replicates",
     "frechet_difference_interval",
     "frechet_distance",
     "frechet_distance_infinity",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adm.evaluation.inception_metrics import Figures
-from adm.evaluation.inception_weights import PUBLISHED
+from adm.evaluation.inception_weights import PUBLISHED, distance_name
 
 NO_IMAGES = "the reference has no images (arr_0)"
 NO_SPATIAL = "the reference has no mu_s and sigma_s, and no images"
@@ -40,8 +40,8 @@ class Outcome:
 
 def _rows(outcome: Outcome, evaluated: Evaluated) -> list[tuple[str, str, float | None, str]]:
     """(name for people, name for programs, value, why there is none). Only published weights make an FID."""
-    published = outcome.extractor == PUBLISHED
-    fid, key = ("FID", "fid") if published else (f"FD ({outcome.extractor})", f"fd_{outcome.extractor}")
+    fid = "FID" if outcome.extractor == PUBLISHED else f"FD ({outcome.extractor})"
+    key = distance_name(outcome.extractor)
     found = evaluated.figures
     return [
         ("Inception Score", "inception_score", found.inception_score, ""),

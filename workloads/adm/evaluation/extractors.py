@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import warnings
-from typing import Protocol
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from adm import checkpoints
 from adm.data import data_config, open_source, to_model_range
+from adm.evaluation import inception_weights
+from adm.evaluation.inception import InceptionV3
 from adm.models.encoder import Encoder
 from adm.training.stages import WEIGHTS
 from assay.errors import AssayWarning, UserError
 from assay.workload import Batch, StageContext
 
+FEATURES, SPATIAL, LOGITS = "features", "spatial", "logits"
+"""Columns of features. All extractors have the first, which distances, precision, recall and KID are computed in."""
+
+Images = npt.NDArray[np.uint8]
+
 
 class Extractor(Protocol):
-    def __call__(self, images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Tensor:
-        """uint8 (N, H, W, C) → float32 (N, D)."""
+    def __call__(self, images: Images) -> Mapping[str, Tensor]:
+        """uint8 (N, H, W, C) → columns float32 (N, D), FEATURES among them."""
 
 
 class ClassifierFeatures:
@@ -32,9 +42,9 @@ class ClassifierFeatures:
         self._classifier = classifier.to(ctx.device).eval()
 
     @torch.no_grad()
-    def __call__(self, images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Tensor:
+    def __call__(self, images: Images) -> Mapping[str, Tensor]:
         x = to_model_range(images, self._device)
-        return self._classifier.features(x, torch.zeros(len(x), dtype=torch.long, device=self._device))
+        return {FEATURES: self._classifier.features(x, torch.zeros(len(x), dtype=torch.long, device=self._device))}
 
 
 class Pixels:
@@ -43,21 +53,62 @@ class Pixels:
     def __init__(self, ctx: StageContext) -> None:
         pass
 
-    def __call__(self, images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Tensor:
-        return to_model_range(images).flatten(1)
+    def __call__(self, images: Images) -> Mapping[str, Tensor]:
+        return {FEATURES: to_model_range(images).flatten(1)}
 
 
-EXTRACTORS: dict[str, type[ClassifierFeatures] | type[Pixels]] = {"classifier": ClassifierFeatures, "pixels": Pixels}
+class Inception:
+    """FID's network: its pool (2048) as the features, spatial (2023) for sFID, logits (1008) for the Inception score.
+
+    In the precision that the config says; see `InceptionV3` for what bf16 costs.
+    """
+
+    def __init__(self, ctx: StageContext) -> None:
+        config = ctx.config["inception"]
+        self._network = InceptionV3(
+            verified_weights(config), precision=config["precision"], any_weights=config["weights"] is not None
+        ).to(ctx.device)
+
+    def __call__(self, images: Images) -> Mapping[str, Tensor]:
+        rgb = torch.from_numpy(as_rgb(images)).permute(0, 3, 1, 2)
+        seen = self._network(rgb)
+        return {FEATURES: seen.pool, SPATIAL: seen.spatial, LOGITS: seen.logits}
+
+
+EXTRACTORS: dict[str, type[ClassifierFeatures] | type[Pixels] | type[Inception]] = {
+    "classifier": ClassifierFeatures,
+    "pixels": Pixels,
+    "inception": Inception,
+}
+
+
+def verified_weights(config: Mapping[str, Any]) -> Path:
+    """The file of Inception's weights that a stage was planned with. Raises UserError where there is another or none.
+
+    Without a path it is wherever this machine keeps the published one.
+    """
+    path = inception_weights.find(config["weights"])
+    if config["weights"] is None:
+        inception_weights.verify(path)
+    elif inception_weights.sha256_of(path) != config["sha256"]:
+        raise UserError(f"{path} is not the file of weights that this was planned with: it has changed. Run again")
+    return path
+
+
+def as_rgb(images: Images) -> Images:
+    """uint8 (N, H, W, 1 or 3) to (N, H, W, 3)."""
+    return images if images.shape[-1] == 3 else images.repeat(3, axis=-1)
 
 
 class Features:
-    """A step of a fan-out: adds "features" float32 (N, D) to rows that hold "image"."""
+    """A step of a fan-out: adds columns of features to rows that hold "image"."""
 
     def __init__(self, ctx: StageContext) -> None:
         self._extract: Extractor = EXTRACTORS[ctx.config["extractor"]](ctx)
 
     def __call__(self, batch: Batch) -> Batch:
-        return {**batch, "features": self._extract(batch["image"]).float().cpu().numpy()}
+        columns = self._extract(batch["image"])
+        return {**batch, **{name: values.float().cpu().numpy() for name, values in columns.items()}}
 
 
 class ReferenceImages:

@@ -26,12 +26,14 @@ from adm.evaluation.moments import Gaussian, Moments
 
 
 class FrechetInfinity(NamedTuple):
-    """F∞, its standard error, the slope b, and the fitted points (1/N, mean distance), largest N first."""
+    """F∞, its standard error, the slope b, the fitted points (1/N, mean distance), largest N first, and F∞ without each
+    block."""
 
     value: float
     standard_error: float
     slope: float
     points: tuple[tuple[float, float], ...]
+    left_out: tuple[float, ...]
 
 
 def frechet_distance_infinity(
@@ -69,7 +71,7 @@ def frechet_distance_infinity(
     ]
     sizes = np.array([block.n for block in blocks], dtype=np.float64)
     error = float(np.sqrt(jackknife_variance(value, np.array(left_out), sizes)))
-    return FrechetInfinity(value, error, slope, tuple(points))
+    return FrechetInfinity(value, error, slope, tuple(points), tuple(left_out))
 
 
 def line_through(points: Sequence[tuple[float, float]]) -> tuple[float, float]:

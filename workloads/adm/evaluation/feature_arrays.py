@@ -5,13 +5,14 @@ Every metric takes features as an array (N, D): row i belongs to image i. This f
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from assay.errors import UserError
+from assay.errors import AssayWarning, UserError
 
 FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
 Float64Array: TypeAlias = npt.NDArray[np.float64]
@@ -19,6 +20,10 @@ Float64Array: TypeAlias = npt.NDArray[np.float64]
 
 class FeatureError(UserError):
     """An array of features cannot be used; a ValueError."""
+
+
+class CollapsedSamples(AssayWarning):
+    """All samples have the same features. Metrics are as they are defined: zero covariance, no recall."""
 
 
 def checked_features(features: npt.ArrayLike, name: str, *, at_least: int = 1) -> FloatArray:
@@ -55,17 +60,21 @@ def checked_features(features: npt.ArrayLike, name: str, *, at_least: int = 1) -
 def checked_pair(
     reference: npt.ArrayLike, samples: npt.ArrayLike, *, at_least: int = 2
 ) -> tuple[FloatArray, FloatArray]:
-    """Return reference (N, D) and samples (M, D), both checked, with the same D.
+    """Return reference (N, D) and samples (M, D), both checked, with the same D. Call it from what the user calls.
 
     Raises:
-        FeatureError: as `checked_features`, the two have different D, or all rows of a side are the same.
+        FeatureError: as `checked_features`, the two have different D, or all rows of the reference are the same.
+
+    Warns:
+        CollapsedSamples: all rows of the samples are the same.
     """
     first = checked_features(reference, "reference", at_least=at_least)
     second = checked_features(samples, "samples", at_least=at_least)
     refuse_different_dims(first.shape[1], second.shape[1])
-    for array, name in ((first, "reference"), (second, "samples")):
-        if all((array[rows] == array[0]).all() for rows in row_blocks(len(array), 4096)):
-            refuse_constant(name, len(array))
+    if _is_constant(first):
+        refuse_or_warn_of_constant("reference", len(first))
+    if _is_constant(second):
+        refuse_or_warn_of_constant("samples", len(second))
     return first, second
 
 
@@ -78,12 +87,22 @@ def refuse_different_dims(reference_dim: int, samples_dim: int) -> None:
         )
 
 
-def refuse_constant(name: str, num_rows: int) -> NoReturn:
-    """Raise the FeatureError for rows that are all the same: no metric means anything on them."""
-    raise FeatureError(
+def refuse_or_warn_of_constant(name: str, num_rows: int) -> None:
+    """Say that all rows are the same: a reference like this is a mistake, but a model may collapse.
+
+    Raises FeatureError for the "reference"; warns CollapsedSamples of anything else.
+    """
+    message = (
         f"{name}: all {num_rows} rows of features are the same. Look at the images: the sampler or the data gives one "
         "image over and over, or the extractor does not look at it"
     )
+    if name == "reference":
+        raise FeatureError(message)
+    warnings.warn(message, CollapsedSamples, stacklevel=4)
+
+
+def _is_constant(array: FloatArray) -> bool:
+    return all((array[rows] == array[0]).all() for rows in row_blocks(len(array), 4096))
 
 
 def row_blocks(num_rows: int, rows_per_block: int) -> Iterator[slice]:

@@ -11,7 +11,7 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 
-from adm.evaluation.feature_arrays import checked_features, refuse_constant, refuse_different_dims
+from adm.evaluation.feature_arrays import checked_features, refuse_different_dims, refuse_or_warn_of_constant
 from adm.evaluation.moments import Gaussian, Moments
 from assay.errors import AssayWarning
 
@@ -32,10 +32,11 @@ def frechet_distance(
         The distance, ≥ 0, in squared units of the features. Depends on N: compare only at equal N.
 
     Raises:
-        FeatureError: wrong shape, different D, fewer than 2 rows, NaN or infinity, all rows of a side the same.
+        FeatureError: wrong shape, different D, fewer than 2 rows, NaN or infinity, all rows of the reference the same.
 
     Warns:
         FewSamples: a side has no more rows than features.
+        CollapsedSamples: all rows of the samples are the same, which is zero covariance.
     """
     first, second = gaussian_of(reference, "reference"), gaussian_of(samples, "samples")
     return frechet_between_gaussians(first, second)
@@ -70,7 +71,7 @@ def gaussian_of(side: npt.ArrayLike | Moments | Gaussian, name: str) -> Gaussian
         return side
     moments = side if isinstance(side, Moments) else Moments.of(checked_features(side, name, at_least=2))
     if moments.n > 1 and moments.is_constant:
-        refuse_constant(name, moments.n)
+        refuse_or_warn_of_constant(name, moments.n)
     if 1 < moments.n <= moments.dim:
         warnings.warn(
             f"{name}: {moments.n} samples for {moments.dim} features leave the covariance singular, and the Fréchet "

@@ -72,15 +72,15 @@ class InceptionV3(Network):
 
     @property
     def extractor(self) -> str:
-        """What these features are called: "inception-2015-12-05", or a digest of other weights."""
+        """What these features are called: "inception-2015-12-05", or a digest of the file of other weights."""
         if self._name is None:
-            self._name = inception_weights.extractor_name(self.state_dict())
+            self._name = inception_weights.tensors_name(self.state_dict())
         return self._name
 
     @property
     def features_name(self) -> str:
         """`extractor`, with the precision where it is not fp32: a distance needs both sides to be called the same."""
-        return self.extractor if self.precision == "fp32" else f"{self.extractor}-{self.precision}"
+        return inception_weights.features_name(self.extractor, self.precision)
 
     @property
     def is_published(self) -> bool:
@@ -95,8 +95,7 @@ class InceptionV3(Network):
         """Load a file of weights; the published one, unless `any_weights`."""
         path = inception_weights.find(path)
         self.load(inception_weights.read(path, any_weights=any_weights), f"{path}: ")
-        if inception_weights.is_published(path):
-            self._name = inception_weights.PUBLISHED
+        self._name = inception_weights.extractor_name(inception_weights.sha256_of(path))
 
     def load(self, weights: Mapping[str, Tensor], origin: str = "") -> None:
         """Load a state dict; `origin` begins what an error says. Raises UserError when a key or a shape differs."""

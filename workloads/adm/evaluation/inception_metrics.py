@@ -15,10 +15,11 @@ import numpy.typing as npt
 import torch
 
 from adm.evaluation.frechet import FewSamples, frechet_distance
+from adm.evaluation.image_faults import num_of_one_colour
 from adm.evaluation.inception import InceptionV3
 from adm.evaluation.inception_score import inception_score
 from adm.evaluation.moments import Gaussian, Moments
-from adm.evaluation.npz_images import NpzImages, num_of_one_colour
+from adm.evaluation.npz_images import NpzImages
 from adm.evaluation.precision_recall import precision_recall
 from adm.evaluation.reference_npz import Reference, write_reference
 from assay.errors import AssayWarning, UserError
@@ -107,11 +108,7 @@ def reference_features(
     Warns:
         AssayWarning: the statistics are of no more images than features, or perhaps of another precision.
     """
-    if reference.extractor not in (None, network.features_name):
-        raise UserError(
-            f"{reference.path}: its statistics were made by another extractor, {reference.extractor}, and the samples "
-            f"are to be seen by {network.features_name}: make them again from the images"
-        )
+    reference.refuse_another(network.features_name)
     if reference.extractor is None and reference.pool is not None and network.precision != "fp32":
         _warn(
             f"{reference.path} does not say in what precision its statistics were made; if in fp32, as the published "

@@ -1,7 +1,8 @@
 """Where Inception's weights are, and whether they are the published ones. Nothing is downloaded.
 
 FID is defined by one file of weights: distances in the features of others are no FID. So its checksum is verified, and
-files with another are refused unless the caller says that any will do.
+files with another are refused unless the caller says that any will do. No torch here until a file is read, so that a
+sweep is planned without it.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ import os
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from adm.checkpoints import files
 from assay.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FILE_NAME = "pt_inception-2015-12-05-6726825d.pth"
 URL = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{FILE_NAME}"
@@ -63,6 +65,8 @@ def read(path: Path, *, any_weights: bool = False) -> dict[str, Tensor]:
         InceptionWeightsError: the checksum is not that of the published file.
         UserError: the file is damaged, or holds something else than named tensors.
     """
+    from adm.checkpoints import files
+
     if not any_weights:
         verify(path)
     return files.read(path)[0]
@@ -77,20 +81,17 @@ def verify(path: Path) -> None:
             f"{path} is not the published file of Inception's weights: it has {found.st_size:,} bytes, and the "
             f"published one {NUM_BYTES:,}{short}. Download it again: curl -L -o {path} {URL}"
         )
-    if (digest := _file_digest(path, found.st_size, found.st_mtime_ns)) != SHA256:
+    if (digest := sha256_of(path)) != SHA256:
         raise InceptionWeightsError(
             f"{path} is not the published file of Inception's weights: its sha256 is {digest}, and the published "
             f"one's {SHA256}. Download it again: curl -L -o {path} {URL}"
         )
 
 
-def is_published(path: Path) -> bool:
-    """Is this the published file?"""
-    try:
-        verify(path)
-    except InceptionWeightsError:
-        return False
-    return True
+def sha256_of(path: Path) -> str:
+    """The checksum of a file of weights. Reads it once a process, unless it changes."""
+    found = path.stat()
+    return _file_digest(path, found.st_size, found.st_mtime_ns)
 
 
 @lru_cache
@@ -100,8 +101,23 @@ def _file_digest(path: Path, num_bytes: int, modified_ns: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def extractor_name(weights: Mapping[str, Tensor]) -> str:
-    """What to call features of weights that no checksum of a file stands for: a digest of the tensors."""
+def extractor_name(sha256: str) -> str:
+    """What features are called, by the checksum of the file of weights."""
+    return PUBLISHED if sha256 == SHA256 else f"inception-{sha256[:12]}"
+
+
+def features_name(extractor: str, precision: str) -> str:
+    """`extractor`, with the precision where it is not fp32: a distance needs both sides to be called the same."""
+    return extractor if precision == "fp32" else f"{extractor}-{precision}"
+
+
+def distance_name(extractor: str) -> str:
+    """What a Fréchet distance in these features is called: FID is only ever that of the published weights."""
+    return "fid" if extractor == PUBLISHED else f"fd_{extractor}"
+
+
+def tensors_name(weights: Mapping[str, Tensor]) -> str:
+    """What features are called whose weights came from no file: a digest of the tensors."""
     digest = hashlib.sha256()
     for key in sorted(weights):
         digest.update(key.encode())

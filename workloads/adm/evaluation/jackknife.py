@@ -15,6 +15,9 @@ cancel it (`jackknife_variance`). Two cheaper forms are not taken:
   not, cover 93% or more in every case measured (tests/bench/coverage.py, 300 repeats of each).
 - Distances of the blocks themselves: N/G rows are fewer than D, where the distance is all bias.
 
+Blocks are of indices, and the same in every arm of as many samples (`index_blocks`): so the difference of two arms is
+taken block by block, and what they share cancels, from their left-out values alone.
+
 Near model = data the derivative vanishes and the jackknife is conservative (it counts the variance of the second order
 twice; Efron and Stein 1981, "The jackknife estimate of variance"): intervals are too wide there, not too narrow.
 Legend: N samples in G blocks, block g of n_g rows; D features.
@@ -32,6 +35,11 @@ from adm.evaluation.feature_arrays import FeatureError, Float64Array
 from adm.evaluation.frechet import frechet_between_gaussians, gaussian_of
 from adm.evaluation.moments import Gaussian, Moments
 
+NUM_BLOCKS = 20
+"""Blocks that samples of a trial are cut into. They divide the usual numbers of samples, and bound what the intervals
+of a Fréchet distance cost: 20 distances, whatever N is."""
+GOLDEN_RATIO = (np.sqrt(5) - 1) / 2
+
 
 class Interval(NamedTuple):
     """An estimate, its standard error, and the ends of the interval that covers its expectation at `level`."""
@@ -41,6 +49,51 @@ class Interval(NamedTuple):
     low: float
     high: float
     level: float
+
+
+class Replicates(NamedTuple):
+    """An estimate; the same without block g, (G,); and the rows n_g of each block, (G,)."""
+
+    value: float
+    left_out: Float64Array
+    sizes: Float64Array
+
+    def interval(self, level: float = 0.95) -> Interval:
+        """value ± t SE with t the quantile of Student's distribution on G − 1 degrees of freedom.
+
+        Centred on the value itself, not on the mean of the pseudo-values, which estimates F∞. FeatureError for a level
+        not between 0 and 1.
+        """
+        from scipy.special import stdtrit
+
+        _check_level(level)
+        error = float(np.sqrt(jackknife_variance(*self)))
+        reach = float(stdtrit(len(self.left_out) - 1, (1 + level) / 2)) * error
+        return Interval(self.value, error, self.value - reach, self.value + reach, level)
+
+
+def index_blocks(num_rows: int, num_classes: int = 1, num_blocks: int = NUM_BLOCKS) -> list[npt.NDArray[np.int64]]:
+    """Which rows (in order) each block has, by nothing but how many there are; sizes are equal to within one row.
+
+    Sample i is of class i mod C: runs of C or more indices are alike, and so are blocks that are runs. Shorter ones
+    would each hold other classes, and intervals be several times too wide; multiples of the golden ratio mod 1 spread
+    every such run evenly over the blocks. Raises FeatureError for fewer rows than blocks.
+    """
+    if num_rows < num_blocks:
+        raise FeatureError(f"{num_blocks} blocks need as many rows of features, one an image; got {num_rows}")
+    rows = np.arange(num_rows)
+    if num_rows < num_classes * num_blocks:
+        rows = np.argsort(rows * GOLDEN_RATIO % 1, kind="stable")
+    return [np.sort(block) for block in np.array_split(rows, num_blocks)]
+
+
+def frechet_replicates(reference: npt.ArrayLike | Moments | Gaussian, blocks: Sequence[Moments]) -> Replicates:
+    """The Fréchet distance of all blocks of samples together, and without each. Raises and warns as `frechet_interval`.
+
+    One pair of moments is held at a time, beyond the blocks.
+    """
+    total = _total(blocks)
+    return _leaving_out(gaussian_of(reference, "reference"), gaussian_of(total, "samples"), total, blocks)
 
 
 def frechet_interval(
@@ -57,11 +110,10 @@ def frechet_interval(
     Warns:
         FewSamples: as `frechet_distance`.
     """
-    _check(blocks, level)
-    total = Moments.combine(blocks)
+    _check_level(level)
+    total = _total(blocks)
     first, second = gaussian_of(reference, "reference"), gaussian_of(total, "samples")
-    value = frechet_between_gaussians(first, second)
-    return jackknife_interval(value, frechet_leaving_out(first, total, blocks), _sizes(blocks), level)
+    return _leaving_out(first, second, total, blocks).interval(level)
 
 
 def frechet_difference_interval(
@@ -81,37 +133,30 @@ def frechet_difference_interval(
     Warns:
         FewSamples: as `frechet_distance`, once an arm.
     """
-    _check(blocks_a, level)
-    _check(blocks_b, level)
-    sizes_a, sizes_b = _sizes(blocks_a), _sizes(blocks_b)
-    if not np.array_equal(sizes_a, sizes_b):
+    _check_level(level)
+    sizes_a, sizes_b = ([block.n for block in blocks] for blocks in (blocks_a, blocks_b))
+    if sizes_a != sizes_b:
         raise FeatureError(
-            f"paired arms need equal blocks; got {len(sizes_a)} of {sizes_a.sum():.0f} rows in all and {len(sizes_b)} "
-            f"of {sizes_b.sum():.0f}. Take the same images, by index, of both"
+            f"paired arms need equal blocks; got {len(sizes_a)} of {sum(sizes_a)} rows in all and {len(sizes_b)} of "
+            f"{sum(sizes_b)}. Take the same images, by index, of both"
         )
     first = gaussian_of(reference, "reference")
-    total_a, total_b = Moments.combine(blocks_a), Moments.combine(blocks_b)
+    total_a, total_b = _total(blocks_a), _total(blocks_b)
     second_a, second_b = gaussian_of(total_a, "samples"), gaussian_of(total_b, "samples")
-    value = frechet_between_gaussians(first, second_a) - frechet_between_gaussians(first, second_b)
-    left_out = frechet_leaving_out(first, total_a, blocks_a) - frechet_leaving_out(first, total_b, blocks_b)
-    return jackknife_interval(value, left_out, sizes_a, level)
+    a, b = _leaving_out(first, second_a, total_a, blocks_a), _leaving_out(first, second_b, total_b, blocks_b)
+    return Replicates(a.value - b.value, a.left_out - b.left_out, a.sizes).interval(level)
 
 
-def frechet_leaving_out(reference: Gaussian, total: Moments, blocks: Sequence[Moments]) -> Float64Array:
-    """Distances (G,) of `total`, the merged blocks, without block g. One pair of moments is held at a time."""
-    return np.array([frechet_between_gaussians(reference, total.without(block).gaussian) for block in blocks])
+def _total(blocks: Sequence[Moments]) -> Moments:
+    if len(blocks) < 2:
+        raise FeatureError(f"an interval needs at least 2 blocks of samples to leave one out; got {len(blocks)}")
+    return Moments.combine(blocks)
 
 
-def jackknife_interval(value: float, left_out: Float64Array, sizes: Float64Array, level: float) -> Interval:
-    """value ± t SE with t the quantile of Student's distribution on G − 1 degrees of freedom.
-
-    Centred on the value itself, not on the mean of the pseudo-values, which estimates F∞.
-    """
-    from scipy.special import stdtrit
-
-    error = float(np.sqrt(jackknife_variance(value, left_out, sizes)))
-    reach = float(stdtrit(len(left_out) - 1, (1 + level) / 2)) * error
-    return Interval(value, error, value - reach, value + reach, level)
+def _leaving_out(first: Gaussian, second: Gaussian, total: Moments, blocks: Sequence[Moments]) -> Replicates:
+    left_out = [frechet_between_gaussians(first, total.without(block).gaussian) for block in blocks]
+    sizes = np.array([block.n for block in blocks], dtype=np.float64)
+    return Replicates(frechet_between_gaussians(first, second), np.array(left_out), sizes)
 
 
 def jackknife_variance(value: float, left_out: Float64Array, sizes: Float64Array) -> float:
@@ -126,12 +171,6 @@ def jackknife_variance(value: float, left_out: Float64Array, sizes: Float64Array
     return float(np.mean(np.square(pseudo - (pseudo / h).sum()) / (h - 1)))
 
 
-def _check(blocks: Sequence[Moments], level: float) -> None:
-    if len(blocks) < 2:
-        raise FeatureError(f"an interval needs at least 2 blocks of samples to leave one out; got {len(blocks)}")
+def _check_level(level: float) -> None:
     if not 0 < level < 1:
         raise FeatureError(f"level must be between 0 and 1, as 0.95 is; got {level}")
-
-
-def _sizes(blocks: Sequence[Moments]) -> Float64Array:
-    return np.array([block.n for block in blocks], dtype=np.float64)

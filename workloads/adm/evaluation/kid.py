@@ -6,6 +6,7 @@ N references, M samples, D features.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -31,8 +32,11 @@ def kid(reference: npt.ArrayLike, samples: npt.ArrayLike, *, max_bytes: int = _M
     No subsets are drawn: the result has no seed. `max_bytes` bounds the working memory.
 
     Raises:
-        FeatureError: wrong shape, different D, fewer than 2 rows on a side, NaN or infinity, all rows of a side
+        FeatureError: wrong shape, different D, fewer than 2 rows on a side, NaN or infinity, all rows of the reference
             the same.
+
+    Warns:
+        CollapsedSamples: all rows of the samples are the same.
     """
     first, second = checked_pair(reference, samples)
     return _RowSums.of(first, second, max_bytes).unbiased()
@@ -49,10 +53,30 @@ def kid_with_standard_error(
         FeatureError: as `kid`, and fewer than 3 rows on a side.
     """
     first, second = checked_pair(reference, samples, at_least=3)
+    return _RowSums.of(first, second, max_bytes).with_standard_error()
+
+
+def kid_leaving_out(
+    reference: npt.ArrayLike,
+    samples: npt.ArrayLike,
+    blocks: Sequence[npt.NDArray[np.int64]],
+    *,
+    max_bytes: int = _MAX_BYTES,
+) -> tuple[KernelDistance, Float64Array]:
+    """`kid_with_standard_error`, and `kid` (G,) without the samples of each block of rows.
+
+    Costs the kernel within each block beyond `kid`. Raises and warns as it does; FeatureError also where fewer than 2
+    samples would be left.
+    """
+    first, second = checked_pair(reference, samples, at_least=3)
     sums = _RowSums.of(first, second, max_bytes)
-    value = sums.unbiased()
-    variance = sum(jackknife_variance(value, left_out, np.ones(len(left_out))) for left_out in sums.leaving_one_out())
-    return KernelDistance(value, float(np.sqrt(variance)))
+    left_out = []
+    for rows in blocks:
+        if len(second) - len(rows) < 2:
+            raise FeatureError(f"leaving {len(rows)} of {len(second)} samples out leaves fewer than 2")
+        within = float(_sums_within(second[rows], max_bytes).sum())
+        left_out.append(sums.without_samples(rows, within))
+    return sums.with_standard_error(), np.array(left_out)
 
 
 def cubic_kernel(first: Float64Array, second: Float64Array) -> Float64Array:
@@ -84,6 +108,18 @@ class _RowSums:
         n, m = len(self.reference_within), len(self.samples_within)
         within = self.reference_within.sum() / (n * (n - 1)) + self.samples_within.sum() / (m * (m - 1))
         return float(within - 2 * self.reference_across.sum() / (n * m))
+
+    def without_samples(self, rows: npt.NDArray[np.int64], within_rows: float) -> float:
+        """`unbiased` without some samples; `within_rows` is the sum of the kernel over pairs of those."""
+        n, m = len(self.reference_within), len(self.samples_within) - len(rows)
+        samples = self.samples_within.sum() - 2 * self.samples_within[rows].sum() + within_rows
+        across = self.samples_across.sum() - self.samples_across[rows].sum()
+        return float(self.reference_within.sum() / (n * (n - 1)) + samples / (m * (m - 1)) - 2 * across / (n * m))
+
+    def with_standard_error(self) -> KernelDistance:
+        value = self.unbiased()
+        parts = (jackknife_variance(value, left_out, np.ones(len(left_out))) for left_out in self.leaving_one_out())
+        return KernelDistance(value, float(np.sqrt(sum(parts))))
 
     def leaving_one_out(self) -> tuple[Float64Array, Float64Array]:
         """`unbiased` without reference i, (N,), and without sample j, (M,)."""

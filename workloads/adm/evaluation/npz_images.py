@@ -12,13 +12,10 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from adm.evaluation.image_faults import NUM_LOOKED_AT, Images, fault_of
 from assay.errors import UserError
 
 IMAGES = "arr_0"
-NUM_LOOKED_AT = 64
-"""Images at the start of a file that are looked at before anything is computed."""
-
-Images = npt.NDArray[np.uint8]
 UNREADABLE = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError)
 
 
@@ -48,7 +45,8 @@ class NpzImages:
                 first = _read(path, member, (min(NUM_LOOKED_AT, shape[0]), *shape[1:]), dtype)
         if dtype != np.uint8:
             raise UserError(f"{path}: images must be uint8, 0 to 255; got {dtype}{_what_to_do(first)}")
-        _check_first_images(path, first)
+        if fault := fault_of(first):
+            raise UserError(f"{path}: the first {len(first)} images {fault}")
         return cls(path, (shape[0], shape[1], shape[2], shape[3]))
 
     def __len__(self) -> int:
@@ -130,23 +128,3 @@ def _what_to_do(images: npt.NDArray[Any]) -> str:
         return "; convert them with images.round().astype(numpy.uint8)"
     scale = "(images * 255)" if low >= 0 else "((images + 1) * 127.5)"
     return f" from {low:.3g} to {high:.3g}; write {scale}.round().clip(0, 255).astype(numpy.uint8)"
-
-
-def num_of_one_colour(images: Images) -> int:
-    """How many of the images (N, H, W, 3) have the same three values in every pixel."""
-    return int((images == images[:, :1, :1]).all(axis=(1, 2, 3)).sum())
-
-
-def _check_first_images(path: Path, images: Images) -> None:
-    which = f"{path}: the first {len(images)} images"
-    if num_of_one_colour(images) == len(images):
-        raise UserError(
-            f"{which} are each of one colour, the first {images[0, 0, 0].tolist()}: as when NaN is converted to uint8, "
-            "or a sampler is not trained"
-        )
-    if (images == images[0]).all():
-        raise UserError(f"{which} are all the same: the sampler or the data gives one image over and over")
-    if images.max() <= 1:
-        raise UserError(
-            f"{which} have no value above 1: images in [0, 1] were made uint8 before they were multiplied by 255"
-        )

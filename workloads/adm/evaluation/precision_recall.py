@@ -35,6 +35,13 @@ class PrecisionRecall(NamedTuple):
     recall: float
 
 
+class ManifoldHits(NamedTuple):
+    """What precision and recall are the means of: who is inside the manifold of the other set."""
+
+    reference: npt.NDArray[np.bool_]  # (N,)
+    samples: npt.NDArray[np.bool_]  # (M,)
+
+
 def precision_recall(
     reference: npt.ArrayLike,
     samples: npt.ArrayLike,
@@ -52,10 +59,33 @@ def precision_recall(
     memory, beyond the features and one float32 copy of them on the device; no N × M matrix is ever held.
 
     Raises:
-        FeatureError: wrong shape, different D, NaN or infinity, all rows of a side the same, k < 1, or a side with no
-            more than k rows.
+        FeatureError: wrong shape, different D, NaN or infinity, all rows of the reference the same, k < 1, or a side
+            with no more than k rows.
+
+    Warns:
+        CollapsedSamples: all rows of the samples are the same, which are balls without a radius.
     """
     first, second = checked_pair(reference, samples)
+    hits = _checked_hits(first, second, k, arithmetic, max_bytes, device)
+    return PrecisionRecall(float(hits.samples.mean()), float(hits.reference.mean()))
+
+
+def manifold_hits(
+    reference: npt.ArrayLike,
+    samples: npt.ArrayLike,
+    k: int = 3,
+    *,
+    max_bytes: int = DEFAULT_MAX_BYTES,
+    device: str = "cpu",
+) -> ManifoldHits:
+    """Row by row what `precision_recall` is the mean of. Raises and warns as it does."""
+    first, second = checked_pair(reference, samples)
+    return _checked_hits(first, second, k, "float32", max_bytes, device)
+
+
+def _checked_hits(
+    first: FloatArray, second: FloatArray, k: int, arithmetic: str, max_bytes: int, device: str
+) -> ManifoldHits:
     if not 1 <= k < min(len(first), len(second)):
         raise FeatureError(
             f"k must be at least 1 and less than the rows of either side ({len(first)} and {len(second)}); got {k}"
@@ -63,12 +93,10 @@ def precision_recall(
     if arithmetic == "float16":
         from adm.evaluation.precision_recall_float16 import hits_in_float16
 
-        reference_hits, sample_hits = hits_in_float16(first, second, k, max_bytes=max_bytes, device=device)
-    elif arithmetic == "float32":
-        reference_hits, sample_hits = _hits(first, second, k, max_bytes, device)
-    else:
-        raise FeatureError(f"arithmetic must be 'float32' or 'float16'; got {arithmetic!r}")
-    return PrecisionRecall(float(sample_hits.mean()), float(reference_hits.mean()))
+        return ManifoldHits(*hits_in_float16(first, second, k, max_bytes=max_bytes, device=device))
+    if arithmetic == "float32":
+        return ManifoldHits(*_hits(first, second, k, max_bytes, device))
+    raise FeatureError(f"arithmetic must be 'float32' or 'float16'; got {arithmetic!r}")
 
 
 def squared_radii(

@@ -10,36 +10,70 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from adm.evaluation.feature_arrays import FeatureError
+from adm.evaluation.image_faults import Images
 from adm.evaluation.moments import Gaussian
 from adm.evaluation.npz_images import IMAGES, UNREADABLE, NpzImages, opened
 from assay.errors import UserError
 
 POOL, SPATIAL = ("mu", "sigma"), ("mu_s", "sigma_s")
+ABOUT = ("extractor", "num_images")
 NUM_FEATURES = {POOL: 2048, SPATIAL: 2023}
+"""Of Inception."""
 COPIED_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
-class Reference:
-    """What a reference file holds; what it does not is None."""
+class Statistics:
+    """The statistics in a reference file; what it does not hold is None."""
 
     path: Path
     pool: Gaussian | None
     spatial: Gaussian | None
-    images: NpzImages | None
     extractor: str | None
     """What made the statistics, where the file says it."""
     num_images: int | None
     """How many images the statistics are of, where the file says it."""
+
+    def refuse_another(self, extractor: str) -> None:
+        """Raise UserError where the file says that its statistics are not of the features called `extractor`."""
+        if self.extractor not in (None, extractor):
+            raise UserError(
+                f"{self.path}: its statistics were made by another extractor, {self.extractor}, and the samples are to "
+                f"be seen by {extractor}: make them again from the images"
+            )
+
+
+@dataclass(frozen=True)
+class Reference(Statistics):
+    """What a reference file of Inception's features holds; what it does not is None."""
+
+    images: NpzImages | None
+
+
+class ImageBatches(Protocol):
+    """Images to be written beside their statistics."""
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(N, H, W, 3)."""
+
+    def batches(self, size: int) -> Iterator[Images]:
+        """All of them in order, uint8 (≤ size, H, W, 3)."""
+
+
+def read_statistics(path: Path) -> Statistics:
+    """The statistics of any extractor, as a stage has written them. Raises UserError for a damaged file."""
+    with opened(path) as archive:
+        return Statistics(path, *_statistics(path, archive))
 
 
 def read_reference(path: Path) -> Reference:
@@ -49,17 +83,35 @@ def read_reference(path: Path) -> Reference:
     those of 2048 and 2023 features; or whose images are none (as `NpzImages.open`).
     """
     with opened(path) as archive:
-        names = [name.removesuffix(".npy") for name in archive.namelist()]
-        wanted = {*POOL, *SPATIAL, "extractor", "num_images"} & set(names)
-        arrays = {name: _array(path, archive, name) for name in wanted}
-    pool, spatial = _gaussian(path, arrays, POOL), _gaussian(path, arrays, SPATIAL)
+        names = names_in(archive)
+        pool, spatial, made_by, num_images = _statistics(path, archive)
     if pool is None and IMAGES not in names:
         raise UserError(
             f"{path} is no reference: it needs mu and sigma, or images in {IMAGES}; it has {', '.join(names) or 'none'}"
         )
+    for side, keys in ((pool, POOL), (spatial, SPATIAL)):
+        if side is not None and len(side.mean) != (num_features := NUM_FEATURES[keys]):
+            raise UserError(
+                f"{path}: {keys[0]} and {keys[1]} must be ({num_features},) and ({num_features}, {num_features}), from "
+                f"Inception; got {side.mean.shape} and {side.cov.shape}: this reference was made by another extractor"
+            )
+    return Reference(path, pool, spatial, made_by, num_images, NpzImages.open(path) if IMAGES in names else None)
+
+
+def names_in(archive: zipfile.ZipFile) -> list[str]:
+    """The arrays of an npz file."""
+    return [name.removesuffix(".npy") for name in archive.namelist()]
+
+
+def _statistics(
+    path: Path, archive: zipfile.ZipFile
+) -> tuple[Gaussian | None, Gaussian | None, str | None, int | None]:
+    """(pool, spatial, extractor, number of images), each where it is there."""
+    wanted = {*POOL, *SPATIAL, *ABOUT} & set(names_in(archive))
+    arrays = {name: _array(path, archive, name) for name in wanted}
     made_by = str(arrays["extractor"]) if "extractor" in arrays else None
     num_images = int(arrays["num_images"]) if "num_images" in arrays else None
-    return Reference(path, pool, spatial, NpzImages.open(path) if IMAGES in names else None, made_by, num_images)
+    return _gaussian(path, arrays, POOL), _gaussian(path, arrays, SPATIAL), made_by, num_images
 
 
 def _array(path: Path, archive: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:
@@ -76,12 +128,6 @@ def _gaussian(path: Path, arrays: Mapping[str, npt.NDArray[Any]], names: tuple[s
         return None
     if mean is None or cov is None:
         raise UserError(f"{path} has {names[0] if cov is None else names[1]} without {names[1 if cov is None else 0]}")
-    num_features = NUM_FEATURES[names]
-    if mean.shape != (num_features,) or cov.shape != (num_features, num_features):
-        raise UserError(
-            f"{path}: {names[0]} and {names[1]} must be ({num_features},) and ({num_features}, {num_features}), from "
-            f"Inception; got {mean.shape} and {cov.shape}: this reference was made by another extractor"
-        )
     try:
         return Gaussian(mean, cov)
     except FeatureError as error:
@@ -91,16 +137,16 @@ def _gaussian(path: Path, arrays: Mapping[str, npt.NDArray[Any]], names: tuple[s
 def write_reference(
     path: Path,
     pool: Gaussian,
-    spatial: Gaussian,
+    spatial: Gaussian | None,
     *,
     extractor: str,
     num_images: int | None = None,
-    images: NpzImages | None = None,
+    images: ImageBatches | None = None,
 ) -> None:
-    """Write statistics, and a copy of the images they are of if given. The file appears whole or not at all."""
+    """Write statistics, and images they are of if given. The file appears whole or not at all."""
     arrays = {
         **dict(zip(POOL, (pool.mean, pool.cov), strict=True)),
-        **dict(zip(SPATIAL, (spatial.mean, spatial.cov), strict=True)),
+        **({} if spatial is None else dict(zip(SPATIAL, (spatial.mean, spatial.cov), strict=True))),
         "extractor": np.array(extractor),
         **({} if num_images is None else {"num_images": np.array(num_images)}),
     }

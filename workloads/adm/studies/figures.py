@@ -8,11 +8,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from adm.data import Source, data_config, open_source
+from adm.evaluation.grid import GRID
 from adm.evaluation.neighbours import nearest_neighbours
-from adm.evaluation.stages import GRID
 from adm.studies.panels import Pixels, save_panel
 from assay.errors import UserError
-from assay.workload import Result, StageContext
+from assay.workload import JACKKNIFE, Result, StageContext
 
 NEIGHBOURS, DIVERSITY, COLUMN = "neighbours.png", "diversity.png", "column.png"
 MEASURED = 200
@@ -26,7 +26,10 @@ Distances = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 def figures(ctx: StageContext) -> Mapping[str, float]:
     """Draw what the config asks for. Returns the metrics of the evaluation, with those of the pictures."""
     evaluated = ctx.inputs["evaluated"]
-    shutil.copyfile(evaluated.file(GRID), ctx.output / GRID)
+    for name in (GRID, JACKKNIFE):
+        shutil.copyfile(evaluated.file(name), ctx.output / name)
+    for condition, value in ctx.config["conditions"].items():
+        ctx.note(condition, value)
     metrics = dict(evaluated.metrics)
     for picture in ctx.config["draw"]:
         metrics |= DRAWN[picture](ctx)

@@ -1,0 +1,269 @@
+"""The stages that judge samples, as the workload hangs them onto its graph. No torch here.
+
+    data, or evaluate.reference ─► reference ─► statistics ─► evaluate ◄─ sample
+                                       └────────────────────────┘
+
+reference holds features, which precision, recall and KID need; statistics their mean and covariance, computed once for
+all trials. An imported file of statistics alone has no reference stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from adm.config import Config
+from assay.errors import ConfigProblem, UserError
+from assay.workload import JSON, Budget, Stage, digest
+
+RGB = 3
+LABEL_DIGITS = 8
+NUM_EXPORTED = 10_000
+"""Images that a file of Inception's statistics carries, as the published ones do: enough for precision and recall."""
+MOST_PIXELS = 4096
+PAIRS = ("precision", "recall", "kid")
+"""Metrics that compare features with features, and not statistics."""
+
+
+def extraction(c: Config) -> dict[str, JSON]:
+    """What of the config the features of an image depend on."""
+    if c.evaluate.extractor != "inception":
+        return {"extractor": c.evaluate.extractor}
+    return {
+        "extractor": "inception",
+        "inception": {
+            "weights": c.evaluate.inception_weights and _absolute(c.evaluate.inception_weights),
+            "sha256": _inception_sha256(c),
+            "precision": c.evaluate.inception_precision,
+        },
+    }
+
+
+def metrics(c: Config) -> list[str]:
+    """What the trial reports of its samples."""
+    distance, is_inception = _distance(c), c.evaluate.extractor == "inception"
+    imported = _imported(c)
+    has_images = imported is None or imported.num_images is not None
+    has_spatial = is_inception and (has_images or (imported is not None and imported.has_spatial))
+    names = [distance]
+    names += [f"s{distance}"] if has_spatial else []
+    names += ["inception_score"] if is_inception else []
+    names += PAIRS if has_images else ()
+    return [*names, f"{distance}_infinity"] if c.evaluate.fid_infinity else names
+
+
+def problems(c: Config) -> Iterator[ConfigProblem]:
+    """What of the section evaluate could only fail after the trainings, at its path."""
+    if c.model.kind != "unet" or c.measure != "quality":
+        return
+    for path, look in (("evaluate.inception_weights", _inception_sha256), ("evaluate.reference", _imported)):
+        try:
+            look(c)
+        except UserError as error:
+            yield ConfigProblem(path, str(error))
+            return
+    yield from _too_few(c)
+    num_features = c.image_size**2 * c.model.in_channels
+    if c.evaluate.extractor == "pixels" and num_features > MOST_PIXELS:
+        yield ConfigProblem(
+            "evaluate.extractor",
+            f"pixels of {c.image_size}×{c.image_size} with {c.model.in_channels} channels are {num_features:,} "
+            f"features, and a covariance of more than {MOST_PIXELS:,} is out of reach: use inception",
+        )
+    if {"neighbours", "diversity"} & set(c.figures.draw) and reference_images(c, {}) is None:
+        yield ConfigProblem(
+            "figures.draw", f"needs images to show, but evaluate.reference {c.evaluate.reference} has none (arr_0)"
+        )
+
+
+def _too_few(c: Config) -> Iterator[ConfigProblem]:
+    """Precision and recall need a k-th neighbour, KID a standard error, the extrapolation its blocks."""
+    k, num_samples = c.evaluate.precision_recall_k, c.evaluate.num_samples
+    least = max(k + 1, 3)
+    if num_samples < least:
+        yield ConfigProblem(
+            "evaluate.num_samples", f"got {num_samples}, allowed: {least} or more with precision_recall_k {k}"
+        )
+    imported = _imported(c)
+    num_images = c.evaluate.num_reference if imported is None else imported.num_images
+    if num_images is not None and num_images < least:
+        path = "evaluate.num_reference" if imported is None else "evaluate.reference"
+        yield ConfigProblem(path, f"has {num_images} images; precision_recall_k {k} needs {least} or more")
+    if c.evaluate.fid_infinity:
+        from adm.evaluation.jackknife import NUM_BLOCKS
+
+        if num_samples < NUM_BLOCKS:
+            yield ConfigProblem(
+                "evaluate.fid_infinity",
+                f"cuts the samples into {NUM_BLOCKS} blocks, but evaluate.num_samples is {num_samples}",
+            )
+
+
+def reference_images(c: Config, data: Mapping[str, JSON]) -> dict[str, JSON] | None:
+    """What samples are compared with, as config of a stage that reads images; None where there are only statistics."""
+    imported = _imported(c)
+    if imported is None:
+        return {"data": dict(data), "image_size": c.image_size, "channels": c.model.in_channels}
+    if imported.num_images is None:
+        return None
+    npz: dict[str, JSON] = {"source": "npz", "path": str(imported.path), "crop": "none", "listing": imported.sha256}
+    return {"data": npz, "image_size": c.image_size, "channels": RGB}
+
+
+def reference(
+    c: Config, data: Mapping[str, JSON], classifier: Stage | None, batches: Mapping[str, Any]
+) -> Stage | None:
+    """The features of what samples are compared with; `batches` is how a fan-out takes its images."""
+    images, imported = reference_images(c, data), _imported(c)
+    if images is None:
+        return None
+    num_images = c.evaluate.num_reference if imported is None else imported.num_images
+    assert num_images is not None
+    return Stage(
+        name="reference",
+        version=1,
+        kind="map",
+        body=("adm.evaluation.extractors:ReferenceImages", "adm.evaluation.extractors:Features"),
+        config={**images, **extraction(c)},
+        inputs={"classifier": classifier} if classifier is not None else {},
+        budget=Budget("evaluate.num_reference", num_images, "images"),
+        check="adm.evaluation.checks:reference" if c.data.source != "digits" or imported is not None else None,
+        resources="sample",
+        first_only={"image": 0},
+        **batches,
+    )
+
+
+def statistics(c: Config, data: Mapping[str, JSON], reference: Stage | None) -> Stage:
+    """Mean and covariance of the reference's features, as a file that other programs read, too."""
+    imported, is_inception = _imported(c), c.evaluate.extractor == "inception"
+    return Stage(
+        name="statistics",
+        version=1,
+        kind="reduce",
+        body=("adm.evaluation.stages:statistics",),
+        config={
+            **extraction(c),
+            "features": _features_name(c),
+            "imported": None if imported is None else {"path": str(imported.path), "sha256": imported.sha256},
+            "images": reference_images(c, data),
+            "num_exported": min(NUM_EXPORTED, reference.amount) if is_inception and reference is not None else 0,
+        },
+        inputs={"reference": reference} if reference is not None else {},
+        check="adm.evaluation.checks:statistics" if is_inception else None,
+    )
+
+
+def evaluate(c: Config, reference: Stage | None, statistics: Stage, sample: Stage, classifier: Stage | None) -> Stage:
+    return Stage(
+        name="evaluate",
+        version=2,
+        kind="reduce",
+        body=("adm.evaluation.stages:evaluate",),
+        config={
+            "extractor": c.evaluate.extractor,
+            "distance": _distance(c),
+            "precision_recall_k": c.evaluate.precision_recall_k,
+            "fid_infinity": c.evaluate.fid_infinity,
+            "conditions": {
+                "extractor": _label("classifier", _without_seed(classifier)) if classifier else _features_name(c),
+                "reference": _reference_label(c, reference),
+            },
+        },
+        inputs={
+            **({"reference": reference} if reference is not None else {}),
+            "statistics": statistics,
+            "samples": sample,
+        },
+    )
+
+
+def _distance(c: Config) -> str:
+    """What the Fréchet distance is called."""
+    if c.evaluate.extractor != "inception":
+        return f"fd_{c.evaluate.extractor}"
+    from adm.evaluation.inception_weights import distance_name, extractor_name
+
+    return distance_name(extractor_name(_inception_sha256(c)))
+
+
+def _features_name(c: Config) -> str:
+    """What the features are called; a distance needs both sides to be called the same."""
+    if c.evaluate.extractor != "inception":
+        return c.evaluate.extractor
+    from adm.evaluation.inception_weights import extractor_name, features_name
+
+    return features_name(extractor_name(_inception_sha256(c)), c.evaluate.inception_precision)
+
+
+def _inception_sha256(c: Config) -> str:
+    """Of the weights. Without a path they are the published ones, wherever a machine keeps them. Raises UserError."""
+    if c.evaluate.extractor != "inception":
+        return ""
+    from adm.evaluation import inception_weights  # here, so that a sweep of the digits is planned without NumPy
+
+    if c.evaluate.inception_weights is None:
+        return inception_weights.SHA256
+    return inception_weights.sha256_of(inception_weights.find(_absolute(c.evaluate.inception_weights)))
+
+
+@dataclass(frozen=True)
+class _Imported:
+    """A reference file."""
+
+    path: Path
+    sha256: str
+    num_images: int | None
+    """How many images it has; None: statistics alone."""
+    has_spatial: bool
+
+
+def _imported(c: Config) -> _Imported | None:
+    """Raises UserError for a file that is absent or no reference."""
+    if c.evaluate.reference is None:
+        return None
+    path = Path(_absolute(c.evaluate.reference))
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; leave it out to compare with the data")
+    status = path.stat()
+    return _looked_at(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _looked_at(path: Path, num_bytes: int, modified_ns: int) -> _Imported:
+    """The names in the file and its checksum, which make a changed file another reference. Read once a process."""
+    from adm.evaluation.inception_weights import sha256_of
+    from adm.evaluation.npz_images import IMAGES, NpzImages, opened
+    from adm.evaluation.reference_npz import SPATIAL, names_in
+
+    with opened(path) as archive:
+        names = names_in(archive)
+    num_images = len(NpzImages.open(path)) if IMAGES in names else None
+    return _Imported(path, sha256_of(path), num_images, set(SPATIAL) <= set(names))
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute())
+
+
+def _reference_label(c: Config, reference: Stage | None) -> str:
+    """Which images samples are compared with, whatever looks at them."""
+    imported = _imported(c)
+    if imported is not None:
+        return f"{imported.path.name} {imported.sha256[:LABEL_DIGITS]}"
+    assert reference is not None
+    what = {name: reference.config[name] for name in ("data", "image_size", "channels")}
+    return _label(c.data.source, {**what, "num_images": reference.amount})
+
+
+def _without_seed(classifier: Stage) -> JSON:
+    """How a classifier was trained. Replicates have one each, made alike: their distances may be averaged."""
+    config = {name: value for name, value in classifier.config.items() if name != "seed"}
+    return {"config": config, "amount": classifier.amount}
+
+
+def _label(name: str, content: JSON) -> str:
+    return f"{name} {digest(content)[:LABEL_DIGITS]}"
