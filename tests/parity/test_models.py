@@ -80,7 +80,7 @@ def test_timestep_embedding() -> None:
 
 
 def published() -> list[str]:
-    return [name for name in presets.names() if name not in presets.SMALL]
+    return [name for name in presets.names() if name not in presets.SMALL | presets.TWO_STAGE]
 
 
 @pytest.mark.parametrize("name", published())

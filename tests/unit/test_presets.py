@@ -84,16 +84,38 @@ def test_guidance_at_the_mean_is_for_ancestral_sampling() -> None:
 
 
 def test_names_are_the_presets_there_are() -> None:
-    assert len(presets.names()) == 18
-    assert {*TABLES_11_AND_13, *TABLE_12, "imagenet256_uncond", "tiny_digits", "digits", "cifar10"} == set(
-        presets.names()
-    )
+    small = {"tiny_digits", "digits", "cifar10"}
+    two_stage = {"digits_4_to_8", "imagenet64_to_256", "imagenet128_to_512"}
+    assert len(presets.names()) == 21
+    assert {*TABLES_11_AND_13, *TABLE_12, "imagenet256_uncond", *small, *two_stage} == set(presets.names())
     for name in presets.names():
         assert isinstance(presets.load(name), Config)
 
 
 def test_only_the_64_model_has_the_new_qkv_order() -> None:
-    assert [name for name in presets.names() if presets.load(name).model.qkv_order == "new"] == ["imagenet64"]
+    new = [name for name in presets.names() if presets.load(name).model.qkv_order == "new"]
+    assert new == ["imagenet64", "imagenet64_to_256"]
+
+
+@pytest.mark.parametrize(
+    ("name", "base", "upsampler"),
+    [("imagenet64_to_256", "imagenet64", "upsample_64_256"), ("imagenet128_to_512", "imagenet128", "upsample_128_512")],
+)
+def test_two_stages_are_a_base_model_with_its_guidance_and_the_upsampler_of_table_13(
+    name: str, base: str, upsampler: str
+) -> None:
+    c, low, high = presets.load(name), presets.load(base), presets.load(upsampler)
+    assert c.upsampler is not None
+    assert (c.model, c.train, c.diffusion, c.classifier, c.sample) == (
+        low.model,
+        low.train,
+        low.diffusion,
+        low.classifier,
+        low.sample,
+    )
+    assert (c.upsampler.model, c.upsampler.train, c.upsampler.diffusion) == (high.model, high.train, high.diffusion)
+    assert (c.upsampler.sampler, c.upsampler.steps) == ("ddpm", 250)
+    assert c.image_size == high.model.image_size
 
 
 def test_an_unknown_preset_names_the_nearest() -> None:

@@ -77,6 +77,9 @@ def fitting_presets(found: Shapes) -> list[str]:
 
 @cache
 def _presets() -> dict[str, tuple[ModelConfig, int]]:
-    """Every model a preset holds, with its number of parameters: most presets are ruled out by that alone."""
-    models = {name: presets.load(name) for name in presets.names()}
+    """Every model a preset holds, with its number of parameters: most presets are ruled out by that alone.
+
+    Both models of a preset of two stages have presets of their own.
+    """
+    models = {name: presets.load(name) for name in presets.names() if name not in presets.TWO_STAGE}
     return {name: (config.model, network_cost(config.model).parameters) for name, config in models.items()}

@@ -1,23 +1,28 @@
-"""Configs that ship: the paper's models (tables.py), one for a laptop, one for a workstation. No torch here."""
+"""Configs that ship: the paper's models (tables.py), alone and in two stages (two_stage.py), and small ones. No torch
+here.
+"""
 
 from __future__ import annotations
 
 from adm.config import Config
-from adm.presets import cifar10, digits, tables
+from adm.presets import cifar10, digits, tables, two_stage
 from assay.errors import UserError, did_you_mean
 
 __all__ = ["load", "names"]
 
 SMALL = {"tiny_digits": digits.tiny, "digits": digits.config, "cifar10": cifar10.config}
+"""For a laptop and for a workstation."""
+TWO_STAGE = two_stage.PRESETS
 
 
 def names() -> tuple[str, ...]:
-    """Every preset, the smallest first."""
-    return (*SMALL, *tables.NAMES)
+    """Every preset: the small ones first, those of two stages last."""
+    return (*SMALL, *tables.NAMES, *TWO_STAGE)
 
 
 def load(name: str) -> Config:
     """The preset of that name. Raises UserError, naming the nearest, when there is none."""
     if name not in names():
         raise UserError(f"unknown preset {name!r}{did_you_mean(name, names())}")
-    return SMALL[name]() if name in SMALL else tables.config(name)
+    others = SMALL | TWO_STAGE
+    return others[name]() if name in others else tables.config(name)
