@@ -139,7 +139,7 @@ def config(name: str) -> Config:
             model=classifier.model,
             diffusion=_diffusion(classifier.model),
             train=classifier.train,
-            evaluate=EvaluateConfig(extractor="pixels"),
+            evaluate=EvaluateConfig(extractor="inception"),
         )
     model = MODELS[name]
     guided = name in GUIDANCE_250_STEPS
@@ -154,7 +154,7 @@ def config(name: str) -> Config:
             steps=1000 if name.startswith("lsun") else 250,
             guidance_scale=GUIDANCE_250_STEPS.get(name, 0.0),
         ),
-        evaluate=EvaluateConfig(extractor="classifier" if guided else "pixels"),
+        evaluate=EvaluateConfig(extractor="inception"),
     )
 
 
