@@ -11,7 +11,7 @@ from assay.errors import ConfigError, SpecProblem, UserError, did_you_mean
 from assay.spec import arms as arms_of
 from assay.spec.draft import Draft, mapping_at
 from assay.spec.merge import SETTABLE
-from assay.spec.search_checks import search_problems
+from assay.spec.search_checks import search_problems, too_few_draws
 from assay.spec.trial_checks import TrialChecks
 from assay.spec.yaml_lines import Document, Path
 from assay.workload import JSON, Workload, canonical_json
@@ -48,12 +48,14 @@ def _with_base(document: Document, draft: Draft, workload: Workload, base: str) 
         yield document.problem(("arms_mode",), _too_many(arms_of.count(draft.arms, draft.arms_mode)))
         return
     design = draft.design(base, _resolved(workload, base))
-    found = list(search_problems(document, draft, design))
+    found = list(search_problems(document, draft, design, {path for path, _ in wrong}))
     yield from (document.problem(path, message) for path, message in found)
     total = design.count()
     if total > MOST_TRIALS:
         yield document.problem(_longest(draft), _too_many(total) + _fewer(draft))
         return
+    if not found:
+        yield from (document.problem(path, message) for path, message in too_few_draws(design))
     yield from TrialChecks(document, draft, design, workload, base, {path for path, _ in [*wrong, *found]}).problems()
 
 

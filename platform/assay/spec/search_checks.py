@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
+from itertools import islice
 
 from assay.errors import did_you_mean
 from assay.space import same
 from assay.spec.design import Design
 from assay.spec.draft import Draft, lacks_num
+from assay.spec.expand import in_words
 from assay.spec.yaml_lines import Document, Path
 from assay.typed import got
 from assay.workload import JSON
@@ -15,15 +17,17 @@ from assay.workload import JSON
 Found = Iterator[tuple[Path, str]]
 
 
-def search_problems(document: Document, draft: Draft, design: Design) -> Found:
+def search_problems(document: Document, draft: Draft, design: Design, doubtful: Set[Path]) -> Found:
+    """Conditions at doubtful places are known to be wrong already."""
     yield from _searcher(document, draft)
     yield from _arms(document, draft, design)
     if draft.is_whole:  # a condition may look at what was left out
         for path, parameter in draft.parameters.items():
             for other, value in parameter.when.items():
-                wrong = _condition(design, path, other, value)
+                place: Path = ("parameters", path, "when", other)
+                wrong = None if place in doubtful else _condition(design, path, other, value)
                 if wrong:
-                    yield ("parameters", path, "when", other), wrong
+                    yield place, wrong
 
 
 def _searcher(document: Document, draft: Draft) -> Found:
@@ -72,5 +76,15 @@ def _condition(design: Design, path: str, other: str, value: JSON) -> str | None
     if any(same(value, each) for each in there):
         return None
     values = design.parameters[other].values if other in order else None
-    named = list(dict.fromkeys(str(each) for each in [*(values or ()), *there]))
-    return f"got {got(value)}, which no trial has{did_you_mean(str(value), named)}"
+    named = dict.fromkeys(in_words(each) for each in [*(values or ()), *there])
+    hint = did_you_mean(value, named) if isinstance(value, str) else f"; allowed: {', '.join(named)}" if named else ""
+    return f"got {got(value)}, which no trial has{hint}"
+
+
+def too_few_draws(design: Design) -> Found:
+    """Random draws are distinct: a small space runs out of them."""
+    wanted = design.searcher.num_trials
+    if design.searcher.name == "random" and wanted is not None:
+        found = sum(1 for _ in islice(design.space.draws(design.searcher.seed, design.settings), wanted))
+        if found < wanted:
+            yield ("searcher", "num_trials"), f"got {wanted:,}, allowed: at most {found:,}: random draws find no others"

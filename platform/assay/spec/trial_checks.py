@@ -49,7 +49,7 @@ class TrialChecks:
                 refusals.setdefault(blamed, []).append(name)
             if config is not None:
                 resolved.append((choice, name, config, whole))
-        for blamed, named in refusals.items():
+        for blamed, named in self.once_a_range(refusals).items():
             yield _in_trials(blamed, named) if resolved and not _is_own(blamed) else blamed
         yield from self.twins(resolved)
         yield from self.metric([(name, list(self.workload.metrics(config))) for _, name, config, _ in resolved])
@@ -74,6 +74,18 @@ class TrialChecks:
             if written is not None:
                 yield self.blame(problem, self.in_config, None)
                 self.config.pop(written, None)
+
+    def once_a_range(self, refusals: Mapping[SpecProblem, list[str]]) -> dict[SpecProblem, list[str]]:
+        """Of a range or a partition the bounds that are refused, or else the first value, are enough to see why."""
+        kept = dict(refusals)
+        for path in (path for path, parameter in self.draft.parameters.items() if parameter.values is None):
+            place = self.document.problem(("parameters", path), "").path
+            inside = [p for p in refusals if p.path == place or p.path.startswith((f"{place}.", f"{place}["))]
+            bounds = [p for p in inside if p.path in (f"{place}.min", f"{place}.max")]
+            for problem in inside:
+                if problem not in (bounds or inside[:1]):
+                    del kept[problem]
+        return kept
 
     def resolve(self, overrides: Config) -> tuple[Config | None, tuple[ConfigProblem, ...]]:
         try:
@@ -109,7 +121,8 @@ class TrialChecks:
                 continue
             twin, twin_name = first_with.setdefault(canonical_json(config), (choice, name))
             is_same = twin is choice or _spelled(twin) == _spelled(choice)
-            if is_same or (choice.draw is not None and (twin.arm, twin.seed) == (choice.arm, choice.seed)):
+            is_drawn = self.design.searcher.name != "grid"
+            if is_same or (is_drawn and (twin.arm, twin.seed) == (choice.arm, choice.seed)):
                 continue
             place = self.difference(twin, choice)
             if place in blamed:

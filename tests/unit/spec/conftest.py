@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from assay.errors import ConfigError, ConfigProblem, SpecError, UserError, did_you_mean
 from assay.spec import Sweep, load_sweep
 from assay.typed import config_problems
-from assay.workload import ReportHints, Stage, Workload
+from assay.workload import Budget, ReportHints, Stage, Workload
 
 Positive = Annotated[int, Field(strict=True, ge=1)]
 
@@ -42,6 +42,12 @@ class Train(Section):
 class Sample(Section):
     steps: Positive | tuple[Positive, ...] | Annotated[str, Field(strict=True)] = 250
     guidance_scale: Annotated[float, Field(strict=True, ge=0)] = 0.0
+    sampler: Literal["ddpm", "ddim"] = "ddpm"
+    eta: Annotated[float, Field(strict=True, ge=0, le=1)] = 0.0
+
+
+class Evaluate(Section):
+    num_samples: Annotated[int, Field(strict=True, ge=1, le=50_000)] = 10_000
 
 
 class Config(Section):
@@ -49,6 +55,7 @@ class Config(Section):
     model: Model = Model()
     train: Train = Train()
     sample: Sample = Sample()
+    evaluate: Evaluate = Evaluate()
     classifier: Annotated[bool, Field(strict=True)] = True
 
     @model_validator(mode="after")
@@ -59,7 +66,7 @@ class Config(Section):
 
 
 class Tiny:
-    """A workload of one small config, without stages."""
+    """A workload of one small config, whose stage does nothing."""
 
     name = "tiny"
     seed_path = "seed"
@@ -90,10 +97,12 @@ class Tiny:
             *(f"model.{name}" for name in Model.model_fields),
             *(f"train.{name}" for name in Train.model_fields),
             *(f"sample.{name}" for name in Sample.model_fields),
+            "evaluate.num_samples",
         ]
 
     def stages(self, config: Mapping[str, Any]) -> Sequence[Stage]:
-        return []
+        budget = Budget("evaluate.num_samples", config["evaluate"]["num_samples"], "images")
+        return [Stage("evaluate", 1, "reduce", ("nothing:nothing",), config=config, budget=budget)]
 
     def metrics(self, config: Mapping[str, Any]) -> Sequence[str]:
         return ["fid", "precision", "recall"]

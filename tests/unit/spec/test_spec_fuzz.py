@@ -27,7 +27,8 @@ def check(tmp_path_factory: pytest.TempPathFactory, find_workload: FindWorkload)
         path.write_bytes(content)
         problems: tuple[SpecProblem, ...] = ()
         try:
-            assert load_sweep(path, profile=profile, sets=sets, find_workload=find_workload).trials()
+            sweep = load_sweep(path, profile=profile, sets=sets, find_workload=find_workload)
+            assert sweep.trials() or sweep.searcher.name == "optuna"
         except SpecError as error:
             problems = error.problems or (SpecProblem("", 0, "", ""),)
         assert all(problem.message and str(problem).encode() for problem in problems)
@@ -55,7 +56,24 @@ def test_any_punctuation(check: Check, head: str, text: str) -> None:
 scalars = st.none() | st.booleans() | st.integers(-3, 10**20) | st.floats() | st.text(max_size=6)
 WORDS = [
     "values",
+    "min",
+    "max",
+    "log",
+    "num",
+    "int",
+    "step",
+    "partition",
+    "total",
+    "parts",
     "when",
+    "optuna",
+    "random",
+    "num_trials",
+    "asha",
+    "budget",
+    "rungs",
+    "evaluate.num_samples",
+    "cumulative",
     "name",
     "workers",
     "actors",
@@ -99,6 +117,7 @@ KEYS = [
     "config",
     "parameters",
     "arms",
+    "arms_mode",
     "searcher",
     "scheduler",
     "metric",
@@ -126,3 +145,40 @@ def test_any_shape_under_the_right_keys(check: Check, data: dict[str, Any], prof
 @given(st.lists(st.text(max_size=12) | st.builds("{}={}".format, words | st.sampled_from(KEYS), values), max_size=4))
 def test_any_sets(check: Check, head: str, sets: list[str]) -> None:
     check(head.encode(), sets=[text for text in sets if not any("\ud800" <= c <= "\udfff" for c in text)])
+
+
+numbers = st.integers(-2, 12) | st.sampled_from([0.1, 1.0, 2.5, 1e-5, None, True, "x"])
+spaces = st.fixed_dictionaries(
+    {},
+    optional={
+        "min": numbers,
+        "max": numbers,
+        "log": st.booleans(),
+        "int": st.booleans(),
+        "num": numbers,
+        "step": numbers,
+        "values": st.lists(numbers, max_size=3),
+        "partition": st.fixed_dictionaries(
+            {"total": numbers, "parts": numbers}, optional={"min": numbers, "step": numbers}
+        ),
+        "when": st.dictionaries(
+            st.sampled_from(["sample.sampler", "sample.eta", "model.heads", "x"]), numbers, max_size=2
+        ),
+    },
+)
+PATHS = ["sample.sampler", "sample.eta", "sample.steps", "model.heads", "train.batch_size", "train.learning_rate"]
+
+
+@few
+@given(
+    st.dictionaries(st.sampled_from(PATHS), spaces, max_size=4),
+    st.fixed_dictionaries({"name": st.sampled_from(["grid", "random", "optuna"])}, optional={"num_trials": numbers}),
+    st.dictionaries(st.sampled_from("abc"), st.dictionaries(st.sampled_from(PATHS), numbers, max_size=2), max_size=3),
+    st.sampled_from(["each", "cumulative", "grid"]),
+)
+def test_any_search(check: Check, parameters: Any, searcher: Any, arms: Any, arms_mode: str) -> None:
+    check(
+        json.dumps(
+            {**GOOD, "parameters": parameters, "searcher": searcher, "arms": arms, "arms_mode": arms_mode}
+        ).encode()
+    )

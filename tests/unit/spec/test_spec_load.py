@@ -180,7 +180,7 @@ def test_a_path_object_will_do(load: Load, find_workload: Callable[[str], object
 
 
 def test_reading_a_sweep_imports_nothing_heavy() -> None:
-    heavy = "ray", "mlflow", "torch", "numpy", "pyarrow", "pandas"
+    heavy = "ray", "mlflow", "torch", "numpy", "pyarrow", "pandas", "optuna"
     code = f"import sys, assay.spec; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

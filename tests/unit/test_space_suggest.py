@@ -1,0 +1,126 @@
+"""Suggestions: the same for the same history, never one that was tried, of the space, and better than at first."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any, Literal
+
+import optuna
+import pytest
+
+from assay.space import Floats, Integers, Partitions, Settings, Space, Told, Values, suggest
+from assay.workload import canonical_json
+
+BASE = {"sampler": "ddpm", "eta": 0.0}
+
+
+@dataclass(frozen=True)
+class Searcher:
+    num_trials: int | None = 100
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Study:
+    of: Space
+    mode: Literal["min", "max"] = "min"
+    searcher: Searcher = field(default_factory=Searcher)
+
+    def space(self) -> Space:
+        return self.of
+
+    def settings(self) -> Sequence[Settings]:
+        return [Settings(BASE)]
+
+
+ALL = Space(
+    {
+        "sampler": Values(("ddpm", "ddim")),
+        "eta": Floats(0.0, 1.0),
+        "rate": Floats(1e-5, 1e-3, log=True),
+        "heads": Integers(1, 8, step=2),
+        "width": Integers(1, 64, log=True),
+        "steps": Partitions(total=250, parts=5, step=10, least=10, most=200),
+        "which": Values(([1, 2], None, {"a": 1})),
+    },
+    {"eta": {"sampler": "ddim"}},
+)
+
+
+def search(study: Study, objective: Any, num: int, batch: int) -> list[Told]:
+    told: list[Told] = []
+    while len(told) < num:
+        found = suggest(study, told, min(batch, num - len(told)))
+        told += [Told(values, objective(values)) for values in found]
+    return told
+
+
+def test_the_same_history_gives_the_same_suggestions_of_the_space() -> None:
+    def objective(values: Mapping[str, Any]) -> float | None:
+        return None if values["heads"] == 3 else values["rate"]
+
+    first, second = (search(Study(ALL), objective, 24, batch=4) for _ in range(2))
+    assert first == second
+    spelled = [canonical_json(one.values) for one in first]
+    assert len(set(spelled)) == 24
+    for one in first:
+        assert all(ALL.axes[path].has(value) for path, value in one.values.items())
+        assert ("eta" in one.values) == (one.values["sampler"] == "ddim")
+        assert set(one.values) >= set(ALL.axes) - {"eta"}
+    assert {type(one.values["heads"]) for one in first} == {int}
+
+
+def test_seeds_batches_and_results_matter() -> None:
+    told = search(Study(ALL), lambda values: values["rate"], 16, batch=4)
+    other_seed = search(Study(ALL, searcher=Searcher(seed=1)), lambda values: values["rate"], 4, batch=4)
+    assert [one.values for one in told[:4]] != [one.values for one in other_seed]
+    assert [one.values for one in told[:4]] != [one.values for one in told[4:8]]
+    turned = [Told(one.values, -(one.objective or 0)) for one in told]
+    assert suggest(Study(ALL), told, 4) != suggest(Study(ALL), turned, 4)
+    assert suggest(Study(ALL), told, 4) == suggest(Study(ALL, mode="max"), turned, 4)
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_the_later_half_is_better_than_the_first_ten(mode: Literal["min", "max"]) -> None:
+    sign = 1 if mode == "min" else -1
+
+    def objective(values: Mapping[str, Any]) -> float:
+        """Best where most of the steps come first."""
+        return sign * sum(i * part for i, part in enumerate(values["steps"]))
+
+    space = Space({"steps": Partitions(total=250, parts=5, step=10, least=10)}, {})
+    told = search(Study(space, mode), objective, 40, batch=4)
+    values = [sign * one.objective for one in told if one.objective is not None]
+    assert fmean(values[20:]) < fmean(values[:10])
+
+
+def test_no_more_than_there_are_and_none_twice() -> None:
+    space = Space({"a": Values((1, 2, 3)), "b": Values((True, False))}, {})
+    told = search(Study(space), lambda values: float(values["a"]), 6, batch=2)
+    assert len({canonical_json(one.values) for one in told}) == 6
+    assert suggest(Study(space), told, 2) == []
+    assert suggest(Study(space, searcher=Searcher(num_trials=5)), told[:4], 4) == suggest(Study(space), told[:4], 1)
+
+
+def test_what_is_not_a_number_or_not_of_the_space_does_no_harm() -> None:
+    space = Space({"x": Floats(0.0, 1.0)}, {})
+    told = [
+        Told({"x": 0.5}, float("nan")),
+        Told({"x": 0.6}, float("inf")),
+        Told({"x": 7.0}, 1.0),
+        Told({"y": 1}, 1.0),
+        Told({"x": 0.25}, 2.0),
+    ]
+    (found,) = suggest(Study(space), told, 1)
+    assert space.axes["x"].has(found["x"])
+
+
+def test_optuna_keeps_quiet_and_as_it_was(capfd: pytest.CaptureFixture[str]) -> None:
+    before = optuna.logging.get_verbosity()
+    assert suggest(Study(ALL), [], 2)
+    assert capfd.readouterr() == ("", "")
+    assert optuna.logging.get_verbosity() == before
+    assert logging.getLogger("optuna").level == before
