@@ -6,13 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from assay.planning import Plan
-from assay.report.figures import literal, new_figure, save
+from assay.report.figures import COLORS, PLOT_DPI, literal, new_figure, save
 from assay.report.labels import serves
 from assay.report.table import TrialResults
 from assay.store import StoredResult
 
 CURVES = "curves.png"
-DPI = 110
 MOST_IN_LEGEND = 12
 SMOOTHED_POINTS = 15
 """How many points the smoothed curve may be said to have; the raw one is drawn faintly behind it."""
@@ -31,13 +30,14 @@ def draw_curves(plan: Plan, trials: Sequence[TrialResults], folder: Path) -> Pat
                 panels.setdefault(stage.name, []).append((serves(plan, key), steps, losses))
     if not panels:
         return None
-    figure = new_figure(7.0 * len(panels), 4.5, DPI, layout="constrained")
+    figure = new_figure(7.0 * len(panels), 4.5, PLOT_DPI, layout="constrained")
     figure.suptitle(f"{plan.sweep.name}: learning curves", fontweight="bold", x=0.01, ha="left")
     for axes, (name, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
-        for label, steps, losses in lines:
-            (line,) = axes.plot(steps, _smooth(losses), label=literal(label), linewidth=1.6)
+        for number, (label, steps, losses) in enumerate(lines):
+            color = COLORS[number % len(COLORS)]
+            axes.plot(steps, _smooth(losses), label=literal(label), linewidth=1.6, color=color)
             marker = "o" if len(steps) == 1 else None
-            axes.plot(steps, losses, color=line.get_color(), alpha=0.25, linewidth=1, marker=marker)
+            axes.plot(steps, losses, color=color, alpha=0.25, linewidth=1, marker=marker)
         if all(loss > 0 for _, _, losses in lines for loss in losses):
             axes.set_yscale("log")
             axes.yaxis.set_major_formatter("{x:g}")  # 0.1, where the default writes 10⁻¹

@@ -10,6 +10,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+PLOT_DPI = 150
+"""Sharp on a phone, and still a small file."""
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#8C564B")
+"""Okabe and Ito's, which most people tell apart."""
+MARKERS = ("o", "s", "^", "v", "P", "X", "<", ">")
+"""A line is told by its marker, too, where it is printed without colour."""
+
+
 def new_figure(width_inches: float, height_inches: float, dpi: int, **options: Any) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

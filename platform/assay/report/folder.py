@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,10 +29,11 @@ def write(plan: Plan, trials: Sequence[TrialResults], folder: Path) -> Written:
     """Write the whole report, replacing an earlier one."""
     folder.mkdir(parents=True, exist_ok=True)
     made = table(plan, trials, _write_logs(trials, folder / "errors"))
+    _remove_earlier_pictures(folder)
+    pictures, grids, lacking = _draw(plan, trials, made, folder)
+    made = replace(made, notes=(*made.notes, *lacking))
     (folder / "table.csv").write_text(as_csv(made))
     (folder / "table.md").write_text(as_markdown(made))
-    _remove_earlier_pictures(folder)
-    pictures, grids = _draw(plan, trials, made, folder)
     summary = {
         **as_json(made),
         "file": plan.sweep.file,
@@ -71,12 +72,15 @@ def _remove_earlier_pictures(folder: Path) -> None:
 
 def _draw(
     plan: Plan, trials: Sequence[TrialResults], made: Table, folder: Path
-) -> tuple[list[Path], Mapping[str, Path]]:
-    """The pictures that compare, and each trial's own grid."""
+) -> tuple[list[Path], Mapping[str, Path], list[str]]:
+    """The pictures that compare, each trial's own grid, and what could not be plotted."""
     from assay.report.curves import draw_curves
+    from assay.report.pictures import draw_pictures
     from assay.report.plots import draw_plots
     from assay.report.samples import copy_grids, draw_overview
 
     grids = copy_grids(plan, trials, folder)
+    plots, lacking = draw_plots(plan, trials, made, folder)
     drawn = [draw_overview(made, grids, folder), draw_curves(plan, trials, folder)]
-    return [picture for picture in drawn if picture is not None] + draw_plots(plan, trials, folder), grids
+    drawn += draw_pictures(plan, trials, made, folder)
+    return [picture for picture in drawn if picture is not None] + plots, grids, lacking

@@ -11,11 +11,11 @@ from assay.workload import JSON, canonical_json
 
 def matching_row(reference: Reference, config: Mapping[str, JSON]) -> ReferenceRow | None:
     """The row whose `when` holds for this config; of several, the one that asks for most."""
-    matching = [row for row in reference.rows if all(_same(at_path(config, p), v) for p, v in row.when.items())]
+    matching = [row for row in reference.rows if all(same_value(at_path(config, p), v) for p, v in row.when.items())]
     return max(matching, key=lambda row: len(row.when), default=None)
 
 
-def _same(ours: JSON, theirs: JSON) -> bool:
+def same_value(ours: JSON, theirs: JSON) -> bool:
     """Equal as JSON, and 1 is 1.0."""
     numbers = (int, float)
     if isinstance(ours, numbers) and isinstance(theirs, numbers) and not isinstance(ours, bool):

@@ -15,7 +15,7 @@ from typing import Any
 from assay.ledger import entries, total
 from assay.planning import Plan, PlannedTrial, Rung
 from assay.report.estimates import Estimate, read_estimates
-from assay.report.reference import matching_row
+from assay.report.reference import matching_row, same_value
 from assay.report.table import TrialResults
 from assay.spec.expand import at_path, in_words, short_names
 from assay.store import StoredResult
@@ -69,7 +69,7 @@ def series_of(plan: Plan, x: str, y: str, trials: Sequence[TrialResults], unrank
         for seen in places.values():
             series.points.append(_point(plan, x, seen))
             paper = _papers(plan, x, y, seen[0])
-            if paper is not None and all(canonical_json(paper.x) != canonical_json(p.x) for p in series.paper):
+            if paper is not None and not _has(series.paper, paper.x):
                 series.paper.append(paper)
         series.paper += _papers_elsewhere(plan, x, y, [seen[0] for seen in places.values()], series)
         made.append(series)
@@ -182,12 +182,16 @@ def _papers(plan: Plan, x: str, y: str, seen: _Observation) -> Point | None:
 
 def _papers_elsewhere(plan: Plan, x: str, y: str, seen: Sequence[_Observation], series: Series) -> Iterator[Point]:
     """What the paper reports at values of x that this sweep does not visit, where all else is the same."""
-    known = {canonical_json(point.x) for point in (*series.points, *series.paper)}
+    known = [*series.points, *series.paper]
     for row in plan.sweep.reference.rows:
-        if x in row.when and y in row.metrics and canonical_json(row.when[x]) not in known:
+        if x in row.when and y in row.metrics and not _has(known, row.when[x]):
             configs = [_with(one.config, x, row.when[x]) for one in seen]
             if any(matching_row(plan.sweep.reference, config) is row for config in configs):
                 yield Point(row.when[x], row.metrics[y])
+
+
+def _has(points: Sequence[Point], x: JSON) -> bool:
+    return any(same_value(point.x, x) for point in points)
 
 
 def _with(config: Mapping[str, JSON], path: str, value: JSON) -> dict[str, JSON]:

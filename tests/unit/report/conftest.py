@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from shutil import copyfile
@@ -10,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from assay.planning import Plan, PlannedTrial, Rung
-from assay.report import Standing
+from assay.planning import Plan, PlannedTrial, Rung, make_plan
+from assay.report import Standing, from_store
 from assay.spec import Sweep, Trial
 from assay.store import Cost, Store
-from assay.workload import ReportHints, Stage
+from assay.workload import Budget, ReportHints, Stage
 
 Study = tuple[Plan, list[Standing]]
 CPU = "cpu (x86_64)"
@@ -79,6 +80,106 @@ class Studies:
             return self.store.commit(stage, output, metrics, Cost(device, 1, seconds), notes=notes)
 
 
+V100 = "Tesla V100-SXM2-16GB"
+DEFAULTS: dict[str, Any] = {
+    "seed": 0,
+    "model": {"norm": "adagn"},
+    "train": {"iterations": 100},
+    "sample": {"guidance_scale": 0.0, "steps": [250]},
+    "evaluate": {"num_samples": 50_000},
+}
+
+
+class Paper:
+    """A workload: train, then sample, then evaluate. Nothing is computed: `fill` commits what a study would find."""
+
+    name = "paper"
+    seed_path = "seed"
+    report = ReportHints(("fid", "precision", "recall"), sample_grid="samples.png", comparable=("num_samples",))
+
+    def presets(self) -> Sequence[str]:
+        return ["base"]
+
+    def paths(self, base: str) -> Sequence[str]:
+        return ["seed", *(f"{s}.{n}" for s, inner in DEFAULTS.items() if isinstance(inner, dict) for n in inner)]
+
+    def metrics(self, config: Mapping[str, Any]) -> Sequence[str]:
+        return ["fid", "precision", "recall"]
+
+    def resolve(self, base: str, overrides: Mapping[str, Any]) -> Mapping[str, Any]:
+        config = json.loads(json.dumps(DEFAULTS))
+        for path, value in overrides.items():
+            section, _, name = path.rpartition(".")
+            (config[section] if section else config)[name] = value
+        return config
+
+    def stages(self, config: Mapping[str, Any]) -> Sequence[Stage]:
+        steps, amount = config["train"]["iterations"], config["evaluate"]["num_samples"]
+        train = Stage(
+            "train",
+            1,
+            "train",
+            ("m:f",),
+            {"seed": config["seed"], "model": config["model"]},
+            budget=Budget("train.iterations", steps, "iterations"),
+            flops=steps * 5e14,
+            images=steps * 256,
+        )
+        sample = Stage(
+            "sample",
+            1,
+            "reduce",
+            ("m:f",),
+            dict(config["sample"]),
+            {"model": train},
+            budget=Budget("evaluate.num_samples", amount, "images"),
+            flops=amount * 3e14,
+        )
+        return [Stage("evaluate", 1, "reduce", ("m:f",), {}, {"samples": sample})]
+
+
+Measure = Callable[[PlannedTrial, Rung], Mapping[str, float] | None]
+Files = Callable[[PlannedTrial, Rung, Path], None]
+
+
+def fill(plan: Plan, store: Store, measure: Measure, files: Files | None = None) -> tuple[Standing, ...]:
+    """Commit every rung of every trial that `measure` has metrics for; a second costs 100 iterations or 10 images."""
+    reached: dict[str, int] = {}
+    for planned in plan.trials:
+        for rung in planned.rungs:
+            metrics = measure(planned, rung)
+            for stage in rung.stages if metrics is not None else ():
+                is_leaf = stage is rung.leaf
+                device = CPU if is_leaf else V100
+                items = stage.amount - reached.get(stage.lineage, 0)
+                reached[stage.lineage] = stage.amount
+                seconds = items / {"train": 100, "sample": 10}.get(stage.name, 1)
+                with store.staging() as output:
+                    if is_leaf and files is not None:
+                        files(planned, rung, output)
+                    store.commit(stage, output, metrics if is_leaf else {}, Cost(device, 1, seconds, {"items": items}))
+    return from_store(plan, store)
+
+
+def planned(**keys: Any) -> Plan:
+    """A sweep of the paper."""
+    settings = {"version": 1, "name": "s", "workload": "paper", "base": "base", "metric": "fid", "mode": "min"}
+    sweep = Sweep.model_validate(settings | keys)
+    sweep._workload = Paper()
+    return make_plan(sweep)
+
+
 @pytest.fixture
 def study(tmp_path: Path) -> Callable[..., Study]:
     return Studies(tmp_path / "store")
+
+
+@pytest.fixture
+def paper(tmp_path: Path) -> Callable[..., tuple[Plan, tuple[Standing, ...]]]:
+    """A sweep of the paper whose results are what a function says."""
+
+    def make(measure: Measure, files: Files | None = None, **keys: Any) -> tuple[Plan, tuple[Standing, ...]]:
+        plan = planned(**keys)
+        return plan, fill(plan, Store(tmp_path / "paper"), measure, files)
+
+    return make

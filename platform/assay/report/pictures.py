@@ -1,0 +1,38 @@
+"""The other pictures that a workload commits beside its sample grid, of all trials on one sheet each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from assay.planning import Plan
+from assay.report.samples import title
+from assay.report.table import Table, TrialResults
+from assay.report.tiles import Tile, draw_tiles
+
+MOST_TRIALS = 12
+ACROSS = 2
+"""Sheets of wide pictures."""
+COLUMN_WIDTH, COLUMN_CHARACTERS = 100, 14
+
+
+def draw_pictures(plan: Plan, trials: Sequence[TrialResults], table: Table, folder: Path) -> list[Path]:
+    """A sheet for every picture that some trial has: trials in the order of the sweep, so that what varies does."""
+    hints = plan.workload.report
+    drawn = []
+    for name, shows in hints.pictures.items():
+        tiles = []
+        is_column = name in hints.side_by_side
+        for trial in trials:
+            leaf = trial.planned.result(trial.results)
+            row = next((row for row in table.rows if row.trial == trial.planned.name), None)
+            if leaf is not None and row is not None and name in leaf.files:
+                words = title(table, row, *([COLUMN_CHARACTERS] if is_column else []))
+                tiles.append(Tile(leaf.file(name), words))
+        if tiles:
+            some = f"the first {MOST_TRIALS} of {len(tiles)} trials: " if len(tiles) > MOST_TRIALS else ""
+            heading, tiles = f"{table.sweep}: {some}{shows}", tiles[:MOST_TRIALS]
+            across = len(tiles) if is_column else min(ACROSS, len(tiles))
+            widths = {"least_width": COLUMN_WIDTH} if is_column else {}
+            drawn.append(draw_tiles(heading, tiles, across, folder / name, **widths))
+    return drawn

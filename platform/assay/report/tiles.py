@@ -1,0 +1,58 @@
+"""Pictures with titles, in rows, on one sheet: a pixel of a small picture becomes a square of pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assay.report.figures import new_figure, save
+
+DPI = 100
+LEAST_WIDTH = 340
+"""Pixels: how wide a picture is shown at least, and the room a title has."""
+GAP = 16
+HEAD_PIXELS = 44
+HEAD_CHARACTER_PIXELS = 13
+LINE_PIXELS = 20
+
+
+@dataclass(frozen=True)
+class Tile:
+    picture: Path
+    title: str
+    color: str = "black"
+
+
+def draw_tiles(heading: str, tiles: Sequence[Tile], across: int, path: Path, least_width: int = LEAST_WIDTH) -> Path:
+    """So many tiles a row, in the order given, to `path`."""
+    from matplotlib.image import imread
+
+    images = [imread(tile.picture) for tile in tiles]
+    shapes = [_shown_shape(*image.shape[:2], least_width) for image in images]
+    # Everything is laid out in whole pixels: a pixel of a small image is then a square of pixels, and all are alike.
+    cell_width = max(least_width, *(width for _, width in shapes)) + GAP
+    title_height = LINE_PIXELS * max(tile.title.count("\n") + 1 for tile in tiles) + GAP // 2
+    cell_height = max(height for height, _ in shapes) + title_height + GAP
+    width = max(across * cell_width + GAP, len(heading) * HEAD_CHARACTER_PIXELS)
+    height = -(-len(tiles) // across) * cell_height + HEAD_PIXELS
+    figure = new_figure(width / DPI, height / DPI, DPI)
+    figure.text(GAP / width, 1 - 30 / height, heading, fontsize=14, fontweight="bold", va="baseline")
+    for index, (tile, image, (tall, wide)) in enumerate(zip(tiles, images, shapes, strict=True)):
+        left = GAP + index % across * cell_width
+        bottom = height - HEAD_PIXELS - index // across * cell_height - title_height - tall
+        axes: Any = figure.add_axes((left / width, bottom / height, wide / width, tall / height))
+        is_enlarged = wide >= image.shape[1]
+        axes.imshow(image, cmap="gray", aspect="auto", interpolation="nearest" if is_enlarged else "antialiased")
+        axes.set_axis_off()
+        axes.set_title(tile.title, fontsize=10, loc="left", color=tile.color, linespacing=1.3)
+    return save(figure, path)
+
+
+def _shown_shape(height: int, width: int, least_width: int) -> tuple[int, int]:
+    """Small pictures by whole factors, large ones shrunk to what a screen shows side by side."""
+    if width > 2 * least_width:
+        return round(height * 2 * least_width / width), 2 * least_width
+    factor = max(1, least_width // width)
+    return height * factor, width * factor

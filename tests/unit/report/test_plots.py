@@ -1,0 +1,142 @@
+"""What a plot shows: which points, which lines, the paper's numbers, and that it can be drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from assay.planning import Plan, PlannedTrial, Rung
+from assay.report import Standing, table, write
+from assay.report.series import Point, series_of
+
+Filled = tuple[Plan, tuple[Standing, ...]]
+SCALES = [0.0, 1.0, 10.0]
+NONE: frozenset[str] = frozenset()
+
+
+def quality(planned: PlannedTrial, rung: Rung) -> Mapping[str, float]:
+    config = planned.trial.config
+    scale, norm, seed = config["sample"]["guidance_scale"], config["model"]["norm"], config["seed"]
+    fid = {"adagn": 4.0, "add": 6.0}[norm] + abs(scale - 1) / 10 + seed
+    return {"fid": fid, "precision": 0.6 + scale / 100, "recall": 0.6 - scale / 100, "num_samples": 50_000}
+
+
+@pytest.fixture
+def guidance(paper: Callable[..., Filled]) -> Callable[..., Filled]:
+    def make(**keys: Any) -> Filled:
+        arms = {"AdaGN": {"model.norm": "adagn"}, "addition": {"model.norm": "add"}}
+        reference = {
+            "source": "figure 6",
+            "rows": [
+                {"when": {"model.norm": "adagn", "sample.guidance_scale": scale}, "fid": 4.5 + scale, "recall": 0.5}
+                for scale in (1, 4)
+            ],
+        }
+        parameters = {"sample.guidance_scale": {"values": SCALES}}
+        return paper(quality, **{"arms": arms, "parameters": parameters, "reference": reference} | keys)
+
+    return make
+
+
+def test_a_line_an_arm_with_the_papers_points_beside_it(guidance: Callable[..., Filled]) -> None:
+    plan, trials = guidance()
+    ours, other = series_of(plan, "sample.guidance_scale", "fid", trials, NONE)
+    assert (ours.label, other.label) == ("AdaGN", "addition")
+    assert [(p.x, p.y) for p in ours.points] == [(0.0, 4.1), (1.0, 4.0), (10.0, 4.9)]
+    assert [(p.x, p.y) for p in ours.paper] == [(1.0, 5.5), (4, 8.5)], "also where this sweep has no point"
+    assert other.paper == []
+    assert [s.paper for s in series_of(plan, "sample.guidance_scale", "precision", trials, NONE)] == [[], []]
+
+
+def test_seeds_become_a_mean_with_its_spread(guidance: Callable[..., Filled]) -> None:
+    plan, trials = guidance(seeds=(0, 1, 2), arms={})
+    (ours,) = series_of(plan, "sample.guidance_scale", "fid", trials, NONE)
+    assert [(p.x, round(p.y, 6), p.error) for p in ours.points] == [(0.0, 5.1, 1.0), (1.0, 5.0, 1.0), (10.0, 5.9, 1.0)]
+
+
+def test_one_metric_by_another_follows_the_parameter(guidance: Callable[..., Filled]) -> None:
+    plan, trials = guidance()
+    ours, other = series_of(plan, "recall", "precision", trials, NONE)
+    assert (ours.label, other.label) == ("AdaGN", "addition")
+    assert [(p.x, p.y, p.label) for p in ours.points] == [(0.6, 0.6, "0.0"), (0.59, 0.61, "1.0"), (0.5, 0.7, "10.0")]
+    assert series_of(plan, "recall", "fid", trials, NONE)[0].paper == [Point(0.5, 5.5)]
+
+
+def test_arms_may_be_x(guidance: Callable[..., Filled]) -> None:
+    plan, trials = guidance(parameters={})
+    (ours,) = series_of(plan, "arm", "fid", trials, NONE)
+    assert [(p.x, p.y) for p in ours.points] == [("AdaGN", 4.1), ("addition", 6.1)]
+
+
+def test_what_was_measured_otherwise_is_told_from_the_rest(guidance: Callable[..., Filled]) -> None:
+    plan, trials = guidance(arms={})
+    (ours,) = series_of(plan, "sample.guidance_scale", "fid", trials, frozenset({trials[0].planned.name}))
+    assert [p.is_ranked for p in ours.points] == [False, True, True]
+
+
+@pytest.fixture
+def training(paper: Callable[..., Filled]) -> Filled:
+    """Two arms climb; the second is stopped at the second rung."""
+
+    def found(planned: PlannedTrial, rung: Rung) -> Mapping[str, float] | None:
+        assert rung.amount is not None
+        is_stopped = planned.trial.arm == "addition" and rung.amount > 500
+        return None if is_stopped else {"fid": 1e3 / rung.amount, "num_samples": 50_000}
+
+    arms = {"AdaGN": {"model.norm": "adagn"}, "addition": {"model.norm": "add"}}
+    scheduler = {"name": "asha", "budget": "train.iterations", "rungs": [250, 500, 1000]}
+    rows = [{"when": {"model.norm": "adagn", "train.iterations": i}, "fid": float(i)} for i in (500, 4000)]
+    plan, trials = paper(found, arms=arms, scheduler=scheduler, reference={"rows": rows})
+    return replace(plan, decided={plan.trials[1].rungs[1].leaf.key: "stop"}), trials
+
+
+def test_quality_through_training_has_a_point_a_rung(training: Filled) -> None:
+    plan, trials = training
+    ours, other = series_of(plan, "train.iterations", "fid", trials, NONE)
+    assert [(p.x, p.y) for p in ours.points] == [(250, 4.0), (500, 2.0), (1000, 1.0)]
+    assert [(p.x, p.y) for p in ours.paper] == [(500, 500.0), (4000, 4000.0)]
+    assert [p.x for p in other.points] == [250, 500]
+    assert [row.status for row in table(plan, trials).rows] == ["cached", "stopped at 500"]
+
+
+def test_cost_along_x_is_what_the_trial_had_spent_by_then(training: Filled) -> None:
+    plan, trials = training
+    ours, _ = series_of(plan, "train.seconds", "fid", trials, NONE)
+    assert [p.x for p in ours.points] == pytest.approx([2.5, 5.0, 10.0]), "a second is 100 iterations"
+    ours, _ = series_of(plan, "train.v100_days", "fid", trials, NONE)
+    assert [p.x for p in ours.points] == pytest.approx([s / 86_400 for s in (2.5, 5.0, 10.0)])
+    assert series_of(plan, "evaluate.v100_days", "fid", trials, NONE) == [], "on a CPU it is not known"
+
+
+def test_every_kind_is_drawn_and_what_cannot_be_is_said(guidance: Callable[..., Filled], tmp_path: Path) -> None:
+    x = "sample.guidance_scale"
+    plots = [
+        {"kind": "line", "x": x, "y": ["fid", "precision", "recall"], "log": ["x", "y"]},
+        {"kind": "bar", "x": x, "y": "fid"},
+        {"kind": "bar", "x": x, "y": "fid", "log": ["y"]},
+        {"kind": "scatter", "x": "recall", "y": "precision"},
+        {"kind": "bar", "x": "model.norm", "y": ["fid", "inception_score"]},
+    ]
+    plan, trials = guidance(report={"plots": plots})
+    written = write(plan, trials, tmp_path / "report")
+    assert len(set(written.pictures)) == len(plots), "two of the same metrics do not overwrite each other"
+    assert "not plotted: inception_score by model.norm, since no result has them" in written.table.notes
+    for picture in written.pictures:
+        with Image.open(picture) as image:
+            assert len(image.convert("RGB").getcolors(1 << 24) or []) > 10, "something is on it"
+
+
+def test_long_lists_lie_on_their_side(paper: Callable[..., Filled], tmp_path: Path) -> None:
+    steps = [[50] * 5, [90, 60, 60, 20, 20]] * 4
+    values = [[*schedule, index] for index, schedule in enumerate(steps)]
+    plots = [{"kind": "bar", "x": "sample.steps", "y": "fid"}]
+    plan, trials = paper(quality, parameters={"sample.steps": {"values": values}}, report={"plots": plots})
+    (picture,) = write(plan, trials, tmp_path / "report").pictures
+    with Image.open(picture) as image:
+        width, height = image.size
+    assert 0.5 < height / width < 1
