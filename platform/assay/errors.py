@@ -4,6 +4,8 @@ AssayError
 ├── UserError (ValueError)     the input is wrong: exit code 2, nothing was started
 │   ├── SpecError              a sweep file: every problem at once, each with its line
 │   └── ConfigError            a workload's config: every problem at once, each with its dotted path
+├── ClusterError               the cluster does not answer, or does not do it
+│   └── UnknownJob             it answers, and has no such job
 ├── StoreError                 the store cannot be read or written
 ├── DamagedResult              a stored result does not match its checksums
 └── StageFailed                a stage's own code raised: names the stage, keeps the traceback
@@ -66,6 +68,14 @@ class SpecError(UserError):
     def __init__(self, problems: Iterable[SpecProblem]) -> None:
         self.problems = tuple(sorted(set(problems)))
         super().__init__("\n".join(str(p) for p in self.problems))
+
+
+class ClusterError(AssayError):
+    """The cluster does not answer, or does not do what it was asked."""
+
+
+class UnknownJob(ClusterError):
+    """The cluster answers, and has no such job (any more)."""
 
 
 class StoreError(AssayError):

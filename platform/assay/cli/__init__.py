@@ -1,4 +1,5 @@
-"""The `assay` command. Exit codes: 0 done; 1 a trial failed; 2 a mistake in what was asked; 3 could not; 130 Ctrl-C."""
+"""The `assay` command. Exit codes: 0 done; 1 a trial failed; 2 a mistake in what was asked; 3 could not; 4 a limit
+of the sweep is reached; 130 Ctrl-C."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 EXIT_TRIAL_FAILED = 1
 EXIT_USER_ERROR = 2
 EXIT_COULD_NOT = 3
+EXIT_PAUSED = 4
 EXIT_INTERRUPTED = 130
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -26,6 +27,13 @@ SetOpt = Annotated[
     list[str] | None,
     typer.Option("--set", "-s", metavar="PATH=VALUE", help="Override a config path in every arm. May be repeated."),
 ]
+AddressOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--address", metavar="URL", envvar="ASSAY_ADDRESS", help="A cluster's dashboard, as in http://head:8265."
+    ),
+]
+JobArg = Annotated[str, typer.Argument(metavar="JOB", help="A job's id, or the beginning of it.")]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
 
 
@@ -61,6 +69,9 @@ def run(
     ] = None,
     tracking: Annotated[bool, typer.Option("--tracking/--no-tracking", help="Show the sweep in MLflow.")] = True,
     plain: Annotated[bool, typer.Option("--plain", help="Lines instead of a live display.")] = False,
+    rows: Annotated[
+        bool, typer.Option("--rows", help="Print each result as a line of JSON, too, for programs that read the log.")
+    ] = False,
     as_json: JsonOpt = False,
 ) -> None:
     """Compute what is missing of a sweep, and compare its arms.
@@ -78,9 +89,71 @@ def run(
             address=address,
             with_tracking=tracking,
             plain=plain,
+            with_rows=rows,
             is_json=as_json,
         )
     )
+
+
+@app.command()
+def submit(
+    sweep: SweepArg,
+    address: AddressOpt = None,
+    profile: ProfileOpt = None,
+    sets: SetOpt = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print its log until it is over.")] = False,
+    workload_package: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A folder of modules to take along: your own workload.")
+    ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH|URL",
+            help="Where all of the cluster's machines find the results. Default: ASSAY_STORE, or ~/.assay/store there.",
+        ),
+    ] = None,
+    as_json: JsonOpt = False,
+) -> None:
+    """Run a sweep on a Ray cluster, and return at once.
+
+    The same sweep again attaches to the job that runs it, or goes on from what is stored.
+    """
+    from assay.cli.jobs import submit_sweep
+
+    raise typer.Exit(
+        submit_sweep(
+            sweep,
+            profile,
+            sets or [],
+            address=address,
+            workload_package=workload_package,
+            store=store,
+            is_followed=follow,
+            is_json=as_json,
+        )
+    )
+
+
+@app.command()
+def logs(
+    job: JobArg,
+    address: AddressOpt = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Until the job is over, across dropped connections.")
+    ] = False,
+) -> None:
+    """Print what a job has printed."""
+    from assay.cli.jobs import show_logs
+
+    raise typer.Exit(show_logs(job, address=address, is_followed=follow))
+
+
+@app.command()
+def stop(job: JobArg, address: AddressOpt = None) -> None:
+    """Stop a job: its trainings save, and all that it held is free."""
+    from assay.cli.jobs import stop_job
+
+    raise typer.Exit(stop_job(job, address=address))
 
 
 @app.command()
@@ -100,27 +173,31 @@ def plan(sweep: SweepArg, profile: ProfileOpt = None, sets: SetOpt = None, as_js
 
 
 @app.command(name="ls")
-def list_(as_json: JsonOpt = False) -> None:
-    """List the sweeps that have a report here, and the stages in the store."""
+def list_(address: AddressOpt = None, as_json: JsonOpt = False) -> None:
+    """List the sweeps that have a report here, the stages in the store, and a cluster's jobs."""
     from assay.cli.listing import list_everything
 
-    list_everything(as_json)
+    list_everything(address, as_json)
 
 
 @app.command()
 def show(
     what: Annotated[
-        str, typer.Argument(metavar="KEY | SWEEP[:TRIAL] | preset", help="The first characters of a key, or a sweep.")
+        str,
+        typer.Argument(
+            metavar="KEY | SWEEP[:TRIAL] | JOB | preset", help="The first characters of a key, a sweep, or a job."
+        ),
     ],
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="After `preset`: which one.")] = None,
     profile: ProfileOpt = None,
     sets: SetOpt = None,
+    address: AddressOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
-    """Show a stored stage, a sweep, one of its trials, or a preset: config, inputs, metrics, cost, files."""
+    """Show a stored stage, a sweep, one of its trials, a job, or a preset: config, inputs, metrics, cost, files."""
     from assay.cli.show import show_anything
 
-    show_anything(what, name, profile, sets or [], as_json)
+    show_anything(what, name, profile, sets or [], address=address, is_json=as_json)
 
 
 @app.command()

@@ -21,14 +21,18 @@ from assay.store import Store, StoredResult
 KEY_SHOWN = 12
 
 
-def list_everything(is_json: bool) -> None:
+def list_everything(address: str | None, is_json: bool) -> None:
     home = Home.default()
     sweeps = _reports(home)
     results = sorted(Store(home.store_url).results(), key=lambda r: str(r.record["created"]), reverse=True)
     if is_json:
-        print_json({"sweeps": sweeps, "stages": [_stage_json(result) for result in results]})
+        jobs = {} if address is None else {"jobs": jobs_json(address)}
+        print_json({**jobs, "sweeps": sweeps, "stages": [_stage_json(result) for result in results]})
         return
     out = console()
+    if address is not None:
+        out.print(jobs_grid(address))
+        out.print()
     if not sweeps and not results:
         out.print(f"Nothing yet in {relative(home.root)}. Start with: assay run SWEEP", soft_wrap=True)
         return
@@ -40,6 +44,18 @@ def list_everything(is_json: bool) -> None:
         out.print()
         total = sum(bytes_of(result) for result in results)
         out.print(f"{plural(len(results), 'stage')}, {size(total)}. More of one: assay show KEY", soft_wrap=True)
+
+
+def jobs_json(address: str) -> list[dict[str, Any]]:
+    from assay.cli import jobs  # imports Ray
+
+    return jobs.jobs_json(address)
+
+
+def jobs_grid(address: str) -> Grid:
+    from assay.cli import jobs
+
+    return jobs.jobs_grid(address)
 
 
 def bytes_of(result: StoredResult) -> int:

@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from assay.cli import EXIT_INTERRUPTED, EXIT_TRIAL_FAILED
+from assay.cli import EXIT_INTERRUPTED, EXIT_PAUSED, EXIT_TRIAL_FAILED
 from assay.cli.display import LiveDisplay, PlainDisplay
 from assay.cli.names import command_line, open_sweep, program
 from assay.cli.output import console, print_json
+from assay.cli.rows import Rows
 from assay.errors import AssayError
 from assay.home import Home
 from assay.planning import Plan, StageStatus, make_plan
 from assay.report import Written, as_json, as_rich, write
 from assay.report.words import relative
-from assay.runner import Event, Outcome
+from assay.runner import Event, Listener, Outcome, Pause
 from assay.runner.engine import ExecutorName
 from assay.spec import Sweep
+from assay.store import Store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from assay.tracking import Tracker
 
 Display = LiveDisplay | PlainDisplay
+STOPPED = "stopped"
+"""Why a run paused, when its user said so."""
 
 
 class _Publisher:
@@ -76,46 +80,66 @@ def run_sweep(
     address: str | None,
     with_tracking: bool,
     plain: bool,
+    with_rows: bool,
     is_json: bool,
 ) -> int:
     """Run a sweep in the foreground; returns the exit code."""
     import assay
 
     home = Home.default()
-    plan = make_plan(open_sweep(name, profile, sets))
+    plan = make_plan(open_sweep(name, profile, sets), Store(home.store_url))
     display = _display(plain, is_json)
     publisher = _Publisher(report_folder(home, plan.sweep), display)
+    listeners: list[Listener] = [publisher, display]
+    if with_rows:
+        listeners.append(Rows(sys.stderr if is_json else sys.stdout, home))
     if with_tracking:
         from assay.tracking import Tracker
 
         publisher.tracker = Tracker(home, lambda message: display.event(Event("warning", message=message)))
+    pause = Pause()
     try:
-        with _interrupts_told(display):
-            outcome = assay.run(plan, home, executor=executor, address=address, listeners=[publisher, display])
+        with _interrupts_told(display, pause):
+            outcome = assay.run(plan, home, executor=executor, address=address, listeners=listeners, pause=pause)
     except KeyboardInterrupt:
         display.close()
-        print("\nStopped. Finished stages, checkpoints and shards are stored and safe.", file=sys.stderr)
-        print(f"To go on from there: {command_line()}", file=sys.stderr)
         publisher.abort()
-        return EXIT_INTERRUPTED
+        return _stopped()
     except Exception:
         display.close()
         publisher.abort()  # no run is left RUNNING in MLflow, whatever went wrong
         raise
     finally:
         display.close()
+    if outcome.paused == STOPPED:
+        return _stopped()
     assert publisher.written is not None
     _print_result(publisher.written, outcome, with_tracking, is_json)
-    return EXIT_TRIAL_FAILED if outcome.failed else 0
+    if outcome.paused is not None:
+        print(f"Paused: {outcome.paused}", file=sys.stderr)
+    return EXIT_TRIAL_FAILED if outcome.failed else EXIT_PAUSED if outcome.paused else 0
+
+
+def _stopped() -> int:
+    print("\nStopped. Finished stages, checkpoints and shards are stored and safe.", file=sys.stderr)
+    print(f"To go on from there: {command_line()}", file=sys.stderr)
+    return EXIT_INTERRUPTED
 
 
 @contextmanager
-def _interrupts_told(display: Display) -> Iterator[None]:
-    """Ctrl-C, and SIGTERM likewise, are seen at once: a cluster takes seconds to stop, and silence invites another."""
+def _interrupts_told(display: Display, pause: Pause) -> Iterator[None]:
+    """Ctrl-C, and SIGTERM likewise: trainings save and the run returns; the second time it stops at once.
+
+    It is seen at once, since saving takes a moment and silence invites another.
+    """
 
     def interrupt(*_: object) -> None:
-        display.say("stopping")
-        raise KeyboardInterrupt
+        if pause.is_heard and pause.reason is None:
+            display.say("stopping: trainings save where they are; once more to stop at once")
+            pause.ask(STOPPED)
+        else:
+            display.say("stopping")
+            raise KeyboardInterrupt
 
     ours = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
     # What somebody else handles, or ignores as under nohup, is theirs.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,9 +9,11 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from assay.cli.config_text import as_yaml, asked_in_words
 from assay.cli.listing import KEY_SHOWN, ago, budget_of, bytes_of
 from assay.cli.names import find_sweep, open_sweep
 from assay.cli.output import console, print_json
+from assay.cli.preset_tables import show_tables
 from assay.errors import UserError, did_you_mean
 from assay.home import Home
 from assay.planning import Plan, PlannedTrial, make_plan, survey
@@ -23,9 +24,19 @@ from assay.store import Store, StoredResult
 from assay.workload import JSON, load_workload, workload_names
 
 KEY = re.compile(r"[0-9a-f]{4,32}")
+TABLE = "table"
+"""What the names of tables begin with, after `preset`."""
+JOB = re.compile(r".+-[0-9a-f]{10}-\d+")
 
 
-def show_anything(what: str, name: str | None, profile: str | None, sets: Sequence[str], is_json: bool) -> None:
+def show_anything(
+    what: str, name: str | None, profile: str | None, sets: Sequence[str], *, address: str | None, is_json: bool
+) -> None:
+    if address is not None and JOB.fullmatch(what):
+        from assay.cli.jobs import show_job  # imports Ray
+
+        show_job(what, address, is_json)
+        return
     if what == "preset":
         _show_preset(name, is_json)
         return
@@ -43,7 +54,7 @@ def show_anything(what: str, name: str | None, profile: str | None, sets: Sequen
         if KEY.fullmatch(what):
             raise UserError(f"no stored stage has a key that starts with {what}; see them with: assay ls") from error
         raise
-    plan = make_plan(open_sweep(sweep_name, profile, sets))
+    plan = make_plan(open_sweep(sweep_name, profile, sets), store)
     if trial is None:
         _show_sweep(plan, store, is_json)
     else:
@@ -91,13 +102,17 @@ def _find_trial(plan: Plan, wanted: str) -> PlannedTrial:
 
 
 def _show_preset(name: str | None, is_json: bool) -> None:
-    known = {preset: found for found in map(load_workload, workload_names()) for preset in found.presets()}
+    workloads = [load_workload(found) for found in workload_names()]
+    known = {preset: workload for workload in workloads for preset in workload.presets()}
     if name is None:
         if is_json:
             print_json(sorted(known))
         else:
             for preset, workload in known.items():
                 print(f"{preset}  ({workload.name})")
+        return
+    if name not in known and name.startswith(TABLE):
+        show_tables(workloads, name, is_json)
         return
     if name not in known:
         raise UserError(f"unknown preset {name!r}{did_you_mean(name, known)}")
@@ -138,6 +153,7 @@ def _trial_json(trial: PlannedTrial, store: Store) -> dict[str, Any]:
         "config": trial.trial.config,
         "varied": dict(trial.trial.varied),
         "stages": {stage.name: stage.key for stage in trial.stages},
+        "chosen": {result.stage: chosen for result in _results(trial, store) if (chosen := _chosen(result))},
         "metrics": None if leaf is None else _numbers(leaf.metrics),
     }
 
@@ -158,6 +174,19 @@ def _show_trial(plan: Plan, trial: PlannedTrial, store: Store, is_json: bool) ->
         _print_pairs(leaf.metrics)
     out.print("\nconfig", style="bold")
     print(as_yaml(trial.trial.config), end="")
+    if chosen := [(result, path) for result in _results(trial, store) for path in result.asked]:
+        out.print("\nchosen at run time", style="bold")
+        for result, path in chosen:
+            print(f"  {result.stage:<18} {path} {in_words(result.notes[path])}  # {asked_in_words(result.asked[path])}")
+
+
+def _results(trial: PlannedTrial, store: Store) -> list[StoredResult]:
+    return [result for stage in trial.stages if (result := store.get(stage.key)) is not None]
+
+
+def _chosen(result: StoredResult) -> dict[str, JSON]:
+    """Path → what was chosen where the config asked for something else, as "auto" is."""
+    return {path: result.notes[path] for path in result.asked}
 
 
 def _show_result(result: StoredResult, is_json: bool) -> None:
@@ -190,7 +219,10 @@ def _show_result(result: StoredResult, is_json: bool) -> None:
         if result.shards:
             out.print(f"  {len(result.shards)} shards of rows", soft_wrap=True)
     out.print("\nconfig", style="bold")
-    print(as_yaml(record["config"]), end="")
+    print(as_yaml(record["config"], result.asked), end="")
+    if record["execution"]:
+        out.print("\nexecution", style="bold")
+        print(as_yaml(record["execution"], result.asked), end="")
 
 
 def _print_pairs(values: Mapping[str, float]) -> None:
@@ -201,13 +233,3 @@ def _print_pairs(values: Mapping[str, float]) -> None:
 def _numbers(values: Mapping[str, float]) -> dict[str, float | str]:
     """JSON has no NaN: such a value is told in words."""
     return {name: value if value - value == 0 else str(value) for name, value in values.items()}
-
-
-def as_yaml(value: Mapping[str, JSON]) -> str:
-    from ruamel.yaml import YAML
-
-    yaml = YAML()
-    yaml.default_flow_style = None  # lists of numbers on one line, sections on their own
-    out = io.StringIO()
-    yaml.dump(dict(value), out)
-    return out.getvalue()

@@ -1,0 +1,53 @@
+"""`assay run --rows`: the listener that prints each result as a line of JSON, for programs that read the log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TextIO
+
+from assay.home import Home
+from assay.planning import Plan, StageStatus
+from assay.report import log_rows
+from assay.runner import Event, Outcome
+from assay.store import Store
+
+if TYPE_CHECKING:
+    from assay.store import StoredResult
+
+
+class Rows:
+    """Prints every row once, at once: what is stored when the run begins, and what comes."""
+
+    def __init__(self, out: TextIO, home: Home) -> None:
+        self._out = out
+        self._store = Store(home.store_url)
+        self._plan: Plan | None = None
+        self._printed: set[str] = set()
+
+    def begin(self, plan: Plan, before: Mapping[str, StageStatus], stored: Mapping[str, StoredResult]) -> None:
+        self._plan = plan
+        self._print(stored)
+
+    def event(self, event: Event) -> None:
+        if event.kind == "committed" and self._plan is not None and event.key in self._plan.stages:
+            result = self._store.get(event.key)
+            assert result is not None
+            self._print({event.key: result})
+
+    def end(self, outcome: Outcome) -> None:
+        self._plan = outcome.plan
+        self._print({key: result for trial in outcome.trials for key, result in trial.results.items()})
+        for trial in outcome.failed:
+            assert trial.error is not None
+            self._write(log_rows.failure_row(outcome.plan, trial.planned, trial.error))
+
+    def _print(self, results: Mapping[str, StoredResult]) -> None:
+        assert self._plan is not None
+        for row in [*log_rows.stage_rows(self._plan, results.values()), *log_rows.result_rows(self._plan, results)]:
+            self._write(row)
+
+    def _write(self, row: Mapping[str, Any]) -> None:
+        line = log_rows.as_line(row)
+        if line not in self._printed:
+            self._printed.add(line)
+            print(line, file=self._out, flush=True)

@@ -1,0 +1,192 @@
+"""The job server of a Ray cluster: reached, proven to be the right one, and its errors told in one message each."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import ray
+import requests
+from ray.exceptions import AuthenticationError
+from ray.job_submission import JobDetails, JobSubmissionClient
+
+from assay.errors import ClusterError, UnknownJob, UserError
+
+CONNECT_S = 10.0
+ANSWER_S = 120.0
+PORTS = {"http": 80, "https": 443}
+LOST = (ConnectionError, requests.RequestException, aiohttp.ClientError, TimeoutError)
+"""What a client raises when the server is gone, or the way to it."""
+ADDRESS_WINS = "RAY_API_SERVER_ADDRESS"
+"""Ray takes its address from this variable before any argument, and from RAY_ADDRESS next."""
+
+
+for chatty in ("dashboard.modules.job.sdk", "dashboard.modules.dashboard_sdk", "_private.runtime_env.packaging"):
+    logging.getLogger(f"ray.{chatty}").setLevel(logging.WARNING)
+
+
+class _Client(JobSubmissionClient):  # type: ignore[misc]  # Ray is not typed here
+    """Ray's, which by itself would wait for ever on a connection that was lost without a word."""
+
+    def _do_request(self, method: str, endpoint: str, **options: Any) -> requests.Response:
+        return super()._do_request(method, endpoint, timeout=ANSWER_S, **options)
+
+
+class Cluster:
+    """A connection to the job server at `address`, as in http://head:8265.
+
+    Raises UserError where the address or the token is wrong, and ClusterError where nobody answers, here and in every
+    method. The token is sent in a header and kept nowhere else.
+    """
+
+    def __init__(self, address: str, token: str | None = None) -> None:
+        self.address = _checked(address)
+        headers = None if token is None else {"Authorization": f"Bearer {token}"}
+        with self.told(), _as_address(self.address):
+            self.client = _Client(self.address, headers=headers)
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Ray's errors and those of the libraries below it, as ours."""
+        try:
+            yield
+        except AuthenticationError as error:
+            raise UserError(_token_advice(self.address, str(error))) from None
+        except LOST as error:
+            raise ClusterError(f"the cluster at {self.address} does not answer: {_why(error)}") from error
+        except RuntimeError as error:  # all that Ray makes of an answer that is no success
+            raise ClusterError(f"the cluster at {self.address} could not do it: {_first_line(error)}") from error
+
+    def jobs(self) -> list[JobDetails]:
+        """Every job of the cluster, of whoever submitted it."""
+        with self.told():
+            return self.client.list_jobs()
+
+    def job(self, job_id: str) -> JobDetails:
+        """Raises UnknownJob where there is none."""
+        try:
+            with self.told():
+                return self.client.get_job_info(job_id)
+        except ClusterError as error:
+            if "status code 404" not in str(error):
+                raise
+            raise UnknownJob(
+                f"the cluster at {self.address} knows no job {job_id}. If its head was started anew, submit the sweep "
+                "again: it goes on from what is stored"
+            ) from None
+
+    def log(self, job_id: str) -> str:
+        """Everything the job has printed so far."""
+        with self.told():
+            return self.client.get_job_logs(job_id)
+
+    def stop(self, job_id: str) -> None:
+        """Ask the job to stop, and return at once."""
+        with self.told():
+            self.client.stop_job(job_id)
+
+    def refuse_other_versions(self) -> None:
+        """Raises UserError unless the cluster runs this Ray and this Python."""
+        about = self._get("/api/v0/cluster_metadata")["data"]
+        here, there = (
+            _versions(ray.__version__, platform.python_version()),
+            _versions(about["rayVersion"], about["pythonVersion"]),
+        )
+        if here != there:
+            raise UserError(
+                f"the cluster at {self.address} runs {' with '.join(there)}, but here is {' with '.join(here)}; "
+                "allowed: the same on both. Install the cluster's versions here, or give it an image with these"
+            )
+
+    def num_machines(self) -> int:
+        """Nodes that are alive at present."""
+        nodes = self._get("/api/v0/nodes")["data"]["result"]["result"]
+        return sum(node["state"] == "ALIVE" for node in nodes)
+
+    def _get(self, path: str) -> Any:
+        with self.told():
+            # The client has no public call for these pages, which the dashboard serves to the same token.
+            answer = self.client._do_request("GET", path)
+            answer.raise_for_status()
+            return answer.json()
+
+
+def _versions(ray_version: str, python_version: str) -> tuple[str, str]:
+    """Python's third number does not matter: pickles and bytecode are the same."""
+    return f"Ray {ray_version}", f"Python {'.'.join(python_version.split('.')[:2])}"
+
+
+def _checked(address: str) -> str:
+    """The address without a trailing slash. Ray itself waits minutes for a machine that is not there."""
+    try:
+        parts = urlsplit(address)
+        host, port = parts.hostname, parts.port or PORTS[parts.scheme]
+    except (ValueError, KeyError):
+        host, port = None, 0
+    if host is None or not address.startswith(("http://", "https://")):
+        hint = "" if "://" in address else f"; did you mean http://{address}?"
+        raise UserError(
+            f"--address: got {address!r}, allowed: http://HOST:8265 or https://HOST, where the cluster serves its "
+            f"dashboard and its jobs{hint}"
+        )
+    if parts.username or parts.password:
+        raise UserError("--address: got a URL with a name or a password in it, allowed: a token in RAY_AUTH_TOKEN_PATH")
+    try:
+        socket.create_connection((host, port), CONNECT_S).close()
+    except OSError as error:
+        raise ClusterError(
+            f"no cluster at {address}: {error}; is its head running, and the port open to this machine? A dashboard "
+            "that serves its own machine alone needs a tunnel: ssh -L 8265:localhost:8265 HEAD"
+        ) from None
+    return address.rstrip("/")
+
+
+@contextmanager
+def _as_address(address: str) -> Iterator[None]:
+    before = os.environ.get(ADDRESS_WINS)
+    os.environ[ADDRESS_WINS] = address
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[ADDRESS_WINS]
+        else:
+            os.environ[ADDRESS_WINS] = before
+
+
+def _token_advice(address: str, said: str) -> str:
+    if "403" in said or "Forbidden" in said:
+        problem = "refuses the token: it is wrong, or no longer valid"
+    elif "Unauthorized" in said:
+        problem = "asks for a token, and got none"
+    else:
+        problem = f"asks for a token: {said.splitlines()[0].partition('. ')[0]}"
+    return (
+        f"the cluster at {address} {problem}. Ask whoever runs it for the present one, keep it in a file, and set "
+        "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH=FILE; in Python: assay.Client(address, token=…)"
+    )
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, TimeoutError | requests.Timeout):
+        return "it took too long"
+    root: BaseException = error
+    while (deeper := root.__cause__ or root.__context__) is not None:
+        root = deeper
+    hint = ""
+    if "SSL" in repr(root):
+        hint = "; a server without TLS is at http://, not https://"
+    elif "BadStatusLine" in repr(root) or "Protocol" in repr(root):
+        hint = "; something else is at this port: jobs are served where the dashboard is, at 8265 unless told otherwise"
+    return f"{_first_line(root) or type(root).__name__}{hint}"
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0][:300]

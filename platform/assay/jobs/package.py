@@ -1,0 +1,138 @@
+"""What a job takes along: the sweep file, and the user's own workload package. Nothing else leaves this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from importlib.metadata import entry_points
+from io import StringIO
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from assay.errors import UserError
+from assay.report.words import size
+from assay.spec import Sweep
+
+LIMIT_BYTES = 100 << 20
+"""What a cluster takes as a job's files."""
+LEFT_OUT = (".git", ".hg", ".venv", ".assay", "__pycache__", "*.pyc", ".mypy_cache", ".pytest_cache", ".ruff_cache")
+"""What belongs to this machine alone."""
+SECRET_NAMES = (
+    *(
+        ".env",
+        ".env.*",
+        "*.pem",
+        "*.key",
+        "*.p12",
+        "*.pfx",
+        "*.kdbx",
+        ".netrc",
+        ".pgpass",
+        ".pypirc",
+        ".git-credentials",
+    ),
+    *("id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", "credentials", "credentials.*", "*_credentials*", "*secret*"),
+    *("token", "token.*", "*_token", "*-token", "*.token", "*_token.*", "*-token.*", "kubeconfig", ".htpasswd"),
+)
+SOURCE_CODE = (".py", ".pyi")
+"""A module may be called what it likes; what it holds is looked at."""
+SECRET_CONTENTS = (b"PRIVATE KEY-----",)
+LOOKED_AT_BYTES = 4096
+
+
+def packed(sweep: Sweep, workload_package: Path | None, folder: Path) -> str:
+    """Put what the job takes along into an empty folder; returns a digest of it.
+
+    Raises UserError that names what is too large or looks like a secret, before anything is copied.
+    """
+    found = [] if workload_package is None else list(_files(workload_package))
+    _refuse_secrets(file for file, _ in found)
+    _refuse_size([file for file, _ in found])
+    for file, name in found:
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+    if workload_package is not None:
+        _write_entry_point(sweep.workload, workload_package, folder)
+    (folder / sweep_file(sweep)).write_text(as_file(sweep))
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(f"{path.relative_to(folder)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def sweep_file(sweep: Sweep) -> str:
+    """What the file is called in the job's folder."""
+    return f"{sweep.name}.yaml"
+
+
+def as_file(sweep: Sweep) -> str:
+    """The sweep as a file that says the same: what was checked here is what runs there.
+
+    Its profile and --set are applied already; the profile is there by name, since reports are called after it.
+    """
+    content = sweep.model_dump(mode="json", exclude_defaults=True, exclude={"profiles"})
+    if sweep.profile is not None:
+        content["profiles"] = {sweep.profile: {}}
+    out = StringIO()
+    YAML().dump(content, out)
+    return out.getvalue()
+
+
+def _files(package: Path) -> Iterator[tuple[Path, Path]]:
+    """Each file of the package, and where it goes: below a folder of the package's name, so that it imports there."""
+    if not package.is_dir():
+        raise UserError(f"--workload-package: got {str(package)!r}, allowed: a folder with Python modules in it")
+    is_package = (package / "__init__.py").is_file()
+    root = package.parent if is_package else package
+    for path in sorted(package.rglob("*")):
+        inside = path.relative_to(package)
+        if path.is_file() and not any(fnmatch(part, pattern) for part in inside.parts for pattern in LEFT_OUT):
+            yield path, path.relative_to(root)
+
+
+def _refuse_secrets(files: Iterator[Path]) -> None:
+    suspects = [str(file) for file in files if _looks_secret(file)]
+    if suspects:
+        raise UserError(
+            f"--workload-package: these look like secrets, and would be stored on the cluster: {', '.join(suspects)}. "
+            "Move them out of the folder; a job finds its credentials on the cluster's own machines"
+        )
+
+
+def _looks_secret(file: Path) -> bool:
+    is_code = file.suffix in SOURCE_CODE
+    if not is_code and any(fnmatch(file.name.lower(), pattern) for pattern in SECRET_NAMES):
+        return True
+    with file.open("rb") as opened:
+        start = opened.read(LOOKED_AT_BYTES)
+    return any(mark in start for mark in SECRET_CONTENTS)
+
+
+def _refuse_size(files: list[Path]) -> None:
+    sizes = sorted(((file.stat().st_size, file) for file in files), reverse=True)
+    whole = sum(num_bytes for num_bytes, _ in sizes)
+    if whole > LIMIT_BYTES:
+        largest = ", ".join(f"{file} ({size(num_bytes)})" for num_bytes, file in sizes[:3])
+        raise UserError(
+            f"--workload-package: got {size(whole)}, allowed: {size(LIMIT_BYTES)}; the largest are {largest}. Data "
+            "belongs where the cluster's machines can read it, and its path in the sweep"
+        )
+
+
+def _write_entry_point(name: str, package: Path, folder: Path) -> None:
+    """Say on the cluster what an installation says here: which object of which module is the workload."""
+    point = next((point for point in entry_points(group="assay.workloads") if point.name == name), None)
+    assert point is not None, "the sweep was loaded, so its workload is installed here"
+    top = point.value.partition(":")[0].partition(".")[0]
+    if not (folder / top).is_dir() and not (folder / f"{top}.py").is_file():
+        raise UserError(
+            f"--workload-package: {package} does not hold the module {top}, which is the workload {name} of this sweep"
+        )
+    info = folder / "workload_of_this_job-0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: workload-of-this-job\nVersion: 0\n")
+    (info / "entry_points.txt").write_text(f"[assay.workloads]\n{name} = {point.value}\n")

@@ -1,0 +1,43 @@
+"""The rows in a job's log as data frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from assay.report.log_rows import LogRow
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FIRST = ("trial", "arm", "seed")
+LAST = ("key", "failure")
+LEDGER = ("stage", "key", "serves", "device", "count", "seconds", "items", "images", "flops", "v100_days")
+MAY_BE_UNKNOWN = ("images", "flops", "v100_days")
+
+
+def results(rows: Iterable[LogRow]) -> pd.DataFrame:
+    """A row a trial and rung, in the order they came, whatever was printed twice."""
+    import pandas as pd
+
+    found = {(row["trial"], row["key"]): _flat(row) for row in rows if row["row"] in ("result", "failure")}
+    between = dict.fromkeys(name for line in found.values() for name in line if name not in (*FIRST, *LAST))
+    return pd.DataFrame(list(found.values()), columns=[*FIRST, *between, *LAST])
+
+
+def ledger(rows: Iterable[LogRow]) -> pd.DataFrame:
+    """A row a stage, in the order they came."""
+    import pandas as pd
+
+    found = {row["key"]: row for row in rows if row["row"] == "stage"}
+    table = pd.DataFrame(list(found.values()), columns=list(LEDGER))
+    return table.astype(dict.fromkeys(MAY_BE_UNKNOWN, "float64"))
+
+
+def _flat(row: LogRow) -> dict[str, Any]:
+    line: dict[str, Any] = {name: row[name] for name in FIRST} | dict(row["varied"])
+    if row.get("budget") is not None:
+        line[row["budget"]] = row["amount"]
+    line |= {name: float(value) for name, value in row.get("metrics", {}).items()}
+    failure = f"{row['stage']}: {row['cause']}" if row["row"] == "failure" else None
+    return line | {"key": row["key"], "failure": failure}
