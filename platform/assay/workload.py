@@ -226,9 +226,10 @@ class StageContext(Protocol):
         """Keep a point of a curve; the curve is part of the result."""
 
     def note(self, name: str, value: str | float) -> None:
-        """Say what was chosen or found at run time ("precision", "bf16"): kept with the result, and told to the user.
+        """Say what was chosen or found at run time ("workers", 2): kept with the result, and told to the user.
 
-        Of a worker group, rank 0's notes count.
+        What answers a value of `config` or `execution` has that value's dotted path for its name ("train.precision",
+        "bf16"): the stored config says it, too. Of a worker group, rank 0's notes count.
         """
 
 
@@ -269,6 +270,30 @@ class ReportHints:
     sample_grid: str | None = None
     comparable: tuple[str, ...] = ()
     """Metrics or notes of the last stage that must be the same in trials that are ranked together."""
+    pictures: Mapping[str, str] = field(default_factory=dict)
+    """Other pictures that the last stage may commit → what they show, for a heading over those of all trials."""
+    side_by_side: frozenset[str] = frozenset()
+    """Of these, columns of the same few items in every trial: put beside each other, a row is one item."""
+
+
+@dataclass(frozen=True)
+class PrintedTable:
+    """A table that a workload makes of its presets, as its authors print it."""
+
+    name: str
+    title: str
+    columns: tuple[str, ...]
+    """Headings of all columns but the first."""
+    rows: tuple[tuple[str, ...], ...]
+    """What the row is about, then a cell a column."""
+    notes: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class PrintsTables(Protocol):
+    """A workload whose presets are also shown as tables."""
+
+    def tables(self) -> Sequence[PrintedTable]: ...
 
 
 class Workload(Protocol):

@@ -35,7 +35,7 @@ from adm.sampling import graph as sampling
 from adm.studies import check, graph
 from assay.errors import ConfigError, ConfigProblem, UserError, did_you_mean
 from assay.typed import config_problems
-from assay.workload import JSON, Budget, Checkpointing, ReportHints, Stage
+from assay.workload import JSON, Budget, Checkpointing, PrintedTable, ReportHints, Stage
 
 PACE = ("iterations", "checkpoint_every", "keep_last", "keep_every", "keep_best", "checkpoint")
 """Of a training: how far it goes and when it saves, neither of which changes what a step does."""
@@ -51,10 +51,18 @@ class AdmWorkload:
         metrics=("fid", "sfid", "fd_classifier", "fd_pixels", "precision", "recall", *graph.METRICS),
         sample_grid="samples.png",
         comparable=("num_samples", "num_reference", "extractor", "reference"),
+        pictures=graph.PICTURES,
+        side_by_side=graph.SIDE_BY_SIDE,
     )
 
     def presets(self) -> Sequence[str]:
         return presets.names()
+
+    def tables(self) -> Sequence[PrintedTable]:
+        """Tables 11 to 14, from the presets."""
+        from adm.presets import printed  # here: it counts the parameters of every network
+
+        return printed.tables()
 
     def paths(self, base: str) -> Sequence[str]:
         return list(_leaves(Config))

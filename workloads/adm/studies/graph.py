@@ -30,6 +30,15 @@ METRICS = (*NEIGHBOURS, *INVERSION, *THROUGHPUT, *COMPUTE)
 """What the studies report, as reports show it. The first of each is there in every trial."""
 
 
+PICTURES = {
+    "column.png": "the same samples, one noise seed a row",
+    "neighbours.png": "samples, and below each its nearest training images",
+    "diversity.png": "samples, and random training images to their right",
+    "interpolation.png": "real images at the ends, reconstructions and interpolations between them",
+}
+SIDE_BY_SIDE = frozenset({"column.png"})
+
+
 def metrics(c: Config) -> tuple[str, ...]:
     """What a trial that does not measure quality reports, and what pictures add to one that does."""
     if c.measure == "quality":
@@ -161,6 +170,9 @@ def trainings(c: Config) -> dict[str, Training]:
         if c.classifier is not None and section.classifier.preset is None:
             theirs = (c.classifier.model, c.classifier.train, c.diffusion)
             found["classifier"] = _with(theirs, section.classifier)
+        if c.upsampler is not None and section.upsampler.preset is None:
+            theirs = (c.upsampler.model, c.upsampler.train, c.upsampler.diffusion)
+            found["upsampler"] = _with(theirs, section.upsampler)
     else:
         found = {"generator": _preset(section.generator)}
     for part, training in (("classifier", section.classifier), ("upsampler", section.upsampler)):
