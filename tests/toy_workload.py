@@ -24,7 +24,7 @@ from assay.workload import Batch, Budget, Checkpointing, ReportHints, Stage, Sta
 DEFAULTS: dict[str, Any] = {
     "seed": 0,
     "model": {"norm": "adagn"},
-    "train": {"iterations": 20, "fail": False, "refuse": "", "gates": "", "pause_s": 0.0},
+    "train": {"iterations": 20, "batch": "auto", "fail": False, "refuse": "", "gates": "", "pause_s": 0.0},
     "sample": {"scale": 0.0, "fail": False},
     "evaluate": {"num_samples": 12},
 }
@@ -97,6 +97,7 @@ def check_train(config: Mapping[str, Any]) -> None:
 
 
 BATCH = 4
+"""What train.batch "auto" comes to."""
 
 
 def train(ctx: TrainContext) -> Mapping[str, float]:
@@ -166,6 +167,18 @@ def evaluate(ctx: StageContext) -> Mapping[str, float]:
     Image.fromarray(pixels).save(ctx.output / "samples.png")
     distance = abs(float(values.mean()) - ctx.inputs["reference"].metrics["mean"])
     return {"distance": distance, "precision": 0.5, "num_samples": len(values)}
+
+
+def guess(ctx: StageContext) -> Mapping[str, float]:
+    return {"distance": 1.0 + ctx.config["scale"], "precision": 0.5, "num_samples": ctx.amount}
+
+
+class Quick(Toy):
+    """One reduction a trial and rung, for what only asks which trials go on."""
+
+    def stages(self, config: Mapping[str, Any]) -> Sequence[Stage]:
+        budget = Budget("evaluate.num_samples", config["evaluate"]["num_samples"], "images")
+        return [Stage("guess", 1, "reduce", ("toy_workload:guess",), dict(config["sample"]), budget=budget)]
 
 
 workload = Toy()

@@ -83,7 +83,7 @@ def track_a_sweep(home: Home) -> None:
         for t in plan.trials
         for k in [t.leaf.key]
     ]
-    tracker.end(SimpleNamespace(plan=plan, trials=trials))
+    tracker.end(SimpleNamespace(plan=plan, trials=trials, paused=None))
 
 
 def free_port() -> int:

@@ -99,7 +99,7 @@ class ToyRun:
     def compute(self, stage: Stage) -> None:
         with self.store.staging() as output:
             history: list[dict[str, float]] = []
-            notes = {"precision": "bf16"} if stage.kind == "train" else {}
+            notes = {"train.precision": "bf16"} if stage.kind == "train" else {}
             if stage.kind == "train":
                 metrics = {"loss": 0.5}
                 history = [{"step": float(s), "loss": 1 / (s + 1), "lr": 0.1} for s in range(ITERATIONS)]
@@ -127,7 +127,7 @@ class ToyRun:
             error = StageFailed(broken.name, broken.key, self.failed[broken.key]) if broken else None
             computed = frozenset(own) & frozenset(self.computed)
             trials.append(SimpleNamespace(planned=planned, results=own, computed=computed, error=error))
-        return SimpleNamespace(plan=self.plan, trials=tuple(trials))
+        return SimpleNamespace(plan=self.plan, trials=tuple(trials), paused=None)
 
     def whole(self) -> ToyRun:
         self.begin()
@@ -246,7 +246,7 @@ def test_tags_say_which_results_a_run_shows(finished: ToyRun) -> None:
     assert f"train {planned.stages[0].key}" in run.data.tags["assay.stages"]
     assert run.data.tags["assay.device"] == "cpu (toy)"
     assert run.data.tags["assay.computed"] == "train, evaluate"
-    assert run.data.tags["assay.train.precision"] == "bf16"
+    assert run.data.tags["assay.train.train.precision"] == "bf16"
 
 
 def test_the_parent_has_the_comparison_and_the_best_arm(finished: ToyRun) -> None:

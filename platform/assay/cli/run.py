@@ -12,12 +12,12 @@ from rich.console import Console
 
 from assay.cli import EXIT_INTERRUPTED, EXIT_PAUSED, EXIT_TRIAL_FAILED
 from assay.cli.display import LiveDisplay, PlainDisplay
-from assay.cli.names import command_line, open_sweep, program
+from assay.cli.names import command_line, open_sweep, program, report_folder
 from assay.cli.output import console, print_json
 from assay.cli.rows import Rows
 from assay.errors import AssayError
 from assay.home import Home
-from assay.planning import Plan, StageStatus, make_plan
+from assay.planning import Plan, StageStatus, computed_of, make_plan
 from assay.report import Written, as_json, as_rich, write
 from assay.report.words import relative
 from assay.runner import Event, Listener, Outcome, Pause
@@ -26,8 +26,6 @@ from assay.spec import Sweep
 from assay.store import Store
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from assay.store import StoredResult
     from assay.tracking import Tracker
 
@@ -39,8 +37,9 @@ STOPPED = "stopped"
 class _Publisher:
     """The listener that writes the report and hands it to the tracker."""
 
-    def __init__(self, folder: Path, display: Display) -> None:
-        self._folder = folder
+    def __init__(self, home: Home, sweep: Sweep, display: Display) -> None:
+        self._folder = report_folder(home, sweep)
+        self._store = Store(home.store_url)
         self._display = display
         self.tracker: Tracker | None = None
         self.written: Written | None = None
@@ -56,7 +55,8 @@ class _Publisher:
     def end(self, outcome: Outcome) -> None:
         self._display.say("writing the report")
         try:
-            self.written = write(outcome.plan, outcome.trials, self._folder)
+            computed = computed_of(outcome.plan.sweep, self._store).all()
+            self.written = write(outcome.plan, outcome.trials, self._folder, computed)
         except OSError as error:
             raise AssayError(
                 f"cannot write the report to {self._folder}: {error}; the results are stored, and "
@@ -89,7 +89,7 @@ def run_sweep(
     home = Home.default()
     plan = make_plan(open_sweep(name, profile, sets), Store(home.store_url))
     display = _display(plain, is_json)
-    publisher = _Publisher(report_folder(home, plan.sweep), display)
+    publisher = _Publisher(home, plan.sweep, display)
     listeners: list[Listener] = [publisher, display]
     if with_rows:
         listeners.append(Rows(sys.stderr if is_json else sys.stdout, home))
@@ -153,11 +153,6 @@ def _interrupts_told(display: Display, pause: Pause) -> Iterator[None]:
             signal.signal(number, before)
 
 
-def report_folder(home: Home, sweep: Sweep) -> Path:
-    """A profile has a report of its own: a trial at toy scale must not replace the study."""
-    return home.report(f"{sweep.name}-{sweep.profile}" if sweep.profile else sweep.name)
-
-
 def _display(plain: bool, is_json: bool) -> Display:
     """On stdout, unless that is for JSON alone."""
     out = sys.stderr if is_json else sys.stdout
@@ -174,6 +169,7 @@ def _print_result(written: Written, outcome: Outcome, with_tracking: bool, is_js
     out.print()
     out.print(as_rich(written.table), crop=False)
     out.print()
+    out.print(f"report:  {relative(written.page)}", soft_wrap=True)
     for picture in written.pictures:
         out.print(f"picture: {relative(picture)}", soft_wrap=True)
     out.print(
@@ -187,5 +183,6 @@ def _as_json(written: Written) -> dict[str, Any]:
     return {
         **as_json(written.table),
         "report": str(written.folder),
+        "page": str(written.page),
         "pictures": [str(picture) for picture in written.pictures],
     }

@@ -53,7 +53,7 @@ def _charts(plan: Plan, metrics: Sequence[str]) -> list[JSON]:
     charts: list[dict[str, JSON]] = [{"type": "BAR", "metricKey": name, "displayName": name} for name in metrics]
     if plan.workload.report.sample_grid is not None:
         name = Path(plan.workload.report.sample_grid).stem
-        step = max(view.budget_step(trial) for trial in plan.trials)
+        step = max((view.budget_step(trial.rungs[-1]) for trial in plan.trials), default=0)
         charts.append({"type": "IMAGE", "imageKeys": [name], "step": step, "displayName": name})
     place = {"metricSectionId": "arms", "isGenerated": False, "deleted": False}
     return [{"uuid": f"arms-{number}", **place, **chart} for number, chart in enumerate(charts)]

@@ -21,7 +21,7 @@ from typing import Any, Literal
 from ruamel.yaml import YAML
 
 from assay.home import Home
-from assay.planning import Plan, PlannedTrial
+from assay.planning import Plan, PlannedTrial, Rung
 from assay.store import StoredResult
 from assay.tracking import arms_view, view
 from assay.tracking.logged import LOGGED, sqlite_file
@@ -72,13 +72,18 @@ class Runs:
     def log_curve(self, run: Any, result: StoredResult) -> None:
         self._log_points(run, view.curve_points(result))
 
+    def log_metrics(self, run: Any, planned: PlannedTrial, results: Mapping[str, StoredResult]) -> None:
+        self._log_points(run, view.final_points(planned, results))
+
     def log_trial(self, run: Any, trial: view.TrialOutcomeLike, digest: str) -> None:
         """Everything a finished trial shows. The digest goes last: what was cut off is logged again."""
         planned, run_id = trial.planned, run.info.run_id
         for result in trial.results.values():
             self.log_curve(run, result)
-        self._log_points(run, view.final_points(planned, trial.results))
-        self._log_sample_grid(run_id, planned, trial.results[planned.leaf.key])
+        self.log_metrics(run, planned, trial.results)
+        reached = planned.reached(trial.results)
+        if reached is not None:
+            self._log_sample_grid(run_id, *reached)
         self._client.log_text(run_id, _as_yaml(planned.trial.config), "config.yaml")
         came_from = view.came_from(trial)
         if trial.computed or not came_from.keys() & run.data.tags.keys():  # showing it again computes nothing
@@ -187,7 +192,7 @@ class Runs:
         while chunk := list(islice(metrics, BATCH)):
             self._client.log_batch(run.info.run_id, metrics=chunk)
 
-    def _log_sample_grid(self, run_id: str, planned: PlannedTrial, leaf: StoredResult) -> None:
+    def _log_sample_grid(self, run_id: str, rung: Rung, leaf: StoredResult) -> None:
         name = self._plan.workload.report.sample_grid
         if name is None or name not in leaf.files:
             return
@@ -196,7 +201,7 @@ class Runs:
         # log_image gives every picture a new name: twice would show twice.
         if not self._client.list_artifacts(run_id, "images"):
             with Image.open(leaf.file(name)) as image:
-                self._client.log_image(run_id, image, key=Path(name).stem, step=view.budget_step(planned))
+                self._client.log_image(run_id, image, key=Path(name).stem, step=view.budget_step(rung))
         self._client.log_artifact(run_id, str(leaf.file(name)))
 
     def _set_tags(self, run: Any, tags: Mapping[str, str]) -> None:
@@ -225,8 +230,8 @@ def _one_at_a_time(database: Path | None) -> Iterator[None]:
 
 
 def _is_of(run: Any, planned: PlannedTrial) -> bool:
-    """The same leaf; and the same parameters, which MLflow never changes (not every path is part of a key)."""
-    if run.data.tags.get("assay.key") != planned.leaf.key:
+    """The same leaf at some rung; and the same parameters, which MLflow never changes (not every path is in a key)."""
+    if run.data.tags.get("assay.key") not in {rung.leaf.key for rung in planned.rungs}:
         return False
     return all(run.data.params.get(path, value) == value for path, value in view.params(planned).items())
 

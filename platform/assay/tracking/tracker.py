@@ -10,13 +10,14 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 from assay.errors import StageFailed
 from assay.home import Home
 from assay.planning import Plan, PlannedTrial, StageStatus
-from assay.store import Store, StoredResult
+from assay.store import Decision, Store, StoredResult
 from assay.tracking import view
 from assay.tracking.logged import logged_runs
 from assay.tracking.runs import Runs, Status
@@ -56,18 +57,19 @@ class Tracker:
         self._finished: dict[int, str] = {}
 
     def begin(self, plan: Plan, before: Mapping[str, StageStatus], stored: Mapping[str, StoredResult]) -> None:
-        self._plan = plan
-        self._results = dict(stored)
-        if len(stored) == len(plan.stages) and self._trials_are_logged(plan, stored):
+        if self._thread is None and plan.needed.keys() <= stored.keys() and self._trials_are_logged(plan, stored):
             return
         self._start()
-        self._put(self._show_what_is_stored)
+        self._put(lambda: self._show_plan(plan, stored))
 
     def event(self, event: view.EventLike) -> None:
         self._tell()
         if event.kind == "committed" and self._thread is not None:
             key = event.key
             self._put(lambda: self._show_stage(key))
+        elif event.kind == "rung" and self._thread is not None:
+            leaf, decision = event.key, cast(Decision, event.message)
+            self._put(lambda: self._show_decision(leaf, decision))
 
     def end(self, outcome: view.OutcomeLike, report: Path | None = None) -> None:
         """Show the outcome, and the pictures in the report's folder. Waits until MLflow has it all."""
@@ -76,15 +78,15 @@ class Tracker:
         digests = {
             t.planned.trial.index: view.trial_digest(t.planned, t.results)
             for t in outcome.trials
-            if t.planned.leaf.key in t.results
+            if view.is_over(t.planned, t.results, outcome.plan.decided)
         }
         whole = view.sweep_digest(outcome.plan, table, {str(i): d for i, d in digests.items()}, pictures)
         if self._thread is None:
             there = logged_runs(self._home.tracking_uri, outcome.plan.sweep.name)
             if all(there.get(d) == "FINISHED" for d in [whole, *digests.values()]):
                 return
-            self._plan = outcome.plan
             self._start()
+            self._put(lambda: self._show_plan(outcome.plan, {}), always=True)
         self._put(lambda: self._show_outcome(outcome, digests, table, pictures, whole), always=True)
         self._finish(None)
 
@@ -101,6 +103,8 @@ class Tracker:
         return all(there.get(view.trial_digest(t, _own(t, stored))) == "FINISHED" for t in plan.trials)
 
     def _start(self) -> None:
+        if self._thread is not None:
+            return
         self._thread = threading.Thread(target=self._work, name="assay-tracking", daemon=True)
         self._thread.start()
 
@@ -125,7 +129,7 @@ class Tracker:
             self._told = True
             self._warn(
                 f"MLflow at {self._home.tracking_uri} could not be written to: {self._trouble}. The sweep goes on and "
-                "its results are stored; when MLflow answers again, run the same command to show them there"
+                "its results are stored; when MLflow answers again, `assay sync` shows them there"
             )
 
     # In the writer's thread
@@ -144,16 +148,18 @@ class Tracker:
             self._runs = Runs(self._home, self._plan)
         return self._runs
 
-    def _show_what_is_stored(self) -> None:
+    def _show_plan(self, plan: Plan, stored: Mapping[str, StoredResult]) -> None:
+        """What a run begins with; again when its plan grew."""
+        self._plan, self._results, self._runs = plan, dict(stored), None
         runs = self._opened()
-        assert self._plan is not None
         runs.status(runs.parent, "RUNNING")
         for planned in self._plan.trials:
             run, results = runs.children[planned.trial.index], _own(planned, self._results)
-            if planned.leaf.key in results:
+            if view.is_over(planned, results, self._plan.decided):
                 self._show_trial(_SoFar(planned, results, frozenset()))
             else:
                 runs.status(run, "RUNNING")
+                runs.log_metrics(run, planned, results)
                 for result in results.values():
                     runs.log_curve(run, result)
 
@@ -168,10 +174,22 @@ class Tracker:
         self._results[key] = result
         for planned in self._plan.trials_of.get(key, ()):
             own = _own(planned, self._results)
-            if planned.leaf.key in own:
+            if view.is_over(planned, own, self._plan.decided):
                 self._show_trial(_SoFar(planned, own, frozenset(own) & self._computed))
-            else:
-                runs.log_curve(runs.children[planned.trial.index], result)
+                continue
+            run = runs.children[planned.trial.index]
+            runs.log_curve(run, result)
+            if any(rung.leaf.key == key for rung in planned.rungs):
+                runs.log_metrics(run, planned, own)
+
+    def _show_decision(self, leaf: str, decision: Decision) -> None:
+        """The scheduler judged a trial at a rung: where it ends there, its run is finished."""
+        assert self._plan is not None
+        self._plan = replace(self._plan, decided={**self._plan.decided, leaf: decision})
+        for planned in self._plan.trials_of.get(leaf, ()):
+            own = _own(planned, self._results)
+            if view.is_over(planned, own, self._plan.decided):
+                self._show_trial(_SoFar(planned, own, frozenset(own) & self._computed))
 
     def _show_trial(self, trial: view.TrialOutcomeLike) -> None:
         runs, index = self._opened(), trial.planned.trial.index
@@ -198,7 +216,7 @@ class Tracker:
             else:
                 runs.status(runs.children[index], "KILLED")
         failed = any(trial.error is not None for trial in outcome.trials)
-        status: Status = "FAILED" if failed else "FINISHED"
+        status: Status = "FAILED" if failed else "KILLED" if outcome.paused else "FINISHED"
         runs.log_sweep(table, pictures, whole, status)
 
     def _kill(self) -> None:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Protocol
 
 from assay.errors import StageFailed
-from assay.planning import Plan, PlannedTrial
+from assay.planning import Plan, PlannedTrial, Rung
 from assay.spec.expand import in_words
-from assay.store import StoredResult, sha256_of
+from assay.store import Decision, StoredResult, sha256_of
 from assay.workload import JSON, digest
 
 FORMAT = 1
@@ -25,7 +25,8 @@ POINTS_A_CURVE = 1000
 """MLflow's charts draw 320. The whole curve stays in the store."""
 MAX_TEXT = 5000
 """MLflow refuses a parameter over 6000 characters and a tag over 8000."""
-PICTURES = {".png", ".jpg", ".jpeg", ".svg", ".webp"}
+SHOWN = {".html", ".png", ".jpg", ".jpeg", ".svg", ".webp"}
+"""Of a report's files: the page and the pictures."""
 
 
 class EventLike(Protocol):
@@ -36,6 +37,9 @@ class EventLike(Protocol):
 
     @property
     def key(self) -> str: ...
+
+    @property
+    def message(self) -> str: ...
 
 
 class TrialOutcomeLike(Protocol):
@@ -59,6 +63,9 @@ class OutcomeLike(Protocol):
     def plan(self) -> Plan: ...
 
     @property
+    def paused(self) -> str | None: ...
+
+    @property
     def trials(self) -> Sequence[TrialOutcomeLike]: ...
 
 
@@ -78,9 +85,16 @@ def params(planned: PlannedTrial) -> dict[str, str]:
     return {path: in_words(value)[:MAX_TEXT] for path, value in planned.trial.varied.items()}
 
 
-def budget_step(planned: PlannedTrial) -> int:
-    """The step of a trial's metrics: the budget of the leaf, or of what it reads last (samples, for an evaluation)."""
-    return next((stage.budget.amount for stage in reversed(planned.stages) if stage.budget is not None), 0)
+def budget_step(rung: Rung) -> int:
+    """The step of a rung's metrics: its amount; else the budget of the leaf, or of what it reads last (samples)."""
+    if rung.amount is not None:
+        return rung.amount
+    return next((stage.budget.amount for stage in reversed(rung.stages) if stage.budget is not None), 0)
+
+
+def is_over(planned: PlannedTrial, results: Mapping[str, StoredResult], decided: Mapping[str, Decision]) -> bool:
+    """Whether the trial has come as far as it will."""
+    return planned.climbs(decided)[-1].leaf.key in results
 
 
 def seconds(results: Mapping[str, StoredResult]) -> float:
@@ -89,11 +103,18 @@ def seconds(results: Mapping[str, StoredResult]) -> float:
 
 
 def final_points(planned: PlannedTrial, results: Mapping[str, StoredResult]) -> list[Point]:
-    """The leaf's metrics and the trial's cost."""
-    leaf = results[planned.leaf.key]
-    step, when = budget_step(planned), _committed_ms(leaf)
-    points = [Point(name, value, step, when) for name, value in leaf.metrics.items()]
-    return [*points, Point("cost/seconds", seconds(results), step, when)]
+    """The metrics at every rung it reached, and the trial's cost."""
+    points = [
+        Point(name, value, budget_step(rung), _committed_ms(results[rung.leaf.key]))
+        for rung in planned.rungs
+        if rung.leaf.key in results
+        for name, value in results[rung.leaf.key].metrics.items()
+    ]
+    reached = planned.reached(results)
+    if reached is not None:
+        rung, leaf = reached
+        points.append(Point("cost/seconds", seconds(results), budget_step(rung), _committed_ms(leaf)))
+    return points
 
 
 def curve_points(result: StoredResult) -> list[Point]:
@@ -128,7 +149,7 @@ def came_from(trial: TrialOutcomeLike) -> dict[str, str]:
 
 
 def notes(results: Mapping[str, StoredResult]) -> dict[str, str]:
-    """What its stages said they chose: assay.train.precision."""
+    """What its stages said they chose: assay.train.train.precision, the stage and the path in its config."""
     return {f"assay.{r.stage}.{name}": in_words(value) for r in results.values() for name, value in r.notes.items()}
 
 
@@ -165,10 +186,10 @@ def comparison(outcome: OutcomeLike) -> Table:
     leading = [name for name in (sweep.metric, *outcome.plan.workload.report.metrics) if name in found]
     metrics = list(dict.fromkeys([*leading, *sorted(found)]))
 
-    def rank(trial: TrialOutcomeLike) -> tuple[bool, float]:
+    def rank(trial: TrialOutcomeLike) -> tuple[bool, int, float]:
         leaf = _leaf(trial)
         value = leaf.metrics.get(sweep.metric, math.nan) if leaf is not None else math.nan
-        return math.isnan(value), value if sweep.mode == "min" else -value
+        return math.isnan(value), -_step(trial), value if sweep.mode == "min" else -value
 
     ranked = sorted(outcome.trials, key=rank)
     rows = tuple(_row(trial, metrics) for trial in ranked)
@@ -196,14 +217,19 @@ def sweep_digest(plan: Plan, table: Table, trial_digests: Mapping[str, str], pic
 
 
 def pictures_in(report: Path) -> list[Path]:
-    return sorted(p for p in report.rglob("*") if p.suffix.lower() in PICTURES) if report.is_dir() else []
+    return sorted(p for p in report.rglob("*") if p.suffix.lower() in SHOWN) if report.is_dir() else []
 
 
 def _row(trial: TrialOutcomeLike, metrics: Sequence[str]) -> tuple[JSON, ...]:
     leaf = _leaf(trial)
     values = [None if leaf is None else leaf.metrics.get(name) for name in metrics]
     status = "failed" if trial.error is not None else "done" if leaf is not None else "not run"
-    return trial.planned.name, *values, budget_step(trial.planned), round(seconds(trial.results), 1), status
+    return trial.planned.name, *values, _step(trial), round(seconds(trial.results), 1), status
+
+
+def _step(trial: TrialOutcomeLike) -> int:
+    reached = trial.planned.reached(trial.results)
+    return budget_step(reached[0] if reached is not None else trial.planned.rungs[-1])
 
 
 def _leaf(trial: TrialOutcomeLike) -> StoredResult | None:

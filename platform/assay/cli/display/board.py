@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal, cast
 
 from assay.cli.display.pace import Pace
 from assay.planning import Plan, StageStatus
@@ -12,8 +12,10 @@ from assay.report.labels import serves
 from assay.report.words import counted, one_line, took
 from assay.runner import Event
 from assay.spec.expand import in_words
+from assay.store import Decision
 from assay.workload import Stage
 
+DECISIONS: dict[Decision, str] = {"go on": "goes on", "stop": "stopped", "reached": "reached the target"}
 NoteKind = Literal["started", "said", "finished", "failed", "warning", "cached"]
 LEAST_SHARE = 0.02
 """Of the work: before that much is done, its time left is a guess not worth showing."""
@@ -84,6 +86,8 @@ class Board:
             return self._finish(stage, is_cached=event.kind == "cached")
         elif event.kind == "failed":
             return self._fail(stage, event.message)
+        elif event.kind == "rung" and event.trial is not None:
+            return self._judged(event, event.trial)
         elif event.kind == "note" and event.note is not None:
             name, value = event.note
             return Note("said", self.title(stage), f"{name.replace('_', ' ')} {in_words(value)}")
@@ -94,7 +98,8 @@ class Board:
 
     def trials(self) -> tuple[int, int, int]:
         """Trials that are done, that cannot be done any more, and all."""
-        keys = [{stage.key for stage in trial.stages} for trial in self.plan.trials]
+        climbs = [trial.climbs(self.plan.decided) for trial in self.plan.trials]
+        keys = [{stage.key for rung in climbed for stage in rung.stages} for climbed in climbs]
         done = sum(trial <= self.done for trial in keys)
         return done, sum(not trial.isdisjoint(self.failed) for trial in keys), len(keys)
 
@@ -152,11 +157,23 @@ class Board:
         self.failed[stage.key] = message
         return Note("failed", self.title(stage), one_line(message))
 
+    def _judged(self, event: Event, trial: int) -> Note:
+        decision = cast(Decision, event.message)
+        self.plan = replace(self.plan, decided={**self.plan.decided, event.key: decision})
+        planned = self.plan.trials[trial]
+        is_last = event.key == planned.leaf.key
+        ((name, value),) = event.metrics.items()
+        what = "done" if is_last and decision == "go on" else DECISIONS[decision]
+        unit = (self.plan.sweep.scheduler.budget or "").rpartition(".")[2]
+        return Note("said", planned.name, f"{name} {value:.4g} at {unit} {event.done:,}: {what}")
+
     # What is left
 
     def _is_lost(self, stage: Stage) -> bool:
-        """Failed, or waiting for something that failed."""
-        return stage.key in self.failed or any(self._is_lost(source) for source in stage.sources)
+        """Failed, or waiting for something that failed, or for trials that the scheduler ended."""
+        if stage.key in self.failed or stage.key not in self.plan.needed:
+            return True
+        return any(self._is_lost(source) for source in stage.sources)
 
     def _share(self, running: Running) -> float:
         to_do = running.stage.amount - running.begun_at

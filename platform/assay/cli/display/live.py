@@ -46,6 +46,7 @@ class LiveDisplay:
         self._spinner = Spinner("dots")
 
     def begin(self, plan: Plan, before: Mapping[str, StageStatus], stored: Mapping[str, StoredResult]) -> None:
+        self.close()  # a plan that grew begins anew
         self._board = Board(plan, before, stored, time.monotonic)
         self._live = Live(
             console=self._console, get_renderable=self._render, refresh_per_second=REFRESH_HZ, transient=True

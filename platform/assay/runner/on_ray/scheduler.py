@@ -52,6 +52,10 @@ class StudyScheduler(TrialScheduler):  # type: ignore[misc]
         self._worst = WORST if mode == "min" else -WORST
         inner.set_search_properties(metric, mode)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune writes itself down, to be restored; assay never restores it: stored rungs replay.
+        return {}
+
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         return True  # the sweep's, since the start
 
