@@ -8,6 +8,7 @@ work (norms, SiLU, sums, softmax, interpolation) is not. Average pooling, about 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from adm.config import ModelConfig
 from adm.models.layout import SPATIAL_POOL_CHANNELS, Attention, Block, Conv, Layer, Layout, Res, layout
@@ -27,6 +28,7 @@ class NetworkCost:
         return NetworkCost(self.flops + other.flops, self.parameters + other.parameters, self.pooling + other.pooling)
 
 
+@lru_cache(maxsize=256)  # a sweep of ten thousand trials has few networks
 def network_cost(config: ModelConfig) -> NetworkCost:
     """The forward operations of one image and the parameters of the network `config` describes.
 

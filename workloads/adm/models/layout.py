@@ -8,6 +8,7 @@ out of it (`resolution`) and its channels.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from adm.config import ModelConfig
@@ -92,6 +93,7 @@ def channels(block: Block) -> int:
     return last.out_channels if isinstance(last, Conv | Res) else last.channels
 
 
+@lru_cache(maxsize=256)
 def layout(config: ModelConfig) -> Layout:
     """The blocks of the network that `config` describes (appendix K; section 3).
 
