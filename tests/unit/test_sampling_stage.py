@@ -46,7 +46,10 @@ def test_the_gradient_is_taken_where_the_config_says(inputs: dict[str, Any], gui
         update={"steps": 4, "guidance_scale": 20.0, "guidance_at": guidance_at, "precision": "fp32"}
     )
     values = {"seed": 3, "diffusion": config.diffusion.model_dump(), "sample": sample.model_dump()}
-    context: Any = SimpleNamespace(config=values, device="cpu", inputs=inputs, progress=lambda done: None)
+    said: dict[str, Any] = {}
+    context: Any = SimpleNamespace(
+        config=values, device="cpu", inputs=inputs, progress=lambda done: None, note=said.__setitem__
+    )
     images = Sampler(context)({"id": IDS})["image"]
 
     model, classifier = (
@@ -66,5 +69,6 @@ def test_the_gradient_is_taken_where_the_config_says(inputs: dict[str, Any], gui
         )
         return to_uint8(x0)
 
+    assert said == {"sample.precision": "fp32"}
     assert np.array_equal(images, draw(guidance_at))
     assert not np.array_equal(images, draw("mean" if guidance_at == "x_t" else "x_t"))

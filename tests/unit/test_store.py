@@ -1,6 +1,7 @@
 """The store: what is committed comes back whole or not at all."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,18 @@ class TestResults:
         assert result.history == [{"step": 1, "loss": 0.5}]
         assert result.notes == {"precision": "bf16", "workers": 2}
         assert result.cost == COST
+
+    def test_what_was_chosen_stands_in_the_config_and_what_was_asked_beside_it(self, store: Store) -> None:
+        config = {"seed": 0, "train": {"precision": "auto", "ema_rates": [0.9]}}
+        stage = replace(reduce_stage(), config=config, execution={"train": {"engine": "auto", "zero_stage": 1}})
+        chosen = {"train.precision": "bf16", "train.engine": "torch", "workers": 2, "train.ema_rates": 1, "seed": 0}
+        with store.staging() as output:
+            result = store.commit(stage, output, {}, COST, notes=chosen)
+        assert result.record["config"] == {"seed": 0, "train": {"precision": "bf16", "ema_rates": [0.9]}}
+        assert result.record["execution"] == {"train": {"engine": "torch", "zero_stage": 1}}
+        assert result.asked == {"train.precision": "auto", "train.engine": "auto"}
+        assert result.key == stage.key == replace(stage, config=config).key, "a key is of what was asked"
+        assert stage.config["train"]["precision"] == "auto"
 
     def test_an_unknown_file_names_those_there_are(self, store: Store) -> None:
         commit(store, reduce_stage())

@@ -130,7 +130,7 @@ def test_a_loss_that_is_no_number_names_its_step_and_leaves_the_last_good_checkp
 @pytest.fixture
 def fp16(monkeypatch: pytest.MonkeyPatch) -> None:
     """fp16 is refused on a CPU for its speed; of two weights it does not matter."""
-    monkeypatch.setattr(adm.training.loop, "resolve", lambda precision, device: "fp16")
+    monkeypatch.setattr(adm.training.loop, "choose", lambda ctx, path, precision: "fp16")
 
 
 @pytest.mark.usefixtures("fp16")

@@ -1,5 +1,6 @@
 """Content-addressed results: what was computed, by key, with checksums. The store is the truth."""
 
+from assay.store.choices import section_of
 from assay.store.journal import Computed, Decision, Decisions, Suggestions
 from assay.store.records import FileRecord, Files, local_copy, sha256_of
 from assay.store.store import Cost, Notes, Store, StoredResult
@@ -16,5 +17,6 @@ __all__ = [
     "StoredResult",
     "Suggestions",
     "local_copy",
+    "section_of",
     "sha256_of",
 ]

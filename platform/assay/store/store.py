@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from assay.errors import DamagedResult, StoreError
 from assay.store.checkpoints import Checkpoints
+from assay.store.choices import as_run
 from assay.store.journal import Computed, Decisions, Suggestions
 from assay.store.records import FileRecord, Files, Report, as_json, file_records, local_copy
 from assay.store.shards import Shard, Shards, cover
@@ -28,7 +29,7 @@ from assay.workload import JSON, Checkpointing, Stage, digest
 
 FORMAT = 1
 Notes = Mapping[str, str | float]
-"""What a stage said it chose or found: {"precision": "bf16"}."""
+"""What a stage said it chose or found: {"train.precision": "bf16", "images_per_second": 12.5}."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class StoredResult:
         self.metrics: Mapping[str, float] = {k: _decode_number(v) for k, v in record["metrics"].items()}
         self.cost = Cost(**record["cost"])
         self.notes: Notes = record.get("notes", {})
+        self.asked: Mapping[str, JSON] = record.get("asked", {})
+        """Dotted path → what was asked, where the record's config says what was chosen: {"train.precision": "auto"}."""
         self.files = file_records(record["files"])
         self.shards = tuple(Shard(s["start"], s["stop"], FileRecord(**s["file"])) for s in record["shards"])
 
@@ -186,14 +189,17 @@ class Store:
                     f"stage {stage.name} is not whole: ids from {reached} on are missing, of {stage.amount}"
                 )
         files = self.files.upload_folder(output, f"results/{stage.key}/{uuid.uuid4().hex[:8]}")
+        config, asked = as_run(stage.config, notes or {})
+        execution, asked_of_execution = as_run(stage.execution, notes or {})
         record = {
             "format": FORMAT,
             "key": stage.key,
             "lineage": stage.lineage,
             "stage": stage.name,
             "version": stage.version,
-            "config": dict(stage.config),
-            "execution": dict(stage.execution),
+            "config": config,
+            "execution": execution,
+            "asked": asked | asked_of_execution,
             "inputs": {role: source.key for role, source in stage.inputs.items()},
             "budget": {
                 "path": stage.budget.path if stage.budget else "",

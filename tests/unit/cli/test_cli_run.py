@@ -266,7 +266,20 @@ def test_what_a_stage_says_it_chose_is_told_once_and_kept(assay: Assay, project:
     shown = assay("show", "norms:0").out
     key = next(line.split()[1] for line in shown.splitlines() if line.split()[:1] == ["train"])
     assert "notes\n  batch              4\n  workers            1\n" in assay("show", key).out
-    assert json.loads(assay("show", key, "--json").out)["notes"] == {"batch": 4, "workers": 1}
+    record = json.loads(assay("show", key, "--json").out)
+    assert record["notes"] == {"batch": 4, "workers": 1}
+
+
+def test_what_was_left_to_choose_is_shown_as_it_was_chosen(assay: Assay) -> None:
+    assay("run", "norms")
+    stages = json.loads(assay("ls", "--json").out)["stages"]
+    key = next(stage["key"] for stage in stages if stage["stage"] == "train")
+    assert "batch: 4  # asked: auto" in assay("show", key).out
+    record = json.loads(assay("show", key, "--json").out)
+    assert (record["config"]["batch"], record["asked"]) == (4, {"batch": "auto"})
+    assert "chosen at run time\n  train              batch 4  # asked: auto\n" in assay("show", "norms:0").out
+    trial = json.loads(assay("show", "norms:0", "--json").out)
+    assert (trial["config"]["train"]["batch"], trial["chosen"]) == ("auto", {"train": {"batch": 4}})
 
 
 def test_what_checks_refuse_is_told_together_before_anything_is_computed(assay: Assay, project: Path) -> None:

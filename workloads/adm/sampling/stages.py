@@ -15,8 +15,9 @@ from adm.data import to_model_range
 from adm.diffusion import Diffusion, classifier_gradient
 from adm.sampling.noise import Ids, IndexedNoise, labels
 from adm.sampling.upsampler import Upsampler
-from adm.training.precision import computing_in, resolve
+from adm.training.precision import choose, computing_in
 from adm.training.stages import WEIGHTS, weights_file
+from assay.errors import UserError
 from assay.workload import Batch, Result, StageContext
 
 Images = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
@@ -53,7 +54,7 @@ class Draw:
         self._ctx = ctx
         self._config = SampleConfig(**ctx.config["sample"])
         self._device = ctx.device
-        self._precision = resolve(self._config.precision, ctx.device)
+        self._precision = choose(ctx, "sample.precision", self._config.precision)
         self._seed = ctx.config["seed"]
         self._noise = IndexedNoise(self._seed, ctx.device)
         self._diffusion = Diffusion.from_config(DiffusionConfig(**ctx.config["diffusion"]), self._config.steps)
@@ -115,6 +116,14 @@ class Draw:
 
 
 def to_uint8(x: Tensor) -> Images:
-    """Images (N, C, H, W) in [-1, 1] → uint8 (N, H, W, C), rounded down as the reference sampler does."""
+    """Images (N, C, H, W) in [-1, 1] → uint8 (N, H, W, C), rounded down as the reference sampler does.
+
+    Raises UserError for NaN and infinity, which would become black or white.
+    """
+    if not bool(torch.isfinite(x).all()):
+        raise UserError(
+            "images hold NaN or infinity: the network gives no numbers. Look at the loss of its training, and try "
+            "sample.precision fp32"
+        )
     scaled = ((x.float() + 1) * 127.5).clamp(0, 255).to(torch.uint8)
     return scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()

@@ -15,7 +15,7 @@ from adm.diffusion import Diffusion, classifier_gradient
 from adm.diffusion.interpolation import angles, interpolate_images
 from adm.sampling.stages import to_uint8
 from adm.studies.panels import save_panel
-from adm.training.precision import computing_in, resolve
+from adm.training.precision import choose, computing_in
 from adm.training.stages import WEIGHTS, weights_file
 from assay.errors import UserError
 from assay.workload import Batch, StageContext
@@ -36,7 +36,7 @@ class Inverter:
     def __init__(self, ctx: StageContext) -> None:
         config = ctx.config
         self._config, self._device = config, ctx.device
-        self._precision = resolve(config["precision"], ctx.device)
+        self._precision = choose(ctx, "precision", config["precision"])
         self._diffusion = Diffusion.from_config(DiffusionConfig(**config["diffusion"]), config["steps"])
         loaded = checkpoints.load(ctx.inputs["model"].file(weights_file(config["ema_rate"])))
         self._network = loaded.build().to(ctx.device).eval()

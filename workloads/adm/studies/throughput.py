@@ -16,7 +16,7 @@ from adm.diffusion import Diffusion
 from adm.training import engines
 from adm.training.ema import EMA
 from adm.training.engines.torch_engine import TorchEngine
-from adm.training.precision import resolve
+from adm.training.precision import choose
 from adm.training.stages import low_resolution
 from assay.devices import find_device
 from assay.errors import UserError
@@ -92,14 +92,13 @@ def _training_step(ctx: StageContext, config: ModelConfig, train: TrainConfig) -
     """One step of training on one batch, made once: what a step computes does not depend on the images."""
     torch.manual_seed(0)
     model = models.build(config).to(ctx.device).train()
-    precision = resolve(train.precision, ctx.device)
-    ctx.note("precision", precision)
+    precision = choose(ctx, "train.precision", train.precision)
     engine: engines.Engine
     if config.implementation == "naive":
         engine = TorchEngine(model, train, ctx.device, precision, fused=False)
     else:
         engine = engines.build(model, train, ctx.device, precision)
-    ctx.note("engine", engine.name)
+    ctx.note("train.engine", engine.name)
     average, loss = EMA(model, train.ema_rates), _loss(ctx, config, train.batch_size)
 
     def step() -> None:

@@ -20,7 +20,7 @@ from adm.training.batches import DROPOUT, Batch, Batches, seed_of
 from adm.training.ema import EMA
 from adm.training.engines import Engine, StepReport, build
 from adm.training.group import average, gather
-from adm.training.precision import resolve
+from adm.training.precision import choose
 from assay.errors import AssayError, UserError
 from assay.workload import TrainContext
 
@@ -84,7 +84,7 @@ class Trainer:
 
     def __init__(self, ctx: TrainContext, task: Task, config: TrainConfig) -> None:
         self.ctx, self.task, self.config = ctx, task, config
-        self.precision = resolve(config.precision, ctx.device)
+        self.precision = choose(ctx, "train.precision", config.precision)
         self.batches = Batches(
             task.source, task.indices, task.data, task.seed, config.batch_size, ctx.rank, ctx.world_size
         )
@@ -103,9 +103,7 @@ class Trainer:
         if found is not None and saved is not None:
             self.done = found[0]
             self._go_on_from(saved)
-        zero = f", ZeRO stage {config.zero_stage}" if config.zero_stage and self.engine.name == "deepspeed" else ""
-        ctx.note("precision", self.precision)
-        ctx.note("engine", f"{self.engine.name}{zero}")
+        ctx.note("train.engine", self.engine.name)
 
     def step(self, batch: Batch) -> None:
         """One iteration. A step that overflows in fp16 is tried again, same images and noise, at half the scale."""

@@ -9,21 +9,26 @@ import torch
 
 from adm.config import Precision
 from assay.errors import UserError
+from assay.workload import StageContext
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def resolve(precision: Precision, device: str) -> str:
-    """What "auto" means here: fp16 on a V100, bf16 where the device is good at it, fp32 otherwise.
+def choose(ctx: StageContext, path: str, precision: Precision) -> str:
+    """What the stage computes in, of what its config asks for at `path`; said to the user and kept with the result.
 
     Raises UserError for fp16 on a CPU, where the backward pass of a convolution takes 700 times as long as bf16's.
     """
-    on_cpu = device == "cpu"
-    if precision == "fp16" and on_cpu:
-        raise UserError("train.precision fp16 is for GPUs; on a CPU use auto, bf16 or fp32")
-    if precision != "auto":
-        return precision
-    if on_cpu:
+    if precision == "fp16" and ctx.device == "cpu":
+        raise UserError(f"{path} fp16 is for GPUs; on a CPU use auto, bf16 or fp32")
+    chosen = _best(ctx.device) if precision == "auto" else precision
+    ctx.note(path, chosen)
+    return chosen
+
+
+def _best(device: str) -> str:
+    """What "auto" means: fp16 on a V100, bf16 where the device is good at it, fp32 otherwise."""
+    if device == "cpu":
         return "bf16" if _cpu_multiplies_bf16() else "fp32"
     return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
 

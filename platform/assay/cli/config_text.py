@@ -1,0 +1,34 @@
+"""A config as `assay show` prints it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+
+from assay.spec.expand import in_words
+from assay.store import section_of
+from assay.workload import JSON
+
+
+def as_yaml(value: Mapping[str, JSON], asked: Mapping[str, JSON] | None = None) -> str:
+    """The config as YAML; a value that was chosen at run time says beside it what was asked."""
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    yaml.default_flow_style = None  # lists of numbers on one line, sections on their own
+    out = io.StringIO()
+    yaml.dump(dict(value), out)
+    if not asked:
+        return out.getvalue()
+    document, out = yaml.load(out.getvalue()), io.StringIO()
+    for path, wanted in asked.items():
+        if (section := section_of(document, path)) is not None:
+            section.fa.set_block_style()  # a comment ends its line
+            section.yaml_add_eol_comment(asked_in_words(wanted), path.rpartition(".")[2])
+    yaml.dump(document, out)
+    return out.getvalue()
+
+
+def asked_in_words(wanted: JSON) -> str:
+    """What a comment says beside what was chosen."""
+    return f"asked: {in_words(wanted)}"
