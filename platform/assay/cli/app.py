@@ -216,6 +216,38 @@ def compare(
 
 
 @app.command()
+def report(
+    sweep: SweepArg,
+    profile: ProfileOpt = None,
+    sets: SetOpt = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Where to. Default: the sweep's report folder."),
+    ] = None,
+    as_json: JsonOpt = False,
+) -> None:
+    """Write a sweep's report as one HTML file: table, plots, samples, configs, cost. Computes nothing."""
+    from assay.cli.reporting import report_sweep
+
+    report_sweep(sweep, profile, sets or [], output, as_json)
+
+
+@app.command()
+def sync(
+    sweeps: Annotated[
+        list[str] | None, typer.Argument(metavar="[SWEEP]...", help="Default: all that have a report here.")
+    ] = None,
+    profile: ProfileOpt = None,
+    sets: SetOpt = None,
+    as_json: JsonOpt = False,
+) -> None:
+    """Show in MLflow what is stored, as after a run: when it was down, wiped or elsewhere. Computes nothing."""
+    from assay.cli.syncing import sync_sweeps
+
+    raise typer.Exit(sync_sweeps(sweeps or [], profile, sets or [], as_json))
+
+
+@app.command()
 def ui(
     sweep: Annotated[str | None, typer.Argument(metavar="[SWEEP]", help="Only this sweep's address.")] = None,
     port: Annotated[int, typer.Option(help="Where MLflow's pages are served on this machine.")] = 5000,

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from assay.errors import UserError, did_you_mean
+from assay.home import Home
 from assay.report.words import relative
 from assay.spec import Sweep, load_sweep
 
@@ -33,6 +34,11 @@ def find_sweep(name: str) -> Path:
 
 def open_sweep(name: str, profile: str | None, sets: Sequence[str]) -> Sweep:
     return load_sweep(find_sweep(name), profile=profile, sets=sets)
+
+
+def report_folder(home: Home, sweep: Sweep) -> Path:
+    """A profile has a report of its own: a trial at toy scale must not replace the study."""
+    return home.report(f"{sweep.name}-{sweep.profile}" if sweep.profile else sweep.name)
 
 
 def program() -> str:

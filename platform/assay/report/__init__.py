@@ -1,6 +1,6 @@
 """What a sweep found: the table of its arms, and its pictures. Pure; the pictures alone need matplotlib."""
 
-from assay.report.folder import REPORT, Written, write
+from assay.report.folder import PAGE, REPORT, Written, earlier_failures, write, write_page
 from assay.report.formats import as_csv, as_json, as_markdown, as_rich, as_text
 from assay.report.labels import serves
 from assay.report.rows import Arm, Failure, Row
@@ -8,6 +8,7 @@ from assay.report.stored import Standing, from_store
 from assay.report.table import Table, TrialResults, joint, table
 
 __all__ = [
+    "PAGE",
     "REPORT",
     "Arm",
     "Failure",
@@ -21,9 +22,11 @@ __all__ = [
     "as_markdown",
     "as_rich",
     "as_text",
+    "earlier_failures",
     "from_store",
     "joint",
     "serves",
     "table",
     "write",
+    "write_page",
 ]

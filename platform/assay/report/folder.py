@@ -1,18 +1,23 @@
-"""A sweep's report as files: table.csv, table.md, report.json, the pictures, and the logs of what failed."""
+"""A sweep's report as files: report.html, the tables, report.json, the pictures, and the logs of what failed."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from assay.errors import StageFailed
 from assay.planning import Plan
+from assay.report.cost import CostSheet, cost_sheet
+from assay.report.cost_formats import cost_as_csv, cost_as_json
 from assay.report.formats import as_csv, as_json, as_markdown
 from assay.report.table import Table, TrialResults, table
 
 REPORT = "report.json"
+PAGE = "report.html"
 
 
 @dataclass(frozen=True)
@@ -24,27 +29,89 @@ class Written:
     pictures: tuple[Path, ...]
     """The overview first, then the curves and plots; the arms' own grids are beside them."""
 
+    @property
+    def page(self) -> Path:
+        return self.folder / PAGE
 
-def write(plan: Plan, trials: Sequence[TrialResults], folder: Path) -> Written:
-    """Write the whole report, replacing an earlier one."""
+
+def write(plan: Plan, trials: Sequence[TrialResults], folder: Path, computed: Set[str]) -> Written:
+    """Write the whole report, replacing an earlier one. `computed`: the keys that the study's own runs computed."""
     folder.mkdir(parents=True, exist_ok=True)
     made = table(plan, trials, _write_logs(trials, folder / "errors"))
     _remove_earlier_pictures(folder)
-    pictures, grids, lacking = _draw(plan, trials, made, folder)
-    made = replace(made, notes=(*made.notes, *lacking))
+    drawn = _draw(plan, trials, made, folder)
+    made, cost = replace(made, notes=(*made.notes, *drawn.lacking)), _cost(plan, trials, computed)
     (folder / "table.csv").write_text(as_csv(made))
     (folder / "table.md").write_text(as_markdown(made))
+    (folder / "cost.csv").write_text(cost_as_csv([cost]))
+    (folder / PAGE).write_text(_page(plan, trials, made, cost, drawn))
     summary = {
         **as_json(made),
+        "cost": cost_as_json(cost),
         "file": plan.sweep.file,
         "profile": plan.sweep.profile,
         "sets": list(plan.sweep.sets),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "pictures": [picture.name for picture in pictures],
-        "grids": {trial: grid.name for trial, grid in grids.items()},
+        "pictures": [picture.name for picture in drawn.pictures],
+        "grids": {trial: grid.name for trial, grid in drawn.grids.items()},
     }
     (folder / REPORT).write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
-    return Written(made, folder, tuple(pictures))
+    return Written(made, folder, drawn.pictures)
+
+
+def write_page(plan: Plan, trials: Sequence[TrialResults], file: Path, computed: Set[str]) -> Table:
+    """The page alone."""
+    made = table(plan, trials)
+    with tempfile.TemporaryDirectory() as folder:
+        drawn = _draw(plan, trials, made, Path(folder))
+        made = replace(made, notes=(*made.notes, *drawn.lacking))
+        text = _page(plan, trials, made, _cost(plan, trials, computed), drawn)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    return made
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """The pictures that compare, each trial's own grid, and what could not be plotted."""
+
+    overview: Path | None
+    curves: Path | None
+    sheets: Sequence[Path]
+    plots: Sequence[Path]
+    grids: Mapping[str, Path]
+    lacking: Sequence[str]
+
+    @property
+    def pictures(self) -> tuple[Path, ...]:
+        drawn = [self.overview, self.curves, *self.sheets, *self.plots]
+        return tuple(picture for picture in drawn if picture is not None)
+
+
+def _page(plan: Plan, trials: Sequence[TrialResults], made: Table, cost: CostSheet, drawn: _Drawn) -> str:
+    from assay.report.html import Contents, page
+
+    plots = [*drawn.plots, *([drawn.curves] if drawn.curves else []), *drawn.sheets]
+    return page(Contents(plan, trials, made, cost, plots, drawn.grids))
+
+
+def _cost(plan: Plan, trials: Sequence[TrialResults], computed: Set[str]) -> CostSheet:
+    return cost_sheet(plan, {key: result for trial in trials for key, result in trial.results.items()}, computed)
+
+
+def earlier_failures(folder: Path) -> dict[str, StageFailed]:
+    """Key → why the stage failed when the report in the folder was written; empty where there is none."""
+    try:
+        rows = json.loads((folder / REPORT).read_text())["trials"]
+    except (OSError, ValueError, KeyError):
+        return {}  # no report yet, or one that was cut off
+    told = [row["failure"] for row in rows if row["failure"] is not None]
+    return {one["key"]: StageFailed(one["stage"], one["key"], _whole_cause(one)) for one in told}
+
+
+def _whole_cause(failure: Mapping[str, str | None]) -> str:
+    log = Path(failure["log"] or "")
+    return log.read_text().rstrip() if log.is_file() else str(failure["cause"])
 
 
 def _write_logs(trials: Sequence[TrialResults], folder: Path) -> Mapping[str, Path]:
@@ -70,10 +137,7 @@ def _remove_earlier_pictures(folder: Path) -> None:
         (folder / Path(name).name).unlink(missing_ok=True)
 
 
-def _draw(
-    plan: Plan, trials: Sequence[TrialResults], made: Table, folder: Path
-) -> tuple[list[Path], Mapping[str, Path], list[str]]:
-    """The pictures that compare, each trial's own grid, and what could not be plotted."""
+def _draw(plan: Plan, trials: Sequence[TrialResults], made: Table, folder: Path) -> _Drawn:
     from assay.report.curves import draw_curves
     from assay.report.pictures import draw_pictures
     from assay.report.plots import draw_plots
@@ -81,6 +145,11 @@ def _draw(
 
     grids = copy_grids(plan, trials, folder)
     plots, lacking = draw_plots(plan, trials, made, folder)
-    drawn = [draw_overview(made, grids, folder), draw_curves(plan, trials, folder)]
-    drawn += draw_pictures(plan, trials, made, folder)
-    return [picture for picture in drawn if picture is not None] + plots, grids, lacking
+    return _Drawn(
+        overview=draw_overview(made, grids, folder),
+        curves=draw_curves(plan, trials, folder),
+        sheets=draw_pictures(plan, trials, made, folder),
+        plots=plots,
+        grids=grids,
+        lacking=lacking,
+    )

@@ -43,7 +43,7 @@ def _arms_grid(table: Table, is_tight: bool) -> RichTable:
 
     from assay.report.grids import ruled
 
-    grid = ruled(f"{table.sweep}: over seeds, {_best_is(table)}", is_tight)
+    grid = ruled(f"{table.sweep}: over seeds, {best_is(table)}", is_tight)
     cells = arm_columns(table)
     for header, _ in cells:
         is_name = header in ("rank", "arm")
@@ -65,7 +65,7 @@ def _grid(table: Table, is_tight: bool, left_out: Sequence[str] = ()) -> RichTab
 
     from assay.report.grids import ruled
 
-    grid = ruled(f"{table.sweep}: by {table.metric}, {_best_is(table)}", is_tight)
+    grid = ruled(f"{table.sweep}: by {table.metric}, {best_is(table)}", is_tight)
     cells = [column for column in columns(table) if column.header not in left_out]
     for column in cells:
         header = "" if column.header == "rank" else column.title or column.header
@@ -97,7 +97,7 @@ def _least_grid(table: Table) -> RenderableType:
     return Group(_grid(table, True, tuple(said)), *([Text(), Text(line)] if said else []))
 
 
-def _best_is(table: Table) -> str:
+def best_is(table: Table) -> str:
     return "smaller is better" if table.mode == "min" else "larger is better"
 
 
@@ -196,7 +196,7 @@ def as_markdown(table: Table) -> str:
     lines = [
         f"# {table.sweep}",
         "",
-        f"By {table.metric}, {_best_is(table)}.",
+        f"By {table.metric}, {best_is(table)}.",
         "",
         *_markdown_arms(table),
         _markdown_row([column.header for column in cells]),

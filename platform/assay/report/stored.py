@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 from assay.errors import DamagedResult, StageFailed
@@ -20,8 +20,13 @@ class Standing:
     error: StageFailed | None = None
 
 
-def from_store(plan: Plan, store: Store) -> tuple[Standing, ...]:
-    """Every trial of the plan; nothing is computed, and a damaged result counts as missing."""
+def from_store(
+    plan: Plan, store: Store, computed: Set[str] = frozenset(), failed: Mapping[str, StageFailed] | None = None
+) -> tuple[Standing, ...]:
+    """Every trial of the plan; nothing is computed, and a damaged result counts as missing.
+
+    `computed` and `failed`, by key, say what is known of earlier runs: what they computed themselves, and what failed.
+    """
     found = {}
     for key in plan.stages:
         try:
@@ -30,4 +35,9 @@ def from_store(plan: Plan, store: Store) -> tuple[Standing, ...]:
             continue  # the next run reports it and computes it again
         if result is not None:
             found[key] = result
-    return tuple(Standing(t, {s.key: found[s.key] for s in t.stages if s.key in found}) for t in plan.trials)
+    standings = []
+    for planned in plan.trials:
+        own = {stage.key: found[stage.key] for stage in planned.stages if stage.key in found}
+        broken = (failed[s.key] for s in planned.stages if failed and s.key in failed and s.key not in found)
+        standings.append(Standing(planned, own, frozenset(own) & computed, next(broken, None)))
+    return tuple(standings)

@@ -76,7 +76,7 @@ def table(plan: Plan, trials: Sequence[TrialResults], logs: Mapping[str, Path] |
     sweep, hints = plan.sweep, plan.workload.report
     rows = [_row(plan, trial, logs or {}) for trial in trials]
     made = _made(sweep.name, sweep.metric, sweep.mode, hints.metrics, rows, sweep.reference.source)
-    return replace(made, notes=(*made.notes, *_seed_note(sweep.seeds, made), *_cost_note(trials)))
+    return replace(made, notes=(*made.notes, *_seed_note(sweep.seeds, made), *_cost_note(trials), *_days_note(rows)))
 
 
 def joint(tables: Sequence[Table]) -> Table | None:
@@ -193,3 +193,9 @@ def _cost_note(trials: Sequence[TrialResults]) -> list[str]:
     if uses == len(distinct):
         return []
     return [f"shared stages count in every trial that reads them; each once, they took {took(sum(distinct.values()))}."]
+
+
+def _days_note(rows: Sequence[Row]) -> list[str]:
+    if all(row.cost.unknown in (0, row.cost.stages) for row in rows):
+        return []
+    return ["+? after V100-days: besides stages on devices whose worth is not declared, such as CPUs."]

@@ -123,7 +123,7 @@ def test_every_kind_is_drawn_and_what_cannot_be_is_said(guidance: Callable[..., 
         {"kind": "bar", "x": "model.norm", "y": ["fid", "inception_score"]},
     ]
     plan, trials = guidance(report={"plots": plots})
-    written = write(plan, trials, tmp_path / "report")
+    written = write(plan, trials, tmp_path / "report", frozenset())
     assert len(set(written.pictures)) == len(plots), "two of the same metrics do not overwrite each other"
     assert "not plotted: inception_score by model.norm, since no result has them" in written.table.notes
     for picture in written.pictures:
@@ -136,7 +136,7 @@ def test_long_lists_lie_on_their_side(paper: Callable[..., Filled], tmp_path: Pa
     values = [[*schedule, index] for index, schedule in enumerate(steps)]
     plots = [{"kind": "bar", "x": "sample.steps", "y": "fid"}]
     plan, trials = paper(quality, parameters={"sample.steps": {"values": values}}, report={"plots": plots})
-    (picture,) = write(plan, trials, tmp_path / "report").pictures
+    (picture,) = write(plan, trials, tmp_path / "report", frozenset()).pictures
     with Image.open(picture) as image:
         width, height = image.size
     assert 0.5 < height / width < 1

@@ -1,0 +1,35 @@
+"""`assay report`: a sweep's page from what is stored. Computes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from assay.cli.names import open_sweep, report_folder
+from assay.cli.output import console, print_json
+from assay.errors import AssayError
+from assay.home import Home
+from assay.planning import computed_of, make_plan
+from assay.report import PAGE, earlier_failures, from_store, write_page
+from assay.report.words import plural, relative, size
+from assay.store import Store
+
+
+def report_sweep(name: str, profile: str | None, sets: Sequence[str], output: Path | None, is_json: bool) -> None:
+    """Write the page into the sweep's report folder, or where it is asked for."""
+    home = Home.default()
+    store = Store(home.store_url)
+    plan = make_plan(open_sweep(name, profile, sets), store)
+    folder = report_folder(home, plan.sweep)
+    file = folder / PAGE if output is None else output
+    trials = from_store(plan, store, failed=earlier_failures(folder))
+    try:
+        made = write_page(plan, trials, file, computed_of(plan.sweep, store).all())
+    except OSError as error:
+        raise AssayError(f"cannot write the report to {file}: {error}") from error
+    done = sum(bool(row.estimates) for row in made.rows)
+    if is_json:
+        print_json({"page": str(file), "trials": len(made.rows), "with_result": done, "bytes": file.stat().st_size})
+        return
+    told = f"{plural(len(made.rows), 'trial')}, {done:,} with a result, {size(file.stat().st_size)}"
+    console().print(f"{relative(file)}: {told}", soft_wrap=True)

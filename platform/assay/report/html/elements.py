@@ -1,0 +1,94 @@
+"""The pieces of the page: tables, figures, lists, folded text. All text is escaped here."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+KEPT_BYTES = 250_000
+"""A picture up to this size is put into the page as it is."""
+MOST_PIXELS = 1000
+"""The longer side of a larger one."""
+PANELS_WIDTH = 1200
+"""Pixels: a wider picture gets the page's whole width, and is scrolled on a phone."""
+JPEG_QUALITY = 85
+
+
+@dataclass(frozen=True)
+class Cells:
+    """One row of a table."""
+
+    cells: Sequence[str]
+    style: str = ""
+
+
+def table(headers: Sequence[str], numbers: Sequence[bool], rows: Iterable[Cells], pinned: int | None = None) -> str:
+    """`numbers` says which columns are aligned to the right; the `pinned` one stays in sight when the table scrolls."""
+    classes = [
+        " ".join(["num" if is_number else "name" if index == pinned else ""] + (["pin"] if index == pinned else []))
+        for index, is_number in enumerate(numbers)
+    ]
+    head = "".join(_cell("th", name, header) for name, header in zip(classes, headers, strict=True))
+    body = "\n".join(
+        f'<tr class="{row.style}">'
+        + "".join(_cell("td", name, text) for name, text in zip(classes, row.cells, strict=True))
+        + "</tr>"
+        for row in rows
+    )
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>'
+
+
+def _cell(tag: str, name: str, text: str) -> str:
+    return f'<{tag} class="{name.strip()}">{escape(text)}</{tag}>' if name.strip() else f"<{tag}>{escape(text)}</{tag}>"
+
+
+def section(anchor: str, title: str, *parts: str) -> str:
+    """Empty when there is nothing in it."""
+    inner = "\n".join(part for part in parts if part)
+    return f'<section id="{anchor}">\n<h2>{escape(title)}</h2>\n{inner}\n</section>' if inner else ""
+
+
+def listed(lines: Iterable[str]) -> str:
+    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return f"<ul>{items}</ul>" if items else ""
+
+
+def code(text: str) -> str:
+    return f"<pre>{escape(text)}</pre>"
+
+
+def folded(summary: str, *parts: str) -> str:
+    return f"<details><summary>{escape(summary)}</summary>\n{''.join(parts)}\n</details>"
+
+
+def figure(picture: Path, caption: str = "", note: str = "", *, is_best: bool = False) -> str:
+    """A picture in the page itself; `caption` is also what a screen reader reads."""
+    source, width, height = _embedded(picture)
+    shape = ' class="panels"' if width > PANELS_WIDTH else ""
+    size = f' width="{width}" height="{height}"' + (' class="large"' if width > MOST_PIXELS // 2 else "")
+    mark = '<span class="best-mark">best</span> · ' if is_best else ""
+    told = f'<br><span class="dim">{escape(note)}</span>' if note else ""
+    below = f"<figcaption>{mark}{escape(caption)}{told}</figcaption>" if caption else ""
+    alt = escape(caption or picture.stem)
+    return f'<figure{shape}><img src="{source}" alt="{alt}"{size} loading="lazy">{below}</figure>'
+
+
+def _embedded(picture: Path) -> tuple[str, int, int]:
+    """A data URL and the size in pixels. A large picture is shrunk: the page is to be sent by mail."""
+    from PIL import Image
+
+    content, kind = picture.read_bytes(), "png"
+    with Image.open(picture) as image:
+        width, height = image.size
+        if len(content) > KEPT_BYTES:
+            small = image.convert("RGB")
+            small.thumbnail((MOST_PIXELS, MOST_PIXELS))
+            buffer = io.BytesIO()
+            small.save(buffer, "JPEG", quality=JPEG_QUALITY)
+            if buffer.tell() < len(content):
+                content, kind, (width, height) = buffer.getvalue(), "jpeg", small.size
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}", width, height

@@ -1,0 +1,231 @@
+"""The page, section by section.
+
+It says the same as long as the results are the same: no date of writing, nothing of which run computed what. So MLflow
+is given it again only when it says something new.
+"""
+
+from __future__ import annotations
+
+import io
+import platform
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from assay.planning import Plan
+from assay.report.columns import Column, arm_columns, columns
+from assay.report.cost import CostSheet
+from assay.report.cost_formats import CHARGE_COLUMNS, NUMBERS, cost_lines
+from assay.report.formats import best_is, failure_lines
+from assay.report.html.elements import Cells, code, figure, folded, listed, section, table
+from assay.report.html.style import CSS
+from assay.report.rows import Row
+from assay.report.table import Table, TrialResults
+from assay.report.words import decimals, metric, plural
+from assay.spec.expand import in_words
+from assay.workload import JSON
+
+MOST_GRIDS = 24
+PACKAGES = ("assay", "ray", "torch", "deepspeed", "mlflow", "numpy", "scipy")
+USUAL = ("cached", "computed")
+"""States that say nothing of a result."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """All that the page shows."""
+
+    plan: Plan
+    trials: Sequence[TrialResults]
+    table: Table
+    cost: CostSheet
+    plots: Sequence[Path]
+    """In the order they are shown: plots, curves, sheets of pictures."""
+    grids: Mapping[str, Path]
+    """Trial → its sample grid."""
+
+
+def page(contents: Contents) -> str:
+    sweep = contents.plan.sweep
+    name = f"{sweep.name} ({sweep.profile})" if sweep.profile else sweep.name
+    sections = [
+        section("result", "Result", *_result(contents.table)),
+        section("plots", "Plots", _plots(contents.plots)),
+        section("samples", "Samples", _samples(contents)),
+        section("configs", "What differs", *_configs(contents)),
+        section("cost", "Cost", *_cost(contents.cost)),
+        section("reproduce", "How to reproduce", *_reproduce(contents)),
+    ]
+    shown = [text for text in sections if text]
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(name)}</title>
+<style>{CSS}</style>
+</head>
+<body>
+<header>
+<h1>{escape(name)}</h1>
+{_lead(contents)}
+<nav>{"".join(_link(text) for text in shown)}</nav>
+</header>
+<main>
+{chr(10).join(shown)}
+</main>
+<footer>{escape(_as_of(contents))}</footer>
+</body>
+</html>
+"""
+
+
+def _link(text: str) -> str:
+    anchor = text.split('"', 2)[1]
+    title = text.split("<h2>", 1)[1].split("</h2>", 1)[0]
+    return f'<a href="#{anchor}">{title}</a>'
+
+
+def _lead(contents: Contents) -> str:
+    sweep, rows = contents.plan.sweep, contents.table.rows
+    done = sum(bool(row.estimates) for row in rows)
+    about = [
+        f"{plural(len(rows), 'trial')} of {sweep.workload} {sweep.base}"
+        + (f", {done:,} with a result" if done < len(rows) else ""),
+        f"by {contents.table.metric}, {best_is(contents.table)}",
+    ]
+    if len(sweep.seeds) > 1:
+        about.append(f"seeds {', '.join(map(str, sweep.seeds))}")
+    lead = f'<p class="lead">{escape(sweep.description)}</p>\n' if sweep.description else ""
+    return f'{lead}<p class="dim">{escape(" · ".join(about))}</p>'
+
+
+def _result(made: Table) -> Iterator[str]:
+    if made.arms:
+        cells = arm_columns(made)
+        rows = (Cells([show(arm) for _, show in cells], "best" if arm.name == made.best else "") for arm in made.arms)
+        yield table([h for h, _ in cells], [h not in ("rank", "arm") for h, _ in cells], rows, pinned=1)
+    shown = [column for column in columns(made) if column.header != "state" or any(map(_state, made.rows))]
+    rows = (Cells([_text(column, row) for column in shown], _style(made, row)) for row in made.rows)
+    trials = table([c.title or c.header for c in shown], [c.is_number for c in shown], rows, pinned=1)
+    yield folded(f"Each of {plural(len(made.rows), 'trial')}", trials) if made.arms else trials
+    source = [f"paper's: {made.reference_source}"] if made.reference_source and made.reference_metrics else []
+    yield listed([*source, *failure_lines(made), *made.notes])
+
+
+def _text(column: Column, row: Row) -> str:
+    return _state(row) if column.header == "state" else column.shown(row)
+
+
+def _state(row: Row) -> str:
+    return "" if row.status.split(":")[0] in USUAL else row.status
+
+
+def _style(made: Table, row: Row) -> str:
+    if row.failure is not None:
+        return "bad"
+    return "best" if row.trial == made.best else "faint" if row.rank is None else ""
+
+
+def _plots(pictures: Sequence[Path]) -> str:
+    return f'<div class="plots">{"".join(figure(picture) for picture in pictures)}</div>' if pictures else ""
+
+
+def _samples(contents: Contents) -> str:
+    made = contents.table
+    rows = _one_an_arm(made, [row for row in made.rows if row.trial in contents.grids])
+    places = decimals(row.metrics[made.metric] for row in rows if made.metric in row.metrics)
+    figures = []
+    for row in rows[:MOST_GRIDS]:
+        value = f"{made.metric} {metric(row.metrics[made.metric], places)}" if made.metric in row.metrics else ""
+        is_best = made.best in (row.trial, row.arm_name)
+        figures.append(figure(contents.grids[row.trial], row.trial, value, is_best=is_best))
+    if not figures:
+        return ""
+    said = ["One seed an arm."] if made.arms else []
+    said += [f"The first {MOST_GRIDS} of {len(rows)}."] if len(rows) > MOST_GRIDS else []
+    more = f'<p class="dim">{" ".join(said)}</p>' if said else ""
+    return f'<div class="samples">{"".join(figures)}</div>{more}'
+
+
+def _one_an_arm(made: Table, rows: Sequence[Row]) -> list[Row]:
+    """The first seed of each arm, the best arm first; without seeds all of them."""
+    if not made.arms:
+        return list(rows)
+    first = {row.arm_name: row for row in sorted(rows, key=lambda row: -row.seed)}
+    order = {arm.name: arm.rank for arm in made.arms}
+    return sorted(first.values(), key=lambda row: order.get(row.arm_name, len(order) + 1))
+
+
+def _configs(contents: Contents) -> Iterator[str]:
+    trials = [trial.planned.trial for trial in contents.trials]
+    paths = list(dict.fromkeys(path for trial in trials for path in trial.varied))
+    if paths:
+        rows = (Cells([t.name, *(in_words(t.varied.get(path)) for path in paths)]) for t in trials)
+        yield table(["trial", *paths], [False] * (1 + len(paths)), rows, pinned=0)
+    first = next((row.trial for row in contents.table.rows if row.rank is not None), trials[0].name)
+    shown = next(trial for trial in trials if trial.name == first)
+    yield folded(f"The whole config of {shown.name}", code(_as_yaml(shown.config)))
+
+
+def _cost(sheet: CostSheet) -> Iterator[str]:
+    if not sheet.charges:
+        return
+    yield listed(f"{name}: {words}" for name, words in cost_lines(sheet))
+    shown = [(header, cell) for header, cell in CHARGE_COLUMNS if any(cell(charge) for charge in sheet.charges)]
+    rows = (Cells([cell(c) for _, cell in shown], "faint" if c.is_found else "") for c in sheet.charges)
+    yield folded(
+        plural(len(sheet.charges), "stage"),
+        table([header for header, _ in shown], [header in NUMBERS for header, _ in shown], rows, pinned=0),
+    )
+
+
+def _reproduce(contents: Contents) -> Iterator[str]:
+    sweep = contents.plan.sweep
+    yield code(run_command(contents.plan))
+    file = Path(sweep.file) if sweep.file else None
+    if file is not None and file.is_file():
+        yield folded(f"The sweep file, {file.name}", code(file.read_text(errors="replace")))
+    yield folded("Versions this report was written with", listed(_versions()))
+
+
+def run_command(plan: Plan) -> str:
+    """What computes the sweep anew, or finds it stored."""
+    sweep = plan.sweep
+    profile = ["--profile", sweep.profile] if sweep.profile else []
+    sets = [part for one in sweep.sets for part in ("--set", one)]
+    return shlex.join(["assay", "run", _named(sweep.file) or sweep.name, *profile, *sets])
+
+
+def _named(file: str) -> str:
+    """A sweep file as its reader will find it: no folder of the writer's own."""
+    path = Path(file)
+    return f"sweeps/{path.name}" if path.parent.name == "sweeps" else path.name
+
+
+def _versions() -> Iterator[str]:
+    yield f"Python {platform.python_version()}"
+    for package in PACKAGES:
+        try:
+            yield f"{package} {version(package)}"
+        except PackageNotFoundError:
+            continue
+
+
+def _as_of(contents: Contents) -> str:
+    dates = [result.record["created"] for trial in contents.trials for result in trial.results.values()]
+    latest = f"Results up to {max(dates).replace('T', ' ').split('+')[0]} UTC. " if dates else ""
+    return f"{latest}Written by assay from what is stored; nothing here is loaded from elsewhere."
+
+
+def _as_yaml(config: Mapping[str, JSON]) -> str:
+    yaml = YAML()
+    yaml.default_flow_style = None  # lists of numbers on one line, sections on their own
+    stream = io.StringIO()
+    yaml.dump(dict(config), stream)
+    return stream.getvalue()

@@ -1,0 +1,109 @@
+"""`assay report` and `assay sync`: the page, and MLflow built again from the store."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assay.cli import main
+from assay.home import Home
+
+Assay = Callable[..., Any]
+Runs = dict[str, tuple[str, dict[str, str], dict[str, float], dict[str, str]]]
+
+
+def logged() -> Runs:
+    """Name → (status, parameters, metrics, tags) of every run of norms in MLflow."""
+    from mlflow.tracking import MlflowClient
+
+    client: Any = MlflowClient(tracking_uri=Home.default().tracking_uri)
+    found = client.search_runs([client.get_experiment_by_name("norms").experiment_id])
+    told = ("assay.computed", "assay.key", "assay.best", "mlflow.note.content")
+    return {
+        run.info.run_name: (
+            run.info.status,
+            dict(run.data.params),
+            dict(run.data.metrics),
+            {name: value for name, value in run.data.tags.items() if name in told},
+        )
+        for run in found
+    }
+
+
+def test_a_run_writes_the_page_and_report_writes_it_again(assay: Assay, project: Path) -> None:
+    first = assay("run", "norms")
+    assert "report:  .assay/reports/norms/report.html" in first.out
+    page = project / ".assay/reports/norms/report.html"
+    content = page.read_bytes()
+    page.unlink()
+    assert assay("report", "norms").out.startswith(".assay/reports/norms/report.html: 4 trials, 4 with a result, ")
+    assert page.read_bytes() == content
+    told = json.loads(assay("report", "norms", "--output", "elsewhere/norms.html", "--json").out)
+    assert told == {
+        "page": "elsewhere/norms.html",
+        "trials": 4,
+        "with_result": 4,
+        "bytes": len(content),
+    }
+    assert Path("elsewhere/norms.html").read_bytes() == content
+
+
+def test_the_page_of_what_never_ran_says_so(assay: Assay, project: Path) -> None:
+    result = assay("report", "norms", "--profile", "smoke")
+    assert (result.code, "4 trials, 0 with a result" in result.out) == (0, True)
+    assert (project / ".assay/reports/norms-smoke/report.html").is_file()
+    (project / "file").touch()
+    assert assay("report", "norms", "-o", "file/report.html").code == 3
+
+
+def test_sync_builds_mlflow_again_as_the_run_left_it(
+    assay: Assay, project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert main(["run", "norms", "--executor", "inline"]) == 0
+    before = logged()
+    assert len(before) == 5
+    assert before["AdaGN, scale 0.0"][3]["assay.computed"] == "train, sample, reference, evaluate"
+    # Another file: MLflow keeps the database of a process open.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'again.db'}")
+    shutil.rmtree(project / ".assay/mlflow-artifacts")
+    result = assay("sync")
+    assert (result.code, result.out) == (0, "norms: 4 trials in MLflow\n")
+    assert logged() == before
+    assert list((project / ".assay/mlflow-artifacts").rglob("report.html")), "the page is on the parent run"
+    assert json.loads(assay("sync", "norms", "--json").out)["synced"] == {"norms": 4}
+
+
+def test_a_tracking_server_that_is_down_stops_nothing_and_sync_makes_up_for_it(
+    assay: Assay, project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    assert main(["run", "norms", "--executor", "inline", "--plain"]) == 0
+    out = capfd.readouterr().out
+    assert "could not be written to" in out
+    assert "`assay sync`" in out
+    assert "AdaGN, scale 0.0" in out, "the table is there"
+    down = assay("sync")
+    assert (down.code, "norms: " in down.out, "could not be written to" in down.out) == (3, True, True)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert assay("sync").code == 0
+    assert logged()["norms"][0] == "FINISHED"
+
+
+def test_sync_says_which_sweep_it_cannot_find(assay: Assay, project: Path) -> None:
+    assert assay("sync").out.startswith("No sweep has a report in .assay yet.")
+    assay("run", "norms")
+    (project / "sweeps/norms.yaml").unlink()
+    result = assay("sync")
+    assert result.code == 3
+    assert "no such sweep file" in result.out
+    assert "Stand where it was run, or name it: assay sync SWEEP" in result.out
