@@ -86,6 +86,19 @@ def test_the_better_half_goes_on_from_every_rung(study: Study) -> None:
     assert outcome.paused is None
 
 
+def test_halving_takes_the_best_of_all_in_whatever_order_they_come(study: Study) -> None:
+    halving = ASHA.replace("asha", "halving")
+    assert reached(study.run([7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0], halving)) == [6, 6, 6, 6, 12, 12, 30, 30]
+    more = study.run([7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0, 0.5, 9.0], halving)
+    assert reached(more) == [6, 6, 6, 6, 12, 12, 30, 30, 30, 6], "what was decided stays, and new arms join in"
+
+
+def test_halving_goes_on_without_a_trial_that_failed(study: Study) -> None:
+    arms = "{good: {}, bad: {sample.fail: true}, worse: {model.norm: add}}"
+    outcome = study.run([0.0], ASHA.replace("asha", "halving"), arms=arms)
+    assert reached(outcome) == [30, None, 6]
+
+
 def test_what_is_drawn_for_a_rung_is_kept_for_the_next(study: Study) -> None:
     witness = Witness()
     study.run([0.0], witness=witness)

@@ -33,6 +33,10 @@ def run_trials(plan: Plan, store: Store, done: Sequence[str], judge: Judge, paus
         for rung in range(max((len(trial.rungs) for trial in plan.trials), default=0)):
             there = [trial for trial in climbing if work.climb(trial, rung)]
             climbing = [trial for trial in there if race.goes_on(trial, rung, work.value(trial, rung))]
+            if judge.waits_for_all:
+                judge.cut(rung)
+                on = set(judge.climbing(rung + 1))
+                climbing = [trial for trial in climbing if trial in on]
     except Paused:
         return
 
@@ -92,7 +96,7 @@ class _Race:
     def __init__(self, plan: Plan, judge: Judge) -> None:
         self._judge = judge
         self._sweep = plan.sweep
-        if plan.sweep.scheduler.name != "fifo":
+        if plan.sweep.scheduler.name not in ("fifo", "halving"):
             from assay.runner.on_ray.scheduler import StudyScheduler, tune_scheduler
 
             self._racers = [_Racer(str(number), {"trial": number}) for number in range(len(plan.trials))]
@@ -102,7 +106,7 @@ class _Race:
                 self._scheduler.on_trial_add(None, racer)
 
     def goes_on(self, trial: int, rung: int, value: float) -> bool:
-        if self._sweep.scheduler.name == "fifo":
+        if self._sweep.scheduler.name in ("fifo", "halving"):
             return self._judge(trial, rung, value, would_stop=False) == "go on"
         from assay.runner.on_ray.scheduler import TIME, rung_time
 

@@ -113,14 +113,19 @@ class Searcher(Section):
 
 
 class Scheduler(Section):
-    """Which trials go on: all (fifo), or by results at rungs of a budget."""
+    """Which trials go on: all (fifo), or by results at rungs of a budget.
 
-    name: Literal["fifo", "asha", "hyperband", "median"] = "fifo"
+    halving waits at a rung for all trials and takes the best 1/divisor of them: the same whatever order they come in.
+    asha does not wait, and takes who is among the best so far. hyperband: several such races, that start at higher
+    rungs. median: ends a trial that is worse than the median of the others.
+    """
+
+    name: Literal["fifo", "asha", "halving", "hyperband", "median"] = "fifo"
     budget: Annotated[Name | None, Field(validate_default=True)] = None
     """The config path that rungs set: how far a training goes, how many samples are drawn."""
     rungs: Annotated[Rungs, Field(validate_default=True)] = ()
     divisor: AtLeastTwo = 3
-    """One of so many trials goes on from a rung (asha, hyperband)."""
+    """One of so many trials goes on from a rung (halving, asha, hyperband)."""
     target: Number | None = None
     """A trial whose metric is as good climbs no further: for a study that asks how much it takes to get there."""
 

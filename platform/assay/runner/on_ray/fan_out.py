@@ -36,8 +36,9 @@ def fan_out(job: Job) -> None:
         # Blocks in memory need no read tasks, which would compete with the actors for the last CPU.
         dataset = ray.data.from_arrow([ids_of(span) for span in spans])
         for index, share in enumerate(_shares(len(stage.body))):
+            body = stage.body[index].rpartition(":")[2]
             dataset = dataset.map_batches(
-                RayMapStep,
+                type(body, (RayMapStep,), {}),  # so that Ray's dashboard and logs call it Sampler, and not RayMapStep
                 fn_constructor_kwargs={"job": job, "index": index},
                 batch_size=None,
                 batch_format="pyarrow",

@@ -27,7 +27,8 @@ def tune_scheduler(scheduler: Scheduler) -> TrialScheduler:
 
     asha: a trial goes on from a rung if it is among the best 1/divisor of those that came there so far. hyperband: the
     asynchronous one (https://arxiv.org/abs/1810.05934): several such brackets, each starting at a higher rung. median:
-    a trial stops when its best is worse than the median of the others' running means.
+    a trial stops when its best is worse than the median of the others' running means. For halving Tune runs one rung at
+    a time, and the judge decides between them.
     """
     beyond = rung_time(scheduler, len(scheduler.rungs))
     if scheduler.name in ("asha", "hyperband"):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import traceback
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
@@ -44,7 +44,8 @@ class TrialWork:
     """What a trial's process is sent."""
 
     index: int
-    rungs: tuple[tuple[Stage, ...], ...]
+    rungs: Mapping[int, tuple[Stage, ...]]
+    """Those that it climbs now, lowest first, by number."""
     scheduler: Scheduler
     resources: Resources
     store_url: str
@@ -69,7 +70,7 @@ def run_trials(plan: Plan, store: Store, done: Sequence[str], scratch_url: str, 
     works = [
         TrialWork(
             index=number,
-            rungs=tuple(rung.stages for rung in planned.rungs),
+            rungs={number: rung.stages for number, rung in enumerate(planned.rungs)},
             scheduler=sweep.scheduler,
             resources=sweep.resources,
             store_url=store.url,
@@ -92,15 +93,29 @@ def run_trials(plan: Plan, store: Store, done: Sequence[str], scratch_url: str, 
     threading.Thread(target=_pass_on, args=(broker, pause, stop), daemon=True).start()
     pause.is_heard = True
     try:
-        _tune(plan, works, broker, scratch_url, room.get("CPU", 1), judge)
+        for group in _groups(works, judge, pause):
+            _tune(plan, group, broker, scratch_url, room.get("CPU", 1), judge)
     finally:
         pause.is_heard = False
         stop.set()
         mail.join()
 
 
+def _groups(works: Sequence[TrialWork], judge: Judge, pause: Pause) -> Iterator[Sequence[TrialWork]]:
+    """What Tune is given at a time: everything; or, where all wait for all, those that climb to the next rung."""
+    if not judge.waits_for_all:
+        yield works
+        return
+    for rung in works[0].rungs:
+        climbing = [replace(works[number], rungs={rung: works[number].rungs[rung]}) for number in judge.climbing(rung)]
+        yield climbing
+        if pause.reason is not None:
+            return
+        judge.cut(rung)
+
+
 def _refuse_what_cannot_fit(works: Sequence[TrialWork], room: Mapping[str, float]) -> None:
-    requests = [request for work in works for rung in range(len(work.rungs)) for request in work.requests(rung)]
+    requests = [request for work in works for rung in work.rungs for request in work.requests(rung)]
     reasons = {reason for r in requests if (reason := too_large(r.name, r.need, room))}
     if reasons:
         raise UserError("\n".join(sorted(reasons)) + "\nAsk for less under `resources`, or use a larger cluster.")
@@ -108,12 +123,12 @@ def _refuse_what_cannot_fit(works: Sequence[TrialWork], room: Mapping[str, float
 
 def _tune(plan: Plan, works: Sequence[TrialWork], broker: Any, scratch_url: str, cpus: float, judge: Judge) -> None:
     sweep = plan.sweep
-    refs = [ray.put(work) for work in works]  # each trial fetches its own
+    refs = {work.index: ray.put(work) for work in works}  # each trial fetches its own
     # Who races needs company: a rung tells more, the more trials have come there.
     several = max(1, round(cpus * TRIALS_PER_CPU), MOST_TO_RACE if sweep.scheduler.name != "fifo" else 1)
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(_trial, works=refs, broker=broker), {"memory": TRIAL_MEMORY_BYTES}),
-        param_space={"trial": tune.grid_search(list(range(len(works))))},
+        param_space={"trial": tune.grid_search([work.index for work in works])},
         tune_config=tune.TuneConfig(
             scheduler=StudyScheduler(tune_scheduler(sweep.scheduler), judge, sweep.metric, sweep.mode),
             max_concurrent_trials=sweep.limits.concurrent_trials or several,
@@ -129,7 +144,7 @@ def _tune(plan: Plan, works: Sequence[TrialWork], broker: Any, scratch_url: str,
     tuner.fit()
 
 
-def _trial(config: Mapping[str, Any], works: Sequence[ray.ObjectRef], broker: Any) -> None:
+def _trial(config: Mapping[str, Any], works: Mapping[int, ray.ObjectRef], broker: Any) -> None:
     """One trial, rung by rung. Stage failures are the broker's to remember; only a dead process makes Tune try again.
 
     After a report Tune's scheduler may end it there.
@@ -137,7 +152,7 @@ def _trial(config: Mapping[str, Any], works: Sequence[ray.ObjectRef], broker: An
     work: TrialWork = ray.get(works[config["trial"]])
     ray.get(broker.abandon.remote(work.index))
     store = Store(work.store_url)
-    for rung, stages in enumerate(work.rungs):
+    for rung, stages in work.rungs.items():
         if not _climb(work, rung, broker):
             tune.report({work.metric: float("nan")})
             return
