@@ -22,6 +22,8 @@ from assay.spec.expand import in_words
 from assay.spec.trial_checks import MOST_CHECKED
 from assay.store import Store
 
+MOST_LINES = 40
+"""Of a table. A race of thousands is told in sums; --json has it all."""
 STATE_STYLES: dict[State, str] = {
     "stored": "green",
     "partial": "yellow",
@@ -90,10 +92,12 @@ def _trials(plan: Plan, statuses: dict[str, StageStatus], is_tight: bool) -> Tab
     for path in varied:
         grid.add_column(path, overflow="fold")
     grid.add_column("stored", justify="right", no_wrap=True)
-    for trial in plan.trials:
+    for trial in plan.trials[:MOST_LINES]:
         stored = sum(statuses[stage.key].state == "stored" for stage in trial.stages)
         values = [in_words(trial.trial.varied.get(path)) for path in varied]
         grid.add_row(*map(Text, [trial.name, *values, f"{stored} of {len(trial.stages)}"]))
+    if len(plan.trials) > MOST_LINES:
+        grid.add_row(Text(f"… and {len(plan.trials) - MOST_LINES:,} more"))
     return grid
 
 
@@ -106,18 +110,31 @@ def _stages(plan: Plan, statuses: dict[str, StageStatus], is_tight: bool) -> Tab
     grid.add_column("state", overflow="fold", min_width=7)
     for header in ("V100-days", "about"):
         grid.add_column(header, justify="right", no_wrap=True)
-    for key, status in statuses.items():
-        stage = status.stage
+    for alike in _alike(statuses):
+        first = statuses[alike[0]]
+        cost = _Sum.of(statuses[key].v100_days for key in alike)
+        time = _Sum.of(statuses[key].seconds for key in alike)
+        is_done = first.state in ("stored", "dropped")
         grid.add_row(
-            Text(stage.name),
-            stage.kind,
-            Text(_for(plan, key)),
-            f"{stage.amount:,} {stage.unit}" if stage.budget else "",
-            Text(_state(status), style=STATE_STYLES[status.state]),
-            "?" if status.v100_days is None else days(status.v100_days),
-            "?" if status.seconds is None else "" if status.state == "stored" else took(status.seconds),
+            Text(first.stage.name),
+            first.stage.kind,
+            Text(_for(plan, alike[0]) if len(alike) == 1 else f"{len(alike):,} stages"),
+            f"{first.stage.amount:,} {first.stage.unit}" if first.stage.budget else "",
+            Text(_state(first), style=STATE_STYLES[first.state]),
+            "?" if cost.unknown == len(alike) else days(cost.total),
+            "" if is_done else "?" if time.unknown == len(alike) else took(time.total),
         )
     return grid
+
+
+def _alike(statuses: dict[str, StageStatus]) -> list[list[str]]:
+    """Keys that share a line: one each, and all of a kind, budget and state where that were too many to read."""
+    if len(statuses) <= MOST_LINES:
+        return [[key] for key in statuses]
+    lines: dict[tuple[str, int, State], list[str]] = {}
+    for key, status in statuses.items():
+        lines.setdefault((status.stage.name, status.stage.amount, status.state), []).append(key)
+    return list(lines.values())
 
 
 def _for(plan: Plan, key: str) -> str:
