@@ -66,7 +66,7 @@ def _from_best_column(table: Table) -> Column:
     return Column(
         "from best",
         lambda r: "" if r.from_best is None else gap(r.from_best, places),
-        lambda r: r.from_best and r.from_best.value,
+        lambda r: None if r.from_best is None else r.from_best.value,
     )
 
 

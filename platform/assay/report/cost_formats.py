@@ -78,8 +78,9 @@ def _grid(sheet: CostSheet, is_tight: bool) -> RichTable:
         is_number = header in NUMBERS
         title = {"utilisation": "of peak"}.get(header, header)
         width = {"for": 10, "device": 8}.get(header)
-        justify = "right" if is_number else "left"
-        grid.add_column(title, justify=justify, no_wrap=is_number, overflow="fold", min_width=width)
+        grid.add_column(
+            title, justify="right" if is_number else "left", no_wrap=is_number, overflow="fold", min_width=width
+        )
     for charge in sheet.charges:
         grid.add_row(*(Text(cell(charge)) for _, cell in shown), style="dim" if charge.is_found else "")
     return grid

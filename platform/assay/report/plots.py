@@ -38,7 +38,8 @@ def draw_plots(plan: Plan, trials: Sequence[TrialResults], made: Table, folder: 
     """One picture a plot, and a line for each metric that no result has along with its x."""
     unranked = frozenset(row.trial for row in made.rows if row.unranked)
     is_begun = any(row.estimates for row in made.rows)
-    drawn, lacking = [], []
+    drawn: list[Path] = []
+    lacking: list[str] = []
     for plot in plan.sweep.report.plots:
         panels: dict[str, list[Series]] = {}
         for y in plot.metrics:

@@ -66,12 +66,12 @@ def series_of(plan: Plan, x: str, y: str, trials: Sequence[TrialResults], unrank
     made = []
     for label, places in groups.items():
         series = Series(label)
-        for seen in places.values():
-            series.points.append(_point(plan, x, seen))
-            paper = _papers(plan, x, y, seen[0])
+        for together in places.values():
+            series.points.append(_point(plan, x, together))
+            paper = _papers(plan, x, y, together[0])
             if paper is not None and not _has(series.paper, paper.x):
                 series.paper.append(paper)
-        series.paper += _papers_elsewhere(plan, x, y, [seen[0] for seen in places.values()], series)
+        series.paper += _papers_elsewhere(plan, x, y, [together[0] for together in places.values()], series)
         made.append(series)
     return made
 
@@ -149,7 +149,7 @@ def _along(plan: Plan, x: str) -> str | None:
     is_measured = is_cost(x) or (x != ARM and at_path(plan.trials[0].trial.config, x) is None)
     if not is_measured or (is_cost(x) and len(plan.trials[0].rungs) > 1):
         return None
-    return next(reversed(plan.sweep.parameters), None)
+    return next(reversed(list(plan.sweep.parameters)), None)
 
 
 def _place(plan: Plan, x: str, seen: _Observation) -> str:

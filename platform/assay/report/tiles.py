@@ -30,7 +30,7 @@ def draw_tiles(heading: str, tiles: Sequence[Tile], across: int, path: Path, lea
     from matplotlib.image import imread
 
     images = [imread(tile.picture) for tile in tiles]
-    shapes = [_shown_shape(*image.shape[:2], least_width) for image in images]
+    shapes = [_shown_shape(image.shape[0], image.shape[1], least_width) for image in images]
     # Everything is laid out in whole pixels: a pixel of a small image is then a square of pixels, and all are alike.
     cell_width = max(least_width, *(width for _, width in shapes)) + GAP
     title_height = LINE_PIXELS * max(tile.title.count("\n") + 1 for tile in tiles) + GAP // 2
