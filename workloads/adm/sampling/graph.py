@@ -76,6 +76,8 @@ def _drawing(c: Config) -> dict[str, JSON]:
     sample = c.sample.model_dump(mode="json", exclude={"batch_size", "keep_images"})
     if c.sample.ema_rate == c.train.ema_rates[0]:
         sample["ema_rate"] = None
+    if c.sample.temperature == 1.0:  # scales nothing
+        sample["temperature_scales"] = "noise"
     config = {"seed": c.seed, "diffusion": c.diffusion.model_dump(mode="json"), "sample": sample}
     if c.upsampler is None:
         return config

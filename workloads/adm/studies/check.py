@@ -52,6 +52,8 @@ def _without_effect(c: Config) -> Iterator[ConfigProblem]:
 def _inversion(c: Config) -> Iterator[ConfigProblem]:
     if c.model.kind != "unet":
         yield ConfigProblem("measure", f"inversion encodes images for a unet, but model.kind is {c.model.kind}")
+    if c.upsampler is not None:
+        yield ConfigProblem("measure", "inversion is of one model: this base has an upsampler, set it to null")
     if c.sample.sampler != "ddim" or c.sample.eta != 0:
         yield ConfigProblem("measure", "inversion runs DDIM backwards: set sample.sampler ddim, with sample.eta 0")
 
@@ -63,19 +65,16 @@ def _figures(c: Config) -> Iterator[ConfigProblem]:
         )
         return
     shown = c.figures.num_samples ** (2 if "diversity" in c.figures.draw else 1)
-    if shown > c.evaluate.num_samples:
+    most = min(c.evaluate.num_samples, SHOWN_IMAGES)
+    if shown > most:
         yield ConfigProblem(
-            "figures.num_samples",
-            f"{c.figures.num_samples} asks for {shown} samples, but evaluate.num_samples is {c.evaluate.num_samples}",
+            "figures.num_samples", f"{c.figures.num_samples} asks for {shown} samples, allowed here: at most {most}"
         )
-    elif shown > SHOWN_IMAGES:
-        yield ConfigProblem(
-            "figures.num_samples",
-            f"{c.figures.num_samples} asks for {shown} samples, but a sample's image is stored of the first "
-            f"{SHOWN_IMAGES} only",
-        )
-    if "neighbours" in c.figures.draw and max(2, c.figures.num_neighbours) > c.evaluate.num_reference:
+    num_reference = c.figures.num_reference or c.evaluate.num_reference
+    if c.figures.num_reference is not None and c.evaluate.reference is not None:
+        yield ConfigProblem("figures.num_reference", "has no effect with evaluate.reference; leave it out")
+    if "neighbours" in c.figures.draw and max(2, c.figures.num_neighbours) > num_reference:
         yield ConfigProblem(
             "figures.num_neighbours",
-            f"{c.figures.num_neighbours} is more than evaluate.num_reference {c.evaluate.num_reference} has to offer",
+            f"got {c.figures.num_neighbours}, but there are {num_reference} training images to choose from",
         )

@@ -23,6 +23,8 @@ class FiguresConfig(Section):
     num_samples: PositiveInt = 8
     """Samples drawn as neighbours or in the column; diversity shows its square."""
     num_neighbours: PositiveInt = 3
+    num_reference: PositiveInt | None = None
+    """Training images among which neighbours are looked for; None: those that the samples are compared with."""
 
 
 class InversionConfig(Section):

@@ -9,6 +9,7 @@ compute      throughput (where it is measured) ─► compute
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from adm import presets
 from adm.compute import num_sampling_steps, training_flops
@@ -51,6 +52,9 @@ def figures(
 ) -> Stage:
     """Pictures of the samples; its metrics are those of `evaluate`, and more. `images` says how to read those that the
     samples are compared with."""
+    num_images = c.figures.num_reference
+    if reference is not None and reference.budget is not None and num_images is not None:
+        reference = replace(reference, budget=replace(reference.budget, amount=num_images))  # shares its shards
     return Stage(
         name="figures",
         version=1,
