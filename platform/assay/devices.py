@@ -64,11 +64,18 @@ PART_OF_A_DEVICE = re.compile(r"\bmig\b|\blaptop\b|\bmax-q\b", re.IGNORECASE)
 def find_device(name: str) -> Device | None:
     """The entry for a device by the name it gives itself; None when nobody has declared it, as for any CPU.
 
+    Of several kinds, as in "NVIDIA A100-SXM4-40GB, Tesla T4", it is not known how much each did: None.
+
     >>> find_device("Tesla V100-SXM2-16GB").v100s
     1.0
     >>> find_device("cpu (x86_64)") is None
     True
     """
+    kinds = {_find(part) for part in name.split(", ")}
+    return kinds.pop() if len(kinds) == 1 else None
+
+
+def _find(name: str) -> Device | None:
     if PART_OF_A_DEVICE.search(name):
         return None
     return next((device for device in DEVICES if re.search(device.pattern, name, re.IGNORECASE)), None)

@@ -50,6 +50,11 @@ def test_names_that_contain_each_other_are_told_apart(name: str, peak_tflops: fl
         assert device.v100s == pytest.approx(peak_tflops * 1e12 / V100_DATA_SHEET_FLOPS)
 
 
+def test_of_several_kinds_of_devices_it_is_not_known_how_much_each_did() -> None:
+    assert find_device("NVIDIA A100-SXM4-40GB, Tesla V100-SXM2-16GB") is None
+    assert find_device("NVIDIA A100-SXM4-40GB, NVIDIA A100-SXM4-80GB") is find_device("NVIDIA A100 80GB PCIe")
+
+
 @pytest.mark.parametrize(
     "name",
     [CPU, "NVIDIA A100-SXM4-40GB MIG 1g.5gb", "NVIDIA GeForce RTX 4090 Laptop GPU", "NVIDIA H20", "NVIDIA T400"],
