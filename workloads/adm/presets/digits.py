@@ -70,7 +70,7 @@ def config() -> Config:
 def tiny() -> Config:
     """The same in seconds, and samples that one can still read: what the studies' smoke profiles share.
 
-    One width at both resolutions, and rates that let so few steps tell. The schedule is linear, as in most of the paper's
+    One width at both resolutions, and rates that let so few steps tell. A linear schedule, as in most of the paper's
     studies: guided DDIM of few steps does not come back from where a cosine schedule ends.
     """
     c = config()
