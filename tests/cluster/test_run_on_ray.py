@@ -37,7 +37,7 @@ metric: fd_classifier
 mode: min
 """
 
-ALL_STAGES = ["evaluate"] * 2 + ["reference"] + ["sample"] * 2 + ["train"] * 2 + ["train_classifier"]
+ALL_STAGES = ["evaluate"] * 2 + ["reference"] + ["sample"] * 2 + ["statistics"] + ["train"] * 2 + ["train_classifier"]
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_a_killed_training_worker_goes_on_from_its_checkpoint(tmp_path: Path) ->
         os.kill(worker, signal.SIGKILL)
     output, errors = process.communicate(timeout=LONGEST_S)
     assert process.returncode == 0, output + errors
-    assert user.stages() == ["evaluate", "reference", "sample", "train", "train_classifier"]
+    assert user.stages() == ["evaluate", "reference", "sample", "statistics", "train", "train_classifier"]
     train = next(record for record in user.records().values() if record["stage"] == "train")
     curve = json.loads((user.store / train["files"]["history.json"]["path"]).read_text())
     steps = [point["step"] for point in curve]

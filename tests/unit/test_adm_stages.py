@@ -191,7 +191,9 @@ class TestEvaluation:
         result = store.get(compute(graph(), store, "evaluate", told).key)
         assert any("12 samples" in line or "features" in line for line in told), "too few samples is said aloud"
         assert result is not None
-        assert set(result.metrics) == {"fd_classifier", "precision", "recall", "num_samples", "num_reference"}
+        assert set(result.metrics) == {
+            *("fd_classifier", "precision", "recall", "kid", "kid_se", "num_samples", "num_reference")
+        }
         assert result.metrics["num_samples"] == 12
         assert result.file("samples.png").read_bytes().startswith(b"\x89PNG")
 
@@ -230,12 +232,15 @@ class TestGraph:
         assert self.changed(classifier__train__iterations=9) == {
             "train_classifier",
             "reference",
+            "statistics",
             "sample",
             "evaluate",
         }
 
     def test_mirroring_is_the_trainings_business_and_not_the_references(self) -> None:
-        assert self.changed(data__flip=True) == {"train_classifier", "train", "reference", "sample", "evaluate"}
+        assert self.changed(data__flip=True) == {
+            *("train_classifier", "train", "reference", "statistics", "sample", "evaluate")
+        }
         without_classifier = {"evaluate__extractor": "pixels", "sample__guidance_scale": 0.0}
         plain, mirrored = self.keys(**without_classifier), self.keys(data__flip=True, **without_classifier)
         assert plain["reference"] == mirrored["reference"]

@@ -65,14 +65,29 @@ def test_other_number_types_are_taken(metric: Callable[..., Any], dtype: type) -
     assert metric(features, features[::-1].astype(np.float64) + 1) == pytest.approx(expected, rel=1e-9)
 
 
-@pytest.mark.parametrize("metric", PAIRED, ids=lambda metric: metric.__name__)
 @pytest.mark.parametrize("value", [0.0, 0.1, -3e7])
-def test_constant_features_are_refused(metric: Callable[..., object], value: float) -> None:
-    constant = np.full((40, 6), value)
-    with pytest.raises(FeatureError, match=r"^reference: all 40 rows of features are the same"):
-        metric(constant, GOOD)
-    with pytest.raises(FeatureError, match=r"^samples: all 40 rows of features are the same"):
-        metric(GOOD, constant)
+class TestConstantFeatures:
+    """A reference like this is a mistake; a model may collapse, and is measured."""
+
+    @pytest.mark.parametrize("metric", PAIRED, ids=lambda metric: metric.__name__)
+    def test_a_reference_is_refused_and_samples_are_warned_of(
+        self, metric: Callable[..., object], value: float
+    ) -> None:
+        constant = np.full((40, 6), value)
+        with pytest.raises(FeatureError, match=r"^reference: all 40 rows of features are the same"):
+            metric(constant, GOOD)
+        with pytest.warns(evaluation.CollapsedSamples, match=r"^samples: all 40 rows of features are the same") as told:
+            metric(GOOD, constant)
+        assert [warning.filename for warning in told] == [__file__]
+
+    @pytest.mark.filterwarnings("ignore::adm.evaluation.CollapsedSamples")
+    def test_the_metrics_are_as_they_are_defined(self, value: float) -> None:
+        constant = np.full((40, 6), value)
+        expected = np.square(GOOD.mean(axis=0) - value).sum() + np.trace(np.cov(GOOD, rowvar=False))
+        assert evaluation.frechet_distance(GOOD, constant) == pytest.approx(expected, rel=1e-9)
+        precision, recall = evaluation.precision_recall(GOOD, constant)
+        assert (precision, recall) == (float(abs(value) < 1), 0.0), "one point, inside or outside"
+        assert evaluation.kid(GOOD, constant) > 0
 
 
 @pytest.mark.parametrize("k", [0, -1, 40])

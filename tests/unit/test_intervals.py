@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pytest
 
 from adm.evaluation import (
+    CollapsedSamples,
     FeatureError,
     FewSamples,
     Gaussian,
@@ -23,7 +24,7 @@ from adm.evaluation import (
     frechet_interval,
 )
 from adm.evaluation.extrapolation import line_through
-from adm.evaluation.jackknife import jackknife_variance
+from adm.evaluation.jackknife import frechet_replicates, index_blocks, jackknife_variance
 
 Array = npt.NDArray[Any]
 DIM = 6
@@ -126,6 +127,48 @@ def test_arms_that_are_the_same_differ_by_nothing() -> None:
     assert frechet_difference_interval(REFERENCE, blocks, blocks)[:4] == (0.0, 0.0, 0.0, 0.0)
 
 
+def test_collapsed_samples_have_a_distance_that_is_sure() -> None:
+    with pytest.warns(CollapsedSamples, match="samples: all 60 rows of features are the same"):
+        interval = frechet_interval(REFERENCE, Moments.blocks(np.full((60, DIM), 0.1), 6))
+    assert interval.value == pytest.approx(DIM * 0.1**2 + np.trace(REFERENCE.cov))
+    assert interval.standard_error == pytest.approx(0, abs=1e-12)
+
+
+def test_replicates_of_two_arms_give_the_interval_of_their_difference() -> None:
+    """From files alone, without features."""
+    first, second = (Moments.blocks(features(seed), 20) for seed in (10, 11))
+    a, b = frechet_replicates(REFERENCE, first), frechet_replicates(REFERENCE, second)
+    expected = frechet_difference_interval(REFERENCE, first, second)
+    differences = a.left_out - b.left_out
+    error = np.sqrt(19 / 20 * np.square(differences - differences.mean()).sum())
+    assert error == pytest.approx(expected.standard_error)
+    assert a.interval() == frechet_interval(REFERENCE, first)
+
+
+@pytest.mark.parametrize(("num_rows", "num_classes"), [(20, 1), (107, 1), (1000, 10), (1000, 200), (5000, 1000)])
+def test_index_blocks_hold_every_row_once_and_classes_evenly(num_rows: int, num_classes: int) -> None:
+    blocks = index_blocks(num_rows, num_classes)
+    assert sorted(np.concatenate(blocks).tolist()) == list(range(num_rows))
+    assert {len(block) for block in blocks} <= {num_rows // 20, -(-num_rows // 20)}
+    for block in blocks:
+        # No quarter of the classes has more than its share of a block by more than a tenth of the block and a row.
+        quarters = np.bincount(4 * (block % num_classes) // num_classes, minlength=4)[: min(4, num_classes)]
+        assert quarters.max() <= len(block) * max(1 / num_classes, 0.25) + 0.1 * len(block) + 1
+
+
+def test_classes_in_turn_do_not_widen_intervals_much() -> None:
+    """Fewer images a block than classes, and classes far apart: blocks that are runs would make it 4 times as wide."""
+    num_classes, num_rows = 200, 1000
+    centres = np.sort(np.random.default_rng(0).standard_normal((num_classes, 1)), axis=0) * np.linspace(2, 1, DIM)
+    blocks, intervals = index_blocks(num_rows, num_classes), []
+    for seed in range(60):
+        noise = np.random.default_rng(seed).standard_normal((num_rows, DIM))
+        rows = centres[np.arange(num_rows) % num_classes] + noise
+        intervals.append(frechet_interval(REFERENCE, [Moments.of(rows[block]) for block in blocks]))
+    values, errors = np.array(intervals).T[:2]
+    assert 0.9 <= errors.mean() / values.std(ddof=1) <= 2
+
+
 def test_infinity_loses_the_bias_and_says_how_sure_it_is() -> None:
     plain, infinite = [], []
     for seed in range(100):
@@ -176,8 +219,8 @@ def test_what_cannot_be_done_is_refused() -> None:
         Moments.blocks(features(6), 0)
     with pytest.raises(FeatureError, match="at least 24 rows of features, one an image; got 9"):
         Moments.blocks(features(6, n=9))
-    with pytest.raises(FeatureError, match="samples: all 60 rows of features are the same"):
-        frechet_interval(REFERENCE, Moments.blocks(np.full((60, DIM), 0.1), 6))
+    with pytest.raises(FeatureError, match="20 blocks need as many rows of features, one an image; got 19"):
+        index_blocks(19)
 
 
 @pytest.mark.parametrize("of", [frechet_interval, frechet_distance_infinity])

@@ -29,6 +29,7 @@ def test_quickstart_shares_one_classifier_and_two_trainings_among_four_trials() 
     assert {name: names.count(name) for name in set(names)} == {
         "train_classifier": 1,
         "reference": 1,
+        "statistics": 1,
         "train": 2,
         "sample": 4,
         "evaluate": 4,

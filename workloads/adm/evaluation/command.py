@@ -1,12 +1,15 @@
 """`adm-evaluate`: the published evaluator's figures, from the same files, without TensorFlow.
 
     adm-evaluate REF.npz SAMPLES.npz [SAMPLES2.npz …]
+    adm-evaluate --self-check [DATA.npz …]
 
-Figures go to stdout, all else to stderr. Exit codes: 0 done; 2 a mistake in what was asked; 130 Ctrl-C.
+Figures go to stdout, all else to stderr. Exit codes: 0 done; 1 a self-check that failed; 2 a mistake in what was asked;
+130 Ctrl-C.
 """
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -25,8 +28,10 @@ if TYPE_CHECKING:
     from adm.evaluation.command_output import Outcome
     from adm.evaluation.inception import InceptionV3
     from adm.evaluation.npz_images import NpzImages
-    from adm.evaluation.reference_npz import Reference
+    from adm.evaluation.reference_npz import ImageBatches, Reference
+    from adm.evaluation.self_check import SelfCheck
 
+EXIT_NOT_SOUND = 1
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 
@@ -47,8 +52,12 @@ def main() -> None:
 
 @app.command()
 def evaluate(
-    reference: Annotated[Path, typer.Argument(metavar="REF.npz", help="Statistics, images (arr_0), or both.")],
-    samples: Annotated[list[Path], typer.Argument(metavar="SAMPLES.npz...", help="Images, uint8 (N, H, W, 3).")],
+    reference: Annotated[
+        Path | None, typer.Argument(metavar="REF.npz", help="Statistics, images (arr_0), or both.")
+    ] = None,
+    samples: Annotated[
+        list[Path] | None, typer.Argument(metavar="SAMPLES.npz...", help="Images, uint8 (N, H, W, 3).")
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at once in Inception.")] = 64,
     inception: Annotated[
         Path | None,
@@ -64,6 +73,13 @@ def evaluate(
     save_reference: Annotated[
         Path | None, typer.Option(help="Write REF's statistics and images here, for the next time.")
     ] = None,
+    is_self_check: Annotated[
+        bool,
+        typer.Option(
+            "--self-check",
+            help="Compare each file of images with itself, and its halves; without a file, scikit-learn's digits.",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")] = False,
 ) -> None:
     """Inception Score, FID, sFID, Precision and Recall of samples, as the published evaluator has them.
@@ -76,6 +92,15 @@ def evaluate(
             from adm.evaluation.command_output import as_json_text, as_text
             from adm.evaluation.inception_weights import find
 
+            if is_self_check:
+                given = [path for path in (reference, *(samples or [])) if path is not None]
+                checks = _self_checks(given, inception, any_weights, precision, device, batch_size, err)
+                _print_self_checks(checks, told, as_json)
+                return
+            if reference is None or not samples:
+                raise UserError(
+                    "REF.npz and SAMPLES.npz are needed: what to compare with, and what to compare (see --help)"
+                )
             weights = find(inception)
             files = _opened(reference, samples)
             network = _network(weights, any_weights, precision, device)
@@ -87,6 +112,43 @@ def evaluate(
     except UserError as error:
         err.print(f"adm-evaluate: {error}")
         raise typer.Exit(EXIT_USER_ERROR) from None
+
+
+def _self_checks(
+    paths: list[Path],
+    inception: Path | None,
+    any_weights: bool,
+    precision: Arithmetic,
+    device: str | None,
+    batch_size: int,
+    err: Console,
+) -> list[SelfCheck]:
+    """By Inception where its weights are, and else by pixels."""
+    from adm.evaluation.inception_weights import ENVIRONMENT, InceptionWeightsError, find
+    from adm.evaluation.npz_images import NpzImages
+    from adm.evaluation.self_check import Digits, self_check
+
+    sets: list[tuple[str, ImageBatches]] = [(str(path), NpzImages.open(path)) for path in paths]
+    try:
+        network = _network(find(inception), any_weights, precision, device)
+    except InceptionWeightsError as error:
+        if inception is not None or ENVIRONMENT in os.environ:
+            raise
+        network = None
+        err.print(f"by pixels, and not as FID does it: {error}")
+    checks = []
+    for name, images in sets or [("digits", Digits())]:
+        with _progress(err, name, images.shape[0]) as advance:
+            checks.append(self_check(name, images, network, batch_size, advance))
+    return checks
+
+
+def _print_self_checks(checks: list[SelfCheck], told: list[str], as_json: bool) -> None:
+    from adm.evaluation.self_check import as_json_text, as_text
+
+    typer.echo(as_json_text(checks, told) if as_json else "\n".join(map(as_text, checks)))
+    if any(check.faults for check in checks):
+        raise typer.Exit(EXIT_NOT_SOUND)
 
 
 def _opened(reference: Path, samples: list[Path]) -> tuple[Reference, list[NpzImages]]:

@@ -15,6 +15,7 @@ from torch import Tensor
 from adm import checkpoints
 from adm.data import data_config, open_source, to_model_range
 from adm.evaluation import inception_weights
+from adm.evaluation.feature_arrays import FeatureError
 from adm.evaluation.inception import InceptionV3
 from adm.models.encoder import Encoder
 from adm.training.stages import WEIGHTS
@@ -70,8 +71,7 @@ class Inception:
         ).to(ctx.device)
 
     def __call__(self, images: Images) -> Mapping[str, Tensor]:
-        rgb = torch.from_numpy(as_rgb(images)).permute(0, 3, 1, 2)
-        seen = self._network(rgb)
+        seen = self._network(torch.tensor(as_rgb(images)).permute(0, 3, 1, 2))
         return {FEATURES: seen.pool, SPATIAL: seen.spatial, LOGITS: seen.logits}
 
 
@@ -101,14 +101,23 @@ def as_rgb(images: Images) -> Images:
 
 
 class Features:
-    """A step of a fan-out: adds columns of features to rows that hold "image"."""
+    """A step of a fan-out: adds columns of features to rows that hold "image".
+
+    Raises FeatureError where one is NaN or infinity: no metric is defined on it.
+    """
 
     def __init__(self, ctx: StageContext) -> None:
         self._extract: Extractor = EXTRACTORS[ctx.config["extractor"]](ctx)
 
     def __call__(self, batch: Batch) -> Batch:
-        columns = self._extract(batch["image"])
-        return {**batch, **{name: values.float().cpu().numpy() for name, values in columns.items()}}
+        columns = {name: values.float().cpu().numpy() for name, values in self._extract(batch["image"]).items()}
+        for name, values in columns.items():
+            if (bad := ~np.isfinite(values).all(axis=1)).any():
+                raise FeatureError(
+                    f"image {batch['id'][bad][0]}: its {name} hold NaN or infinity. Look at the extractor's weights, "
+                    "and at the precision it ran in"
+                )
+        return {**batch, **columns}
 
 
 class ReferenceImages:

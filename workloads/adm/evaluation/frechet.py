@@ -51,11 +51,13 @@ def frechet_between_gaussians(first: Gaussian, second: Gaussian) -> float:
 
 
 def trace_of_root_of_product(first: Gaussian, second: Gaussian) -> float:
-    """tr √(Σ₁ Σ₂) = Σ √eig(Fᵀ Σ₂ F), where Σ₁ = F Fᵀ.
+    """tr √(Σ₁ Σ₂) = Σ √eig(Fᵀ Σ₂ F), where Σ₁ = F Fᵀ; or the other way round, where that F has fewer columns.
 
     Fᵀ Σ₂ F has the eigenvalues of Σ₁ Σ₂ and is symmetric and positive semidefinite, so no complex root can arise and
     singular covariances are no special case: what rounding leaves below 0 is 0.
     """
+    if second.factor is not None and first.factor is None:
+        first, second = second, first
     root = first.root
     symmetric = root.T @ second.cov @ root
     eigenvalues = np.linalg.eigvalsh((symmetric + symmetric.T) / 2)
@@ -69,7 +71,12 @@ def gaussian_of(side: npt.ArrayLike | Moments | Gaussian, name: str) -> Gaussian
     """
     if isinstance(side, Gaussian):
         return side
-    moments = side if isinstance(side, Moments) else Moments.of(checked_features(side, name, at_least=2))
+    features = None
+    if isinstance(side, Moments):
+        moments = side
+    else:
+        features = checked_features(side, name, at_least=2)
+        moments = Moments.of(features)
     if moments.n > 1 and moments.is_constant:
         refuse_or_warn_of_constant(name, moments.n)
     if 1 < moments.n <= moments.dim:
@@ -80,4 +87,7 @@ def gaussian_of(side: npt.ArrayLike | Moments | Gaussian, name: str) -> Gaussian
             FewSamples,
             stacklevel=3,
         )
-    return moments.gaussian
+    if features is None or moments.n > moments.dim:
+        return moments.gaussian
+    deviations = features.astype(np.float64) - moments.mean
+    return Gaussian(moments.mean, moments.cov, deviations.T / np.sqrt(moments.n - 1))

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from adm.evaluation.frechet import FewSamples, frechet_distance
+from adm.evaluation.frechet import FewSamples, frechet_distance, gaussian_of
 from adm.evaluation.image_faults import num_of_one_colour
 from adm.evaluation.inception import InceptionV3
 from adm.evaluation.inception_score import inception_score
@@ -33,12 +33,11 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, eq=False)
 class ImageFeatures:
-    """Features of N images. Spatial ones are needed as moments only, and not kept."""
+    """Features of N images. Of many, spatial ones are not kept: their moments are all that is needed."""
 
     pool: npt.NDArray[np.float32]  # (N, 2048)
     logits: npt.NDArray[np.float32]  # (N, 1008)
-    pool_moments: Moments
-    spatial_moments: Moments
+    spatial: npt.NDArray[np.float32] | Moments  # (N, 2023) where N ≤ ROWS_PER_BLOCK
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,14 +87,17 @@ def image_features(
         stop = start + len(batch)
         pool[start:stop], logits[start:stop] = features.pool.cpu(), features.logits.cpu()
         spatial.append(features.spatial.cpu().numpy())
-        if sum(map(len, spatial)) >= ROWS_PER_BLOCK or stop == len(images):
+        if sum(map(len, spatial)) > ROWS_PER_BLOCK:
             blocks.append(Moments.of(np.concatenate(spatial)))
             spatial.clear()
         start = stop
         progress(len(batch))
     if one_colour:
         _warn(f"{images.path}: {one_colour} of {len(images)} images are each of one colour; look at them")
-    return ImageFeatures(pool, logits, Moments.of(pool), Moments.combine(blocks))
+    if not blocks:
+        return ImageFeatures(pool, logits, np.concatenate(spatial))
+    rest = [Moments.of(np.concatenate(spatial))] if spatial else []
+    return ImageFeatures(pool, logits, Moments.combine([*blocks, *rest]))
 
 
 def reference_features(
@@ -120,8 +122,8 @@ def reference_features(
     else:
         images = image_features(network, reference.images, batch_size, progress)
         found = ReferenceFeatures(
-            reference.pool or images.pool_moments.gaussian,
-            reference.spatial or images.spatial_moments.gaussian,
+            reference.pool or _gaussian(images.pool),
+            reference.spatial or _gaussian(images.spatial),
             images.pool,
             reference.num_images if reference.pool else len(images.pool),
         )
@@ -134,12 +136,18 @@ def figures(reference: ReferenceFeatures, samples: ImageFeatures, device: str = 
     """Raises FeatureError when there are too few images for precision and recall (k = 3)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FewSamples)  # said once by whoever knows the file's name
-        fid = frechet_distance(reference.pool, samples.pool_moments)
-        sfid = frechet_distance(reference.spatial, samples.spatial_moments) if reference.spatial else None
+        fid = frechet_distance(reference.pool, samples.pool)
+        sfid = frechet_distance(reference.spatial, samples.spatial) if reference.spatial else None
     precision, recall = None, None
     if reference.pool_of_images is not None:
         precision, recall = precision_recall(reference.pool_of_images, samples.pool, device=device)
     return Figures(inception_score(samples.logits), fid, sfid, precision, recall)
+
+
+def _gaussian(side: npt.NDArray[np.float32] | Moments) -> Gaussian:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FewSamples)  # said once by whoever knows the file's name
+        return gaussian_of(side, "reference")
 
 
 def warn_if_few(name: str, num_images: int) -> None:

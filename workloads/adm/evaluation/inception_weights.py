@@ -46,16 +46,20 @@ def find(path: str | os.PathLike[str] | None = None) -> Path:
     return _existing((CACHE / FILE_NAME).expanduser(), "")
 
 
+def how_to_get() -> str:
+    """A command that puts the published file where `find` looks, for messages."""
+    cached = (CACHE / FILE_NAME).expanduser()
+    return (
+        f"download them ({NUM_BYTES / 1e6:.0f} MB, once): mkdir -p {cached.parent} && curl -L -o {cached} {URL} "
+        f"(or keep the file anywhere, and name it in {ENVIRONMENT})"
+    )
+
+
 def _existing(path: Path, why: str) -> Path:
     if path.is_file():
         return path
-    cached = (CACHE / FILE_NAME).expanduser()
     problem = "is a folder" if path.is_dir() else "does not exist"
-    raise InceptionWeightsError(
-        f"Inception's weights: {path}{why} {problem}. Download them ({NUM_BYTES / 1e6:.0f} MB, once): "
-        f"mkdir -p {cached.parent} && curl -L -o {cached} {URL} "
-        f"(or keep the file anywhere, and name it in {ENVIRONMENT})"
-    )
+    raise InceptionWeightsError(f"Inception's weights: {path}{why} {problem}; {how_to_get()}")
 
 
 def read(path: Path, *, any_weights: bool = False) -> dict[str, Tensor]:

@@ -36,6 +36,8 @@ class Gaussian:
 
     mean: Float64Array
     cov: Float64Array
+    factor: Float64Array | None = None
+    """F (D, r) with Σ = F Fᵀ, where one is known: of few images it has as many columns as there are images."""
 
     def __post_init__(self) -> None:
         mean, cov = np.asarray(self.mean, dtype=np.float64), np.asarray(self.cov, dtype=np.float64)
@@ -50,7 +52,9 @@ class Gaussian:
 
     @cached_property
     def root(self) -> Float64Array:
-        """F = V√λ (D, D), with Σ = F Fᵀ. Kept: a reference pays for it once."""
+        """`factor`, or F = V√λ (D, D), with Σ = F Fᵀ. Kept: a reference pays for it once."""
+        if self.factor is not None:
+            return self.factor
         eigenvalues, vectors = np.linalg.eigh((self.cov + self.cov.T) / 2)
         return vectors * np.sqrt(np.clip(eigenvalues, 0.0, None))
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from adm.evaluation.extrapolation import frechet_distance_infinity
-from adm.evaluation.feature_arrays import FloatArray
+from adm.evaluation.feature_arrays import FloatArray, checked_features
 from adm.evaluation.frechet import frechet_distance
 from adm.evaluation.inception_score import inception_score
 from adm.evaluation.jackknife import NUM_BLOCKS, Replicates, frechet_replicates, index_blocks
@@ -34,6 +34,7 @@ class SampleMetrics:
 
         In 2048 dimensions the blocks take 32 MiB each, and the replicates a distance each, whatever N is.
         """
+        features = checked_features(features, "samples", at_least=2)
         is_sure = bool(self._blocks) and len(features) - self._sizes.max() > features.shape[1]
         blocks = [Moments.of(features[rows]) for rows in self._blocks] if is_sure or infinity else []
         if is_sure:

@@ -46,7 +46,9 @@ def statistics(ctx: StageContext) -> Mapping[str, float]:
         assert images is not None
         pool, num_images = _gaussian(images, FEATURES)
     if spatial is None and images is not None and config["extractor"] == "inception":
-        spatial, _ = _gaussian(images, SPATIAL)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FewSamples)  # of the pool features, which are as few
+            spatial, _ = _gaussian(images, SPATIAL)
     copied = _Copied(ctx) if config["num_exported"] else None
     write_reference(
         ctx.output / REFERENCE,
