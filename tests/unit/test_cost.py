@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from assay.ledger import SECONDS_PER_DAY
 from assay.planning import Plan, PlannedTrial, Rung
 from assay.report.cost import cost_sheet
+from assay.report.cost_formats import cost_as_csv, cost_as_rich
 from assay.spec import Sweep, Trial
 from assay.store import Cost, Decision, Store, StoredResult
 from assay.workload import Budget, ReportHints, Stage
@@ -75,6 +78,19 @@ def test_sharing_caching_and_early_stopping_are_summed_up_apart(tmp_path: Path, 
         assert (sheet.total.v100_days, sheet.total.unknown, sheet.total.unknown_device_seconds) == (0, 4, 50.0)
         assert saved.early_stopping.unknown == 2
     assert train in study.results
+
+
+def test_many_stages_are_summed_up_by_kind_on_a_terminal(tmp_path: Path) -> None:
+    study = Study(tmp_path, arms=41)
+    for trial in study.plan.trials:
+        study.commit(trial.stages[0], V100, 100.0, 100)
+        study.commit(trial.rungs[0].leaf, V100, 10.0, 10)
+    out = io.StringIO()
+    sheet = cost_sheet(study.plan, study.results, frozenset(study.results))
+    Console(file=out, width=100).print(cost_as_rich(sheet))
+    (sample,) = [line.split() for line in out.getvalue().splitlines() if line.startswith("sample")]
+    assert sample == ["sample", "41", *V100.split(), "6:50", "0.0047"]
+    assert len(cost_as_csv([sheet]).splitlines()) == 1 + 42, "a program gets them all"
 
 
 def test_what_is_still_to_do_is_not_saved(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from assay.ledger import Total
+from assay.ledger import Total, total
 from assay.report.cost import Charge, CostSheet
 from assay.report.words import plural, rate, took, total_days
 
@@ -31,10 +31,12 @@ CHARGE_COLUMNS: tuple[tuple[str, Callable[[Charge], str]], ...] = (
     ("rate", lambda c: "" if c.entry.images_per_second is None else rate(c.entry.images_per_second, "images")),
     ("utilisation", lambda c: "" if c.entry.utilisation is None else f"{c.entry.utilisation:.0%}"),
     ("V100-days", lambda c: total_days(Total(1, v100_days=c.entry.v100_days or 0, unknown=c.entry.v100_days is None))),
-    ("stored", lambda c: "before" if c.is_found else "by this sweep"),
+    ("stored", lambda c: "before" if c.is_found else ""),
 )
 """Headers and cells, the same in every format."""
-NUMBERS = {"budget", "took", "rate", "utilisation", "V100-days"}
+NUMBERS = {"budget", "took", "rate", "utilisation", "V100-days", "stages"}
+MOST_ROWS = 40
+"""On a terminal: of more stages, a row a kind and device."""
 
 
 def cost_lines(sheet: CostSheet) -> list[tuple[str, str]]:
@@ -73,17 +75,35 @@ def _grid(sheet: CostSheet, is_tight: bool) -> RichTable:
     from assay.report.grids import ruled
 
     grid = ruled(f"{sheet.sweep}: what it cost", is_tight)
-    shown = [(header, cell) for header, cell in CHARGE_COLUMNS if any(cell(charge) for charge in sheet.charges)]
-    for header, _ in shown:
-        is_number = header in NUMBERS
+    headers, rows = _by_kind(sheet) if len(sheet.charges) > MOST_ROWS else shown_charges(sheet)
+    for header in headers:
         title = {"utilisation": "of peak"}.get(header, header)
         width = {"for": 10, "device": 8}.get(header)
+        is_number = header in NUMBERS
         grid.add_column(
             title, justify="right" if is_number else "left", no_wrap=is_number, overflow="fold", min_width=width
         )
-    for charge in sheet.charges:
-        grid.add_row(*(Text(cell(charge)) for _, cell in shown), style="dim" if charge.is_found else "")
+    for cells in rows:
+        grid.add_row(*map(Text, cells), style="dim" if cells[-1] == "before" else "")
     return grid
+
+
+def shown_charges(sheet: CostSheet) -> tuple[list[str], list[list[str]]]:
+    """Headers and rows, without the columns that nothing is in."""
+    shown = [(header, cell) for header, cell in CHARGE_COLUMNS if any(cell(charge) for charge in sheet.charges)]
+    return [header for header, _ in shown], [[cell(charge) for _, cell in shown] for charge in sheet.charges]
+
+
+def _by_kind(sheet: CostSheet) -> tuple[list[str], list[list[str]]]:
+    """A row a stage's name, device, and whether it was there before."""
+    kinds: dict[tuple[str, str, bool], list[Charge]] = {}
+    for charge in sheet.charges:
+        kinds.setdefault((charge.entry.stage, charge.entry.device, charge.is_found), []).append(charge)
+    rows = []
+    for (stage, device, is_found), charges in kinds.items():
+        own = total(charge.entry for charge in charges)
+        rows.append([stage, f"{own.stages:,}", device, took(own.device_seconds), total_days(own), "before" * is_found])
+    return ["stage", "stages", "device", "took", "V100-days", "stored"], rows
 
 
 def cost_as_json(sheet: CostSheet) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from assay.planning import Plan
@@ -10,6 +10,7 @@ from assay.report.figures import COLORS, PLOT_DPI, literal, new_figure, save
 from assay.report.labels import serves
 from assay.report.table import TrialResults
 from assay.store import StoredResult
+from assay.workload import Stage
 
 CURVES = "curves.png"
 MOST_IN_LEGEND = 12
@@ -23,11 +24,10 @@ def draw_curves(plan: Plan, trials: Sequence[TrialResults], folder: Path) -> Pat
     """`curves.png`, or None when no training logged a loss."""
     results = {key: result for trial in trials for key, result in trial.results.items()}
     panels: dict[str, list[Line]] = {}
-    for key, stage in plan.stages.items():
-        if stage.kind == "train" and key in results:
-            steps, losses = _loss(results[key])
-            if steps:
-                panels.setdefault(stage.name, []).append((serves(plan, key), steps, losses))
+    for stage in furthest(plan, results):
+        steps, losses = _loss(results[stage.key])
+        if steps:
+            panels.setdefault(stage.name, []).append((serves(plan, stage.key), steps, losses))
     if not panels:
         return None
     figure = new_figure(7.0 * len(panels), 4.5, PLOT_DPI, layout="constrained")
@@ -49,6 +49,16 @@ def draw_curves(plan: Plan, trials: Sequence[TrialResults], folder: Path) -> Pat
         if len(lines) <= MOST_IN_LEGEND:
             axes.legend(fontsize=9)
     return save(figure, folder / CURVES)
+
+
+def furthest(plan: Plan, results: Mapping[str, StoredResult]) -> list[Stage]:
+    """Trainings at the highest rung they reached: its curve has those of the rungs below."""
+    furthest: dict[str, Stage] = {}
+    for key, stage in plan.stages.items():
+        if stage.kind == "train" and key in results:
+            known = furthest.get(stage.lineage)
+            furthest[stage.lineage] = stage if known is None or stage.amount > known.amount else known
+    return list(furthest.values())
 
 
 def _label_some(lines: Sequence[Line]) -> Callable[[float, int | None], str]:

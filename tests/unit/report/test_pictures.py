@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from assay.planning import Plan
 from assay.report import Standing, table
+from assay.report.curves import furthest
 from assay.report.samples import copy_grids, draw_overview, safe_name
 
 Studies = Callable[..., tuple[Plan, list[Standing]]]
@@ -44,3 +46,18 @@ def test_without_grids_there_is_no_overview(study: Studies, tmp_path: Path) -> N
     plan, trials = study([{"fid": 1.0}])
     assert copy_grids(plan, trials, tmp_path) == {}
     assert draw_overview(table(plan, trials), {}, tmp_path) is None
+
+
+def test_a_training_that_climbed_rungs_has_one_curve(paper: Callable[..., Any], tmp_path: Path) -> None:
+    scheduler = {"name": "fifo", "budget": "train.iterations", "rungs": [250, 500]}
+    arms = {"a": {"model.norm": "adagn"}, "b": {"model.norm": "add"}}
+    plan, trials = paper(
+        lambda planned, rung: {"fid": 1.0} if (planned.trial.arm, rung.amount) != ("b", 500) else None,
+        arms=arms,
+        scheduler=scheduler,
+    )
+    results = {key: result for trial in trials for key, result in trial.results.items()}
+    assert [(stage.config["model"]["norm"], stage.amount) for stage in furthest(plan, results)] == [
+        ("adagn", 500),
+        ("add", 250),
+    ]

@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 from assay.planning import Plan
 from assay.report.columns import Column, arm_columns, columns
 from assay.report.cost import CostSheet
-from assay.report.cost_formats import CHARGE_COLUMNS, NUMBERS, cost_lines
+from assay.report.cost_formats import NUMBERS, cost_lines, shown_charges
 from assay.report.formats import best_is, failure_lines
 from assay.report.html.elements import Cells, code, figure, folded, listed, section, table
 from assay.report.html.style import CSS
@@ -177,12 +177,10 @@ def _cost(sheet: CostSheet) -> Iterator[str]:
     if not sheet.charges:
         return
     yield listed(f"{name}: {words}" for name, words in cost_lines(sheet))
-    shown = [(header, cell) for header, cell in CHARGE_COLUMNS if any(cell(charge) for charge in sheet.charges)]
-    rows = (Cells([cell(c) for _, cell in shown], "faint" if c.is_found else "") for c in sheet.charges)
-    yield folded(
-        plural(len(sheet.charges), "stage"),
-        table([header for header, _ in shown], [header in NUMBERS for header, _ in shown], rows, pinned=0),
-    )
+    headers, rows = shown_charges(sheet)
+    lines = (Cells(cells, "faint" if cells[-1] == "before" else "") for cells in rows)
+    whole = table(headers, [header in NUMBERS for header in headers], lines, pinned=0)
+    yield folded(plural(len(sheet.charges), "stage"), whole)
 
 
 def _reproduce(contents: Contents) -> Iterator[str]:
