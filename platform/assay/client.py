@@ -88,8 +88,8 @@ class Job:
             time.sleep(POLL_S)
         return status
 
-    def stop(self, timeout: float | None = 180.0) -> Status:
-        """Stop it, and wait until it is: what is finished is stored, and what it held is free.
+    def stop(self, timeout: float | None = None) -> Status:
+        """Stop it, and wait until it is: its trainings have saved, and what it held is free.
 
         Submitting the same sweep again goes on from there. A job that is over stays as it is.
         """
@@ -119,7 +119,7 @@ class Job:
 class Client:
     """A connection to the cluster whose jobs are served at `address`, as in http://head:8265.
 
-    The token is that of RAY_AUTH_TOKEN_PATH (with RAY_AUTH_MODE=token) unless one is given. Raises UserError where the
+    The token is the one in the file that RAY_AUTH_TOKEN_PATH names, unless one is given. Raises UserError where the
     address or the token is wrong, and ClusterError where nobody answers, here and in every method.
     """
 

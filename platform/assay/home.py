@@ -22,8 +22,11 @@ class Home:
 
     @property
     def scratch_url(self) -> str:
-        """What Ray Tune and Ray Train write about themselves; nothing of it is read again."""
-        return str(self.root / "ray")
+        """What Ray Tune and Ray Train write about themselves; nothing of it is read again.
+
+        Beside the results, where those were told to go elsewhere: all workers must reach it, too.
+        """
+        return f"{self.store_url}/ray" if "ASSAY_STORE" in os.environ else str(self.root / "ray")
 
     @property
     def tracking_uri(self) -> str:

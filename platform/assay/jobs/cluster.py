@@ -8,6 +8,7 @@ import platform
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -35,6 +36,10 @@ for chatty in ("dashboard.modules.job.sdk", "dashboard.modules.dashboard_sdk", "
 class _Client(JobSubmissionClient):  # type: ignore[misc]  # Ray is not typed here
     """Ray's, which by itself would wait for ever on a connection that was lost without a word."""
 
+    def __init__(self, address: str, headers: dict[str, str] | None) -> None:
+        super().__init__(address, headers=headers)
+        self._ssl_context = True  # the usual checks; Ray leaves it None, of which aiohttp warns
+
     def _do_request(self, method: str, endpoint: str, **options: Any) -> requests.Response:
         return super()._do_request(method, endpoint, timeout=ANSWER_S, **options)
 
@@ -48,6 +53,7 @@ class Cluster:
 
     def __init__(self, address: str, token: str | None = None) -> None:
         self.address = _checked(address)
+        token = token if token is not None else _token_of_the_shell()
         headers = None if token is None else {"Authorization": f"Bearer {token}"}
         with self.told(), _as_address(self.address):
             self.client = _Client(self.address, headers=headers)
@@ -118,6 +124,27 @@ class Cluster:
             return answer.json()
 
 
+def _token_of_the_shell() -> str | None:
+    """By Ray's variables. Ray itself looks at them once a process, and says less of what is wrong with them."""
+    token, path = os.environ.get("RAY_AUTH_TOKEN"), os.environ.get("RAY_AUTH_TOKEN_PATH")
+    if token:
+        return token
+    if path is None and os.environ.get("RAY_AUTH_MODE", "").lower() != "token":
+        return None
+    file = Path(path) if path else Path.home() / ".ray" / "auth_token"
+    try:
+        token = file.read_text().strip()
+    except OSError as error:
+        raise UserError(
+            f"the cluster's token cannot be read: {error}; its file is named by RAY_AUTH_TOKEN_PATH"
+        ) from None
+    if not token:
+        raise UserError(
+            f"the cluster's token cannot be read: {file} is empty; its file is named by RAY_AUTH_TOKEN_PATH"
+        )
+    return token
+
+
 def _versions(ray_version: str, python_version: str) -> tuple[str, str]:
     """Python's third number does not matter: pickles and bytecode are the same."""
     return f"Ray {ray_version}", f"Python {'.'.join(python_version.split('.')[:2])}"
@@ -137,7 +164,9 @@ def _checked(address: str) -> str:
             f"dashboard and its jobs{hint}"
         )
     if parts.username or parts.password:
-        raise UserError("--address: got a URL with a name or a password in it, allowed: a token in RAY_AUTH_TOKEN_PATH")
+        raise UserError(
+            "--address: got a URL with a name or a password in it, allowed: a token, in RAY_AUTH_TOKEN_PATH"
+        )
     try:
         socket.create_connection((host, port), CONNECT_S).close()
     except OSError as error:
@@ -162,15 +191,11 @@ def _as_address(address: str) -> Iterator[None]:
 
 
 def _token_advice(address: str, said: str) -> str:
-    if "403" in said or "Forbidden" in said:
-        problem = "refuses the token: it is wrong, or no longer valid"
-    elif "Unauthorized" in said:
-        problem = "asks for a token, and got none"
-    else:
-        problem = f"asks for a token: {said.splitlines()[0].partition('. ')[0]}"
+    is_refused = "403" in said or "Forbidden" in said
+    problem = "refuses the token: it is wrong, or no longer valid" if is_refused else "asks for a token, and got none"
     return (
-        f"the cluster at {address} {problem}. Ask whoever runs it for the present one, keep it in a file, and set "
-        "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH=FILE; in Python: assay.Client(address, token=…)"
+        f"the cluster at {address} {problem}. Ask whoever runs it for the present one, keep it in a file, and name "
+        "that in RAY_AUTH_TOKEN_PATH; in Python: assay.Client(address, token=…)"
     )
 
 

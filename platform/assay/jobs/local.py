@@ -17,9 +17,10 @@ from pathlib import Path
 from types import TracebackType
 
 from assay.errors import ClusterError
+from assay.runner.on_ray.session import QUIET
 
 START_S = 180.0
-STOP_S = 30.0
+STOP_S = 60.0
 LOCALHOST = "127.0.0.1"
 
 
@@ -38,11 +39,16 @@ class LocalCluster:
         """The head first: a process each, that ends when its machine does."""
         self._environment = dict(environment or {})
         self._folder = tempfile.TemporaryDirectory(prefix="assay-ray-", ignore_cleanup_errors=True)
-        self._gcs_port = 0
+        self.gcs_port = 0
 
     @property
     def token_path(self) -> Path:
         return Path(self._folder.name) / "token"
+
+    @property
+    def logs(self) -> Path:
+        """What Ray's processes, and the jobs, print."""
+        return Path(self._folder.name) / "r" / "session_latest" / "logs"
 
     def __enter__(self) -> LocalCluster:
         try:
@@ -62,10 +68,10 @@ class LocalCluster:
         """Start the head, and wait until it takes jobs. Raises ClusterError with its log when it does not."""
         self.token_path.write_text(self.token)
         self.token_path.chmod(0o600)
-        self._gcs_port, dashboard, client = _free_ports(3)
+        self.gcs_port, dashboard, client = _free_ports(3)
         self.address = f"http://{LOCALHOST}:{dashboard}"
         self._run(
-            *("--head", f"--port={self._gcs_port}", f"--dashboard-host={LOCALHOST}", f"--dashboard-port={dashboard}"),
+            *("--head", f"--port={self.gcs_port}", f"--dashboard-host={LOCALHOST}", f"--dashboard-port={dashboard}"),
             *(f"--ray-client-server-port={client}", f"--num-cpus={self.num_cpus}", f"--temp-dir={self._folder.name}/r"),
         )
         self._wait_for_machines(1)
@@ -73,7 +79,7 @@ class LocalCluster:
     def add_machine(self, num_cpus: int = 1) -> subprocess.Popen[bytes]:
         """One more, and wait until the head counts it."""
         count = self._alive()
-        process = self._run(f"--address={LOCALHOST}:{self._gcs_port}", f"--num-cpus={num_cpus}")
+        process = self._run(f"--address={LOCALHOST}:{self.gcs_port}", f"--num-cpus={num_cpus}")
         self._wait_for_machines(count + 1)
         return process
 
@@ -96,6 +102,7 @@ class LocalCluster:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(self.token_path),
             "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_worker_maximum_startup_concurrency": QUIET["RAY_worker_maximum_startup_concurrency"],
             **self._environment,
         }
         # All ports but those that are named are Ray's to choose, so that clusters side by side do not meet.

@@ -7,7 +7,7 @@ import os
 import re
 import shlex
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
@@ -27,8 +27,8 @@ JOB_ID = re.compile(r"(?P<sweep>.+)-(?P<digest>[0-9a-f]{10})-(?P<attempt>\d+)")
 """The sweep's name and profile, what the job was made of, and the attempt."""
 DEFAULT_HOME = "${HOME}/.assay"
 """Ray fills in the home folder of the cluster's machines."""
-STOP_WAIT_S = 90
-"""How long a stopped job may take to save what it has; Ray's own 3 s kill it before."""
+STOP_WAIT_S = 300
+"""How long a stopped job may take to save what it has. Ray's own 3 s would kill it before."""
 
 What = Literal["submitted", "attached", "submitted again"]
 
@@ -65,9 +65,9 @@ def submit(
 
     Raises UserError for what cannot be as asked, and ClusterError when the cluster does not take it.
     """
-    place = _place(store)
+    where = place(store)
     cluster.refuse_other_versions()
-    if place == Place(DEFAULT_HOME, None) and (machines := cluster.num_machines()) > 1:
+    if where == Place(DEFAULT_HOME, None) and (machines := cluster.num_machines()) > 1:
         raise UserError(
             f"the cluster has {machines} machines: name a store that all of them reach, as in --store /shared/assay or "
             "--store s3://bucket/assay (or set ASSAY_STORE)"
@@ -75,28 +75,25 @@ def submit(
     with tempfile.TemporaryDirectory(prefix="assay-job-") as name:
         folder = Path(name)
         content = packed(sweep, workload_package, folder)
-        base = f"{_title(sweep)}-{digest([content, sweep.profile, list(sweep.sets), place.home, place.store])[:10]}"
+        base = f"{_title(sweep)}-{digest([content, sweep.profile, where.home, where.store])[:10]}"
         while True:
-            attempts = _attempts(cluster.jobs(), base)
-            last = attempts[max(attempts)] if attempts else None
-            if last is not None and not last.status.is_terminal():
-                assert last.submission_id is not None
-                return Submitted(last.submission_id, "attached", place.told, str(last.status.value))
-            job_id = f"{base}-{max(attempts, default=0) + 1}"
-            if _submit(cluster, job_id, sweep, folder, place):
-                if last is None:
-                    return Submitted(job_id, "submitted", place.told)
-                return Submitted(job_id, "submitted again", place.told, str(last.status.value))
+            last = _last_attempt(cluster.jobs(), base)
+            before = None if last is None else str(last.details.status.value)
+            if last is not None and not last.details.status.is_terminal():
+                return Submitted(f"{base}-{last.number}", "attached", where.told, before)
+            job_id = f"{base}-{1 if last is None else last.number + 1}"
+            if _submit(cluster, job_id, sweep, folder, where):
+                return Submitted(job_id, "submitted" if last is None else "submitted again", where.told, before)
 
 
-def _submit(cluster: Cluster, job_id: str, sweep: Sweep, folder: Path, place: Place) -> bool:
+def _submit(cluster: Cluster, job_id: str, sweep: Sweep, folder: Path, where: Place) -> bool:
     """False when somebody else submitted this attempt since we looked."""
     try:
         with cluster.told():
             cluster.client.submit_job(
                 submission_id=job_id,
                 entrypoint=entrypoint(sweep),
-                runtime_env={"working_dir": str(folder), "env_vars": _environment(place)},
+                runtime_env={"working_dir": str(folder), "env_vars": environment(where)},
                 metadata=_metadata(sweep),
             )
     except ClusterError as error:
@@ -112,11 +109,11 @@ def entrypoint(sweep: Sweep) -> str:
     return shlex.join(["assay", "run", sweep_file(sweep), *profile, "--plain", "--rows", "--address", "auto"])
 
 
-def _environment(place: Place) -> dict[str, str]:
+def environment(where: Place) -> dict[str, str]:
     """For the job and its workers. Whatever is in here, the dashboard shows: no token, no password."""
-    told = {**QUIET, "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S), "ASSAY_HOME": place.home}
-    if place.store is not None:
-        told["ASSAY_STORE"] = place.store
+    told = {**QUIET, "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S), "ASSAY_HOME": where.home}
+    if where.store is not None:
+        told["ASSAY_STORE"] = where.store
     if (tracking := os.environ.get("MLFLOW_TRACKING_URI")) is not None:
         told["MLFLOW_TRACKING_URI"] = _without_password("MLFLOW_TRACKING_URI", tracking)
     return told
@@ -137,17 +134,23 @@ def _title(sweep: Sweep) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", title)[:100]
 
 
-def _attempts(jobs: Sequence[JobDetails], base: str) -> Mapping[int, JobDetails]:
-    """Number → job, of the jobs that were made of the same."""
-    found = {}
+@dataclass(frozen=True)
+class _Attempt:
+    number: int
+    details: JobDetails
+
+
+def _last_attempt(jobs: Sequence[JobDetails], base: str) -> _Attempt | None:
+    """Of the jobs that were made of the same."""
+    found = []
     for job in jobs:
         name = JOB_ID.fullmatch(job.submission_id or "")
         if name is not None and f"{name['sweep']}-{name['digest']}" == base:
-            found[int(name["attempt"])] = job
-    return found
+            found.append(_Attempt(int(name["attempt"]), job))
+    return max(found, key=lambda attempt: attempt.number, default=None)
 
 
-def _place(store: str | None) -> Place:
+def place(store: str | None) -> Place:
     """What this shell says of its own store is for the cluster too, where it can mean the same place there."""
     if store is not None and not _is_whole(store):
         raise UserError(

@@ -142,8 +142,7 @@ class _Run:
         before = survey(plan, self.store)
         missing = plan.needed.keys() - stored.keys()
         if missing:
-            with self.store.staging():
-                pass  # a store that cannot be written to is said now, not once a stage
+            self.store.probe()  # what is wrong with it is said now, not once a stage
         for listener in self._listeners:
             listener.begin(plan, before, stored)
         self._is_begun = True

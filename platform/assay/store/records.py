@@ -22,9 +22,12 @@ from typing import Any
 import fsspec
 
 from assay.errors import StoreError
+from assay.store.trouble import cannot_write, has_no_room, reading, writing
 from assay.workload import JSON, canonical_json
 
 CHUNK_BYTES = 1 << 20
+LEAST_FREE_BYTES = 100e6
+"""Of the disk of a local store, before a run begins."""
 Report = Callable[[str], None]
 """Where a store says what the user should know."""
 
@@ -64,6 +67,18 @@ class Files:
         """Where a file of a local store is."""
         return Path(self.at(path))
 
+    def probe(self) -> None:
+        """Raises StoreError unless a record can be written, read and removed: asked before anything expensive."""
+        name = f"probe-{uuid.uuid4().hex}"
+        self.write_record(name, {})
+        self.read_record(name)
+        self.remove(name)
+        if self.is_local and (free := shutil.disk_usage(self.root).free) < LEAST_FREE_BYTES:
+            raise StoreError(
+                f"the store {self.url} has {free / 1e6:.1f} MB free, allowed: {LEAST_FREE_BYTES / 1e6:.0f} MB or more; "
+                "free some, or name a folder on another disk in ASSAY_STORE"
+            )
+
     # Records
 
     def write_record(self, path: str, content: Mapping[str, JSON]) -> None:
@@ -75,7 +90,8 @@ class Files:
     def read_record(self, path: str) -> dict[str, Any] | None:
         """The record, or None when there is none. Raises ValueError that says how it is damaged."""
         try:
-            data = self.fs.cat_file(self.at(path))
+            with reading(self.url):
+                data = self.fs.cat_file(self.at(path))
         except FileNotFoundError:
             return None
         try:
@@ -88,29 +104,24 @@ class Files:
         return content
 
     def write_atomic(self, path: str, data: bytes) -> None:
-        if not self.is_local:
-            self.fs.pipe_file(self.at(path), data)  # one object, one step
-            return
-        target = self.local_path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
+        with writing(self.url):
+            if self.is_local:
+                _replace(self.local_path(path), data)
+            else:
+                self.fs.pipe_file(self.at(path), data)  # one object, one step
 
     # Files
 
     def upload(self, source: Path, path: str) -> FileRecord:
         """Move a local file into the store. Its checksum is taken from what was written by the stage."""
         record = FileRecord(path, source.stat().st_size, sha256_of(source))
-        if self.is_local:
-            target = self.local_path(path)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(source, target)
-        else:
-            self.fs.put_file(str(source), self.at(path))
+        with writing(self.url):
+            if self.is_local:
+                target = self.local_path(path)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.move(source, target)
+            else:
+                self.fs.put_file(str(source), self.at(path))
         return record
 
     def upload_folder(self, source: Path, path: str) -> dict[str, FileRecord]:
@@ -123,7 +134,8 @@ class Files:
     def problems(self, file: FileRecord, *, checksum: bool = True) -> list[str]:
         """How a file differs from what was committed: [] when it does not."""
         try:
-            size = self.fs.info(self.at(file.path))["size"]
+            with reading(self.url):
+                size = self.fs.info(self.at(file.path))["size"]
         except FileNotFoundError:
             return [f"{file.path} is missing"]
         if size != file.bytes:
@@ -136,7 +148,7 @@ class Files:
         if self.is_local:
             return sha256_of(self.local_path(path))
         state = hashlib.sha256()
-        with self.fs.open(self.at(path), "rb") as file:
+        with reading(self.url), self.fs.open(self.at(path), "rb") as file:
             while chunk := file.read(CHUNK_BYTES):
                 state.update(chunk)
         return state.hexdigest()
@@ -144,21 +156,27 @@ class Files:
     def names(self, path: str) -> list[str]:
         """Names directly under a folder; [] when there is no such folder."""
         try:
-            listed = self.fs.ls(self.at(path), detail=False, refresh=True)
+            with reading(self.url):
+                listed = self.fs.ls(self.at(path), detail=False, refresh=True)
         except FileNotFoundError:
             return []
-        except OSError as error:
-            raise StoreError(f"cannot read the store {self.url}: {error}") from error
         return sorted(PurePosixPath(name).name for name in listed if not PurePosixPath(name).name.startswith("."))
 
     def move(self, source: str, target: str) -> None:
-        if self.is_local:
-            self.local_path(target).parent.mkdir(parents=True, exist_ok=True)
-        self.fs.mv(self.at(source), self.at(target), recursive=True)
+        with writing(self.url):
+            if self.is_local:
+                self.local_path(target).parent.mkdir(parents=True, exist_ok=True)
+                self.fs.mv(self.at(source), self.at(target), recursive=True)
+                return
+            # Not fs.mv: on an object store it asks for the folder itself, which is no object.
+            for name in self.fs.find(self.at(source)):
+                self.fs.cp_file(name, self.at(target) + name.removeprefix(self.at(source)))
+            self.fs.rm(self.at(source), recursive=True)
 
     def remove(self, path: str) -> None:
-        if self.fs.exists(self.at(path)):
-            self.fs.rm(self.at(path), recursive=True)
+        with writing(self.url):
+            if self.fs.exists(self.at(path)):
+                self.fs.rm(self.at(path), recursive=True)
 
     @contextmanager
     def staging(self) -> Iterator[Path]:
@@ -170,11 +188,25 @@ class Files:
                 parent.mkdir(parents=True, exist_ok=True)
             folder = Path(tempfile.mkdtemp(dir=parent))
         except OSError as error:
-            raise StoreError(f"cannot write to the store {self.url}: {error}; see: assay doctor") from error
+            raise cannot_write(self.url, error) from error
         try:
             yield folder
+        except OSError as error:
+            if self.is_local and has_no_room(error):  # whoever wrote into it, it is the store's disk
+                raise cannot_write(self.url, error) from error
+            raise
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _replace(target: Path, data: bytes) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(target)
 
 
 def file_records(content: Mapping[str, Any]) -> dict[str, FileRecord]:

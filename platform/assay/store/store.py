@@ -134,8 +134,6 @@ class Store:
             record = self.files.read_record(f"results/{key}/result.json")
         except ValueError as error:
             raise DamagedResult(key, [str(error)]) from error
-        except (OSError, PermissionError) as error:
-            raise StoreError(f"cannot read the store {self.url}: {error}") from error
         if record is None:
             return None
         if record["format"] != FORMAT or record["key"] != key:
@@ -241,6 +239,10 @@ class Store:
     def computed(self, study: JSON) -> Computed:
         """Which stages the runs of a study computed."""
         return Computed(self.files, f"studies/{digest(study)}/computed")
+
+    def probe(self) -> None:
+        """Raises StoreError unless it can be read and written, and has room: asked before anything expensive."""
+        self.files.probe()
 
     def staging(self) -> AbstractContextManager[Path]:
         return self.files.staging()

@@ -17,7 +17,7 @@ import ray.train.torch
 from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 from ray.train.v2._internal.execution.context import get_train_context
 
-from assay.errors import AssayError
+from assay.errors import AssayError, StoreError
 from assay.runner.needs import threads
 from assay.runner.on_ray.job import LOOK_S, Job
 from assay.runner.pause import Paused
@@ -87,6 +87,8 @@ def _train_loop(config: dict[str, Any]) -> int | None:
     place = Place(str(ray.train.torch.get_device()), threads(job.stage, job.resources))
     try:
         return train_worker(job.stage, job.store(), place, job.emit, ranks, _Notice(job))
+    except StoreError:
+        raise  # it may be there again at the next try
     except AssayError as error:
         ray.get(job.broker.refuse.remote(job.stage.key, str(error)))
         raise

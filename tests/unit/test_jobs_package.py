@@ -1,0 +1,195 @@
+"""What a job takes along, and what it is told: nothing more than it should, and all of it quoted."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import toy_workload
+from assay.errors import UserError
+from assay.jobs import package, submission
+from assay.jobs.package import as_file, packed
+from assay.planning import make_plan
+from assay.spec import Sweep, load_sweep
+
+SWEEPS = Path(__file__).parents[2] / "sweeps"
+TOY = """\
+version: 1
+name: norms
+workload: toy
+base: tiny
+arms: {"a: 'b' # {x}": {model.norm: adagn}, "no": {model.norm: add}}
+metric: distance
+mode: min
+profiles:
+  smoke: {config: {train.iterations: 5}}
+  "a; touch pwned $(touch pwned)": {config: {train.iterations: 6}}
+"""
+
+
+def sweep(folder: Path, text: str = TOY, **options: object) -> Sweep:
+    file = folder / "norms.yaml"
+    file.write_text(text)
+    return load_sweep(file, find_workload=lambda name: toy_workload.workload, **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def workload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The toy as a user's own package, which is installed here."""
+    folder = tmp_path / "mine"
+    info = tmp_path / "installed" / "toy-1.dist-info"
+    folder.mkdir()
+    info.mkdir(parents=True)
+    (folder / "toy_workload.py").write_text(Path(toy_workload.__file__).read_text())
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[assay.workloads]\ntoy = toy_workload:workload\n")
+    monkeypatch.syspath_prepend(info.parent)
+    return folder
+
+
+def pack(folder: Path, workload: Path | None, made: Sweep) -> tuple[str, list[str]]:
+    target = folder / f"packed-{len(list(folder.iterdir()))}"
+    target.mkdir()
+    digest = packed(made, workload, target)
+    return digest, sorted(str(path.relative_to(target)) for path in target.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("path", sorted(SWEEPS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_what_is_sent_means_what_was_checked(path: Path, tmp_path: Path) -> None:
+    """Every shipped sweep, in every profile: the same stages."""
+    for profile in [None, *load_sweep(path).profiles]:
+        here = load_sweep(path, profile=profile, sets=["seeds=[3, 4]"])
+        sent = tmp_path / "sent.yaml"
+        sent.write_text(as_file(here))
+        there = load_sweep(sent, profile=profile)
+        assert make_plan(there).stages.keys() == make_plan(here).stages.keys()
+        assert [t.name for t in there.trials()] == [t.name for t in here.trials()]
+        assert there.model_dump(exclude={"profiles"}) == here.model_dump(exclude={"profiles"})
+        assert there.profile == here.profile
+
+
+def test_names_that_yaml_and_a_shell_would_read_otherwise(tmp_path: Path) -> None:
+    profile = "a; touch pwned $(touch pwned)"
+    made = sweep(tmp_path, profile=profile)
+    sent = tmp_path / "sent.yaml"
+    sent.write_text(as_file(made))
+    there = load_sweep(sent, profile=profile, find_workload=lambda name: toy_workload.workload)
+    assert list(there.arms) == ["a: 'b' # {x}", "no"]
+    line = submission.entrypoint(made)
+    words = ["assay", "run", "norms.yaml", f"--profile={profile}", "--plain", "--rows", "--address", "auto"]
+    assert shlex.split(line) == words
+    (tmp_path / "assay").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (tmp_path / "assay").chmod(0o755)
+    there_env = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    said = subprocess.run(["sh", "-c", line], cwd=tmp_path, env=there_env, capture_output=True, text=True, check=True)
+    assert said.stdout.splitlines() == words[1:]
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_the_same_is_the_same_and_a_change_of_anything_is_another(tmp_path: Path, workload: Path) -> None:
+    digest, _ = pack(tmp_path, workload, sweep(tmp_path))
+    assert pack(tmp_path, workload, sweep(tmp_path, TOY + "# a remark\n"))[0] == digest
+    others = {
+        pack(tmp_path, workload, sweep(tmp_path, profile="smoke"))[0],
+        pack(tmp_path, workload, sweep(tmp_path, sets=["train.iterations=6"]))[0],
+        pack(tmp_path, None, sweep(tmp_path))[0],
+    }
+    (workload / "toy_workload.py").write_text("workload = None\n")
+    others.add(pack(tmp_path, workload, sweep(tmp_path))[0])
+    assert len(others) == 4
+    assert digest not in others
+
+
+def test_a_workload_package_goes_along_with_its_entry_point_and_without_what_is_the_machines_own(
+    tmp_path: Path, workload: Path
+) -> None:
+    for name in (".git/config", "__pycache__/a.pyc", ".venv/lib/x.py"):
+        (workload / name).parent.mkdir(parents=True)
+        (workload / name).write_text("x")
+    (workload / "tokens.py").write_text("TOKENS = 3\n")
+    _, names = pack(tmp_path, workload, sweep(tmp_path))
+    info = "workload_of_this_job-0.dist-info"
+    assert names == ["norms.yaml", "tokens.py", "toy_workload.py", f"{info}/METADATA", f"{info}/entry_points.txt"]
+
+
+def test_a_package_of_modules_keeps_its_name(tmp_path: Path, workload: Path) -> None:
+    (workload / "__init__.py").touch()
+    entry = tmp_path / "installed/toy-1.dist-info/entry_points.txt"
+    entry.write_text("[assay.workloads]\ntoy = mine.toy_workload:workload\n")
+    _, names = pack(tmp_path, workload, sweep(tmp_path))
+    assert {"mine/__init__.py", "mine/toy_workload.py"} < set(names)
+
+
+def test_a_package_without_the_sweeps_workload(tmp_path: Path, workload: Path) -> None:
+    (workload / "toy_workload.py").rename(workload / "other.py")
+    with pytest.raises(UserError, match="does not hold the module toy_workload, which is the workload toy"):
+        pack(tmp_path, workload, sweep(tmp_path))
+
+
+SECRETS = [".env", ".env.local", "id_rsa", "server.pem", "aws/credentials", "github_token", "token.txt", ".netrc"]
+
+
+def test_every_file_that_looks_like_a_secret_is_named(tmp_path: Path, workload: Path) -> None:
+    for name in [*SECRETS, "notes.txt"]:
+        (workload / name).parent.mkdir(exist_ok=True)
+        (workload / name).write_text("hello")
+    (workload / "key_in_code.py").write_text('KEY = """-----BEGIN OPENSSH PRIVATE KEY-----"""\n')
+    with pytest.raises(UserError, match="look like secrets") as refusal:
+        pack(tmp_path, workload, sweep(tmp_path))
+    for name in [*SECRETS, "key_in_code.py"]:
+        assert str(workload / name) in str(refusal.value)
+    assert "notes.txt" not in str(refusal.value)
+    assert "toy_workload.py" not in str(refusal.value)
+
+
+def test_too_much_is_refused_and_the_largest_are_named(
+    tmp_path: Path, workload: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(package, "LIMIT_BYTES", 200_000)
+    (workload / "images.npz").write_bytes(b"0" * 300_000)
+    with pytest.raises(UserError, match=r"got 30\d kB, allowed: 200 kB; the largest are .*images.npz \(300 kB\)"):
+        pack(tmp_path, workload, sweep(tmp_path))
+
+
+def test_no_such_folder(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"--workload-package: got .*nowhere"):
+        pack(tmp_path, tmp_path / "nowhere", sweep(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("ASSAY_STORE", "s3://key:hunter2@bucket/x"),
+        ("ASSAY_STORE", "https://host/x?token=hunter2"),
+        ("MLFLOW_TRACKING_URI", "http://me:hunter2@mlflow:5000"),
+    ],
+)
+def test_credentials_in_an_address_are_refused_and_not_repeated(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(UserError, match="credentials") as refusal:
+        submission.environment(submission.place(None))
+    assert "hunter2" not in str(refusal.value)
+
+
+def test_where_results_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ASSAY_HOME", "ASSAY_STORE", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
+    assert submission.place(None).told == "~/.assay/store"
+    with pytest.raises(UserError, match="--store: got 'results', allowed: a whole path"):
+        submission.place("results")
+    monkeypatch.setenv("ASSAY_HOME", ".assay")  # a place of this machine's, and nobody else's
+    assert submission.place(None).told == "~/.assay/store"
+    monkeypatch.setenv("ASSAY_HOME", "/shared/me")
+    assert submission.place(None).told == "/shared/me/store"
+    monkeypatch.setenv("ASSAY_STORE", "s3://bucket/here")
+    assert submission.place(None).told == "s3://bucket/here"
+    assert submission.place("/elsewhere").told == "/elsewhere"
+    told = submission.environment(submission.place(None))
+    assert (told["ASSAY_HOME"], told["ASSAY_STORE"]) == ("/shared/me", "s3://bucket/here")
+    assert "MLFLOW_TRACKING_URI" not in told

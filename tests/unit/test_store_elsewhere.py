@@ -1,0 +1,200 @@
+"""Stores that are not on this machine's disk: an S3 server, a shared folder; and those that are gone or full."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+import assay
+import toy_workload
+from assay.errors import StoreError
+from assay.home import Home
+from assay.runner import Event, Outcome
+from assay.spec import Sweep, load_sweep
+from s3_server import s3_server
+
+SWEEP = """\
+version: 1
+name: norms
+workload: toy
+base: tiny
+arms: {AdaGN: {model.norm: adagn}, addition: {model.norm: add}}
+metric: distance
+mode: min
+"""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[dict[str, str]]:
+    with s3_server() as found_by:
+        yield found_by
+
+
+@pytest.fixture
+def bucket(server: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of a folder in a bucket."""
+    import s3fs
+
+    for name, value in server.items():
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()  # one of another server's
+    files = s3fs.S3FileSystem()
+    if not files.exists("assay"):
+        files.mkdir("assay")
+    return "s3://assay/study"
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Sweep:
+    file = tmp_path / "norms.yaml"
+    file.write_text(SWEEP)
+    return load_sweep(file, find_workload=lambda name: toy_workload.workload)
+
+
+def run(sweep: Sweep, home: Path) -> Outcome:
+    return assay.run(sweep, Home(home), executor="inline")
+
+
+def found(outcome: Outcome) -> list[dict[str, object]]:
+    """Everything that may not depend on where it is kept."""
+    results = [result for trial in outcome.trials for result in trial.results.values()]
+    return [
+        {
+            "key": result.key,
+            "metrics": result.metrics,
+            "history": result.history,
+            "files": {name: file.sha256 for name, file in result.files.items()},
+            "shards": [(shard.start, shard.stop) for shard in result.shards],
+        }
+        for result in results
+    ]
+
+
+def test_on_s3_a_sweep_is_cut_off_resumed_and_equal_to_one_on_a_disk(
+    sweep: Sweep, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = run(sweep, tmp_path / "here")
+
+    class CutOff:
+        def begin(self, *_: object) -> None: ...
+
+        def end(self, outcome: Outcome) -> None: ...
+
+        def event(self, event: Event) -> None:
+            if event.kind == "committed":
+                raise KeyboardInterrupt
+
+    monkeypatch.setenv("ASSAY_STORE", bucket)
+    with pytest.raises(KeyboardInterrupt):
+        assay.run(sweep, Home(tmp_path / "there"), executor="inline", listeners=[CutOff()])
+    resumed = run(sweep, tmp_path / "there")
+    assert len(resumed.computed) == len(resumed.plan.stages) - 1
+    assert found(resumed) == found(here)
+    again = run(sweep, tmp_path / "somewhere-else")
+    assert again.computed == frozenset()
+    assert found(again) == found(here)
+
+
+def test_a_damaged_object_is_set_aside_and_computed_again(
+    sweep: Sweep, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import s3fs
+
+    monkeypatch.setenv("ASSAY_STORE", f"{bucket}-damaged")
+    first = run(sweep, tmp_path)
+    result = first.trials[0].results[first.trials[0].planned.stages[0].key]
+    s3fs.S3FileSystem().pipe_file(f"assay/study-damaged/{result.files['model.json'].path}", b"9.0")
+    again = run(sweep, tmp_path)
+    assert again.computed == {result.key}
+    assert found(again) == found(first)
+
+
+def test_a_shared_folder_serves_two_homes(sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASSAY_STORE", str(tmp_path / "shared"))
+    first = run(sweep, tmp_path / "one")
+    second = run(sweep, tmp_path / "two")
+    assert len(first.computed) == len(first.plan.stages)
+    assert second.computed == frozenset()
+
+
+def test_what_ray_writes_goes_where_all_workers_reach_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ASSAY_STORE", raising=False)
+    assert Home(tmp_path).scratch_url == str(tmp_path / "ray")
+    monkeypatch.setenv("ASSAY_STORE", "s3://bucket/x")
+    assert Home(tmp_path).scratch_url == "s3://bucket/x/ray"
+
+
+# Gone, or full
+
+
+def test_no_such_bucket_and_no_server(
+    sweep: Sweep, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import s3fs
+
+    monkeypatch.setenv("ASSAY_STORE", "s3://nobodys/study")
+    with pytest.raises(StoreError, match=r"cannot write to the store s3://nobodys/study: .*bucket does not exist"):
+        run(sweep, tmp_path)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    s3fs.S3FileSystem.clear_instance_cache()
+    with pytest.raises(StoreError, match="cannot read the store s3://nobodys/study: Could not connect"):
+        run(sweep, tmp_path)
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 1 MB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], capture_output=True, text=True)
+    if mounted.returncode != 0:
+        pytest.skip(f"may not mount a disk here: {mounted.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def test_a_disk_without_room_is_told_before_anything_starts(
+    sweep: Sweep, small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSAY_STORE", str(small_disk / "store"))
+    with pytest.raises(StoreError, match=r"has 1\.0 MB free, allowed: 100 MB or more"):
+        run(sweep, tmp_path)
+
+
+def test_a_disk_that_becomes_full_is_told_as_that_and_the_same_command_goes_on(
+    sweep: Sweep, small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("assay.store.records.LEAST_FREE_BYTES", 0)
+    monkeypatch.setenv("ASSAY_STORE", str(small_disk / "store"))
+    filler = small_disk / "filler"
+
+    class Fill:
+        """Takes all that is left when the first stage is done."""
+
+        def begin(self, *_: object) -> None: ...
+
+        def end(self, outcome: Outcome) -> None: ...
+
+        def event(self, event: Event) -> None:
+            if event.kind == "committed" and not filler.exists():
+                with suppress(OSError), filler.open("wb", buffering=0) as file:
+                    while file.write(b"0" * 512):
+                        pass
+
+    home = Home(tmp_path / "home")
+    cut_off = assay.run(sweep, home, executor="inline", listeners=[Fill()])
+    assert len(cut_off.computed) == 1
+    for trial in cut_off.failed:
+        assert trial.error is not None
+        assert "is full: " in trial.error.cause
+        assert "Free some room, then run the same command again: what is finished is kept" in trial.error.cause
+    assert cut_off.failed
+    filler.unlink()
+    resumed = run(sweep, tmp_path / "home")
+    assert not resumed.failed
+    assert len(resumed.computed) == len(resumed.plan.stages) - 1
