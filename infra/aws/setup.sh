@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Makes a fresh Debian 12 machine one of the cluster: its environment in /opt/assay and, where it has GPUs, their driver.
+# Run again, it only does what is missing. The wheel and constraints.txt lie beside it.
+#
+#   setup.sh cpu | cu126     which of PyTorch's builds. A V100 needs cu126: later ones have no kernels for it
+set -euo pipefail
+build=${1:?"which of PyTorch's builds: cpu or cu126"}
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+export DEBIAN_FRONTEND=noninteractive
+apt=(sudo -E apt-get -qq -o DPkg::Lock::Timeout=600)
+
+packages=(python3-venv g++)
+if [[ $build == cu* ]]; then
+  # Debian's own driver, 535, of the branch that CUDA 12 of any minor version runs on. Its open modules know no V100.
+  printf '%s\n' 'Types: deb' 'URIs: https://deb.debian.org/debian' 'Suites: bookworm bookworm-updates' \
+    'Components: contrib non-free non-free-firmware' 'Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg' |
+    sudo tee /etc/apt/sources.list.d/nvidia.sources >/dev/null
+  packages+=("linux-headers-$(uname -r)" nvidia-kernel-dkms nvidia-smi libcuda1 nvidia-persistenced)
+fi
+if ! dpkg -s "${packages[@]}" >/dev/null 2>&1; then
+  "${apt[@]}" update
+  "${apt[@]}" install --yes --no-install-recommends "${packages[@]}" >/dev/null
+fi
+if [[ $build == cu* ]]; then
+  sudo modprobe nvidia
+  nvidia-smi --list-gpus
+fi
+
+sudo install -d -o "$USER" /opt/assay
+[[ -x /opt/assay/bin/pip ]] || python3 -m venv /opt/assay
+pip=(/opt/assay/bin/pip --quiet --disable-pip-version-check --no-cache-dir install --constraint "$here/constraints.txt")
+torch=$(sed -n 's/^torch==//p' "$here/constraints.txt")
+# PyTorch from its own index, and all else from PyPI: no package is looked for in both.
+"${pip[@]}" --no-deps --index-url "https://download.pytorch.org/whl/$build" "torch==$torch+$build"
+wheels=("$here"/assay-*.whl)
+"${pip[@]}" "${wheels[0]}[s3]" boto3  # boto3: the head starts the other machines with it
+"${pip[@]}" --force-reinstall --no-deps "${wheels[0]}"  # the version number is the same while you work on it
+
+# shellcheck disable=SC2016  # $PATH is for the shell that reads it
+line='export PATH=/opt/assay/bin:$PATH RAY_AUTH_MODE=token'
+grep -qxF "$line" ~/.bashrc || echo "$line" >>~/.bashrc
