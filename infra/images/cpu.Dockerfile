@@ -1,4 +1,4 @@
-# A machine of a Ray cluster without GPUs: its head, or workers that train and sample on CPUs. About 2.5 GB.
+# A machine of a Ray cluster without GPUs: its head, or workers that train and sample on CPUs.
 #
 #   docker build -f infra/images/cpu.Dockerfile -t assay:cpu .
 FROM python:3.11-slim-bookworm AS build

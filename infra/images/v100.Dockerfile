@@ -1,9 +1,9 @@
-# A machine of a Ray cluster with V100s. About 8 GB.
+# A machine of a Ray cluster with V100s.
 #
 #   docker build -f infra/images/v100.Dockerfile -t assay:v100 .
 #
 # A V100 (compute capability 7.0) needs PyTorch's CUDA 12.6 build: its builds for CUDA 12.8 and later have no kernels for
-# it, nor has CUDA 13's compiler. PyTorch's plan is to make that build for the last time for 2.14.
+# it, nor has CUDA 13's compiler. PyTorch plans that build for the last time for 2.14.
 FROM nvidia/cuda:12.6.3-devel-ubuntu22.04 AS cuda
 
 FROM python:3.11-bookworm AS build
