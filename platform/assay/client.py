@@ -100,15 +100,17 @@ class Job:
         """So far: one row a trial and rung that it reached, in the order they came.
 
         Columns: trial, arm, seed; a column a config path that varies; with rungs, a column named as the budget's path;
-        a column a metric; key, of the stored result; failure, None or why the trial has no (further) result.
+        a column a metric; key, of the stored result; stages, the keys of all that it took (see `ledger`); failure, None
+        or why the trial has no (further) result.
         """
         return tables.results(self._rows())
 
     def ledger(self) -> pd.DataFrame:
         """So far: one row a stage, whenever it was computed, with what it took.
 
-        Columns: stage, key, serves, device, count, seconds, items, images, flops, v100_days. Where a device is not in
-        the declared table, its v100_days are NaN: unknown, and not 0.
+        Columns: stage, key; serves, the trials it is for; amount and unit of its budget; device, count, seconds; items
+        of the budget, images and flops that these seconds were for (a rung's: what it added to the one below);
+        v100_days. A device that is not in the declared table has NaN there: unknown, and not 0.
         """
         return tables.ledger(self._rows())
 

@@ -115,7 +115,7 @@ def test_submitted_attached_to_and_followed_through_a_network_that_drops(
     assert any("by total, larger is better" in line for line in lines)
 
     results = job.results()
-    assert list(results) == ["trial", "arm", "seed", "count.by", "count.to", "total", "key", "failure"]
+    assert list(results) == ["trial", "arm", "seed", "count.by", "count.to", "total", "key", "stages", "failure"]
     found = results.set_index(["count.by", "count.to"])["total"].to_dict()
     assert found == {(1, 4): 10, (1, 10): 55, (2, 4): 6, (2, 10): 30}
     ledger = job.ledger()

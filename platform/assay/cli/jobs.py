@@ -131,7 +131,11 @@ def show_job(job_id: str, address: str, is_json: bool) -> None:
     if cause := _cause(about):
         out.print(f"  {cause.removeprefix(': ')}", style="red", soft_wrap=True, markup=False)
     if len(results):
-        out.print(f"\n{results.drop(columns=['key']).to_string(index=False, na_rep='-')}", markup=False, soft_wrap=True)
+        out.print(
+            f"\n{results.drop(columns=['key', 'stages']).to_string(index=False, na_rep='-')}",
+            markup=False,
+            soft_wrap=True,
+        )
     days, unknown = ledger["v100_days"].sum(), int(ledger["v100_days"].isna().sum())
     besides = f" besides {plural(unknown, 'stage')} on devices of unknown speed" if unknown else ""
     out.print(f"\nledger: {plural(len(ledger), 'stage')}, {days:.3g} V100-days{besides}", soft_wrap=True)

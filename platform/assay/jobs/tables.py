@@ -11,9 +11,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FIRST = ("trial", "arm", "seed")
-LAST = ("key", "failure")
-LEDGER = ("stage", "key", "serves", "device", "count", "seconds", "items", "images", "flops", "v100_days")
-MAY_BE_UNKNOWN = ("images", "flops", "v100_days")
+LAST = ("key", "stages", "failure")
+LEDGER = (
+    *("stage", "key", "serves", "amount", "unit"),
+    *("device", "count", "seconds", "items", "images", "flops", "v100_days"),
+)
+MAY_BE_UNKNOWN = ("amount", "images", "flops", "v100_days")
 
 
 def results(rows: Iterable[LogRow]) -> pd.DataFrame:
@@ -40,4 +43,4 @@ def _flat(row: LogRow) -> dict[str, Any]:
         line[row["budget"]] = row["amount"]
     line |= {name: float(value) for name, value in row.get("metrics", {}).items()}
     failure = f"{row['stage']}: {row['cause']}" if row["row"] == "failure" else None
-    return line | {"key": row["key"], "failure": failure}
+    return line | {"key": row["key"], "stages": row.get("stages"), "failure": failure}

@@ -56,6 +56,7 @@ def _result_row(plan: Plan, planned: PlannedTrial, rung: Rung, result: StoredRes
         "amount": rung.amount,
         "metrics": {name: _number(value) for name, value in result.metrics.items()},
         "key": result.key,
+        "stages": [stage.key for stage in rung.stages],
     }
 
 
@@ -72,7 +73,9 @@ def failure_row(plan: Plan, planned: PlannedTrial, error: StageFailed) -> LogRow
 def stage_rows(plan: Plan, results: Iterable[StoredResult]) -> Iterator[LogRow]:
     """Their lines of the ledger."""
     for entry in entries(results):
-        yield {"row": "stage", **asdict(entry), "serves": serves(plan, entry.key)}
+        stage = plan.stages[entry.key]
+        budget = {"amount": stage.amount, "unit": stage.unit} if stage.budget else {"amount": None, "unit": None}
+        yield {"row": "stage", **asdict(entry), **budget, "serves": serves(plan, entry.key)}
 
 
 def _about(plan: Plan, planned: PlannedTrial) -> dict[str, Any]:
