@@ -72,5 +72,5 @@ def title(table: Table, row: Row, characters: int = TITLE_CHARACTERS) -> str:
     if table.metric in row.metrics:
         places = decimals(r.metrics[table.metric] for r in table.rows if table.metric in r.metrics)
         best = " (best)" if _is_best(table, row) else ""
-        lines.append(f"{table.metric} {metric(row.metrics[table.metric], places)}{best}")
+        lines += textwrap.wrap(f"{table.metric} {metric(row.metrics[table.metric], places)}{best}", characters)
     return literal("\n".join(lines))

@@ -44,6 +44,8 @@ class Series:
     label: str
     points: list[Point] = field(default_factory=list)
     paper: list[Point] = field(default_factory=list)
+    trials: set[str] = field(default_factory=set)
+    """Whose results they are."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ def series_of(plan: Plan, x: str, y: str, trials: Sequence[TrialResults], unrank
         series = Series(label)
         for together in places.values():
             series.points.append(_point(plan, x, together))
+            series.trials |= {one.planned.name for one in together}
             paper = _papers(plan, x, y, together[0])
             if paper is not None and not _has(series.paper, paper.x):
                 series.paper.append(paper)

@@ -140,3 +140,26 @@ def test_long_lists_lie_on_their_side(paper: Callable[..., Filled], tmp_path: Pa
     with Image.open(picture) as image:
         width, height = image.size
     assert 0.5 < height / width < 1
+
+
+def test_of_many_arms_the_best_stand_out(paper: Callable[..., Filled], tmp_path: Path) -> None:
+    """A race over many schedules: lines for a few, bars for some, and never a picture of metres."""
+    values = [[i, 100 - i] for i in range(60)]
+    plots = [
+        {"kind": "line", "x": "evaluate.num_samples", "y": "fid"},
+        {"kind": "bar", "x": "sample.steps", "y": "fid"},
+    ]
+    scheduler = {"name": "asha", "budget": "evaluate.num_samples", "rungs": [100, 1000]}
+
+    def race(planned: PlannedTrial, rung: Rung) -> Mapping[str, float] | None:
+        assert rung.amount is not None
+        is_out = rung.amount == 1000 and planned.trial.index % 5
+        return None if is_out else {"fid": planned.trial.index + 100 / rung.amount, "num_samples": rung.amount}
+
+    parameters = {"sample.steps": {"values": values}}
+    plan, trials = paper(race, parameters=parameters, scheduler=scheduler, report={"plots": plots})
+    written = write(plan, trials, tmp_path / "report", frozenset())
+    assert "plotted of fid by sample.steps: the best 40 of 60 trials" in written.table.notes
+    for picture in written.pictures:
+        with Image.open(picture) as image:
+            assert max(image.size) < 3000
