@@ -78,7 +78,7 @@ def _draw(plan: Plan, plot: Plot, panels: dict[str, list[Series]], made: Table, 
         _panel(axes, axis, plot, y, series, made)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
-    _legend(figure, grid, [series for panel in panels.values() for series in panel])
+    _legend(figure, list(grid), [series for panel in panels.values() for series in panel])
     return save(figure, path)
 
 
