@@ -103,6 +103,7 @@ def test_a_sweep_outlives_the_server_it_is_tracked_on_and_all_of_it_is_there_in_
     server: Server, user: User
 ) -> None:
     process = user.start("run", "sweep.yaml", "--plain", "--executor", "inline")
+    user.until(process, lambda: committed(user) == 1 + STAGES_OF_AN_ARM)
     user.until(process, lambda: Seen(server).finished() == [name for name, arm in ARMS.items() if arm == "first"])
     server.kill()
     open_gate(user, "second")  # its results are made and stored while nobody tracks them
