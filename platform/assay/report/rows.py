@@ -36,6 +36,8 @@ class Row:
     """Of the same."""
     status: str
     varied: Mapping[str, JSON]
+    is_stopped: bool = False
+    """The scheduler ended it, since others were better."""
     conditions: Mapping[str, JSON] = field(default_factory=dict)
     """What must be the same in trials that are ranked together: the number of samples, the extractor."""
     reference: Mapping[str, float] = field(default_factory=dict)

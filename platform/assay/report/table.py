@@ -17,7 +17,7 @@ from assay.report.estimates import NORMAL_95, read_estimates
 from assay.report.ranking import arms_over_seeds, ranked
 from assay.report.reference import matching_row
 from assay.report.rows import Arm, Failure, Row
-from assay.report.words import counted, one_line, took
+from assay.report.words import counted, one_line, plural, took
 from assay.spec import Reference
 from assay.store import StoredResult
 from assay.workload import JSON
@@ -64,11 +64,12 @@ class Table:
 
     @property
     def best(self) -> str | None:
-        """The best trial, or the best arm of several seeds, where there is something it is better than."""
+        """The best trial, or the best arm of several seeds, where there is something it is better than: in a race, also
+        those that were stopped before they came as far."""
         if self.arms:
-            return self.arms[0].name if len(self.arms) > 1 else None
+            return self.arms[0].name if len(self.arms) > 1 or any(row.is_stopped for row in self.rows) else None
         first = [row.trial for row in self.rows if row.rank is not None]
-        return first[0] if len(first) > 1 else None
+        return first[0] if len(first) > 1 or (first and any(row.is_stopped for row in self.rows)) else None
 
 
 def table(plan: Plan, trials: Sequence[TrialResults], logs: Mapping[str, Path] | None = None) -> Table:
@@ -105,7 +106,7 @@ def _made(name: str, metric: str, mode: str, leading: Sequence[str], rows: Seque
 
 def _row(plan: Plan, trial: TrialResults, logs: Mapping[str, Path]) -> Row:
     about, results = trial.planned.trial, trial.results.values()
-    leaf = trial.planned.result(trial.results)
+    leaf, ended = trial.planned.result(trial.results), trial.planned.ended(plan.decided)
     return Row(
         trial=about.name,
         arm=about.arm,
@@ -115,6 +116,7 @@ def _row(plan: Plan, trial: TrialResults, logs: Mapping[str, Path]) -> Row:
         cost=total(entries(results)),
         status=_status(plan, trial),
         varied=about.varied,
+        is_stopped=ended is not None and plan.decided[ended.leaf.key] == "stop",
         conditions=_conditions(plan.workload.report.comparable, leaf),
         reference=_reference(plan.sweep.reference, about.config),
         failure=_failure(trial.error, logs),
@@ -159,10 +161,13 @@ def _reference(reference: Reference, config: Mapping[str, JSON]) -> Mapping[str,
 def _unranked_notes(rows: Sequence[Row]) -> list[str]:
     """Who cannot be compared with the ranked trials, and why."""
     reasons: dict[str, list[str]] = {}
+    stopped = sum(bool(row.unranked) and row.is_stopped for row in rows)
     for row in rows:
-        if row.unranked:
+        if row.unranked and not row.is_stopped:
             reasons.setdefault(row.unranked, []).append(row.trial)
-    return [f"not ranked, as measured otherwise ({reason}): {'; '.join(names)}" for reason, names in reasons.items()]
+    told = [f"not ranked, as measured otherwise ({reason}): {'; '.join(names)}" for reason, names in reasons.items()]
+    race = [f"not ranked, as stopped before it could be compared: {plural(stopped, 'trial')}"] if stopped else []
+    return [*told, *race]
 
 
 def _noise_notes(rows: Sequence[Row], arms: Sequence[Arm], metric: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_ind, ttest_rel
 
-from assay.planning import Plan
+from assay.planning import Plan, PlannedTrial, Rung
 from assay.report import Standing, as_csv, as_json, as_markdown, as_text, joint, table
 from assay.report.estimates import Estimate, difference, difference_over_seeds, half_width_over_seeds
 
@@ -151,6 +152,27 @@ def test_the_extractor_that_most_trials_used_is_the_one_they_are_ranked_by(study
     made = table(*study(metrics, ["a", "b", "other"], notes=notes))
     assert [(r.trial, r.rank) for r in made.rows] == [("a", 1), ("b", 2), ("other", None)]
     assert made.rows[2].unranked == "num_samples 50,000, not 100; eyes pixels, not inception"
+
+
+def test_the_winner_of_a_race_is_the_best(paper: Callable[..., tuple[Plan, tuple[Standing, ...]]]) -> None:
+    """One trial came to the last rung: those that were stopped on the way are what it is better than."""
+
+    def race(planned: PlannedTrial, rung: Rung) -> Mapping[str, float] | None:
+        is_out = rung.amount == 1000 and planned.trial.arm != "fast"
+        return (
+            None if is_out else {"fid": {"fast": 3.0, "slow": 5.0}[planned.trial.name], "num_samples": rung.amount or 0}
+        )
+
+    arms = {"slow": {"model.norm": "add"}, "fast": {"model.norm": "adagn"}}
+    scheduler = {"name": "asha", "budget": "evaluate.num_samples", "rungs": [100, 1000]}
+    plan, trials = paper(race, arms=arms, scheduler=scheduler)
+    unfinished = table(plan, trials)
+    assert unfinished.best is None, "the other may still come"
+    assert "num_samples 100, not 1,000" in unfinished.notes[0]
+    made = table(replace(plan, decided={plan.trials[0].rungs[0].leaf.key: "stop"}), trials)
+    assert made.best == "fast"
+    assert [(row.status, row.rank) for row in made.rows] == [("cached", 1), ("stopped at 100", None)]
+    assert made.notes[0] == "not ranked, as stopped before it could be compared: 1 trial"
 
 
 def test_several_sweeps_are_ranked_together(study: Studies) -> None:
