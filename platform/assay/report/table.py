@@ -66,10 +66,10 @@ class Table:
     def best(self) -> str | None:
         """The best trial, or the best arm of several seeds, where there is something it is better than: in a race, also
         those that were stopped before they came as far."""
-        if self.arms:
-            return self.arms[0].name if len(self.arms) > 1 or any(row.is_stopped for row in self.rows) else None
-        first = [row.trial for row in self.rows if row.rank is not None]
-        return first[0] if len(first) > 1 or (first and any(row.is_stopped for row in self.rows)) else None
+        names = [arm.name for arm in self.arms] or [row.trial for row in self.rows if row.rank is not None]
+        others = [row for row in self.rows if row.unranked]
+        is_race = bool(others) and all(row.is_stopped for row in others)
+        return names[0] if len(names) > 1 or (names and is_race) else None
 
 
 def table(plan: Plan, trials: Sequence[TrialResults], logs: Mapping[str, Path] | None = None) -> Table:
