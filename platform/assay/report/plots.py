@@ -17,6 +17,10 @@ from assay.spec import Plot
 
 PANEL = (6.4, 4.2)
 """Inches."""
+CHARACTER, HEAD_CHARACTER = 0.06, 0.115
+"""Inches: how wide one is at most, on an axis and in the title."""
+PAST_THE_PAPERS = 8
+"""Points between a bar's end and its value: room for the paper's mark."""
 MOST_ACROSS = 2
 MOST_VALUES_SHOWN = 24
 MOST_UPRIGHT = 8
@@ -68,10 +72,11 @@ def _draw(plan: Plan, plot: Plot, panels: dict[str, list[Series]], made: Table, 
     width, height = PANEL
     if axis.is_sideways:
         height = max(height, 0.9 + 0.3 * len(axis.categories) * max(1, 0.6 * max(map(len, panels.values()))))
+        width += CHARACTER * max(map(len, axis.categories))  # names take room from the bars otherwise
     elif axis.categories:
         width = max(width, 0.8 * len(axis.categories))
-    figure = new_figure(width * across, height * down, PLOT_DPI, layout="constrained")
     title = f"{plan.sweep.name}: {', '.join(panels)} by {plot.x}"
+    figure = new_figure(max(width * across, HEAD_CHARACTER * len(title)), height * down, PLOT_DPI, layout="constrained")
     figure.suptitle(literal(title), fontweight="bold", x=0.01, ha="left")
     grid = figure.subplots(down, across, squeeze=False).flatten()
     for axes, (y, series) in zip(grid, panels.items(), strict=False):
@@ -135,9 +140,11 @@ def _bars(axes: Any, axis: Axis, series: Series, number: int, count: int, color:
     if len(series.points) * count <= MOST_VALUES_SHOWN:
         shown = [metric(height, decimals(heights)) for height in heights]
         is_narrow = not axis.is_sideways and count * len(axis.categories) > MOST_UPRIGHT
-        # In the middle of the bar: at its end are the error bar and the paper's number.
-        box = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.5}
-        axes.bar_label(bars, shown, label_type="center", fontsize=8, rotation=90 if is_narrow else 0, bbox=box)
+        if axis.is_sideways and errors is None:
+            axes.bar_label(bars, shown, padding=PAST_THE_PAPERS, fontsize=8)
+        else:  # in the middle of the bar: at its end are the error bar and the paper's number
+            box = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.5}
+            axes.bar_label(bars, shown, label_type="center", fontsize=8, rotation=90 if is_narrow else 0, bbox=box)
     papers = [(axis.at(point.x) + offset, point.y) for point in series.paper]
     if papers:
         xs, ys = zip(*papers, strict=True)
@@ -164,7 +171,9 @@ def _line(axes: Any, axis: Axis, plot: Plot, series: Series, color: str, marker:
     points = series.points if any(p.label for p in series.points) else sorted(series.points, key=lambda p: axis.at(p.x))
     xs, ys = [axis.at(point.x) for point in points], [point.y for point in points]
     style = {"linestyle": "none" if plot.kind == "scatter" else "-", "capsize": 3, "color": color}
-    axes.errorbar(xs, ys, _errors(points), marker=marker, label=_own_label(series), **style)
+    drawn = axes.errorbar(xs, ys, _errors(points), marker=marker, label=_own_label(series), **style)
+    for bar in (*drawn[1], *drawn[2]):  # of many lines at the same x the bars cover each other's points
+        bar.set_alpha(0.45)
     for x, point in zip(xs, points, strict=True):
         if not point.is_ranked:
             axes.plot([x], [point.y], marker=marker, color="white", alpha=1 - FADED, zorder=4)
