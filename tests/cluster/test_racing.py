@@ -91,8 +91,9 @@ def sweep(folder: Path, text: str) -> Sweep:
     return load_sweep(file, find_workload=lambda name: toy_workload.Quick())
 
 
-def test_eight_trials_race_on_two_cpus_and_a_second_run_decides_the_same(toy: Path) -> None:
-    race, home, events = sweep(toy, RACE), Home(toy / "home"), Events()
+@pytest.mark.parametrize("scheduler", ["asha", "halving"])
+def test_eight_trials_race_on_two_cpus_and_a_second_run_decides_the_same(toy: Path, scheduler: str) -> None:
+    race, home, events = sweep(toy, RACE.replace("asha", scheduler)), Home(toy / "home"), Events()
     outcome = assay.run(race, home, listeners=[events])
     assert not outcome.failed
     best = min(outcome.trials, key=lambda trial: (-trial.metrics["num_samples"], trial.metrics["distance"]))
