@@ -52,11 +52,18 @@ def asked(cluster: LocalCluster, path: str) -> Any:
 
 
 def held(cluster: LocalCluster) -> list[str]:
-    """What somebody holds of the cluster: actors, placement groups, resources."""
+    """What somebody holds of the cluster: actors, placement groups, resources.
+
+    But for an actor of Ray's own that stays, one a cluster, and takes nothing.
+    """
     found = []
     for kind in ("actors", "placement_groups"):
         listed = asked(cluster, f"/api/v0/{kind}")["result"]["result"]
-        found += [f"{kind}: {thing}" for thing in listed if thing["state"] not in ("DEAD", "REMOVED")]
+        found += [
+            f"{kind}: {thing}"
+            for thing in listed
+            if thing["state"] not in ("DEAD", "REMOVED") and thing.get("class_name") != "_AutoscalingCoordinatorActor"
+        ]
     for node, resources in asked(cluster, "/nodes?view=summary")["nodeLogicalResources"].items():
         found += [f"{node}: {line}" for line in resources.splitlines() if line and not line.startswith("0")]
     return found

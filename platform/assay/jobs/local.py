@@ -102,6 +102,7 @@ class LocalCluster:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(self.token_path),
             "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # nobody waits for what is stopped
             "RAY_worker_maximum_startup_concurrency": QUIET["RAY_worker_maximum_startup_concurrency"],
             **self._environment,
         }
