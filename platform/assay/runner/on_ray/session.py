@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from assay.errors import UserError
+from assay.errors import AssayError, UserError
 
 CONNECT_S = 10.0
 QUIET = {
@@ -48,6 +48,13 @@ def session(address: str | None) -> Iterator[None]:
     except ConnectionError as error:
         advice = "If the cluster asks for a token, set RAY_AUTH_MODE=token (and RAY_AUTH_TOKEN_PATH) here too."
         raise UserError(f"no Ray cluster at {address or 'local'!r}: {error}. {advice}") from error
+    except Exception as error:
+        if "timed out during startup" not in str(error):
+            raise
+        raise AssayError(
+            "Ray did not start here within half a minute: is this machine busy with something else? Nothing was "
+            "computed; try again, or without Ray: --executor inline"
+        ) from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own prints a stack and exits
     try:
