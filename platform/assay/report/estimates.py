@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from statistics import fmean, stdev, variance
 
 from assay.store import StoredResult
+from assay.workload import JACKKNIFE
 
-JACKKNIFE = "jackknife.json"
-"""A file a last stage may leave: {metric: {"value": v, "replicates": [the metric without one block, …]}}. Block b holds
-the same sample indices in every arm, so differences of arms are taken block by block."""
 NORMAL_95 = 1.96
 """Standard errors on either side that hold 95% of a normal distribution."""
 
