@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 import assay
 import toy_workload
 from assay.home import Home
+from assay.planning import make_plan
+from assay.report import from_store
 from assay.runner import Event, Outcome, Pause
 from assay.spec import Sweep, load_sweep
 from assay.store import Store
@@ -168,6 +171,19 @@ def test_a_target_ends_the_climb(study: Study) -> None:
     outcome = study.run([0.0, 1.0, 1.5], scheduler)
     assert reached(outcome) == [6, 6, 30]
     assert set(outcome.plan.decided.values()) == {"reached"}
+
+
+def test_what_another_sweep_stored_is_judged_and_what_lies_beyond_does_not_count(study: Study) -> None:
+    study.run([1.0, 5.0], "{name: fifo, budget: evaluate.num_samples, rungs: [6, 12, 30]}")
+    for scheduler in (ASHA, "{name: fifo, budget: evaluate.num_samples, rungs: [6, 12, 30], target: 2.0}"):
+        witness = Witness()
+        outcome = study.run([1.0, 5.0], scheduler, witness=witness)
+        assert outcome.computed == frozenset()
+        assert 6 in reached(outcome), "a stored result of a higher rung is none of this study"
+        assert witness.of("rung")
+        store = Store(study.home.store_url)
+        compared = from_store(make_plan(outcome.plan.sweep, store), store)
+        assert reached(replace(outcome, trials=compared)) == reached(outcome)
 
 
 def test_hyperband_and_median_stopping_spare_the_bad_ones(study: Study) -> None:

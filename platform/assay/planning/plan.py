@@ -68,6 +68,10 @@ class PlannedTrial:
         ended = self.ended(decided)
         return self.rungs if ended is None else self.rungs[: self.rungs.index(ended) + 1]
 
+    def climbed(self, decided: Mapping[str, Decision]) -> tuple[Stage, ...]:
+        """The stages of those: results of higher rungs, which another sweep may have stored, are none of this study."""
+        return tuple({stage.key: stage for rung in self.climbs(decided) for stage in rung.stages}.values())
+
 
 @dataclass(frozen=True)
 class Plan:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
 from assay.planning import Plan
+from assay.report.figures import literal
+from assay.report.labels import name_parts
 from assay.report.samples import title
 from assay.report.table import Table, TrialResults
 from assay.report.tiles import Tile, draw_tiles
@@ -13,7 +16,7 @@ from assay.report.tiles import Tile, draw_tiles
 MOST_TRIALS = 12
 ACROSS = 2
 """Sheets of wide pictures."""
-COLUMN_WIDTH, COLUMN_CHARACTERS = 100, 14
+COLUMN_WIDTH, COLUMN_CHARACTERS = 136, 18
 
 
 def draw_pictures(plan: Plan, trials: Sequence[TrialResults], table: Table, folder: Path) -> list[Path]:
@@ -27,7 +30,7 @@ def draw_pictures(plan: Plan, trials: Sequence[TrialResults], table: Table, fold
             leaf = trial.planned.result(trial.results)
             row = next((row for row in table.rows if row.trial == trial.planned.name), None)
             if leaf is not None and row is not None and name in leaf.files:
-                words = title(table, row, *([COLUMN_CHARACTERS] if is_column else []))
+                words = column_title(row.trial) if is_column else title(table, row)
                 tiles.append(Tile(leaf.file(name), words))
         if tiles:
             some = f"the first {MOST_TRIALS} of {len(tiles)} trials: " if len(tiles) > MOST_TRIALS else ""
@@ -36,3 +39,9 @@ def draw_pictures(plan: Plan, trials: Sequence[TrialResults], table: Table, fold
             widths = {"least_width": COLUMN_WIDTH} if is_column else {}
             drawn.append(draw_tiles(heading, tiles, across, folder / name, **widths))
     return drawn
+
+
+def column_title(trial: str) -> str:
+    """The name in as many lines as a narrow column needs."""
+    lines = (line for part in name_parts(trial) for line in textwrap.wrap(part, COLUMN_CHARACTERS))
+    return literal("\n".join(lines))

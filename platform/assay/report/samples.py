@@ -62,15 +62,15 @@ def _is_best(table: Table, row: Row) -> bool:
     return table.best in (row.trial, row.arm_name)
 
 
-def title(table: Table, row: Row, characters: int = TITLE_CHARACTERS) -> str:
+def title(table: Table, row: Row) -> str:
     """The name, broken between its parts where it can be, and the metric below."""
     lines = [""]
     for part in name_parts(row.trial):
         joined = f"{lines[-1]}, {part}" if lines[-1] else part
-        lines = [*lines[:-1], joined] if len(joined) <= characters else [*lines, part]
-    lines = [short for line in lines for short in textwrap.wrap(line, characters)]
+        lines = [*lines[:-1], joined] if len(joined) <= TITLE_CHARACTERS else [*lines, part]
+    lines = [short for line in lines for short in textwrap.wrap(line, TITLE_CHARACTERS)]
     if table.metric in row.metrics:
         places = decimals(r.metrics[table.metric] for r in table.rows if table.metric in r.metrics)
         best = " (best)" if _is_best(table, row) else ""
-        lines += textwrap.wrap(f"{table.metric} {metric(row.metrics[table.metric], places)}{best}", characters)
+        lines += textwrap.wrap(f"{table.metric} {metric(row.metrics[table.metric], places)}{best}", TITLE_CHARACTERS)
     return literal("\n".join(lines))

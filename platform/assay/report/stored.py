@@ -37,7 +37,7 @@ def from_store(
             found[key] = result
     standings = []
     for planned in plan.trials:
-        own = {stage.key: found[stage.key] for stage in planned.stages if stage.key in found}
+        own = {stage.key: found[stage.key] for stage in planned.climbed(plan.decided) if stage.key in found}
         broken = (failed[s.key] for s in planned.stages if failed and s.key in failed and s.key not in found)
         standings.append(Standing(planned, own, frozenset(own) & computed, next(broken, None)))
     return tuple(standings)

@@ -103,6 +103,14 @@ def run(
     return outcome
 
 
+def _is_undecided(plan: Plan) -> bool:
+    """Whether a trial climbs past a rung where this study has not yet decided that it may."""
+    scheduler = plan.sweep.scheduler
+    if scheduler.name == "fifo":  # decides by the target alone, and remembers only who reached it
+        return scheduler.target is not None and any(trial.ended(plan.decided) is None for trial in plan.trials)
+    return any(rung.leaf.key not in plan.decided for trial in plan.trials for rung in trial.climbs(plan.decided))
+
+
 class _Run:
     """One call of `run`: its store, its cluster, who listens, and what happened so far."""
 
@@ -154,16 +162,19 @@ class _Run:
             )
             self._tell(Event("warning", message=message))
         self._limiter.charge(stored[key] for key in self._charged.all() - self.computed if key in stored)
-        if missing and self.pause.reason is None:
+        if (missing or _is_undecided(plan)) and self.pause.reason is None:
             judge = Judge(plan, dict(plan.decided), self._decisions.add, self._tell)
-            self._execute(plan, sorted(stored), judge)
+            if missing:
+                self._execute(plan, sorted(stored), judge)
+            else:  # another sweep stored it all: what remains is to judge it
+                inline.run_trials(plan, self.store, sorted(stored), judge, self.pause)
             plan = replace(plan, decided=judge.known)
         return plan, {key: result for key in plan.stages if (result := self.store.get(key)) is not None}
 
     def outcome(self, plan: Plan, results: dict[str, StoredResult], seconds: float) -> Outcome:
         trials = []
         for planned in plan.trials:
-            own = {stage.key: results[stage.key] for stage in planned.stages if stage.key in results}
+            own = {s.key: results[s.key] for s in planned.climbed(plan.decided) if s.key in results}
             broken = next((s for s in planned.stages if s.key in self.failed), None)
             error = StageFailed(broken.name, broken.key, self.failed[broken.key]) if broken else None
             trials.append(TrialOutcome(planned, own, frozenset(own) & frozenset(self.computed), error))

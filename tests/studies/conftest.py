@@ -1,0 +1,38 @@
+"""The studies' smoke profiles, run as a user runs them: one store for all, so that what they share is computed once."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from assay.cli import main
+from smoke_study import Study
+
+ROOT = Path(__file__).parents[2]
+WIDTH = "140"
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Study]]:
+    """Runs the smoke profile of a sweep, once a session."""
+    home = tmp_path_factory.mktemp("studies")
+    done: dict[str, Study] = {}
+
+    def run(name: str) -> Study:
+        if name not in done:
+            out = io.StringIO()
+            with contextlib.redirect_stdout(out):
+                code = main(["run", name, "--profile", "smoke", "--executor", "inline", "--no-tracking", "--plain"])
+            assert code == 0, out.getvalue()
+            done[name] = Study(out.getvalue(), home / "reports" / f"{name}-smoke")
+        return done[name]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ASSAY_HOME", str(home))
+        patch.setenv("COLUMNS", WIDTH)
+        patch.chdir(ROOT)
+        yield run
