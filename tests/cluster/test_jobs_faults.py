@@ -26,6 +26,7 @@ from assay.spec import load_sweep
 from job_site import LONGEST_S, descendants, environment, installed, until
 
 pytestmark = pytest.mark.cluster
+Shell = Callable[..., tuple[int, str, str]]
 
 SUM = """\
 version: 1
@@ -75,10 +76,10 @@ def project(tmp_path: Path, site: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 
 
 @pytest.fixture
-def shell(cluster: LocalCluster, project: Path, site: Path) -> Callable[..., tuple[int, str]]:
-    """`assay ARGS…` in a process of its own: its exit code, and what it says is wrong."""
+def shell(cluster: LocalCluster, project: Path, site: Path) -> Shell:
+    """`assay ARGS…` in a process of its own: its exit code, what it prints, and what it says is wrong."""
 
-    def call(*args: str, **variables: str | None) -> tuple[int, str]:
+    def call(*args: str, **variables: str | None) -> tuple[int, str, str]:
         wanted = {**environment(cluster, site), **variables}
         ended = subprocess.run(
             [str(Path(sys.executable).with_name("assay")), *args],
@@ -89,7 +90,7 @@ def shell(cluster: LocalCluster, project: Path, site: Path) -> Callable[..., tup
             timeout=LONGEST_S,
         )
         assert "Traceback" not in ended.stderr
-        return ended.returncode, ended.stderr.strip()
+        return ended.returncode, ended.stdout, ended.stderr.strip()
 
     return call
 
@@ -125,9 +126,7 @@ def test_an_address_where_somebody_else_is(cluster: LocalCluster) -> None:
         assay.Client(f"http://127.0.0.1:{cluster.gcs_port}")
 
 
-def test_no_token_an_expired_one_and_none_that_can_be_read(
-    shell: Callable[..., tuple[int, str]], project: Path
-) -> None:
+def test_no_token_an_expired_one_and_none_that_can_be_read(shell: Shell, project: Path) -> None:
     (project / "old-token").write_text("0" * 64)
     (project / "empty").touch()
     for path, said in {
@@ -136,7 +135,7 @@ def test_no_token_an_expired_one_and_none_that_can_be_read(
         "empty": "empty is empty",
         "missing": "No such file",
     }.items():
-        code, message = shell("submit", "sums.yaml", RAY_AUTH_TOKEN_PATH=path)
+        code, _, message = shell("submit", "sums.yaml", RAY_AUTH_TOKEN_PATH=path)
         assert code == 2
         assert said in message
         assert "RAY_AUTH_TOKEN_PATH" in message
@@ -190,12 +189,11 @@ def test_another_ray_address_in_the_shell_is_not_taken(
 # What the cluster has, or has not
 
 
-def test_a_sweep_for_gpus_where_there_are_none(
-    shell: Callable[..., tuple[int, str]], cluster: LocalCluster, site: Path
-) -> None:
-    code, message = shell("submit", "gpu.yaml", "--follow", "--workload-package", str(site))
+def test_a_sweep_for_gpus_where_there_are_none(shell: Shell, cluster: LocalCluster, site: Path) -> None:
+    code, log, message = shell("submit", "gpu.yaml", "--follow", "--workload-package", str(site))
     assert code == 2
-    assert message.endswith("stage count needs 1 GPU (the cluster has 0)")
+    assert "stage count needs 1 GPU (the cluster has 0)\nAsk for less under `resources`" in log
+    assert message.endswith(": FAILED")
 
 
 def test_a_store_and_mlflow_that_cannot_be_reached(
@@ -207,7 +205,8 @@ def test_a_store_and_mlflow_that_cannot_be_reached(
     job = client.submit("sums.yaml", workload_package=site, store=str(project / "file" / "store"))
     assert job.wait(LONGEST_S) == "FAILED"
     assert job.about().exit_code == 3
-    assert any("cannot write to the store" in line for line in job.logs())
+    (line,) = [line for line in job.logs() if line.startswith("assay: ")]
+    assert line.startswith(f"assay: cannot read the store {project}/file/store: ")
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     job = client.submit("sums.yaml", workload_package=site)

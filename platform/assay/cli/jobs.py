@@ -26,6 +26,8 @@ from assay.report.words import age, clock, plural
 STYLES = {"SUCCEEDED": "green", "FAILED": "red", "STOPPED": "yellow", "RUNNING": "bold", "PENDING": ""}
 NOT_FOUND = 127
 """What a shell exits with where there is no such command."""
+NO_ASSAY = ": there is no `assay` on the PATH of the cluster's head; install it there, or use an image that has it"
+LAST_WORDS = 5
 WORDS = {
     "submitted": "Submitted as",
     "attached": "Already submitted, and not over: attached to",
@@ -88,7 +90,8 @@ def _follow(job: Job, client: Client, out: Any) -> int:
     about = job.about()
     if about.status == "SUCCEEDED":
         return 0
-    print(f"{job.id}: {about.status}{_cause(about)}", file=sys.stderr)
+    advice = NO_ASSAY if about.exit_code == NOT_FOUND else ""
+    print(f"{job.id}: {about.status}{advice}", file=sys.stderr)
     return EXIT_INTERRUPTED if about.status == "STOPPED" else about.exit_code or EXIT_COULD_NOT
 
 
@@ -128,8 +131,8 @@ def show_job(job_id: str, address: str, is_json: bool) -> None:
     if about.started is not None:
         started = f"{about.started.astimezone():%Y-%m-%d %H:%M:%S}"
         out.print(f"  started {started}, {'took' if about.ended else 'running for'} {_lasted(about)}", soft_wrap=True)
-    if cause := _cause(about):
-        out.print(f"  {cause.removeprefix(': ')}", style="red", soft_wrap=True, markup=False)
+    for line in _last_words(about):
+        out.print(f"  {line}", style="red", soft_wrap=True, markup=False)
     if len(results):
         out.print(
             f"\n{results.drop(columns=['key', 'stages']).to_string(index=False, na_rep='-')}",
@@ -162,14 +165,10 @@ def _lasted(about: About) -> str:
     return clock(((about.ended or datetime.now(UTC)) - about.started).total_seconds())
 
 
-def _cause(about: About) -> str:
-    """Why a job failed, in a line: Ray's message ends with the last lines of the log."""
-    if about.status != "FAILED":
-        return ""
-    if about.exit_code == NOT_FOUND:
-        return ": there is no `assay` on the PATH of the cluster's head; install it there, or use an image that has it"
+def _last_words(about: About) -> list[str]:
+    """Of a job that failed: Ray's message ends with the last lines of its log."""
     lines = [line for line in about.message.splitlines() if line.strip() and not is_row(line)]
-    return f": {lines[-1]}" if lines else ""
+    return lines[-LAST_WORDS:] if about.status == "FAILED" else []
 
 
 def _as_json(about: About) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class Cluster:
         except LOST as error:
             raise ClusterError(f"the cluster at {self.address} does not answer: {_why(error)}") from error
         except RuntimeError as error:  # all that Ray makes of an answer that is no success
-            raise ClusterError(f"the cluster at {self.address} could not do it: {_first_line(error)}") from error
+            raise ClusterError(f"the cluster at {self.address} could not do it: {_told_there(error)}") from error
 
     def jobs(self) -> list[JobDetails]:
         """Every job of the cluster, of whoever submitted it."""
@@ -211,6 +211,13 @@ def _why(error: BaseException) -> str:
     elif "BadStatusLine" in repr(root) or "Protocol" in repr(root):
         hint = "; something else is at this port: jobs are served where the dashboard is, at 8265 unless told otherwise"
     return f"{_first_line(root) or type(root).__name__}{hint}"
+
+
+def _told_there(error: RuntimeError) -> str:
+    """ "Request failed with status code 500: ValueError: …": the answer holds a whole traceback."""
+    status, _, traceback = str(error).partition(": ")
+    lines = [line for line in traceback.splitlines() if line.strip(" .")]
+    return f"{status}: {lines[-1].strip()[:300]}" if lines else status
 
 
 def _first_line(error: BaseException) -> str:

@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -29,6 +30,9 @@ DEFAULT_HOME = "${HOME}/.assay"
 """Ray fills in the home folder of the cluster's machines."""
 STOP_WAIT_S = 300
 """How long a stopped job may take to save what it has. Ray's own 3 s would kill it before."""
+
+PAUSES_S = (0.5, 2.0, 5.0, None)
+"""Between one try to submit and the next; the last has none."""
 
 What = Literal["submitted", "attached", "submitted again"]
 
@@ -76,31 +80,32 @@ def submit(
         folder = Path(name)
         content = packed(sweep, workload_package, folder)
         base = f"{_title(sweep)}-{digest([content, sweep.profile, where.home, where.store])[:10]}"
-        while True:
+        for pause in PAUSES_S:
             last = _last_attempt(cluster.jobs(), base)
             before = None if last is None else str(last.details.status.value)
             if last is not None and not last.details.status.is_terminal():
                 return Submitted(f"{base}-{last.number}", "attached", where.told, before)
             job_id = f"{base}-{1 if last is None else last.number + 1}"
-            if _submit(cluster, job_id, sweep, folder, where):
+            try:
+                _submit(cluster, job_id, sweep, folder, where)
+            except ClusterError:
+                # Somebody else submitted this attempt since we looked, or a head that has just started was not ready.
+                if pause is None:
+                    raise
+                time.sleep(pause)
+            else:
                 return Submitted(job_id, "submitted" if last is None else "submitted again", where.told, before)
+    raise AssertionError
 
 
-def _submit(cluster: Cluster, job_id: str, sweep: Sweep, folder: Path, where: Place) -> bool:
-    """False when somebody else submitted this attempt since we looked."""
-    try:
-        with cluster.told():
-            cluster.client.submit_job(
-                submission_id=job_id,
-                entrypoint=entrypoint(sweep),
-                runtime_env={"working_dir": str(folder), "env_vars": environment(where)},
-                metadata=_metadata(sweep),
-            )
-    except ClusterError as error:
-        if "already exists" in str(error):
-            return False
-        raise
-    return True
+def _submit(cluster: Cluster, job_id: str, sweep: Sweep, folder: Path, where: Place) -> None:
+    with cluster.told():
+        cluster.client.submit_job(
+            submission_id=job_id,
+            entrypoint=entrypoint(sweep),
+            runtime_env={"working_dir": str(folder), "env_vars": environment(where)},
+            metadata=_metadata(sweep),
+        )
 
 
 def entrypoint(sweep: Sweep) -> str:
