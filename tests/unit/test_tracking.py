@@ -424,7 +424,7 @@ def test_a_server_that_is_down_is_told_once_and_stops_nothing(
     assert len(run.stored()) == len(run.plan.stages)
     (warning,) = run.warnings
     assert "http://127.0.0.1:9" in warning
-    assert "run the same command" in warning
+    assert "`assay sync`" in warning
 
 
 def test_a_database_that_is_no_database_is_told_once(home: Home, tmp_path: Path) -> None:
