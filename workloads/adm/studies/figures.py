@@ -95,7 +95,8 @@ def nearest_of_all(queries: Features, reference: Result, k: int, device: str) ->
         ids = np.concatenate([ids, table.column("id").to_numpy()[found.indices]], axis=1)
         distances = np.concatenate([distances, found.distances], axis=1)
         order = np.argsort(distances, axis=1, kind="stable")[:, :k]
-        ids, distances = (np.take_along_axis(array, order, axis=1) for array in (ids, distances))
+        ids = np.take_along_axis(ids, order, axis=1)
+        distances = np.take_along_axis(distances, order, axis=1)
     return ids, distances
 
 

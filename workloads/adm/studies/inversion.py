@@ -59,7 +59,7 @@ class Inverter:
     def __call__(self, batch: Batch) -> Batch:
         chosen = np.stack([self._pair(int(pair)) for pair in batch["id"]])
         (first, a), (second, b) = (self._source.read(chosen[:, side]) for side in (0, 1))
-        ends = [to_model_range(images, self._device) for images in (first, second)]
+        ends = to_model_range(first, self._device), to_model_range(second, self._device)
         labels = None
         if self._classes is not None:
             labels = (torch.from_numpy(a).to(self._device), torch.from_numpy(b).to(self._device))
