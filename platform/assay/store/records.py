@@ -70,7 +70,8 @@ class Files:
     def probe(self) -> None:
         """Raises StoreError unless a record can be written, read and removed: asked before anything expensive."""
         name = f"probe-{uuid.uuid4().hex}"
-        self.write_record(name, {})
+        with self.staging():
+            self.write_record(name, {})
         self.read_record(name)
         self.remove(name)
         if self.is_local and (free := shutil.disk_usage(self.root).free) < LEAST_FREE_BYTES:
