@@ -72,10 +72,14 @@ class User:
 
     def training_workers(self) -> list[int]:
         """Process ids of the Ray Train workers of this user's runs."""
+        return self.workers("TrainWorker")
+
+    def workers(self, kind: str) -> list[int]:
+        """Process ids of this user's Ray workers whose title says so, as Ray gives it: ray::MapWorker(…)."""
         found = []
         for process in Path("/proc").glob("[0-9]*"):
             try:
-                is_worker = b"TrainWorker" in (process / "cmdline").read_bytes()
+                is_worker = kind.encode() in (process / "cmdline").read_bytes()
                 if is_worker and str(self.folder).encode() in (process / "environ").read_bytes():
                     found.append(int(process.name))
             except OSError:

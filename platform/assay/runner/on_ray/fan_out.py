@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 
 import ray
 import ray.data
@@ -11,6 +12,7 @@ import ray.data
 from assay.runner.needs import threads
 from assay.runner.on_ray.job import Job
 from assay.runner.work import MapStep, commit_map, device_name, here, ids_of, pending
+from assay.store.shards import Range
 
 
 class RayMapStep(MapStep):
@@ -22,38 +24,45 @@ class RayMapStep(MapStep):
 
 
 def fan_out(job: Job) -> None:
-    """A pipeline of actor pools over the ids that are still missing; every block is a shard.
-
-    The pools have as many actors as the broker granted. One that dies is started again, and draws its shard again.
-    """
-    stage, group, store = job.stage, job.resources.sample, job.store()
+    """Do the ids that are still missing, with as many actors as the broker granted, and commit."""
+    stage, store = job.stage, job.store()
     started = time.monotonic()
     spans = pending(stage, store)
     size = min(job.units, len(spans))
-    devices: set[str] = set()
-    if spans:
-        _quiet_data()
-        # Blocks in memory need no read tasks, which would compete with the actors for the last CPU.
-        dataset = ray.data.from_arrow([ids_of(span) for span in spans])
-        for index, share in enumerate(_shares(len(stage.body))):
-            body = stage.body[index].rpartition(":")[2]
-            dataset = dataset.map_batches(
-                type(body, (RayMapStep,), {}),  # so that Ray's dashboard and logs call it Sampler, and not RayMapStep
-                fn_constructor_kwargs={"job": job, "index": index},
-                batch_size=None,
-                batch_format="pyarrow",
-                # One shard at a time: the last ones are shared out evenly.
-                compute=ray.data.ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=1),
-                num_cpus=group.cpus_per_actor * share,
-                num_gpus=group.gpus_per_actor * share,
-            )
-        for bundle in dataset.iter_internal_ref_bundles():  # the last operator writes the shards
-            for written in ray.get(list(bundle.block_refs)):
-                devices.update(written.column("device").to_pylist())
+    devices = _pipeline(job, spans, size) if spans else set()
     notes = ray.get(job.broker.notes.remote(stage.key))
     device = ", ".join(sorted(devices)) or device_name("cpu")
     seconds = time.monotonic() - started
     commit_map(stage, store, device, threads(stage, job.resources), max(1, size), seconds, spans, notes)
+
+
+def _pipeline(job: Job, spans: Sequence[Range], size: int) -> set[str]:
+    """A pool of actors an operator; every block is a shard, which the last operator writes. Returns their devices.
+
+    An actor that dies is started again, and its shard drawn again. All are gone, and what they held is free, once this
+    has returned.
+    """
+    _quiet_data()
+    stage, group = job.stage, job.resources.sample
+    # Blocks in memory need no read tasks, which would compete with the actors for the last CPU.
+    dataset = ray.data.from_arrow([ids_of(span) for span in spans])
+    for index, share in enumerate(_shares(len(stage.body))):
+        body = stage.body[index].rpartition(":")[2]
+        dataset = dataset.map_batches(
+            type(body, (RayMapStep,), {}),  # so that Ray's dashboard and logs call it Sampler, and not RayMapStep
+            fn_constructor_kwargs={"job": job, "index": index},
+            batch_size=None,
+            batch_format="pyarrow",
+            # One shard at a time: the last ones are shared out evenly.
+            compute=ray.data.ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=1),
+            num_cpus=group.cpus_per_actor * share,
+            num_gpus=group.gpus_per_actor * share,
+        )
+    devices: set[str] = set()
+    for bundle in dataset.iter_internal_ref_bundles():
+        for written in ray.get(list(bundle.block_refs)):
+            devices.update(written.column("device").to_pylist())
+    return devices
 
 
 def _shares(operators: int) -> list[float]:
