@@ -46,9 +46,15 @@ def session(address: str | None) -> Iterator[None]:
             namespace="assay",
         )
     except ConnectionError as error:
-        advice = "If the cluster asks for a token, set RAY_AUTH_MODE=token (and RAY_AUTH_TOKEN_PATH) here too."
+        advice = (
+            "If the cluster asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH here, to the present one."
+        )
         raise UserError(f"no Ray cluster at {address or 'local'!r}: {error}. {advice}") from error
+    except ray.exceptions.AuthenticationError as error:
+        raise UserError(f"the token for the Ray cluster cannot be read: {str(error).partition('. ')[0]}") from error
     except Exception as error:
+        if "Version mismatch" in str(error):
+            raise UserError(f"{' '.join(str(error).split())} Install the cluster's versions here.") from error
         if "timed out during startup" not in str(error):
             raise
         raise AssayError(
