@@ -100,6 +100,25 @@ def precision_recall(options: argparse.Namespace) -> None:
     show("  this one", ours, textbook)
 
 
+def trial(options: argparse.Namespace) -> None:
+    """What intervals add to the metrics of a trial."""
+    from adm import evaluation
+    from adm.evaluation.sample_metrics import SampleMetrics
+
+    seen, samples = features(options, 0, options.references), features(options, 1, options.samples)
+    reference, num = evaluation.Moments.of(seen).gaussian, len(samples)
+    _, root = timed(lambda: reference.root, 1)
+    show(f"of {num:,} samples, {len(seen):,} references: the reference's root, once a trial", root)
+    _, alone = timed(lambda: evaluation.frechet_distance(reference, samples), 1)
+    show("  Fréchet distance, from features", alone)
+    _, sure = timed(lambda: SampleMetrics(num).add_distance("fid", reference, samples), 1)
+    show("  with its interval of 20 blocks", sure)
+    _, hits = timed(lambda: evaluation.precision_recall(seen, samples), 1)
+    _, kernel = timed(lambda: evaluation.kid_with_standard_error(seen, samples), 1)
+    show("  precision and recall, and KID", Taken(hits.wall + kernel.wall, hits.cpu + kernel.cpu))
+    show("  with intervals", timed(lambda: SampleMetrics(num).add_pairs(seen, samples, 3, "cpu"), 1)[1])
+
+
 def memory(options: argparse.Namespace) -> None:
     """Peak beyond the features and their float32 copies, each bound in a process of its own."""
     for bound in (1 << 26, 1 << 28, 1 << 30):
@@ -167,6 +186,7 @@ def show(name: str, taken: Taken, against: Taken | None = None) -> None:
 PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "frechet": frechet,
     "precision_recall": precision_recall,
+    "trial": trial,
     "memory": memory,
 }
 
