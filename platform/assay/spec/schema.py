@@ -16,6 +16,7 @@ from assay.spec.fields import (
     Count,
     Cpus,
     Gpus,
+    GpuShare,
     Name,
     Number,
     Positive,
@@ -49,7 +50,8 @@ class SampleResources(Section):
     actors: Bounds = (1, 1)
     """[min, max]: how wide the fan-out may grow."""
     cpus_per_actor: Cpus = 1
-    gpus_per_actor: Gpus = 0
+    gpus_per_actor: GpuShare = 0
+    """An actor computes on one GPU, or on a share of one."""
 
 
 class ReduceResources(Section):

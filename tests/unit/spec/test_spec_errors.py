@@ -120,6 +120,10 @@ def test_files_that_cannot_be_read(load: Load, tmp_path: Path) -> None:
             "x.yaml:7: resources.sample.actors: got 4 (int), allowed: a list of 2 integers ≥ 1",
         ),
         (
+            "resources: {sample: {gpus_per_actor: 2}}\n",
+            "x.yaml:7: resources.sample.gpus_per_actor: got 2 (int), allowed: a number ≥ 0 and ≤ 1",
+        ),
+        (
             "resources: {reduce: {gpus: 1.5}}\n",
             "x.yaml:7: resources.reduce.gpus: got 1.5, allowed: a whole number, or a fraction below 1",
         ),

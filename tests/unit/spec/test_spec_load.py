@@ -32,7 +32,7 @@ scheduler: {name: fifo}
 seeds: [0, 3]
 resources:
   train: {workers: 2, gpus_per_worker: 0.5}
-  sample: {actors: [1, 64], gpus_per_actor: 2}
+  sample: {actors: [1, 64], gpus_per_actor: 1}
 limits: {concurrent_trials: 2, retries: 1}
 reference:
   source: table 6
