@@ -88,7 +88,8 @@ def run_trials(plan: Plan, store: Store, done: Sequence[str], scratch_url: str, 
     actor = ray.remote(BrokerActor).options(num_cpus=0, max_concurrency=1000, scheduling_strategy=here)
     broker = actor.remote(list(done))
     stop = threading.Event()
-    mail = threading.Thread(target=_deliver, args=(broker, judge.emit, stop), daemon=True)
+    trouble: list[Exception] = []
+    mail = threading.Thread(target=_deliver, args=(broker, judge.emit, stop, pause, trouble), daemon=True)
     mail.start()
     threading.Thread(target=_pass_on, args=(broker, pause, stop), daemon=True).start()
     pause.is_heard = True
@@ -99,6 +100,8 @@ def run_trials(plan: Plan, store: Store, done: Sequence[str], scratch_url: str, 
         pause.is_heard = False
         stop.set()
         mail.join()
+    if trouble:
+        raise trouble[0]
 
 
 def _groups(works: Sequence[TrialWork], judge: Judge, pause: Pause) -> Iterator[Sequence[TrialWork]]:
@@ -190,8 +193,11 @@ def _cause(error: BaseException) -> str:
     return "".join(traceback.format_exception(error)).strip()
 
 
-def _deliver(broker: Any, emit: Emit, stop: threading.Event) -> None:
-    """Carry events from the broker's mailbox to the driver until told to stop and the box is empty."""
+def _deliver(broker: Any, emit: Emit, stop: threading.Event, pause: Pause, trouble: list[Exception]) -> None:
+    """Carry events from the broker's mailbox to the driver until told to stop and the box is empty.
+
+    A listener that raises ends the run: trainings save, and the caller gets the error.
+    """
     seen = 0
     while True:
         stopping = stop.is_set()
@@ -199,8 +205,13 @@ def _deliver(broker: Any, emit: Emit, stop: threading.Event) -> None:
             events = ray.get(broker.events.remote(seen))
         except ray.exceptions.RayError:
             return  # the cluster is going away, and with it whoever would write
-        for event in events:
-            emit(event)
+        try:
+            for event in events:
+                emit(event)
+        except Exception as error:
+            trouble.append(error)
+            pause.ask(f"a listener failed: {error}")
+            return
         seen += len(events)
         if stopping and not events:
             return
