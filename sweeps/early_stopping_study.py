@@ -39,6 +39,7 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument("--target", type=float, help="what the metric must beat; default: the sweep's own target")
     parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="may be repeated")
     parser.add_argument("--store", help="where all of the cluster's machines find the results")
+    parser.add_argument("--workload-package", help="a folder of modules that the job takes along")
     parser.add_argument("--smoke", action="store_true", help="digits, on a cluster that it starts and stops itself")
     given = parser.parse_args(args)
     if given.address is None and not given.smoke:
@@ -54,7 +55,7 @@ def main(args: list[str] | None = None) -> int:
     if not sweep.scheduler.rungs:
         parser.error(f"{given.sweep} has no rungs: there is nothing to stop at")
     with _cluster(given.address, given.smoke) as (client, store):
-        job = client.submit(sweep, store=given.store or store)
+        job = client.submit(sweep, workload_package=given.workload_package, store=given.store or store)
         print(f"{job.id} on {client.address}: until {sweep.metric} {'≤' if sweep.mode == 'min' else '≥'} {target:g}")
         best = watch(job, sweep, target)
         if job.status() not in OVER:

@@ -36,6 +36,8 @@ wheels=("$here"/assay-*.whl)
 "${pip[@]}" "${wheels[0]}[s3]" boto3  # boto3: the head starts the other machines with it
 "${pip[@]}" --force-reinstall --no-deps "${wheels[0]}"  # the version number is the same while you work on it
 
+# Debian calls a machine's own name 127.0.1.1, and gloo would wait there for the others: it is told where the network is.
+network=$(ip -o route get 1.1.1.1 | sed 's/.* dev \([^ ]*\).*/\1/')
 # shellcheck disable=SC2016  # $PATH is for the shell that reads it
-line='export PATH=/opt/assay/bin:$PATH RAY_AUTH_MODE=token'
+line='export PATH=/opt/assay/bin:$PATH RAY_AUTH_MODE=token'" GLOO_SOCKET_IFNAME=$network"
 grep -qxF "$line" ~/.bashrc || echo "$line" >>~/.bashrc

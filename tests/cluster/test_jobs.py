@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import runpy
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from assay.spec import load_sweep
 from job_site import LONGEST_S, Proxy, held, installed, run_statuses, until
 
 pytestmark = pytest.mark.cluster
+ROOT = Path(__file__).parents[2]
 
 COUNTS = """\
 version: 1
@@ -196,6 +198,25 @@ def test_stopped_it_saves_holds_nothing_and_goes_on_when_submitted_again(
     assert row["key"] == undisturbed.planned.leaf.key
     assert {name: row[name] for name in undisturbed.metrics} == undisturbed.metrics
     assert not math.isnan(row["distance"])
+
+
+def test_the_early_stopping_study_stops_the_job_that_beat_its_target(
+    command: Callable[..., str], cluster: LocalCluster, site: Path, project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    study = runpy.run_path(str(ROOT / "sweeps" / "early_stopping_study.py"))
+    (project / "climb.yaml").write_text(
+        COUNTS.replace("counts", "climb").replace("[1, 2]", "[1]").replace("10]", "10, 30]")
+    )
+    (project / "shut-30").touch()  # nobody counts so far
+    options = ["--address", cluster.address, "--target", "50", "--set", f"count.gates={project}"]
+    assert study["main"]([str(project / "climb.yaml"), *options, "--workload-package", str(site)]) == 0
+    said = capfd.readouterr().out
+    assert "4 iterations: total 10\n" in said
+    assert "10 iterations: total 55  beats the target\nbeaten; the job is stopped: STOPPED\n" in said
+    assert "beat it after 10 iterations. V100-days of training until there:" in said
+    about = json.loads(command("ls", "--json"))["jobs"][0]
+    assert (about["sweep"], about["status"]) == ("climb", "STOPPED")
+    until(lambda: held(cluster) == [])
 
 
 def test_the_token_is_nowhere_that_others_read(cluster: LocalCluster, home: Path) -> None:

@@ -47,8 +47,8 @@ class LocalCluster:
 
     @property
     def logs(self) -> Path:
-        """What Ray's processes, and the jobs, print."""
-        return Path(self._folder.name) / "r" / "session_latest" / "logs"
+        """What the head's processes, and the jobs, print."""
+        return Path(self._folder.name) / "0" / "session_latest" / "logs"
 
     def __enter__(self) -> LocalCluster:
         try:
@@ -72,15 +72,22 @@ class LocalCluster:
         self.address = f"http://{LOCALHOST}:{dashboard}"
         self._run(
             *("--head", f"--port={self.gcs_port}", f"--dashboard-host={LOCALHOST}", f"--dashboard-port={dashboard}"),
-            *(f"--ray-client-server-port={client}", f"--num-cpus={self.num_cpus}", f"--temp-dir={self._folder.name}/r"),
+            *(f"--ray-client-server-port={client}", f"--num-cpus={self.num_cpus}"),
         )
         self._wait_for_machines(1)
 
     def add_machine(self, num_cpus: int = 1) -> subprocess.Popen[bytes]:
         """One more, and wait until the head counts it."""
         count = self._alive()
-        process = self._run(f"--address={LOCALHOST}:{self.gcs_port}", f"--num-cpus={num_cpus}")
-        self._wait_for_machines(count + 1)
+        for is_last in (False, False, True):
+            process = self._run(f"--address={LOCALHOST}:{self.gcs_port}", f"--num-cpus={num_cpus}")
+            try:
+                self._wait_for_machines(count + 1)
+                break
+            except ClusterError:  # Ray gives a machine 30 s to join, which a busy one may take
+                if is_last or process.poll() is None:
+                    raise
+                self.machines.remove(process)
         return process
 
     def stop(self) -> None:
@@ -108,9 +115,11 @@ class LocalCluster:
         }
         # All ports but those that are named are Ray's to choose, so that clusters side by side do not meet.
         ports = ("--dashboard-agent-listen-port=0", "--min-worker-port=0", "--max-worker-port=0")
+        # A folder each, as on machines apart: in a shared one, each would replace what jobs took along for the other.
+        folder = f"--temp-dir={self._folder.name}/{len(self.machines)}"
         with self._log.open("ab") as log:
             process = subprocess.Popen(
-                [str(here / "ray"), "start", "--block", "--disable-usage-stats", *ports, *options],
+                [str(here / "ray"), "start", "--block", "--disable-usage-stats", *ports, folder, *options],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
