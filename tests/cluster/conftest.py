@@ -1,6 +1,23 @@
-"""The toy workload is a module of its own, as a user's would be."""
+"""A cluster of several machines, for the tests that lose some of them."""
 
-import sys
+from __future__ import annotations
+
+from collections.abc import Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import pytest
+
+from machines import Machines
+
+TESTS = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def machines() -> Iterator[Machines]:
+    """One for all tests of a module: its machines come and go, but to start Ray takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(TESTS))  # workers import the tests' workloads
+        patch.setenv("RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S", "0.5")
+        made = Machines()
+        yield made
+        made.cluster.shutdown()

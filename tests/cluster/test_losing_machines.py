@@ -4,32 +4,22 @@ Nodes come and go on one cluster, since a start of Ray takes seconds. A training
 to it there, so that nothing depends on the clock.
 """
 
-import os
-import signal
-import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ray._raylet import GcsClient
-from ray.cluster_utils import Cluster
-from ray.core.generated import autoscaler_pb2
 
 import assay
 import toy_workload
 from assay.errors import UserError
 from assay.home import Home
-from assay.runner import Event, Outcome
 from assay.spec import Sweep, load_sweep
 from assay.store import Store, StoredResult
 from assay.workload import Stage
+from machines import Machines, Witness
 
 pytestmark = pytest.mark.cluster
-
-TESTS = Path(__file__).resolve().parents[1]
 
 SWEEP = """\
 version: 1
@@ -52,107 +42,6 @@ class TrainingAlone(toy_workload.Toy):
 
     def metrics(self, config: Any) -> list[str]:
         return ["loss", "sum"]
-
-
-class Witness:
-    """A listener that does something to the cluster when the training waits at a gate.
-
-    A deed returns whether the gate opens then: whoever comes there again may pass.
-    """
-
-    def __init__(self, deeds: dict[int, Callable[[], bool]] | None = None) -> None:
-        self.deeds = deeds or {}
-        self.gates = Path()
-        self.said: list[str] = []
-        self.notes: list[tuple[str, Any]] = []
-        self.started: list[str] = []
-
-    def begin(self, *_: object) -> None: ...
-
-    def end(self, outcome: Outcome) -> None: ...
-
-    def event(self, event: Event) -> None:
-        if event.kind == "started":
-            self.started.append(event.key)
-        elif event.kind == "warning":
-            self.said.append(event.message)
-        elif event.note is not None:
-            self.notes.append(event.note)
-        elif event.done in self.deeds and self.deeds.pop(event.done)():
-            (self.gates / f"shut-{event.done}").unlink()
-
-
-class Machines:
-    """A local cluster whose head computes nothing, and machines of one CPU that come and go."""
-
-    def __init__(self) -> None:
-        soon_missed = {"health_check_period_ms": 200, "health_check_failure_threshold": 2}
-        head = {"num_cpus": 0, "include_dashboard": False, "_system_config": soon_missed}
-        self.cluster = Cluster(initialize_head=True, head_node_args=head)
-        self.announced: set[str] = set()
-
-    def have(self, count: int) -> None:
-        """So many machines that nobody wants back."""
-        for node in [node for node in self.nodes if node.node_id in self.announced]:
-            self.cluster.remove_node(node)
-        while len(self.nodes) < count:
-            self.cluster.add_node(num_cpus=1)
-
-    def training(self) -> dict[Any, list[int]]:
-        """Machine → the training workers that run on it, by process id."""
-        found = {node: training_workers(node.all_processes["raylet"][0].process.pid) for node in self.nodes}
-        return {node: workers for node, workers in found.items() if workers}
-
-    @property
-    def nodes(self) -> list[Any]:
-        return list(self.cluster.worker_nodes)
-
-    # What befalls them
-
-    def kill_a_worker(self) -> bool:
-        os.kill(next(iter(self.training().values()))[0], signal.SIGKILL)
-        return True
-
-    def kill_a_machine(self) -> bool:
-        node, workers = next(iter(self.training().items()))
-        self.cluster.remove_node(node, allow_graceful=False)
-        for worker in workers:  # they notice by themselves, but later
-            with suppress(ProcessLookupError):
-                os.kill(worker, signal.SIGKILL)
-        return True
-
-    def announce_the_end_of_a_machine(self) -> bool:
-        """What a cloud says of a spot machine some time before it takes it."""
-        (node,) = self.training()
-        deadline_ms = int(time.time() * 1000) + 600_000
-        reason = autoscaler_pb2.DrainNodeReason.DRAIN_NODE_REASON_PREEMPTION
-        accepted, why_not = GcsClient(address=self.cluster.address).drain_node(node.node_id, reason, "", deadline_ms)
-        assert accepted, why_not
-        self.announced.add(node.node_id)
-        return False  # the notice takes a moment to reach the training, which then goes on elsewhere
-
-
-def training_workers(raylet: int) -> list[int]:
-    """Process ids of the Ray Train workers of one raylet: its children."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == raylet and b"TrainWorker" in (process / "cmdline").read_bytes():
-                found.append(int(process.name))
-        except OSError:
-            continue  # ended since it was listed
-    return found
-
-
-@pytest.fixture(scope="module")
-def machines() -> Iterator[Machines]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(TESTS))  # workers import the toy
-        patch.setenv("RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S", "0.5")
-        made = Machines()
-        yield made
-        made.cluster.shutdown()
 
 
 @dataclass
@@ -180,7 +69,7 @@ class Study:
         home, address = Home(self.folder / "cluster"), self.machines.cluster.address
         outcome = assay.run(self.sweep(**wanted), home, address=address, listeners=[witness])
         assert not outcome.failed, outcome.failed[0].error
-        assert not witness.deeds, "everything that was to happen did"
+        assert len(witness.struck) == len(witness.deeds), "everything that was to happen did"
         (result,) = outcome.trials[0].results.values()
         return result
 
