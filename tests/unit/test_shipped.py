@@ -37,8 +37,11 @@ def test_quickstart_shares_one_classifier_and_two_trainings_among_four_trials() 
 
 
 def test_the_readmes_sweep_is_valid(tmp_path: Path) -> None:
-    (block,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    block, search = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
     path = tmp_path / "my-study.yaml"
+    head = "version: 1\nname: a\nworkload: adm\nbase: tiny_digits\nmetric: fd_classifier\nmode: min\n"
+    path.write_text(head + search)
+    assert len(load_sweep(path).trials()) == 2 * 40
     path.write_text(block)
     assert len(load_sweep(path).trials()) == 2 * 3 * 3
     assert len(load_sweep(path, profile="smoke").trials()) == 18

@@ -76,7 +76,7 @@ def test_files_that_cannot_be_read(load: Load, tmp_path: Path) -> None:
         ("searcher: {name: asha}\n", "x.yaml:7: searcher.name: got 'asha' (str), allowed: grid, random, optuna"),
         (
             "scheduler: {name: hyper}\n",
-            "x.yaml:7: scheduler.name: got 'hyper' (str), allowed: fifo, asha, hyperband, median",
+            "x.yaml:7: scheduler.name: got 'hyper' (str), allowed: fifo, asha, halving, hyperband, median",
         ),
         (
             "scheduler: fifo\n",
@@ -350,7 +350,7 @@ def test_profiles(lines: Lines) -> None:
         ("seed=3", "seed: replicate seeds set this path"),
         ("seeds=3", "seeds: got 3 (int), allowed: a list of integers ≥ 0"),
         ("limits.retires=3", "limits.retires: unknown key; did you mean 'retries'?"),
-        ("scheduler.name=hyper", "scheduler.name: got 'hyper' (str), allowed: fifo, asha, hyperband, median"),
+        ("scheduler.name=hyper", "scheduler.name: got 'hyper' (str), allowed: fifo, asha, halving, hyperband, median"),
         ("workload=other", "workload: cannot be set here; allowed: arms_mode, base, description"),
         ("arms.a.model.norm=add", "arms.a.model.norm: cannot be set here; allowed: arms_mode, base, description"),
     ],
