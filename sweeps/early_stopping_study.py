@@ -69,12 +69,11 @@ def main(args: list[str] | None = None) -> int:
 
 def watch(job: Job, sweep: Sweep, target: float) -> pd.Series | None:
     """Print every rung as it comes; returns the first that beats the target, or None when the job ended without."""
-    assert sweep.scheduler.budget is not None
     seen: set[str] = set()
     while True:
         is_over = job.status() in OVER  # asked first, so that nothing can come after what is read then
         results = job.results()
-        for _, row in results[~results["key"].isin(seen)].sort_values(sweep.scheduler.budget).iterrows():
+        for _, row in results[~results["key"].isin(seen)].iterrows():
             seen.add(row["key"])
             if row["failure"] is not None:
                 print(f"  {row['trial']} failed: {row['failure']}")

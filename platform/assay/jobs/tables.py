@@ -25,7 +25,9 @@ def results(rows: Iterable[LogRow]) -> pd.DataFrame:
 
     found = {(row["trial"], row["key"]): _flat(row) for row in rows if row["row"] in ("result", "failure")}
     between = dict.fromkeys(name for line in found.values() for name in line if name not in (*FIRST, *LAST))
-    return pd.DataFrame(list(found.values()), columns=[*FIRST, *between, *LAST])
+    table = pd.DataFrame(list(found.values()), columns=[*FIRST, *between, *LAST])
+    # As objects: among strings pandas would make None a NaN, which is not None.
+    return table.assign(failure=pd.Series([line["failure"] for line in found.values()], dtype=object))
 
 
 def ledger(rows: Iterable[LogRow]) -> pd.DataFrame:

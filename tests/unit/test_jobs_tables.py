@@ -1,0 +1,48 @@
+"""What a job's log says of results and costs, as data frames."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from assay.jobs import tables
+
+CLIMBED = {
+    "row": "result",
+    "trial": "wide",
+    "arm": "wide",
+    "seed": 0,
+    "varied": {"model.norm": "add"},
+    "budget": "train.iterations",
+    "amount": 500,
+    "metrics": {"fid": 7.5, "loss": "nan"},
+    "key": "a1",
+    "stages": ["a0", "a1"],
+}
+FAILED = {
+    "row": "failure",
+    "trial": "deep",
+    "arm": "deep",
+    "seed": 0,
+    "varied": {"model.norm": "adagn"},
+    "stage": "train",
+    "key": "b0",
+    "cause": "RuntimeError: no",
+}
+
+
+def test_before_anything_came_there_are_no_rows() -> None:
+    assert list(tables.results([])) == ["trial", "arm", "seed", "key", "stages", "failure"]
+    assert len(tables.results([])) == len(tables.ledger([])) == 0
+
+
+@pytest.mark.parametrize("rows", [[CLIMBED], [CLIMBED, FAILED], [FAILED, CLIMBED, CLIMBED]])
+def test_a_trial_that_has_not_failed_has_none_for_its_failure(rows: list[dict[str, Any]]) -> None:
+    found = tables.results(rows).set_index("trial")
+    assert found.loc["wide", "failure"] is None
+    assert found.loc["wide", ["model.norm", "train.iterations", "fid"]].tolist() == ["add", 500, 7.5]
+    assert found.loc["wide", "loss"] != found.loc["wide", "loss"], "not a number"
+    if FAILED in rows:
+        assert found.loc["deep", "failure"] == "train: RuntimeError: no"
+    assert len(found) == len({row["trial"] for row in rows})
