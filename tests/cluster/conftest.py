@@ -17,7 +17,6 @@ def machines() -> Iterator[Machines]:
     """One for all tests of a module: its machines come and go, but to start Ray takes seconds."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(TESTS))  # workers import the tests' workloads
-        patch.setenv("RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S", "0.5")
         made = Machines()
         yield made
         made.cluster.shutdown()

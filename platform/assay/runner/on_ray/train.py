@@ -15,10 +15,10 @@ import ray
 import ray.train
 import ray.train.torch
 from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
-from ray.train.v2._internal.execution.context import get_train_context
 
 from assay.errors import AssayError, StoreError
 from assay.runner.needs import threads
+from assay.runner.on_ray.capacity import leaving_nodes
 from assay.runner.on_ray.job import LOOK_S, Job
 from assay.runner.pause import Paused
 from assay.runner.ranks import Ranks
@@ -95,22 +95,19 @@ def _train_loop(config: dict[str, Any]) -> int | None:
 
 
 class _Notice:
-    """Whether this worker should leave: its machine is taken away, or the run pauses."""
+    """Whether this worker should leave: its machine is taken away, or the run pauses. Looks now and then."""
 
     def __init__(self, job: Job) -> None:
-        # The public ray.train.get_preemption_info is a collective of all ranks: too slow for every step.
-        self._preemption = get_train_context().preemption_context
+        self._node = ray.get_runtime_context().get_node_id()
         self._paused = job.broker.paused.remote()
         self._looked = 0.0
-        self._is_pausing = False
+        self._is_leaving = False
 
     def __call__(self) -> bool:
-        if self._preemption.preemption_info is not None:
-            return True
-        if not self._is_pausing and time.monotonic() - self._looked > LOOK_S:
-            self._is_pausing = bool(ray.wait([self._paused], timeout=0)[0])
+        if not self._is_leaving and time.monotonic() - self._looked > LOOK_S:
+            self._is_leaving = bool(ray.wait([self._paused], timeout=0)[0]) or self._node in leaving_nodes()
             self._looked = time.monotonic()
-        return self._is_pausing
+        return self._is_leaving
 
 
 def _is_taken_away(error: ray.train.TrainingFailedError) -> bool:
