@@ -73,6 +73,16 @@ def test_the_same_history_gives_the_same_suggestions_of_the_space() -> None:
     assert {type(one.values["heads"]) for one in first} == {int}
 
 
+def test_the_first_values_are_tried_before_anything_is_suggested() -> None:
+    chosen: Sequence[Any] = ([90, 60, 60, 20, 20], [50, 50, 50, 50, 50])
+    begun = Space(ALL.axes, ALL.conditions, {"steps": chosen})
+    told = search(Study(begun), lambda values: values["rate"], 5, batch=3)
+    assert [one.values["steps"] for one in told[:2]] == list(chosen)
+    assert len({canonical_json(one.values) for one in told}) == 5
+    (late,) = suggest(Study(Space(ALL.axes, ALL.conditions, {"steps": [[210, 10, 10, 10, 10]]})), told, 1)
+    assert late["steps"] == [210, 10, 10, 10, 10], "one that is added later comes next"
+
+
 def test_seeds_batches_and_results_matter() -> None:
     told = search(Study(ALL), lambda values: values["rate"], 16, batch=4)
     other_seed = search(Study(ALL, searcher=Searcher(seed=1)), lambda values: values["rate"], 4, batch=4)

@@ -154,8 +154,13 @@ def decisions_of(sweep: Sweep, store: Store) -> Decisions:
 
 
 def suggestions_of(sweep: Sweep, store: Store) -> Suggestions:
-    """What the searcher suggested in this study. Another space or seed starts anew; more trials do not."""
-    space: Sequence[Any] = [[path, p.model_dump(mode="json")] for path, p in sweep.parameters.items()]
+    """What the searcher suggested in this study. Another space or seed starts anew; more trials do not.
+
+    Neither do other first values: they are tried next.
+    """
+    space: Sequence[Any] = [
+        [path, p.model_dump(mode="json", exclude={"first"})] for path, p in sweep.parameters.items()
+    ]
     searcher = {"name": sweep.searcher.name, "seed": sweep.searcher.seed}
     return store.suggestions({**_study(sweep), "space": space, "searcher": searcher})
 

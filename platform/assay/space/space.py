@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
 from assay.space.axes import Axis
@@ -26,6 +26,8 @@ class Space:
 
     axes: Mapping[str, Axis]
     conditions: Mapping[str, Mapping[str, JSON]]
+    first: Mapping[str, Sequence[JSON]] = field(default_factory=dict)
+    """Values that draws begin with."""
 
     def choose(self, pick: Callable[[str], JSON], around: Sequence[Settings]) -> Point:
         """Pick the value of each parameter that is set in one of the settings, in order."""
@@ -81,12 +83,15 @@ class Space:
         return extend(list(self.axes), {})
 
     def draws(self, seed: int, around: Sequence[Settings]) -> Iterator[Point]:
-        """Random points, none twice, until there are no others. Each parameter has a stream of its own."""
-        streams = {path: Random(f"{seed} {path}") for path in self.axes}
+        """The first values, then random points, none twice, until there are no others.
+
+        Each parameter has a stream of its own.
+        """
+        streams = {path: self._stream(path, seed) for path in self.axes}
         seen: set[str] = set()
         repeats = 0
         while repeats <= REPEATS * (len(seen) + REPEATS):
-            drawn = {path: axis.draw(streams[path]) for path, axis in self.axes.items()}
+            drawn = {path: next(stream) for path, stream in streams.items()}
             point = self.choose(drawn.__getitem__, around)
             spelled = canonical_json(point)
             if spelled in seen:
@@ -95,6 +100,17 @@ class Space:
             seen.add(spelled)
             repeats = 0
             yield point
+
+    def _stream(self, path: str, seed: int) -> Iterator[JSON]:
+        random = Random(f"{seed} {path}")
+        yield from self.first.get(path, ())
+        while True:
+            yield self.axes[path].draw(random)
+
+    @property
+    def num_first(self) -> int:
+        """How many draws begin with a value that was given."""
+        return max(map(len, self.first.values()), default=0)
 
     def corners(self, settings: Settings) -> Iterator[Point]:
         """Each parameter at its corners in turn, the others at their first, and all at their last."""

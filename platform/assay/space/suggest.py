@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal, Protocol
 
 from assay.space.settings import Settings
@@ -43,7 +44,7 @@ def suggest(sweep: Search, told: Sequence[Told], count: int) -> list[Mapping[str
     """`count` points that were not tried yet, or fewer where searcher.num_trials or the space itself ends.
 
     `told` is everything suggested so far, in order. The same history gives the same suggestions. Points of a space
-    that was another are passed over.
+    that was another are passed over. The first values come before anything is asked of the estimator.
     """
     from assay.space.tpe import Estimator  # here: Optuna takes longer to import than a sweep to plan
 
@@ -53,11 +54,13 @@ def suggest(sweep: Search, told: Sequence[Told], count: int) -> list[Mapping[str
     space, around = sweep.space(), sweep.settings()
     estimator = Estimator(space, around, told, seed, sweep.mode)
     seen = {canonical_json(one.values) for one in told}
+    first = islice(space.draws(seed, around), space.num_first)
+    num_first = sum(canonical_json(point) not in seen for point in first)
     draws = (point for point in space.draws(seed, around) if canonical_json(point) not in seen)
     found: list[Point] = []
     while len(found) < count:
-        point = estimator.ask(seen)
-        if point is None:  # it comes back to what it knows: then any other point
+        point = estimator.ask(seen) if len(found) >= num_first else None
+        if point is None:  # there is one to begin with, or the estimator comes back to what it knows: then any other
             point = next(draws, None)
             if point is None:
                 break

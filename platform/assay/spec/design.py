@@ -44,7 +44,8 @@ class Design:
     @cached_property
     def space(self) -> Space:
         axes = {path: parameter.axis for path, parameter in self.parameters.items()}
-        return Space(axes, {path: parameter.when for path, parameter in self.parameters.items()})
+        conditions = {path: parameter.when for path, parameter in self.parameters.items()}
+        return Space(axes, conditions, {path: parameter.first for path, parameter in self.parameters.items()})
 
     @cached_property
     def settings(self) -> list[Settings]:

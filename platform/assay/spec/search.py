@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
@@ -51,12 +52,14 @@ class Parameter(Section):
     step: Positive | None = None
     """Between the integers of a range."""
     partition: PartitionOf | None = None
+    first: tuple[JSON, ...] = ()
+    """Values that searchers that draw begin with, in this order, before they draw others."""
     when: Mapping[Name, JSON] = {}
     """Config path → value: set only where the arm, the config and the parameters above give all of these."""
 
     @model_validator(mode="after")
     def _is_one_kind(self) -> Self:
-        wrong = self._wrong()
+        wrong = self._wrong() or self._wrong_first()
         if wrong:
             raise ValueError(wrong)
         return self
@@ -79,6 +82,10 @@ class Parameter(Section):
         if self.log and self.step not in (None, 1):
             return f"got step {self.step} with log: true, allowed: one of them"
         return None
+
+    def _wrong_first(self) -> str | None:
+        outside = [f"first[{i}]: {json.dumps(value)}" for i, value in enumerate(self.first) if not self.axis.has(value)]
+        return f"got {', '.join(outside)}, allowed there: what the parameter itself can be" if outside else None
 
     @property
     def axis(self) -> Axis:

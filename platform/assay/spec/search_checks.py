@@ -38,6 +38,8 @@ def _searcher(document: Document, draft: Draft) -> Found:
         if num_trials is not None:
             yield ("searcher", "num_trials"), "has no effect with searcher grid; allowed with: random, optuna"
         for path, parameter in draft.parameters.items():
+            if parameter.first:
+                yield ("parameters", path, "first"), "has no effect with searcher grid; allowed with: random, optuna"
             if lacks_num(parameter):
                 yield ("parameters", path), "a grid needs num, the number of points; or searcher: random or optuna"
     elif not document.data.get("parameters"):

@@ -232,6 +232,8 @@ def _written_values(path: str, draft: Draft) -> Iterator[tuple[Path, JSON]]:
     parameter = draft.parameters[path]
     for i, value in list(enumerate(parameter.values or ()))[::-1]:
         yield ("parameters", path, "values", i), value
+    for i, value in enumerate(parameter.first):
+        yield ("parameters", path, "first", i), value
     for key in ("min", "max"):
         bound = getattr(parameter, key)
         if bound is not None:

@@ -63,6 +63,7 @@ WORDS = [
     "int",
     "step",
     "partition",
+    "first",
     "total",
     "parts",
     "when",
@@ -158,6 +159,7 @@ spaces = st.fixed_dictionaries(
         "num": numbers,
         "step": numbers,
         "values": st.lists(numbers, max_size=3),
+        "first": st.lists(numbers, max_size=3),
         "partition": st.fixed_dictionaries(
             {"total": numbers, "parts": numbers}, optional={"min": numbers, "step": numbers}
         ),

@@ -43,6 +43,15 @@ def test_a_partition_in_a_grid(load: Load) -> None:
     assert sweep.num_trials() == 2
 
 
+def test_draws_begin_with_the_values_that_come_first(load: Load) -> None:
+    written = "parameters: {sample.steps: {partition: {total: 250, parts: 5, step: 10, min: 10}%s}}\n%s"
+    searcher = "searcher: {name: random, num_trials: 4}\n"
+    sweep = load(written % (", first: [[90, 60, 60, 20, 20], [50, 50, 50, 50, 50]]", searcher))
+    without = load(written % ("", searcher))
+    assert names(sweep)[:2] == ["steps [90, 60, 60, 20, 20]", "steps [50, 50, 50, 50, 50]"]
+    assert names(sweep)[2:] == names(without)[:2], "then as without them"
+
+
 def test_a_conditional_parameter(load: Load) -> None:
     sweep = load(
         "parameters:\n"
@@ -198,6 +207,11 @@ def test_a_space_of_optuna_is_checked_at_its_corners(lines: Lines, load: Load) -
         ("{values: [1, 2], when: {sample: 1}}", ".when.sample: a section of the config, not a value; it has sample."),
         ("{values: [1, 2], when: {seed: 1}}", ".when.seed: replicate seeds set this path; write seeds: [...] instead"),
         ("{values: [1, 2], when: {sample.steps: 1}}", ".when.sample.steps: a parameter cannot depend on itself"),
+        (
+            "{partition: {total: 9, parts: 2}, first: [[4, 5], [1, 2]]}",
+            ": got first[1]: [1, 2], allowed there: what the",
+        ),
+        ("{values: [1, 2], first: [2]}", ".first: has no effect with searcher grid; allowed with: random, optuna"),
         ("{values: [1], when: 3}", ".when: got 3 (int), allowed: a mapping of keys to values"),
     ],
 )
