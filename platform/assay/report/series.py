@@ -15,7 +15,7 @@ from typing import Any
 from assay.ledger import entries, total
 from assay.planning import Plan, PlannedTrial, Rung
 from assay.report.estimates import Estimate, read_estimates
-from assay.report.reference import matching_row, same_value
+from assay.report.reference import config_at, matching_row, same_value, with_value
 from assay.report.table import TrialResults
 from assay.spec.expand import at_path, in_words, short_names
 from assay.store import StoredResult
@@ -100,11 +100,8 @@ def _observations(
             estimate = read_estimates(leaf).get(y, Estimate(math.nan))
             value = _x_of(plan, x, trial, rung, leaf)
             if math.isfinite(estimate.value) and value is not None:
-                config = planned.trial.config
-                if plan.sweep.scheduler.budget is not None and rung.amount is not None:
-                    config = _with(config, plan.sweep.scheduler.budget, rung.amount)
                 is_ranked = climbs or planned.name not in unranked
-                yield _Observation(planned, config, value, estimate, is_ranked)
+                yield _Observation(planned, config_at(plan, planned, rung), value, estimate, is_ranked)
 
 
 def _x_of(plan: Plan, x: str, trial: TrialResults, rung: Rung, leaf: StoredResult) -> JSON:
@@ -188,17 +185,10 @@ def _papers_elsewhere(plan: Plan, x: str, y: str, seen: Sequence[_Observation], 
     known = [*series.points, *series.paper]
     for row in plan.sweep.reference.rows:
         if x in row.when and y in row.metrics and not _has(known, row.when[x]):
-            configs = [_with(one.config, x, row.when[x]) for one in seen]
+            configs = [with_value(one.config, x, row.when[x]) for one in seen]
             if any(matching_row(plan.sweep.reference, config) is row for config in configs):
                 yield Point(row.when[x], row.metrics[y])
 
 
 def _has(points: Sequence[Point], x: JSON) -> bool:
     return any(same_value(point.x, x) for point in points)
-
-
-def _with(config: Mapping[str, JSON], path: str, value: JSON) -> dict[str, JSON]:
-    """The config with another value at a dotted path."""
-    name, _, rest = path.partition(".")
-    inner = config.get(name)
-    return {**config, name: _with(inner if isinstance(inner, Mapping) else {}, rest, value) if rest else value}

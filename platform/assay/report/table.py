@@ -15,7 +15,7 @@ from assay.ledger import entries, total
 from assay.planning import Plan, PlannedTrial
 from assay.report.estimates import NORMAL_95, read_estimates
 from assay.report.ranking import arms_over_seeds, ranked
-from assay.report.reference import matching_row
+from assay.report.reference import config_at, matching_row
 from assay.report.rows import Arm, Failure, Row
 from assay.report.words import counted, one_line, plural, took
 from assay.spec import Reference
@@ -106,7 +106,8 @@ def _made(name: str, metric: str, mode: str, leading: Sequence[str], rows: Seque
 
 def _row(plan: Plan, trial: TrialResults, logs: Mapping[str, Path]) -> Row:
     about, results = trial.planned.trial, trial.results.values()
-    leaf, ended = trial.planned.result(trial.results), trial.planned.ended(plan.decided)
+    reached, ended = trial.planned.reached(trial.results), trial.planned.ended(plan.decided)
+    rung, leaf = reached or (trial.planned.rungs[-1], None)
     return Row(
         trial=about.name,
         arm=about.arm,
@@ -118,7 +119,7 @@ def _row(plan: Plan, trial: TrialResults, logs: Mapping[str, Path]) -> Row:
         varied=about.varied,
         is_stopped=ended is not None and plan.decided[ended.leaf.key] == "stop",
         conditions=_conditions(plan.workload.report.comparable, leaf),
-        reference=_reference(plan.sweep.reference, about.config),
+        reference=_reference(plan.sweep.reference, config_at(plan, trial.planned, rung)),
         failure=_failure(trial.error, logs),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from assay.report.labels import name_parts, serves
 from assay.report.words import decimals
 
 Studies = Callable[..., tuple[Plan, list[Standing]]]
+Filled = tuple[Plan, tuple[Standing, ...]]
 REFERENCE = {
     "source": "table 3",
     "rows": [
@@ -138,3 +140,16 @@ def test_a_shared_stage_is_called_what_its_trials_have_in_common(study: Studies)
     train = plan.trials[0].stages[0]
     assert serves(plan, train.key) == "all 3 trials"
     assert serves(plan, plan.trials[1].leaf.key) == names[1]
+
+
+def test_the_papers_number_is_that_of_the_rung_that_was_reached(paper: Callable[..., Filled]) -> None:
+    """Beside the result after 10 iterations stands what the paper has after 10, and not after 1000."""
+    rows = [{"when": {"train.iterations": amount}, "fid": fid} for amount, fid in ((10, 7.97), (1000, 3.09))]
+    scheduler = {"budget": "train.iterations", "rungs": [10, 1000], "target": 6.0}
+    plan, trials = paper(
+        lambda planned, rung: {"fid": 5.5} if rung.amount == 10 else None,
+        scheduler=scheduler,
+        reference={"source": "table 8", "rows": rows},
+    )
+    (row,) = table(replace(plan, decided={plan.trials[0].rungs[0].leaf.key: "reached"}), trials).rows
+    assert (row.status, row.metrics["fid"], row.reference) == ("reached the target at 10", 5.5, {"fid": 7.97})
