@@ -1,4 +1,4 @@
-"""Tables 11 to 14, printed from the presets: every cell as in the paper."""
+"""Tables 11 to 14, printed from the presets: every cell as in the paper, but for two that are named."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ Channels multiple | 1,1,2,2,4,4 | 1,1,2,2,4,4
 Heads | 4 |
 Heads Channels | | 64
 Attention resolution | 32,16,8 | 32,16,8
-BigGAN up/downsample | ✓ | ✓
+BigGAN up/downsample | ✓ |
 Dropout | 0.0 | 0.0
 Batch size | 256 | 256
 Iterations | 500K | 1050K
@@ -62,8 +62,9 @@ Gradient Scale (250 steps) | 1.0 | 0.5 | 1.0 | 4.0
 Gradient Scale (DDIM, 25 steps) | - | 1.25 | 2.5 | 9.0
 """
 PRINTED = {"table11": TABLE_11, "table12": TABLE_12, "table13": TABLE_13, "table14": TABLE_14}
-ROUNDED_DOWN = {("Model size", "552M"): "553M"}
-"""The paper's 552.8M parameters are 553M where its other sizes are rounded."""
+EXCEPTIONS = {("Model size", "552M"): "553M", ("BigGAN up/downsample", ""): "✓"}
+"""The paper's 552.8M parameters are 553M where its other sizes are rounded; a cell that it leaves blank, its published
+upsampler fills. The notes below the tables say so."""
 
 
 def cells(text: str) -> list[list[str]]:
@@ -71,9 +72,9 @@ def cells(text: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("name", PRINTED)
-def test_every_cell_is_as_the_paper_prints_it(name: str) -> None:
+def test_every_other_cell_is_as_the_paper_prints_it(name: str) -> None:
     (table,) = (table for table in workload.tables() if table.name == name)
-    expected = [[row[0], *(ROUNDED_DOWN.get((row[0], cell), cell) for cell in row[1:])] for row in cells(PRINTED[name])]
+    expected = [[row[0], *(EXCEPTIONS.get((row[0], cell), cell) for cell in row[1:])] for row in cells(PRINTED[name])]
     assert [list(row) for row in table.rows] == expected
     assert all(len(row) == 1 + len(table.columns) for row in table.rows)
 
@@ -84,6 +85,9 @@ def test_show_preset_prints_them(capsys: pytest.CaptureFixture[str], monkeypatch
     out = capsys.readouterr().out
     assert [name for name in PRINTED if f"{name}: Hyperparameters" in out] == list(PRINTED)
     assert "500K for bedroom, 200K for cat, 250K for horse" in out
+    assert "552.8M parameters as 552M" in out
+    assert "leaves BigGAN up/downsample of 128 → 512 blank" in out
+    assert "learning rate 6e-5" in out
     assert main(["show", "preset", "table14", "--json"]) == 0
     (table,) = json.loads(capsys.readouterr().out)
     assert table["rows"][0] == ["Gradient Scale (250 steps)", "1.0", "0.5", "1.0", "4.0"]

@@ -106,16 +106,27 @@ def test_two_stages_are_a_base_model_with_its_guidance_and_the_upsampler_of_tabl
 ) -> None:
     c, low, high = presets.load(name), presets.load(base), presets.load(upsampler)
     assert c.upsampler is not None
-    assert (c.model, c.train, c.diffusion, c.classifier, c.sample) == (
+    assert c.classifier is not None
+    assert low.classifier is not None
+    assert (c.model, c.train, c.diffusion, c.classifier.model, c.sample) == (
         low.model,
         low.train,
         low.diffusion,
-        low.classifier,
+        low.classifier.model,
         low.sample,
     )
     assert (c.upsampler.model, c.upsampler.train, c.upsampler.diffusion) == (high.model, high.train, high.diffusion)
     assert (c.upsampler.sampler, c.upsampler.steps) == ("ddpm", 250)
     assert c.image_size == high.model.image_size
+
+
+def test_the_two_stages_of_512_pixels_have_the_classifier_of_table_12s_footnote() -> None:
+    own, alone = presets.load("imagenet128_to_512").classifier, presets.load("imagenet128").classifier
+    assert own is not None
+    assert alone is not None
+    assert (own.train.batch_size, own.train.learning_rate) == (1024, 6e-5)
+    assert own.train.model_copy(update={"batch_size": 256, "learning_rate": 3e-4}) == alone.train
+    assert presets.load("imagenet64_to_256").classifier == presets.load("imagenet64").classifier
 
 
 def test_an_unknown_preset_names_the_nearest() -> None:
