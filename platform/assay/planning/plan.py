@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -95,6 +96,14 @@ class Plan:
         """Those of rungs that some trial climbs, as far as is decided: in the end all of these are stored."""
         climbed = (rung for trial in self.trials for rung in trial.climbs(self.decided))
         return {stage.key: stage for rung in climbed for stage in rung.stages}
+
+    def climbs_for_sure(self, trial: PlannedTrial) -> tuple[Rung, ...]:
+        """The rungs of a trial up to the first where this study has yet to decide whether it goes on."""
+        climbs, scheduler = trial.climbs(self.decided), self.sweep.scheduler
+        if scheduler.name == "fifo" and scheduler.target is None:
+            return climbs
+        decided = itertools.takewhile(lambda rung: rung.leaf.key in self.decided, climbs)
+        return climbs[: len(list(decided)) + 1]
 
     @cached_property
     def trials_of(self) -> dict[str, tuple[PlannedTrial, ...]]:

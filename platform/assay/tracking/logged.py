@@ -6,9 +6,10 @@ of artifacts shows at once.
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -40,3 +41,15 @@ def logged_runs(tracking_uri: str, experiment: str) -> Mapping[str, str]:
     except sqlite3.Error:
         return {}
     return {digest: status for digest, status, artifacts in rows if Path(unquote(urlsplit(artifacts).path)).is_dir()}
+
+
+@contextmanager
+def one_at_a_time(database: Path | None) -> Iterator[None]:
+    """Two commands that create one database at once leave it half-made for good, and find or create runs twice."""
+    if database is None:
+        yield
+        return
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with database.with_name(f"{database.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

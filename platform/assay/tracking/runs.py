@@ -6,14 +6,12 @@ twice is one thing.
 
 from __future__ import annotations
 
-import fcntl
 import getpass
 import io
 import logging
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +22,7 @@ from assay.home import Home
 from assay.planning import Plan, PlannedTrial, Rung
 from assay.store import StoredResult
 from assay.tracking import arms_view, view
-from assay.tracking.logged import LOGGED, sqlite_file
+from assay.tracking.logged import LOGGED, one_at_a_time, sqlite_file
 from assay.workload import JSON, canonical_json
 
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
@@ -52,7 +50,8 @@ class Runs:
         self._plan = plan
         self.children: dict[int, Any] = {}
         """Trial index → its run, as found or created."""
-        with _one_at_a_time(sqlite_file(home.tracking_uri)):
+        self._reopened: set[str] = set()
+        with one_at_a_time(sqlite_file(home.tracking_uri)):
             self._client: Any = MlflowClient(tracking_uri=home.tracking_uri)
             self.experiment_id = self._experiment(home)
             self.parent = self._find_or_create_parent()
@@ -63,11 +62,14 @@ class Runs:
     def status(self, run: Any, status: Status) -> None:
         if status == "RUNNING":
             self._client.update_run(run.info.run_id, status=status)
+            self._reopened.add(run.info.run_id)
         else:
             self._client.set_terminated(run.info.run_id, status)  # with the time it ended
+            self._reopened.discard(run.info.run_id)
 
     def is_logged(self, run: Any, digest: str) -> bool:
-        return run.data.tags.get(LOGGED) == digest and run.info.status == "FINISHED"
+        is_closed = run.info.status == "FINISHED" and run.info.run_id not in self._reopened
+        return run.data.tags.get(LOGGED) == digest and is_closed
 
     def log_curve(self, run: Any, result: StoredResult) -> None:
         self._log_points(run, view.curve_points(result))
@@ -75,9 +77,11 @@ class Runs:
     def log_metrics(self, run: Any, planned: PlannedTrial, results: Mapping[str, StoredResult]) -> None:
         self._log_points(run, view.final_points(planned, results))
 
-    def log_trial(self, run: Any, trial: view.TrialOutcomeLike, digest: str) -> None:
+    def log_trial(self, trial: view.TrialOutcomeLike, digest: str) -> None:
         """Everything a finished trial shows. The digest goes last: what was cut off is logged again."""
-        planned, run_id = trial.planned, run.info.run_id
+        planned = trial.planned
+        run = self._without_higher_rungs(trial)
+        run_id = run.info.run_id
         for result in trial.results.values():
             self.log_curve(run, result)
         self.log_metrics(run, planned, trial.results)
@@ -92,6 +96,21 @@ class Runs:
         self._drop_tags(run, ["assay.error", "mlflow.note.content"])
         self._set_tags(run, {LOGGED: digest})
         self.status(run, "FINISHED")
+
+    def _without_higher_rungs(self, trial: view.TrialOutcomeLike) -> Any:
+        """Its run; a new one where that climbed on before this study came to end it: MLflow forgets no point."""
+        planned = trial.planned
+        run, reached = self.children[planned.trial.index], planned.reached(trial.results)
+        if reached is None or reached[0] is planned.rungs[-1]:
+            return run
+        history = self._client.get_metric_history(run.info.run_id, self._plan.sweep.metric)
+        if all(point.step <= view.budget_step(reached[0]) for point in history):
+            return run
+        self._client.delete_run(run.info.run_id)
+        fresh = self._create_child(planned)
+        self.children[planned.trial.index] = fresh
+        self._rename(fresh, planned)
+        return fresh
 
     def log_failure(self, run: Any, stage: str, cause: str) -> None:
         last_line = cause.strip().splitlines()[-1] if cause.strip() else "unknown"
@@ -215,18 +234,6 @@ class Runs:
         for name in names:
             if name in run.data.tags:
                 self._client.delete_tag(run.info.run_id, name)
-
-
-@contextmanager
-def _one_at_a_time(database: Path | None) -> Iterator[None]:
-    """Two commands that create one database at once leave it half-made for good, and find or create runs twice."""
-    if database is None:
-        yield
-        return
-    database.parent.mkdir(parents=True, exist_ok=True)
-    with database.with_name(f"{database.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _is_of(run: Any, planned: PlannedTrial) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -100,7 +100,10 @@ class Tracker:
 
     def _trials_are_logged(self, plan: Plan, stored: Mapping[str, StoredResult]) -> bool:
         there = logged_runs(self._home.tracking_uri, plan.sweep.name)
-        return all(there.get(view.trial_digest(t, _own(t, stored))) == "FINISHED" for t in plan.trials)
+        own = ({s.key: stored[s.key] for s in t.climbed(plan.decided)} for t in plan.trials)
+        return all(
+            there.get(view.trial_digest(t, results)) == "FINISHED" for t, results in zip(plan.trials, own, strict=True)
+        )
 
     def _start(self) -> None:
         if self._thread is not None:
@@ -153,19 +156,15 @@ class Tracker:
         self._plan, self._results, self._runs = plan, dict(stored), None
         runs = self._opened()
         runs.status(runs.parent, "RUNNING")
-        for planned in self._plan.trials:
-            run, results = runs.children[planned.trial.index], _own(planned, self._results)
-            if view.is_over(planned, results, self._plan.decided):
-                self._show_trial(_SoFar(planned, results, frozenset()))
-            else:
-                runs.status(run, "RUNNING")
-                runs.log_metrics(run, planned, results)
-                for result in results.values():
-                    runs.log_curve(run, result)
+        for planned in plan.trials:
+            own = self._own(planned)
+            if not view.is_over(planned, own, plan.decided):
+                runs.status(runs.children[planned.trial.index], "RUNNING")
+            self._show_so_far(planned, own, own)
 
     def _show_stage(self, key: str) -> None:
         """A stage was committed: its curve goes to every trial that uses it, and a leaf finishes its trials."""
-        runs = self._opened()
+        self._opened()
         assert self._plan is not None
         self._computed.add(key)
         result = Store(self._home.store_url).get(key)
@@ -173,29 +172,43 @@ class Tracker:
             return
         self._results[key] = result
         for planned in self._plan.trials_of.get(key, ()):
-            own = _own(planned, self._results)
-            if view.is_over(planned, own, self._plan.decided):
-                self._show_trial(_SoFar(planned, own, frozenset(own) & self._computed))
-                continue
-            run = runs.children[planned.trial.index]
-            runs.log_curve(run, result)
-            if any(rung.leaf.key == key for rung in planned.rungs):
-                runs.log_metrics(run, planned, own)
+            self._show_so_far(planned, self._own(planned), {key})
 
     def _show_decision(self, leaf: str, decision: Decision) -> None:
-        """The scheduler judged a trial at a rung: where it ends there, its run is finished."""
+        """The scheduler judged a trial at a rung: it ends there, or what is stored of the next is its own as well."""
         assert self._plan is not None
+        trials = self._plan.trials_of.get(leaf, ())
+        before = [self._own(planned) for planned in trials]
         self._plan = replace(self._plan, decided={**self._plan.decided, leaf: decision})
-        for planned in self._plan.trials_of.get(leaf, ()):
-            own = _own(planned, self._results)
-            if view.is_over(planned, own, self._plan.decided):
-                self._show_trial(_SoFar(planned, own, frozenset(own) & self._computed))
+        for planned, shown in zip(trials, before, strict=True):
+            own = self._own(planned)
+            self._show_so_far(planned, own, own.keys() - shown.keys())
+
+    def _show_so_far(self, planned: PlannedTrial, own: Mapping[str, StoredResult], new: Collection[str]) -> None:
+        """What is new of a trial; all of it when it has come as far as it will."""
+        assert self._plan is not None
+        if view.is_over(planned, own, self._plan.decided):
+            self._show_trial(_SoFar(planned, own, frozenset(own) & self._computed))
+            return
+        runs = self._opened()
+        run, ours = runs.children[planned.trial.index], [key for key in own if key in new]
+        for key in ours:
+            runs.log_curve(run, own[key])
+        if any(rung.leaf.key in ours for rung in planned.rungs):
+            runs.log_metrics(run, planned, own)
+
+    def _own(self, planned: PlannedTrial) -> dict[str, StoredResult]:
+        """The results of the rungs that it is known to climb: MLflow forgets no point, so none is shown too soon."""
+        assert self._plan is not None
+        rungs = self._plan.climbs_for_sure(planned)
+        keys = dict.fromkeys(stage.key for rung in rungs for stage in rung.stages)
+        return {key: self._results[key] for key in keys if key in self._results}
 
     def _show_trial(self, trial: view.TrialOutcomeLike) -> None:
         runs, index = self._opened(), trial.planned.trial.index
         digest = view.trial_digest(trial.planned, trial.results)
         if self._finished.get(index) != digest and not runs.is_logged(runs.children[index], digest):
-            runs.log_trial(runs.children[index], trial, digest)
+            runs.log_trial(trial, digest)
         self._finished[index] = digest
 
     def _show_outcome(
@@ -225,10 +238,6 @@ class Tracker:
             if index not in self._finished:
                 runs.status(run, "KILLED")
         runs.status(runs.parent, "KILLED")
-
-
-def _own(planned: PlannedTrial, results: Mapping[str, StoredResult]) -> dict[str, StoredResult]:
-    return {stage.key: results[stage.key] for stage in planned.stages if stage.key in results}
 
 
 def _first_line(error: Exception) -> str:
