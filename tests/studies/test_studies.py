@@ -14,10 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import assay
 from smoke_study import Study
 
 Smoke = Callable[[str], Study]
-SWEEPS = sorted((Path(__file__).parents[2] / "sweeps").glob("*.yaml"))
+FOLDER = Path(__file__).parents[2] / "sweeps"
+SWEEPS = sorted(FOLDER.glob("*.yaml"))
 NO_STUDIES = {"quickstart", "cifar10"}
 pytestmark = pytest.mark.studies
 
@@ -128,9 +130,25 @@ def test_table_15_wants_its_steps_near_the_image(smoke: Smoke) -> None:
 def test_the_race_over_table_15_spends_its_samples_on_the_best(smoke: Smoke) -> None:
     study = smoke("table15_racing")
     counts = [int(row["metrics"]["num_samples"]) for row in study.trials.values()]
-    assert sorted(counts) == [50, 50, 50, 100, 100, 200]
+    assert sorted(counts) == [50] * 6 + [100] * 2 + [200]
     by_rung = {name: row["metrics"]["num_samples"] for name, row in study.trials.items()}
     assert study.report["trials"][0]["trial"] == max(by_rung, key=lambda name: by_rung[name])
+
+
+def test_the_race_over_table_15_finds_what_a_full_evaluation_finds_for_two_fifths_of_its_samples(smoke: Smoke) -> None:
+    """Or one that is within its interval of it. All arms are evaluated in the race's store: what it spared is drawn."""
+    race = smoke("table15_racing")
+    all_of_them = ["scheduler.name=fifo", "scheduler.rungs=[200]"]
+    sweep = assay.load_sweep(FOLDER / "table15_racing.yaml", profile="smoke", sets=all_of_them)
+    full = {trial.planned.name: trial.metrics for trial in assay.run(sweep, executor="inline").trials}
+    assert full.keys() == race.trials.keys()
+    assert len(full) == 9
+    assert {metrics["num_samples"] for metrics in full.values()} == {200}
+    winner = race.report["trials"][0]["trial"]
+    assert race.metric(winner, "fd_classifier") == full[winner]["fd_classifier"]
+    best = min(metrics["fd_classifier"] for metrics in full.values())
+    assert full[winner]["fd_classifier_low"] <= best <= full[winner]["fd_classifier"]
+    assert sum(race.metric(name, "num_samples") for name in full) <= 0.4 * 200 * len(full)
 
 
 def test_table_16_applies_each_schedule_to_each_model(smoke: Smoke) -> None:
