@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import assay
+from assay.report.reference import matching_row
 from smoke_study import Study
 
 Smoke = Callable[[str], Study]
@@ -189,6 +190,18 @@ def test_every_study_leaves_a_report_whose_pictures_show_something(smoke: Smoke,
     for picture in study.pictures:
         grey = study.picture(picture)
         assert grey.std() > 10, f"{picture} is blank"
+
+
+@pytest.mark.parametrize("name", sorted({path.stem for path in SWEEPS} - NO_STUDIES))
+def test_every_number_of_the_paper_stands_beside_a_trial_at_full_scale(name: str) -> None:
+    for profile in {None, *assay.load_sweep(FOLDER / f"{name}.yaml").profiles} - {"smoke"}:
+        sweep = assay.load_sweep(FOLDER / f"{name}.yaml", profile=profile)
+        resolve, scheduler = sweep.find_workload().resolve, sweep.scheduler
+        rungs = [{scheduler.budget: amount} for amount in scheduler.rungs] if scheduler.budget else [{}]
+        configs = [resolve(sweep.base, {**sweep.config, **t.overrides, **r}) for t in sweep.trials() for r in rungs]
+        shown = [matching_row(sweep.reference, config) for config in configs]
+        assert sweep.reference.source, "or that there are none"
+        assert all(row in shown for row in sweep.reference.rows)
 
 
 def test_all_are_planned_without_torch_ray_or_mlflow() -> None:
