@@ -239,3 +239,35 @@ def test_a_limit_of_v100_days_pauses_and_holds_in_the_next_run(study: Study) -> 
     assert again.computed == frozenset()
     assert again.paused == first.paused
     assert study.run([0.0, 1.0]).paused is None
+
+
+def rungs(scheduler: str, *amounts: int) -> str:
+    return f"{{name: {scheduler}, budget: evaluate.num_samples, rungs: {list(amounts)}, divisor: 2}}"
+
+
+def test_a_rung_added_to_a_race_goes_on_from_where_it_stood(study: Study) -> None:
+    study.run([5.0, 1.0], rungs("halving", 6, 12, 30))
+    assert reached(study.run([5.0, 1.0, 0.0, 2.0], rungs("halving", 6, 12, 30))) == [6, 30, 30, 6]
+    witness = Witness()
+    outcome = study.run([5.0, 1.0, 0.0, 2.0], rungs("halving", 6, 12, 30, 60), witness=witness)
+    assert reached(outcome) == [6, 30, 60, 6], "the better of those that had finished climbs the new rung"
+    assert sum(event.done for event in witness.of("progress") if event.advance) == 30, "and it alone"
+
+
+@pytest.mark.parametrize("scheduler", ["halving", "asha", "hyperband", "median"])
+def test_no_result_is_lost_to_a_change_of_rungs(study: Study, scheduler: str) -> None:
+    """A trial that came so far in a race did so, whatever rungs are added or taken away."""
+    study.run([5.0, 1.0, 3.0, 9.0], rungs(scheduler, 6, 30))
+    before = reached(study.run([5.0, 1.0, 3.0, 9.0, 0.0, 2.0], rungs(scheduler, 6, 30)))
+    assert set(before) == {6, 30}
+    scales = [5.0, 1.0, 3.0, 9.0, 0.0, 2.0]
+    inserted = study.run(scales, rungs(scheduler, 6, 12, 30))
+    assert reached(inserted) == before
+    above = reached(study.run(scales, rungs(scheduler, 6, 12, 30, 60)))
+    assert all(now >= then for now, then in zip(above, before, strict=True))  # type: ignore[operator]
+    assert 60 in above
+    below = study.run(scales, rungs(scheduler, 6, 12), witness=(witness := Witness()))
+    assert reached(below) == [min(amount, 12) for amount in before if amount is not None]
+    assert below.computed == frozenset()
+    assert reached(study.run(scales, rungs(scheduler, 6, 12, 30, 60))) == above, "and back"
+    assert not witness.of("started")

@@ -60,9 +60,23 @@ class PlannedTrial:
         reached = self.reached(results)
         return None if reached is None else reached[1]
 
+    def decision(self, rung: Rung, decided: Mapping[str, Decision]) -> Decision | None:
+        """What is decided of it at a rung; None where nothing is. Rungs may have come and gone since it was.
+
+        A trial that came higher went on, also from a rung that was added below. At the last rung there is nothing to
+        stop, and where it finished, a rung that was added above is yet to be raced for.
+        """
+        here = decided.get(rung.leaf.key)
+        above = self.rungs[self.rungs.index(rung) + 1 :]
+        if any(higher.leaf.key in decided for higher in above):
+            return "go on"
+        if here == "finished" or (here == "stop" and not above):
+            return None if above else "go on"
+        return here
+
     def ended(self, decided: Mapping[str, Decision]) -> Rung | None:
         """The rung where the scheduler ended it, if it did."""
-        return next((rung for rung in self.rungs if decided.get(rung.leaf.key, "go on") != "go on"), None)
+        return next((rung for rung in self.rungs if self.decision(rung, decided) in ("stop", "reached")), None)
 
     def climbs(self, decided: Mapping[str, Decision]) -> tuple[Rung, ...]:
         """The rungs that it climbs, as far as is decided."""
@@ -102,7 +116,7 @@ class Plan:
         climbs, scheduler = trial.climbs(self.decided), self.sweep.scheduler
         if scheduler.name == "fifo" and scheduler.target is None:
             return climbs
-        decided = itertools.takewhile(lambda rung: rung.leaf.key in self.decided, climbs)
+        decided = itertools.takewhile(lambda rung: trial.decision(rung, self.decided) is not None, climbs)
         return climbs[: len(list(decided)) + 1]
 
     @cached_property
@@ -158,8 +172,8 @@ def _stages(workload: Workload, config: Mapping[str, JSON]) -> tuple[Stage, ...]
 
 
 def decisions_of(sweep: Sweep, store: Store) -> Decisions:
-    """The scheduler's decisions in this study. A scheduler with other settings starts anew."""
-    return store.decisions({**_study(sweep), "scheduler": sweep.scheduler.model_dump(mode="json")})
+    """The scheduler's decisions in this study, rung by rung. With other settings it starts anew; rungs may change."""
+    return store.decisions({**_study(sweep), "scheduler": sweep.scheduler.model_dump(mode="json", exclude={"rungs"})})
 
 
 def suggestions_of(sweep: Sweep, store: Store) -> Suggestions:

@@ -108,7 +108,8 @@ def _is_undecided(plan: Plan) -> bool:
     scheduler = plan.sweep.scheduler
     if scheduler.name == "fifo":  # decides by the target alone, and remembers only who reached it
         return scheduler.target is not None and any(trial.ended(plan.decided) is None for trial in plan.trials)
-    return any(rung.leaf.key not in plan.decided for trial in plan.trials for rung in trial.climbs(plan.decided))
+    decided = plan.decided
+    return any(trial.decision(rung, decided) is None for trial in plan.trials for rung in trial.climbs(decided))
 
 
 class _Run:

@@ -39,7 +39,7 @@ class Judge:
         at = planned.rungs[rung]
         if at.amount is None:
             return "go on"
-        decision = self.known.get(at.leaf.key)
+        decision = planned.decision(at, self.known)
         is_last = at is planned.rungs[-1]
         self._values.setdefault(rung, {})[trial] = value
         if decision is None and self.waits_for_all and not is_last and not self._has_reached(value):
@@ -47,7 +47,7 @@ class Judge:
         if decision is None:
             decision = "reached" if self._has_reached(value) else "stop" if would_stop and not is_last else "go on"
             if scheduler.name != "fifo" or decision != "go on":
-                self._decide(at.leaf.key, decision)
+                self._decide(at.leaf.key, "finished" if is_last and decision == "go on" else decision)
         self._tell(trial, rung, decision)
         return decision
 
@@ -58,10 +58,11 @@ class Judge:
         ranked = sorted(values, key=lambda trial: (math.isnan(values[trial]), sign * values[trial]))
         chosen = set(ranked[: max(1, len(ranked) // self.plan.sweep.scheduler.divisor)])
         for trial in values:
-            leaf = self.plan.trials[trial].rungs[rung].leaf.key
-            if leaf not in self.known:
-                self._decide(leaf, "go on" if trial in chosen else "stop")
-                self._tell(trial, rung, self.known[leaf])
+            planned = self.plan.trials[trial]
+            at = planned.rungs[rung]
+            if planned.decision(at, self.known) is None:
+                self._decide(at.leaf.key, "go on" if trial in chosen else "stop")
+                self._tell(trial, rung, self.known[at.leaf.key])
 
     def climbing(self, rung: int) -> Iterable[int]:
         """The trials that came to the rung below, and that no earlier rung ended."""

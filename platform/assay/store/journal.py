@@ -12,8 +12,8 @@ from assay.errors import StoreError
 from assay.store.records import Files
 from assay.workload import JSON
 
-Decision = Literal["go on", "stop", "reached"]
-"""Of a trial at a rung: it climbs on; others are better; it has reached the target."""
+Decision = Literal["go on", "stop", "reached", "finished"]
+"""Of a trial at a rung: it climbs on; others are better; it has reached the target; there was no higher rung."""
 
 
 class Decisions:
