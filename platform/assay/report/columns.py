@@ -23,6 +23,8 @@ class Column:
     is_number: bool = True
     title: str = ""
     """The header on a terminal, where it must be short: a note says the rest."""
+    is_spare: bool = False
+    """Of another metric than the sweep's: left out where a terminal has no room for it."""
 
 
 def columns(table: Table) -> Iterator[Column]:
@@ -58,6 +60,7 @@ def _metric_column(table: Table, name: str) -> Column:
             with_interval(r.estimates[name].value, r.estimates[name].half_width, places) if name in r.estimates else "-"
         ),
         lambda r: r.metrics.get(name),
+        is_spare=name != table.metric,
     )
 
 
@@ -77,6 +80,7 @@ def _reference_column(table: Table, name: str) -> Column:
         lambda r: _or_dash(r.reference.get(name), "{:g}"),
         lambda r: r.reference.get(name),
         title=f"paper's {name}",
+        is_spare=name != table.metric,
     )
 
 

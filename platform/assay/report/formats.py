@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from assay.report.columns import BEST, arm_columns, columns, known_days, rank_of
@@ -32,7 +33,7 @@ def as_rich(table: Table) -> RenderableType:
     failures = (Text(line, style="red", no_wrap=True, overflow="ignore") for line in failure_lines(table))
     source = [f"paper's: {table.reference_source}"] if table.reference_source and table.reference_metrics else []
     notes = (Text(note, style="dim") for note in (*source, *table.notes))
-    grids: list[RenderableType] = [Grid(lambda is_tight: _grid(table, is_tight), lambda: _least_grid(table))]
+    grids: list[RenderableType] = [Grid(partial(_grid, table), partial(_least_grid, table))]
     if table.arms:
         grids = [Grid(lambda is_tight: _arms_grid(table, is_tight)), Text(), *grids]
     return Group(*grids, Text(), *failures, *notes)
@@ -83,8 +84,8 @@ def _grid(table: Table, is_tight: bool, left_out: Sequence[str] = ()) -> RichTab
     return grid
 
 
-def _least_grid(table: Table) -> RenderableType:
-    """Without the columns that say the same in every row: a line below says it once."""
+def _least_grid(table: Table, fits: Callable[[RenderableType], bool]) -> RenderableType:
+    """Without the columns that say the same in every row: a line below says it once. Then without the last metrics."""
     from rich.console import Group
     from rich.text import Text
 
@@ -93,8 +94,14 @@ def _least_grid(table: Table) -> RenderableType:
         texts = {column.shown(row) for row in table.rows}
         if len(texts) == 1 and len(table.rows) > 1 and column.header != table.metric:
             said[column.header] = texts.pop()
-    line = "the same in every row: " + "; ".join(f"{header} {text}" for header, text in said.items())
-    return Group(_grid(table, True, tuple(said)), *([Text(), Text(line)] if said else []))
+    spare = [column for column in columns(table) if column.is_spare and column.header not in said]
+    kept = len(spare)
+    while not fits(grid := _grid(table, True, [*said, *(column.header for column in spare[kept:])])) and kept:
+        kept -= 1
+    lines = ["the same in every row: " + "; ".join(f"{header} {text}" for header, text in said.items())] if said else []
+    if spare[kept:]:
+        lines.append("no room here, but in --json: " + ", ".join(c.title or c.header for c in spare[kept:]))
+    return Group(grid, *(line for text in lines for line in (Text(), Text(text))))
 
 
 def best_is(table: Table) -> str:

@@ -13,10 +13,12 @@ UNBOUNDED = 1000
 
 class Grid:
     """A table that is made anew for the width there is: `make` is told whether it must be tight; where that does not
-    fit either, `least` makes the table."""
+    fit either, `least` makes the table, and is given what tells whether one fits."""
 
     def __init__(
-        self, make: Callable[[bool], RenderableType], least: Callable[[], RenderableType] | None = None
+        self,
+        make: Callable[[bool], RenderableType],
+        least: Callable[[Callable[[RenderableType], bool]], RenderableType] | None = None,
     ) -> None:
         self._make = make
         self._least = least
@@ -27,9 +29,12 @@ class Grid:
         if console.measure(roomy, options=unbounded).maximum <= options.max_width:
             yield roomy
             return
+
+        def fits(table: RenderableType) -> bool:
+            return console.measure(table, options=unbounded).minimum <= options.max_width
+
         tight = self._make(True)
-        is_enough = self._least is None or console.measure(tight, options=unbounded).minimum <= options.max_width
-        yield tight if is_enough or self._least is None else self._least()
+        yield tight if self._least is None or fits(tight) else self._least(fits)
 
 
 def ruled(title: str | None, is_tight: bool) -> Table:

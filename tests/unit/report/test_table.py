@@ -118,6 +118,21 @@ def test_the_table_fits_80_columns_and_loses_nothing(study: Studies) -> None:
         assert shown in text
 
 
+def test_a_table_too_wide_for_80_columns_leaves_metrics_out_and_never_the_trial(study: Studies) -> None:
+    others = {f"metric_number_{i}": float(i) for i in range(12)}
+    more = {name: value + 1 for name, value in others.items()}
+    plan, trials = study([{"fid": 1.0, **others}, {"fid": 2.0, **more}], ["AdaGN", "addition"])
+    made = replace(table(plan, trials), metrics=("fid", *others))
+    text = as_text(made, width=80)
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert "no room here, but in --json: " in text
+    assert text.index("metric_number_11") > text.index("no room")
+    assert all(shown in text for shown in ("AdaGN", "addition", "1.000", "2.000"))
+    wide = as_text(made, width=400)
+    assert all(name in wide for name in others)
+    assert "no room" not in wide
+
+
 def test_json_has_no_nan_and_markdown_keeps_its_cells(study: Studies) -> None:
     plan, trials = study([{"fid": math.nan}, {"fid": 1.0}], names=["a|b", "c"])
     made = table(plan, trials)
