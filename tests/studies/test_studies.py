@@ -173,9 +173,11 @@ def test_table_7_gives_rates_and_no_utilisation_of_what_has_no_declared_peak(smo
 
 def test_table_10_prices_what_was_never_trained(smoke: Smoke) -> None:
     study = smoke("table10_compute")
-    assert study.metric("ImageNet 128: ADM-G (450K)", "total_v100_days") == pytest.approx(62.76, abs=0.01)
-    assert study.metric("LSUN Cat: StyleGAN2", "total_v100_days") == pytest.approx(114.55, abs=0.01)
-    assert study.trials["ImageNet 128: ADM-G (450K)"]["reference"]["total_v100_days"] == 63
+    contradicts_itself = "ImageNet 256: ADM-G (200K), ADM-U (150K), classifier batch 256"
+    assert len(study.trials) == 18
+    for name, row in study.trials.items():
+        if name != contradicts_itself:
+            assert row["metrics"]["total_v100_days"] == pytest.approx(row["reference"]["total_v100_days"], rel=0.01)
     assert "train" not in study.out.split("table10_compute: by")[0].replace("trains", "")
 
 
