@@ -23,7 +23,7 @@ import assay
 from assay.client import OVER, Client, Job
 from assay.home import Home
 from assay.jobs.local import LocalCluster
-from assay.planning.survey import SECONDS_PER_DAY, V100_PEAK_FLOPS, V100_UTILISATION
+from assay.planning.prices import V100_UTILISATION, v100_days_of
 from assay.spec import Sweep
 
 SWEEP = Path(__file__).with_name("table8_early_stopping.yaml")
@@ -96,7 +96,7 @@ def cost(results: pd.DataFrame, ledger: pd.DataFrame, sweep: Sweep, best: pd.Ser
     days = trainings["v100_days"]
     lines = [f"{best['trial']} beat it after {best[budget]:,.0f} iterations. V100-days of training until there:"]
     if unknown := sorted(set(trainings.loc[days.isna(), "device"])):
-        days = trainings["flops"] / (V100_PEAK_FLOPS * V100_UTILISATION * SECONDS_PER_DAY)
+        days = v100_days_of(trainings["flops"])
         lines.append(
             f"  (nobody declared what {', '.join(unknown)} is worth in V100s: by its operations instead, "
             f"at the {V100_UTILISATION:.0%} of a V100's peak that table 7's implementations reach)"

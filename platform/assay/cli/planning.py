@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
+from assay.cli.estimating import Sum, suggested_as_it_goes, summary
 from assay.cli.names import open_sweep
 from assay.cli.output import console, print_json
 from assay.home import Home
@@ -17,7 +18,6 @@ from assay.planning import Plan, StageStatus, State, make_plan, survey
 from assay.report import serves
 from assay.report.grids import Grid, ruled
 from assay.report.words import days, plural, took
-from assay.spec import Sweep
 from assay.spec.expand import in_words
 from assay.spec.trial_checks import MOST_CHECKED
 from assay.store import Store
@@ -47,13 +47,7 @@ def validate_sweep(name: str, profile: str | None, sets: Sequence[str], is_json:
     if is_sample:
         print(f"checked: about {MOST_CHECKED:,} of the trials, evenly spread, and the corners of the space.")
     if sweep.searcher.name == "optuna":
-        print(_suggested_as_it_goes(sweep))
-
-
-def _suggested_as_it_goes(sweep: Sweep) -> str:
-    searcher = sweep.searcher
-    repeats = plural(len(sweep.design.arms) * len(sweep.seeds), "trial")
-    return f"values are suggested as it goes: {searcher.num_trials} in batches of {searcher.batch}, each {repeats}."
+        print(suggested_as_it_goes(sweep))
 
 
 def plan_sweep(name: str, profile: str | None, sets: Sequence[str], is_json: bool) -> None:
@@ -68,21 +62,8 @@ def plan_sweep(name: str, profile: str | None, sets: Sequence[str], is_json: boo
     for make in (_trials, _stages):
         out.print(Grid(partial(make, plan, statuses)))
         out.print()
-    for line in _summary(plan, statuses):
+    for line in summary(plan, statuses):
         out.print(line, soft_wrap=True)
-
-
-@dataclass(frozen=True)
-class _Sum:
-    """Estimates of several stages. `unknown` counts those without one: a sum that hides them would be a lie."""
-
-    total: float
-    unknown: int
-
-    @classmethod
-    def of(cls, values: Iterable[float | None]) -> _Sum:
-        listed = list(values)
-        return cls(sum(v for v in listed if v is not None), sum(v is None for v in listed))
 
 
 def _trials(plan: Plan, statuses: dict[str, StageStatus], is_tight: bool) -> Table:
@@ -111,18 +92,19 @@ def _stages(plan: Plan, statuses: dict[str, StageStatus], is_tight: bool) -> Tab
     for header in ("V100-days", "about"):
         grid.add_column(header, justify="right", no_wrap=True)
     for alike in _alike(statuses):
-        first = statuses[alike[0]]
-        cost = _Sum.of(statuses[key].v100_days for key in alike)
-        time = _Sum.of(statuses[key].seconds for key in alike)
+        first, together = statuses[alike[0]], [statuses[key] for key in alike]
+        if len(alike) == 1:  # what it costs if it is needed
+            together = [replace(first, chance=1.0)]
+        cost, time = Sum.of_days(together), Sum.of_seconds(together)
         is_done = first.state in ("stored", "dropped")
         grid.add_row(
             Text(first.stage.name),
             first.stage.kind,
-            Text(_for(plan, alike[0]) if len(alike) == 1 else f"{len(alike):,} stages"),
+            Text(_for(plan, alike, cost.count)),
             f"{first.stage.amount:,} {first.stage.unit}" if first.stage.budget else "",
-            Text(_state(first), style=STATE_STYLES[first.state]),
-            "?" if cost.unknown == len(alike) else days(cost.total),
-            "" if is_done else "?" if time.unknown == len(alike) else took(time.total),
+            Text(_state(first, is_alone=len(alike) == 1), style=STATE_STYLES[first.state]),
+            days(cost.total) if cost.is_known else "?",
+            "" if is_done else took(time.total) if time.is_known else "?",
         )
     return grid
 
@@ -137,52 +119,18 @@ def _alike(statuses: dict[str, StageStatus]) -> list[list[str]]:
     return list(lines.values())
 
 
-def _for(plan: Plan, key: str) -> str:
-    """The trials that read a stage, and how many they are."""
-    count = len(plan.trials_of[key])
-    label = serves(plan, key)
-    return label if count in (1, len(plan.trials)) else f"{label} ({plural(count, 'trial')})"
+def _for(plan: Plan, alike: Sequence[str], count: int) -> str:
+    """The trials that read a stage, and how many they are; of many stages, how many will be computed."""
+    if len(alike) > 1:
+        return f"{'' if count == len(alike) else f'{count:,} of '}{plural(len(alike), 'stage')}"
+    readers = len(plan.trials_of[alike[0]])
+    label = serves(plan, alike[0])
+    return label if readers in (1, len(plan.trials)) else f"{label} ({plural(readers, 'trial')})"
 
 
-def _state(status: StageStatus) -> str:
-    return f"partial {status.done:,} of {status.stage.amount:,}" if status.state == "partial" else status.state
-
-
-def _summary(plan: Plan, statuses: dict[str, StageStatus]) -> list[str]:
-    left = [status for status in statuses.values() if status.state not in ("stored", "dropped")]
-    unshared = sum(len(trial.stages) for trial in plan.trials)
-    lines = []
-    if len(statuses) < unshared:
-        lines.append(
-            f"sharing: {len(statuses)} stages do the work of {unshared}; {unshared - len(statuses)} are saved."
-        )
-    if plan.sweep.searcher.name == "optuna":
-        lines.append(_suggested_as_it_goes(plan.sweep))
-    if not left:
-        return [*lines, "to do: nothing, every stage is stored."] if statuses else lines
-    cost, time = _Sum.of(s.v100_days for s in left), _Sum.of(s.seconds for s in left)
-    parts = [f"to do: {plural(len(left), 'stage')} of {len(statuses)}"]
-    if cost.unknown < len(left):
-        parts.append(f"{days(cost.total)} V100-days{_besides(cost)}")
-    if time.unknown < len(left):
-        parts.append(f"{took(time.total)} one after the other, by earlier results{_besides(time)}")
-    return [*lines, "; ".join(parts) + ".", *_bounds(plan, cost)]
-
-
-def _bounds(plan: Plan, cost: _Sum) -> list[str]:
-    """Why it may become less than that, or stop before."""
-    sweep, lines = plan.sweep, []
-    if sweep.scheduler.name != "fifo":
-        lines.append(f"that is the most it may take: {sweep.scheduler.name} ends trials at their rungs.")
-    if plan.waiting:
-        lines.append(f"limits.trials is {sweep.limits.trials}: {plural(plan.waiting, 'more trial')} would wait.")
-    if sweep.limits.v100_days is not None and cost.total > sweep.limits.v100_days:
-        lines.append(f"limits.v100_days is {days(sweep.limits.v100_days)}: it would pause there.")
-    return lines
-
-
-def _besides(part: _Sum) -> str:
-    return f" besides {plural(part.unknown, 'stage')} of unknown cost" if part.unknown else ""
+def _state(status: StageStatus, is_alone: bool) -> str:
+    state = f"partial {status.done:,} of {status.stage.amount:,}" if status.state == "partial" else status.state
+    return f"{state}, if it climbs" if is_alone and status.chance < 1 else state
 
 
 def _as_json(plan: Plan, statuses: dict[str, StageStatus]) -> dict[str, Any]:
@@ -204,7 +152,9 @@ def _as_json(plan: Plan, statuses: dict[str, StageStatus]) -> dict[str, Any]:
                 "unit": status.stage.unit if status.stage.budget else None,
                 "state": status.state,
                 "done": status.done,
+                "chance": status.chance,
                 "v100_days": status.v100_days,
+                "v100_days_by": status.basis,
                 "seconds": status.seconds,
             }
             for key, status in statuses.items()

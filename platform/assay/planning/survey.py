@@ -1,22 +1,17 @@
-"""What of a plan is stored, and what the rest would cost: by earlier stages of the kind, or by FLOPs."""
+"""What of a plan is stored, and what the rest would cost."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from assay.errors import DamagedResult
+from assay.planning.climb import chances
 from assay.planning.plan import Plan
+from assay.planning.prices import Basis, Prices
 from assay.store import Store
 from assay.store.shards import cover
 from assay.workload import Stage
-
-V100_PEAK_FLOPS = 120e12
-"""Half-precision peak of one V100, as table 7 assumes."""
-V100_UTILISATION = 0.36
-"""Share of the peak that table 7's optimized implementations reach, in the middle of their 29% to 41%."""
-SECONDS_PER_DAY = 86_400
 
 State = Literal["stored", "partial", "missing", "damaged", "dropped"]
 """dropped: not stored, and not needed, since the scheduler ended the trials that would."""
@@ -31,17 +26,26 @@ class StageStatus:
     done: int
     """Of `stage.amount`, when partial."""
     v100_days: float | None
-    """Of the part that is left, by FLOPs at table 7's utilisation; None when the FLOPs are unknown."""
+    """Of the part that is left; None when neither earlier results nor FLOPs tell."""
     seconds: float | None
     """Of the part that is left, by what the same kind of stage took in this store; None when it never ran."""
+    basis: Basis | None = None
+    """What the V100-days are estimated by."""
+    chance: float = 1.0
+    """That some trial climbs to it: below 1 where halving takes only some, and which is not known yet."""
 
 
 def survey(plan: Plan, store: Store) -> dict[str, StageStatus]:
     """Key → status, for every stage of the plan."""
-    rates, below = _rates(store), _below(plan)
-    statuses = {key: _status(stage, store, rates, below[key]) for key, stage in plan.stages.items()}
-    dropped = {k for k, status in statuses.items() if status.state != "stored" and k not in plan.needed}
-    return statuses | {key: StageStatus(plan.stages[key], "dropped", 0, 0.0, 0.0) for key in dropped}
+    prices, below, likely = Prices(store, plan.sweep.resources), _below(plan), chances(plan)
+    statuses = {}
+    for key, stage in plan.stages.items():
+        status = _status(stage, store, prices, below[key])
+        if status.state == "stored" or key in likely:
+            statuses[key] = replace(status, chance=likely.get(key, 1.0))
+        else:
+            statuses[key] = StageStatus(stage, "dropped", 0, 0.0, 0.0)
+    return statuses
 
 
 def _below(plan: Plan) -> dict[str, int]:
@@ -55,7 +59,7 @@ def _below(plan: Plan) -> dict[str, int]:
     }
 
 
-def _status(stage: Stage, store: Store, rates: Rates, below: int) -> StageStatus:
+def _status(stage: Stage, store: Store, prices: Prices, below: int) -> StageStatus:
     state: State = "missing"
     done = 0
     try:
@@ -69,30 +73,6 @@ def _status(stage: Stage, store: Store, rates: Rates, below: int) -> StageStatus
         done = sum(min(s.stop, stage.amount) - s.start for s in cover(store.shards(stage).listed(), stage.amount))
     if done and state == "missing":
         state = "partial"
-    left = 1 - max(done, below) / stage.amount
-    v100_days = None
-    if stage.flops is not None:
-        v100_days = left * stage.flops / (V100_PEAK_FLOPS * V100_UTILISATION * SECONDS_PER_DAY)
-    rate = rates.get((stage.name, bool(stage.flops)))
-    seconds = None if rate is None else left * _work(stage) * rate
-    return StageStatus(stage, state, done, v100_days, seconds)
-
-
-Rates = Mapping[tuple[str, bool], float]
-"""(Stage name, whether its FLOPs are known) → seconds a FLOP, or else an item of its budget."""
-
-
-def _work(stage: Stage) -> float:
-    """What a stage's duration grows with."""
-    return stage.flops if stage.flops else float(stage.amount)
-
-
-def _rates(store: Store) -> Rates:
-    """By the latest result of each kind in the store."""
-    latest = sorted(store.results(), key=lambda r: str(r.record["created"]))
-    return {
-        (r.stage, bool(r.record["flops"])): r.cost.seconds
-        / ((r.record["flops"] or r.record["budget"]["amount"]) * r.share_charged)
-        for r in latest
-        if r.share_charged > 0
-    }
+    left, price = 1 - max(done, below) / stage.amount, prices.of(stage)
+    days, seconds = (None if whole is None else left * whole for whole in (price.v100_days, price.seconds))
+    return StageStatus(stage, state, done, days, seconds, price.basis)

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 
-from assay.ledger import SECONDS_PER_DAY, v100_days
-from assay.planning.survey import V100_PEAK_FLOPS, V100_UTILISATION
+from assay.ledger import v100_days
+from assay.planning.prices import V100_UTILISATION, v100_days_of
 from assay.report.words import days
 from assay.runner.events import Emit, Event
 from assay.runner.pause import Pause
@@ -54,8 +54,7 @@ class Limiter:
                 f"{V100_UTILISATION:.0%} of a V100's peak, and those without FLOPs not at all"
             )
             self._emit(Event("warning", message=message))
-        done = 0.0 if flops is None else flops * result.share_charged
-        return float(done / (V100_PEAK_FLOPS * V100_UTILISATION * SECONDS_PER_DAY))
+        return 0.0 if flops is None else v100_days_of(flops * result.share_charged)
 
 
 class _Alarm:

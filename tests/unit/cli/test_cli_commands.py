@@ -64,7 +64,7 @@ def test_plan_tells_trials_stages_states_and_what_sharing_saves(assay: Assay) ->
     before = assay("plan", "norms").out
     assert "4 trials" in before
     assert "11 stages do the work of 16; 5 are saved" in before
-    assert "to do: 11 stages of 11; 0.00054 V100-days besides 9 stages of unknown cost." in before
+    assert "to do: 11 stages of 11; 0.00054 V100-days, by FLOPs, besides 9 stages of unknown cost." in before
     assay("run", "norms")
     after = assay("plan", "norms").out
     assert "to do: nothing, every stage is stored." in after

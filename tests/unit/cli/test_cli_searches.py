@@ -39,3 +39,18 @@ def test_of_very_many_trials_a_sample_is_checked(assay: Assay, project: Path) ->
         "sweeps/norms.yaml: good: norms, 8,000 trials of toy tiny",
         "checked: about 1,000 of the trials, evenly spread, and the corners of the space.",
     ]
+
+
+def test_a_race_is_planned_by_the_trials_that_will_climb(assay: Assay, project: Path) -> None:
+    scheduler = "scheduler: {name: halving, budget: train.iterations, rungs: [10, 20], divisor: 2}\n"
+    with_scale(project, "{values: [0.0]}", scheduler)
+    halving = assay("plan", "norms").out
+    assert "halving lets climb, of 2 trials, 1 to 20: no more than that is counted." in halving
+    assert "missing, if it climbs" in halving
+    with_scale(project, "{values: [0.0]}")
+    file = project / "sweeps/norms.yaml"
+    file.write_text(file.read_text().replace("name: halving", "name: asha"))
+    asha = assay("plan", "norms").out
+    assert "that is the most it may take: asha ends trials at their rungs." in asha
+    days = [float(out.split(" V100-days, by FLOPs")[0].split()[-1]) for out in (halving, asha)]
+    assert days[0] < days[1]

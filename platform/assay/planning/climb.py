@@ -1,0 +1,72 @@
+"""How many trials of a race climb to each rung, where that is known beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import comb
+
+from assay.planning.plan import Plan
+
+
+@dataclass(frozen=True)
+class _Field:
+    """Who comes to a rung."""
+
+    sure: frozenset[int]
+    open: frozenset[int]
+    """Trials that may."""
+    num_open: int
+    """How many of those do."""
+
+    @property
+    def size(self) -> int:
+        return len(self.sure) + self.num_open
+
+    def chance(self, trials: frozenset[int]) -> float:
+        """That one of these trials at least is there, where any of the open ones may be."""
+        if trials & self.sure:
+            return 1.0
+        others = len(self.open - trials)
+        return 1 - comb(others, self.num_open) / comb(len(self.open), self.num_open)
+
+
+def is_counted(plan: Plan) -> bool:
+    """Whether the numbers are fixed: halving takes so many of a rung, whatever they come to."""
+    return plan.sweep.scheduler.name == "halving"
+
+
+def climbers(plan: Plan) -> list[int]:
+    """How many trials come to each rung under halving; with earlier decisions, about."""
+    return [field.size for field in _fields(plan)]
+
+
+def chances(plan: Plan) -> Mapping[str, float]:
+    """Key → how likely a stage is needed: 1 of all that some trial may climb to, unless halving takes only some."""
+    if not is_counted(plan):
+        return dict.fromkeys(plan.needed, 1.0)
+    found: dict[str, float] = {}
+    for rung, field in enumerate(_fields(plan)):
+        readers: dict[str, set[int]] = {}
+        for number in field.sure | field.open:
+            for stage in plan.trials[number].rungs[rung].stages:
+                readers.setdefault(stage.key, set()).add(number)
+        for key, trials in readers.items():
+            found[key] = max(found.get(key, 0.0), field.chance(frozenset(trials)))
+    return found
+
+
+def _fields(plan: Plan) -> list[_Field]:
+    """Rung by rung, as the judge cuts: the best 1/divisor of those there go on, at least one."""
+    divisor, there = plan.sweep.scheduler.divisor, _Field(frozenset(range(len(plan.trials))), frozenset(), 0)
+    fields = [there]
+    for rung in range(len(plan.sweep.scheduler.rungs) - 1):
+        decided = {n: plan.trials[n].decision(plan.trials[n].rungs[rung], plan.decided) for n in there.sure}
+        sure = frozenset(n for n, decision in decided.items() if decision == "go on")
+        undecided = frozenset(n for n, decision in decided.items() if decision is None)
+        waiting = len(undecided) + there.num_open
+        chosen = max(1, there.size // divisor)
+        num_open = min(waiting, round(chosen * waiting / there.size)) if there.size else 0
+        there = _Field(sure, undecided | there.open, max(num_open, min(waiting, 1 - len(sure))))
+        fields.append(there)
+    return fields

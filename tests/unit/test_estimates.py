@@ -1,0 +1,144 @@
+"""What `plan` says a study would take: by comparable results, or by FLOPs; and how many trials climb."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import toy_workload
+from assay.ledger import SECONDS_PER_DAY
+from assay.planning import Plan, make_plan, survey
+from assay.planning.climb import climbers
+from assay.planning.prices import Prices, v100_days_of
+from assay.spec import Resources, Sweep
+from assay.store import Cost, Decision, Store
+from assay.workload import Budget, Stage
+
+V100, A100, CPU = "Tesla V100-SXM2-16GB", "NVIDIA A100-SXM4-40GB", "cpu (x86_64)"
+ON_GPUS = Resources.model_validate({"train": {"workers": 8, "gpus_per_worker": 1}})
+ON_CPUS = Resources()
+IMAGENET = 1e15
+"""FLOPs of an iteration."""
+
+
+def training(iterations: int, flops: float | None = IMAGENET, study: str = "") -> Stage:
+    budget = Budget("train.iterations", iterations, "iterations")
+    whole = None if flops is None else flops * iterations
+    return Stage("train", 1, "train", ("m:f",), {"flops": flops, "study": study}, budget=budget, flops=whole)
+
+
+@pytest.fixture
+def ran(tmp_path: Path) -> Callable[[Stage, str, float], Store]:
+    """A store in which a stage took so many seconds on a device."""
+    store = Store(tmp_path / "store")
+
+    def commit(stage: Stage, device: str, seconds: float) -> Store:
+        with store.staging() as output:
+            store.commit(stage, output, {}, Cost(device, 1, seconds))
+        return store
+
+    return commit
+
+
+def test_what_comparable_trainings_took_is_scaled_by_their_operations(ran: Callable[..., Store]) -> None:
+    store = ran(training(100), V100, 50.0)
+    price = Prices(store, ON_GPUS).of(training(1000, 2 * IMAGENET))
+    assert (price.v100_days, price.basis) == (pytest.approx(1000 / SECONDS_PER_DAY), "earlier results")
+    assert price.seconds == pytest.approx(1000)
+
+
+def test_a_toy_does_not_price_imagenet(ran: Callable[..., Store]) -> None:
+    """Its network leaves the device idle, and a CPU says nothing of a GPU."""
+    ran(training(100, IMAGENET / 1e4), V100, 500.0)
+    store = ran(training(100), CPU, 1e6)
+    price = Prices(store, ON_GPUS).of(training(1000))
+    assert (price.v100_days, price.basis) == (pytest.approx(v100_days_of(1000 * IMAGENET)), "FLOPs")
+    assert price.seconds is None
+    assert Prices(store, ON_CPUS).of(training(1000)).seconds == pytest.approx(1e7)
+
+
+def test_v100_days_are_those_of_any_declared_device_and_seconds_those_of_the_last(ran: Callable[..., Store]) -> None:
+    ran(training(100, study="first"), V100, 100.0)
+    store = ran(training(100, study="second"), A100, 40.0)
+    price = Prices(store, ON_GPUS).of(training(100))
+    assert price.v100_days == pytest.approx((100 + 40 * 312 / 125) / 2 / SECONDS_PER_DAY)
+    assert price.seconds in (pytest.approx(40.0), pytest.approx(100.0)), "of one device, and no mixture"
+
+
+def test_without_flops_it_is_by_the_budget_or_unknown(ran: Callable[..., Store]) -> None:
+    store = ran(training(100, None), CPU, 5.0)
+    price = Prices(store, ON_CPUS).of(training(300, None))
+    assert (price.v100_days, price.basis, price.seconds) == (None, None, pytest.approx(15.0))
+    assert Prices(store, ON_CPUS).of(training(300)).seconds is None, "operations and items do not compare"
+
+
+def race(scheduler: Mapping[str, Any], trials: int = 27, decided: Mapping[int, Decision] | None = None) -> Plan:
+    """Trials that draw 6, 12 and 30 samples."""
+    written = {
+        "version": 1,
+        "name": "race",
+        "workload": "toy",
+        "base": "tiny",
+        "parameters": {"sample.scale": {"values": [float(n) for n in range(trials)]}},
+        "scheduler": {"budget": "evaluate.num_samples", "rungs": [6, 12, 30], **scheduler},
+        "metric": "distance",
+        "mode": "min",
+    }
+    sweep = Sweep.model_validate(written)
+    sweep._workload = toy_workload.Quick()
+    plan = make_plan(sweep)
+    leaves = {plan.trials[n].rungs[0].leaf.key: decision for n, decision in (decided or {}).items()}
+    return Plan(sweep, plan.workload, plan.trials, leaves)
+
+
+def expected(plan: Plan, store: Store) -> dict[int, float]:
+    """Amount → how many stages of it will be computed."""
+    counts: dict[int, float] = {}
+    for status in survey(plan, store).values():
+        if status.state != "dropped":
+            counts[status.stage.amount] = counts.get(status.stage.amount, 0.0) + status.chance
+    return {amount: round(count, 9) for amount, count in counts.items()}
+
+
+def test_halving_is_planned_as_it_will_go(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert climbers(race({"name": "halving", "divisor": 3})) == [27, 9, 3]
+    assert expected(race({"name": "halving", "divisor": 3}), store) == {6: 27, 12: 9, 30: 3}
+    assert expected(race({"name": "halving", "divisor": 3}, trials=2), store) == {6: 2, 12: 1, 30: 1}
+    assert expected(race({"name": "asha", "divisor": 3}), store) == {6: 27, 12: 27, 30: 27}, "at most"
+
+
+def test_what_is_decided_is_certain(tmp_path: Path) -> None:
+    decided: dict[int, Decision] = {n: "go on" if n < 2 else "stop" for n in range(6)}
+    plan = race({"name": "halving", "divisor": 3}, trials=6, decided=decided)
+    assert climbers(plan) == [6, 2, 1]
+    assert expected(plan, Store(tmp_path)) == {6: 6, 12: 2, 30: 1}
+    statuses = survey(plan, Store(tmp_path))
+    assert [statuses[plan.trials[n].rungs[1].leaf.key].state for n in (0, 1, 2)] == ["missing", "missing", "dropped"]
+
+
+def test_a_stage_that_many_read_is_needed_if_any_of_them_climbs(tmp_path: Path) -> None:
+    """Of 4 trials 2 climb; three of them read one stage: whichever climb, it is needed."""
+    sweep = race({"name": "halving", "divisor": 2}, trials=4).sweep
+    sweep._workload = Shared()
+    statuses = survey(make_plan(sweep), Store(tmp_path))
+    chances = {(s.stage.config["scale"], s.stage.amount): s.chance for s in statuses.values()}
+    assert chances == {
+        (1.0, 6): 1.0,
+        (3.0, 6): 1.0,
+        (1.0, 12): 1.0,
+        (3.0, 12): pytest.approx(0.5),
+        (1.0, 30): pytest.approx(0.75),
+        (3.0, 30): pytest.approx(0.25),
+    }
+
+
+class Shared(toy_workload.Quick):
+    """Trials of small scales are one."""
+
+    def stages(self, config: Mapping[str, Any]) -> list[Stage]:
+        scale = max(1.0, config["sample"]["scale"]) if config["sample"]["scale"] > 2 else 1.0
+        return list(super().stages({**config, "sample": {"scale": scale}}))
