@@ -74,16 +74,47 @@ def test_a_group_that_starts_over_gets_what_there_is_by_then() -> None:
     assert broker.decide(0, [request("group", units=(1, 2))]).units == 2
     broker.capacity = {"CPU": 1}
     assert broker.decide_again("group") == 1
-    assert broker.shortage("group") is None
+    assert broker.shortages() == {}
     broker.capacity = {"CPU": 0}
     assert broker.decide_again("group") == 0
-    assert broker.shortage("group") == "stage group needs at least 1 CPU (the cluster has 0)"
+    assert broker.shortages() == {"group": "stage group needs at least 1 CPU (the cluster has 0)"}
+    assert broker.wanted() == [{"CPU": 1}]
     broker.capacity = {"CPU": 3}
     assert broker.decide(1, [request("group", units=(1, 2))]).action == "wait", "it is still the first trial's"
     assert broker.decide(1, [request("other", cpus=2)]).action == "run", "who waits holds nothing"
     assert broker.decide_again("group") == 1
     broker.finish("other")
     assert broker.decide_again("group") == 2
+
+
+def test_a_stage_that_no_longer_fits_is_named_and_one_that_waits_for_others_is_not() -> None:
+    broker = StageBroker({"CPU": 2, "GPU": 1})
+    broker.decide(0, [request("a", cpus=2)])
+    assert broker.decide(1, [request("b", cpus=2)]).action == "wait"
+    assert broker.shortages() == {}
+    broker.capacity = {"CPU": 1}
+    assert broker.shortages() == {"b": "stage b needs 2 CPU (the cluster has 1)"}
+    broker.is_paused = True
+    assert (broker.shortages(), broker.wanted()) == ({}, [])
+
+
+def test_the_cluster_should_grow_for_one_more_of_those_that_wait() -> None:
+    broker = StageBroker({"CPU": 2})
+    assert broker.decide(0, [request("a", units=(2, 4))]).units == 2
+    assert broker.wanted() == [], "it runs, with less than it could use"
+    assert broker.decide(1, [request("b", cpus=3, units=(2, 4))]).action == "wait"
+    assert broker.decide(2, [request("c")]).action == "wait"
+    assert broker.decide(3, [request("after a", "a")]).action == "wait"
+    assert broker.wanted() == [{"CPU": 1}, {"CPU": 1}, {"CPU": 3}, {"CPU": 3}], "what runs, and the least of b"
+    broker.capacity = {"CPU": 8}
+    assert broker.decide(1, [request("b", cpus=3, units=(2, 4))]).units == 2
+    broker.capacity = {"CPU": 9}
+    assert broker.decide(2, [request("c")]).units == 1
+    assert broker.wanted() == []
+    assert broker.decide(4, [request("d", cpus=4)]).action == "wait"
+    assert broker.wanted()
+    broker.abandon(4)
+    assert broker.wanted() == [], "nobody waits any more"
 
 
 def test_budgets_of_one_lineage_are_computed_one_after_the_other() -> None:
@@ -101,6 +132,8 @@ def test_a_stage_larger_than_the_cluster_is_named() -> None:
     elastic = too_large("train", Need({"CPU": 2.0}, 2, 4), {"CPU": 3.0})
     assert elastic == "stage train needs at least 4 CPU (the cluster has 3)"
     assert too_large("train", Need({"CPU": 2.0}, 1, 4), {"CPU": 3.0}) is None
+    growing = too_large("train", Need({"GPU": 1.0}, 64, 64), {"GPU": 32}, "grows to")
+    assert growing == "stage train needs 64 GPU (the cluster grows to 32)"
 
 
 def test_any_order_of_questions_ends_with_everything_done() -> None:

@@ -54,9 +54,12 @@ class StageBroker:
     failed: dict[str, str] = field(default_factory=dict)
     is_paused: bool = False
     _running: dict[str, _Grant] = field(default_factory=dict)
+    _waiting: dict[int, Request] = field(default_factory=dict)
+    """Trial → what it would begin if there were room."""
 
     def decide(self, trial: int, requests: Sequence[Request]) -> Decision:
         """What a trial should do next, given every stage it needs, inputs first."""
+        self._waiting.pop(trial, None)
         open_requests = [r for r in requests if r.key not in self.done]
         if not open_requests:
             return Decision("done")
@@ -65,10 +68,13 @@ class StageBroker:
                 return Decision("failed", request.key, message=self.failed[request.key])
         if self.is_paused:
             return Decision("paused")
-        for request in open_requests:
-            if self._is_ready(request) and (units := self._units_free(request.need)):
+        ready = [request for request in open_requests if self._is_ready(request)]
+        for request in ready:
+            if units := self._units_free(request.need):
                 self._running[request.key] = _Grant(trial, request, units)
                 return Decision("run", request.key, units)
+        if ready:
+            self._waiting[trial] = ready[0]
         return Decision("wait")
 
     def decide_again(self, key: str) -> int:
@@ -78,10 +84,22 @@ class StageBroker:
         grant.units = self._units_free(grant.request.need)
         return grant.units
 
-    def shortage(self, key: str) -> str | None:
-        """Why a stage that must start over cannot, however long others take; None when it only has to wait for them."""
-        request = self._running[key].request
-        return too_large(request.name, request.need, self.capacity)
+    def shortages(self) -> dict[str, str]:
+        """Key → why a stage that waits cannot begin, whatever others give back; nothing for one that waits for them."""
+        short = {r.key: too_large(r.name, r.need, self.capacity) for r in self._waiting_now()}
+        return {key: reason for key, reason in short.items() if reason is not None}
+
+    def wanted(self) -> list[Mapping[str, float]]:
+        """What the cluster would need for one more of those that wait, a worker's resources each; empty if none does.
+
+        With what runs, which that one should not have to wait for. One at a time: a cluster that cannot start machines
+        for all that wait may start none.
+        """
+        waiting = self._waiting_now()
+        if not waiting:
+            return []
+        held = [unit for g in self._running.values() for unit in [g.request.need.unit] * g.units]
+        return held + [waiting[0].need.unit] * waiting[0].need.least
 
     def finish(self, key: str) -> None:
         """A stage was committed."""
@@ -99,12 +117,21 @@ class StageBroker:
 
     def abandon(self, trial: int) -> None:
         """A trial's process died or starts over: what it was computing is free for another."""
+        self._waiting.pop(trial, None)
         for key in [k for k, grant in self._running.items() if grant.trial == trial]:
             del self._running[key]
 
     def running(self) -> dict[str, int]:
         """Key → trial."""
         return {key: grant.trial for key, grant in self._running.items()}
+
+    def _waiting_now(self) -> list[Request]:
+        if self.is_paused:
+            return []
+        starting_over = [grant.request for grant in self._running.values() if not grant.units]
+        over = self.done | self.failed.keys()  # as they will hear who wait for it, once they ask again
+        beginning = [request for _, request in sorted(self._waiting.items()) if request.key not in over]
+        return starting_over + [request for request in beginning if self._is_ready(request)]
 
     def _is_ready(self, request: Request) -> bool:
         # One budget of a lineage at a time: the next goes on from what it leaves.
@@ -125,10 +152,10 @@ class StageBroker:
         return units if units >= need.least else 0
 
 
-def too_large(name: str, need: Need, capacity: Mapping[str, float]) -> str | None:
-    """Why a stage cannot run on a cluster of this capacity, or None."""
+def too_large(name: str, need: Need, capacity: Mapping[str, float], it: str = "has") -> str | None:
+    """Why a stage cannot run on a cluster that has this capacity, or grows to it; or None."""
     short = [
-        f"{need.least * amount:g} {resource} (the cluster has {capacity.get(resource, 0):g})"
+        f"{need.least * amount:g} {resource} (the cluster {it} {capacity.get(resource, 0):g})"
         for resource, amount in need.unit.items()
         if need.least * amount > capacity.get(resource, 0)
     ]

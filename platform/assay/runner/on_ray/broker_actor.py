@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ray
@@ -15,8 +15,6 @@ from assay.runner.on_ray.capacity import capacity
 
 WAIT_S = 10.0
 """How long one question is held open before the trial asks again."""
-LOOK_S = 1.0
-"""How often a stage that must start over looks at the cluster again, which may lose and gain nodes."""
 MAIL_WAIT_S = 1.0
 
 
@@ -26,6 +24,7 @@ class BrokerActor:
         self._events: list[Event] = []
         self._notes: dict[str, dict[str, str | float]] = {}
         self._refused: dict[str, str] = {}
+        self._short: set[str] = set()
         self._changed = asyncio.Condition()
 
     async def next(self, trial: int, requests: Sequence[Request]) -> Decision:
@@ -43,19 +42,31 @@ class BrokerActor:
 
         Waits, and holds nothing, until there are any.
         """
-        told: str | None = None
         async with self._changed:
+            self._changed.notify_all()  # what it had is free
             while not self._broker.is_paused:
                 self._broker.capacity = capacity()
                 if units := self._broker.decide_again(key):
                     return units
-                shortage = self._broker.shortage(key)
-                if shortage not in (None, told):
-                    self._events.append(Event("warning", key, message=f"{shortage}; it waits for more machines"))
-                    told = shortage
-                self._changed.notify_all()
-                await self._change_before(time.monotonic() + LOOK_S)
+                await self._changed.wait()
             return 0
+
+    async def look(self) -> list[Mapping[str, float]]:
+        """Look at the cluster, which may lose and gain nodes, for those who wait, and tell what they wait for.
+
+        Returns what it would need for one more of them: the resources of a worker each.
+        """
+        async with self._changed:
+            before, self._broker.capacity = self._broker.capacity, capacity()
+            if self._broker.capacity != before:
+                self._changed.notify_all()
+            shortages = self._broker.shortages()
+            for key, shortage in shortages.items():
+                if shortage not in self._short:
+                    self._short.add(shortage)
+                    self._events.append(Event("warning", key, message=f"{shortage}; it waits for more machines"))
+            self._short &= set(shortages.values())
+            return self._broker.wanted()
 
     async def pause(self) -> None:
         """Nothing is begun any more; what is running should save and leave."""

@@ -23,6 +23,7 @@ from assay.runner.judge import Judge
 from assay.runner.needs import need
 from assay.runner.on_ray.broker_actor import BrokerActor, RemoteEmit
 from assay.runner.on_ray.capacity import capacity
+from assay.runner.on_ray.growth import grow, limit
 from assay.runner.on_ray.job import Job, execute
 from assay.runner.on_ray.scheduler import TIME, StudyScheduler, rung_time, tune_scheduler
 from assay.runner.on_ray.task import remote_refusals
@@ -92,6 +93,8 @@ def run_trials(plan: Plan, store: Store, done: Sequence[str], scratch_url: str, 
     mail = threading.Thread(target=_deliver, args=(broker, judge.emit, stop, pause, trouble), daemon=True)
     mail.start()
     threading.Thread(target=_pass_on, args=(broker, pause, stop), daemon=True).start()
+    growing = threading.Thread(target=_grow, args=(broker, pause, stop, trouble), daemon=True)
+    growing.start()
     pause.is_heard = True
     try:
         for group in _groups(works, judge, pause):
@@ -100,6 +103,7 @@ def run_trials(plan: Plan, store: Store, done: Sequence[str], scratch_url: str, 
         pause.is_heard = False
         stop.set()
         mail.join()
+        growing.join()
     if trouble:
         raise trouble[0]
 
@@ -119,8 +123,11 @@ def _groups(works: Sequence[TrialWork], judge: Judge, pause: Pause) -> Iterator[
 
 def _refuse_what_cannot_fit(works: Sequence[TrialWork], room: Mapping[str, float]) -> None:
     requests = [request for work in works for rung in work.rungs for request in work.requests(rung)]
-    reasons = {reason for r in requests if (reason := too_large(r.name, r.need, room))}
-    if reasons:
+    if not any(too_large(r.name, r.need, room) for r in requests):
+        return
+    most = limit(room)
+    verb = "has" if most == room else "grows to"
+    if reasons := {reason for r in requests if (reason := too_large(r.name, r.need, most, verb))}:
         raise UserError("\n".join(sorted(reasons)) + "\nAsk for less under `resources`, or use a larger cluster.")
 
 
@@ -215,6 +222,17 @@ def _deliver(broker: Any, emit: Emit, stop: threading.Event, pause: Pause, troub
         seen += len(events)
         if stopping and not events:
             return
+
+
+def _grow(broker: Any, pause: Pause, stop: threading.Event, trouble: list[Exception]) -> None:
+    """`grow`; a cluster that cannot be asked ends the run, since whoever waits would wait for ever."""
+    try:
+        grow(broker, stop)
+    except ray.exceptions.RayActorError:
+        return  # the cluster is going away
+    except Exception as error:
+        trouble.append(error)
+        pause.ask(f"the cluster cannot be looked at: {error}")
 
 
 def _pass_on(broker: Any, pause: Pause, stop: threading.Event) -> None:
