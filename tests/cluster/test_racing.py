@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ray.cluster_utils import Cluster
 
 import assay
 import toy_workload
@@ -85,6 +87,14 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def two_cpus(toy: Path) -> Iterator[str]:
+    """The address of a cluster that has two, whatever this machine has."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    yield cluster.address
+    cluster.shutdown()
+
+
 def sweep(folder: Path, text: str) -> Sweep:
     file = folder / "sweep.yaml"
     file.write_text(text)
@@ -92,15 +102,17 @@ def sweep(folder: Path, text: str) -> Sweep:
 
 
 @pytest.mark.parametrize("scheduler", ["asha", "halving"])
-def test_eight_trials_race_on_two_cpus_and_a_second_run_decides_the_same(toy: Path, scheduler: str) -> None:
+def test_eight_trials_race_on_two_cpus_and_a_second_run_decides_the_same(
+    toy: Path, two_cpus: str, scheduler: str
+) -> None:
     race, home, events = sweep(toy, RACE.replace("asha", scheduler)), Home(toy / "home"), Events()
-    outcome = assay.run(race, home, listeners=[events])
+    outcome = assay.run(race, home, address=two_cpus, listeners=[events])
     assert not outcome.failed
     best = min(outcome.trials, key=lambda trial: (-trial.metrics["num_samples"], trial.metrics["distance"]))
     assert best.planned.name == "scale 0.0"
     assert sum(trial.metrics["num_samples"] == 30 for trial in outcome.trials) < 8, "not every trial climbs to the top"
     before = Store(home.store_url).files.names("results")
-    again = assay.run(race, home, listeners=[more := Events()])
+    again = assay.run(race, home, address=two_cpus, listeners=[more := Events()])
     assert more.all == []
     assert again.computed == frozenset()
     assert Store(home.store_url).files.names("results") == before
