@@ -12,6 +12,7 @@ Nothing here is cached: every call asks the cluster.
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Literal
 
 from assay.errors import UserError
 from assay.jobs import following, tables
-from assay.jobs.cluster import Cluster
+from assay.jobs.cluster import FORGOTTEN, Cluster
 from assay.jobs.submission import JOB_ID, Submitted, submit
 from assay.report import log_rows
 from assay.spec import Sweep, load_sweep
@@ -80,21 +81,27 @@ class Job:
         return (line for line in lines if not log_rows.is_row(line))
 
     def wait(self, timeout: float | None = None) -> Status:
-        """Wait until it is over. Raises TimeoutError after `timeout` seconds; the job goes on."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while (status := _about(following.patiently(self._cluster, self.id)).status) not in OVER:
-            if deadline is not None and time.monotonic() > deadline:
-                raise TimeoutError(f"{self.id} is {status} after {timeout:g} s")
-            time.sleep(POLL_S)
-        return status
+        """Wait until it is over, also while the cluster does not answer: for ten minutes, then raises ClusterError.
+
+        Raises TimeoutError after `timeout` seconds, whatever the cluster does; the job goes on.
+        """
+        return self._wait(timeout, _deadline(timeout))
 
     def stop(self, timeout: float | None = None) -> Status:
-        """Stop it, and wait until it is: its trainings have saved, and what it held is free.
+        """Stop it, and wait until it is: its trainings have saved, and what it held is free. Raises what `wait` does.
 
         Submitting the same sweep again goes on from there. A job that is over stays as it is.
         """
-        self._cluster.stop(self.id)
-        return self.wait(timeout)
+        deadline = _deadline(timeout)
+        following.patiently(lambda: self._cluster.stop(self.id), deadline)
+        return self._wait(timeout, deadline)
+
+    def _wait(self, timeout: float | None, deadline: float) -> Status:
+        while (status := following.patiently(self.status, deadline)) not in OVER:
+            if (left := deadline - time.monotonic()) <= 0:
+                raise TimeoutError(f"{self.id} is {status} after {timeout:g} s")
+            time.sleep(min(POLL_S, left))
+        return status
 
     def results(self) -> pd.DataFrame:
         """So far: one row a trial and rung that it reached, in the order they came.
@@ -170,13 +177,29 @@ class Client:
             return Job(self._cluster, matching[0])
         if matching:
             raise UserError(f"{job_id} begins {len(matching)} jobs: {', '.join(matching)}")
-        raise UserError(f"no job {job_id} on {self.address}; see them with: assay ls --address {self.address}")
+        raise UserError(
+            f"no job {job_id} on {self.address}; see them with: assay ls --address {self.address}. {FORGOTTEN}"
+        )
+
+
+def _deadline(timeout: float | None) -> float:
+    return math.inf if timeout is None else time.monotonic() + timeout
 
 
 def _as_sets(overrides: Sequence[str] | Mapping[str, object]) -> list[str]:
     if isinstance(overrides, Mapping):
-        return [f"{path}={json.dumps(value)}" for path, value in overrides.items()]
+        return [f"{path}={_as_json(path, value)}" for path, value in overrides.items()]
     return list(overrides)
+
+
+def _as_json(path: str, value: object) -> str:
+    try:
+        return json.dumps(value, default=os.fspath)
+    except (TypeError, ValueError):  # ValueError: one that holds itself, as bytes do by fspath
+        raise UserError(
+            f"overrides: {path}: got {value!r}, allowed: a number, a string or a path, True, False, None, and lists "
+            "and dicts of these"
+        ) from None
 
 
 def _about(job: JobDetails) -> About:

@@ -8,7 +8,7 @@ import platform
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from contextvars import ContextVar
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +19,7 @@ from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobSubmissionClient
 
 from assay.errors import ClusterError, UnknownJob, UserError
+from assay.jobs.token import find_token
 
 CONNECT_S = 10.0
 ANSWER_S = 120.0
@@ -27,6 +28,18 @@ LOST = (ConnectionError, requests.RequestException, aiohttp.ClientError, Timeout
 """What a client raises when the server is gone, or the way to it."""
 ADDRESS_WINS = "RAY_API_SERVER_ADDRESS"
 """Ray takes its address from this variable before any argument, and from RAY_ADDRESS next."""
+FORGOTTEN = "If its head was started anew, submit the sweep again: it goes on from what is stored"
+_answer_s = ContextVar("answer_s", default=ANSWER_S)
+
+
+@contextmanager
+def answers_within(seconds: float) -> Iterator[None]:
+    """Wait for no answer longer than this, nor than usual: for who has only so much time."""
+    token = _answer_s.set(min(seconds, ANSWER_S))
+    try:
+        yield
+    finally:
+        _answer_s.reset(token)
 
 
 for chatty in ("dashboard.modules.job.sdk", "dashboard.modules.dashboard_sdk", "_private.runtime_env.packaging"):
@@ -41,7 +54,8 @@ class _Client(JobSubmissionClient):  # type: ignore[misc]  # Ray is not typed he
         self._ssl_context = True  # the usual checks; Ray leaves it None, of which aiohttp warns
 
     def _do_request(self, method: str, endpoint: str, **options: Any) -> requests.Response:
-        return super()._do_request(method, endpoint, timeout=ANSWER_S, **options)
+        answer_s = _answer_s.get()
+        return super()._do_request(method, endpoint, timeout=(min(CONNECT_S, answer_s), answer_s), **options)
 
 
 class Cluster:
@@ -53,7 +67,7 @@ class Cluster:
 
     def __init__(self, address: str, token: str | None = None) -> None:
         self.address = _checked(address)
-        token = token if token is not None else _token_of_the_shell()
+        token = find_token(token)
         headers = None if token is None else {"Authorization": f"Bearer {token}"}
         with self.told(), _as_address(self.address):
             self.client = _Client(self.address, headers=headers)
@@ -76,27 +90,29 @@ class Cluster:
             return self.client.list_jobs()
 
     def job(self, job_id: str) -> JobDetails:
-        """Raises UnknownJob where there is none."""
-        try:
-            with self.told():
-                return self.client.get_job_info(job_id)
-        except ClusterError as error:
-            if "status code 404" not in str(error):
-                raise
-            raise UnknownJob(
-                f"the cluster at {self.address} knows no job {job_id}. If its head was started anew, submit the sweep "
-                "again: it goes on from what is stored"
-            ) from None
+        """Raises UnknownJob where there is none, as all that follow do."""
+        with self._told_of(job_id):
+            return self.client.get_job_info(job_id)
 
     def log(self, job_id: str) -> str:
         """Everything the job has printed so far."""
-        with self.told():
+        with self._told_of(job_id):
             return self.client.get_job_logs(job_id)
 
     def stop(self, job_id: str) -> None:
         """Ask the job to stop, and return at once."""
-        with self.told():
+        with self._told_of(job_id):
             self.client.stop_job(job_id)
+
+    @contextmanager
+    def _told_of(self, job_id: str) -> Iterator[None]:
+        try:
+            with self.told():
+                yield
+        except ClusterError as error:
+            if "status code 404" not in str(error):
+                raise
+            raise UnknownJob(f"the cluster at {self.address} knows no job {job_id}. {FORGOTTEN}") from None
 
     def refuse_other_versions(self) -> None:
         """Raises UserError unless the cluster runs this Ray and this Python."""
@@ -116,33 +132,19 @@ class Cluster:
         nodes = self._get("/api/v0/nodes")["data"]["result"]["result"]
         return sum(node["state"] == "ALIVE" for node in nodes)
 
+    def starts_machines(self) -> bool:
+        """Whether it starts machines by itself. False where Ray's second autoscaler does, which tells no dashboard."""
+        status = self._get("/api/cluster_status")["data"]["clusterStatus"] or {}
+        types = (status.get("autoscalerReport") or {}).get("nodeTypeMapping") or {}
+        # On a cluster of fixed machines each node is a type of its own, named after its id.
+        return any(not kind.startswith("node_") for kind in types.values())
+
     def _get(self, path: str) -> Any:
         with self.told():
             # The client has no public call for these pages, which the dashboard serves to the same token.
             answer = self.client._do_request("GET", path)
             answer.raise_for_status()
             return answer.json()
-
-
-def _token_of_the_shell() -> str | None:
-    """By Ray's variables. Ray itself looks at them once a process, and says less of what is wrong with them."""
-    token, path = os.environ.get("RAY_AUTH_TOKEN"), os.environ.get("RAY_AUTH_TOKEN_PATH")
-    if token:
-        return token
-    if path is None and os.environ.get("RAY_AUTH_MODE", "").lower() != "token":
-        return None
-    file = Path(path) if path else Path.home() / ".ray" / "auth_token"
-    try:
-        token = file.read_text().strip()
-    except OSError as error:
-        raise UserError(
-            f"the cluster's token cannot be read: {error}; its file is named by RAY_AUTH_TOKEN_PATH"
-        ) from None
-    if not token:
-        raise UserError(
-            f"the cluster's token cannot be read: {file} is empty; its file is named by RAY_AUTH_TOKEN_PATH"
-        )
-    return token
 
 
 def _versions(ray_version: str, python_version: str) -> tuple[str, str]:
