@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 import toy_workload
+from assay.client import _as_sets
 from assay.errors import UserError
 from assay.jobs import package, submission
 from assay.jobs.package import as_file, packed
@@ -111,6 +114,8 @@ def test_a_workload_package_goes_along_with_its_entry_point_and_without_what_is_
         (workload / name).parent.mkdir(parents=True)
         (workload / name).write_text("x")
     (workload / "tokens.py").write_text("TOKENS = 3\n")
+    for name in (".gitignore", ".rayignore"):
+        (workload / name).write_text("*.py\n")  # which Ray would obey
     _, names = pack(tmp_path, workload, sweep(tmp_path))
     info = "workload_of_this_job-0.dist-info"
     assert names == ["norms.yaml", "tokens.py", "toy_workload.py", f"{info}/METADATA", f"{info}/entry_points.txt"]
@@ -130,11 +135,16 @@ def test_a_package_without_the_sweeps_workload(tmp_path: Path, workload: Path) -
         pack(tmp_path, workload, sweep(tmp_path))
 
 
-SECRETS = [".env", ".env.local", "id_rsa", "server.pem", "aws/credentials", "github_token", "token.txt", ".netrc"]
+SECRETS = [
+    *(".env", ".env.local", "prod.env", "id_rsa", "server.pem", "aws/credentials", "github_token", "token.txt"),
+    *(".netrc", ".npmrc", ".boto", ".kube/config", ".docker/config.json", "terraform.tfvars", "store.jks"),
+    *("password", "passwords.txt", "DB_PASSWORD.txt", "api_key.txt", "api-keys.json"),
+]
+HARMLESS = ["notes.txt", "tokens.py", "passwords.py", "api_keys.py", "tokenizer.json", "keys.npz", "config.json"]
 
 
 def test_every_file_that_looks_like_a_secret_is_named(tmp_path: Path, workload: Path) -> None:
-    for name in [*SECRETS, "notes.txt"]:
+    for name in [*SECRETS, *HARMLESS]:
         (workload / name).parent.mkdir(exist_ok=True)
         (workload / name).write_text("hello")
     (workload / "key_in_code.py").write_text('KEY = """-----BEGIN OPENSSH PRIVATE KEY-----"""\n')
@@ -142,8 +152,21 @@ def test_every_file_that_looks_like_a_secret_is_named(tmp_path: Path, workload: 
         pack(tmp_path, workload, sweep(tmp_path))
     for name in [*SECRETS, "key_in_code.py"]:
         assert str(workload / name) in str(refusal.value)
-    assert "notes.txt" not in str(refusal.value)
-    assert "toy_workload.py" not in str(refusal.value)
+    named = str(refusal.value).partition(": ")[2].partition("cluster: ")[2]
+    for name in [*HARMLESS, "toy_workload.py"]:
+        assert str(workload / name) not in named
+
+
+@pytest.mark.parametrize("value", [Path("/data/train"), [Path("/data/train"), 1], {"a": None}, True])
+def test_overrides_are_what_yaml_can_say(value: object) -> None:
+    (told,) = _as_sets({"data.path": value})
+    assert YAML(typ="safe").load(told.partition("=")[2]) == json.loads(json.dumps(value, default=str))
+
+
+@pytest.mark.parametrize("value", [object(), b"bytes", {1, 2}, [object()]])
+def test_an_override_that_is_none_of_these_is_named(value: object) -> None:
+    with pytest.raises(UserError, match=r"overrides: data\.path: got .*, allowed: a number, a string or a path"):
+        _as_sets({"data.path": value})
 
 
 def test_too_much_is_refused_and_the_largest_are_named(

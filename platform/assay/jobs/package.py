@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 from importlib.metadata import entry_points
 from io import StringIO
@@ -18,25 +18,21 @@ from assay.spec import Sweep
 
 LIMIT_BYTES = 100 << 20
 """What a cluster takes as a job's files."""
-LEFT_OUT = (".git", ".hg", ".venv", ".assay", "__pycache__", "*.pyc", ".mypy_cache", ".pytest_cache", ".ruff_cache")
+LEFT_OUT = (
+    *(".git", ".hg", ".venv", "venv", ".assay", "__pycache__", "*.pyc", ".mypy_cache", ".pytest_cache", ".ruff_cache"),
+    # Ray would obey these in silence: what was looked at here is what goes.
+    *(".gitignore", ".rayignore"),
+)
 """What belongs to this machine alone."""
 SECRET_NAMES = (
-    *(
-        ".env",
-        ".env.*",
-        "*.pem",
-        "*.key",
-        "*.p12",
-        "*.pfx",
-        "*.kdbx",
-        ".netrc",
-        ".pgpass",
-        ".pypirc",
-        ".git-credentials",
-    ),
+    *(".env", ".env.*", "*.env", ".netrc", ".npmrc", ".pgpass", ".pypirc", ".boto", ".s3cfg", ".git-credentials"),
+    *("*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx", "*.tfvars", "*.tfvars.json", "*.tfstate"),
     *("id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", "credentials", "credentials.*", "*_credentials*", "*secret*"),
     *("token", "token.*", "*_token", "*-token", "*.token", "*_token.*", "*-token.*", "kubeconfig", ".htpasswd"),
+    *("*password*", "passwd", "*api_key*", "*api-key*", "*apikey*", ".dockercfg"),
 )
+SECRET_FOLDERS = (".aws", ".azure", ".docker", ".gnupg", ".kube", ".ssh")
+"""Where programs keep what lets them in, under names that say nothing."""
 SOURCE_CODE = (".py", ".pyi")
 """A module may be called what it likes; what it holds is looked at."""
 SECRET_CONTENTS = (b"PRIVATE KEY-----",)
@@ -49,7 +45,7 @@ def packed(sweep: Sweep, workload_package: Path | None, folder: Path) -> str:
     Raises UserError that names what is too large or looks like a secret, before anything is copied.
     """
     found = [] if workload_package is None else list(_files(workload_package))
-    _refuse_secrets(file for file, _ in found)
+    _refuse_secrets(found)
     _refuse_size([file for file, _ in found])
     for file, name in found:
         target = folder / name
@@ -94,8 +90,8 @@ def _files(package: Path) -> Iterator[tuple[Path, Path]]:
             yield path, path.relative_to(root)
 
 
-def _refuse_secrets(files: Iterator[Path]) -> None:
-    suspects = [str(file) for file in files if _looks_secret(file)]
+def _refuse_secrets(files: Sequence[tuple[Path, Path]]) -> None:
+    suspects = [str(file) for file, name in files if _looks_secret(file, name)]
     if suspects:
         raise UserError(
             f"--workload-package: these look like secrets, and would be stored on the cluster: {', '.join(suspects)}. "
@@ -103,7 +99,10 @@ def _refuse_secrets(files: Iterator[Path]) -> None:
         )
 
 
-def _looks_secret(file: Path) -> bool:
+def _looks_secret(file: Path, name: Path) -> bool:
+    """Of a file that goes along as `name`."""
+    if any(folder in SECRET_FOLDERS for folder in name.parts[:-1]):
+        return True
     is_code = file.suffix in SOURCE_CODE
     if not is_code and any(fnmatch(file.name.lower(), pattern) for pattern in SECRET_NAMES):
         return True
