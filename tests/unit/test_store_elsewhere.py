@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,6 +17,7 @@ from assay.errors import StoreError
 from assay.home import Home
 from assay.runner import Event, Outcome
 from assay.spec import Sweep, load_sweep
+from assay.store import FileRecord, Files, local_copy
 from s3_server import s3_server
 
 SWEEP = """\
@@ -144,6 +147,74 @@ def test_no_such_bucket_and_no_server(
     with pytest.raises(StoreError, match="cannot read the store s3://nobodys/study: Could not connect"):
         run(sweep, tmp_path)
     assert not (tmp_path / "store").exists()
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where downloads are kept."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return tmp_path / f"assay-cache-{os.getuid()}"
+
+
+@pytest.fixture
+def kept(bucket: str, tmp_path: Path) -> tuple[Files, FileRecord]:
+    """A file of a store on S3."""
+    files = Files(f"{bucket}-kept")
+    (tmp_path / "model.bin").write_bytes(b"weights")
+    return files, files.upload(tmp_path / "model.bin", "model.bin")
+
+
+def test_a_download_is_kept_for_its_owner_alone_and_looked_at_before_it_is_used_again(
+    kept: tuple[Files, FileRecord], cache: Path
+) -> None:
+    copy = local_copy(*kept)
+    assert copy.read_bytes() == b"weights"
+    before = copy.stat().st_ino
+    assert local_copy(*kept).stat().st_ino == before, "downloaded once"
+    assert stat.S_IMODE(cache.stat().st_mode) == 0o700
+    copy.write_bytes(b"weighty")
+    assert local_copy(*kept).read_bytes() == b"weights"
+    assert [path.name for path in cache.iterdir()] == [kept[1].sha256], "nothing half done is left"
+
+
+def test_a_folder_of_downloads_that_others_could_write_to_is_refused(
+    kept: tuple[Files, FileRecord], cache: Path, tmp_path: Path
+) -> None:
+    refused = "copies of the store's files go to .*allowed: a folder of user .* with the mode drwx------"
+    cache.mkdir()
+    cache.chmod(0o770)
+    with pytest.raises(StoreError, match=refused):
+        local_copy(*kept)
+    cache.rmdir()
+    (tmp_path / "theirs").mkdir(mode=0o700)
+    cache.symlink_to(tmp_path / "theirs")
+    with pytest.raises(StoreError, match=refused):
+        local_copy(*kept)
+    cache.unlink()
+    if os.getuid() == 0:  # only root may give a folder away
+        cache.mkdir(mode=0o700)
+        os.chown(cache, 12345, 12345)
+        with pytest.raises(StoreError, match="got one of user 12345"):
+            local_copy(*kept)
+
+
+def test_a_store_that_is_lost_in_the_middle_is_told_as_that(
+    kept: tuple[Files, FileRecord], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import s3fs
+
+    files, file = kept
+    s3fs.S3FileSystem().pipe_file(files.at("model.bin"), b"another")
+    with pytest.raises(StoreError, match=r"cannot read the store s3://.*: model\.bin does not match its checksum"):
+        local_copy(files, file)
+    files.remove("model.bin")
+    with pytest.raises(StoreError, match=r"cannot read the store s3://.*: model\.bin is missing"):
+        local_copy(files, file)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    s3fs.S3FileSystem.clear_instance_cache()
+    with pytest.raises(StoreError, match=r"cannot read the store s3://.*: Could not connect"):
+        local_copy(Files(files.url), file)
+    assert list(cache.iterdir()) == []
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
 """Content-addressed results: what was computed, by key, with checksums. The store is the truth."""
 
 from assay.store.choices import section_of
+from assay.store.downloads import local_copy
 from assay.store.journal import Computed, Decision, Decisions, Suggestions
-from assay.store.records import FileRecord, Files, local_copy, sha256_of
+from assay.store.records import FileRecord, Files, sha256_of
 from assay.store.store import Cost, Notes, Store, StoredResult
 
 __all__ = [

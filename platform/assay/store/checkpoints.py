@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from assay.store.records import FileRecord, Files, Report, as_json, file_records, local_copy
+from assay.store.downloads import local_copy
+from assay.store.records import FileRecord, Files, Report, as_json, file_records
 from assay.workload import Checkpointing
 
 Part = Mapping[str, FileRecord]

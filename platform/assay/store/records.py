@@ -216,17 +216,3 @@ def file_records(content: Mapping[str, Any]) -> dict[str, FileRecord]:
 
 def as_json(files: Mapping[str, FileRecord]) -> dict[str, JSON]:
     return {name: asdict(file) for name, file in files.items()}
-
-
-def local_copy(files: Files, file: FileRecord) -> Path:
-    """A local path with the file's content: the file itself, or a download kept by checksum."""
-    if files.is_local:
-        return files.local_path(file.path)
-    cache = Path(tempfile.gettempdir()) / f"assay-cache-{os.getuid()}"
-    target = cache / file.sha256
-    if not target.exists():
-        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary = cache / f".{uuid.uuid4().hex}"
-        files.fs.get_file(files.at(file.path), str(temporary))
-        temporary.replace(target)
-    return target

@@ -22,8 +22,9 @@ import pyarrow.parquet as pq
 from assay.errors import DamagedResult, StoreError
 from assay.store.checkpoints import Checkpoints
 from assay.store.choices import as_run
+from assay.store.downloads import local_copy
 from assay.store.journal import Computed, Decisions, Suggestions
-from assay.store.records import FileRecord, Files, Report, as_json, file_records, local_copy
+from assay.store.records import FileRecord, Files, Report, as_json, file_records
 from assay.store.shards import Shard, Shards, cover
 from assay.workload import JSON, Checkpointing, Stage, digest
 
