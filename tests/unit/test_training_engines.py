@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from adm.config import TrainConfig
-from adm.training.engines import Engine, build
+from adm.training.engines import Engine, build, deepspeed_engine
 from adm.training.engines.deepspeed_engine import why_not
 
 ENGINES = {
@@ -98,6 +98,34 @@ def test_it_goes_on_bit_for_bit_from_its_own_state(options: dict[str, object], p
     assert steps(second, 3) == norms[3:]
     assert all(torch.equal(weights(second)[name], weight) for name, weight in weights(whole).items())
     assert second.counters() == whole.counters()
+
+
+@pytest.mark.parametrize(("first", "then"), [("bf16", "fp16"), ("fp16", "fp32")])
+def test_it_goes_on_in_another_precision(options: dict[str, object], first: str, then: str) -> None:
+    engine = build(network(), config(**options), "cpu", first)
+    engine.step(losses(times=1e-3), 1e-2)
+    model = network()
+    model.load_state_dict(weights(engine))
+    again = build(model, config(**options), "cpu", then)
+    again.load({name: (m.clone(), v.clone()) for name, m, v in engine.moments()}, engine.counters())
+    report = again.step(losses(times=1e-3), 1e-2)
+    assert report.taken
+    assert report.loss_scale == (2.0**16 if then == "fp16" else 1), "begun anew, not taken from where there was none"
+    assert again.counters()["steps_taken"] == 2
+
+
+def test_the_loss_scale_doubles_after_many_steps_without_an_overflow(
+    options: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deepspeed_engine, "GROWTH_INTERVAL", 2)
+    engine = build(network(), config(**options), "cpu", "fp16")
+    if engine._scaler is not None:  # type: ignore[attr-defined]  # PyTorch's own, which ZeRO has none of
+        engine._scaler.set_growth_interval(2)  # type: ignore[attr-defined]
+    reports = [engine.step(losses(times=1e-3), 1e-4) for _ in range(5)]
+    assert [report.loss_scale for report in reports] == [2.0**16, 2.0**16, 2.0**17, 2.0**17, 2.0**18]
+    assert engine.counters() == {"steps_taken": 5, "loss_scale": 2.0**18, "steps_at_scale": 1}
+    norms = [report.grad_norm for report in reports]
+    assert norms == pytest.approx([norms[0]] * 5, rel=0.05), "whatever it was scaled by"
 
 
 def test_an_overflow_in_fp16_takes_no_step_and_halves_the_scale(options: dict[str, object]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 from pathlib import Path
 from typing import Any
 
@@ -136,24 +136,36 @@ def fp16(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("fp16")
 def test_a_step_that_overflows_is_tried_again_and_counts_once(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    found = trainer(store, lambda loss: loss * 100)
-    run(found)
-    assert found.skipped > 0
+    factors = iter([1e-3, 1e-3, math.inf, math.inf, 1e-3, 1e-3])
+    found = trainer(store, lambda loss: loss * next(factors), ema_rates=(0.9,))
+    averages = weights(found)
+    for step in range(4):
+        found.step(found.batches.draw(step, found.batches.read(step), found.timesteps, "cpu"))
+        averages = [0.9 * average + 0.1 * weight for average, weight in zip(averages, weights(found), strict=True)]
+    assert found.skipped == 2
     assert found.engine.counters()["steps_taken"] == found.done == 4
+    for average, expected in zip(found.ema.weights[0.9].values(), averages, strict=True):
+        torch.testing.assert_close(average, expected)
     history = found.ctx.history  # type: ignore[attr-defined]
     assert [point["step"] for point in history] == [1, 2, 3, 4]
-    assert history[-1]["skipped_steps"] == found.skipped
-    assert history[-1]["loss_scale"] < 2.0**16
-    again = trainer(store, lambda loss: loss * 100, iterations=4)
+    assert [point["skipped_steps"] for point in history] == [0, 0, 2, 2]
+    assert [point["loss_scale"] for point in history] == [2.0**16, 2.0**16, 2.0**14, 2.0**14]
+    again = trainer(store, lambda loss: loss, ema_rates=(0.9,))
     assert again.skipped == found.skipped
     assert again.engine.counters() == found.engine.counters()
 
 
 @pytest.mark.usefixtures("fp16")
-def test_a_loss_scale_that_collapses_stops_the_training(tmp_path: Path) -> None:
-    found = trainer(Store(tmp_path), lambda loss: loss * math.inf)
-    with pytest.raises(AssayError, match=r"the loss is inf with a loss scale of 1 at step 1.*train.precision fp32"):
+def test_a_loss_scale_that_collapses_stops_the_training_at_its_last_good_checkpoint(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    factors = chain([1e-3, 1e-3], repeat(math.inf))
+    found = trainer(store, lambda loss: loss * next(factors))
+    with pytest.raises(AssayError, match=r"the loss is inf with a loss scale of 1 at step 3.*train.precision fp32"):
         run(found)
+    assert store.checkpoints(found.ctx.stage).steps() == [1, 2]  # type: ignore[attr-defined]
+    again = trainer(store, lambda loss: loss)
+    assert again.done == 2
+    assert again.engine.counters()["loss_scale"] == 2.0**16, "as it was there"
 
 
 def test_the_learning_rate_falls_to_nothing(tmp_path: Path) -> None:

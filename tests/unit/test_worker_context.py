@@ -20,8 +20,9 @@ STAGE = Stage(
     1,
     "train",
     ("nowhere:body",),
-    {"x": 1},
+    {"x": 1, "precision": "auto"},
     budget=Budget("n", 300, "steps"),
+    execution={"engine": "auto"},
     checkpointing=Checkpointing(every=100),
 )
 
@@ -46,6 +47,7 @@ def one_of_two(rank: int, url: str, folder: str) -> None:
     ctx = context(url, Path(folder), Ranks(rank, 2), events)
     seen: dict[str, object] = {"before": ctx.latest_checkpoint()}
     ctx.note("engine", "torch")
+    ctx.note("precision", "bf16")
     ctx.log(100, {"loss": 0.5})
     save(ctx, 100)
     found = ctx.latest_checkpoint()
@@ -65,7 +67,7 @@ def test_a_group_of_two_saves_one_checkpoint_and_both_find_it(tmp_path: Path) ->
         assert mine["before"] is None
         assert mine["step"] == 100
         assert mine["files"] == ["context.json", "rank-0.txt", "rank-1.txt"]
-    assert seen[0]["notes"] == [["engine", "torch"]]
+    assert seen[0]["notes"] == [["engine", "torch"], ["precision", "bf16"]]
     assert seen[1]["notes"] == [], "rank 0's notes count"
 
     alone = context(url, tmp_path, ALONE)
@@ -73,8 +75,9 @@ def test_a_group_of_two_saves_one_checkpoint_and_both_find_it(tmp_path: Path) ->
     assert found is not None, "whatever number of workers wrote it"
     state = json.loads((found[1] / "context.json").read_text())
     assert state["world_size"] == 2
-    assert state["config"] == {"x": 1}
-    assert alone.notes == {"engine": "torch"}
+    assert state["config"] == {"x": 1, "precision": "bf16"}, "what was chosen"
+    assert state["execution"] == {"engine": "torch"}
+    assert alone.notes == {"engine": "torch", "precision": "bf16"}
     assert alone.history == [{"step": 100, "loss": 0.5}]
 
 

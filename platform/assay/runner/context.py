@@ -12,6 +12,7 @@ from assay.runner.events import Emit, Event
 from assay.runner.ranks import Ranks
 from assay.store import Store, StoredResult
 from assay.store.checkpoints import Part
+from assay.store.choices import as_run
 from assay.workload import JSON, Checkpointing, Stage
 
 PROGRESS_INTERVAL_S = 0.5
@@ -193,6 +194,8 @@ class WorkerContext(Context):
             return self._checkpoints.upload(folder, place)
 
     def _write_context(self, folder: Path, step: int) -> None:
+        config, _ = as_run(self.stage.config, self.notes)
+        execution, _ = as_run(self.stage.execution, self.notes)
         state = {
             "step": step,
             "amount": self.amount,
@@ -200,7 +203,8 @@ class WorkerContext(Context):
             "history": self.history,
             "notes": self.notes,
             "seconds": self.seconds,
-            "config": dict(self.stage.config),
+            "config": config,
+            "execution": execution,
             "world_size": self.world_size,
         }
         (folder / CONTEXT_FILE).write_text(json.dumps(state))

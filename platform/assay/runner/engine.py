@@ -129,6 +129,7 @@ class _Run:
         self.failed: dict[str, str] = {}
         self._home, self._executor, self._address, self._listeners = home, executor, address, listeners
         self._warnings: list[str] = []
+        self._told_once: set[str] = set()
         self._is_begun = False
         self._one_at_a_time = threading.RLock()
         self.store = Store(home.store_url, report=self._warn)
@@ -204,6 +205,10 @@ class _Run:
 
     def _tell(self, event: Event) -> None:
         with self._one_at_a_time:
+            if event.once in self._told_once:
+                return
+            if event.once:
+                self._told_once.add(event.once)
             if event.kind == "committed":
                 self.computed.add(event.key)
                 self._charged.add(event.key)

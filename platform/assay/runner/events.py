@@ -24,6 +24,8 @@ class Event:
     """rung: what was decided there."""
     note: tuple[str, str | float] | None = None
     """note: its name and its value."""
+    once: str = ""
+    """warning: what is told once a run, whichever stages and workers say it, and however often they start again."""
 
 
 Emit = Callable[[Event], None]

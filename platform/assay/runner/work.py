@@ -67,7 +67,7 @@ def warnings_told(stage: Stage, emit: Emit) -> Iterator[None]:
 
         def tell(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
             if issubclass(category, AssayWarning):
-                emit(Event("warning", stage.key, message=f"{stage.name}: {message}"))
+                emit(Event("warning", stage.key, message=f"{stage.name}: {message}", once=str(message)))
             else:
                 show(message, category, *where, **more)
 

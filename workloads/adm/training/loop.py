@@ -182,12 +182,13 @@ class Trainer:
         )
 
     def _save(self) -> None:
-        if skipped := set().union(*gather(set(self.task.source.skipped))):
-            self.ctx.note("skipped_images", len(skipped))
+        skipped_images = set[str]().union(*gather(set(self.task.source.skipped)))
+        self.task.source.skipped.update(skipped_images)  # another worker need not meet them again
+        note_skipped(self.ctx, self.task.source)
         counters = self.engine.counters() | {"skipped": self.skipped, "loss": self.loss}
 
         def write(folder: Path) -> None:
-            state.write(folder, self._tensors(), counters, self.ctx.rank, self.ctx.world_size)
+            state.write(folder, self._tensors(), counters, skipped_images, self.ctx.rank, self.ctx.world_size)
 
         self.ctx.save_checkpoint(self.done, write, score=self.loss)
 
@@ -208,7 +209,14 @@ class Trainer:
         self.engine.load({name: (m[name], v[name]) for name in m}, saved.counters)
         self.ema.load({rate: saved.below(f"ema/{rate}") for rate in self.ema.weights})
         self.timesteps.load_state_dict(saved.below("timesteps"))
+        self.task.source.skipped.update(saved.skipped_images)
         self.skipped, self.loss = int(saved.counters["skipped"]), saved.counters["loss"]
+
+
+def note_skipped(ctx: TrainContext, source: Source) -> None:
+    """Say how many images could not be decoded so far, if any: this worker's, and by the last save everybody's."""
+    if source.skipped:
+        ctx.note("skipped_images", len(source.skipped))
 
 
 def _micro_batches(config: TrainConfig, world_size: int) -> int:

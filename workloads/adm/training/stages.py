@@ -16,7 +16,7 @@ from adm.data import Indices, Source, data_config, open_source, split, to_model_
 from adm.diffusion import Diffusion
 from adm.models.trunk import Trunk
 from adm.training.batches import Batch
-from adm.training.loop import Task, Trained, fit
+from adm.training.loop import Task, Trained, fit, note_skipped
 from assay.errors import UserError
 from assay.workload import StageContext, TrainContext
 
@@ -65,6 +65,7 @@ def train_classifier(ctx: TrainContext) -> Mapping[str, float]:
     if len(held_out) and ctx.rank == 0:
         model.load_state_dict(trained.weights[train.ema_rates[0]])
         metrics |= validation_accuracy(model, diffusion, source, held_out, ctx.device)
+        note_skipped(ctx, source)
     return metrics
 
 

@@ -7,7 +7,7 @@ on. There is no state of random numbers and no position in the data: both are fu
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,14 +15,17 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 Counters = Mapping[str, float]
+COUNTERS, SKIPPED = "counters.json", "skipped_images.json"
 
 
 @dataclass(frozen=True)
 class TrainingState:
-    """A checkpoint, as read: tensors by path ("model/…", "ema/0.9999/…", "exp_avg/…") and counters."""
+    """A checkpoint, as read: tensors by path ("model/…", "ema/0.9999/…", "exp_avg/…"), counters, and the names of the
+    images that no worker could decode so far."""
 
     tensors: Mapping[str, Tensor]
     counters: Counters
+    skipped_images: Collection[str]
 
     def below(self, prefix: str) -> dict[str, Tensor]:
         """The tensors under a path, by what follows it."""
@@ -30,17 +33,26 @@ class TrainingState:
         return {name.removeprefix(start): t for name, t in self.tensors.items() if name.startswith(start)}
 
 
-def write(folder: Path, tensors: Iterable[tuple[str, Tensor]], counters: Counters, rank: int, world_size: int) -> None:
+def write(
+    folder: Path,
+    tensors: Iterable[tuple[str, Tensor]],
+    counters: Counters,
+    skipped_images: Collection[str],
+    rank: int,
+    world_size: int,
+) -> None:
     """This worker's part. Every worker goes through all the tensors, as ZeRO needs to put each together, and keeps its
     share."""
     mine = {name: t.detach().cpu().clone() for index, (name, t) in enumerate(tensors) if index % world_size == rank}
     save_file(mine, folder / f"part-{rank:04d}.safetensors")
     if rank == 0:
-        (folder / "counters.json").write_text(json.dumps(dict(counters)))
+        (folder / COUNTERS).write_text(json.dumps(dict(counters)))
+        (folder / SKIPPED).write_text(json.dumps(sorted(skipped_images)))
 
 
 def read(folder: Path) -> TrainingState:
     tensors: dict[str, Tensor] = {}
     for part in sorted(folder.glob("part-*.safetensors")):
         tensors |= load_file(part)
-    return TrainingState(tensors, json.loads((folder / "counters.json").read_text()))
+    counters, skipped_images = (json.loads((folder / name).read_text()) for name in (COUNTERS, SKIPPED))
+    return TrainingState(tensors, counters, skipped_images)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import warnings
 
 import torch
-import torch.distributed as dist
 from torch import nn
 
 from adm.config import TrainConfig
@@ -25,7 +24,7 @@ __all__ = ["Engine", "LossFn", "StepReport", "build"]
 def build(model: nn.Module, config: TrainConfig, device: str, precision: str, micro_batches: int = 1) -> Engine:
     """The engine of a config for a model on its device. Called on every worker of the group.
 
-    Raises UserError where DeepSpeed is asked for and cannot be had; "auto" then warns once and takes PyTorch's.
+    Raises UserError where DeepSpeed is asked for and cannot be had; "auto" then warns and takes PyTorch's.
     """
     if config.engine == "torch":
         return TorchEngine(model, config, device, precision)
@@ -38,11 +37,10 @@ def build(model: nn.Module, config: TrainConfig, device: str, precision: str, mi
             f"train.engine deepspeed: its operators cannot be built here ({reason}); install a C++ compiler and ninja, "
             "or set train.engine to auto or torch"
         )
-    if not dist.is_initialized() or dist.get_rank() == 0:
-        lost = f", and without zero_stage {config.zero_stage}" if config.zero_stage else ""
-        warnings.warn(
-            f"DeepSpeed's operators cannot be built here ({reason}): training with PyTorch's fused Adam{lost}",
-            AssayWarning,
-            stacklevel=2,
-        )
+    lost = f", and without zero_stage {config.zero_stage}" if config.zero_stage else ""
+    warnings.warn(
+        f"DeepSpeed's operators cannot be built here ({reason}): training with PyTorch's fused Adam{lost}",
+        AssayWarning,
+        stacklevel=2,
+    )
     return TorchEngine(model, config, device, precision)

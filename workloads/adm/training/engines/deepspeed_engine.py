@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from adm.config import TrainConfig
 from adm.training.engines.engine import BETAS, LossFn, StepReport, named_parameters
-from adm.training.engines.torch_engine import set_scaler
+from adm.training.engines.torch_engine import scaler_counters, set_scaler
 from adm.training.precision import DTYPES
 
 INITIAL_LOSS_SCALE = 2.0**16
@@ -122,14 +122,14 @@ class DeepSpeedEngine:
                 yield name, state["exp_avg"], state["exp_avg_sq"]
 
     def counters(self) -> dict[str, float]:
-        at_scale = 0
-        if self._scale is not None:
-            at_scale = self._scale.steps
-        elif self._scaler is not None:
-            at_scale = self._scaler.state_dict()["_growth_tracker"]
         # Fused Adam counts in the state of its last parameter alone.
         taken = max(state["step"] for state in self._adam.state.values())
-        return {"steps_taken": float(taken), "loss_scale": self._loss_scale(), "steps_at_scale": at_scale}
+        counters = {"steps_taken": float(taken)}
+        if self._scale is not None:
+            counters |= self._scale.counters()
+        elif self._scaler is not None:
+            counters |= scaler_counters(self._scaler)
+        return counters
 
     @property
     def _adam(self) -> Any:
@@ -156,7 +156,7 @@ class DeepSpeedEngine:
         if self._on_cpu:
             self._replay_bias_correction(steps)
         if self._scale is not None:
-            self._scale.set(counters["loss_scale"], int(counters["steps_at_scale"]))
+            self._scale.load(counters)
         elif self._scaler is not None:
             set_scaler(self._scaler, counters)
 
@@ -183,6 +183,13 @@ class _ZeroLossScale:
         self._optimizer = optimizer
         optimizer.torch_autocast_gradscaler = None
         self.set(INITIAL_LOSS_SCALE, 0)
+
+    def counters(self) -> dict[str, float]:
+        return {"loss_scale": self.value, "steps_at_scale": self.steps}
+
+    def load(self, counters: Mapping[str, float]) -> None:
+        if "loss_scale" in counters:
+            self.set(counters["loss_scale"], int(counters["steps_at_scale"]))
 
     def set(self, value: float, steps: int) -> None:
         self.value, self.steps = value, steps

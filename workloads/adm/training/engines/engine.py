@@ -36,10 +36,13 @@ class Engine(Protocol):
         """(name, m, v) of every parameter: Adam's two averages, whole on every worker, one parameter at a time."""
 
     def counters(self) -> dict[str, float]:
-        """Steps taken and the loss scale."""
+        """Steps taken; in fp16 the loss scale, and the steps since it last changed."""
 
     def load(self, moments: Mapping[str, tuple[Tensor, Tensor]], counters: Mapping[str, float]) -> None:
-        """Go on from what `moments` and `counters` gave, of this engine or the other."""
+        """Go on from what `moments` and `counters` gave, of this engine or the other.
+
+        In fp16 the loss scale stays the initial one where there is none in them: after steps in another precision.
+        """
 
 
 def named_parameters(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
