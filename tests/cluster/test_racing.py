@@ -87,12 +87,14 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def two_cpus(toy: Path) -> Iterator[str]:
-    """The address of a cluster that has two, whatever this machine has."""
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
-    yield cluster.address
-    cluster.shutdown()
+@pytest.fixture(scope="module")
+def two_cpus() -> Iterator[str]:
+    """The address of a cluster that has two, whatever this machine has. One for all races."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(TESTS))
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+        yield cluster.address
+        cluster.shutdown()
 
 
 def sweep(folder: Path, text: str) -> Sweep:
@@ -101,7 +103,7 @@ def sweep(folder: Path, text: str) -> Sweep:
     return load_sweep(file, find_workload=lambda name: toy_workload.Quick())
 
 
-@pytest.mark.parametrize("scheduler", ["asha", "halving"])
+@pytest.mark.parametrize("scheduler", ["asha", "halving", "hyperband", "median"])
 def test_eight_trials_race_on_two_cpus_and_a_second_run_decides_the_same(
     toy: Path, two_cpus: str, scheduler: str
 ) -> None:
