@@ -137,7 +137,7 @@ def _tune(plan: Plan, works: Sequence[TrialWork], broker: Any, scratch_url: str,
     # Who races needs company: a rung tells more, the more trials have come there.
     several = max(1, round(cpus * TRIALS_PER_CPU), MOST_TO_RACE if sweep.scheduler.name != "fifo" else 1)
     tuner = tune.Tuner(
-        tune.with_resources(tune.with_parameters(_trial, works=refs, broker=broker), {"memory": TRIAL_MEMORY_BYTES}),
+        tune.with_resources(tune.with_parameters(_trial, works=refs, broker=broker), _beside_the_driver()),
         param_space={"trial": tune.grid_search([work.index for work in works])},
         tune_config=tune.TuneConfig(
             scheduler=StudyScheduler(tune_scheduler(sweep.scheduler), judge, sweep.metric, sweep.mode),
@@ -152,6 +152,15 @@ def _tune(plan: Plan, works: Sequence[TrialWork], broker: Any, scratch_url: str,
         ),
     )
     tuner.fit()
+
+
+def _beside_the_driver() -> tune.PlacementGroupFactory:
+    """What a trial holds, on the driver's node. There no machine that is lost or taken away takes a trial with it.
+
+    Nor the controller of its training, which Ray starts where the trial is, and not where a notice was given.
+    """
+    here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
+    return tune.PlacementGroupFactory([{"memory": TRIAL_MEMORY_BYTES}], bundle_label_selector=[here])
 
 
 def _trial(config: Mapping[str, Any], works: Mapping[int, ray.ObjectRef], broker: Any) -> None:
