@@ -9,7 +9,7 @@ quickstart: .venv/installed
 	@$(BIN)/assay run $(SWEEP)
 
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: .venv/installed
 	$(BIN)/ruff format --check .
