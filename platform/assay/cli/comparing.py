@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from assay.cli.names import open_sweep
+from assay.cli.names import open_sweep, report_folder
 from assay.cli.output import console, print_json
 from assay.errors import UserError
 from assay.home import Home
 from assay.planning import Plan, computed_of, make_plan
-from assay.report import Standing, Table, as_csv, as_json, as_rich, from_store, joint, table
+from assay.report import (
+    Standing,
+    Table,
+    as_csv,
+    as_json,
+    as_rich,
+    earlier_failures,
+    earlier_logs,
+    from_store,
+    joint,
+    table,
+)
 from assay.report.cost import CostSheet, cost_sheet
 from assay.report.cost_formats import cost_as_csv, cost_as_json, cost_as_rich
 from assay.store import Store, StoredResult
@@ -18,14 +30,15 @@ from assay.store import Store, StoredResult
 
 @dataclass(frozen=True)
 class _Stored:
-    """A sweep as the store knows it."""
+    """A sweep as the store knows it, and its report what failed."""
 
     plan: Plan
     trials: tuple[Standing, ...]
+    logs: Mapping[str, Path]
 
     @property
     def table(self) -> Table:
-        return table(self.plan, self.trials)
+        return table(self.plan, self.trials, self.logs)
 
     def cost(self, store: Store) -> CostSheet:
         results: dict[str, StoredResult] = {}
@@ -40,13 +53,19 @@ def compare_sweeps(
     """One table a sweep, and a ranking of all where they are ranked by the same metric."""
     if is_json and is_csv:
         raise UserError("got --json and --csv; ask for one of them")
-    store = Store(Home.default().store_url)
+    home = Home.default()
+    store = Store(home.store_url)
     plans = [make_plan(open_sweep(name, profile, sets), store) for name in names]
-    found = [_Stored(plan, from_store(plan, store)) for plan in plans]
+    found = [_stored(plan, store, report_folder(home, plan.sweep)) for plan in plans]
     if is_cost:
         _print_costs([sweep.cost(store) for sweep in found], is_json, is_csv)
     else:
         _print_tables([sweep.table for sweep in found], is_json, is_csv)
+
+
+def _stored(plan: Plan, store: Store, folder: Path) -> _Stored:
+    failed = earlier_failures(folder)
+    return _Stored(plan, from_store(plan, store, failed=failed), earlier_logs(folder, failed.values()))
 
 
 def _print_tables(tables: Sequence[Table], is_json: bool, is_csv: bool) -> None:

@@ -10,26 +10,39 @@ from assay.cli.output import console, print_json
 from assay.errors import AssayError
 from assay.home import Home
 from assay.planning import computed_of, make_plan
-from assay.report import PAGE, earlier_failures, from_store, write_page
+from assay.report import PAGE, earlier_failures, earlier_logs, from_store, write_page
 from assay.report.words import plural, relative, size
 from assay.store import Store
+from assay.tracking import log_report
 
 
 def report_sweep(name: str, profile: str | None, sets: Sequence[str], output: Path | None, is_json: bool) -> None:
-    """Write the page into the sweep's report folder, or where it is asked for."""
+    """Write the page into the sweep's report folder, and from there to its run in MLflow; or where it is asked for."""
     home = Home.default()
     store = Store(home.store_url)
     plan = make_plan(open_sweep(name, profile, sets), store)
     folder = report_folder(home, plan.sweep)
     file = folder / PAGE if output is None else output
-    trials = from_store(plan, store, failed=earlier_failures(folder))
+    failed = earlier_failures(folder)
+    trials, logs = from_store(plan, store, failed=failed), earlier_logs(folder, failed.values())
     try:
-        made = write_page(plan, trials, file, computed_of(plan.sweep, store).all())
+        made = write_page(plan, trials, file, computed_of(plan.sweep, store).all(), logs)
     except OSError as error:
         raise AssayError(f"cannot write the report to {file}: {error}") from error
     done = sum(bool(row.estimates) for row in made.rows)
+    tracked = log_report(home, plan.sweep, folder) if output is None else None
     if is_json:
-        print_json({"page": str(file), "trials": len(made.rows), "with_result": done, "bytes": file.stat().st_size})
+        print_json(
+            {
+                "page": str(file),
+                "trials": len(made.rows),
+                "with_result": done,
+                "bytes": file.stat().st_size,
+                "mlflow": tracked,
+            }
+        )
         return
     told = f"{plural(len(made.rows), 'trial')}, {done:,} with a result, {size(file.stat().st_size)}"
     console().print(f"{relative(file)}: {told}", soft_wrap=True)
+    if tracked is not None:
+        console().print(f"MLflow: {tracked}", soft_wrap=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from assay.report.table import Table, TrialResults, table
 
 REPORT = "report.json"
 PAGE = "report.html"
+ERRORS = "errors"
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Written:
 def write(plan: Plan, trials: Sequence[TrialResults], folder: Path, computed: Set[str]) -> Written:
     """Write the whole report, replacing an earlier one. `computed`: the keys that the study's own runs computed."""
     folder.mkdir(parents=True, exist_ok=True)
-    made = table(plan, trials, _write_logs(trials, folder / "errors"))
+    made = table(plan, trials, _write_logs(trials, folder / ERRORS))
     _remove_earlier_pictures(folder)
     drawn = _draw(plan, trials, made, folder)
     made, cost = replace(made, notes=(*made.notes, *drawn.lacking)), _cost(plan, trials, computed)
@@ -59,9 +60,11 @@ def write(plan: Plan, trials: Sequence[TrialResults], folder: Path, computed: Se
     return Written(made, folder, drawn.pictures)
 
 
-def write_page(plan: Plan, trials: Sequence[TrialResults], file: Path, computed: Set[str]) -> Table:
-    """The page alone."""
-    made = table(plan, trials)
+def write_page(
+    plan: Plan, trials: Sequence[TrialResults], file: Path, computed: Set[str], logs: Mapping[str, Path]
+) -> Table:
+    """The page alone. `logs` says where the tracebacks of failed stages are, by key."""
+    made = table(plan, trials, logs)
     with tempfile.TemporaryDirectory() as folder:
         drawn = _draw(plan, trials, made, Path(folder))
         made = replace(made, notes=(*made.notes, *drawn.lacking))
@@ -109,6 +112,16 @@ def earlier_failures(folder: Path) -> dict[str, StageFailed]:
     return {one["key"]: StageFailed(one["stage"], one["key"], _whole_cause(one)) for one in told}
 
 
+def earlier_logs(folder: Path, failures: Iterable[StageFailed]) -> dict[str, Path]:
+    """Key → the file with its traceback, where a run left one in the folder."""
+    logs = {error.key: _log(folder / ERRORS, error) for error in failures}
+    return {key: log for key, log in logs.items() if log.is_file()}
+
+
+def _log(folder: Path, error: StageFailed) -> Path:
+    return folder / f"{error.stage}-{error.key[:12]}.log"
+
+
 def _whole_cause(failure: Mapping[str, str | None]) -> str:
     log = Path(failure["log"] or "")
     return log.read_text().rstrip() if log.is_file() else str(failure["cause"])
@@ -121,7 +134,7 @@ def _write_logs(trials: Sequence[TrialResults], folder: Path) -> Mapping[str, Pa
     logs = {}
     for error in {trial.error.key: trial.error for trial in trials if trial.error is not None}.values():
         folder.mkdir(parents=True, exist_ok=True)
-        logs[error.key] = folder / f"{error.stage}-{error.key[:12]}.log"
+        logs[error.key] = _log(folder, error)
         logs[error.key].write_text(error.cause + "\n")
     return logs
 

@@ -4,7 +4,8 @@ The store is the truth. What MLflow shows can be wiped and is built again by the
 when there is something to show, not before.
 """
 
+from assay.tracking.parent import log_report
 from assay.tracking.tracker import Tracker
 from assay.tracking.ui import serve, ui_command
 
-__all__ = ["Tracker", "serve", "ui_command"]
+__all__ = ["Tracker", "log_report", "serve", "ui_command"]

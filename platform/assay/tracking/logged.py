@@ -1,4 +1,4 @@
-"""What MLflow's own SQLite file says is logged, read without importing MLflow: a re-run with nothing to log is fast.
+"""Before MLflow is imported: what its own SQLite file says is logged, so that a re-run with nothing to log is fast.
 
 Only the database itself is asked, never a note of ours beside it: a wiped database, a deleted run or a removed folder
 of artifacts shows at once.
@@ -7,6 +7,8 @@ of artifacts shows at once.
 from __future__ import annotations
 
 import fcntl
+import logging
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -41,6 +43,16 @@ def logged_runs(tracking_uri: str, experiment: str) -> Mapping[str, str]:
     except sqlite3.Error:
         return {}
     return {digest: status for digest, status, artifacts in rows if Path(unquote(urlsplit(artifacts).path)).is_dir()}
+
+
+def quiet_environment() -> None:
+    """No telemetry, no migration log in the user's terminal, and a server that is down is given up soon."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 @contextmanager

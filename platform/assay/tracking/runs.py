@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import getpass
 import io
-import logging
-import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -22,22 +20,13 @@ from assay.home import Home
 from assay.planning import Plan, PlannedTrial, Rung
 from assay.store import StoredResult
 from assay.tracking import arms_view, view
-from assay.tracking.logged import LOGGED, one_at_a_time, sqlite_file
+from assay.tracking.logged import LOGGED, one_at_a_time, quiet_environment, sqlite_file
+from assay.tracking.parent import REPORT, find_parent, parent_tags
 from assay.workload import JSON, canonical_json
 
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 BATCH = 1000
 """What one request of MLflow's API takes, in metrics."""
-
-
-def quiet_environment() -> None:
-    """No telemetry, no migration log in the user's terminal, and a server that is down is given up soon."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("DO_NOT_TRACK", "true")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 class Runs:
@@ -124,7 +113,7 @@ class Runs:
         split = {"columns": list(table.columns), "data": [list(row) for row in table.rows]}
         self._client.log_dict(run_id, split, "comparison.json")
         for picture in pictures:
-            self._client.log_artifact(run_id, str(picture), "report")
+            self._client.log_artifact(run_id, str(picture), REPORT)
         if sweep.file and Path(sweep.file).is_file():
             self._client.log_artifact(run_id, sweep.file, "sweep")
         now = int(time.time() * 1000)
@@ -152,13 +141,8 @@ class Runs:
 
     def _find_or_create_parent(self) -> Any:
         sweep = self._plan.sweep
-        profile = sweep.profile or ""
-        name = f"{sweep.name} ({profile})" if profile else sweep.name
-        wanted = {"assay.role": "sweep", "assay.profile": profile or "none"}
-        for run in self._search("tags.`assay.role` = 'sweep'"):
-            if run.data.tags.get("assay.profile") == wanted["assay.profile"]:
-                return run
-        return self._create(name, wanted)
+        name = f"{sweep.name} ({sweep.profile})" if sweep.profile else sweep.name
+        return find_parent(self._client, self.experiment_id, sweep) or self._create(name, parent_tags(sweep))
 
     def _attach_children(self) -> None:
         """A run for every trial of the plan; runs of trials that are no longer in the sweep stay, but not RUNNING."""

@@ -20,6 +20,7 @@ from assay.planning import Plan, PlannedTrial, StageStatus
 from assay.store import Decision, Store, StoredResult
 from assay.tracking import view
 from assay.tracking.logged import logged_runs
+from assay.tracking.parent import first_line
 from assay.tracking.runs import Runs, Status
 
 Task = Callable[[], None]
@@ -143,7 +144,7 @@ class Tracker:
                 task()
             except Exception as error:  # the boundary: whatever MLflow, its database or its server raise
                 self._quiet_until = time.monotonic() + PAUSE_S
-                self._trouble = self._trouble or _first_line(error)
+                self._trouble = self._trouble or first_line(error)
 
     def _opened(self) -> Runs:
         if self._runs is None:
@@ -238,8 +239,3 @@ class Tracker:
             if index not in self._finished:
                 runs.status(run, "KILLED")
         runs.status(runs.parent, "KILLED")
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip()
-    return f"{type(error).__name__}: {text.splitlines()[0][:300]}" if text else type(error).__name__

@@ -75,3 +75,23 @@ def test_json_and_csv_are_not_both(assay: Assay) -> None:
     result = assay("compare", "norms", "--csv", "--json")
     assert result.code == 2
     assert "ask for one of them" in result.err
+
+
+def test_what_failed_is_said_as_the_run_said_it(assay: Assay, project: Path) -> None:
+    file = project / "sweeps/norms.yaml"
+    file.write_text(file.read_text().replace("addition: {model.norm: add}", "addition: {sample.fail: true}"))
+    ran = assay("run", "norms")
+    assert ran.code == 1
+    (said,) = [line for line in ran.out.splitlines() if "scale 0.0: stage sample failed: " in line]
+    text = assay("compare", "norms").out
+    assert said in text.splitlines()
+    (log,) = [path for path in (project / ".assay/reports/norms/errors").glob("sample-*.log") if path.stem[7:] in said]
+    assert "not finished" not in text
+    assert "no ink" in log.read_text()
+    (sweep,) = json.loads(assay("compare", "norms", "--json").out)["sweeps"]
+    assert [trial["failure"] is not None for trial in sweep["trials"]] == [False, False, True, True]
+    page = project / ".assay/reports/norms/report.html"
+    before = page.read_text()
+    assert log.name in before
+    assert assay("report", "norms").code == 0
+    assert page.read_text() == before

@@ -42,7 +42,9 @@ def test_a_run_writes_the_page_and_report_writes_it_again(assay: Assay, project:
     page = project / ".assay/reports/norms/report.html"
     content = page.read_bytes()
     page.unlink()
-    assert assay("report", "norms").out.startswith(".assay/reports/norms/report.html: 4 trials, 4 with a result, ")
+    told = assay("report", "norms").out
+    assert told.startswith(".assay/reports/norms/report.html: 4 trials, 4 with a result, ")
+    assert told.endswith("MLflow: norms is not there yet; `assay sync` shows what is stored\n"), "it ran untracked"
     assert page.read_bytes() == content
     told = json.loads(assay("report", "norms", "--output", "elsewhere/norms.html", "--json").out)
     assert told == {
@@ -50,6 +52,7 @@ def test_a_run_writes_the_page_and_report_writes_it_again(assay: Assay, project:
         "trials": 4,
         "with_result": 4,
         "bytes": len(content),
+        "mlflow": None,
     }
     assert Path("elsewhere/norms.html").read_bytes() == content
 
@@ -69,6 +72,11 @@ def test_sync_builds_mlflow_again_as_the_run_left_it(
     before = logged()
     assert len(before) == 5
     assert before["AdaGN, scale 0.0"][3]["assay.computed"] == "train, sample, reference, evaluate"
+    pages = list((project / ".assay/mlflow-artifacts").rglob("report.html"))
+    pages[0].unlink()
+    assert assay("report", "norms").out.endswith("MLflow: the report is on the run norms\n")
+    assert [page.is_file() for page in pages] == [True]
+    assert logged() == before, "nothing else is touched"
     # Another file: MLflow keeps the database of a process open.
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'again.db'}")
     shutil.rmtree(project / ".assay/mlflow-artifacts")
@@ -94,6 +102,9 @@ def test_a_tracking_server_that_is_down_stops_nothing_and_sync_makes_up_for_it(
     assert "AdaGN, scale 0.0" in out, "the table is there"
     down = assay("sync")
     assert (down.code, "norms: " in down.out, "could not be written to" in down.out) == (3, True, True)
+    report = assay("report", "norms")
+    assert (report.code, "MLflow: http://127.0.0.1" in report.out) == (0, True)
+    assert "could not be written to" in report.out
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     assert assay("sync").code == 0
     assert logged()["norms"][0] == "FINISHED"
