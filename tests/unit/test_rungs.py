@@ -241,6 +241,21 @@ def test_a_limit_of_v100_days_pauses_and_holds_in_the_next_run(study: Study) -> 
     assert study.run([0.0, 1.0]).paused is None
 
 
+def test_a_limit_of_hours_pauses_and_the_next_run_goes_on(study: Study) -> None:
+    """Of this run alone: a training waits until the time is up, and saves where it is."""
+    gates = study.folder / "gates"
+    gates.mkdir()
+    (gates / "shut-7").touch()
+    config = {"config": f"{{train.gates: {gates}}}"}
+    scheduler = "{name: fifo, budget: evaluate.num_samples, rungs: [6]}"
+    paused = study.run([0.0], scheduler, limits="{hours: 1.0e-5}", **config)
+    assert paused.paused == "limits.hours is reached: 1e-05 of one run; run the same command to go on"
+    assert reached(paused) == [None]
+    (gates / "shut-7").unlink()
+    resumed = study.run([0.0], scheduler, limits="{hours: 100}", **config)
+    assert (reached(resumed), resumed.paused) == ([6], None)
+
+
 def rungs(scheduler: str, *amounts: int) -> str:
     return f"{{name: {scheduler}, budget: evaluate.num_samples, rungs: {list(amounts)}, divisor: 2}}"
 

@@ -13,9 +13,10 @@ from assay.report.samples import title
 from assay.report.table import Table, TrialResults
 from assay.report.tiles import Tile, draw_tiles
 
-MOST_TRIALS = 12
-ACROSS = 2
-"""Sheets of wide pictures."""
+MOST_TRIALS = 48
+"""More would be too small to see on one sheet."""
+ACROSS, MOST_COLUMNS = 2, 12
+"""How many pictures stand in a row: wide ones, and columns."""
 COLUMN_WIDTH, COLUMN_CHARACTERS = 136, 18
 
 
@@ -35,10 +36,16 @@ def draw_pictures(plan: Plan, trials: Sequence[TrialResults], table: Table, fold
         if tiles:
             some = f"the first {MOST_TRIALS} of {len(tiles)} trials: " if len(tiles) > MOST_TRIALS else ""
             heading, tiles = f"{table.sweep}: {some}{shows}", tiles[:MOST_TRIALS]
-            across = len(tiles) if is_column else min(ACROSS, len(tiles))
+            across = columns_a_row(len(tiles)) if is_column else min(ACROSS, len(tiles))
             widths = {"least_width": COLUMN_WIDTH} if is_column else {}
             drawn.append(draw_tiles(heading, tiles, across, folder / name, **widths))
     return drawn
+
+
+def columns_a_row(count: int) -> int:
+    """Rows of the same length, as far as that goes: 14 columns stand in two rows of 7."""
+    rows = -(-count // MOST_COLUMNS)
+    return -(-count // rows)
 
 
 def column_title(trial: str) -> str:

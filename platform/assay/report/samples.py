@@ -17,7 +17,7 @@ from assay.report.tiles import Tile, draw_tiles
 from assay.report.words import decimals, metric
 
 OVERVIEW = "samples.png"
-MOST_ARMS = 12
+MOST_ARMS = 24
 MOST_ACROSS = 4
 TITLE_CHARACTERS = 40
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from PIL import Image
 from assay.planning import Plan
 from assay.report import Standing, table
 from assay.report.curves import furthest
+from assay.report.pictures import columns_a_row, draw_pictures
 from assay.report.samples import copy_grids, draw_overview, safe_name
 
 Studies = Callable[..., tuple[Plan, list[Standing]]]
@@ -40,6 +42,31 @@ def test_grids_are_copied_and_shown_side_by_side(study: Studies, tmp_path: Path)
     assert pixels.shape[1] > pixels.shape[0]
     for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
         assert (edge == 255).all(), "nothing is clipped at the border"
+
+
+def test_every_trial_of_a_figure_is_on_its_sheet(study: Studies, tmp_path: Path) -> None:
+    """Figure 6 has 14: two samplers with seven scales each."""
+    colors = [(16 * index + 20, 200 - 10 * index, 7) for index in range(14)]
+    files = []
+    for index, color in enumerate(colors):
+        picture = tmp_path / f"{index}.png"
+        Image.new("RGB", (8, 64), color).save(picture)
+        files.append({"column.png": picture, "grid.png": picture})
+    plan, trials = study([{"fid": float(index)} for index in range(14)], files=files)
+    hints = replace(plan.workload.report, pictures={"column.png": "one noise"}, side_by_side=("column.png",))
+    plan.workload.report = hints  # type: ignore[misc]
+    made = table(plan, trials)
+    overview = draw_overview(
+        made, {t.planned.name: f["grid.png"] for t, f in zip(trials, files, strict=True)}, tmp_path
+    )
+    for sheet in (*draw_pictures(plan, trials, made, tmp_path), overview):
+        assert sheet is not None
+        with Image.open(sheet) as image:
+            pixels = image.convert("RGB")
+        shown = {color for _, color in pixels.getcolors(pixels.width * pixels.height) or []}
+        assert set(colors) <= shown
+    assert pixels.width < 2000
+    assert [columns_a_row(count) for count in (1, 12, 14, 30)] == [1, 12, 7, 10]
 
 
 def test_without_grids_there_is_no_overview(study: Studies, tmp_path: Path) -> None:
