@@ -7,7 +7,11 @@ Ray's package does not have.
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +21,15 @@ from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE
 from ray.cluster_utils import Cluster
 from ray.core.generated import autoscaler_pb2
 
+from job_site import descendants
+
 ENVIRONMENT = {
     "RAY_FAKE_CLUSTER": "1",
     "AUTOSCALER_UPDATE_INTERVAL_S": "1",
-    "RAY_AUTOSCALER_FATESHARE_WORKERS": "1",  # its nodes end with it
 }
 HEAD = "ray.head.default"
 ASKED = b"autoscaler_resource_request"
+REPORT = b"__autoscaling_status"
 
 
 class GrowingCluster:
@@ -38,13 +44,19 @@ class GrowingCluster:
         head = {
             "num_cpus": 1,
             "gcs_server_port": port,
-            "include_dashboard": False,
+            "include_dashboard": True,
             "autoscaling_config": str(config),
             "env_vars": {"RAY_OVERRIDE_NODE_ID_FOR_TESTING": FAKE_HEAD_NODE_ID},
         }
         self.cluster = Cluster(initialize_head=True, head_node_args=head, shutdown_at_exit=False)
         self.address = self.cluster.address
+        self.dashboard = f"http://{self.cluster.webui_url}"
         self._gcs = GcsClient(address=self.address)
+
+    def wait_for_its_autoscaler(self) -> None:
+        """Until it has reported for the first time."""
+        while b"autoscaler_report" not in (self._gcs.internal_kv_get(REPORT, None) or b""):
+            time.sleep(0.05)
 
     def asked(self) -> Any:
         """What it was last asked for, if it ever was."""
@@ -58,9 +70,14 @@ class GrowingCluster:
         self._gcs.report_cluster_config(config.SerializeToString())
 
     def shutdown(self) -> None:
+        """With the nodes that it started, which are the autoscaler's children and would outlive it by a minute."""
         (autoscaler,) = self.cluster.head_node.all_processes["monitor"]
+        started = descendants(autoscaler.process.pid)
         autoscaler.process.terminate()
         autoscaler.process.wait(60)
+        for process in started:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
         self.cluster.shutdown()
 
 

@@ -11,6 +11,8 @@ import assay
 import toy_workload
 from assay.errors import UserError
 from assay.home import Home
+from assay.jobs.cluster import Cluster
+from assay.jobs.submission import submit
 from assay.spec import Sweep, load_sweep
 from growing_cluster import ENVIRONMENT, GrowingCluster
 from machines import Witness
@@ -43,6 +45,16 @@ def sweep(folder: Path, workers: int) -> Sweep:
     file = folder / "sweep.yaml"
     file.write_text(SWEEP.format(workers=workers))
     return load_sweep(file, find_workload=lambda name: toy_workload.Toy())
+
+
+def test_a_job_needs_a_store_that_machines_yet_to_come_will_reach(
+    growing: GrowingCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ASSAY_HOME", "ASSAY_STORE"):
+        monkeypatch.delenv(name, raising=False)
+    growing.wait_for_its_autoscaler()
+    with pytest.raises(UserError, match="the cluster starts machines when they are needed: name a store"):
+        submit(Cluster(growing.dashboard), sweep(tmp_path, workers=1))
 
 
 def test_a_training_that_the_head_cannot_hold_starts_a_machine_and_asks_for_none_once_it_runs(

@@ -71,11 +71,8 @@ def submit(
     """
     where = place(store)
     cluster.refuse_other_versions()
-    if where == Place(DEFAULT_HOME, None) and (machines := cluster.num_machines()) > 1:
-        raise UserError(
-            f"the cluster has {machines} machines: name a store that all of them reach, as in --store /shared/assay or "
-            "--store s3://bucket/assay (or set ASSAY_STORE)"
-        )
+    if where == Place(DEFAULT_HOME, None):
+        _refuse_several_machines(cluster)
     with tempfile.TemporaryDirectory(prefix="assay-job-") as name:
         folder = Path(name)
         content = packed(sweep, workload_package, folder)
@@ -96,6 +93,17 @@ def submit(
             else:
                 return Submitted(job_id, "submitted" if last is None else "submitted again", where.told, before)
     raise AssertionError
+
+
+def _refuse_several_machines(cluster: Cluster) -> None:
+    """Where each would have a store of its own."""
+    machines = cluster.num_machines()
+    if machines > 1 or cluster.starts_machines():
+        several = f"has {machines} machines" if machines > 1 else "starts machines when they are needed"
+        raise UserError(
+            f"the cluster {several}: name a store that all of them reach, as in --store /shared/assay or "
+            "--store s3://bucket/assay (or set ASSAY_STORE)"
+        )
 
 
 def _submit(cluster: Cluster, job_id: str, sweep: Sweep, folder: Path, where: Place) -> None:
