@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from PIL import Image
@@ -27,6 +29,7 @@ from assay.workload import JSON, Budget, ReportHints, Stage
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium (apt-get install chromium)")
+ARMS = [f"{arm}, scale {scale}" for arm in ("AdaGN", "addition") for scale in (0.0, 0.25, 0.5, 1.0)]
 SERVE = """
 import signal, sys
 from pathlib import Path
@@ -48,10 +51,10 @@ class Toy:
         return ["small"]
 
     def resolve(self, base: str, overrides: Mapping[str, JSON]) -> Mapping[str, JSON]:
-        return {"seed": 0, "norm": "adagn", **overrides}
+        return {"seed": 0, "norm": "adagn", "scale": 0.0, **overrides}
 
     def paths(self, base: str) -> Sequence[str]:
-        return ["seed", "norm"]
+        return ["seed", "norm", "scale"]
 
     def metrics(self, config: Mapping[str, JSON]) -> Sequence[str]:
         return ["error"]
@@ -64,15 +67,16 @@ class Toy:
 def track_a_sweep(home: Home) -> None:
     toy = Toy()
     arms = {"AdaGN": {"norm": "adagn"}, "addition": {"norm": "add"}}
-    written = {"version": 1, "name": "toy-study", "description": "Is AdaGN better?", "arms": arms}
+    scales = {"scale": {"values": [0.0, 0.25, 0.5, 1.0]}}
+    written = {"version": 1, "name": "toy-study", "description": "Is AdaGN better?", "arms": arms, "parameters": scales}
     sweep = Sweep.model_validate({**written, "workload": "toy", "base": "small", "metric": "error", "mode": "min"})
     sweep._workload = toy
     plan = Plan(sweep, toy, tuple(PlannedTrial(t, (Rung(None, tuple(toy.stages(t.config))),)) for t in sweep.trials()))
     store, results = Store(home.store_url), {}
     for planned in plan.trials:
-        error = {"adagn": 2.25, "add": 3.5}[planned.trial.config["norm"]]
+        error = {"adagn": 2.25, "add": 3.5}[planned.trial.config["norm"]] + planned.trial.config["scale"] / 2
         with store.staging() as output:
-            Image.new("RGB", (64, 64), (int(error * 60), 90, 90)).save(output / "samples.png")
+            Image.new("RGB", (64, 64), (int(error * 50), 90, 90)).save(output / "samples.png")
             history = [{"step": float(step), "loss": error / (step + 1)} for step in range(100)]
             stage = planned.leaf
             results[stage.key] = store.commit(stage, output, {"error": error}, Cost("cpu (toy)", 1, 2.0), history)
@@ -138,9 +142,36 @@ def browse(address: str, folder: Path, *what: str) -> str:
 def test_the_arms_are_on_the_page_whose_address_is_said(served: Served, tmp_path: Path) -> None:
     page = browse(served.address, tmp_path, "--dump-dom")
     assert "Is AdaGN better?" in page
-    for shown in ("AdaGN", "addition", "2.25", "3.5", "adagn", "cost/seconds"):
+    for shown in (*ARMS, "2.25", "3.5", "adagn", "cost/seconds"):
         assert f">{shown}<" in page, shown
     assert page.index(">2.25<") < page.index(">3.5<")  # ranked
+
+
+@needs_chromium
+def test_the_charts_show_the_runs_by_arm(served: Served, tmp_path: Path) -> None:
+    """Bars, and a line an arm across what varies to the metric."""
+    tall = "--window-size=1600,1900"  # a chart is drawn when it comes into view
+    page = browse(f"{served.address}&compareRunsMode=CHART", tmp_path, "--dump-dom", tall)
+    assert "Parallel Coordinates" in page
+    assert "Showing all runs" in page
+    for axis in ("norm", "scale", "error"):
+        assert f">{axis}</text>" in page, axis
+    assert [arm for arm in ARMS if page.count(f">{arm}<") < 2] == [], "in the list, and at a bar"
+    assert ">samples<" in page
+
+
+@needs_chromium
+def test_runs_that_are_picked_are_compared(served: Served, tracked: Home, tmp_path: Path) -> None:
+    from mlflow.tracking import MlflowClient
+
+    client: Any = MlflowClient(tracking_uri=tracked.tracking_uri)
+    number = client.get_experiment_by_name("toy-study").experiment_id
+    runs = [run.info.run_id for run in client.search_runs([number], "tags.`assay.role` = 'trial'")]
+    asked = urlencode({"runs": json.dumps(runs), "experiments": json.dumps([number])})
+    page = browse(f"http://127.0.0.1:{served.port}/#/compare-runs?{asked}", tmp_path, "--dump-dom")
+    assert "Comparing 8 Runs" in page
+    assert "Parallel Coordinates Plot" in page
+    assert [arm for arm in ARMS if arm not in page] == []
 
 
 @needs_chromium

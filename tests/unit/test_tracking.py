@@ -269,7 +269,8 @@ def test_the_experiment_keeps_a_view_that_ranks_the_arms(finished: ToyRun) -> No
     assert {run.info.run_name for run in found} == set(seen.children)
     assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`error`", True)
     assert {"metrics.`recall`", "params.`model.norm`"} <= set(state["selectedColumns"])
-    assert [chart["type"] for chart in state["compareRunCharts"]] == ["BAR", "BAR", "BAR", "IMAGE"]
+    assert [chart["type"] for chart in state["compareRunCharts"]] == ["BAR", "PARALLEL", "BAR", "BAR", "IMAGE"]
+    assert state["compareRunCharts"][1]["selectedParams"] == ["model.norm", "sample.scale"]
 
 
 def test_a_second_run_changes_nothing_and_does_not_start_mlflow(finished: ToyRun) -> None:

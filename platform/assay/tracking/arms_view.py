@@ -16,6 +16,8 @@ from assay.workload import JSON, canonical_json
 KEY = "arms"
 MAX_COLUMNS = 15
 """MLflow refuses a tag of an experiment over 5000 characters."""
+MAX_AXES = 8
+"""Of parallel coordinates, beside the metric."""
 TAG = f"mlflow.sharedViewState.{KEY}"
 
 
@@ -23,11 +25,11 @@ def experiment_tags(plan: Plan, parent_run_id: str) -> dict[str, str]:
     """The description, and the view: the arms without their parent, ranked, with what varies and what was measured."""
     sweep = plan.sweep
     measured = [name for trial in plan.trials for name in plan.workload.metrics(trial.trial.config)]
-    varied = [path for trial in plan.trials for path in trial.trial.varied]
+    varied = list(dict.fromkeys(path for trial in plan.trials for path in trial.trial.varied))
     names = list(dict.fromkeys([sweep.metric, *measured, "cost/seconds"]))
     columns = [
         *(f"metrics.`{name}`" for name in names),
-        *(f"params.`{path}`" for path in dict.fromkeys(varied)),
+        *(f"params.`{path}`" for path in varied),
     ]
     state = {
         "searchFilter": f"tags.`mlflow.parentRunId` = '{parent_run_id}'",
@@ -35,7 +37,7 @@ def experiment_tags(plan: Plan, parent_run_id: str) -> dict[str, str]:
         "orderByAsc": sweep.mode == "min",
         "selectedColumns": columns[:MAX_COLUMNS],
         "compareRunSections": [{"uuid": "arms", "name": "Arms", "display": True, "isReordered": False}],
-        "compareRunCharts": _charts(plan, names[:MAX_COLUMNS]),
+        "compareRunCharts": _charts(plan, names[:MAX_COLUMNS], varied),
     }
     return {
         "mlflow.experimentKind": "custom_model_development",
@@ -45,12 +47,15 @@ def experiment_tags(plan: Plan, parent_run_id: str) -> dict[str, str]:
     }
 
 
-def _charts(plan: Plan, metrics: Sequence[str]) -> list[JSON]:
-    """A bar an arm for every metric, and the sample grids side by side.
+def _charts(plan: Plan, metrics: Sequence[str], varied: Sequence[str]) -> list[JSON]:
+    """A bar an arm for every metric, a line an arm across what varies to the metric, the sample grids side by side.
 
     By itself MLflow draws a metric as a line, here of one point, since its step is the budget.
     """
     charts: list[dict[str, JSON]] = [{"type": "BAR", "metricKey": name, "displayName": name} for name in metrics]
+    if len(varied) > 1:
+        across = {"selectedParams": list(varied[:MAX_AXES]), "selectedMetrics": [plan.sweep.metric]}
+        charts.insert(1, {"type": "PARALLEL", "showAllRuns": True, **across})  # beside the sweep's own metric
     if plan.workload.report.sample_grid is not None:
         name = Path(plan.workload.report.sample_grid).stem
         step = max((view.budget_step(trial.rungs[-1]) for trial in plan.trials), default=0)
