@@ -194,6 +194,7 @@ def test_a_sweep_for_gpus_where_there_are_none(shell: Shell, cluster: LocalClust
     assert code == 2
     assert "stage count needs 1 GPU (the cluster has 0)\nAsk for less under `resources`" in log
     assert message.endswith(": FAILED")
+    assert "stage count needs 1 GPU (the cluster has 0)" in shell("show", message.partition(":")[0])[1]
 
 
 def test_a_store_and_mlflow_that_cannot_be_reached(
@@ -208,10 +209,10 @@ def test_a_store_and_mlflow_that_cannot_be_reached(
     (line,) = [line for line in job.logs() if line.startswith("assay: ")]
     assert line.startswith(f"assay: cannot read the store {project}/file/store: ")
 
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.invalid:9")
     job = client.submit("sums.yaml", workload_package=site)
     assert job.wait(LONGEST_S) == "SUCCEEDED"
-    assert any("MLflow at http://127.0.0.1:9 could not be written to" in line for line in job.logs())
+    assert any("MLflow at http://mlflow.invalid:9 could not be written to" in line for line in job.logs())
     assert list(job.results()["total"]) == [6]
 
 

@@ -181,38 +181,3 @@ def test_too_much_is_refused_and_the_largest_are_named(
 def test_no_such_folder(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"--workload-package: got .*nowhere"):
         pack(tmp_path, tmp_path / "nowhere", sweep(tmp_path))
-
-
-@pytest.mark.parametrize(
-    ("variable", "value"),
-    [
-        ("ASSAY_STORE", "s3://key:hunter2@bucket/x"),
-        ("ASSAY_STORE", "https://host/x?token=hunter2"),
-        ("MLFLOW_TRACKING_URI", "http://me:hunter2@mlflow:5000"),
-    ],
-)
-def test_credentials_in_an_address_are_refused_and_not_repeated(
-    variable: str, value: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(variable, value)
-    with pytest.raises(UserError, match="credentials") as refusal:
-        submission.environment(submission.place(None))
-    assert "hunter2" not in str(refusal.value)
-
-
-def test_where_results_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ASSAY_HOME", "ASSAY_STORE", "MLFLOW_TRACKING_URI"):
-        monkeypatch.delenv(name, raising=False)
-    assert submission.place(None).told == "~/.assay/store"
-    with pytest.raises(UserError, match="--store: got 'results', allowed: a whole path"):
-        submission.place("results")
-    monkeypatch.setenv("ASSAY_HOME", ".assay")  # a place of this machine's, and nobody else's
-    assert submission.place(None).told == "~/.assay/store"
-    monkeypatch.setenv("ASSAY_HOME", "/shared/me")
-    assert submission.place(None).told == "/shared/me/store"
-    monkeypatch.setenv("ASSAY_STORE", "s3://bucket/here")
-    assert submission.place(None).told == "s3://bucket/here"
-    assert submission.place("/elsewhere").told == "/elsewhere"
-    told = submission.environment(submission.place(None))
-    assert (told["ASSAY_HOME"], told["ASSAY_STORE"]) == ("/shared/me", "s3://bucket/here")
-    assert "MLFLOW_TRACKING_URI" not in told

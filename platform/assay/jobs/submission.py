@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import os
 import re
 import shlex
 import tempfile
@@ -11,26 +10,20 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 from ray.job_submission import JobDetails
 
 from assay.errors import ClusterError, UserError
 from assay.jobs.cluster import Cluster
 from assay.jobs.package import packed, sweep_file
-from assay.runner.on_ray.session import QUIET
+from assay.jobs.places import DEFAULT_HOME, Place, environment, place, refuse_paths_from_here, remark
 from assay.spec import Sweep
 from assay.workload import digest
 
 JOB_ID = re.compile(r"(?P<sweep>.+)-(?P<digest>[0-9a-f]{10})-(?P<attempt>\d+)")
 """The sweep's name and profile, what the job was made of, and the attempt."""
-DEFAULT_HOME = "${HOME}/.assay"
-"""Ray fills in the home folder of the cluster's machines."""
-STOP_WAIT_S = 300
-"""How long a stopped job may take to save what it has. Ray's own 3 s would kill it before."""
-
 PAUSES_S = (0.5, 2.0, 5.0, None)
 """Between one try to submit and the next; the last has none."""
 
@@ -48,18 +41,8 @@ class Submitted:
     """Where on the cluster's machines its results go."""
     before: str | None = None
     """The status of the attempt that was there, if one was."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a job keeps what it makes, as the cluster's machines see it."""
-
-    home: str
-    store: str | None
-
-    @property
-    def told(self) -> str:
-        return self.store if self.store is not None else f"{self.home.replace('${HOME}', '~')}/store"
+    remark: str | None = None
+    """What the user should know of how it was submitted."""
 
 
 def submit(
@@ -70,6 +53,7 @@ def submit(
     Raises UserError for what cannot be as asked, and ClusterError when the cluster does not take it.
     """
     where = place(store)
+    refuse_paths_from_here(sweep)
     cluster.refuse_other_versions()
     if where == Place(DEFAULT_HOME, None):
         _refuse_several_machines(cluster)
@@ -91,7 +75,8 @@ def submit(
                     raise
                 time.sleep(pause)
             else:
-                return Submitted(job_id, "submitted" if last is None else "submitted again", where.told, before)
+                what: What = "submitted" if last is None else "submitted again"
+                return Submitted(job_id, what, where.told, before, remark())
     raise AssertionError
 
 
@@ -120,16 +105,6 @@ def entrypoint(sweep: Sweep) -> str:
     """The command line. Ray gives it to a shell, so every word is quoted."""
     profile = [] if sweep.profile is None else [f"--profile={sweep.profile}"]
     return shlex.join(["assay", "run", sweep_file(sweep), *profile, "--plain", "--rows", "--address", "auto"])
-
-
-def environment(where: Place) -> dict[str, str]:
-    """For the job and its workers. Whatever is in here, the dashboard shows: no token, no password."""
-    told = {**QUIET, "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S), "ASSAY_HOME": where.home}
-    if where.store is not None:
-        told["ASSAY_STORE"] = where.store
-    if (tracking := os.environ.get("MLFLOW_TRACKING_URI")) is not None:
-        told["MLFLOW_TRACKING_URI"] = _without_password("MLFLOW_TRACKING_URI", tracking)
-    return told
 
 
 def _metadata(sweep: Sweep) -> dict[str, str]:
@@ -161,33 +136,3 @@ def _last_attempt(jobs: Sequence[JobDetails], base: str) -> _Attempt | None:
         if name is not None and f"{name['sweep']}-{name['digest']}" == base:
             found.append(_Attempt(int(name["attempt"]), job))
     return max(found, key=lambda attempt: attempt.number, default=None)
-
-
-def place(store: str | None) -> Place:
-    """What this shell says of its own store is for the cluster too, where it can mean the same place there."""
-    if store is not None and not _is_whole(store):
-        raise UserError(
-            f"--store: got {store!r}, allowed: a whole path on the cluster's machines, or a URL, as in "
-            "/shared/assay or s3://bucket/assay"
-        )
-    here = {name: os.environ[name] for name in ("ASSAY_HOME", "ASSAY_STORE") if _is_whole(os.environ.get(name, ""))}
-    wanted = store if store is not None else here.get("ASSAY_STORE")
-    return Place(here.get("ASSAY_HOME", DEFAULT_HOME), None if wanted is None else _without_password("--store", wanted))
-
-
-def _is_whole(path: str) -> bool:
-    return "://" in path or PurePosixPath(path).is_absolute()
-
-
-def _without_password(name: str, url: str) -> str:
-    parts = urlsplit(url)
-    if (
-        parts.password
-        or (parts.username and "://" in url)
-        or re.search(r"(?i)(password|token|secret|key)=", parts.query)
-    ):
-        raise UserError(
-            f"{name}: got a URL with credentials in it, which every user of the cluster could read in the job; "
-            "allowed: a URL without them. Set them on the cluster's machines (MLFLOW_TRACKING_USERNAME, AWS_…)"
-        )
-    return url

@@ -1,0 +1,130 @@
+"""Where a job finds things and keeps them: what this shell says of places that all machines know, and no more."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+from assay.errors import UserError
+from assay.runner.on_ray.session import QUIET
+from assay.spec import Sweep
+from assay.workload import JSON
+
+DEFAULT_HOME = "${HOME}/.assay"
+"""Ray fills in the home folder of the cluster's machines."""
+STOP_WAIT_S = 300
+"""How long a stopped job may take to save what it has. Ray's own 3 s would kill it before."""
+TRACKING = "MLFLOW_TRACKING_URI"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a job keeps what it makes, as the cluster's machines see it."""
+
+    home: str
+    store: str | None
+
+    @property
+    def told(self) -> str:
+        return self.store if self.store is not None else f"{self.home.replace('${HOME}', '~')}/store"
+
+
+def place(store: str | None) -> Place:
+    """What this shell says of its own store is for the cluster too, where it can mean the same place there."""
+    if store is not None and not _is_whole(store):
+        raise UserError(
+            f"--store: got {store!r}, allowed: a whole path on the cluster's machines, or a URL, as in "
+            "/shared/assay or s3://bucket/assay"
+        )
+    here = {name: os.environ[name] for name in ("ASSAY_HOME", "ASSAY_STORE") if _is_whole(os.environ.get(name, ""))}
+    wanted = store if store is not None else here.get("ASSAY_STORE")
+    return Place(here.get("ASSAY_HOME", DEFAULT_HOME), None if wanted is None else _without_password("--store", wanted))
+
+
+def environment(where: Place) -> dict[str, str]:
+    """For the job and its workers. Whatever is in here, the dashboard shows: no token, no password."""
+    told = {**QUIET, "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S), "ASSAY_HOME": where.home}
+    if where.store is not None:
+        told["ASSAY_STORE"] = where.store
+    if (tracking := os.environ.get(TRACKING)) and not _is_of_this_machine(tracking):
+        told[TRACKING] = _without_password(TRACKING, tracking)
+    return told
+
+
+def remark() -> str | None:
+    """What the user should know of what the job is not told."""
+    tracking = os.environ.get(TRACKING)
+    if not tracking or not _is_of_this_machine(tracking):
+        return None
+    return (
+        f"{TRACKING} names a place of this machine alone, so the job was not told of it: it tracks where "
+        "its cluster does"
+    )
+
+
+def refuse_paths_from_here(sweep: Sweep) -> None:
+    """Raises UserError that names them. A job starts in a folder of its own: what is found from here is not there."""
+    content = sweep.model_dump(mode="json", include={"config", "arms", "parameters"})
+    found = [f"{where}: {text!r}" for where, text in _texts(content) if _is_path_from_here(text)]
+    if found:
+        raise UserError(
+            f"{'; '.join(found)}: paths from the folder where you are, allowed: whole paths, as the cluster's machines "
+            "see them: /data/model.pt"
+        )
+
+
+def _texts(value: JSON, where: str = "") -> Iterator[tuple[str, str]]:
+    """Every string, with its dotted path."""
+    if isinstance(value, str):
+        yield where, value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _texts(inner, f"{where}.{name}" if where else name)
+    elif isinstance(value, Sequence):
+        for number, inner in enumerate(value):
+            yield from _texts(inner, f"{where}.{number}")
+
+
+def _is_path_from_here(text: str) -> bool:
+    """A word without a slash or a dot may be anything; one with either that is there is a path."""
+    return ("/" in text or "." in text) and not _is_whole(text) and Path(text).exists()
+
+
+def _is_whole(path: str) -> bool:
+    return "://" in path or PurePosixPath(path).is_absolute()
+
+
+def _is_of_this_machine(uri: str) -> bool:
+    """Of a tracking URI: one that means something else on another machine, or nothing."""
+    parts = urlsplit(uri)
+    if parts.scheme in ("", "file", "sqlite"):
+        return uri != "databricks"  # the one word that names a service, and no folder
+    host = parts.hostname or ""
+    return host == "localhost" or host.endswith(".localhost") or _is_loopback(host)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        address = ip_address(host)
+    except ValueError:  # a name
+        return False
+    return address.is_loopback or address.is_unspecified
+
+
+def _without_password(name: str, url: str) -> str:
+    parts = urlsplit(url)
+    if (
+        parts.password
+        or (parts.username and "://" in url)
+        or re.search(r"(?i)(password|token|secret|key)=", parts.query)
+    ):
+        raise UserError(
+            f"{name}: got a URL with credentials in it, which every user of the cluster could read in the job; "
+            "allowed: a URL without them. Set them on the cluster's machines (MLFLOW_TRACKING_USERNAME, AWS_…)"
+        )
+    return url
