@@ -62,6 +62,8 @@ def submit_sweep(
     else:
         print(f"{WORDS[job.submitted.what].format(before=job.submitted.before)} {job.id}")
         print(f"  results: {job.submitted.store}, on the cluster's machines")
+        if job.submitted.remark is not None:
+            print(f"  {job.submitted.remark}")
         for verb in ("logs -f", "show", "stop"):
             print(f"  {program()} {verb} {job.id} --address {client.address}")
     return _follow(job, client, sys.stderr if is_json else sys.stdout) if is_followed else 0
@@ -116,8 +118,11 @@ def jobs_grid(address: str) -> Grid:
     return Grid(partial(_table, connect(address)))
 
 
-def show_job(job_id: str, address: str, is_json: bool) -> None:
-    job = connect(address).job(job_id)
+def find_job(job_id: str, address: str) -> Job:
+    return connect(address).job(job_id)
+
+
+def show_job(job: Job, is_json: bool) -> None:
     about, results, ledger = job.about(), job.results(), job.ledger()
     if is_json:
         frames = {"results": results, "ledger": ledger}

@@ -1,4 +1,4 @@
-"""`assay show`: one stored stage, a sweep, one of its trials, or a preset."""
+"""`assay show`: one stored stage, a sweep, one of its trials, a preset, or a job."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from assay.cli.listing import KEY_SHOWN, ago, budget_of, bytes_of
 from assay.cli.names import find_sweep, open_sweep
 from assay.cli.output import console, print_json
 from assay.cli.preset_tables import show_tables
-from assay.errors import UserError, did_you_mean
+from assay.errors import AssayError, UserError, did_you_mean
 from assay.home import Home
 from assay.planning import Plan, PlannedTrial, make_plan, survey
 from assay.report.grids import Grid, ruled
@@ -32,11 +32,6 @@ JOB = re.compile(r".+-[0-9a-f]{10}-\d+")
 def show_anything(
     what: str, name: str | None, profile: str | None, sets: Sequence[str], *, address: str | None, is_json: bool
 ) -> None:
-    if address is not None and JOB.fullmatch(what):
-        from assay.cli.jobs import show_job  # imports Ray
-
-        show_job(what, address, is_json)
-        return
     if what == "preset":
         _show_preset(name, is_json)
         return
@@ -51,14 +46,29 @@ def show_anything(
     try:
         sweep_name, trial = _split(what)
     except UserError as error:
-        if KEY.fullmatch(what):
-            raise UserError(f"no stored stage has a key that starts with {what}; see them with: assay ls") from error
-        raise
+        no_key = UserError(f"no stored stage has a key that starts with {what}; see them with: assay ls")
+        _show_job(what, address, is_json, otherwise=no_key if KEY.fullmatch(what) else error)
+        return
     plan = make_plan(open_sweep(sweep_name, profile, sets), store)
     if trial is None:
         _show_sweep(plan, store, is_json)
     else:
         _show_trial(plan, _find_trial(plan, trial), store, is_json)
+
+
+def _show_job(what: str, address: str | None, is_json: bool, otherwise: UserError) -> None:
+    """A job by the beginning of its id; `otherwise` says why it can be nothing else."""
+    if address is None and JOB.fullmatch(what):
+        raise UserError(f"{what} is a job's id: say of which cluster, with --address http://HEAD:8265 or ASSAY_ADDRESS")
+    if address is None:
+        raise otherwise
+    from assay.cli.jobs import find_job, show_job  # imports Ray
+
+    try:
+        job = find_job(what, address)
+    except AssayError as error:
+        raise type(error)(f"{otherwise}\nNor can it be shown as a job: {error}") from error
+    show_job(job, is_json)
 
 
 def _split(what: str) -> tuple[str, str | None]:

@@ -132,6 +132,16 @@ def test_show_a_sweep_and_its_trials(assay: Assay) -> None:
     assert "begins 2 trials" in assay("show", "norms:AdaGN").err
 
 
+def test_show_a_job_needs_a_cluster(assay: Assay) -> None:
+    without = assay("show", "norms-0123456789-1")
+    assert (without.code, without.err.count("\n")) == (2, 1)
+    assert "norms-0123456789-1 is a job's id: say of which cluster, with --address" in without.err
+    away = assay("show", "norm", "--address", "http://127.0.0.1:9")
+    assert away.code == 3
+    assert "no such sweep file, nor one of that name in sweeps/; did you mean 'norms'?\nNor can it be" in away.err
+    assert "as a job: no cluster at http://127.0.0.1:9" in away.err
+
+
 def test_show_presets(assay: Assay) -> None:
     assert "tiny  (toy)" in assay("show", "preset").out
     assert "model: {norm: adagn}" in assay("show", "preset", "tiny").out
