@@ -1,6 +1,6 @@
 """How much compute until a model beats a target? Appendices B.2 and B.3, as a script on assay's job API.
 
-    python sweeps/early_stopping_study.py --address http://head:8265 --set data.path=imagenet/train
+    python sweeps/early_stopping_study.py --address http://head:8265 --set data.path=/data/imagenet/train
     python sweeps/early_stopping_study.py --smoke       # the same on digits, on a cluster of its own: minutes
 
 Submits a sweep whose rungs are training iterations, prints each rung's figures as they come, stops the job once one
@@ -20,8 +20,11 @@ from pathlib import Path
 import pandas as pd
 
 import assay
+from assay.cli import EXIT_INTERRUPTED, tell
 from assay.client import OVER, Client, Job
+from assay.errors import AssayError
 from assay.home import Home
+from assay.jobs.following import patiently
 from assay.jobs.local import LocalCluster
 from assay.planning.prices import V100_UTILISATION, v100_days_of
 from assay.spec import Sweep
@@ -33,6 +36,17 @@ POLL_S = 2.0
 
 
 def main(args: list[str] | None = None) -> int:
+    """Returns the exit code: 0 beaten, 1 not beaten, and those of the `assay` command."""
+    try:
+        return _study(args)
+    except AssayError as error:
+        return tell(error)
+    except KeyboardInterrupt:
+        print("\ninterrupted; run the same command again to go on from here", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _study(args: list[str] | None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sweep", nargs="?", default=SWEEP, type=Path, help=f"default: {SWEEP.name}")
     parser.add_argument("--address", default=os.environ.get("ASSAY_ADDRESS"), help="the cluster's dashboard")
@@ -56,14 +70,16 @@ def main(args: list[str] | None = None) -> int:
         parser.error(f"{given.sweep} has no rungs: there is nothing to stop at")
     with _cluster(given.address, given.smoke) as (client, store):
         job = client.submit(sweep, workload_package=given.workload_package, store=given.store or store)
+        if job.submitted is not None and job.submitted.remark is not None:
+            print(job.submitted.remark)
         print(f"{job.id} on {client.address}: until {sweep.metric} {'≤' if sweep.mode == 'min' else '≥'} {target:g}")
         best = watch(job, sweep, target)
-        if job.status() not in OVER:
-            print(f"beaten; the job is stopped: {job.stop()}")
         if best is None:
-            print(f"{job.id}: {job.status()}, and nothing beat {target:g}")
+            print(f"{job.id}: {patiently(job.status)}, and nothing beat {target:g}")
             return 1
-        print("\n" + cost(job.results(), job.ledger(), sweep, best))
+        if patiently(job.status) not in OVER:
+            print(f"beaten; the job is stopped: {job.stop()}")
+        print("\n" + cost(patiently(job.results), patiently(job.ledger), sweep, best))
     return 0
 
 
@@ -71,8 +87,8 @@ def watch(job: Job, sweep: Sweep, target: float) -> pd.Series | None:
     """Print every rung as it comes; returns the first that beats the target, or None when the job ended without."""
     seen: set[str] = set()
     while True:
-        is_over = job.status() in OVER  # asked first, so that nothing can come after what is read then
-        results = job.results()
+        is_over = patiently(job.status) in OVER  # asked first, so that nothing can come after what is read then
+        results = patiently(job.results)
         for _, row in results[~results["key"].isin(seen)].iterrows():
             seen.add(row["key"])
             if row["failure"] is not None:
@@ -93,14 +109,16 @@ def cost(results: pd.DataFrame, ledger: pd.DataFrame, sweep: Sweep, best: pd.Ser
     climbed = results[(results["trial"] == best["trial"]) & (results[budget] <= best[budget])]
     needed = set(climbed["stages"].explode())
     trainings = ledger[ledger["key"].isin(needed) & ledger["stage"].str.startswith(TRAININGS)]
-    days = trainings["v100_days"]
+    days, by_operations = trainings["v100_days"], v100_days_of(trainings["flops"])
     lines = [f"{best['trial']} beat it after {best[budget]:,.0f} iterations. V100-days of training until there:"]
     if unknown := sorted(set(trainings.loc[days.isna(), "device"])):
-        days = v100_days_of(trainings["flops"])
         lines.append(
             f"  (nobody declared what {', '.join(unknown)} is worth in V100s: by its operations instead, "
             f"at the {V100_UTILISATION:.0%} of a V100's peak that table 7's implementations reach)"
         )
+        days = days.fillna(by_operations)
+    if uncounted := sorted(set(trainings.loc[days.isna(), "stage"])):
+        lines.append(f"  (nobody counted the operations of {', '.join(uncounted)}: not in the sums)")
     for stage, part in days.groupby(trainings["stage"]):
         lines.append(f"  {stage:<18} {part.sum():.3g}")
     seconds = (trainings["seconds"] * trainings["count"]).sum()

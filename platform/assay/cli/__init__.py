@@ -6,6 +6,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from assay.errors import AssayError
 
 EXIT_TRIAL_FAILED = 1
 EXIT_USER_ERROR = 2
@@ -16,7 +20,7 @@ EXIT_INTERRUPTED = 130
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run one command line, and return its exit code. An AssayError is told without a traceback."""
-    from assay.errors import AssayError, UserError
+    from assay.errors import AssayError
 
     try:
         from assay.cli.app import app
@@ -30,12 +34,8 @@ def main(args: Sequence[str] | None = None) -> int:
         # Whoever read us has enough. Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return EXIT_USER_ERROR
     except AssayError as error:
-        print(f"assay: {error}", file=sys.stderr)
-        return EXIT_COULD_NOT
+        return tell(error)
     except Exception as error:
         import traceback
 
@@ -44,3 +44,12 @@ def main(args: Sequence[str] | None = None) -> int:
         print("This is a bug in assay or in the workload; the traceback above says where.", file=sys.stderr)
         return EXIT_COULD_NOT
     return 0
+
+
+def tell(error: AssayError) -> int:
+    """Say on stderr what is wrong; returns the exit code of a command that ends so."""
+    from assay.errors import UserError
+
+    is_users = isinstance(error, UserError)
+    print(error if is_users else f"assay: {error}", file=sys.stderr)
+    return EXIT_USER_ERROR if is_users else EXIT_COULD_NOT
