@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+import pytest
 import torch.distributed
 import torch.multiprocessing
 
@@ -95,6 +96,20 @@ def test_time_and_curve_go_on_where_the_checkpoint_was(tmp_path: Path) -> None:
     assert second.history == [{"step": 100, "loss": 0.5}], "what was lost with the first is computed again"
     assert second.seconds > 0
     assert json.loads((found[1] / "context.json").read_text())["seconds"] <= spent
+
+
+def test_a_downloaded_checkpoint_goes_when_the_next_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"memory://{tmp_path}"
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    save(context(url, tmp_path, ALONE), 100)
+    ctx = context(url, tmp_path, ALONE)
+    found = ctx.latest_checkpoint()
+    assert found is not None
+    download = (found[1] / "rank-0.txt").readlink()
+    assert download.is_file()
+    save(ctx, 200)
+    assert not found[1].exists()
+    assert not download.exists()
 
 
 def test_a_save_is_accounted_for(tmp_path: Path) -> None:

@@ -126,6 +126,7 @@ class WorkerContext(Context):
         self._started = time.monotonic()
         self._seconds_before = 0.0
         self._charged_from = 0
+        self._fetched: Path | None = None
 
     @property
     def rank(self) -> int:
@@ -165,7 +166,7 @@ class WorkerContext(Context):
         found = self._ranks.of_first(self._checkpoints.latest(self.amount) if self.rank == 0 else None)
         if found is None:
             return None
-        folder = self._checkpoints.fetch(found)
+        self._fetched = folder = self._checkpoints.fetch(found)
         state = json.loads((folder / CONTEXT_FILE).read_text())
         self.history = state["history"]
         self.notes = state.get("notes", {}) | self.notes
@@ -179,6 +180,9 @@ class WorkerContext(Context):
         started = time.monotonic()
         place = self._ranks.of_first(self._checkpoints.new_place(step))
         parts = self._ranks.gather(self._upload(write, place))
+        if self._fetched is not None:  # all ranks are here: all have read it
+            self._checkpoints.forget(self._fetched)
+            self._fetched = None
         if self.rank == 0:
             context = self._upload(lambda folder: self._write_context(folder, step), place)
             saved = self._checkpoints.commit(step, [*parts, context], score)

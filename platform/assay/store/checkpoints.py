@@ -6,6 +6,7 @@ A checkpoint is written in parts, one a rank, and is there when its record is: w
 from __future__ import annotations
 
 import math
+import shutil
 import tempfile
 import uuid
 from collections.abc import Mapping, Sequence
@@ -119,7 +120,7 @@ class Checkpoints:
         return None
 
     def fetch(self, checkpoint: Checkpoint) -> Path:
-        """A local folder with the checkpoint's files, to read from."""
+        """A local folder with the checkpoint's files, to read from until `forget`."""
         if self._files.is_local:
             return self._files.local_path(checkpoint.place)
         folder = Path(tempfile.mkdtemp(prefix="assay-checkpoint-"))
@@ -127,6 +128,15 @@ class Checkpoints:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).symlink_to(local_copy(self._files, file))
         return folder
+
+    def forget(self, folder: Path) -> None:
+        """Remove what `fetch` downloaded: it was read once, and may be as large as all that a training holds."""
+        if self._files.is_local:
+            return
+        for link in folder.rglob("*"):
+            if link.is_symlink():
+                link.readlink().unlink(missing_ok=True)  # another worker of this machine may have come first
+        shutil.rmtree(folder)
 
     def _record(self, step: int) -> str:
         return f"{self._folder}/{step:09d}.json"
