@@ -11,6 +11,7 @@ from typing import Any
 
 import torch.distributed as dist
 
+from adm.training import precision
 from adm.workload import workload
 from assay.runner.ranks import Ranks
 from assay.runner.work import Place, train_worker
@@ -18,7 +19,10 @@ from assay.store import Store
 from assay.workload import Stage, topological
 
 Job = Mapping[str, Any]
-"""{"base": a preset (digits), "overrides": of it, "stage": which one to train, "store": where}."""
+"""{"base": a preset (digits), "overrides": of it, "stage": which one to train, "store": where}.
+
+And "bf16_on": the ranks whose CPUs have instructions for it, where those are to differ.
+"""
 
 
 def stage_of(job: Job) -> Stage:
@@ -43,6 +47,9 @@ def train(jobs: Sequence[Job], size: int, folder: Path) -> list[str]:
 def main(folder: Path, size: int, rank: int) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder / 'group'}", rank=rank, world_size=size)
     for job in json.loads((folder / "jobs.json").read_text()):
+        if "bf16_on" in job:
+            has_instructions = rank in job["bf16_on"]
+            precision._cpu_multiplies_bf16 = lambda found=has_instructions: found
         train_worker(stage_of(job), Store(job["store"]), Place(), lambda event: None, Ranks(rank, size))
     dist.barrier()
     dist.destroy_process_group()

@@ -14,7 +14,7 @@ from assay.spec import load_sweep
 from assay.store import Store
 from gated_training import GatedAdm
 from machines import Deed, Machines, Witness
-from small_training import ARMS
+from small_training import ARMS, arms
 
 pytestmark = pytest.mark.cluster
 
@@ -27,7 +27,6 @@ ROUNDING = {"fp32": 1e-5, "bf16": 1e-3}
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    small_training.skip_without_deepspeed()
     return small_training.undisturbed(tmp_path_factory.mktemp("whole"), [CONFIG])
 
 
@@ -52,7 +51,7 @@ def train(
             (witness.gates / key / f"shut-{step}").touch()
     outcome = assay.run(sweep, home, address=machines.cluster.address, listeners=[witness])
     assert not outcome.failed, outcome.failed[0].error
-    assert len(witness.struck) == len(ARMS) * len(deeds), "everything that was to happen did"
+    assert len(witness.struck) == len(arms()) * len(deeds), "everything that was to happen did"
     return Store(home.store_url), witness.said
 
 
@@ -70,13 +69,14 @@ def test_a_machine_taken_away_after_notice_and_one_lost_without_change_nothing(
 
     machines.have(2)
     store, said = train(tmp_path, machines, {EVERY + 2: announce, 2 * EVERY + 2: lose}, 2)
-    for arm in ARMS:
+    for arm in arms():
         found = small_training.result(store, arm, **CONFIG)
         small_training.assert_the_same(found, small_training.result(undisturbed, arm, **CONFIG))
         assert found.cost.count == 2
     assert said.count(
         f"train_upsampler: its machine is being taken away; saved at step {EVERY + 3}, going on elsewhere"
-    ) == len(ARMS)
+    ) == len(arms())
+    small_training.skip_the_rest()
 
 
 def test_with_fewer_machines_it_goes_on_with_fewer_workers(
@@ -90,10 +90,11 @@ def test_with_fewer_machines_it_goes_on_with_fewer_workers(
 
     machines.have(2)
     store, _ = train(tmp_path, machines, {EVERY + 2: machines.kill_a_machine, 2 * EVERY + 2: recover}, [1, 3])
-    for arm in ARMS:
+    for arm in arms():
         found, whole = (small_training.result(of, arm, **CONFIG) for of in (store, undisturbed))
         assert (whole.cost.count, found.cost.count) == (2, 1)
         assert found.history[:EVERY] == whole.history[:EVERY]
         bound = ROUNDING[ARMS[arm]["train.precision"]]
         losses = ([point["loss"] for point in result.history] for result in (found, whole))
         assert next(losses) == pytest.approx(next(losses), rel=bound)
+    small_training.skip_the_rest()

@@ -44,27 +44,36 @@ def of(name: str) -> dict[str, Any]:
     return ENGINES[name]
 
 
+def missing(*names: str) -> str | None:
+    """Why one of these engines cannot be had here, if so."""
+    return why_not("cpu") if any(of(name)["train.engine"] == "deepspeed" for name in names) else None
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Each engine's whole training, and one in halves; halves of one engine that another, or one worker, ends."""
-    if (reason := why_not("cpu")) is not None:
-        pytest.skip(f"needs DeepSpeed's operators, which cannot be built here: {reason}")
     root = tmp_path_factory.mktemp("group")
     jobs = []
     for name, engine in ENGINES.items():
+        if missing(name):
+            continue
         jobs += [
             job(root / name / "whole", **engine),
             job(root / name / "halves", HALF, **engine),
             job(root / name / "halves", **engine),
         ]
     for first, then in ENDED_BY_ANOTHER:
+        if missing(first, then):
+            continue
         jobs += [job(root / first / then, HALF, **of(first)), job(root / first / then, **of(then))]
     jobs.append(job(root / "one worker", HALF, **of("PyTorch in fp32")))
+    jobs.append({**job(root / "unlike", HALF, **AUTO), "bf16_on": [0]})
     training_group.train(jobs, 2, root / "two")
     training_group.train([job(root / "one worker", **of("PyTorch in fp32"))], 1, root / "one")
     return root
 
 
+AUTO = {"train.engine": "torch", "train.precision": "auto"}
 ENDED_BY_ANOTHER = [
     ("PyTorch in fp32", "DeepSpeed in fp32, ZeRO 1"),
     ("DeepSpeed in fp32, ZeRO 1", "DeepSpeed in fp32"),
@@ -73,9 +82,15 @@ ENDED_BY_ANOTHER = [
 
 
 def result(store: Path, name: str, iterations: int = WHOLE) -> Any:
+    skip_without(name)
     found = Store(store).get(training_group.stage_of(job(store, iterations, **of(name))).key)
     assert found is not None
     return found
+
+
+def skip_without(*names: str) -> None:
+    if (reason := missing(*names)) is not None:
+        pytest.skip(f"needs DeepSpeed's operators, which cannot be built here: {reason}")
 
 
 def weights(store: Path, name: str) -> dict[str, Mapping[str, np.ndarray[Any, Any]]]:
@@ -107,8 +122,16 @@ def test_every_engine_follows_the_same_losses(folder: Path, name: str) -> None:
 
 @pytest.mark.parametrize(("first", "then"), ENDED_BY_ANOTHER)
 def test_an_engine_goes_on_from_anothers_checkpoint(folder: Path, first: str, then: str) -> None:
+    skip_without(first, then)
     assert losses(folder / first / then, then) == pytest.approx(losses(folder / then / "whole", then), rel=1e-3)
     assert result(folder / first / then, then).notes["train.engine"] == of(then)["train.engine"]
+
+
+def test_workers_on_unlike_machines_compute_in_what_all_are_good_at(folder: Path) -> None:
+    store = folder / "unlike"
+    found = Store(store).get(training_group.stage_of(job(store, HALF, **AUTO)).key)
+    assert found is not None
+    assert found.notes["train.precision"] == "fp32"
 
 
 def test_another_number_of_workers_sees_the_same_batches(folder: Path) -> None:
