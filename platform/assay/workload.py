@@ -88,6 +88,9 @@ class Stage:
     check: str | None = None
     """Import path "module:attribute" of a function of `config` that raises UserError where the stage could only fail.
     Called where the stage will run, before anything of the sweep is computed."""
+    group_check: str | None = None
+    """Train stages: import path "module:attribute" of a function of (config, execution, workers, GPUs of each) that
+    raises UserError where such a group could not train. Called when a sweep is planned, so it imports little."""
     execution: Mapping[str, JSON] = field(default_factory=dict)
     """How the body goes about it, which does not change what comes out (micro-batches, an engine): not part of the key,
     so a training that ran out of memory goes on with another one."""
@@ -102,6 +105,9 @@ class Stage:
     """Map stages: how many ids one committed shard holds. Not part of the key either."""
     first_only: Mapping[str, int] = field(default_factory=dict)
     """Map stages: columns that are stored for so many of the first ids, and for no others: large ones that few read."""
+    conditions: Mapping[str, JSON] = field(default_factory=dict)
+    """What its metrics are measured under, as far as a plan can tell (the number of samples, the extractor): trials are
+    not raced against each other where these differ. What is not part of the key elsewhere is not by this."""
     also_reads: Mapping[str, Stage] = field(default_factory=dict)
     """Stages that are computed first because they save this one work: images that were drawn already. What comes out is
     the same without them, so they are not part of the key, and `ctx.inputs` has only those that are there."""
@@ -160,11 +166,13 @@ def topological(leaves: Sequence[Stage]) -> list[Stage]:
 JACKKNIFE = "jackknife.json"
 """A file that a last stage may leave in its output, so that reports can say how sure its metrics are:
 
-    {metric: {"value": v, "replicates": [the metric without block 0 of the samples, without block 1, …]}}
+    {metric: {"value": v, "replicates": [the metric without block 0 of the samples, without block 1, …],
+              "sizes": [how many samples block 0 has, block 1, …]}}
 
-A block is a fixed set of sample indices, the same in every trial of as many samples; B blocks are equal to within one
-sample. The standard error is √((B − 1)/B Σ(rᵦ − r̄)²); that of the difference of two trials is the same of the
-differences rᵦ − sᵦ, in which what they share (noise, labels) cancels."""
+A block is a fixed set of sample indices, the same in every trial of as many samples. Without sizes, blocks are equal.
+The standard error is the delete-a-block jackknife's, intervals are by Student's t on B − 1 degrees of freedom; those of
+the difference of two trials are the same of the differences rᵦ − sᵦ, in which what they share (noise, labels)
+cancels."""
 
 
 @runtime_checkable

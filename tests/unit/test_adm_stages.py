@@ -192,7 +192,8 @@ class TestEvaluation:
         assert any("12 samples" in line or "features" in line for line in told), "too few samples is said aloud"
         assert result is not None
         assert set(result.metrics) == {
-            *("fd_classifier", "precision", "recall", "kid", "kid_se", "num_samples", "num_reference")
+            *("fd_classifier", "precision", "recall", "kid", "kid_se"),
+            *("num_samples", "num_reference", "num_reference_images"),
         }
         assert result.metrics["num_samples"] == 12
         assert result.file("samples.png").read_bytes().startswith(b"\x89PNG")
@@ -252,7 +253,8 @@ class TestGraph:
             config = workload.resolve("imagenet64", {"data.path": str(tmp_path)})
             return {stage.name: stage.key for stage in topological(workload.stages(config))}["reference"]
 
-        (tmp_path / "cat_1.png").write_bytes(b"one")
+        for number in range(4):
+            (tmp_path / f"dog_{number}.png").write_bytes(b"one")
         before = reference()
         assert reference() == before
         (tmp_path / "cat_2.png").write_bytes(b"two")

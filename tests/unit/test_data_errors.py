@@ -127,7 +127,7 @@ class TestBrokenImages:
         from adm.evaluation.extractors import ReferenceImages
 
         data = folder(tmp_path, [png(0), b"", png(2)]).model_dump(mode="json") | {"broken_images": "skip"}
-        config = {"data": data, "image_size": SIZE, "channels": 3}
+        config = {"data": data, "image_size": SIZE, "channels": 3, "order": "stored"}
         step = ReferenceImages(SimpleNamespace(config=config, threads=1, amount=3))  # type: ignore[arg-type]
         with pytest.warns(AssayWarning, match=r"1 of the images.*a_01\.png"):
             rows = step({"id": np.arange(3)})

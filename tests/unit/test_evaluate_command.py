@@ -142,12 +142,16 @@ def test_published_weights_give_the_published_evaluators_lines(
     )
     saved(reference, mu=pool.mean, sigma=pool.cov)
     in_bf16 = run(reference, samples, samples, "--precision", "bf16")
-    assert "does not say in what precision its statistics were made; if in fp32" in in_bf16.stderr
+    assert "does not say what made its statistics; if Inception's published weights in fp32" in in_bf16.stderr
+    assert "different numbers of images" not in in_bf16.stderr
     table = in_bf16.stdout.splitlines()
     assert table[0].split() == ["Samples", "N", "Inception", "Score", "FID", "sFID", "Precision", "Recall"]
     assert table[1] == table[2]
     assert table[1].split()[::4] == [str(samples), "—"]
     assert table[3] == "sFID: not computed: the reference has no mu_s and sigma_s, and no images"
+    more = saved(tmp_path / "more.npz", pictures(3, 2))
+    unequal = run(reference, samples, more)
+    assert f"the files have different numbers of images ({samples} 2, {more} 3), and FID falls" in unequal.stderr
     refused = run(reference, samples, "--save-reference", tmp_path / "new.npz")
     assert (refused.exit_code, refused.stdout) == (2, "")
     assert "is not written: the reference has no mu_s and sigma_s" in refused.stderr

@@ -14,7 +14,9 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from adm import checkpoints, presets
+from adm import checkpoints, evaluation_graph, presets
+from adm.data import images_of_rows
+from adm.data.digits import digits
 from adm.evaluation import InceptionV3, inception_score, inception_weights, kid, precision_recall
 from adm.evaluation.command import app
 from adm.evaluation.extractors import as_rgb
@@ -31,7 +33,7 @@ from assay.workload import Stage, topological
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import inception_by_rule
 
-NUM_SAMPLES, NUM_REFERENCE = 5, 6
+NUM_SAMPLES, NUM_REFERENCE, NUM_PAIRED = 5, 7, 6
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +96,9 @@ def by_rule(folder: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def trial(folder: Path, store: Store, by_rule: dict[str, Any]) -> Iterator[tuple[dict[str, Stage], list[str]]]:
     threads = torch.get_num_threads()
-    stages, told = graph(folder, **by_rule), []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation_graph, "NUM_PAIRED", NUM_PAIRED)
+        stages, told = graph(folder, **by_rule), []
     compute(stages["evaluate"], store, told)
     yield stages, told
     torch.set_num_threads(threads)
@@ -140,11 +144,12 @@ def test_the_metrics_are_the_evaluators_on_the_exported_reference(
     assert set(figures) == {"inception_score", name, f"s{name}", "precision", "recall"}
     for key, value in figures.items():
         assert metrics[key] == pytest.approx(value, rel=1e-4), key
-    against = to_numpy(reference.read(["features"]))["features"]
+    against = to_numpy(reference.read(["features"]))["features"][:NUM_PAIRED]
     assert metrics["inception_score"] == pytest.approx(inception_score(rows["logits"]), rel=1e-9)
     assert (metrics["precision"], metrics["recall"]) == precision_recall(against, rows["features"])
     assert metrics["kid"] == pytest.approx(kid(against, rows["features"]), rel=1e-9)
     assert (metrics["num_samples"], metrics["num_reference"]) == (NUM_SAMPLES, NUM_REFERENCE)
+    assert metrics["num_reference_images"] == NUM_PAIRED
     assert "fid" not in metrics
     assert set(workload.metrics(resolved(folder, evaluate__inception_weights=str(folder / "weights.pth")))) <= set(
         metrics
@@ -155,7 +160,9 @@ def test_the_metrics_are_the_evaluators_on_the_exported_reference(
     found = read_reference(path)
     assert (found.extractor, found.num_images) == (name.removeprefix("fd_"), NUM_REFERENCE)
     assert found.images is not None
-    assert found.images.shape == (NUM_REFERENCE, 8, 8, 3)
+    assert found.images.shape == (NUM_PAIRED, 8, 8, 3)
+    images = np.concatenate(list(found.images.batches(4)))
+    assert np.array_equal(images[..., :1], digits().read(images_of_rows("shuffled", 1797)[:NUM_PAIRED]).images)
 
 
 def test_an_exported_reference_is_compared_with_as_the_data_was(
@@ -180,6 +187,32 @@ def test_an_exported_reference_is_compared_with_as_the_data_was(
     assert graph(folder, evaluate__reference=str(path), **by_rule)["statistics"].key != before
     with pytest.raises(UserError, match="is not the reference that this was planned with: it has changed"):
         refuse(imported.values())
+
+
+def test_statistics_that_do_not_say_what_made_them_are_warned_of_and_passed_on_as_such(
+    tmp_path: Path, folder: Path, store: Store, by_rule: dict[str, Any], trial: tuple[dict[str, Stage], list[str]]
+) -> None:
+    """As a published file, compared with samples that are seen by other weights."""
+    exported = store.get(trial[0]["statistics"].key)
+    assert exported is not None
+    arrays = dict(np.load(exported.file("reference.npz")))
+    path = tmp_path / "published.npz"
+    np.savez(path, **{name: array for name, array in arrays.items() if name not in ("extractor", "num_images")})
+    told: list[str] = []
+    result = compute(graph(folder, evaluate__reference=str(path), **by_rule)["evaluate"], store, told)
+    assert [line for line in told if f"{path} does not say what made its statistics" in line]
+    assert "num_reference" not in result.metrics, "nobody knows how many images the statistics are of"
+    assert result.metrics["num_reference_images"] == NUM_PAIRED
+    again = store.get(graph(folder, evaluate__reference=str(path), **by_rule)["statistics"].key)
+    assert again is not None
+    assert read_reference(again.file("reference.npz")).extractor is None
+    saved = tmp_path / "saved.npz"
+    np.savez(tmp_path / "samples.npz", arrays["arr_0"])
+    files = (path, tmp_path / "samples.npz", "--inception", folder / "weights.pth", "--save-reference", saved)
+    command = CliRunner().invoke(app, [*map(str, files), "--any-weights"])
+    assert command.exit_code == 0, command.stderr
+    assert f"{path} does not say what made its statistics" in command.stderr
+    assert read_reference(saved).extractor is None
 
 
 class TestReferenceFiles:

@@ -15,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from PIL import Image
 
-from adm import checkpoints, presets
+from adm import checkpoints, evaluation_graph, presets
+from adm.data import data_config, images_of_rows, open_source
 from adm.data.digits import digits
 from adm.evaluation import FeatureError, Moments, frechet_distance, frechet_interval, kid, precision_recall
 from adm.evaluation import checks as evaluation_checks
@@ -95,13 +97,14 @@ class TestMetrics:
         stages = graph(checkpoint)
         result = compute(stages["evaluate"], store)
         samples = features(store, stages["sample"])
-        reference = pixels(digits().read(np.arange(NUM_REFERENCE)).images)
+        reference = pixels(digits().read(images_of_rows("shuffled", 1797)[:NUM_REFERENCE]).images)
         metrics = result.metrics
         assert metrics["fd_pixels"] == pytest.approx(frechet_distance(reference, samples), rel=1e-6)
         assert (metrics["precision"], metrics["recall"]) == precision_recall(reference, samples)
         assert metrics["kid"] == pytest.approx(kid(reference, samples), rel=1e-4)
         assert metrics["kid_se"] > 0
         assert (metrics["num_samples"], metrics["num_reference"]) == (NUM_SAMPLES, NUM_REFERENCE)
+        assert metrics["num_reference_images"] == NUM_REFERENCE
         assert result.notes["extractor"] == "pixels"
         assert str(result.notes["reference"]).startswith("digits ")
         config = workload.resolve("digits", {"classifier": None, "evaluate.extractor": "pixels"})
@@ -114,10 +117,10 @@ class TestMetrics:
         stages = graph(checkpoint)
         result = compute(stages["evaluate"], store)
         samples = features(store, stages["sample"])
-        reference = pixels(digits().read(np.arange(NUM_REFERENCE)).images)
+        reference = pixels(digits().read(images_of_rows("shuffled", 1797)[:NUM_REFERENCE]).images)
         content = json.loads(result.file(JACKKNIFE).read_text())
         assert set(content) == {"fd_pixels", "precision", "kid"}
-        blocks = index_blocks(NUM_SAMPLES, 10)
+        blocks = index_blocks(NUM_SAMPLES)
         rest = np.delete(samples, blocks[3], axis=0)
         expected = {
             "fd_pixels": frechet_distance(reference, rest),
@@ -128,6 +131,7 @@ class TestMetrics:
         for name, of in content.items():
             assert of["value"] == result.metrics[name]
             assert len(of["replicates"]) == 20
+            assert of["sizes"] == [6] * 20
             spread = np.array(of["replicates"]) - np.mean(of["replicates"])
             reach = 2.0930 * np.sqrt(19 / 20 * np.square(spread).sum())  # t, 19 degrees
             assert result.metrics[f"{name}_high"] - of["value"] == pytest.approx(reach, rel=1e-3)
@@ -162,6 +166,75 @@ class TestMetrics:
         assert drawn.file(JACKKNIFE).read_text() == evaluated.file(JACKKNIFE).read_text()
 
 
+class TestReference:
+    """Which images of a data set samples are compared with."""
+
+    @pytest.fixture
+    def by_class(self, tmp_path: Path) -> dict[str, Any]:
+        """A folder of 10 classes with 40 images each. Its files are sorted by class, as ImageNet's are."""
+        draw = np.random.default_rng(0)
+        for name in "abcdefghij":
+            (tmp_path / "data" / name).mkdir(parents=True)
+            for number, image in enumerate(draw.integers(0, 256, (40, 8, 8), dtype=np.uint8)):
+                Image.fromarray(image).save(tmp_path / "data" / name / f"{number:02}.png")
+        return {"data__source": "folder", "data__path": str(tmp_path / "data"), "data__labels": "subfolder"}
+
+    def counts(self, result: StoredResult) -> npt.NDArray[np.int64]:
+        return np.bincount(to_numpy(result.read(["label"]))["label"], minlength=10)
+
+    def test_a_part_of_sorted_data_has_every_class_and_a_larger_part_holds_it(
+        self, checkpoint: Path, store: Store, by_class: dict[str, Any]
+    ) -> None:
+        part = graph(checkpoint, evaluate__num_reference=100, **by_class)["reference"]
+        classes = self.counts(compute(part, store))
+        assert classes.sum() == 100
+        assert classes.min() >= 4
+        assert classes.max() <= 20
+        larger = graph(checkpoint, evaluate__num_reference=150, **by_class)["reference"]
+        compute(larger, store)
+        assert np.array_equal(features(store, larger)[:100], features(store, part))
+
+    def test_null_is_all_of_it_and_every_class_stands_for_it_in_precision_and_recall(
+        self, checkpoint: Path, store: Store, by_class: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(evaluation_graph, "NUM_PAIRED", 60)
+        stages = graph(checkpoint, evaluate__num_reference=None, **by_class)
+        metrics = compute(stages["evaluate"], store).metrics
+        assert (metrics["num_reference"], metrics["num_reference_images"]) == (400, 60)
+        reference, samples = features(store, stages["reference"]), features(store, stages["sample"])
+        assert metrics["fd_pixels"] == pytest.approx(frechet_distance(reference, samples), rel=1e-6)
+        chosen = images_of_rows("shuffled", 400)[:60]
+        assert (metrics["precision"], metrics["recall"]) == precision_recall(reference[chosen], samples)
+        assert metrics["kid"] == pytest.approx(kid(reference[chosen], samples), rel=1e-4)
+        source = open_source(data_config(stages["reference"].config["data"]), 8, 1)
+        assert np.bincount(source.labels[chosen], minlength=10).min() >= 2
+        parts = graph(checkpoint, evaluate__num_reference=400, **by_class)
+        same = compute(parts["evaluate"], store).metrics
+        for name in ("precision", "recall", "kid", "fd_pixels"):
+            assert same[name] == pytest.approx(metrics[name], rel=1e-6), "the same images in another order"
+
+    def test_all_images_are_those_that_were_there_when_it_was_planned(
+        self, checkpoint: Path, tmp_path: Path, store: Store, by_class: dict[str, Any]
+    ) -> None:
+        planned = graph(checkpoint, evaluate__num_reference=None, **by_class)["reference"]
+        assert planned.amount == 400
+        (tmp_path / "data" / "a" / "00.png").unlink()
+        with pytest.raises(UserError, match="planned as all images of the data, 400 then, but the data has 399 now"):
+            compute(planned, store)
+
+    def test_data_that_is_not_here_is_planned_and_data_that_is_none_is_refused(
+        self, checkpoint: Path, tmp_path: Path
+    ) -> None:
+        elsewhere = {"data__source": "folder", "evaluate__num_reference": None}
+        assert graph(checkpoint, data__path=str(tmp_path / "away"), **elsewhere)["reference"].amount == 50_000
+        with pytest.raises(ConfigError, match=r"^data\.path: .*holds no images"):
+            graph(checkpoint, data__path=str(tmp_path), **elsewhere)
+
+    def test_the_papers_presets_compare_with_all_of_the_data(self) -> None:
+        assert presets.load("imagenet256").evaluate.num_reference is None
+        assert presets.load("lsun_cat_256").evaluate.num_reference is None
+
+
 class TestConditions:
     """What must be equal for trials to be ranked together."""
 
@@ -179,6 +252,11 @@ class TestConditions:
         one, other = self.said(checkpoint), self.said(checkpoint, evaluate__num_reference=200)
         assert one["reference"] != other["reference"]
         assert one["extractor"] == other["extractor"]
+
+    def test_memory_changes_no_key(self, checkpoint: Path) -> None:
+        plain, small = graph(checkpoint)["evaluate"], graph(checkpoint, evaluate__max_gib=0.001)["evaluate"]
+        assert small.key == plain.key
+        assert small.execution == {"max_bytes": 1_073_741}
 
     def test_a_classifier_trained_otherwise_is_another_extractor_and_a_replicate_is_not(self, checkpoint: Path) -> None:
         plain = self.by_classifier(checkpoint)
@@ -199,7 +277,7 @@ class TestOddSamples:
     def test_a_collapsed_model_is_measured_and_warned_of_once(self, checkpoint: Path, store: Store) -> None:
         told: list[str] = []
         result = compute(self.evaluated(checkpoint, "odd_samplers:Collapsed", FEATURES), store, told)
-        reference = pixels(digits().read(np.arange(NUM_REFERENCE)).images)
+        reference = pixels(digits().read(images_of_rows("shuffled", 1797)[:NUM_REFERENCE]).images)
         sample = features(store, self.evaluated(checkpoint, "odd_samplers:Collapsed", FEATURES).inputs["samples"])[0]
         expected = np.square(reference.mean(axis=0) - sample).sum() + np.trace(np.cov(reference, rowvar=False))
         assert result.metrics["fd_pixels"] == pytest.approx(expected, rel=1e-4)

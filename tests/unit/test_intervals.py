@@ -147,7 +147,7 @@ def test_replicates_of_two_arms_give_the_interval_of_their_difference() -> None:
 
 @pytest.mark.parametrize(("num_rows", "num_classes"), [(20, 1), (107, 1), (1000, 10), (1000, 200), (5000, 1000)])
 def test_index_blocks_hold_every_row_once_and_classes_evenly(num_rows: int, num_classes: int) -> None:
-    blocks = index_blocks(num_rows, num_classes)
+    blocks = index_blocks(num_rows)
     assert sorted(np.concatenate(blocks).tolist()) == list(range(num_rows))
     assert {len(block) for block in blocks} <= {num_rows // 20, -(-num_rows // 20)}
     for block in blocks:
@@ -160,7 +160,7 @@ def test_classes_in_turn_do_not_widen_intervals_much() -> None:
     """Fewer images a block than classes, and classes far apart: blocks that are runs would make it 4 times as wide."""
     num_classes, num_rows = 200, 1000
     centres = np.sort(np.random.default_rng(0).standard_normal((num_classes, 1)), axis=0) * np.linspace(2, 1, DIM)
-    blocks, intervals = index_blocks(num_rows, num_classes), []
+    blocks, intervals = index_blocks(num_rows), []
     for seed in range(60):
         noise = np.random.default_rng(seed).standard_normal((num_rows, DIM))
         rows = centres[np.arange(num_rows) % num_classes] + noise

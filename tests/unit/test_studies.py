@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ from assay.errors import ConfigError
 from assay.runner import inline
 from assay.store import Store, StoredResult
 from assay.workload import Stage, topological
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # stages import odd_samplers by its name
 
 TINY = {
     "train.iterations": 4,
@@ -90,6 +94,22 @@ class TestFigures:
         whole = nearest_neighbours(training[:5], training, 2)
         assert np.array_equal(ids, whole.indices), "a shard at a time or all at once"
         assert np.array_equal(distances, whole.distances)
+
+    @pytest.mark.parametrize("num_reference", [None, 300])
+    def test_copies_are_shown_above_what_they_are_copies_of(self, tmp_path: Path, num_reference: int | None) -> None:
+        """Whether they are compared with all of the data, in its order, or with a random part."""
+        store = Store(tmp_path)
+        graph = self.graph("neighbours", evaluate__num_reference=num_reference, evaluate__extractor="pixels")
+        body = ("odd_samplers:Copies", "adm.evaluation.extractors:Features")
+        copies = replace(graph["sample"], name="copies", body=body)
+        evaluate = replace(graph["evaluate"], inputs={**graph["evaluate"].inputs, "samples": copies})
+        inputs = {**graph["figures"].inputs, "samples": copies, "evaluated": evaluate}
+        result = run({"figures": replace(graph["figures"], inputs=inputs)}, store, "figures")
+        assert result.metrics["nearest_distance_ratio"] == 0
+        assert result.metrics["num_reference"] == (num_reference or 1797)
+        picture, tile, gap = np.asarray(Image.open(result.file("neighbours.png"))), 32, 2
+        first, second = gap, gap + tile + gap + 4 * gap
+        assert np.array_equal(picture[first : first + tile], picture[second : second + tile])
 
     def test_a_larger_search_goes_on_from_the_reference_that_is_there(self, tmp_path: Path) -> None:
         store = Store(tmp_path)

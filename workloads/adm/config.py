@@ -239,8 +239,9 @@ class EvaluateConfig(Section):
     """What samples are compared with, and in which features (appendix J)."""
 
     num_samples: PositiveInt = 50_000
-    num_reference: PositiveInt = 50_000
-    """How many images of the data set the samples are compared with."""
+    num_reference: PositiveInt | None = None
+    """How many images of the data set, chosen at random, the samples are compared with; None: all, as in the paper.
+    Precision, recall and KID take 10,000 of them at most, as the published evaluator does."""
     reference: Str | None = None
     """A reference file of the published evaluator (npz) to compare with instead: its statistics, and all of its images
     for precision, recall and KID. For extractor inception."""
@@ -254,6 +255,8 @@ class EvaluateConfig(Section):
     fid_infinity: Bool = False
     """Also extrapolate the distance to infinitely many samples."""
     precision_recall_k: PositiveInt = 3
+    max_gib: PositiveFloat = 1.0
+    """Working memory of precision, recall, KID and neighbours, beyond the features. It changes the time, no figure."""
 
     @model_validator(mode="after")
     def _every_option_has_an_effect(self) -> EvaluateConfig:
@@ -332,7 +335,7 @@ class Config(Section):
         if self.classifier is not None and self.classifier.model.kind != "encoder":
             raise ValueError(f"classifier.model.kind is {self.classifier.model.kind}, allowed: encoder")
         if self.data.source == "digits":
-            if self.model.kind == "unet" and self.evaluate.num_reference > NUM_DIGITS:
+            if self.model.kind == "unet" and (self.evaluate.num_reference or 0) > NUM_DIGITS:
                 raise ValueError(
                     f"evaluate.num_reference is {self.evaluate.num_reference}, but the digits are {NUM_DIGITS} images"
                 )

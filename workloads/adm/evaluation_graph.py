@@ -15,14 +15,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from adm.config import Config
+from adm.config import NUM_DIGITS, Config
 from assay.errors import ConfigProblem, UserError
 from assay.workload import JSON, Budget, Stage, digest
 
 RGB = 3
 LABEL_DIGITS = 8
-NUM_EXPORTED = 10_000
-"""Images that a file of Inception's statistics carries, as the published ones do: enough for precision and recall."""
+NUM_PAIRED = 10_000
+"""Images of a data set that stand for it in `PAIRS`, and in the file of its statistics, as in the published ones."""
+ASSUMED_IMAGES = 50_000
+"""All images of a data set that cannot be seen from where a sweep is planned. It is run where they can."""
 MOST_PIXELS = 4096
 PAIRS = ("precision", "recall", "kid")
 """Metrics that compare features with features, and not statistics."""
@@ -65,6 +67,11 @@ def problems(c: Config) -> Iterator[ConfigProblem]:
         except UserError as error:
             yield ConfigProblem(path, str(error))
             return
+    try:
+        _num_reference(c)
+    except UserError as error:
+        yield ConfigProblem("data.path", str(error))
+        return
     yield from _too_few(c)
     num_features = c.image_size**2 * c.model.in_channels
     if c.evaluate.extractor == "pixels" and num_features > MOST_PIXELS:
@@ -88,7 +95,7 @@ def _too_few(c: Config) -> Iterator[ConfigProblem]:
             "evaluate.num_samples", f"got {num_samples}, allowed: {least} or more with precision_recall_k {k}"
         )
     imported = _imported(c)
-    num_images = c.evaluate.num_reference if imported is None else imported.num_images
+    num_images = _num_reference(c) if imported is None else imported.num_images
     if num_images is not None and num_images < least:
         path = "evaluate.num_reference" if imported is None else "evaluate.reference"
         yield ConfigProblem(path, f"has {num_images} images; precision_recall_k {k} needs {least} or more")
@@ -106,11 +113,28 @@ def reference_images(c: Config, data: Mapping[str, JSON]) -> dict[str, JSON] | N
     """What samples are compared with, as config of a stage that reads images; None where there are only statistics."""
     imported = _imported(c)
     if imported is None:
-        return {"data": dict(data), "image_size": c.image_size, "channels": c.model.in_channels}
+        order = "stored" if c.evaluate.num_reference is None else "shuffled"
+        return {"data": dict(data), "image_size": c.image_size, "channels": c.model.in_channels, "order": order}
     if imported.num_images is None:
         return None
     npz: dict[str, JSON] = {"source": "npz", "path": str(imported.path), "crop": "none", "listing": imported.sha256}
-    return {"data": npz, "image_size": c.image_size, "channels": RGB}
+    return {"data": npz, "image_size": c.image_size, "channels": RGB, "order": "stored"}
+
+
+def _num_reference(c: Config) -> int:
+    """Images of the data set that samples are compared with."""
+    if c.evaluate.num_reference is not None:
+        return c.evaluate.num_reference
+    if c.data.source == "digits":
+        return NUM_DIGITS
+    from adm.data import num_images  # here, so that a sweep of the digits is planned without NumPy
+
+    return num_images(c.data) or ASSUMED_IMAGES
+
+
+def _num_paired(c: Config, reference: Stage) -> int:
+    """Rows of a reference that stand for all of it: of a file, all, as the published evaluator has it."""
+    return reference.amount if _imported(c) is not None else min(NUM_PAIRED, reference.amount)
 
 
 def reference(
@@ -120,11 +144,11 @@ def reference(
     images, imported = reference_images(c, data), _imported(c)
     if images is None:
         return None
-    num_images = c.evaluate.num_reference if imported is None else imported.num_images
+    num_images = _num_reference(c) if imported is None else imported.num_images
     assert num_images is not None
     return Stage(
         name="reference",
-        version=1,
+        version=2,
         kind="map",
         body=("adm.evaluation.extractors:ReferenceImages", "adm.evaluation.extractors:Features"),
         config={**images, **extraction(c)},
@@ -142,7 +166,7 @@ def statistics(c: Config, data: Mapping[str, JSON], reference: Stage | None) -> 
     imported, is_inception = _imported(c), c.evaluate.extractor == "inception"
     return Stage(
         name="statistics",
-        version=1,
+        version=2,
         kind="reduce",
         body=("adm.evaluation.stages:statistics",),
         config={
@@ -150,7 +174,7 @@ def statistics(c: Config, data: Mapping[str, JSON], reference: Stage | None) -> 
             "features": _features_name(c),
             "imported": None if imported is None else {"path": str(imported.path), "sha256": imported.sha256},
             "images": reference_images(c, data),
-            "num_exported": min(NUM_EXPORTED, reference.amount) if is_inception and reference is not None else 0,
+            "num_exported": _num_paired(c, reference) if is_inception and reference is not None else 0,
         },
         inputs={"reference": reference} if reference is not None else {},
         check="adm.evaluation.checks:statistics" if is_inception else None,
@@ -158,9 +182,18 @@ def statistics(c: Config, data: Mapping[str, JSON], reference: Stage | None) -> 
 
 
 def evaluate(c: Config, reference: Stage | None, statistics: Stage, sample: Stage, classifier: Stage | None) -> Stage:
+    paired, pairs = None, None
+    if reference is not None:
+        paired = _num_paired(c, reference)
+        pairs = {"order": reference.config["order"], "num_rows": reference.amount, "count": paired}
+    conditions: dict[str, JSON] = {
+        "extractor": _label("classifier", _without_seed(classifier)) if classifier else _features_name(c),
+        "reference": _reference_label(c, reference),
+    }
+    counts = {"num_samples": c.evaluate.num_samples, "num_reference_images": paired}
     return Stage(
         name="evaluate",
-        version=2,
+        version=3,
         kind="reduce",
         body=("adm.evaluation.stages:evaluate",),
         config={
@@ -168,16 +201,16 @@ def evaluate(c: Config, reference: Stage | None, statistics: Stage, sample: Stag
             "distance": _distance(c),
             "precision_recall_k": c.evaluate.precision_recall_k,
             "fid_infinity": c.evaluate.fid_infinity,
-            "conditions": {
-                "extractor": _label("classifier", _without_seed(classifier)) if classifier else _features_name(c),
-                "reference": _reference_label(c, reference),
-            },
+            "pairs": pairs,
+            "conditions": conditions,
         },
         inputs={
             **({"reference": reference} if reference is not None else {}),
             "statistics": statistics,
             "samples": sample,
         },
+        execution={"max_bytes": int(c.evaluate.max_gib * 2**30)},
+        conditions={**conditions, **counts},
     )
 
 
@@ -255,7 +288,7 @@ def _reference_label(c: Config, reference: Stage | None) -> str:
     if imported is not None:
         return f"{imported.path.name} {imported.sha256[:LABEL_DIGITS]}"
     assert reference is not None
-    what = {name: reference.config[name] for name in ("data", "image_size", "channels")}
+    what = {name: reference.config[name] for name in ("data", "image_size", "channels", "order")}
     return _label(c.data.source, {**what, "num_images": reference.amount})
 
 

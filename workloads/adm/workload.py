@@ -50,7 +50,7 @@ class AdmWorkload:
     report = ReportHints(
         metrics=("fid", "sfid", "fd_classifier", "fd_pixels", "precision", "recall", *graph.METRICS),
         sample_grid="samples.png",
-        comparable=("num_samples", "num_reference", "extractor", "reference"),
+        comparable=("num_samples", "num_reference", "num_reference_images", "extractor", "reference"),
         pictures=graph.PICTURES,
         side_by_side=graph.SIDE_BY_SIDE,
     )
@@ -189,6 +189,7 @@ def _training(
         budget=Budget(f"{section}.iterations", train.iterations, "iterations"),
         checkpointing=Checkpointing(train.checkpoint_every, train.keep_last, train.keep_every, train.keep_best),
         check="adm.data:check" if data.source != "digits" else None,
+        group_check="adm.training.shares:check_group",
         resources="train",
         flops=float(training_flops(model) * train.iterations * train.batch_size),
         images=train.iterations * train.batch_size,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
-from adm.config import DataConfig
+from adm.config import NUM_DIGITS, DataConfig
 from adm.data.labels import checked_labels
 from adm.data.pictures import Pictures
 from adm.data.types import Source, Stored
-from assay.errors import UserError
+from assay.errors import AssayWarning, UserError
 
 
 def data_config(values: Mapping[str, Any]) -> DataConfig:
@@ -33,6 +36,21 @@ def open_source(
     stored = _stored(data)
     labels = checked_labels(stored.labels, len(stored), classes, stored.labels_from)
     return Pictures(stored, labels, image_size, channels, data.crop, data.broken_images == "skip", threads)
+
+
+@lru_cache(maxsize=8)
+def num_images(data: DataConfig) -> int | None:
+    """How many images a data set has; None where nothing is to be seen from here. Counted once a process.
+
+    Raises UserError for what is there, and is no data set.
+    """
+    if data.source == "digits":
+        return NUM_DIGITS
+    if data.path is None or not Path(data.path).expanduser().exists():
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AssayWarning)  # told by whoever reads the images
+        return len(_stored(data))
 
 
 def _digits(image_size: int, channels: int, classes: int | None) -> Source:

@@ -59,6 +59,9 @@ def evaluate(
         list[Path] | None, typer.Argument(metavar="SAMPLES.npz...", help="Images, uint8 (N, H, W, 3).")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at once in Inception.")] = 64,
+    max_gib: Annotated[
+        float, typer.Option(min=0.001, help="Working memory for precision and recall, beyond the features.")
+    ] = 1.0,
     inception: Annotated[
         Path | None,
         typer.Option(help="Inception's weights. Else $ADM_INCEPTION_WEIGHTS, else the file in ~/.cache/adm."),
@@ -104,7 +107,7 @@ def evaluate(
             weights = find(inception)
             files = _opened(reference, samples)
             network = _network(weights, any_weights, precision, device)
-            outcome = _outcome(network, *files, batch_size, save_reference, err)
+            outcome = _outcome(network, *files, batch_size, int(max_gib * 2**30), save_reference, err)
         typer.echo(as_json_text(outcome, told) if as_json else as_text(outcome))
     except KeyboardInterrupt:
         err.print("adm-evaluate: stopped before there were figures")
@@ -169,6 +172,14 @@ def _opened(reference: Path, samples: list[Path]) -> tuple[Reference, list[NpzIm
                 AssayWarning,
                 stacklevel=1,
             )
+    if len({len(file) for file in files}) > 1:
+        counts = ", ".join(f"{file.path} {len(file):,}" for file in files)
+        warnings.warn(
+            f"the files have different numbers of images ({counts}), and FID falls with their number: compare as many "
+            "of each",
+            AssayWarning,
+            stacklevel=1,
+        )
     return read, files
 
 
@@ -197,6 +208,7 @@ def _outcome(
     reference: Reference,
     files: list[NpzImages],
     batch_size: int,
+    max_bytes: int,
     save_reference: Path | None,
     err: Console,
 ) -> Outcome:
@@ -207,13 +219,14 @@ def _outcome(
     with _progress(err, reference.path.name, num_images) as advance:
         compared_to = reference_features(network, reference, batch_size, advance)
     if save_reference is not None:
-        compared_to.save(save_reference, reference.images, network.features_name)
+        compared_to.save(save_reference, reference.images, reference.label(network.features_name))
         err.print(f"wrote {save_reference}")
     evaluated: list[Evaluated] = []
     for file in files:
         with _progress(err, file.path.name, len(file)) as advance:
             found = image_features(network, file, batch_size, advance)
-        evaluated.append(Evaluated(file.path, len(file), figures(compared_to, found, str(network.fc.weight.device))))
+        of_file = figures(compared_to, found, str(network.fc.weight.device), max_bytes)
+        evaluated.append(Evaluated(file.path, len(file), of_file))
     about = (compared_to.num_images, num_images, network.extractor, network.precision)
     return Outcome(reference.path, *about, tuple(evaluated))
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from adm import checkpoints
-from adm.data import data_config, open_source, to_model_range
+from adm.data import data_config, images_of_rows, open_source, to_model_range
 from adm.evaluation import inception_weights
 from adm.evaluation.feature_arrays import FeatureError
 from adm.evaluation.inception import InceptionV3
@@ -121,7 +121,7 @@ class Features:
 
 
 class ReferenceImages:
-    """A step of a fan-out: {"id"} → {"id", "label", "image"}, image number i of the data set.
+    """A step of a fan-out: {"id"} → {"id", "label", "image"}, row i of the reference (`images_of_rows`).
 
     Where data.broken_images is skip, the row of a broken image holds the one that takes its place.
     """
@@ -130,14 +130,22 @@ class ReferenceImages:
         self._source = open_source(
             data_config(ctx.config["data"]), ctx.config["image_size"], ctx.config["channels"], threads=ctx.threads
         )
-        if ctx.amount > len(self._source):
+        order, there = ctx.config["order"], len(self._source)
+        if order == "stored" and ctx.amount != there:
             raise UserError(
-                f"evaluate.num_reference is {ctx.amount}, but the data has {len(self._source)} images; ask for fewer"
+                f"this was planned as all images of the data, {ctx.amount} then, but the data has {there} now or here: "
+                "run again where the data can be seen, or say how many as evaluate.num_reference"
             )
+        if ctx.amount > there:
+            raise UserError(
+                f"evaluate.num_reference is {ctx.amount}, but the data has {there} images; ask for fewer, or for null, "
+                "which is all"
+            )
+        self._images = images_of_rows(order, there)
 
     def __call__(self, batch: Batch) -> Batch:
         known = set(self._source.skipped)
-        images, labels = self._source.read(batch["id"])
+        images, labels = self._source.read(self._images[batch["id"]])
         if new := sorted(self._source.skipped - known):
             warnings.warn(
                 f"{len(new)} of the images cannot be decoded and have the next one in their place: "

@@ -19,6 +19,7 @@ from adm.evaluation.image_faults import num_of_one_colour
 from adm.evaluation.inception import InceptionV3
 from adm.evaluation.inception_score import inception_score
 from adm.evaluation.moments import Gaussian, Moments
+from adm.evaluation.neighbours import DEFAULT_MAX_BYTES
 from adm.evaluation.npz_images import NpzImages
 from adm.evaluation.precision_recall import precision_recall
 from adm.evaluation.reference_npz import Reference, write_reference
@@ -50,8 +51,11 @@ class ReferenceFeatures:
     num_images: int | None
     """How many images `pool` and `spatial` are of; None where the file does not say."""
 
-    def save(self, path: Path, images: NpzImages | None, extractor: str) -> None:
-        """Write a reference file with these statistics, and with the images. Raises UserError without spatial ones."""
+    def save(self, path: Path, images: NpzImages | None, extractor: str | None) -> None:
+        """Write a reference file with these statistics, and with the images; `extractor` as `write_reference` has it.
+
+        Raises UserError without spatial statistics.
+        """
         if self.spatial is None:
             raise UserError(f"{path} is not written: the reference has no mu_s and sigma_s, and no images to make them")
         write_reference(path, self.pool, self.spatial, extractor=extractor, num_images=self.num_images, images=images)
@@ -108,14 +112,10 @@ def reference_features(
     Raises UserError when another extractor made the statistics.
 
     Warns:
-        AssayWarning: the statistics are of no more images than features, or perhaps of another precision.
+        AssayWarning: the statistics are of no more images than features, or do not say what made them.
     """
     reference.refuse_another(network.features_name)
-    if reference.extractor is None and reference.pool is not None and network.precision != "fp32":
-        _warn(
-            f"{reference.path} does not say in what precision its statistics were made; if in fp32, as the published "
-            f"ones, then FID of samples in {network.precision} is off by some percent"
-        )
+    reference.warn_if_unlabelled(network.features_name)
     if reference.images is None:
         assert reference.pool is not None
         found = ReferenceFeatures(reference.pool, reference.spatial, None, reference.num_images)
@@ -132,15 +132,19 @@ def reference_features(
     return found
 
 
-def figures(reference: ReferenceFeatures, samples: ImageFeatures, device: str = "cpu") -> Figures:
-    """Raises FeatureError when there are too few images for precision and recall (k = 3)."""
+def figures(
+    reference: ReferenceFeatures, samples: ImageFeatures, device: str = "cpu", max_bytes: int = DEFAULT_MAX_BYTES
+) -> Figures:
+    """`max_bytes` bounds the working memory of precision and recall.
+
+    Raises FeatureError when there are too few images for precision and recall (k = 3)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FewSamples)  # said once by whoever knows the file's name
         fid = frechet_distance(reference.pool, samples.pool)
         sfid = frechet_distance(reference.spatial, samples.spatial) if reference.spatial else None
     precision, recall = None, None
     if reference.pool_of_images is not None:
-        precision, recall = precision_recall(reference.pool_of_images, samples.pool, device=device)
+        precision, recall = precision_recall(reference.pool_of_images, samples.pool, device=device, max_bytes=max_bytes)
     return Figures(inception_score(samples.logits), fid, sfid, precision, recall)
 
 

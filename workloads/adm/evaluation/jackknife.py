@@ -72,18 +72,16 @@ class Replicates(NamedTuple):
         return Interval(self.value, error, self.value - reach, self.value + reach, level)
 
 
-def index_blocks(num_rows: int, num_classes: int = 1, num_blocks: int = NUM_BLOCKS) -> list[npt.NDArray[np.int64]]:
+def index_blocks(num_rows: int, num_blocks: int = NUM_BLOCKS) -> list[npt.NDArray[np.int64]]:
     """Which rows (in order) each block has, by nothing but how many there are; sizes are equal to within one row.
 
-    Sample i is of class i mod C: runs of C or more indices are alike, and so are blocks that are runs. Shorter ones
-    would each hold other classes, and intervals be several times too wide; multiples of the golden ratio mod 1 spread
-    every such run evenly over the blocks. Raises FeatureError for fewer rows than blocks.
+    Sample i may be of class i mod C. Blocks that are runs of fewer than C rows would each hold other classes, and
+    intervals be several times too wide; multiples of the golden ratio mod 1 spread every run evenly over the blocks.
+    Raises FeatureError for fewer rows than blocks.
     """
     if num_rows < num_blocks:
         raise FeatureError(f"{num_blocks} blocks need as many rows of features, one an image; got {num_rows}")
-    rows = np.arange(num_rows)
-    if num_rows < num_classes * num_blocks:
-        rows = np.argsort(rows * GOLDEN_RATIO % 1, kind="stable")
+    rows = np.argsort(np.arange(num_rows) * GOLDEN_RATIO % 1, kind="stable")
     return [np.sort(block) for block in np.array_split(rows, num_blocks)]
 
 

@@ -9,6 +9,7 @@ evaluator passes over that.
 from __future__ import annotations
 
 import os
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,9 +21,10 @@ import numpy.typing as npt
 
 from adm.evaluation.feature_arrays import FeatureError
 from adm.evaluation.image_faults import Images
+from adm.evaluation.inception_weights import PUBLISHED
 from adm.evaluation.moments import Gaussian
 from adm.evaluation.npz_images import IMAGES, UNREADABLE, NpzImages, opened
-from assay.errors import UserError
+from assay.errors import AssayWarning, UserError
 
 POOL, SPATIAL = ("mu", "sigma"), ("mu_s", "sigma_s")
 ABOUT = ("extractor", "num_images")
@@ -50,6 +52,25 @@ class Statistics:
                 f"{self.path}: its statistics were made by another extractor, {self.extractor}, and the samples are to "
                 f"be seen by {extractor}: make them again from the images"
             )
+
+    def warn_if_unlabelled(self, extractor: str) -> None:
+        """Warn where statistics that do not say what made them meet other features than the published files'."""
+        if self.label(extractor) is None and extractor != PUBLISHED:
+            warnings.warn(
+                f"{self.path} does not say what made its statistics; if Inception's published weights in fp32, as of "
+                f"the published files, then distances of samples seen by {extractor} are off: by some percent in "
+                "bf16, and by any amount with other weights. Make the statistics again from the images",
+                AssayWarning,
+                stacklevel=3,
+            )
+
+    def label(self, extractor: str) -> str | None:
+        """What made the statistics of a file that is written from this one, where `extractor` makes those it lacks.
+
+        None: statistics that do not say what made them are passed on as such.
+        """
+        has_statistics = self.pool is not None or self.spatial is not None
+        return None if has_statistics and self.extractor is None else extractor
 
 
 @dataclass(frozen=True)
@@ -139,15 +160,18 @@ def write_reference(
     pool: Gaussian,
     spatial: Gaussian | None,
     *,
-    extractor: str,
+    extractor: str | None,
     num_images: int | None = None,
     images: ImageBatches | None = None,
 ) -> None:
-    """Write statistics, and images they are of if given. The file appears whole or not at all."""
+    """Write statistics, and images they are of if given. The file appears whole or not at all.
+
+    `extractor` is what made the statistics, all of them; None: not known.
+    """
     arrays = {
         **dict(zip(POOL, (pool.mean, pool.cov), strict=True)),
         **({} if spatial is None else dict(zip(SPATIAL, (spatial.mean, spatial.cov), strict=True))),
-        "extractor": np.array(extractor),
+        **({} if extractor is None else {"extractor": np.array(extractor)}),
         **({} if num_images is None else {"num_images": np.array(num_images)}),
     }
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ from adm.evaluation.inception_score import inception_score
 from adm.evaluation.jackknife import NUM_BLOCKS, Replicates, frechet_replicates, index_blocks
 from adm.evaluation.kid import kid_leaving_out, kid_with_standard_error
 from adm.evaluation.moments import Gaussian, Moments
+from adm.evaluation.neighbours import DEFAULT_MAX_BYTES
 from adm.evaluation.precision_recall import manifold_hits
 
 
@@ -20,13 +21,15 @@ class SampleMetrics:
 
     A metric with replicates gets <name>_low and <name>_high, the ends of a 95% interval for its expectation at this
     number of samples. Fréchet distances get them where there are more samples than features by a block: below, the
-    distance is mostly bias. Recall gets none: without a block the balls of all other samples change.
+    distance is mostly bias. Recall gets none: without a block the balls of all other samples change. `max_bytes` bounds
+    the working memory of what compares features with features.
     """
 
-    def __init__(self, num_samples: int, num_classes: int = 1) -> None:
+    def __init__(self, num_samples: int, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
         self.metrics: dict[str, float] = {}
         self.replicates: dict[str, Replicates] = {}
-        self._blocks = index_blocks(num_samples, num_classes) if num_samples >= NUM_BLOCKS else []
+        self._blocks = index_blocks(num_samples) if num_samples >= NUM_BLOCKS else []
+        self._max_bytes = max_bytes
         self._sizes = np.array([len(rows) for rows in self._blocks], dtype=np.float64)
 
     def add_distance(self, name: str, reference: Gaussian, features: FloatArray, *, infinity: bool = False) -> None:
@@ -46,17 +49,22 @@ class SampleMetrics:
             self._keep(f"{name}_infinity", Replicates(found.value, np.array(found.left_out), self._sizes))
 
     def add_pairs(self, reference: FloatArray, features: FloatArray, k: int, device: str) -> None:
-        """Precision, recall and KID: what takes the features of both sides."""
-        hits = manifold_hits(reference, features, k, device=device)
+        """Precision, recall and KID: what takes the features of both sides.
+
+        kid_low and kid_high are of the samples' noise, with the reference as given, as all intervals here; kid_se
+        counts the noise of the reference as well.
+        """
+        memory = {"max_bytes": self._max_bytes}
+        hits = manifold_hits(reference, features, k, device=device, **memory)
         inside = hits.samples.astype(np.float64)
         left_out = np.array([np.delete(inside, rows).mean() for rows in self._blocks])
         self._keep("precision", Replicates(float(inside.mean()), left_out, self._sizes))
         self.metrics["recall"] = float(hits.reference.mean())
         if self._blocks:
-            found, left_out = kid_leaving_out(reference, features, self._blocks)
+            found, left_out = kid_leaving_out(reference, features, self._blocks, **memory)
             self._keep("kid", Replicates(found.kid, left_out, self._sizes))
         else:
-            found = kid_with_standard_error(reference, features)
+            found = kid_with_standard_error(reference, features, **memory)
             self.metrics["kid"] = found.kid
         self.metrics["kid_se"] = found.standard_error
 

@@ -6,14 +6,11 @@ import json
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from adm.data import Source, data_config, open_source
+from adm.data import Source, data_config, images_of_rows, open_source, rows_of_sample
 from adm.evaluation.checks import imported_reference
 from adm.evaluation.extractors import FEATURES, LOGITS, SPATIAL, as_rgb
 from adm.evaluation.feature_arrays import CollapsedSamples
@@ -25,6 +22,7 @@ from adm.evaluation.jackknife import Replicates
 from adm.evaluation.moments import Gaussian, Moments
 from adm.evaluation.reference_npz import read_statistics, write_reference
 from adm.evaluation.sample_metrics import SampleMetrics
+from adm.evaluation.stored_features import column_of, features_of_rows, tensors
 from assay.errors import AssayWarning
 from assay.workload import JACKKNIFE, Result, StageContext
 
@@ -40,6 +38,8 @@ def statistics(ctx: StageContext) -> Mapping[str, float]:
     """
     config, images = ctx.config, ctx.inputs.get("reference")
     imported = imported_reference(config) if config["imported"] is not None else None
+    if imported is not None:
+        imported.warn_if_unlabelled(config["features"])
     pool, spatial = (imported.pool, imported.spatial) if imported is not None else (None, None)
     num_images = imported.num_images if imported is not None else None
     if pool is None:
@@ -54,7 +54,7 @@ def statistics(ctx: StageContext) -> Mapping[str, float]:
         ctx.output / REFERENCE,
         pool,
         spatial,
-        extractor=config["features"],
+        extractor=config["features"] if imported is None else imported.label(config["features"]),
         num_images=num_images,
         images=copied,
     )
@@ -70,7 +70,7 @@ def _runs(result: Result, column: str) -> Iterator[npt.NDArray[np.float32]]:
     """A column in runs of ROWS_PER_BLOCK rows or a little more: merging moments costs as much as D rows do."""
     held: list[npt.NDArray[np.float32]] = []
     for table in result.batches([column]):
-        held.append(_array(table, column))
+        held.append(tensors(table, column))
         if sum(map(len, held)) >= ROWS_PER_BLOCK:
             yield np.concatenate(held)
             held.clear()
@@ -79,18 +79,20 @@ def _runs(result: Result, column: str) -> Iterator[npt.NDArray[np.float32]]:
 
 
 class _Copied:
-    """The first images of the reference, as RGB, to be written beside its statistics."""
+    """The images that stand for the reference, as RGB, to be written beside its statistics."""
 
     def __init__(self, ctx: StageContext) -> None:
         images = ctx.config["images"]
         self._source: Source = open_source(
             data_config(images["data"]), images["image_size"], images["channels"], threads=ctx.threads
         )
-        self.shape = (ctx.config["num_exported"], images["image_size"], images["image_size"], 3)
+        there, order = len(self._source), images["order"]
+        self._chosen = images_of_rows(order, there)[rows_of_sample(order, there, ctx.config["num_exported"])]
+        self.shape = (len(self._chosen), images["image_size"], images["image_size"], 3)
 
     def batches(self, size: int) -> Iterator[Images]:
-        for start in range(0, self.shape[0], size):
-            yield as_rgb(self._source.read(np.arange(start, min(start + size, self.shape[0]))).images)
+        for start in range(0, len(self._chosen), size):
+            yield as_rgb(self._source.read(self._chosen[start : start + size]).images)
 
 
 def evaluate(ctx: StageContext) -> Mapping[str, float]:
@@ -99,6 +101,10 @@ def evaluate(ctx: StageContext) -> Mapping[str, float]:
     fid and sfid (fd_<extractor> where the network is another), inception_score, precision, recall, kid with kid_se;
     <distance>_infinity where it is asked for. <metric>_low and <metric>_high are the ends of a 95% interval for the
     metric's expectation at this number of samples, by a jackknife of NUM_BLOCKS blocks: a distance costs as many more.
+    The interval is of the samples' noise alone, with the reference as given; kid_se counts the reference's as well.
+
+    num_reference is how many images the reference's statistics are of, left out where its file does not say;
+    num_reference_images how many of them stand for it in precision, recall and KID.
 
     Samples that are all alike are warned of and measured: their covariance is 0, and so is their recall. Raises
     FeatureError where features are no numbers.
@@ -107,50 +113,40 @@ def evaluate(ctx: StageContext) -> Mapping[str, float]:
     for condition, value in config["conditions"].items():
         ctx.note(condition, value)
     _save_grid(samples, ctx.output / GRID)
-    reference, features = read_statistics(ctx.inputs["statistics"].file(REFERENCE)), _column(samples, FEATURES)
+    reference, features = read_statistics(ctx.inputs["statistics"].file(REFERENCE)), column_of(samples, FEATURES)
     assert reference.pool is not None
-    measured = SampleMetrics(len(features), _num_classes(samples))
-    num_reference = reference.num_images
+    measured = SampleMetrics(len(features), max_bytes=ctx.execution["max_bytes"])
+    counts: dict[str, float] = {"num_samples": len(features)}
+    if reference.num_images is not None:
+        counts["num_reference"] = reference.num_images
     measured.add_distance(config["distance"], reference.pool, features, infinity=config["fid_infinity"])
     with warnings.catch_warnings():
         for told in (FewSamples, CollapsedSamples):  # of the features above
             warnings.simplefilter("ignore", told)
         if images is not None:
-            seen = _column(images, FEATURES)
+            seen = features_of_rows(images, FEATURES, rows_of_sample(**config["pairs"]))
             measured.add_pairs(seen, features, config["precision_recall_k"], ctx.device)
-            num_reference = num_reference or len(seen)
+            counts["num_reference_images"] = len(seen)
             del seen
         if reference.spatial is not None:
-            measured.add_distance(f"s{config['distance']}", reference.spatial, _column(samples, SPATIAL))
+            measured.add_distance(f"s{config['distance']}", reference.spatial, column_of(samples, SPATIAL))
         if config["extractor"] == "inception":
-            measured.add_inception_score(_column(samples, LOGITS))
+            measured.add_inception_score(column_of(samples, LOGITS))
     _save_replicates(measured.replicates, ctx.output / JACKKNIFE)
-    counts = {"num_samples": len(features), **({} if num_reference is None else {"num_reference": num_reference})}
     return {**measured.metrics, **counts}
-
-
-def _column(result: Result, name: str) -> npt.NDArray[np.float32]:
-    """All rows of a column of tensors, (N, D)."""
-    return np.concatenate([_array(table, name) for table in result.batches([name])])
-
-
-def _array(table: pa.Table, name: str) -> npt.NDArray[Any]:
-    return table.column(name).combine_chunks().to_numpy_ndarray()
-
-
-def _num_classes(samples: Result) -> int:
-    """How many classes are drawn in turn; 1 where there are none, which labels say by −1."""
-    return max(1, *(pc.max(table.column("label")).as_py() + 1 for table in samples.batches(["label"])))
 
 
 def _save_grid(samples: Result, path: Path) -> None:
     """Warns of images that are none."""
-    images = _array(samples.rows(0, GRID_SIDE**2, ["image"]), "image")
+    images = tensors(samples.rows(0, GRID_SIDE**2, ["image"]), "image")
     if fault := fault_of(images):
         warnings.warn(f"the first {len(images)} samples {fault}", AssayWarning, stacklevel=3)
     save_grid(images, path)
 
 
 def _save_replicates(replicates: Mapping[str, Replicates], path: Path) -> None:
-    content = {name: {"value": of.value, "replicates": of.left_out.tolist()} for name, of in replicates.items()}
+    content = {
+        name: {"value": of.value, "replicates": of.left_out.tolist(), "sizes": of.sizes.astype(int).tolist()}
+        for name, of in replicates.items()
+    }
     path.write_text(json.dumps(content))

@@ -73,6 +73,8 @@ def _figures(c: Config) -> Iterator[ConfigProblem]:
     num_reference = c.figures.num_reference or c.evaluate.num_reference
     if c.figures.num_reference is not None and c.evaluate.reference is not None:
         yield ConfigProblem("figures.num_reference", "has no effect with evaluate.reference; leave it out")
+    if num_reference is None:  # all, of which there are enough for precision and recall
+        return
     if "neighbours" in c.figures.draw and max(2, c.figures.num_neighbours) > num_reference:
         yield ConfigProblem(
             "figures.num_neighbours",

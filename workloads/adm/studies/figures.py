@@ -7,9 +7,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from adm.data import Source, data_config, open_source
+from adm.data import Source, data_config, images_of_rows, open_source, rows_of_sample
+from adm.evaluation.extractors import FEATURES
 from adm.evaluation.grid import GRID
-from adm.evaluation.neighbours import nearest_neighbours
+from adm.evaluation.neighbours import DEFAULT_MAX_BYTES, nearest_neighbours
+from adm.evaluation.stored_features import features_of_rows, tensors
 from adm.studies.panels import Pixels, save_panel
 from assay.errors import UserError
 from assay.workload import JACKKNIFE, Result, StageContext
@@ -44,11 +46,15 @@ def neighbours(ctx: StageContext) -> Mapping[str, float]:
     """
     count, k = ctx.config["num_samples"], ctx.config["num_neighbours"]
     samples, reference = ctx.inputs["samples"], ctx.inputs["reference"]
-    queries, training = _features(samples, MEASURED), _features(reference, MEASURED)
-    ids, distances = nearest_of_all(np.concatenate([queries, training]), reference, max(k, 2), ctx.device)
+    order, source = ctx.config["order"], _source(ctx)
+    queries = tensors(samples.rows(0, MEASURED, [FEATURES]), FEATURES)
+    training = features_of_rows(reference, FEATURES, rows_of_sample(order, ctx.config["num_rows"], MEASURED))
+    ids, distances = nearest_of_all(
+        np.concatenate([queries, training]), reference, max(k, 2), ctx.device, ctx.execution["max_bytes"]
+    )
     images = _first_images(samples, count)
-    nearest = ids[: len(images), :k]
-    found = _source(ctx).read(nearest.reshape(-1)).images.reshape(*nearest.shape, *images.shape[1:])
+    nearest = images_of_rows(order, len(source))[ids[: len(images), :k]]
+    found = source.read(nearest.reshape(-1)).images.reshape(*nearest.shape, *images.shape[1:])
     rows = np.concatenate([images[None], found.swapaxes(0, 1)])
     save_panel(rows, ctx.output / NEIGHBOURS, tall_after=(0,))
     # A training image is its own nearest: the second is another one.
@@ -82,16 +88,18 @@ def column(ctx: StageContext) -> Mapping[str, float]:
 DRAWN = {"neighbours": neighbours, "diversity": diversity, "column": column}
 
 
-def nearest_of_all(queries: Features, reference: Result, k: int, device: str) -> tuple[Ids, Distances]:
+def nearest_of_all(
+    queries: Features, reference: Result, k: int, device: str, max_bytes: int = DEFAULT_MAX_BYTES
+) -> tuple[Ids, Distances]:
     """Ids of the k nearest rows of `reference` and their distances, (N, k) each, nearest first; fewer if it has fewer.
 
     Read a shard at a time: a million training images need not fit in memory.
     """
     ids: Ids = np.empty((len(queries), 0), dtype=np.int64)
     distances: Distances = np.empty((len(queries), 0))
-    for table in reference.batches(["id", "features"]):
-        rows = table.column("features").combine_chunks().to_numpy_ndarray()
-        found = nearest_neighbours(queries, rows, min(k, len(rows)), device=device)
+    for table in reference.batches(["id", FEATURES]):
+        rows = tensors(table, FEATURES)
+        found = nearest_neighbours(queries, rows, min(k, len(rows)), device=device, max_bytes=max_bytes)
         ids = np.concatenate([ids, table.column("id").to_numpy()[found.indices]], axis=1)
         distances = np.concatenate([distances, found.distances], axis=1)
         order = np.argsort(distances, axis=1, kind="stable")[:, :k]
@@ -100,12 +108,8 @@ def nearest_of_all(queries: Features, reference: Result, k: int, device: str) ->
     return ids, distances
 
 
-def _features(result: Result, count: int) -> Features:
-    return result.rows(0, count, ["features"]).column("features").combine_chunks().to_numpy_ndarray()
-
-
 def _first_images(result: Result, count: int) -> Pixels:
-    return result.rows(0, count, ["image"]).column("image").combine_chunks().to_numpy_ndarray()
+    return tensors(result.rows(0, count, ["image"]), "image")
 
 
 def _source(ctx: StageContext) -> Source:

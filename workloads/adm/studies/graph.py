@@ -54,16 +54,20 @@ def figures(
     samples are compared with."""
     num_images = c.figures.num_reference
     if reference is not None and reference.budget is not None and num_images is not None:
-        reference = replace(reference, budget=replace(reference.budget, amount=num_images))  # shares its shards
+        # A part of all is a random one; it shares the shards of another part.
+        images = {**(images or {}), "order": "shuffled"}
+        config = {**reference.config, "order": "shuffled"}
+        reference = replace(reference, config=config, budget=replace(reference.budget, amount=num_images))
     return Stage(
         name="figures",
-        version=1,
+        version=2,
         kind="reduce",
         body=("adm.studies.figures:figures",),
         config={
             "seed": c.seed,
             **(images or {}),
             **c.figures.model_dump(mode="json"),
+            "num_rows": None if reference is None else reference.amount,
             "conditions": evaluate.config["conditions"],
         },
         inputs={
@@ -71,6 +75,8 @@ def figures(
             **({"reference": reference} if reference is not None else {}),
             "samples": sample,
         },
+        execution=evaluate.execution,
+        conditions=evaluate.conditions,
     )
 
 
