@@ -20,6 +20,7 @@ from adm.data import open_source
 from adm.diffusion.timesteps import LossSecondMoment
 from adm.training.batches import Batch, Batches
 from adm.training.loop import Task, Trainer
+from adm.training.shares import micro_batches
 from adm.training.stages import low_resolution
 from adm.workload import workload
 from assay.errors import AssayError, UserError
@@ -188,11 +189,11 @@ def test_micro_batches_change_nothing(tmp_path: Path) -> None:
 
 
 def test_a_batch_too_small_for_its_workers_is_said() -> None:
-    assert adm.training.loop._micro_batches(TrainConfig(iterations=1, batch_size=9, micro_batch=2), 2) == 3
+    assert micro_batches(TrainConfig(iterations=1, batch_size=9, micro_batch=2), 2) == 3
     with pytest.raises(UserError, match="batch_size 2 is too small to be shared by 3 workers"):
-        adm.training.loop._micro_batches(TrainConfig(iterations=1, batch_size=2), 3)
+        micro_batches(TrainConfig(iterations=1, batch_size=2), 3)
     with pytest.raises(UserError, match="workers that take 1 images at a time: use fewer workers"):
-        adm.training.loop._micro_batches(TrainConfig(iterations=1, batch_size=8, micro_batch=1), 3)
+        micro_batches(TrainConfig(iterations=1, batch_size=8, micro_batch=1), 3)
 
 
 def test_an_upsampler_learns_from_images_made_small_by_area(photographs: Path, tmp_path: Path) -> None:

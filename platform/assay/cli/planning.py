@@ -14,7 +14,7 @@ from assay.cli.estimating import Sum, suggested_as_it_goes, summary
 from assay.cli.names import open_sweep
 from assay.cli.output import console, print_json
 from assay.home import Home
-from assay.planning import Plan, StageStatus, State, make_plan, survey
+from assay.planning import Plan, StageStatus, State, make_plan, refuse_impossible_groups, survey
 from assay.report import serves
 from assay.report.grids import Grid, ruled
 from assay.report.words import days, plural, took
@@ -38,7 +38,9 @@ def validate_sweep(name: str, profile: str | None, sets: Sequence[str], is_json:
     count = sweep.num_trials()
     is_sample = count > MOST_CHECKED
     if not is_sample:  # stages see more than configs do, such as a file that is not there
-        count = len(make_plan(sweep).trials) or count
+        plan = make_plan(sweep)
+        refuse_impossible_groups(plan.stages.values(), sweep.resources)
+        count = len(plan.trials) or count
     if is_json:
         print_json({"file": sweep.file, "name": sweep.name, "profile": sweep.profile, "trials": count})
         return
@@ -53,6 +55,7 @@ def validate_sweep(name: str, profile: str | None, sets: Sequence[str], is_json:
 def plan_sweep(name: str, profile: str | None, sets: Sequence[str], is_json: bool) -> None:
     store = Store(Home.default().store_url)
     plan = make_plan(open_sweep(name, profile, sets), store)
+    refuse_impossible_groups(plan.stages.values(), plan.sweep.resources)
     statuses = survey(plan, store)
     if is_json:
         print_json(_as_json(plan, statuses))

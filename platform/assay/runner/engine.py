@@ -11,7 +11,15 @@ from typing import Literal, Protocol
 
 from assay.errors import StageFailed
 from assay.home import Home
-from assay.planning import Plan, PlannedTrial, StageStatus, computed_of, remembered, survey
+from assay.planning import (
+    Plan,
+    PlannedTrial,
+    StageStatus,
+    computed_of,
+    refuse_impossible_groups,
+    remembered,
+    survey,
+)
 from assay.planning.plan import decisions_of
 from assay.runner import inline
 from assay.runner.events import Event
@@ -152,6 +160,7 @@ class _Run:
         before = survey(plan, self.store)
         missing = plan.needed.keys() - stored.keys()
         if missing:
+            refuse_impossible_groups((plan.needed[key] for key in missing), plan.sweep.resources)
             self.store.probe()  # what is wrong with it is said now, not once a stage
         for listener in self._listeners:
             listener.begin(plan, before, stored)

@@ -21,7 +21,8 @@ from adm.training.ema import EMA
 from adm.training.engines import Engine, StepReport, build
 from adm.training.group import average, gather
 from adm.training.precision import choose
-from assay.errors import AssayError, UserError
+from adm.training.shares import micro_batches
+from assay.errors import AssayError
 from assay.workload import TrainContext
 
 LOG_POINTS = 200
@@ -89,7 +90,7 @@ class Trainer:
             task.source, task.indices, task.data, task.seed, config.batch_size, ctx.rank, ctx.world_size
         )
         self.timesteps: TimestepSampler = timestep_sampler(config.timestep_sampler, task.num_timesteps)
-        self.micro_batches = _micro_batches(config, ctx.world_size)
+        self.micro_batches = micro_batches(config, ctx.world_size)
         self.done = self.steps_here = self.skipped = 0
         self.loss = math.nan
         """Running mean over the steps taken: what checkpoints are ranked by."""
@@ -217,18 +218,3 @@ def note_skipped(ctx: TrainContext, source: Source) -> None:
     """Say how many images could not be decoded so far, if any: this worker's, and by the last save everybody's."""
     if source.skipped:
         ctx.note("skipped_images", len(source.skipped))
-
-
-def _micro_batches(config: TrainConfig, world_size: int) -> int:
-    """How many micro-batches a worker makes of its share: the same number on every worker, of one image at least.
-
-    Raises UserError where the batch is too small for that.
-    """
-    share = math.ceil(config.batch_size / world_size)
-    count = math.ceil(share / (config.micro_batch or share))
-    if config.batch_size // world_size < count:
-        raise UserError(
-            f"batch_size {config.batch_size} is too small to be shared by {world_size} workers that take "
-            f"{config.micro_batch or share} images at a time: use fewer workers, or a larger micro_batch"
-        )
-    return count

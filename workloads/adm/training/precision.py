@@ -10,7 +10,8 @@ import torch
 
 from adm.config import Precision
 from adm.training.group import gather
-from assay.errors import AssayWarning, UserError
+from adm.training.shares import fp16_on_cpu
+from assay.errors import AssayWarning
 from assay.workload import StageContext
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -20,10 +21,10 @@ def choose(ctx: StageContext, path: str, precision: Precision) -> str:
     """What the stage computes in, of what its config asks for at `path`; said to the user and kept with the result.
 
     Called on every worker of a group: "auto" is the same for all, since gradients are averaged at one loss scale.
-    Raises UserError for fp16 on a CPU, where the backward pass of a convolution takes 700 times as long as bf16's.
+    Raises UserError for fp16 on a CPU.
     """
     if precision == "fp16" and ctx.device == "cpu":
-        raise UserError(f"{path} fp16 is for GPUs; on a CPU use auto, bf16 or fp32")
+        raise fp16_on_cpu(path)
     chosen = _best_for_all(path, ctx.device) if precision == "auto" else precision
     ctx.note(path, chosen)
     return chosen
