@@ -117,6 +117,9 @@ CLASSIFIERS = {
     ),
 }
 
+VALIDATION = 0.01
+"""Share of the images held out of a classifier's training, to see how well it does at several noise levels."""
+
 # Table 14: gradient scales by the number of sampling steps. The unconditional model's is table 4's better one.
 GUIDANCE_250_STEPS = {
     "imagenet64": 1.0,
@@ -135,7 +138,7 @@ def config(name: str) -> Config:
     if name in CLASSIFIERS:
         classifier = CLASSIFIERS[name]
         return Config(
-            data=DataConfig(source="folder", flip=True, crop=RANDOM),
+            data=DataConfig(source="folder", flip=True, crop=RANDOM, validation=VALIDATION),
             model=classifier.model,
             diffusion=_diffusion(classifier.model),
             train=classifier.train,
@@ -144,7 +147,7 @@ def config(name: str) -> Config:
     model = MODELS[name]
     guided = name in GUIDANCE_250_STEPS
     return Config(
-        data=DataConfig(source="folder", flip=True),
+        data=DataConfig(source="folder", flip=True, validation=VALIDATION if guided else 0.0),
         model=model,
         diffusion=_diffusion(model),
         train=TRAIN[name],
