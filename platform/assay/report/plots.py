@@ -31,7 +31,8 @@ MOST_LINES = len(COLORS)
 MOST_BARS = 40
 """Of more, those of the best trials are shown."""
 CROWD = "#B8BEC6"
-OTHERS = "others"
+THE_OTHERS = "the other "
+"""How the crowd is named; what follows is how many trials are in it."""
 FADED = 0.35
 PAPERS = "paper's"
 
@@ -97,7 +98,7 @@ def _legend(figure: Any, grid: Sequence[Any], series: Sequence[Series]) -> None:
         handles["measured otherwise, not ranked"] = Patch(color=COLORS[0], alpha=FADED)
     if len(handles) < 2 and not is_faded and not any(one.paper for one in series):
         return
-    ours = [label for label in handles if PAPERS not in label and not label.endswith(OTHERS)]
+    ours = [label for label in handles if PAPERS not in label and not label.startswith(THE_OTHERS)]
     rest = [label for label in handles if label not in ours]
     labels = [*ours, *rest][:MOST_IN_LEGEND]
     figure.legend([handles[label] for label in labels], labels, loc="outside lower center", ncols=2, fontsize=9)
@@ -107,7 +108,7 @@ def _panel(axes: Any, axis: Axis, plot: Plot, y: str, series: Sequence[Series], 
     front = _in_front(series, made) if plot.kind != "bar" else list(series)
     for one in series:
         if one not in front:
-            _crowd(axes, axis, plot, one, f"{len(series) - len(front)} {OTHERS}")
+            _crowd(axes, axis, plot, one, f"{THE_OTHERS}{len(series) - len(front)}")
     for number, one in enumerate(front):
         color, marker = COLORS[number % len(COLORS)], MARKERS[number % len(MARKERS)]
         if plot.kind == "bar":
