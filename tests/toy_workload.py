@@ -81,9 +81,16 @@ class Toy:
             shard_size=6,
         )
         reference = Stage(name="reference", version=1, kind="reduce", body=("toy_workload:reference",), config={})
-        inputs = {"samples": sample, "reference": reference}
         return [
-            Stage(name="evaluate", version=1, kind="reduce", body=("toy_workload:evaluate",), config={}, inputs=inputs)
+            Stage(
+                name="evaluate",
+                version=1,
+                kind="reduce",
+                body=("toy_workload:evaluate",),
+                config={},
+                inputs={"samples": sample, "reference": reference},
+                conditions={"num_samples": sample.amount},
+            )
         ]
 
 

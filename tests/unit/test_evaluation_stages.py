@@ -253,6 +253,16 @@ class TestConditions:
         assert one["reference"] != other["reference"]
         assert one["extractor"] == other["extractor"]
 
+    def test_trials_race_where_all_of_it_is_the_same(self, checkpoint: Path) -> None:
+        stages = graph(checkpoint, figures__draw=["column"])
+        conditions = stages["evaluate"].conditions
+        assert conditions == {
+            **stages["evaluate"].config["conditions"],
+            "num_samples": NUM_SAMPLES,
+            "num_reference_images": NUM_REFERENCE,
+        }
+        assert stages["figures"].conditions == conditions
+
     def test_memory_changes_no_key(self, checkpoint: Path) -> None:
         plain, small = graph(checkpoint)["evaluate"], graph(checkpoint, evaluate__max_gib=0.001)["evaluate"]
         assert small.key == plain.key

@@ -11,6 +11,7 @@ import pytest
 
 import assay
 import toy_workload
+from assay.errors import UserError
 from assay.home import Home
 from assay.planning import make_plan
 from assay.report import from_store
@@ -286,3 +287,17 @@ def test_no_result_is_lost_to_a_change_of_rungs(study: Study, scheduler: str) ->
     assert below.computed == frozenset()
     assert reached(study.run(scales, rungs(scheduler, 6, 12, 30, 60))) == above, "and back"
     assert not witness.of("started")
+
+
+@pytest.mark.parametrize("scheduler", ["halving", "asha", "hyperband", "median"])
+def test_trials_that_are_measured_otherwise_do_not_race(study: Study, scheduler: str) -> None:
+    """The arm of fewer samples would lose by its bias. With fifo nobody is stopped: reports say who is not ranked."""
+    arms = "{few: {evaluate.num_samples: 6}, many: {evaluate.num_samples: 12}}"
+    rungs = f"{{name: {scheduler}, budget: train.iterations, rungs: [5, 10]}}"
+    with pytest.raises(UserError) as caught:
+        make_plan(study.sweep([0.0], rungs, arms=arms))
+    assert str(caught.value).startswith(
+        f"scheduler.name {scheduler} would race trials that are measured otherwise: at 5 of train.iterations, "
+    )
+    assert "have num_samples 6 and 12. Measure all trials alike" in str(caught.value)
+    assert len(make_plan(study.sweep([0.0], "{name: fifo}", arms=arms)).trials) == 2

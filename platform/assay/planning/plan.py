@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
+from assay.planning.races import refuse_unfair_races
 from assay.spec import Sweep, Trial
 from assay.store import Computed, Decision, Decisions, Store, Suggestions
 from assay.workload import JSON, Stage, Workload, topological
@@ -130,13 +131,17 @@ class Plan:
 
 
 def make_plan(sweep: Sweep, store: Store | None = None) -> Plan:
-    """The plan of a sweep; with what was suggested and decided in earlier runs, where a store remembers."""
+    """The plan of a sweep; with what was suggested and decided in earlier runs, where a store remembers.
+
+    Raises UserError for a race of trials that are measured otherwise.
+    """
     workload = sweep.find_workload()
     suggested = suggestions_of(sweep, store).all() if store is not None else []
     trials = sweep.trials(suggested) if suggested else sweep.trials()
     limit = sweep.limits.trials
     chosen = trials if limit is None else trials[:limit]
     planned = tuple(_planned(sweep, workload, trial) for trial in chosen)
+    refuse_unfair_races(sweep, planned)
     decided = decisions_of(sweep, store).all() if store is not None and sweep.scheduler.rungs else {}
     return Plan(sweep, workload, planned, decided, waiting=len(trials) - len(chosen))
 
