@@ -132,3 +132,10 @@ def test_the_two_stages_of_512_pixels_have_the_classifier_of_table_12s_footnote(
 def test_an_unknown_preset_names_the_nearest() -> None:
     with pytest.raises(UserError, match="unknown preset 'imagnet64'; did you mean 'imagenet64'"):
         presets.load("imagnet64")
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_where_a_classifier_is_trained_its_accuracy_is_measured(name: str) -> None:
+    config = presets.load(name)
+    trains_one = config.classifier is not None or config.model.kind == "encoder"
+    assert (config.data.validation > 0) == trains_one
