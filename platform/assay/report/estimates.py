@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev, variance
+from typing import Any
 
 from assay.store import StoredResult
 from assay.workload import JACKKNIFE
-
-NORMAL_95 = 1.96
-"""Standard errors on either side that hold 95% of a normal distribution."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +22,30 @@ class Estimate:
 
     value: float
     replicates: tuple[float, ...] = ()
+    sizes: tuple[int, ...] = ()
+    """How many samples each block has that a replicate leaves out; none: equally many."""
 
     @property
     def half_width(self) -> float | None:
         """Of the 95% interval of sampling noise; None when it is not known."""
-        error = _jackknife_error(self.replicates)
-        return None if error is None else NORMAL_95 * error
+        error = self.error
+        return None if error is None else _student_95(len(self.replicates) - 1) * error
+
+    @property
+    def error(self) -> float | None:
+        """√(1/B Σ (p_b − Σ p_b / h_b)² / (h_b − 1)), with h_b = N / n_b and p_b = h_b θ − (h_b − 1) θ₋b.
+
+        The delete-a-block jackknife for blocks of any size (Busing, Meijer and van der Leeden 1999); with equal ones it
+        is √((B − 1)/B Σ (θ₋b − mean θ₋)²).
+        """
+        blocks = len(self.replicates)
+        if blocks < 2 or not all(math.isfinite(r) for r in self.replicates):
+            return None
+        sizes = self.sizes or (1,) * blocks
+        shares = [sum(sizes) / size for size in sizes]
+        pseudo = [h * self.value - (h - 1) * r for h, r in zip(shares, self.replicates, strict=True)]
+        centre = sum(p / h for p, h in zip(pseudo, shares, strict=True))
+        return math.sqrt(fmean((p - centre) ** 2 / (h - 1) for p, h in zip(pseudo, shares, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -46,33 +62,25 @@ class Difference:
 
 def read_estimates(leaf: StoredResult) -> dict[str, Estimate]:
     """Every metric of a trial's last stage."""
-    replicates: Mapping[str, Mapping[str, list[float]]] = {}
+    left_out: Mapping[str, Mapping[str, Any]] = {}
     if JACKKNIFE in leaf.files:
-        replicates = json.loads(leaf.file(JACKKNIFE).read_text())
-    return {
-        name: Estimate(value, tuple(replicates[name]["replicates"]) if name in replicates else ())
-        for name, value in leaf.metrics.items()
-    }
+        left_out = json.loads(leaf.file(JACKKNIFE).read_text())
+    return {name: _estimate(value, left_out.get(name, {})) for name, value in leaf.metrics.items()}
+
+
+def _estimate(value: float, said: Mapping[str, Any]) -> Estimate:
+    return Estimate(value, tuple(said.get("replicates", ())), tuple(said.get("sizes", ())))
 
 
 def difference(ours: Estimate, best: Estimate) -> Difference:
-    """Of two arms by their replicates: block by block where both have as many, as independent ones otherwise."""
+    """Of two arms by their replicates: block by block where blocks are the same, as independent ones otherwise."""
     value = ours.value - best.value
-    if len(ours.replicates) == len(best.replicates):
-        error = _jackknife_error([a - b for a, b in zip(ours.replicates, best.replicates, strict=True)])
-    else:
-        errors = [_jackknife_error(estimate.replicates) for estimate in (ours, best)]
-        known = [error for error in errors if error is not None]
-        error = math.hypot(*known) if len(known) == len(errors) else None
-    return Difference(value, None if error is None else NORMAL_95 * error)
-
-
-def _jackknife_error(replicates: list[float] | tuple[float, ...]) -> float | None:
-    """√((B−1)/B · Σ(r_b − r̄)²)"""
-    if len(replicates) < 2 or not all(math.isfinite(r) for r in replicates):
-        return None
-    blocks = len(replicates)
-    return math.sqrt((blocks - 1) ** 2 / blocks * variance(replicates))
+    if len(ours.replicates) == len(best.replicates) and ours.sizes == best.sizes:
+        paired = tuple(a - b for a, b in zip(ours.replicates, best.replicates, strict=True))
+        return Difference(value, Estimate(value, paired, ours.sizes).half_width)
+    if ours.error is None or best.error is None:
+        return Difference(value)
+    return _welch(value, (ours.error**2, best.error**2), (len(ours.replicates) - 1, len(best.replicates) - 1))
 
 
 def half_width_over_seeds(values: list[float]) -> float | None:
@@ -88,13 +96,18 @@ def difference_over_seeds(ours: Mapping[int, float], best: Mapping[int, float]) 
     if len(ours) < 2 or len(best) < 2:
         return Difference(value)
     squares = [variance(arm.values()) / len(arm) for arm in (ours, best)]
+    return _welch(value, squares, [len(arm) - 1 for arm in (ours, best)])
+
+
+def _welch(value: float, squares: Sequence[float], freedoms: Sequence[int]) -> Difference:
+    """Of two independent estimates, by their squared standard errors and degrees of freedom (Welch, Satterthwaite)."""
     if sum(squares) == 0:
         return Difference(value, 0.0)
-    freedom = sum(squares) ** 2 / sum(s**2 / (len(arm) - 1) for s, arm in zip(squares, (ours, best), strict=True))
+    freedom = sum(squares) ** 2 / sum(square**2 / n for square, n in zip(squares, freedoms, strict=True))
     return Difference(value, _student_95(freedom) * math.sqrt(sum(squares)))
 
 
 def _student_95(freedom: float) -> float:
-    from scipy.special import stdtrit  # here, so that a table without seeds is printed without SciPy
+    from scipy.special import stdtrit  # here, so that a table without intervals is printed without SciPy
 
     return float(stdtrit(freedom, 0.975))

@@ -13,7 +13,7 @@ from typing import Protocol
 from assay.errors import StageFailed
 from assay.ledger import entries, total
 from assay.planning import Plan, PlannedTrial
-from assay.report.estimates import NORMAL_95, read_estimates
+from assay.report.estimates import read_estimates
 from assay.report.ranking import arms_over_seeds, ranked
 from assay.report.reference import config_at, matching_row
 from assay.report.rows import Arm, Failure, Row
@@ -181,8 +181,8 @@ def _noise_notes(rows: Sequence[Row], arms: Sequence[Arm], metric: str) -> list[
     if not known:
         return []
     return [
-        f"± is {NORMAL_95} standard errors, by leaving out blocks of samples. {MARKS} This is sampling noise alone: "
-        "training again moves a metric more."
+        f"± is half the width of a 95% interval (Student's t), by leaving out blocks of samples. {MARKS} This is "
+        "sampling noise alone: training again moves a metric more."
     ]
 
 

@@ -17,7 +17,8 @@ from assay.report import Standing, as_csv, as_json, as_markdown, as_text, joint,
 from assay.report.estimates import Estimate, difference, difference_over_seeds, half_width_over_seeds
 
 Studies = Callable[..., tuple[Plan, list[Standing]]]
-BLOCKS = 20
+BLOCKS, T_19 = 20, 2.0930240544082634
+"""Blocks, and the 97.5% quantile of Student's t on one degree of freedom less."""
 
 
 def leave_one_out(values: np.ndarray[Any, Any]) -> tuple[float, ...]:
@@ -30,9 +31,27 @@ def test_the_interval_of_a_mean_is_that_of_the_mean() -> None:
     values = np.random.default_rng(0).normal(5.0, 2.0, 400)
     block_means = values.reshape(BLOCKS, -1).mean(axis=1)
     estimate = Estimate(float(values.mean()), leave_one_out(values))
-    assert estimate.half_width == pytest.approx(1.96 * block_means.std(ddof=1) / np.sqrt(BLOCKS))
+    assert estimate.half_width == pytest.approx(T_19 * block_means.std(ddof=1) / np.sqrt(BLOCKS))
     assert Estimate(1.0).half_width is None
     assert Estimate(1.0, (1.0, float("nan"))).half_width is None
+
+
+def test_blocks_of_unequal_sizes_count_by_their_sizes() -> None:
+    """A mean of 70 values, whose blocks have 2 to 5: its error is known, and what falls as 1/N adds nothing to it."""
+    sizes = (2, 3, 4, 5) * 5
+    values = np.random.default_rng(0).normal(5.0, 2.0, sum(sizes))
+    blocks = np.split(np.arange(len(values)), np.cumsum(sizes)[:-1])
+    rest = [np.delete(values, block) for block in blocks]
+    mean = Estimate(float(values.mean()), tuple(float(part.mean()) for part in rest), sizes)
+    assert mean.error is not None
+    assert 0.7 < mean.error / (values.std(ddof=1) / np.sqrt(len(values))) < 1.4
+    biased = Estimate(mean.value + 8 / len(values), tuple(float(p.mean()) + 8 / len(p) for p in rest), sizes)
+    assert biased.error == pytest.approx(mean.error)
+    assert difference(biased, mean).noise == pytest.approx(0, abs=1e-9), "block by block they differ by a constant"
+    equal = Estimate(mean.value, mean.replicates)
+    independent = difference(equal, mean).noise
+    assert independent is not None
+    assert independent > T_19 / 2 * mean.error, "other blocks share nothing"
 
 
 def test_noise_that_arms_share_is_not_noise_of_their_difference() -> None:
@@ -68,7 +87,7 @@ def replicated(tmp_path: Path, **values: tuple[float, float]) -> list[Mapping[st
     for name, (value, step) in values.items():
         path = tmp_path / f"{name}.json"
         replicates = [value + step * (b - (BLOCKS - 1) / 2) for b in range(BLOCKS)]
-        path.write_text(json.dumps({"fid": {"value": value, "replicates": replicates}}))
+        path.write_text(json.dumps({"fid": {"value": value, "replicates": replicates, "sizes": [50] * BLOCKS}}))
         files.append({"jackknife.json": path})
     return files
 
@@ -84,13 +103,13 @@ def test_intervals_and_what_is_beyond_noise_are_shown(study: Studies, tmp_path: 
     ]
     lines = as_text(made, 120).splitlines()
     (near,) = [line for line in lines if "near" in line]
-    assert "3.020 ± 0.493" in near
+    assert "3.020 ± 0.526" in near
     assert "+0.020 ~" in near
     assert any("+1.000 *" in line for line in lines)
     assert "training again moves a metric more" in " ".join(as_text(made).split())
     data = as_json(made)["trials"]
     assert data[1]["from_best"]["is_beyond_noise"] is False
-    assert data[1]["intervals"]["fid"] == pytest.approx(0.493, abs=1e-3)
+    assert data[1]["intervals"]["fid"] == pytest.approx(0.526, abs=1e-3)
     assert as_csv(made).splitlines()[0] == "rank,trial,fid,from best,N,compute,state"
 
 
@@ -102,7 +121,7 @@ def test_a_wide_table_with_intervals_fits_80_columns(study: Studies, tmp_path: P
     metrics = [values, {**values, "fid": 14.321}]
     text = as_text(table(*study(metrics, names, files=files, reference=reference)), width=80)
     assert max(len(line) for line in text.splitlines()) <= 80
-    for shown in ("12.35", "±0.99", "+1.98 *", "13.06", "0.6900", "50,000", "cached"):
+    for shown in ("12.35", "±1.05", "+1.98 *", "13.06", "0.6900", "50,000", "cached"):
         assert shown in text
 
 
