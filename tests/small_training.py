@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,23 +40,25 @@ ARMS: dict[str, dict[str, Any]] = {
     "DeepSpeed, fp32": {**DEEPSPEED, "train.precision": "fp32"},
     "DeepSpeed, bf16, ZeRO 1": {**DEEPSPEED, "train.precision": "bf16", "train.zero_stage": 1},
 }
+BOTH = {name: ARMS[name] for name in ("PyTorch, fp32", "DeepSpeed, bf16, ZeRO 1")}
+"""Both engines and both precisions, for a test in which each training starts several times."""
+Arms = Mapping[str, Mapping[str, Any]]
 
 
-@cache
-def arms() -> dict[str, dict[str, Any]]:
-    """Those that can be trained here: without a compiler, PyTorch's."""
-    return {name: arm for name, arm in ARMS.items() if arm["train.engine"] == "torch" or why_not("cpu") is None}
+def trainable(arms: Arms) -> Arms:
+    """Those that can be trained here: without a compiler, PyTorch's. Compiles DeepSpeed's operators, once a machine."""
+    return {name: arm for name, arm in arms.items() if arm["train.engine"] == "torch" or why_not("cpu") is None}
 
 
-def sweep(name: str, workers: int | list[int], **config: Any) -> dict[str, Any]:
-    """Every arm, one after the other."""
+def sweep(name: str, workers: int | list[int], arms: Arms, **config: Any) -> dict[str, Any]:
+    """The arms, one after the other."""
     return {
         "version": 1,
         "name": name,
         "workload": "adm",
         "base": BASE,
         "config": {**CONFIG, **config},
-        "arms": arms(),
+        "arms": arms,
         "resources": {"train": {"workers": workers, "cpus_per_worker": 1}},
         "limits": {"retries": 3, "concurrent_trials": 1},
         "metric": "loss",
@@ -65,10 +66,10 @@ def sweep(name: str, workers: int | list[int], **config: Any) -> dict[str, Any]:
     }
 
 
-def undisturbed(folder: Path, configs: Sequence[dict[str, Any]]) -> Store:
-    """A store with every arm of sweeps with these configs, each trained by two workers that nothing befalls."""
+def undisturbed(folder: Path, arms: Arms, **config: Any) -> Store:
+    """A store with every arm, each trained by two workers that nothing befalls."""
     store = folder / "undisturbed"
-    jobs = [_job(arm, config, store) for config in configs for arm in arms()]
+    jobs = [_job(arm, config, store) for arm in arms]
     training_group.train(jobs, 2, folder / "group")
     return Store(store)
 
@@ -93,7 +94,7 @@ def assert_the_same(disturbed: StoredResult, whole: StoredResult) -> None:
     assert all(np.array_equal(weight.numpy(), after[name].numpy()) for name, weight in before.items())
 
 
-def skip_the_rest() -> None:
+def skip_the_rest(arms: Arms) -> None:
     """At the end of a test, which held for the arms that can be trained here: say so where those are not all."""
-    if arms() != ARMS:
+    if trainable(arms) != arms:
         pytest.skip(f"held for PyTorch; DeepSpeed's operators cannot be built here: {why_not('cpu')}")

@@ -1,4 +1,4 @@
-"""adm trained by each engine in each precision, on machines that are taken away with and without notice."""
+"""adm trained by each engine, in fp32 and in bf16, on machines that are taken away with and without notice."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ from assay.spec import load_sweep
 from assay.store import Store
 from gated_training import GatedAdm
 from machines import Deed, Machines, Witness
-from small_training import ARMS, arms
+from small_training import ARMS, BOTH, Arms
 
 pytestmark = pytest.mark.cluster
 
@@ -26,8 +26,13 @@ ROUNDING = {"fp32": 1e-5, "bf16": 1e-3}
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return small_training.undisturbed(tmp_path_factory.mktemp("whole"), [CONFIG])
+def arms() -> Arms:
+    return small_training.trainable(BOTH)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, arms: Arms) -> Store:
+    return small_training.undisturbed(tmp_path_factory.mktemp("whole"), arms, **CONFIG)
 
 
 class OfEachTraining(Witness):
@@ -38,12 +43,12 @@ class OfEachTraining(Witness):
 
 
 def train(
-    folder: Path, machines: Machines, deeds: dict[int, Deed], workers: int | list[int]
+    folder: Path, machines: Machines, arms: Arms, deeds: dict[int, Deed], workers: int | list[int]
 ) -> tuple[Store, list[str]]:
     """Every arm, one after the other, each with all the deeds. Its store, and what was said."""
     file, home, witness = folder / "losses.yaml", Home(folder / "home"), OfEachTraining(deeds)
     witness.gates = folder / "gates"
-    file.write_text(json.dumps(small_training.sweep("losses", workers, **CONFIG)))
+    file.write_text(json.dumps(small_training.sweep("losses", workers, arms, **CONFIG)))
     sweep = load_sweep(file, find_workload=lambda name: GatedAdm(witness.gates))
     for key in make_plan(sweep).stages:
         (witness.gates / key).mkdir(parents=True)
@@ -51,12 +56,12 @@ def train(
             (witness.gates / key / f"shut-{step}").touch()
     outcome = assay.run(sweep, home, address=machines.cluster.address, listeners=[witness])
     assert not outcome.failed, outcome.failed[0].error
-    assert len(witness.struck) == len(arms()) * len(deeds), "everything that was to happen did"
+    assert len(witness.struck) == len(arms) * len(deeds), "everything that was to happen did"
     return Store(home.store_url), witness.said
 
 
 def test_a_machine_taken_away_after_notice_and_one_lost_without_change_nothing(
-    tmp_path: Path, machines: Machines, undisturbed: Store
+    tmp_path: Path, machines: Machines, arms: Arms, undisturbed: Store
 ) -> None:
     def announce() -> bool:
         machines.have(3)
@@ -68,19 +73,19 @@ def test_a_machine_taken_away_after_notice_and_one_lost_without_change_nothing(
         return True
 
     machines.have(2)
-    store, said = train(tmp_path, machines, {EVERY + 2: announce, 2 * EVERY + 2: lose}, 2)
-    for arm in arms():
+    store, said = train(tmp_path, machines, arms, {EVERY + 2: announce, 2 * EVERY + 2: lose}, 2)
+    for arm in arms:
         found = small_training.result(store, arm, **CONFIG)
         small_training.assert_the_same(found, small_training.result(undisturbed, arm, **CONFIG))
         assert found.cost.count == 2
     assert said.count(
         f"train_upsampler: its machine is being taken away; saved at step {EVERY + 3}, going on elsewhere"
-    ) == len(arms())
-    small_training.skip_the_rest()
+    ) == len(arms)
+    small_training.skip_the_rest(BOTH)
 
 
 def test_with_fewer_machines_it_goes_on_with_fewer_workers(
-    tmp_path: Path, machines: Machines, undisturbed: Store
+    tmp_path: Path, machines: Machines, arms: Arms, undisturbed: Store
 ) -> None:
     """Two of the up to three workers there is room for, then one: the same to the bit, then but for rounding."""
 
@@ -89,12 +94,12 @@ def test_with_fewer_machines_it_goes_on_with_fewer_workers(
         return True
 
     machines.have(2)
-    store, _ = train(tmp_path, machines, {EVERY + 2: machines.kill_a_machine, 2 * EVERY + 2: recover}, [1, 3])
-    for arm in arms():
+    store, _ = train(tmp_path, machines, arms, {EVERY + 2: machines.kill_a_machine, 2 * EVERY + 2: recover}, [1, 3])
+    for arm in arms:
         found, whole = (small_training.result(of, arm, **CONFIG) for of in (store, undisturbed))
         assert (whole.cost.count, found.cost.count) == (2, 1)
         assert found.history[:EVERY] == whole.history[:EVERY]
         bound = ROUNDING[ARMS[arm]["train.precision"]]
         losses = ([point["loss"] for point in result.history] for result in (found, whole))
         assert next(losses) == pytest.approx(next(losses), rel=bound)
-    small_training.skip_the_rest()
+    small_training.skip_the_rest(BOTH)

@@ -9,7 +9,7 @@ import pytest
 
 import small_training
 from assay.store import Store
-from small_training import arms
+from small_training import ARMS
 from terminal import LONGEST_S, User
 
 pytestmark = pytest.mark.cluster
@@ -20,7 +20,8 @@ LONG = {"train.iterations": 120, "train.checkpoint_every": 20}
 
 def test_a_killed_worker_changes_nothing(tmp_path: Path) -> None:
     """Each engine in each precision."""
-    user = User(tmp_path / "user", json.dumps(small_training.sweep("engines", 2, **LONG)))
+    arms = small_training.trainable(ARMS)
+    user = User(tmp_path / "user", json.dumps(small_training.sweep("engines", 2, arms, **LONG)))
     process = user.start("run", "sweep.yaml", "--plain", "--no-tracking")
     struck: set[Path] = set()
 
@@ -30,15 +31,15 @@ def test_a_killed_worker_changes_nothing(tmp_path: Path) -> None:
         if trainings and (workers := user.training_workers()):
             os.kill(workers[-1], signal.SIGKILL)
             struck.update(trainings)
-        return len(struck) == len(arms())
+        return len(struck) == len(arms)
 
     user.until(process, strike)
     output, errors = process.communicate(timeout=LONGEST_S)
     assert process.returncode == 0, output + errors
-    assert output.count("a worker failed; retry 1 of 3") == len(arms())
+    assert output.count("a worker failed; retry 1 of 3") == len(arms)
 
-    undisturbed = small_training.undisturbed(tmp_path, [LONG])
-    for arm in arms():
+    undisturbed = small_training.undisturbed(tmp_path, arms, **LONG)
+    for arm in arms:
         killed, whole = (small_training.result(store, arm, **LONG) for store in (Store(user.store), undisturbed))
         small_training.assert_the_same(killed, whole)
-    small_training.skip_the_rest()
+    small_training.skip_the_rest(ARMS)
