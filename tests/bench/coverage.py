@@ -1,6 +1,6 @@
 """How often 95% intervals hold, and how much bias FID∞ leaves, on features whose distance is known.
 
-    python tests/bench/coverage.py [--repeats 300] [--blocks 24] [--dims 8 32 128]
+    python tests/bench/coverage.py [--repeats 300] [--blocks 20] [--dims 8 32 128]
 
 Features have D eigenvalues as 1/i. The reference is their normal distribution itself; a model is shifted and scaled, so
 that the distance is |shift|² + tr Σ (1 − scale)². Kinds: `normal`; `skewed`, absolute values of normals, as what comes
@@ -28,6 +28,7 @@ from adm.evaluation import (
     frechet_distance_infinity,
     frechet_interval,
 )
+from adm.evaluation.jackknife import NUM_BLOCKS
 
 Array = npt.NDArray[np.float64]
 CORRELATION = 0.9
@@ -59,7 +60,7 @@ CASES = [
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=300)
-    parser.add_argument("--blocks", type=int, default=24)
+    parser.add_argument("--blocks", type=int, default=NUM_BLOCKS)
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
     parser.add_argument("--dims", nargs="+", type=int, default=[8, 32])
     options = parser.parse_args()

@@ -47,15 +47,20 @@ def test_the_digits_need_no_weights() -> None:
     assert result.exit_code == 0, result.stderr
     assert "by pixels, and not as FID does it: Inception's weights" in result.stderr
     assert inception_weights.URL in result.stderr
-    header, names, itself, halves, verdict = result.stdout.splitlines()
+    header, names, itself, halves, verdict, about_halves = result.stdout.splitlines()
     assert header == "digits: 1,797 images, by pixels (64 features)"
     assert names.split() == ["FD", "precision", "recall", "KID", "±", "standard", "error"]
-    assert itself.split() == ["against", "itself", "0", "1.0000", "1.0000"]
+    *against, from_itself, of_precision, of_recall = itself.split()
+    assert (*against, of_precision, of_recall) == ("against", "itself", "1.0000", "1.0000")
+    assert abs(float(from_itself)) < 1e-6, "but for rounding"
     distance, precision, recall, kernel, _, error = halves.removeprefix("  one half against the other").split()
     assert 0 < float(distance) < 0.5
     assert 0.8 < min(float(precision), float(recall)) < 1
     assert abs(float(kernel)) < 4 * float(error)
     assert verdict.strip() == "as it must be: 0, 1 and 1; and halves that differ by chance alone"
+    assert about_halves.strip().startswith(
+        "of the halves KID alone is judged: it may be 4 standard errors from 0. Their FD"
+    )
 
 
 def test_inception_is_used_where_its_weights_are(tmp_path: Path) -> None:

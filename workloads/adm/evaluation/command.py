@@ -87,7 +87,8 @@ def evaluate(
 ) -> None:
     """Inception Score, FID, sFID, Precision and Recall of samples, as the published evaluator has them.
 
-    The Inception Score looks at the samples alone. Precision and recall need images in REF.
+    The Inception Score looks at the samples alone. Precision and recall need images in REF. Intervals, and KID with its
+    standard error, are part of a trial's results (see the README).
     """
     err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     try:

@@ -11,8 +11,8 @@ cancel it (`jackknife_variance`). Two cheaper forms are not taken:
 
 - Linearised: by the derivative in the moments (Rippl, Munk and Sturm 2016, "Limit laws of the empirical Wasserstein
   distance: Gaussian distributions", https://arxiv.org/abs/1507.04090) a block costs no eigenvalues. It agrees where
-  N ≫ D, but its 95% intervals cover 91% at N = 2.5 D, and with heavy tails 92% at N = 10 D. The exact ones, paired or
-  not, cover 93% or more in every case measured (tests/bench/coverage.py, 300 repeats of each).
+  N ≫ D, but its 95% intervals cover 91% at N = 2.5 D, and with heavy tails at N = 10 D. The exact ones, paired or not,
+  cover 93% or more in every case measured (tests/bench/coverage.py, with its table in RESULTS.md beside it).
 - Distances of the blocks themselves: N/G rows are fewer than D, where the distance is all bias.
 
 Blocks are of indices, and the same in every arm of as many samples (`index_blocks`): so the difference of two arms is

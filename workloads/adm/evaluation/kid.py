@@ -20,7 +20,10 @@ _MAX_BYTES = 1 << 28
 
 
 class KernelDistance(NamedTuple):
-    """An unbiased estimate, which may be below 0, and its standard error, both in units of the kernel."""
+    """An unbiased estimate, which may be below 0, and its standard error, both in units of the kernel.
+
+    The error counts the noise of both sets: what other references and other samples would change.
+    """
 
     kid: float
     standard_error: float
@@ -65,8 +68,9 @@ def kid_leaving_out(
 ) -> tuple[KernelDistance, Float64Array]:
     """`kid_with_standard_error`, and `kid` (G,) without the samples of each block of rows.
 
-    Costs the kernel within each block beyond `kid`. Raises and warns as it does; FeatureError also where fewer than 2
-    samples would be left.
+    An interval by the latter is of the samples' noise alone, with the reference as given: narrower than the standard
+    error has it, and what tells arms apart that share their reference. Costs the kernel within each block beyond `kid`.
+    Raises and warns as it does; FeatureError also where fewer than 2 samples would be left.
     """
     first, second = checked_pair(reference, samples, at_least=3)
     sums = _RowSums.of(first, second, max_bytes)

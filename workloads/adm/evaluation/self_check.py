@@ -144,8 +144,12 @@ def as_text(check: SelfCheck) -> str:
         f"{'  one half against the other':<28}{check.halves_distance:>12.6g}{check.halves_precision:>11.4f}"
         f"{check.halves_recall:>9.4f}{f'{check.halves_kid:.3g} ± {check.halves_kid_se:.2g}':>28}",
     ]
-    faults = check.faults or ["as it must be: 0, 1 and 1; and halves that differ by chance alone"]
-    return "\n".join([*lines, *(f"  {fault}" for fault in faults)])
+    told = check.faults or ["as it must be: 0, 1 and 1; and halves that differ by chance alone"]
+    told.append(
+        f"of the halves KID alone is judged: it may be {MOST_ERRORS} standard errors from 0. Their {distance} is what "
+        "the bias of so few images is"
+    )
+    return "\n".join([*lines, *(f"  {line}" for line in told)])
 
 
 def as_json_text(checks: Sequence[SelfCheck], told: Sequence[str]) -> str:

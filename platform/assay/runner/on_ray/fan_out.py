@@ -24,7 +24,10 @@ class RayMapStep(MapStep):
 
 
 def fan_out(job: Job) -> None:
-    """Do the ids that are still missing, with as many actors as the broker granted, and commit."""
+    """Do the ids that are still missing, with as many actors as the broker granted, and commit.
+
+    The grant is for the whole stage: what it holds is used from the start, and what is free later is for others.
+    """
     stage, store = job.stage, job.store()
     started = time.monotonic()
     spans = pending(stage, store)
