@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 import assay.runner.context as context
-from assay.errors import AssayError, DamagedResult
+from assay.errors import AssayError, DamagedResult, UserError
 from assay.runner import inline
 from assay.runner.batch_size import BatchSize
 from assay.runner.broker import Request, StageBroker
@@ -102,6 +103,20 @@ class Squares:
         return {"id": ids, "square": ids**2, "batch": np.full(len(ids), len(ids))}
 
 
+class InPrecision:
+    """Notes which precision it chose, as samplers do."""
+
+    best = "bf16"
+
+    def __init__(self, ctx: StageContext) -> None:
+        asked = ctx.config["in"]["precision"]
+        self._chosen = self.best if asked == "auto" else asked
+        ctx.note("in.precision", self._chosen)
+
+    def __call__(self, batch: Batch) -> Batch:
+        return {"id": batch["id"], "precision": np.array([self._chosen] * len(batch["id"]), dtype=object)}
+
+
 def squares(amount: int, batch_size: int | Literal["auto"] = 10, shard_size: int = 100, room: int = 1000) -> Stage:
     return Stage(
         name="squares",
@@ -120,6 +135,38 @@ def columns(store: Store, stage: Stage) -> dict[str, list[int]]:
     result = store.get(stage.key)
     assert result is not None
     return result.read().to_pydict()
+
+
+class TestChoices:
+    """What the config leaves open is chosen where the first shard is made, for all of them."""
+
+    def executed(self, store: Store, amount: int, precision: str = "auto") -> tuple[list[str], dict[str, Any]]:
+        stage = replace(squares(amount), body=(f"{__name__}:InPrecision",), config={"in": {"precision": precision}})
+        inline.execute(stage, store, 1, lambda event: None)
+        result = store.get(stage.key)
+        assert result is not None
+        return result.read().column("precision").to_pylist(), dict(result.notes)
+
+    def test_shards_that_are_made_elsewhere_later_are_made_alike(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = Store(tmp_path)
+        assert self.executed(store, 100) == (["bf16"] * 100, {"in.precision": "bf16"})
+        monkeypatch.setattr(InPrecision, "best", "fp32")  # a machine of another kind
+        assert self.executed(store, 300) == (["bf16"] * 300, {"in.precision": "bf16"})
+        assert self.executed(store, 50) == (["bf16"] * 50, {"in.precision": "bf16"}), "also where none is made"
+        assert self.executed(store, 100, "fp32") == (["fp32"] * 100, {"in.precision": "fp32"}), "as it was asked for"
+
+    def test_workers_that_choose_otherwise_at_once_are_not_mixed(self, tmp_path: Path) -> None:
+        shards = Store(tmp_path).shards(squares(10))
+        shards.settle("sample.precision", "bf16")
+        shards.settle("sample.precision", "bf16")
+        shards.settle("sample.size", 3)
+        assert shards.settled() == {"sample.precision": "bf16", "sample.size": 3}
+        with pytest.raises(
+            UserError, match=r"sample\.precision came to bf16 and fp32 on different devices.*: set sample"
+        ):
+            shards.settle("sample.precision", "fp32")
 
 
 class TestMemory:

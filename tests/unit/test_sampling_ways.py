@@ -1,7 +1,8 @@
 """Every way to draw images goes through one stage, and gives sample i for id i in any company.
 
 What goes in, x_T, labels and the noise of each step, is the same to the bit. What comes out differs by the rounding of
-kernels, which differ for other batch sizes: by one grey level of 255 at most, in less than 3% of the values.
+kernels, which differ for other batch sizes: in fp32 by one grey level of 255 at most, in less than 3% of the values; in
+bf16, whose sums are rounded to 8 bits, by as much as 8 levels where a kernel adds in another order (here none does).
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ from adm.training.stages import WEIGHTS
 from adm.workload import workload
 
 COUNT = 8
-FEW = {"sample.steps": 4, "sample.precision": "fp32"}
+ROUNDING = {"fp32": (1, 0.03), "bf16": (8, 0.3)}
+"""Precision → grey levels of 255 that a value may differ by in another company, and the share of values that may."""
+FEW = {"sample.steps": 4}
 WAYS: dict[str, dict[str, Any]] = {
     "ancestral": {},
     "ancestral, unconditional": {"model.num_classes": None},
@@ -57,10 +60,10 @@ WAYS: dict[str, dict[str, Any]] = {
 }
 
 
-def config_of(way: str) -> Config:
+def config_of(way: str, precision: str = "fp32") -> Config:
     options = dict(WAYS[way])
     base = options.pop("base", "digits")
-    return Config.model_validate(workload.resolve(base, {**FEW, **options}))
+    return Config.model_validate(workload.resolve(base, {**FEW, "sample.precision": precision, **options}))
 
 
 def result(folder: Path, model: ModelConfig) -> Any:
@@ -119,9 +122,10 @@ def starts() -> Iterator[dict[tuple[int, int], list[Any]]]:
         handle.remove()
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("way", WAYS)
-def test_sample_i_is_sample_i_whichever_way_it_is_drawn(way: str, tmp_path: Path) -> None:
-    c = config_of(way)
+def test_sample_i_is_sample_i_whichever_way_it_is_drawn(way: str, precision: str, tmp_path: Path) -> None:
+    c = config_of(way, precision)
     sampler = Sampler(context(c, tmp_path))
     drawn = {}
     for size in (1, 3, COUNT):
@@ -145,8 +149,9 @@ def test_sample_i_is_sample_i_whichever_way_it_is_drawn(way: str, tmp_path: Path
         assert np.array_equal(columns["id"], whole["id"])
         assert np.array_equal(columns["label"], whole["label"])
         difference = np.abs(columns["image"].astype(int) - whole["image"])
-        assert difference.max() <= 1
-        assert (difference > 0).mean() < 0.03
+        most, share = ROUNDING[precision]
+        assert difference.max() <= most
+        assert (difference > 0).mean() < share
 
 
 def test_every_way_draws_other_images(tmp_path: Path) -> None:

@@ -228,6 +228,7 @@ class SampleConfig(Section):
     labels: Literal["balanced", "drawn"] = "balanced"
     """balanced: image i is of class i modulo their number. drawn: of a class drawn by (seed, i)."""
     precision: Precision = "auto"
+    """auto: fp16 on a V100, bf16 where the device is good at it, else fp32; chosen with the first images, for all."""
     batch_size: PositiveInt | Literal["auto"] = 64
     """Images an actor draws at a time; auto doubles it from 8 while that makes it 5% faster or more. Less where memory
     runs out. The images are the same."""

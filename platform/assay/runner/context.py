@@ -85,8 +85,19 @@ class MapContext(Context):
     def __init__(self, *args: Any, tells_progress: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._tells_progress = tells_progress
+        self._settled = self.store.shards(self.stage).settled()
         self._done = self._told = 0
         """Ids of the block at hand that are done, and that were told to be."""
+
+    @property
+    def config(self) -> Mapping[str, JSON]:
+        """Where it leaves something open ("auto"), what the shards that are there were made with."""
+        return as_run(self.stage.config, self._settled)[0]
+
+    def settle(self) -> None:
+        """Keep what was left open and is chosen now, for whoever makes another shard. Raises UserError as `Shards`."""
+        for path in as_run(self.stage.config, self.notes)[1]:
+            self.store.shards(self.stage).settle(path, self.notes[path])
 
     def begin_block(self) -> None:
         self._done = self._told = 0

@@ -143,6 +143,7 @@ class MapStep:
         most = min(stage.shard_size, MOST_ON_CPU) if place.device == "cpu" else stage.shard_size
         self._batch_size = BatchSize(stage.batch_size, most)
         self._body = stage.load_body()[index](self._ctx)
+        self._ctx.settle()
 
     def __call__(self, block: pa.Table) -> pa.Table:
         """The block through the operator, a batch at a time; the last operator commits it as a shard."""
@@ -203,7 +204,7 @@ def commit_map(
     items = sum(stop - start for start, stop in spans)
     cost = Cost(device, count, seconds, {"threads": threads, "items": items})
     with store.staging() as output:
-        return store.commit(stage, output, {}, cost, notes=notes)
+        return store.commit(stage, output, {}, cost, notes={**store.shards(stage).settled(), **notes})
 
 
 def to_numpy(table: pa.Table) -> Batch:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from assay.errors import UserError
 from assay.store.records import FileRecord, Files, Report, as_json, file_records
+from assay.workload import digest
 
 Range = tuple[int, int]
 
@@ -32,6 +34,7 @@ class Shards:
     def __init__(self, files: Files, lineage: str, report: Report) -> None:
         self._files = files
         self._folder = f"progress/{lineage}/shards"
+        self._settled = f"progress/{lineage}/settled"
         self._report = report
 
     def write(self, table: pa.Table) -> Shard:
@@ -50,6 +53,29 @@ class Shards:
             f"{self._folder}/{name}.json", {"start": start, "stop": stop, "files": as_json({"rows": file})}
         )
         return Shard(start, stop, file)
+
+    def settle(self, path: str, answer: str | float) -> None:
+        """What a value that the config leaves open ("auto") came to: all shards are to be made with it.
+
+        Raises UserError where another worker came to another answer; it has made nothing yet, so none are mixed.
+        """
+        name = digest([path, answer])
+        if f"{name}.json" not in self._files.names(self._settled):
+            self._files.write_record(f"{self._settled}/{name}.json", {"path": path, "answer": answer})
+        if others := {a for p, a in self._answers() if p == path and a != answer}:
+            told = " and ".join(sorted(map(str, {answer, *others})))
+            raise UserError(
+                f"{path} came to {told} on different devices, and what they make must not be mixed: set {path} to one "
+                "of them"
+            )
+
+    def settled(self) -> dict[str, str | float]:
+        """Dotted path of the config → what it came to when the first shards were made."""
+        return dict(self._answers())
+
+    def _answers(self) -> list[tuple[str, str | float]]:
+        found = [self._files.read_record(f"{self._settled}/{name}") for name in self._files.names(self._settled)]
+        return [(record["path"], record["answer"]) for record in found if record is not None]
 
     def listed(self) -> list[Shard]:
         """Every shard with a whole record, by start, its content unchecked."""
