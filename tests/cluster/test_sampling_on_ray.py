@@ -71,7 +71,8 @@ def test_ten_thousand_samples_survive_a_killed_driver_and_a_killed_actor(tmp_pat
     user = User(tmp_path / "disturbed", SWEEP)
     few = ("--set", "evaluate.num_samples=100")
     user.run("run", "sweep.yaml", "--plain", "--no-tracking", "--executor", "inline", *few)
-    shutil.copytree(user.folder, tmp_path / "undisturbed")  # one training for both
+    for other in ("undisturbed", "four"):
+        shutil.copytree(user.folder, tmp_path / other)  # one training for all
 
     process = user.start("run", "sweep.yaml", "--plain", "--no-tracking")
     user.until(process, lambda: len(sample_shards(user)) >= 4)
@@ -102,3 +103,9 @@ def test_ten_thousand_samples_survive_a_killed_driver_and_a_killed_actor(tmp_pat
     assert rows.equals(sample_rows(undisturbed))
     assert record_of(user, "evaluate")["metrics"] == record_of(undisturbed, "evaluate")["metrics"]
     assert record_of(user, "evaluate")["metrics"]["num_samples"] == NUM_SAMPLES
+
+    # Two actors a CPU: a part of the same samples, whoever draws them.
+    four = User(tmp_path / "four", SWEEP.replace(f"[1, {MOST_ACTORS}]", "[4, 4], cpus_per_actor: 0.5"))
+    four.run("run", "sweep.yaml", "--plain", "--no-tracking", "--set", f"evaluate.num_samples={5 * SHARD}")
+    assert record_of(four, "sample")["cost"]["count"] == 4
+    assert sample_rows(four).equals(rows.slice(0, 5 * SHARD))
