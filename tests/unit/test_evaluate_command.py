@@ -80,7 +80,8 @@ def test_figures_are_those_of_the_metrics_on_the_features(tmp_path: Path, weight
     reference, samples = saved(tmp_path / "ref.npz", pictures(6, 1)), tmp_path / "samples.npz"
     np.savez_compressed(samples, pictures(5, 2))
     written_to = tmp_path / "new" / "written.npz"
-    options = ["--inception", weights, "--any-weights", "--batch-size", 4, "--json", "--save-reference", written_to]
+    options = ["--inception", weights, "--any-weights", "--batch-size", 4, "--max-gib", 0.001, "--json"]
+    options += ["--save-reference", written_to]
     result = run(reference, samples, *options)
     assert result.exit_code == 0, result.stderr
     out = json.loads(result.stdout)
