@@ -142,7 +142,7 @@ def test_it_is_the_same_as_long_as_the_results_are(study: Filled, tmp_path: Path
     computed = [Standing(t.planned, t.results, frozenset(t.results)) for t in trials]
     first = write(plan, computed, tmp_path / "first", every).page.read_bytes()
     second = write(plan, trials, tmp_path / "second", every).page.read_bytes()
-    write_page(plan, trials, tmp_path / "third.html", every)
+    write_page(plan, trials, tmp_path / "third.html", every, {})
     assert first == second == (tmp_path / "third.html").read_bytes()
 
 
