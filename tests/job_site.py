@@ -138,9 +138,9 @@ def descendants(pid: int) -> list[int]:
 
 
 def environment(cluster: LocalCluster, site: Path) -> dict[str, str]:
-    """Of a shell that may use the cluster."""
+    """Of a shell that may use the cluster, by its token and no other: a Ray that this process started has one, too."""
     return {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH_")},
         "PYTHONPATH": str(site),
         "ASSAY_ADDRESS": cluster.address,
         "RAY_AUTH_TOKEN_PATH": str(cluster.token_path),

@@ -1,16 +1,13 @@
 """A sweep on a real local Ray, through the command line: killed, run again, changed.
 
-The first three tests share a store and run in order: each is what a user does next.
+The tests share a store and run in order: each is what a user does next.
 """
 
 import json
-import os
-import signal
-from pathlib import Path
 
 import pytest
 
-from terminal import LONGEST_S, User
+from terminal import User
 
 pytestmark = pytest.mark.cluster
 
@@ -84,20 +81,3 @@ def test_a_changed_arm_runs_only_its_own_stages_and_a_damaged_result_is_computed
     assert after[damaged]["created"] > before[damaged]["created"]
     unchanged = {key: record for key, record in before.items() if key != damaged}
     assert unchanged.items() <= after.items()
-
-
-def test_a_killed_training_worker_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
-    one_arm = SWEEP.replace("  addition: {model.norm: add}\n", "").replace("iterations: 40", "iterations: 200")
-    user = User(tmp_path, one_arm.replace("classifier.train.iterations: 20", "classifier.train.iterations: 200"))
-    process = user.start("run", "sweep.yaml", "--plain", "--no-tracking")
-    user.until(process, lambda: bool(user.checkpoints() and user.training_workers()))
-    for worker in user.training_workers():
-        os.kill(worker, signal.SIGKILL)
-    output, errors = process.communicate(timeout=LONGEST_S)
-    assert process.returncode == 0, output + errors
-    assert user.stages() == ["evaluate", "reference", "sample", "statistics", "train", "train_classifier"]
-    train = next(record for record in user.records().values() if record["stage"] == "train")
-    curve = json.loads((user.store / train["files"]["history.json"]["path"]).read_text())
-    steps = [point["step"] for point in curve]
-    assert steps == sorted(set(steps)), "no step is logged twice"
-    assert steps[-1] == 200

@@ -42,4 +42,7 @@ def test_a_killed_worker_changes_nothing(tmp_path: Path) -> None:
     for arm in arms:
         killed, whole = (small_training.result(store, arm, **LONG) for store in (Store(user.store), undisturbed))
         small_training.assert_the_same(killed, whole)
+        steps = [point["step"] for point in killed.history]
+        assert steps == sorted(set(steps)), "no step is logged twice"
+        assert steps[-1] == LONG["train.iterations"]
     small_training.skip_the_rest(ARMS)
