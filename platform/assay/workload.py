@@ -68,6 +68,18 @@ class Checkpointing:
     """The checkpoint with the lowest score stays for good, too."""
 
 
+@dataclass(frozen=True)
+class Work:
+    """Work that a stage prices and does not do: `images` of some network, in stages like those that the ledger has."""
+
+    name: str
+    """What a reader calls it: a preset, a part."""
+    stage: str
+    """The name of the stages that do such work."""
+    images: int
+    flops_per_image: float
+
+
 @dataclass(frozen=True, eq=False)
 class Stage:
     """One node of the graph: what to compute, from what, and how to name the answer."""
@@ -111,6 +123,9 @@ class Stage:
     also_reads: Mapping[str, Stage] = field(default_factory=dict)
     """Stages that are computed first because they save this one work: images that were drawn already. What comes out is
     the same without them, so they are not part of the key, and `ctx.inputs` has only those that are there."""
+    prices: Mapping[str, tuple[Work, ...]] = field(default_factory=dict)
+    """Metrics of a last stage that are V100-days of work which it does not do → that work. Reports put beside them what
+    the ledger has of such work. Not part of the key."""
 
     @cached_property
     def lineage(self) -> str:

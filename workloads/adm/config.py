@@ -17,6 +17,8 @@ from adm.studies.config import ComputeConfig, FiguresConfig, InversionConfig, Me
 
 Crop = Literal["centre", "random", "none"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+TRAINING_STAGES = {"unet": "train", "super_res": "train_upsampler", "encoder": "train_classifier"}
+"""Kind of network → the name of the stages that train it, in the store and in the ledger."""
 
 
 class ModelConfig(Section):

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ValidationError
 from adm import evaluation_graph, presets
 from adm.compute.v100 import training_flops
 from adm.config import (
+    TRAINING_STAGES,
     Config,
     Crop,
     DataConfig,
@@ -140,7 +141,7 @@ def _train(c: Config) -> Stage:
         "data": _training_data(c, c.data.crop),
         "diffusion": c.diffusion.model_dump(mode="json"),
     }
-    return _training("train", "train_diffusion", config, c.data, c.model, c.train, "train")
+    return _training("train_diffusion", config, c.data, c.model, c.train, "train")
 
 
 def _classifier(c: Config, model: ModelConfig, train: TrainConfig, crop: Crop, section: str) -> Stage:
@@ -152,7 +153,7 @@ def _classifier(c: Config, model: ModelConfig, train: TrainConfig, crop: Crop, s
         "data": {**_training_data(c, crop), "validation": c.data.validation},
         "diffusion": {"schedule": c.diffusion.schedule, "steps": c.diffusion.steps},
     }
-    return _training("train_classifier", "train_classifier", config, c.data, model, train, section)
+    return _training("train_classifier", config, c.data, model, train, section)
 
 
 def _upsampler(c: Config, model: ModelConfig, diffusion: DiffusionConfig, train: TrainConfig, section: str) -> Stage:
@@ -164,11 +165,10 @@ def _upsampler(c: Config, model: ModelConfig, diffusion: DiffusionConfig, train:
         "data": _training_data(c, c.data.crop),
         "diffusion": diffusion.model_dump(mode="json"),
     }
-    return _training("train_upsampler", "train_diffusion", config, c.data, model, train, section)
+    return _training("train_diffusion", config, c.data, model, train, section)
 
 
 def _training(
-    name: str,
     body: str,
     config: Mapping[str, JSON],
     data: DataConfig,
@@ -180,7 +180,7 @@ def _training(
     network, network_execution = _apart(model, NETWORK_EXECUTION)
     training, training_execution = _apart(train, TRAINING_EXECUTION)
     return Stage(
-        name=name,
+        name=TRAINING_STAGES[model.kind],
         version=1,
         kind="train",
         body=(f"adm.training.stages:{body}",),

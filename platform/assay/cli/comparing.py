@@ -12,6 +12,7 @@ from assay.errors import UserError
 from assay.home import Home
 from assay.planning import Plan, computed_of, make_plan
 from assay.report import (
+    Priced,
     Standing,
     Table,
     as_csv,
@@ -21,6 +22,7 @@ from assay.report import (
     earlier_logs,
     from_store,
     joint,
+    priced,
     table,
 )
 from assay.report.cost import CostSheet, cost_sheet
@@ -35,10 +37,11 @@ class _Stored:
     plan: Plan
     trials: tuple[Standing, ...]
     logs: Mapping[str, Path]
+    by_ledger: Priced
 
     @property
     def table(self) -> Table:
-        return table(self.plan, self.trials, self.logs)
+        return table(self.plan, self.trials, self.logs, self.by_ledger)
 
     def cost(self, store: Store) -> CostSheet:
         results: dict[str, StoredResult] = {}
@@ -65,7 +68,8 @@ def compare_sweeps(
 
 def _stored(plan: Plan, store: Store, folder: Path) -> _Stored:
     failed = earlier_failures(folder)
-    return _Stored(plan, from_store(plan, store, failed=failed), earlier_logs(folder, failed.values()))
+    trials, logs = from_store(plan, store, failed=failed), earlier_logs(folder, failed.values())
+    return _Stored(plan, trials, logs, priced(plan, store))
 
 
 def _print_tables(tables: Sequence[Table], is_json: bool, is_csv: bool) -> None:

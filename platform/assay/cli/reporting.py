@@ -10,7 +10,7 @@ from assay.cli.output import console, print_json
 from assay.errors import AssayError
 from assay.home import Home
 from assay.planning import computed_of, make_plan
-from assay.report import PAGE, earlier_failures, earlier_logs, from_store, write_page
+from assay.report import PAGE, earlier_failures, earlier_logs, from_store, priced, write_page
 from assay.report.words import plural, relative, size
 from assay.store import Store
 from assay.tracking import log_report
@@ -26,7 +26,8 @@ def report_sweep(name: str, profile: str | None, sets: Sequence[str], output: Pa
     failed = earlier_failures(folder)
     trials, logs = from_store(plan, store, failed=failed), earlier_logs(folder, failed.values())
     try:
-        made = write_page(plan, trials, file, computed_of(plan.sweep, store).all(), logs)
+        computed = computed_of(plan.sweep, store).all()
+        made = write_page(plan, trials, file, computed, logs, priced(plan, store))
     except OSError as error:
         raise AssayError(f"cannot write the report to {file}: {error}") from error
     done = sum(bool(row.estimates) for row in made.rows)

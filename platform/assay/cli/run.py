@@ -18,7 +18,7 @@ from assay.cli.rows import Rows
 from assay.errors import AssayError
 from assay.home import Home
 from assay.planning import Plan, StageStatus, computed_of, make_plan
-from assay.report import Written, as_json, as_rich, write
+from assay.report import Written, as_json, as_rich, priced, write
 from assay.report.words import relative
 from assay.runner import Event, Listener, Outcome, Pause
 from assay.runner.engine import ExecutorName
@@ -55,8 +55,8 @@ class _Publisher:
     def end(self, outcome: Outcome) -> None:
         self._display.say("writing the report")
         try:
-            computed = computed_of(outcome.plan.sweep, self._store).all()
-            self.written = write(outcome.plan, outcome.trials, self._folder, computed)
+            plan, computed = outcome.plan, computed_of(outcome.plan.sweep, self._store).all()
+            self.written = write(plan, outcome.trials, self._folder, computed, priced(plan, self._store))
         except OSError as error:
             raise AssayError(
                 f"cannot write the report to {self._folder}: {error}; the results are stored, and "

@@ -12,7 +12,7 @@ from assay.cli.output import console, print_json
 from assay.errors import UserError
 from assay.home import Home
 from assay.planning import Plan, computed_of, make_plan
-from assay.report import PAGE, REPORT, Standing, earlier_failures, from_store, write
+from assay.report import PAGE, REPORT, Standing, earlier_failures, from_store, priced, write
 from assay.report.words import plural, relative
 from assay.spec import Sweep
 from assay.store import Store
@@ -63,7 +63,7 @@ def _sync(home: Home, sweep: Sweep) -> tuple[_Found, str | None]:
     is_whole = plan.needed.keys() <= {key for trial in trials for key in trial.results}
     found = _Found(plan, trials, None if is_whole else "not finished")
     if not (folder / PAGE).is_file():
-        write(plan, found.trials, folder, computed)
+        write(plan, found.trials, folder, computed, priced(plan, store))
     warnings: list[str] = []
     Tracker(home, warnings.append).end(found, folder)
     return found, warnings[0] if warnings else None

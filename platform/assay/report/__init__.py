@@ -3,6 +3,7 @@
 from assay.report.folder import PAGE, REPORT, Written, earlier_failures, earlier_logs, write, write_page
 from assay.report.formats import as_csv, as_json, as_markdown, as_rich, as_text
 from assay.report.labels import serves
+from assay.report.priced import Priced, priced
 from assay.report.rows import Arm, Failure, Row
 from assay.report.stored import Standing, from_store
 from assay.report.table import Table, TrialResults, joint, table
@@ -12,6 +13,7 @@ __all__ = [
     "REPORT",
     "Arm",
     "Failure",
+    "Priced",
     "Row",
     "Standing",
     "Table",
@@ -26,6 +28,7 @@ __all__ = [
     "earlier_logs",
     "from_store",
     "joint",
+    "priced",
     "serves",
     "table",
     "write",

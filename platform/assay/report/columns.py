@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from assay.ledger import Total
 from assay.report.estimates import Difference
 from assay.report.rows import Arm, Row
 from assay.report.table import Table
@@ -37,15 +38,19 @@ def columns(table: Table) -> Iterator[Column]:
             yield _from_best_column(table)
         if name in table.reference_metrics:
             yield _reference_column(table, name)
-    yield Column("N", lambda r: _or_dash(r.num_samples, "{:,}"), lambda r: r.num_samples)
+        if any(name in row.ledger for row in table.rows):
+            yield _ledger_column(table, name)
+    if any(row.num_samples is not None for row in table.rows):
+        yield Column("N", lambda r: _or_dash(r.num_samples, "{:,}"), lambda r: r.num_samples)
     yield Column("compute", lambda r: "-" if r.seconds is None else took(r.seconds), lambda r: r.seconds)
     if any(row.cost.unknown < row.cost.stages for row in table.rows):
-        yield Column("V100-days", lambda r: total_days(r.cost) if r.cost.stages else "-", known_days)
+        yield Column("V100-days", lambda r: total_days(r.cost) if r.cost.stages else "-", lambda r: known_days(r.cost))
     yield Column("state", lambda r: r.status, lambda r: r.status, is_number=False)
 
 
-def known_days(row: Row) -> float | None:
-    return row.cost.v100_days if row.cost.unknown < row.cost.stages else None
+def known_days(cost: Total | None) -> float | None:
+    """V100-days of what is known; None where nothing is."""
+    return cost.v100_days if cost is not None and cost.unknown < cost.stages else None
 
 
 def rank_of(table: Table, row: Row) -> str:
@@ -80,6 +85,15 @@ def _reference_column(table: Table, name: str) -> Column:
         lambda r: _or_dash(r.reference.get(name), "{:g}"),
         lambda r: r.reference.get(name),
         title=f"paper's {name}",
+        is_spare=name != table.metric,
+    )
+
+
+def _ledger_column(table: Table, name: str) -> Column:
+    return Column(
+        f"ledger's {name}",
+        lambda r: total_days(r.ledger[name]) if name in r.ledger else "-",
+        lambda r: known_days(r.ledger.get(name)),
         is_spare=name != table.metric,
     )
 

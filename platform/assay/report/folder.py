@@ -14,6 +14,7 @@ from assay.planning import Plan
 from assay.report.cost import CostSheet, cost_sheet
 from assay.report.cost_formats import cost_as_csv, cost_as_json
 from assay.report.formats import as_csv, as_json, as_markdown
+from assay.report.priced import NOT_PRICED, Priced
 from assay.report.table import Table, TrialResults, table
 
 REPORT = "report.json"
@@ -35,10 +36,16 @@ class Written:
         return self.folder / PAGE
 
 
-def write(plan: Plan, trials: Sequence[TrialResults], folder: Path, computed: Set[str]) -> Written:
+def write(
+    plan: Plan,
+    trials: Sequence[TrialResults],
+    folder: Path,
+    computed: Set[str],
+    by_ledger: Priced = NOT_PRICED,
+) -> Written:
     """Write the whole report, replacing an earlier one. `computed`: the keys that the study's own runs computed."""
     folder.mkdir(parents=True, exist_ok=True)
-    made = table(plan, trials, _write_logs(trials, folder / ERRORS))
+    made = table(plan, trials, _write_logs(trials, folder / ERRORS), by_ledger)
     _remove_earlier_pictures(folder)
     drawn = _draw(plan, trials, made, folder)
     made, cost = replace(made, notes=(*made.notes, *drawn.lacking)), _cost(plan, trials, computed)
@@ -61,10 +68,15 @@ def write(plan: Plan, trials: Sequence[TrialResults], folder: Path, computed: Se
 
 
 def write_page(
-    plan: Plan, trials: Sequence[TrialResults], file: Path, computed: Set[str], logs: Mapping[str, Path]
+    plan: Plan,
+    trials: Sequence[TrialResults],
+    file: Path,
+    computed: Set[str],
+    logs: Mapping[str, Path],
+    by_ledger: Priced = NOT_PRICED,
 ) -> Table:
     """The page alone. `logs` says where the tracebacks of failed stages are, by key."""
-    made = table(plan, trials, logs)
+    made = table(plan, trials, logs, by_ledger)
     with tempfile.TemporaryDirectory() as folder:
         drawn = _draw(plan, trials, made, Path(folder))
         made = replace(made, notes=(*made.notes, *drawn.lacking))

@@ -9,6 +9,8 @@ from typing import Any
 from assay.planning import Plan
 from assay.report.axes import Axis, distinct_values, has_names, set_ticks
 from assay.report.figures import COLORS, MARKERS, PLOT_DPI, literal, new_figure, save
+from assay.report.reference import same_value
+from assay.report.rows import Row
 from assay.report.samples import safe_name
 from assay.report.series import ARM, Point, Series, series_of
 from assay.report.table import Table, TrialResults
@@ -19,8 +21,8 @@ PANEL = (6.4, 4.2)
 """Inches."""
 CHARACTER, HEAD_CHARACTER = 0.06, 0.115
 """Inches: how wide one is at most, on an axis and in the title."""
-PAST_THE_PAPERS = 8
-"""Points between a bar's end and its value: room for the paper's mark."""
+PAST_THE_MARKS = 8
+"""Points between the end of a bar, or a mark beyond it, and the bar's value."""
 MOST_ACROSS = 2
 MOST_VALUES_SHOWN = 24
 MOST_UPRIGHT = 8
@@ -34,7 +36,7 @@ CROWD = "#B8BEC6"
 THE_OTHERS = "the other "
 """How the crowd is named; what follows is how many trials are in it."""
 FADED = 0.35
-PAPERS = "paper's"
+PAPERS, LEDGERS = "paper's", "ledger's"
 
 
 def draw_plots(plan: Plan, trials: Sequence[TrialResults], made: Table, folder: Path) -> tuple[list[Path], list[str]]:
@@ -46,10 +48,11 @@ def draw_plots(plan: Plan, trials: Sequence[TrialResults], made: Table, folder: 
     for plot in plan.sweep.report.plots:
         panels: dict[str, list[Series]] = {}
         for y in plot.metrics:
-            series = series_of(plan, plot.x, y, trials, unranked)
+            ledger = {row.trial: days for row in made.rows if (days := _by_ledger(row, y)) is not None}
+            series = series_of(plan, plot.x, y, trials, unranked, ledger)
             if has_names(plot, series) and len(distinct_values(series)) > MOST_BARS:
                 best = {row.trial for row in made.rows[:MOST_BARS]}
-                series = series_of(plan, plot.x, y, [t for t in trials if t.planned.name in best], unranked)
+                series = series_of(plan, plot.x, y, [t for t in trials if t.planned.name in best], unranked, ledger)
                 lacking.append(f"plotted of {y} by {plot.x}: the best {MOST_BARS} of {len(made.rows):,} trials")
             if series:
                 panels[y] = series
@@ -58,6 +61,11 @@ def draw_plots(plan: Plan, trials: Sequence[TrialResults], made: Table, folder: 
         if panels:
             drawn.append(_draw(plan, plot, panels, made, _file(plot, folder, drawn)))
     return drawn, lacking
+
+
+def _by_ledger(row: Row, y: str) -> float | None:
+    """None where not all of it is known."""
+    return row.ledger[y].v100_days if y in row.ledger and not row.ledger[y].unknown else None
 
 
 def _file(plot: Plot, folder: Path, taken: Sequence[Path]) -> Path:
@@ -142,15 +150,20 @@ def _bars(axes: Any, axis: Axis, series: Series, number: int, count: int, color:
         shown = [metric(height, decimals(heights)) for height in heights]
         is_narrow = not axis.is_sideways and count * len(axis.categories) > MOST_UPRIGHT
         if axis.is_sideways and errors is None:
-            axes.bar_label(bars, shown, padding=PAST_THE_PAPERS, fontsize=8)
+            for place, text, point in zip(places, shown, series.points, strict=True):
+                beside = [one.y for one in (*series.paper, *series.ledger) if same_value(one.x, point.x)]
+                end = (max(point.y, *beside, 0.0), place)
+                axes.annotate(
+                    text, end, (PAST_THE_MARKS, 0), textcoords="offset points", va="center_baseline", fontsize=8
+                )
         else:  # in the middle of the bar: at its end are the error bar and the paper's number
             box = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.5}
             axes.bar_label(bars, shown, label_type="center", fontsize=8, rotation=90 if is_narrow else 0, bbox=box)
-    papers = [(axis.at(point.x) + offset, point.y) for point in series.paper]
-    if papers:
-        xs, ys = zip(*papers, strict=True)
-        marks = (ys, xs) if axis.is_sideways else (xs, ys)
-        axes.scatter(*marks, marker="D", s=36, facecolor="white", edgecolor="black", zorder=3, label=PAPERS)
+    for label, points, color in ((LEDGERS, series.ledger, "black"), (PAPERS, series.paper, "white")):
+        if points:
+            xs, ys = [axis.at(point.x) + offset for point in points], [point.y for point in points]
+            marks = (ys, xs) if axis.is_sideways else (xs, ys)
+            axes.scatter(*marks, marker="D", s=36, facecolor=color, edgecolor="black", zorder=3, label=label)
 
 
 def _in_front(series: Sequence[Series], made: Table) -> list[Series]:
@@ -187,10 +200,13 @@ def _line(axes: Any, axis: Axis, plot: Plot, series: Series, color: str, marker:
         axes.plot(
             *zip(*papers, strict=True), linestyle=line, marker=marker, color=color, markerfacecolor="white", label=label
         )
+    if series.ledger:
+        xs, ys = [axis.at(point.x) for point in series.ledger], [point.y for point in series.ledger]
+        axes.scatter(xs, ys, marker=marker, s=36, facecolor="black", edgecolor=color, zorder=3, label=LEDGERS)
 
 
 def _own_label(series: Series) -> str | None:
-    return literal(series.label) or ("ours" if series.paper else None)
+    return literal(series.label) or ("ours" if series.paper or series.ledger else None)
 
 
 def _errors(points: Sequence[Point]) -> list[float] | None:

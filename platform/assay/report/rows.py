@@ -42,6 +42,8 @@ class Row:
     """What must be the same in trials that are ranked together: the number of samples, the extractor."""
     reference: Mapping[str, float] = field(default_factory=dict)
     """The paper's numbers for this arm."""
+    ledger: Mapping[str, Total] = field(default_factory=dict)
+    """Of metrics that price work: V100-days of such work by the ledger."""
     failure: Failure | None = None
     rank: int | None = None
     """From 1; None without a value of the metric, or with one that cannot be compared."""

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, stdev
+from types import MappingProxyType
 from typing import Any
 
 from assay.ledger import entries, total
@@ -44,6 +45,8 @@ class Series:
     label: str
     points: list[Point] = field(default_factory=list)
     paper: list[Point] = field(default_factory=list)
+    ledger: list[Point] = field(default_factory=list)
+    """Where y is a price: what the ledger has of such work."""
     trials: set[str] = field(default_factory=set)
     """Whose results they are."""
 
@@ -59,8 +62,16 @@ class _Observation:
     is_ranked: bool
 
 
-def series_of(plan: Plan, x: str, y: str, trials: Sequence[TrialResults], unranked: frozenset[str]) -> list[Series]:
-    """In the order of the sweep; seeds become one point. `unranked` names trials that were measured otherwise."""
+def series_of(
+    plan: Plan,
+    x: str,
+    y: str,
+    trials: Sequence[TrialResults],
+    unranked: frozenset[str],
+    ledger: Mapping[str, float] = MappingProxyType({}),
+) -> list[Series]:
+    """In the order of the sweep; seeds become one point. `unranked` names trials that were measured otherwise; `ledger`
+    has what it says of y, by trial."""
     groups: dict[str, dict[str, list[_Observation]]] = {}
     for seen in _observations(plan, x, y, trials, unranked):
         of_series = groups.setdefault(_label(plan, x, seen.planned), {})
@@ -70,6 +81,8 @@ def series_of(plan: Plan, x: str, y: str, trials: Sequence[TrialResults], unrank
         series = Series(label)
         for together in places.values():
             series.points.append(_point(plan, x, together))
+            if (days := ledger.get(together[0].planned.name)) is not None:
+                series.ledger.append(Point(series.points[-1].x, days))
             series.trials |= {one.planned.name for one in together}
             paper = _papers(plan, x, y, together[0])
             if paper is not None and not _has(series.paper, paper.x):

@@ -14,8 +14,9 @@ from assay.errors import StageFailed
 from assay.ledger import entries, total
 from assay.planning import Plan, PlannedTrial
 from assay.report.estimates import read_estimates
+from assay.report.priced import NOT_PRICED, Priced
 from assay.report.ranking import arms_over_seeds, ranked
-from assay.report.reference import config_at, matching_row
+from assay.report.reference import config_at, matching_row, with_value
 from assay.report.rows import Arm, Failure, Row
 from assay.report.words import counted, one_line, plural, took
 from assay.spec import Reference
@@ -72,12 +73,19 @@ class Table:
         return names[0] if len(names) > 1 or (names and is_race) else None
 
 
-def table(plan: Plan, trials: Sequence[TrialResults], logs: Mapping[str, Path] | None = None) -> Table:
+def table(
+    plan: Plan,
+    trials: Sequence[TrialResults],
+    logs: Mapping[str, Path] | None = None,
+    by_ledger: Priced = NOT_PRICED,
+) -> Table:
     """The table of a sweep. `logs` says where each failed stage's traceback is, by key."""
     sweep, hints = plan.sweep, plan.workload.report
-    rows = [_row(plan, trial, logs or {}) for trial in trials]
+    rows = [_row(plan, trial, logs or {}, by_ledger) for trial in trials]
     made = _made(sweep.name, sweep.metric, sweep.mode, hints.metrics, rows, sweep.reference.source)
-    return replace(made, notes=(*made.notes, *_seed_note(sweep.seeds, made), *_cost_note(trials), *_days_note(rows)))
+    return replace(
+        made, notes=(*made.notes, *_seed_note(plan, made), *_cost_note(trials), *_days_note(rows), *by_ledger.notes)
+    )
 
 
 def joint(tables: Sequence[Table]) -> Table | None:
@@ -104,7 +112,7 @@ def _made(name: str, metric: str, mode: str, leading: Sequence[str], rows: Seque
     return Table(name, metric, mode, columns, in_order, source, tuple(notes), arms)
 
 
-def _row(plan: Plan, trial: TrialResults, logs: Mapping[str, Path]) -> Row:
+def _row(plan: Plan, trial: TrialResults, logs: Mapping[str, Path], by_ledger: Priced) -> Row:
     about, results = trial.planned.trial, trial.results.values()
     reached, ended = trial.planned.reached(trial.results), trial.planned.ended(plan.decided)
     rung, leaf = reached or (trial.planned.rungs[-1], None)
@@ -120,6 +128,7 @@ def _row(plan: Plan, trial: TrialResults, logs: Mapping[str, Path]) -> Row:
         is_stopped=ended is not None and plan.decided[ended.leaf.key] == "stop",
         conditions=_conditions(plan.workload.report.comparable, leaf),
         reference=_reference(plan.sweep.reference, config_at(plan, trial.planned, rung)),
+        ledger=by_ledger.amounts.get(rung.leaf.key, {}),
         failure=_failure(trial.error, logs),
     )
 
@@ -186,11 +195,19 @@ def _noise_notes(rows: Sequence[Row], arms: Sequence[Arm], metric: str) -> list[
     ]
 
 
-def _seed_note(seeds: Sequence[int], made: Table) -> list[str]:
-    if len(seeds) > 1 or sum(row.rank is not None for row in made.rows) < 2:
+def _seed_note(plan: Plan, made: Table) -> list[str]:
+    seeds = plan.sweep.seeds
+    if len(seeds) > 1 or sum(row.rank is not None for row in made.rows) < 2 or not _has_chance(plan):
         return []
     more = f"[{seeds[0]}, {seeds[0] + 1}, {seeds[0] + 2}]"
     return [f"one seed: differences may be noise. Give several, such as seeds: {more}, before calling one a finding."]
+
+
+def _has_chance(plan: Plan) -> bool:
+    """Whether another seed would be another computation."""
+    first, workload = plan.trials[0], plan.workload
+    reseeded = with_value(first.trial.config, workload.seed_path, first.trial.seed + 1)
+    return workload.stages(reseeded)[-1].key != first.leaf.key
 
 
 def _cost_note(trials: Sequence[TrialResults]) -> list[str]:

@@ -58,7 +58,11 @@ class Studies:
         settings = {"version": 1, "name": "s", "workload": "w", "base": "b", "metric": "fid", "mode": "min"}
         sweep = Sweep.model_validate(settings | {"seeds": seeds} | keys)
         hints = ReportHints(("fid", "precision", "recall"), sample_grid="grid.png", comparable=("num_samples", "eyes"))
-        workload: Any = SimpleNamespace(report=hints)
+        workload: Any = SimpleNamespace(
+            report=hints,
+            seed_path="seed",
+            stages=lambda config: [Stage("evaluate", 1, "reduce", ("m:f",), config)],
+        )
         return Plan(sweep, workload, tuple(trials)), standings
 
     def _name(self, keys: Mapping[str, Any]) -> str:

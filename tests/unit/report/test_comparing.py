@@ -110,7 +110,7 @@ def test_intervals_and_what_is_beyond_noise_are_shown(study: Studies, tmp_path: 
     data = as_json(made)["trials"]
     assert data[1]["from_best"]["is_beyond_noise"] is False
     assert data[1]["intervals"]["fid"] == pytest.approx(0.526, abs=1e-3)
-    assert as_csv(made).splitlines()[0] == "rank,trial,fid,from best,N,compute,state"
+    assert as_csv(made).splitlines()[0] == "rank,trial,fid,from best,compute,state"
 
 
 def test_a_wide_table_with_intervals_fits_80_columns(study: Studies, tmp_path: Path) -> None:

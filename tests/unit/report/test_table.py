@@ -91,7 +91,7 @@ def test_the_papers_number_stands_beside_the_arm_it_is_about(study: Studies) -> 
         {"fid": 99.0},
     ]
     header = as_csv(made).splitlines()[0]
-    assert header == "rank,trial,fid,paper's fid (table 3),paper's precision (table 3),N,compute,state"
+    assert header == "rank,trial,fid,paper's fid (table 3),paper's precision (table 3),compute,state"
 
 
 def test_one_seed_is_no_finding(study: Studies) -> None:

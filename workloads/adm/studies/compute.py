@@ -11,6 +11,7 @@ from adm import presets
 from adm.compute import TABLE_7, network_cost, theoretical_throughput, training_v100_days
 from adm.compute.published import CLASSIFIERS, PUBLISHED
 from adm.config import ModelConfig
+from adm.studies.graph import SUMS
 from assay.errors import UserError
 from assay.workload import JSON, Result, StageContext
 
@@ -20,7 +21,7 @@ RATE = "images_per_v100_second"
 
 
 def compute(ctx: StageContext) -> Mapping[str, float]:
-    """V100-days: the generator (with its upsampler, as table 10 counts), the classifier, and their sum."""
+    """V100-days of the trainings, as `SUMS` adds them up; of a rival those that it published."""
     rival = ctx.config["rival"]
     if rival is not None:
         published = PUBLISHED[rival]
@@ -28,12 +29,11 @@ def compute(ctx: StageContext) -> Mapping[str, float]:
         found = {"total_v100_days": published.most}
         return found if published.least == published.most else {**found, "total_v100_days_least": published.least}
     days = {part: _days(ctx, part, training) for part, training in ctx.config["trainings"].items()}
-    found = {"generator_v100_days": days["generator"] + days.get("upsampler", 0.0)}
-    if "upsampler" in days:
-        found["upsampler_v100_days"] = days["upsampler"]
-    if "classifier" in days:
-        found["classifier_v100_days"] = days["classifier"]
-    return {**found, "total_v100_days": sum(days.values())}
+    return {
+        metric: sum(days[part] for part in parts if part in days)
+        for metric, parts in SUMS.items()
+        if any(part in days for part in parts)
+    }
 
 
 def _days(ctx: StageContext, part: str, training: Mapping[str, JSON]) -> float:

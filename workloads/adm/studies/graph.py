@@ -14,9 +14,9 @@ from dataclasses import replace
 from adm import presets
 from adm.compute import num_sampling_steps, training_flops
 from adm.compute.network import network_cost
-from adm.config import Config, DiffusionConfig, ModelConfig, TrainConfig
+from adm.config import TRAINING_STAGES, Config, DiffusionConfig, ModelConfig, TrainConfig
 from adm.studies.config import TrainingOf
-from assay.workload import JSON, Budget, Stage
+from assay.workload import JSON, Budget, Stage, Work
 
 TIMED = ("optimizer", "learning_rate", "weight_decay", "gradient_clip", "precision", "engine", "ema_rates")
 """Of a training: what the time of a step depends on."""
@@ -25,6 +25,13 @@ PAIRS_A_SHARD = 8
 
 INVERSION = ("reconstruction_error",)
 THROUGHPUT = ("images_per_second", "images_per_v100_second", "theoretical_images_per_v100_second", "utilisation")
+SUMS = {
+    "total_v100_days": ("generator", "upsampler", "classifier"),
+    "generator_v100_days": ("generator", "upsampler"),
+    "upsampler_v100_days": ("upsampler",),
+    "classifier_v100_days": ("classifier",),
+}
+"""What `compute` reports → the trainings in it. Table 10 counts an upsampler to the generator."""
 COMPUTE = ("total_v100_days", "total_v100_days_least", "generator_v100_days", "classifier_v100_days")
 NEIGHBOURS = ("nearest_distance_ratio",)
 METRICS = (*NEIGHBOURS, *INVERSION, *THROUGHPUT, *COMPUTE)
@@ -148,11 +155,13 @@ def _throughput(c: Config, model: ModelConfig, diffusion: DiffusionConfig, train
 
 def compute(c: Config) -> Stage:
     """The price of trainings that need not be run."""
+    prices: dict[str, tuple[Work, ...]] = {}
     if c.compute.rival is not None:
         config: dict[str, JSON] = {"rival": c.compute.rival}
         timed: dict[str, Stage] = {}
     else:
         chosen = trainings(c)
+        prices = _prices({part: _work(c, part, m, t) for part, (m, t, _) in chosen.items()})
         how = c.compute.throughput
         config = {
             "rival": None,
@@ -165,8 +174,24 @@ def compute(c: Config) -> Stage:
         }
         timed = {part: _throughput(c, m, d, t) for part, (m, t, d) in chosen.items()} if how == "measured" else {}
     return Stage(
-        name="compute", version=1, kind="reduce", body=("adm.studies.compute:compute",), config=config, inputs=timed
+        name="compute",
+        version=1,
+        kind="reduce",
+        body=("adm.studies.compute:compute",),
+        config=config,
+        inputs=timed,
+        prices=prices,
     )
+
+
+def _work(c: Config, part: str, model: ModelConfig, train: TrainConfig) -> Work:
+    preset = getattr(c.compute, part).preset
+    return Work(preset or part, TRAINING_STAGES[model.kind], train.iterations * train.batch_size, training_flops(model))
+
+
+def _prices(work: Mapping[str, Work]) -> dict[str, tuple[Work, ...]]:
+    of = {metric: tuple(work[part] for part in parts if part in work) for metric, parts in SUMS.items()}
+    return {metric: parts for metric, parts in of.items() if parts}
 
 
 Training = tuple[ModelConfig, TrainConfig, DiffusionConfig]
