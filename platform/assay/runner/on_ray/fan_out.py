@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 
+import pyarrow as pa
 import ray
 import ray.data
 
@@ -21,6 +22,13 @@ class RayMapStep(MapStep):
     def __init__(self, job: Job, index: int) -> None:
         place = here(threads(job.stage, job.resources))
         super().__init__(job.stage, index, job.store(), place, job.emit)
+
+    def __call__(self, block: pa.Table) -> pa.Table:
+        """The first operator is given a range of ids instead of the ids."""
+        if self._first:
+            (span,) = block.to_pylist()
+            block = ids_of((span["start"], span["stop"]))
+        return super().__call__(block)
 
 
 def fan_out(job: Job) -> None:
@@ -47,8 +55,9 @@ def _pipeline(job: Job, spans: Sequence[Range], size: int) -> set[str]:
     """
     _quiet_data()
     stage, group = job.stage, job.resources.sample
-    # Blocks in memory need no read tasks, which would compete with the actors for the last CPU.
-    dataset = ray.data.from_arrow([ids_of(span) for span in spans])
+    # A block a shard, built here: read tasks would compete with the actors for the last CPU.
+    blocks = [{"start": start, "stop": stop} for start, stop in spans]
+    dataset = ray.data.from_items(blocks, override_num_blocks=len(blocks))
     for index, share in enumerate(_shares(len(stage.body))):
         body = stage.body[index].rpartition(":")[2]
         dataset = dataset.map_batches(

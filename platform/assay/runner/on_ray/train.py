@@ -111,8 +111,6 @@ class _Notice:
 
 
 def _is_taken_away(error: ray.train.TrainingFailedError) -> bool:
-    if isinstance(error, ray.train.PreemptionError):
-        return True
     failures = error.worker_failures.values() if isinstance(error, ray.train.WorkerGroupError) else ()
     return any(isinstance(f, ray.exceptions.RayActorError) and f.preempted for f in failures)
 
