@@ -70,7 +70,8 @@ class Machines:
 
     def training(self) -> dict[Any, list[int]]:
         """Machine → the training workers that run on it, by process id."""
-        found = {node: training_workers(node.all_processes["raylet"][0].process.pid) for node in self.nodes}
+        raylets = {node: node.all_processes["raylet"][0].process.pid for node in self.nodes}
+        found = {node: children(raylet, b"TrainWorker") for node, raylet in raylets.items()}
         return {node: workers for node, workers in found.items() if workers}
 
     @property
@@ -81,6 +82,11 @@ class Machines:
 
     def kill_a_worker(self) -> bool:
         os.kill(next(iter(self.training().values()))[0], signal.SIGKILL)
+        return True
+
+    def kill_a_trial(self) -> bool:
+        (trial,) = children(self.cluster.head_node.all_processes["raylet"][0].process.pid, b"ImplicitFunc")
+        os.kill(trial, signal.SIGKILL)
         return True
 
     def kill_a_machine(self) -> bool:
@@ -102,13 +108,13 @@ class Machines:
         return False  # the notice takes a moment to reach the training, which then goes on elsewhere
 
 
-def training_workers(raylet: int) -> list[int]:
-    """Process ids of the Ray Train workers of one raylet: its children."""
+def children(raylet: int, title: bytes) -> list[int]:
+    """Process ids of one raylet's workers that are called so."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == raylet and b"TrainWorker" in (process / "cmdline").read_bytes():
+            if parent == raylet and title in (process / "cmdline").read_bytes():
                 found.append(int(process.name))
         except OSError:
             continue  # ended since it was listed

@@ -3,13 +3,15 @@
     train ─► sample ─► evaluate ◄─ reference
 
 A sweep reaches every way a stage can go: `train.fail` makes the training raise, `train.refuse` its check refuse,
-`sample.fail` the sampling. A step's work is shared by the workers there are, and the sum is the same for any number.
+`sample.fail` the sampling, and `sample.dies` ends its process. A step's work is shared by the workers there are, and
+the sum is the same for any number.
 `train.gates` is a folder: a training waits at step N while a file "shut-N" is in it.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,7 +27,7 @@ DEFAULTS: dict[str, Any] = {
     "seed": 0,
     "model": {"norm": "adagn"},
     "train": {"iterations": 20, "batch": "auto", "fail": False, "refuse": "", "gates": "", "pause_s": 0.0},
-    "sample": {"scale": 0.0, "fail": False},
+    "sample": {"scale": 0.0, "fail": False, "dies": False},
     "evaluate": {"num_samples": 12},
 }
 
@@ -160,7 +162,11 @@ class Sampler:
             raise ValueError("cannot draw:\nno ink")
         self.value = json.loads(Path(ctx.inputs["model"].file("model.json")).read_text()) + ctx.config["scale"]
 
+        self.dies = ctx.config["dies"]
+
     def __call__(self, batch: Batch) -> Batch:
+        if self.dies:
+            os._exit(1)
         return {"id": batch["id"], "value": batch["id"] * 0.0 + self.value}
 
 

@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
+import ray.train
+from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 
 import assay
 import toy_workload
 from assay.errors import UserError
 from assay.home import Home
+from assay.runner.on_ray.train import is_taken_away
 from assay.spec import Sweep, load_sweep
 from assay.store import Store, StoredResult
 from assay.workload import Stage
@@ -97,11 +101,12 @@ def test_a_group_of_two_loses_a_worker_and_then_a_machine(study: Study, machines
     """Killed, it starts again; without a machine to start on, it goes on with one worker of the up to three."""
     machines.have(2)
     witness = Witness({12: machines.kill_a_worker, 27: machines.kill_a_machine})
-    result = study.run(witness, workers=[1, 3], retries=2)
+    result = study.run(witness, workers=[1, 3], retries=1)
     assert_equal(result, study.undisturbed())
     assert result.cost.count == 1
     assert result.cost.details["checkpoint_bytes"] > 0
-    assert witness.said[0] == "train: a worker failed; retry 1 of 2, from the last checkpoint"
+    assert witness.said[0] == "train: a worker failed; retry 1 of 1, from the last checkpoint"
+    assert "train: a worker failed; retry 1 of 1, from the last checkpoint" in witness.said[1:], "it had got further"
     assert witness.notes == [("batch", 4), ("workers", 2), ("workers", 1)], "said once, though every group said it"
 
 
@@ -113,6 +118,14 @@ def test_a_machine_taken_away_after_notice_and_one_lost_without(study: Study, ma
     notice, loss = witness.said
     assert notice == "train: its machine is being taken away; saved at step 12, going on elsewhere"
     assert loss == "train: a worker failed; retry 1 of 1, from the last checkpoint", "the notice was no failure"
+
+
+def test_a_worker_that_died_with_its_announced_machine_is_no_failure() -> None:
+    death = ray.exceptions.RayActorError(preempted=True)
+    of_a_group = ray.train.WorkerGroupError("rank 0", {0: WorkerHealthCheckFailedError("rank 0 is dead", death)})
+    assert is_taken_away(of_a_group)
+    crash = WorkerHealthCheckFailedError("rank 0 is dead", ray.exceptions.RayActorError())
+    assert not is_taken_away(ray.train.WorkerGroupError("rank 0", {0: crash}))
 
 
 def test_what_a_check_refuses_is_told_before_anything_starts(study: Study, machines: Machines) -> None:

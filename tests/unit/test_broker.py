@@ -11,7 +11,7 @@ def request(key: str, *inputs: str, cpus: float = 1, units: tuple[int, int] = (1
 
 
 def test_a_shared_stage_is_granted_once() -> None:
-    broker = StageBroker({"CPU": 4})
+    broker = StageBroker([{"CPU": 4}])
     needs = [request("train"), request("evaluate", "train")]
     assert broker.decide(0, needs).key == "train"
     assert broker.decide(1, needs).action == "wait"
@@ -23,7 +23,7 @@ def test_a_shared_stage_is_granted_once() -> None:
 
 
 def test_a_stage_waits_for_its_inputs_while_another_goes_ahead() -> None:
-    broker = StageBroker({"CPU": 4})
+    broker = StageBroker([{"CPU": 4}])
     needs = [request("classifier"), request("train"), request("sample", "classifier", "train")]
     assert broker.decide(0, needs).key == "classifier"
     assert broker.decide(1, needs).key == "train"
@@ -31,7 +31,7 @@ def test_a_stage_waits_for_its_inputs_while_another_goes_ahead() -> None:
 
 
 def test_no_more_is_granted_than_the_cluster_has() -> None:
-    broker = StageBroker({"CPU": 2})
+    broker = StageBroker([{"CPU": 2}])
     assert broker.decide(0, [request("a", cpus=2)]).action == "run"
     assert broker.decide(1, [request("b")]).action == "wait"
     broker.finish("a")
@@ -39,13 +39,13 @@ def test_no_more_is_granted_than_the_cluster_has() -> None:
 
 
 def test_a_small_stage_passes_a_large_one_that_does_not_fit_yet() -> None:
-    broker = StageBroker({"CPU": 2})
+    broker = StageBroker([{"CPU": 2}])
     assert broker.decide(0, [request("a")]).key == "a"
     assert broker.decide(1, [request("large", cpus=2), request("small")]).key == "small"
 
 
 def test_a_failure_reaches_every_trial_that_needs_the_stage_and_no_other() -> None:
-    broker = StageBroker({"CPU": 4})
+    broker = StageBroker([{"CPU": 4}])
     broker.decide(0, [request("bad")])
     broker.fail("bad", "ValueError: no")
     decision = broker.decide(1, [request("bad"), request("next", "bad")])
@@ -54,14 +54,14 @@ def test_a_failure_reaches_every_trial_that_needs_the_stage_and_no_other() -> No
 
 
 def test_what_a_dead_trial_was_computing_is_given_to_another() -> None:
-    broker = StageBroker({"CPU": 1})
+    broker = StageBroker([{"CPU": 1}])
     assert broker.decide(0, [request("train")]).action == "run"
     broker.abandon(0)
     assert broker.decide(1, [request("train")]).action == "run"
 
 
 def test_a_group_gets_what_is_free_between_its_least_and_its_most() -> None:
-    broker = StageBroker({"CPU": 8})
+    broker = StageBroker([{"CPU": 8}])
     assert broker.decide(0, [request("small", cpus=3)]).units == 1
     assert broker.decide(1, [request("group", cpus=2, units=(1, 4))]).units == 2
     assert broker.decide(2, [request("other", units=(2, 4))]).action == "wait", "1 is free, its least is 2"
@@ -70,16 +70,16 @@ def test_a_group_gets_what_is_free_between_its_least_and_its_most() -> None:
 
 
 def test_a_group_that_starts_over_gets_what_there_is_by_then() -> None:
-    broker = StageBroker({"CPU": 2})
+    broker = StageBroker([{"CPU": 2}])
     assert broker.decide(0, [request("group", units=(1, 2))]).units == 2
-    broker.capacity = {"CPU": 1}
+    broker.capacity = [{"CPU": 1}]
     assert broker.decide_again("group") == 1
     assert broker.shortages() == {}
-    broker.capacity = {"CPU": 0}
+    broker.capacity = [{"CPU": 0}]
     assert broker.decide_again("group") == 0
     assert broker.shortages() == {"group": "stage group needs at least 1 CPU (the cluster has 0)"}
     assert broker.wanted() == [{"CPU": 1}]
-    broker.capacity = {"CPU": 3}
+    broker.capacity = [{"CPU": 3}]
     assert broker.decide(1, [request("group", units=(1, 2))]).action == "wait", "it is still the first trial's"
     assert broker.decide(1, [request("other", cpus=2)]).action == "run", "who waits holds nothing"
     assert broker.decide_again("group") == 1
@@ -88,27 +88,27 @@ def test_a_group_that_starts_over_gets_what_there_is_by_then() -> None:
 
 
 def test_a_stage_that_no_longer_fits_is_named_and_one_that_waits_for_others_is_not() -> None:
-    broker = StageBroker({"CPU": 2, "GPU": 1})
+    broker = StageBroker([{"CPU": 2, "GPU": 1}])
     broker.decide(0, [request("a", cpus=2)])
     assert broker.decide(1, [request("b", cpus=2)]).action == "wait"
     assert broker.shortages() == {}
-    broker.capacity = {"CPU": 1}
+    broker.capacity = [{"CPU": 1}]
     assert broker.shortages() == {"b": "stage b needs 2 CPU (the cluster has 1)"}
     broker.is_paused = True
     assert (broker.shortages(), broker.wanted()) == ({}, [])
 
 
 def test_the_cluster_should_grow_for_one_more_of_those_that_wait() -> None:
-    broker = StageBroker({"CPU": 2})
+    broker = StageBroker([{"CPU": 2}])
     assert broker.decide(0, [request("a", units=(2, 4))]).units == 2
     assert broker.wanted() == [], "it runs, with less than it could use"
     assert broker.decide(1, [request("b", cpus=3, units=(2, 4))]).action == "wait"
     assert broker.decide(2, [request("c")]).action == "wait"
     assert broker.decide(3, [request("after a", "a")]).action == "wait"
     assert broker.wanted() == [{"CPU": 1}, {"CPU": 1}, {"CPU": 3}, {"CPU": 3}], "what runs, and the least of b"
-    broker.capacity = {"CPU": 8}
+    broker.capacity = [{"CPU": 8}]
     assert broker.decide(1, [request("b", cpus=3, units=(2, 4))]).units == 2
-    broker.capacity = {"CPU": 9}
+    broker.capacity = [{"CPU": 9}]
     assert broker.decide(2, [request("c")]).units == 1
     assert broker.wanted() == []
     assert broker.decide(4, [request("d", cpus=4)]).action == "wait"
@@ -119,7 +119,7 @@ def test_the_cluster_should_grow_for_one_more_of_those_that_wait() -> None:
 
 def test_budgets_of_one_lineage_are_computed_one_after_the_other() -> None:
     """The larger goes on from what the smaller leaves: side by side both would do the same work."""
-    broker = StageBroker({"CPU": 4})
+    broker = StageBroker([{"CPU": 4}])
     assert broker.decide(0, [request("100 steps", lineage="training")]).action == "run"
     assert broker.decide(1, [request("200 steps", lineage="training")]).action == "wait"
     broker.finish("100 steps")
@@ -127,12 +127,12 @@ def test_budgets_of_one_lineage_are_computed_one_after_the_other() -> None:
 
 
 def test_a_stage_larger_than_the_cluster_is_named() -> None:
-    message = too_large("train", Need({"CPU": 1.0, "GPU": 1.0}, 8, 8), {"CPU": 16.0})
+    message = too_large("train", Need({"CPU": 1.0, "GPU": 1.0}, 8, 8), [{"CPU": 16.0}])
     assert message == "stage train needs 8 GPU (the cluster has 0)"
-    elastic = too_large("train", Need({"CPU": 2.0}, 2, 4), {"CPU": 3.0})
+    elastic = too_large("train", Need({"CPU": 2.0}, 2, 4), [{"CPU": 3.0}])
     assert elastic == "stage train needs at least 4 CPU (the cluster has 3)"
-    assert too_large("train", Need({"CPU": 2.0}, 1, 4), {"CPU": 3.0}) is None
-    growing = too_large("train", Need({"GPU": 1.0}, 64, 64), {"GPU": 32}, "grows to")
+    assert too_large("train", Need({"CPU": 2.0}, 1, 4), [{"CPU": 3.0}]) is None
+    growing = too_large("train", Need({"GPU": 1.0}, 64, 64), [{"GPU": 32}], "grows to")
     assert growing == "stage train needs 64 GPU (the cluster grows to 32)"
 
 
@@ -140,7 +140,7 @@ def test_any_order_of_questions_ends_with_everything_done() -> None:
     """More trials than resources never deadlock: whoever waits holds nothing."""
     for seed in range(50):
         rng = random.Random(seed)
-        broker = StageBroker({"CPU": 2})
+        broker = StageBroker([{"CPU": 2}])
         trials = {
             t: [request("shared", cpus=2), request(f"own{t % 3}", "shared"), request(f"leaf{t}", f"own{t % 3}", cpus=2)]
             for t in range(8)

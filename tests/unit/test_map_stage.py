@@ -27,12 +27,12 @@ class TestWidth:
         return need(squares(amount, shard_size=100), resources)
 
     def test_a_fan_out_gets_what_is_free_between_its_least_and_its_most(self) -> None:
-        broker = StageBroker({"CPU": 2})
+        broker = StageBroker([{"CPU": 2}])
         asked = Request("sample", "sample", "sample", (), self.fan_out())
         assert broker.decide(0, [asked]).units == 2
 
     def test_it_waits_for_its_least(self) -> None:
-        broker = StageBroker({"CPU": 2})
+        broker = StageBroker([{"CPU": 2}])
         asked = Request("sample", "sample", "sample", (), self.fan_out(actors=(3, 64)))
         assert broker.decide(0, [asked]).action == "wait"
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from assay.runner.needs import Need
+from assay.runner.room import Machine, how_many, total
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class _Grant:
 class StageBroker:
     """The state of one run's stages."""
 
-    capacity: Mapping[str, float]
+    capacity: Sequence[Machine]
     done: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
     is_paused: bool = False
@@ -140,24 +141,24 @@ class StageBroker:
 
     def _units_free(self, need: Need) -> int:
         """As many units as fit beside what runs; 0 when that is less than the least."""
-        used: dict[str, float] = {}
-        for grant in self._running.values():
-            for resource, amount in grant.request.need.unit.items():
-                used[resource] = used.get(resource, 0.0) + grant.units * amount
-        free = [
-            int((self.capacity.get(resource, 0.0) - used.get(resource, 0.0) + 1e-9) / amount)
-            for resource, amount in need.unit.items()
-        ]
-        units = min([need.most, *free])
+        running = [(grant.request.need.unit, grant.units) for grant in self._running.values()]
+        units = how_many(self.capacity, need.unit, need.most, running)
         return units if units >= need.least else 0
 
 
-def too_large(name: str, need: Need, capacity: Mapping[str, float], it: str = "has") -> str | None:
-    """Why a stage cannot run on a cluster that has this capacity, or grows to it; or None."""
+def too_large(name: str, need: Need, capacity: Sequence[Machine], it: str = "has") -> str | None:
+    """Why a stage cannot run on a cluster of these machines, or on one that grows to them; or None."""
+    if how_many(capacity, need.unit, need.least) >= need.least:
+        return None
+    has, at_least = total(capacity), "at least " if need.most > need.least else ""
     short = [
-        f"{need.least * amount:g} {resource} (the cluster {it} {capacity.get(resource, 0):g})"
+        f"{need.least * amount:g} {resource} (the cluster {it} {has.get(resource, 0):g})"
         for resource, amount in need.unit.items()
-        if need.least * amount > capacity.get(resource, 0)
+        if need.least * amount > has.get(resource, 0)
     ]
-    at_least = "at least " if need.most > need.least else ""
-    return f"stage {name} needs {at_least}{' and '.join(short)}" if short else None
+    if short:
+        return f"stage {name} needs {at_least}{' and '.join(short)}"
+    unit = " and ".join(f"{amount:g} {resource}" for resource, amount in need.unit.items())
+    times = f"{at_least}{need.least} times " if need.most > 1 else ""
+    fits = how_many(capacity, need.unit, need.least)
+    return f"stage {name} needs {times}{unit} on one machine (the cluster's machines have room for {fits} of that)"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,16 +18,22 @@ from assay.runner.on_ray.capacity import capacity
 WAIT_S = 10.0
 """How long one question is held open before the trial asks again."""
 MAIL_WAIT_S = 1.0
+MOST_MAIL = 1000
+"""Events that the driver is given at a time."""
 
 
 class BrokerActor:
     def __init__(self, done: Sequence[str]) -> None:
         self._broker = StageBroker(capacity(), set(done))
-        self._events: list[Event] = []
+        self._events: deque[Event] = deque()
+        """Those that the driver has yet to fetch."""
+        self._fetched = 0
         self._notes: dict[str, dict[str, str | float]] = {}
         self._refused: dict[str, str] = {}
         self._short: set[str] = set()
         self._changed = asyncio.Condition()
+        self._mail = asyncio.Condition()
+        """Apart: progress concerns the driver, and no trial that waits for a stage or for room."""
 
     async def next(self, trial: int, requests: Sequence[Request]) -> Decision:
         """What the trial should do; "wait" only after nothing changed in its favour for WAIT_S."""
@@ -34,7 +42,7 @@ class BrokerActor:
             while True:
                 self._broker.capacity = capacity()
                 decision = self._broker.decide(trial, requests)
-                if decision.action != "wait" or not await self._change_before(deadline):
+                if decision.action != "wait" or not await _notified(self._changed, deadline):
                     return decision
 
     async def again(self, key: str) -> int:
@@ -64,7 +72,7 @@ class BrokerActor:
             for key, shortage in shortages.items():
                 if shortage not in self._short:
                     self._short.add(shortage)
-                    self._events.append(Event("warning", key, message=f"{shortage}; it waits for more machines"))
+                    await self._post(Event("warning", key, message=f"{shortage}; it waits for more machines"))
             self._short &= set(shortages.values())
             return self._broker.wanted()
 
@@ -74,11 +82,9 @@ class BrokerActor:
             self._broker.is_paused = True
             self._changed.notify_all()
 
-    async def paused(self) -> None:
-        """Returns when the run pauses: what a worker waits for beside its work."""
-        async with self._changed:
-            while not self._broker.is_paused:
-                await self._changed.wait()
+    async def is_paused(self) -> bool:
+        """What a worker asks beside its work. Answered at once: an actor holds so many open calls and no more."""
+        return self._broker.is_paused
 
     async def leave(self, key: str) -> None:
         async with self._changed:
@@ -88,14 +94,20 @@ class BrokerActor:
     async def finish(self, key: str) -> None:
         async with self._changed:
             self._broker.finish(key)
-            self._events.append(Event("committed", key))
+            await self._post(Event("committed", key))
             self._changed.notify_all()
 
     async def fail(self, key: str, message: str) -> None:
         async with self._changed:
             self._broker.fail(key, message)
-            self._events.append(Event("failed", key, message=message))
+            await self._post(Event("failed", key, message=message))
             self._changed.notify_all()
+
+    async def lose(self, trial: int, leaf: str, message: str) -> None:
+        """A trial ended without saying how: what it was computing failed, or else its own last stage."""
+        for key in [key for key, its in self._broker.running().items() if its == trial] or [leaf]:
+            if key not in self._broker.failed:
+                await self.fail(key, message)
 
     async def refuse(self, key: str, message: str) -> None:
         """A body said that its stage cannot be done as asked: there is no use in trying again."""
@@ -115,27 +127,35 @@ class BrokerActor:
             if notes.get(name) == value:
                 return  # every worker says it, and says it again when it is started again
             notes[name] = value
-        async with self._changed:
-            self._events.append(event)
-            self._changed.notify_all()
+        await self._post(event)
 
     async def notes(self, key: str) -> dict[str, str | float]:
         """What a stage said in this run, wherever its workers are."""
         return self._notes.get(key, {})
 
     async def events(self, since: int) -> list[Event]:
-        """Events from number `since` on; waits a moment for one."""
-        async with self._changed:
-            if len(self._events) <= since:
-                await self._change_before(time.monotonic() + MAIL_WAIT_S)
-            return self._events[since:]
+        """Events from number `since` on, at most MOST_MAIL; waits a moment for one. Those before it are forgotten."""
+        async with self._mail:
+            for _ in range(since - self._fetched):
+                self._events.popleft()
+            self._fetched = since
+            if not self._events:
+                await _notified(self._mail, time.monotonic() + MAIL_WAIT_S)
+            return list(itertools.islice(self._events, MOST_MAIL))
 
-    async def _change_before(self, deadline: float) -> bool:
-        try:
-            await asyncio.wait_for(self._changed.wait(), max(0.0, deadline - time.monotonic()))
-        except TimeoutError:
-            return False
-        return True
+    async def _post(self, event: Event) -> None:
+        async with self._mail:
+            self._events.append(event)
+            self._mail.notify_all()
+
+
+async def _notified(condition: asyncio.Condition, deadline: float) -> bool:
+    """Wait for a condition that is held; whether it was notified before the deadline."""
+    try:
+        await asyncio.wait_for(condition.wait(), max(0.0, deadline - time.monotonic()))
+    except TimeoutError:
+        return False
+    return True
 
 
 class RemoteEmit:

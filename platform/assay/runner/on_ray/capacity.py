@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import ray
 
@@ -15,11 +14,7 @@ def leaving_nodes() -> Collection[str]:
     return ray._private.state.state.get_draining_nodes()
 
 
-def capacity() -> dict[str, float]:
-    """Resource → amount, over the nodes that are alive and were not told that they will be taken away."""
+def capacity() -> list[Mapping[str, float]]:
+    """Of every node that is alive and was not told that it will be taken away: resource → amount."""
     leaving = leaving_nodes()
-    total: Counter[str] = Counter()
-    for node in ray.nodes():
-        if node["Alive"] and node["NodeID"] not in leaving:
-            total.update(node["Resources"])
-    return dict(total)
+    return [node["Resources"] for node in ray.nodes() if node["Alive"] and node["NodeID"] not in leaving]

@@ -12,7 +12,7 @@ import ray.data
 
 from assay.runner.needs import threads
 from assay.runner.on_ray.job import Job
-from assay.runner.work import MapStep, commit_map, device_name, here, ids_of, pending
+from assay.runner.work import MapStep, commit_map, device_name, ids_of, pending
 from assay.store.shards import Range
 
 
@@ -20,8 +20,7 @@ class RayMapStep(MapStep):
     """A MapStep as an actor of a Ray Data pool."""
 
     def __init__(self, job: Job, index: int) -> None:
-        place = here(threads(job.stage, job.resources))
-        super().__init__(job.stage, index, job.store(), place, job.emit)
+        super().__init__(job.stage, index, job.store(), job.place(), job.emit)
 
     def __call__(self, block: pa.Table) -> pa.Table:
         """The first operator is given a range of ids instead of the ids."""
@@ -50,8 +49,8 @@ def fan_out(job: Job) -> None:
 def _pipeline(job: Job, spans: Sequence[Range], size: int) -> set[str]:
     """A pool of actors an operator; every block is a shard, which the last operator writes. Returns their devices.
 
-    An actor that dies is started again, and its shard drawn again. All are gone, and what they held is free, once this
-    has returned.
+    An actor that dies is started again, and its shard drawn again, up to `job.retries` times. All are gone, and what
+    they held is free, once this has returned.
     """
     _quiet_data()
     stage, group = job.stage, job.resources.sample
@@ -69,6 +68,7 @@ def _pipeline(job: Job, spans: Sequence[Range], size: int) -> set[str]:
             compute=ray.data.ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=1),
             num_cpus=group.cpus_per_actor * share,
             num_gpus=group.gpus_per_actor * share,
+            max_task_retries=job.retries,  # a shard's own: a long stage may lose any number of machines
         )
     devices: set[str] = set()
     for bundle in dataset.iter_internal_ref_bundles():

@@ -6,7 +6,7 @@ import json
 import math
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ray
@@ -17,6 +17,8 @@ from ray.autoscaler.v2.utils import is_autoscaler_v2
 from ray.data._internal.cluster_autoscaler import get_or_create_autoscaling_coordinator
 from ray.experimental.internal_kv import _internal_kv_get
 
+from assay.runner.room import total
+
 LOOK_S = 1.0
 """How often those who wait look at the cluster again."""
 REPORT_S = 60.0
@@ -24,16 +26,17 @@ REPORT_S = 60.0
 NO_LIMIT = {"CPU": math.inf, "GPU": math.inf}
 
 
-def limit(room: Mapping[str, float]) -> Mapping[str, float]:
-    """Resource → the most that a cluster which has `room` at present may come to have."""
+def limit(room: Sequence[Mapping[str, float]]) -> Sequence[Mapping[str, float]]:
+    """The most that a cluster whose machines are `room` may come to have; as if it were one machine, where it grows."""
     # Only some autoscalers say how far they go; Ray's own, and KubeRay's, do not.
     told = ray._private.state.state.get_max_resources_from_cluster_config()
     if told is not None:
-        return {name: max(room.get(name, 0.0), told.get(name, 0.0)) for name in {*room, *told}}
+        has = total(room)
+        return [{name: max(has.get(name, 0.0), told.get(name, 0.0)) for name in {*has, *told}}]
     deadline = time.monotonic() + REPORT_S
     while (starts := _starts_machines()) is None and time.monotonic() < deadline:
         time.sleep(LOOK_S)
-    return NO_LIMIT if starts else room
+    return [NO_LIMIT] if starts else room
 
 
 def grow(broker: Any, stop: threading.Event) -> None:

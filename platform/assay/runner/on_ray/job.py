@@ -15,8 +15,10 @@ from typing import Any
 import ray
 
 from assay.runner.events import Event
+from assay.runner.needs import need, threads
 from assay.runner.on_ray.broker_actor import RemoteEmit
 from assay.runner.pause import Paused
+from assay.runner.work import Place, here
 from assay.spec import Resources
 from assay.store import Store
 from assay.workload import Stage
@@ -44,6 +46,11 @@ class Job:
 
     def warn(self, message: str) -> None:
         self.emit(Event("warning", self.stage.key, message=f"{self.stage.name}: {message}"))
+
+    def place(self) -> Place:
+        """Where a body of this process runs: Ray does not hide GPUs from those that asked for none."""
+        count = threads(self.stage, self.resources)
+        return here(count) if need(self.stage, self.resources).unit.get("GPU") else Place("cpu", count)
 
     def store(self) -> Store:
         """The store as a worker opens it: what it has to say reaches the driver."""
@@ -79,8 +86,7 @@ def _until_paused(job: Job, work: Callable[[Job], None]) -> None:
             done.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()
-    paused = job.broker.paused.remote()
     while not wait_for([done], LOOK_S).done:
-        if ray.wait([paused], timeout=0)[0]:
+        if ray.get(job.broker.is_paused.remote()):
             raise Paused
     done.result()

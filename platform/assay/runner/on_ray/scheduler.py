@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ TIME = "rung_time"
 """What Tune's schedulers take for time: divisor^rung, so that their milestones are the rungs."""
 WORST = 1e300
 """What a metric that is no number counts as. Finite, since cutoffs are interpolated."""
+Lost = Callable[[int, str], None]
+"""Told of a trial, by its number, and why it is lost."""
 
 
 def rung_time(scheduler: Scheduler, rung: int) -> int:
@@ -43,10 +45,14 @@ def tune_scheduler(scheduler: Scheduler) -> TrialScheduler:
 
 
 class StudyScheduler(TrialScheduler):  # type: ignore[misc]
-    """Asks the inner scheduler at every rung, and does what the judge says."""
+    """Asks the inner scheduler at every rung, and does what the judge says. Tells `lost` of a trial that ended for good
+    without a word, and why: Tune itself goes on without it."""
 
-    def __init__(self, inner: TrialScheduler, judge: Judge, metric: str, mode: str) -> None:
+    def __init__(
+        self, inner: TrialScheduler, judge: Judge, metric: str, mode: str, lost: Lost = lambda trial, cause: None
+    ) -> None:
         super().__init__()
+        self._lost = lost
         self._inner = inner
         self._judge = judge
         self._metric = metric
@@ -71,6 +77,8 @@ class StudyScheduler(TrialScheduler):  # type: ignore[misc]
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         self._inner.on_trial_error(tune_controller, trial)
+        if not trial.should_recover():  # or it is tried again
+            self._lost(trial.config["trial"], str(trial.get_error()).strip())
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: Mapping[str, Any]) -> str:
         if "rung" not in result:

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import ray
 
 from assay.runner.checks import Check, refusals
-from assay.runner.needs import threads
 from assay.runner.on_ray.job import Job
-from assay.runner.work import here, reduce
+from assay.runner.work import reduce
 
 
 def reduce_task(job: Job) -> None:
@@ -21,8 +20,7 @@ def reduce_task(job: Job) -> None:
 
 
 def _reduce(job: Job) -> None:
-    place = here(threads(job.stage, job.resources))
-    reduce(job.stage, job.store(), place, job.emit)
+    reduce(job.stage, job.store(), job.place(), job.emit)
 
 
 def remote_refusals(checks: Sequence[Check]) -> list[str]:

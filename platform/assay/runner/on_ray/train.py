@@ -7,6 +7,7 @@ refusal from a crash. So the broker, which knows all that, says how many workers
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
 from typing import Any
@@ -14,12 +15,13 @@ from typing import Any
 import ray
 import ray.train
 import ray.train.torch
-from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
+from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError, WorkerHealthCheckFailedError
 
 from assay.errors import AssayError, StoreError
 from assay.runner.needs import threads
 from assay.runner.on_ray.capacity import leaving_nodes
 from assay.runner.on_ray.job import LOOK_S, Job
+from assay.runner.on_ray.session import QUIET
 from assay.runner.pause import Paused
 from assay.runner.ranks import Ranks
 from assay.runner.work import Place, train_worker
@@ -28,11 +30,13 @@ from assay.runner.work import Place, train_worker
 def train(job: Job) -> None:
     """Worker groups, one after the other, until the body is done; rank 0 commits.
 
-    A group that failed goes on from the last checkpoint, up to `job.retries` times. What is not the training's fault
-    does not count: a machine that is taken away, a cluster that has no room. What the body says cannot be done (an
-    AssayError: a loss that is no number, data that does not fit) is not tried again.
+    A group that failed goes on from the last checkpoint, up to `job.retries` times without getting further. What is not
+    the training's fault does not count: a machine that is taken away, a cluster that has no room. What the body says
+    cannot be done (an AssayError: a loss that is no number, data that does not fit) is not tried again.
     """
-    workers, failures = job.units, 0
+    workers, failures, failed_at = job.units, 0, -1
+    checkpoints = job.store().checkpoints(job.stage)
+    os.environ |= {name: os.environ.get(name, value) for name, value in QUIET.items()}  # the controller's are read here
     while True:
         try:
             left_at = _trainer(job, workers).fit().return_value
@@ -43,12 +47,14 @@ def train(job: Job) -> None:
             refusal = ray.get(job.broker.refusal.remote(job.stage.key))
             if refusal is not None:
                 raise AssayError(refusal) from None
-            if _is_taken_away(error):
+            if is_taken_away(error):
                 what = "its machine was taken away; going on elsewhere from the last checkpoint"
             elif _has_no_room(error):
                 what = "the cluster has no room for its workers at present; trying again"
             else:
-                failures += 1
+                saved = max((step for step in checkpoints.steps() if step <= job.stage.amount), default=0)
+                failures = 1 if saved > failed_at else failures + 1
+                failed_at = saved
                 if failures > job.retries:
                     raise
                 what = f"a worker failed; retry {failures} of {job.retries}, from the last checkpoint"
@@ -99,20 +105,33 @@ class _Notice:
 
     def __init__(self, job: Job) -> None:
         self._node = ray.get_runtime_context().get_node_id()
-        self._paused = job.broker.paused.remote()
+        self._broker = job.broker
+        self._asked = job.broker.is_paused.remote()
         self._looked = 0.0
         self._is_leaving = False
 
     def __call__(self) -> bool:
         if not self._is_leaving and time.monotonic() - self._looked > LOOK_S:
-            self._is_leaving = bool(ray.wait([self._paused], timeout=0)[0]) or self._node in leaving_nodes()
+            self._is_leaving = self._is_paused() or self._node in leaving_nodes()
             self._looked = time.monotonic()
         return self._is_leaving
 
+    def _is_paused(self) -> bool:
+        """As of the last answer: a step does not wait for one."""
+        if not ray.wait([self._asked], timeout=0)[0]:
+            return False
+        answer, self._asked = ray.get(self._asked), self._broker.is_paused.remote()
+        return bool(answer)
 
-def _is_taken_away(error: ray.train.TrainingFailedError) -> bool:
+
+def is_taken_away(error: ray.train.TrainingFailedError) -> bool:
+    """Whether a group ended since a machine of it was announced to go, and went."""
+    if isinstance(error, ray.train.PreemptionError):
+        return True
     failures = error.worker_failures.values() if isinstance(error, ray.train.WorkerGroupError) else ()
-    return any(isinstance(f, ray.exceptions.RayActorError) and f.preempted for f in failures)
+    # A worker that died is a failed health check, which says why.
+    deaths = [f.health_check_failure if isinstance(f, WorkerHealthCheckFailedError) else f for f in failures]
+    return any(isinstance(death, ray.exceptions.RayActorError) and death.preempted for death in deaths)
 
 
 def _has_no_room(error: ray.train.TrainingFailedError) -> bool:

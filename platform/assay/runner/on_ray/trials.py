@@ -14,8 +14,9 @@ import ray
 from ray import tune
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from assay.errors import UserError
+from assay.errors import AssayError, UserError
 from assay.planning import Plan
+from assay.report.words import size
 from assay.runner.broker import Request, too_large
 from assay.runner.checks import refuse
 from assay.runner.events import Emit, Event
@@ -28,6 +29,7 @@ from assay.runner.on_ray.job import Job, execute
 from assay.runner.on_ray.scheduler import TIME, StudyScheduler, rung_time, tune_scheduler
 from assay.runner.on_ray.task import remote_refusals
 from assay.runner.pause import Pause, Paused
+from assay.runner.room import Machine, total
 from assay.spec import Resources, Scheduler
 from assay.store import Store
 from assay.workload import Stage
@@ -81,8 +83,8 @@ def run_trials(plan: Plan, store: Store, done: Sequence[str], scratch_url: str, 
         )
         for number, planned in enumerate(plan.trials)
     ]
-    room = capacity()
-    _refuse_what_cannot_fit(works, room)
+    _refuse_what_cannot_fit(works, capacity())
+    _refuse_without_memory()
     refuse((stage for key, stage in plan.needed.items() if key not in done), remote_refusals)
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     # On the driver's node: no other may take all the trials with it.
@@ -98,7 +100,7 @@ def run_trials(plan: Plan, store: Store, done: Sequence[str], scratch_url: str, 
     pause.is_heard = True
     try:
         for group in _groups(works, judge, pause):
-            _tune(plan, group, broker, scratch_url, room.get("CPU", 1), judge)
+            _tune(plan, group, broker, scratch_url, judge)
     finally:
         pause.is_heard = False
         stop.set()
@@ -121,7 +123,7 @@ def _groups(works: Sequence[TrialWork], judge: Judge, pause: Pause) -> Iterator[
         judge.cut(rung)
 
 
-def _refuse_what_cannot_fit(works: Sequence[TrialWork], room: Mapping[str, float]) -> None:
+def _refuse_what_cannot_fit(works: Sequence[TrialWork], room: Sequence[Machine]) -> None:
     requests = [request for work in works for rung in work.rungs for request in work.requests(rung)]
     if not any(too_large(r.name, r.need, room) for r in requests):
         return
@@ -131,16 +133,34 @@ def _refuse_what_cannot_fit(works: Sequence[TrialWork], room: Mapping[str, float
         raise UserError("\n".join(sorted(reasons)) + "\nAsk for less under `resources`, or use a larger cluster.")
 
 
-def _tune(plan: Plan, works: Sequence[TrialWork], broker: Any, scratch_url: str, cpus: float, judge: Judge) -> None:
+def _refuse_without_memory() -> None:
+    here = ray.get_runtime_context().get_node_id()
+    memory = next(node["Resources"].get("memory", 0) for node in ray.nodes() if node["NodeID"] == here)
+    if memory < TRIAL_MEMORY_BYTES:
+        raise AssayError(
+            f"Ray has {size(memory)} of memory to give on this machine, allowed: {size(TRIAL_MEMORY_BYTES)} or "
+            "more, for a trial; free some, or run where there is more"
+        )
+
+
+def _tune(plan: Plan, works: Sequence[TrialWork], broker: Any, scratch_url: str, judge: Judge) -> None:
     sweep = plan.sweep
+    cpus = total(capacity()).get("CPU", 0)
     refs = {work.index: ray.put(work) for work in works}  # each trial fetches its own
-    # Who races needs company: a rung tells more, the more trials have come there.
-    several = max(1, round(cpus * TRIALS_PER_CPU), MOST_TO_RACE if sweep.scheduler.name != "fifo" else 1)
+    leaves = {work.index: work.rungs[max(work.rungs)][-1].key for work in works}
+
+    def lost(trial: int, cause: str) -> None:
+        with suppress(ray.exceptions.RayError):  # who carries events notices as well, and tells
+            ray.get(broker.lose.remote(trial, leaves[trial], f"the trial's own process failed: {cause}"))
+
+    # Who races needs company: a rung tells more, the more trials have come there. A cluster without CPUs grows.
+    least = MOST_TO_RACE if sweep.scheduler.name != "fifo" or not cpus else 1
+    several = max(round(cpus * TRIALS_PER_CPU), least)
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(_trial, works=refs, broker=broker), _beside_the_driver()),
         param_space={"trial": tune.grid_search([work.index for work in works])},
         tune_config=tune.TuneConfig(
-            scheduler=StudyScheduler(tune_scheduler(sweep.scheduler), judge, sweep.metric, sweep.mode),
+            scheduler=StudyScheduler(tune_scheduler(sweep.scheduler), judge, sweep.metric, sweep.mode, lost),
             max_concurrent_trials=sweep.limits.concurrent_trials or several,
             reuse_actors=True,
         ),
@@ -219,8 +239,9 @@ def _deliver(broker: Any, emit: Emit, stop: threading.Event, pause: Pause, troub
         stopping = stop.is_set()
         try:
             events = ray.get(broker.events.remote(seen))
-        except ray.exceptions.RayError:
-            return  # the cluster is going away, and with it whoever would write
+        except ray.exceptions.RayError as error:
+            trouble.append(AssayError(f"this run lost touch with its cluster: {error}"))
+            return
         try:
             for event in events:
                 emit(event)
