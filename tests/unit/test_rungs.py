@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 import assay
+import assay.devices
 import toy_workload
+from assay.devices import Device
 from assay.errors import UserError
 from assay.home import Home
 from assay.planning import make_plan
@@ -240,6 +242,71 @@ def test_a_limit_of_v100_days_pauses_and_holds_in_the_next_run(study: Study) -> 
     assert again.computed == frozenset()
     assert again.paused == first.paused
     assert study.run([0.0, 1.0]).paused is None
+
+
+def test_a_limit_of_v100_days_counts_an_earlier_run_once_however_often_trials_are_suggested(study: Study) -> None:
+    """A training is 2.7e-4 V100-days by its FLOPs, and the only one."""
+    values = ([0.0, 1.0, 2.0, 3.0], "{name: fifo}")
+    searcher = "{{name: optuna, num_trials: {}, batch: 1}}"
+    first = study.run(*values, searcher=searcher.format(1))
+    assert first.paused is None
+    more = study.run(*values, searcher=searcher.format(4), limits="{v100_days: 6.0e-4}")
+    assert (more.paused, len(more.trials)) == (None, 4)
+
+
+@pytest.fixture
+def declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine whose CPU is worth a V100."""
+    monkeypatch.setattr(assay.devices, "DEVICES", (Device("^cpu", None, 1.0, "for this test"),))
+
+
+@pytest.mark.usefixtures("declared")
+def test_a_limit_of_v100_days_pauses_a_training_that_runs_and_a_higher_one_goes_on(study: Study) -> None:
+    gates = study.folder / "gates"
+    gates.mkdir()
+    (gates / "shut-7").touch()
+    config = {"config": f"{{train.gates: {gates}}}"}
+    scheduler = "{name: fifo, budget: evaluate.num_samples, rungs: [6]}"
+    paused = study.run([0.0], scheduler, limits="{v100_days: 1.0e-6, hours: 0.01}", **config)
+    assert paused.paused is not None
+    assert paused.paused.startswith("limits.v100_days is reached: ")
+    assert reached(paused) == [None]
+    stage = next(stage for stage in paused.plan.stages.values() if stage.name == "train")
+    assert Store(study.home.store_url).checkpoints(stage).steps(), "it saved"
+    (gates / "shut-7").unlink()
+    resumed = study.run([0.0], scheduler, limits="{v100_days: 1}", **config)
+    assert (reached(resumed), resumed.paused) == ([6], None)
+
+
+def test_a_stage_that_runs_tells_what_it_took_and_on_what(study: Study) -> None:
+    witness = Witness()
+    outcome = study.run([0.0], "{name: fifo}", witness=witness)
+    results = {result.stage: result for result in outcome.trials[0].results.values()}
+    told = {
+        name: [event.cost for event in witness.of("progress") if event.key == results[name].key]
+        for name in ("train", "sample")
+    }
+    for name, costs in told.items():
+        assert costs, name
+        for cost in costs:
+            assert cost is not None
+            assert (cost.device, cost.count) == (results[name].cost.device, 1)
+    *_, last = told["train"]
+    assert last is not None
+    assert 0 < last.seconds <= results["train"].cost.seconds
+    assert 0 < sum(cost.seconds for cost in told["sample"] if cost is not None) <= results["sample"].cost.seconds
+
+
+def test_a_run_in_this_process_hears_who_asks_it_to_pause(study: Study) -> None:
+    pause, heard = Pause(), []
+
+    def listen(event: Event) -> None:
+        if event.kind == "progress":
+            heard.append(pause.is_heard)
+
+    study.run([0.0], "{name: fifo}", witness=Witness(listen), pause=pause)
+    assert set(heard) == {True}
+    assert not pause.is_heard, "and it is over"
 
 
 def test_a_limit_of_hours_pauses_and_the_next_run_goes_on(study: Study) -> None:

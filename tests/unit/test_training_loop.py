@@ -100,7 +100,15 @@ def trainer(store: Store, error: Callable[[Tensor], Tensor], iterations: int = 4
         }
     )
     ctx = WorkerContext(
-        stage(iterations), store, Path(), "cpu", 1, lambda event: None, ranks=ALONE, is_leaving=lambda: False
+        stage(iterations),
+        store,
+        Path(),
+        "cpu",
+        1,
+        lambda event: None,
+        device_name="cpu",
+        ranks=ALONE,
+        is_leaving=lambda: False,
     )
     source = open_source(DIGITS, 8, 1)
     return Trainer(ctx, Task(line, objective, 10, source, np.arange(len(source)), DIGITS, 0), config)

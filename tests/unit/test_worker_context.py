@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch.distributed
 import torch.multiprocessing
 
-from assay.runner.context import WorkerContext
+import assay.runner.context as runner_context
+from assay.ledger import entries
+from assay.runner.context import CONTEXT_FILE, WorkerContext
 from assay.runner.events import Event
 from assay.runner.ranks import ALONE, Ranks
-from assay.store import Store
+from assay.store import Cost, Store
 from assay.workload import Budget, Checkpointing, Stage
 
 STAGE = Stage(
@@ -28,9 +31,41 @@ STAGE = Stage(
 )
 
 
-def context(url: str, output: Path, ranks: Ranks, events: list[Event] | None = None) -> WorkerContext:
+V100, A100 = "Tesla V100-SXM2-16GB", "NVIDIA A100-SXM4-40GB"
+HOUR = 3600.0
+
+
+def context(
+    url: str, output: Path, ranks: Ranks, events: list[Event] | None = None, device_name: str = V100
+) -> WorkerContext:
     told = events if events is not None else []
-    return WorkerContext(STAGE, Store(url), output, "cpu", 1, told.append, ranks=ranks, is_leaving=lambda: False)
+    return WorkerContext(
+        STAGE,
+        Store(url),
+        output,
+        "cpu",
+        1,
+        told.append,
+        device_name=device_name,
+        ranks=ranks,
+        is_leaving=lambda: False,
+    )
+
+
+class Clock:
+    """In the place of `time`: hours pass when they are told to."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(runner_context, "time", clock)
+    return clock
 
 
 def save(ctx: WorkerContext, step: int, score: float | None = None) -> None:
@@ -126,3 +161,60 @@ def test_a_note_is_told_when_it_is_new(tmp_path: Path) -> None:
         ctx.note("precision", value)
     assert [event.note for event in events] == [("precision", "bf16"), ("precision", "fp32")]
     assert ctx.notes == {"precision": "fp32"}
+
+
+def ten_hours_of_two(rank: int, url: str, folder: str) -> None:
+    os.environ |= {"GLOO_SOCKET_IFNAME": "lo"}
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    runner_context.time = clock = Clock()  # type: ignore[attr-defined, assignment]
+    ctx = context(url, Path(folder), Ranks(rank, 2))
+    clock.now = 10 * HOUR
+    save(ctx, 200)
+    torch.distributed.destroy_process_group()
+
+
+def test_what_other_numbers_of_workers_took_counts_in_device_hours(tmp_path: Path, clock: Clock) -> None:
+    url = str(tmp_path / "store")
+    torch.multiprocessing.spawn(ten_hours_of_two, (url, str(tmp_path)), nprocs=2)
+    alone = context(url, tmp_path, ALONE)
+    alone.latest_checkpoint()
+    clock.now = 1 * HOUR
+    assert alone.cost == Cost(V100, 1, 21 * HOUR)
+    save(alone, 300)
+    again = context(url, tmp_path, ALONE)
+    again.latest_checkpoint()
+    assert again.cost == Cost(V100, 1, 21 * HOUR), "as many workers as before: nothing is scaled"
+
+    (tmp_path / "output").mkdir()
+    committed = Store(url).commit(replace(STAGE, images=210), tmp_path / "output", {}, alone.cost)
+    (entry,) = entries([committed])
+    assert entry.device_seconds == 21 * HOUR
+    assert entry.images_per_second == 210 / (21 * HOUR), "what one device does, as the ledger says that there was one"
+
+
+def test_another_device_is_named_beside_the_earlier_one(tmp_path: Path, clock: Clock) -> None:
+    url = str(tmp_path / "store")
+    events: list[Event] = []
+    for done, device in enumerate((V100, A100, V100), start=1):
+        clock.now = 0.0
+        ctx = context(url, tmp_path, ALONE, events, device)
+        ctx.latest_checkpoint()
+        clock.now = 1 * HOUR
+        ctx.progress(100 * done)
+        save(ctx, 100 * done)
+    both = f"{A100}, {V100}"
+    assert ctx.cost == Cost(both, 1, 3 * HOUR)
+    assert [event.cost for event in events] == [Cost(V100, 1, HOUR), Cost(both, 1, 2 * HOUR), Cost(both, 1, 3 * HOUR)]
+
+
+def test_a_checkpoint_that_does_not_say_who_saved_it_counts_as_one_of_ours(tmp_path: Path, clock: Clock) -> None:
+    url = str(tmp_path / "store")
+    checkpoints = Store(url).checkpoints(STAGE)
+    state = {"step": 100, "amount": 300, "charged_from": 0, "history": [], "seconds": 2 * HOUR}
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / CONTEXT_FILE).write_text(json.dumps(state))
+    checkpoints.commit(100, [checkpoints.upload(tmp_path / "old", checkpoints.new_place(100))])
+    ctx = context(url, tmp_path, ALONE)
+    ctx.latest_checkpoint()
+    clock.now = 1 * HOUR
+    assert ctx.cost == Cost(V100, 1, 3 * HOUR)

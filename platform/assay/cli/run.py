@@ -130,16 +130,20 @@ def _stopped() -> int:
 def _interrupts_told(display: Display, pause: Pause) -> Iterator[None]:
     """Ctrl-C, and SIGTERM likewise: trainings save and the run returns; the second time it stops at once.
 
-    It is seen at once, since saving takes a moment and silence invites another.
+    It is seen at once, since saving takes a moment and silence invites another. Signals are counted, and not reasons to
+    pause: who presses Ctrl-C while a limit has the trainings save does it for the first time.
     """
+    is_first = True
 
     def interrupt(*_: object) -> None:
-        if pause.is_heard and pause.reason is None:
-            display.say("stopping: trainings save where they are; once more to stop at once")
-            pause.ask(STOPPED)
-        else:
+        nonlocal is_first
+        was_first, is_first = is_first, False
+        if not (pause.is_heard and was_first):
             display.say("stopping")
             raise KeyboardInterrupt
+        verb = "stopping" if pause.reason is None else "stopping already"
+        display.say(f"{verb}: trainings save where they are; once more to stop at once")
+        pause.ask(STOPPED)  # where it pauses already, the first reason counts
 
     ours = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
     # What somebody else handles, or ignores as under nohup, is theirs.

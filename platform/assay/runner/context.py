@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from assay.runner.events import Emit, Event
 from assay.runner.ranks import Ranks
-from assay.store import Store, StoredResult
+from assay.store import Cost, Store, StoredResult
 from assay.store.checkpoints import Part
 from assay.store.choices import as_run
 from assay.workload import JSON, Checkpointing, Stage
@@ -25,7 +25,9 @@ CONTEXT_FILE = "context.json"
 class Context:
     """StageContext: config, inputs, a folder to write to, and a voice."""
 
-    def __init__(self, stage: Stage, store: Store, output: Path, device: str, threads: int, emit: Emit) -> None:
+    def __init__(
+        self, stage: Stage, store: Store, output: Path, device: str, threads: int, emit: Emit, *, device_name: str
+    ) -> None:
         self.stage = stage
         self.store = store
         self.output = output
@@ -33,7 +35,9 @@ class Context:
         self.threads = threads
         self.history: list[dict[str, float]] = []
         self.notes: dict[str, str | float] = {}
+        self._device_name = device_name
         self._emit = emit
+        self._started = time.monotonic()
         self._last_progress = 0.0
         self._inputs: dict[str, StoredResult] | None = None
 
@@ -64,11 +68,16 @@ class Context:
                 self._inputs[role] = result
         return self._inputs
 
+    @property
+    def cost(self) -> Cost:
+        """What the stage took so far."""
+        return Cost(self._device_name, 1, time.monotonic() - self._started)
+
     def progress(self, done: int, metrics: Mapping[str, float] | None = None) -> None:
         now = time.monotonic()
         if now - self._last_progress >= PROGRESS_INTERVAL_S or done >= self.amount:
             self._last_progress = now
-            self._emit(Event("progress", self.stage.key, done=done, metrics=dict(metrics or {})))
+            self._emit(Event("progress", self.stage.key, done=done, metrics=dict(metrics or {}), cost=self.cost))
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         self.history.append({"step": step, **{name: float(value) for name, value in metrics.items()}})
@@ -88,6 +97,7 @@ class MapContext(Context):
         self._settled = self.store.shards(self.stage).settled()
         self._done = self._told = 0
         """Ids of the block at hand that are done, and that were told to be."""
+        self._cost_told_at = self._started
 
     @property
     def config(self) -> Mapping[str, JSON]:
@@ -113,8 +123,10 @@ class MapContext(Context):
     def _tell(self, reached: int) -> None:
         # A batch that ran out of memory is begun again: what was told of it is not told twice.
         if self._tells_progress and reached > self._told:
-            self._emit(Event("progress", self.stage.key, done=reached - self._told, advance=True))
-            self._told, self._last_progress = reached, time.monotonic()
+            now = time.monotonic()
+            cost = Cost(self._device_name, 1, now - self._cost_told_at)
+            self._emit(Event("progress", self.stage.key, done=reached - self._told, advance=True, cost=cost))
+            self._told, self._last_progress, self._cost_told_at = reached, now, now
 
 
 class Leaving(BaseException):
@@ -134,7 +146,7 @@ class WorkerContext(Context):
         self._ranks = ranks
         self._is_leaving = is_leaving
         self._checkpoints = self.store.checkpoints(self.stage)
-        self._started = time.monotonic()
+        self._device_names = {self._device_name}
         self._seconds_before = 0.0
         self._charged_from = 0
         self._fetched: Path | None = None
@@ -149,8 +161,16 @@ class WorkerContext(Context):
 
     @property
     def seconds(self) -> float:
-        """Time spent on this training, over all the runs it took, since the end of a smaller budget."""
+        """Time spent on this training, over all the runs it took, since the end of a smaller budget.
+
+        Times the number of workers it is device-seconds: what other numbers of workers took counts as if there had been
+        as many as now.
+        """
         return self._seconds_before + time.monotonic() - self._started
+
+    @property
+    def cost(self) -> Cost:
+        return Cost(", ".join(sorted(self._device_names)), self.world_size, self.seconds)
 
     @property
     def items(self) -> int:
@@ -184,7 +204,10 @@ class WorkerContext(Context):
         if state["step"] == state["amount"] < self.amount:
             self._charged_from = found.step  # a smaller budget's end: its own result was charged with what it took
         else:
-            self._seconds_before, self._charged_from = state["seconds"], state["charged_from"]
+            # Older checkpoints do not say how many workers there were, or on what.
+            self._seconds_before = state["seconds"] * state.get("world_size", self.world_size) / self.world_size
+            self._charged_from = state["charged_from"]
+            self._device_names.update(state.get("devices", []))
         return found.step, folder
 
     def save_checkpoint(self, step: int, write: Callable[[Path], None], score: float | None = None) -> None:
@@ -221,5 +244,6 @@ class WorkerContext(Context):
             "config": config,
             "execution": execution,
             "world_size": self.world_size,
+            "devices": sorted(self._device_names),
         }
         (folder / CONTEXT_FILE).write_text(json.dumps(state))

@@ -172,7 +172,7 @@ class _Run:
                 f"limits.trials is {plan.sweep.limits.trials}: {plan.waiting:,} more trials wait; raise it to run them"
             )
             self._tell(Event("warning", message=message))
-        self._limiter.charge(stored[key] for key in self._charged.all() - self.computed if key in stored)
+        self._limiter.charge(stored[key] for key in self._charged.all() if key in stored)
         if (missing or _is_undecided(plan)) and self.pause.reason is None:
             judge = Judge(plan, dict(plan.decided), self._decisions.add, self._tell)
             if missing:
@@ -225,5 +225,8 @@ class _Run:
                 self._limiter.charge([result] if result is not None else [])
             elif event.kind == "failed":
                 self.failed[event.key] = event.message
+                self._limiter.failed(event.key)
+            elif event.cost is not None:
+                self._limiter.running(event.key, event.cost, is_more=event.advance)
             for listener in self._listeners:
                 listener.event(event)

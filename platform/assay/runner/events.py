@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from assay.store import Cost
+
 Kind = Literal["started", "progress", "note", "committed", "cached", "failed", "warning", "rung"]
 
 
@@ -22,6 +24,8 @@ class Event:
     metrics: Mapping[str, float] = field(default_factory=dict)
     message: str = ""
     """rung: what was decided there."""
+    cost: Cost | None = None
+    """progress: what its result would be charged with now; where `advance`, what came since the last event."""
     note: tuple[str, str | float] | None = None
     """note: its name and its value."""
     once: str = ""

@@ -29,6 +29,7 @@ def run_trials(plan: Plan, store: Store, done: Sequence[str], judge: Judge, paus
     work = _Work(plan, told, set(done), judge.emit, pause)
     race = _Race(plan, judge)
     climbing = list(range(len(plan.trials)))
+    pause.is_heard = True
     try:
         for rung in range(max((len(trial.rungs) for trial in plan.trials), default=0)):
             there = [trial for trial in climbing if work.climb(trial, rung)]
@@ -39,6 +40,8 @@ def run_trials(plan: Plan, store: Store, done: Sequence[str], judge: Judge, paus
                 climbing = [trial for trial in climbing if trial in on]
     except Paused:
         return
+    finally:
+        pause.is_heard = False
 
 
 @dataclass

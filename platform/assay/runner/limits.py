@@ -1,4 +1,8 @@
-"""What a study may use up: V100-days over all its runs, hours of one. Reaching a limit pauses the run."""
+"""What a study may use up: V100-days over all its runs, hours of one. Reaching a limit pauses the run.
+
+V100-days are those of the results there are, and of what the stages that run have taken so far: a training that would
+take more than the limit saves when it is reached, and not when all is spent.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from assay.report.words import days
 from assay.runner.events import Emit, Event
 from assay.runner.pause import Pause
 from assay.spec import Limits
-from assay.store import StoredResult
+from assay.store import Cost, StoredResult
 
 SECONDS_PER_HOUR = 3600
 
@@ -25,6 +29,10 @@ class Limiter:
         self._pause = pause
         self._emit = emit
         self._spent = 0.0
+        self._counted: set[str] = set()
+        """Keys of the results that are in `_spent`."""
+        self._running: dict[str, float] = {}
+        """Key → V100-days that a stage took, and that are not."""
         self._told: set[str] = set()
 
     def clock(self) -> AbstractContextManager[object]:
@@ -32,15 +40,35 @@ class Limiter:
         return nullcontext() if self._limits.hours is None else _Alarm(self._limits.hours, self._pause)
 
     def charge(self, results: Iterable[StoredResult]) -> None:
-        """These were computed, by this run or an earlier one of the study."""
-        limit = self._limits.v100_days
-        if limit is None:
+        """These were computed, by this run or an earlier one of the study. Each counts once, however often it comes."""
+        if self._limits.v100_days is None:
             return
-        self._spent += sum(self._v100_days(result) for result in results)
-        if self._spent >= limit:
-            self._pause.ask(
-                f"limits.v100_days is reached: {days(self._spent)} of {days(limit)} are spent; raise it to go on"
-            )
+        for result in results:
+            self._running.pop(result.key, None)
+            if result.key not in self._counted:
+                self._counted.add(result.key)
+                self._spent += self._v100_days(result)
+        self._compare(self._limits.v100_days)
+
+    def running(self, key: str, cost: Cost, *, is_more: bool = False) -> None:
+        """A stage that runs took so much up to now; where `is_more`, so much more.
+
+        On a device of unknown worth that counts nothing until the stage is committed.
+        """
+        if self._limits.v100_days is None or key in self._counted:
+            return  # counted already: a straggler's last word
+        before = self._running.get(key, 0.0) if is_more else 0.0
+        self._running[key] = before + (v100_days(cost) or 0.0)
+        self._compare(self._limits.v100_days)
+
+    def failed(self, key: str) -> None:
+        """Nothing came of it that the study could be charged with."""
+        self._running.pop(key, None)
+
+    def _compare(self, limit: float) -> None:
+        spent = self._spent + sum(self._running.values())
+        if spent >= limit:
+            self._pause.ask(f"limits.v100_days is reached: {days(spent)} of {days(limit)} are spent; raise it to go on")
 
     def _v100_days(self, result: StoredResult) -> float:
         known = v100_days(result.cost)

@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,26 +87,34 @@ def train_worker(
     place.prepare()
     (body,) = stage.load_body()
     with store.staging() as output, warnings_told(stage, emit):
-        ctx = WorkerContext(stage, store, output, place.device, place.threads, emit, ranks=ranks, is_leaving=is_leaving)
+        ctx = WorkerContext(
+            stage,
+            store,
+            output,
+            place.device,
+            place.threads,
+            emit,
+            device_name=device_name(place.device),
+            ranks=ranks,
+            is_leaving=is_leaving,
+        )
         try:
             metrics = body(ctx)
         except Leaving as leaving:
             return leaving.step
         if ranks.rank == 0:
             details = {"threads": place.threads, "items": ctx.items, **ctx.cost_details}
-            cost = Cost(device_name(place.device), ranks.size, ctx.seconds, details)
-            store.commit(stage, output, metrics, cost, ctx.history, ctx.notes)
+            store.commit(stage, output, metrics, replace(ctx.cost, details=details), ctx.history, ctx.notes)
     return None
 
 
 def reduce(stage: Stage, store: Store, place: Place, emit: Emit) -> None:
     place.prepare()
     (body,) = stage.load_body()
-    started = time.monotonic()
     with store.staging() as output, warnings_told(stage, emit):
-        ctx = Context(stage, store, output, place.device, place.threads, emit)
+        ctx = Context(stage, store, output, place.device, place.threads, emit, device_name=device_name(place.device))
         metrics = body(ctx)
-        cost = Cost(device_name(place.device), 1, time.monotonic() - started, {"threads": place.threads, "items": 1})
+        cost = replace(ctx.cost, details={"threads": place.threads, "items": 1})
         store.commit(stage, output, metrics, cost, ctx.history, ctx.notes)
 
 
@@ -138,7 +146,16 @@ class MapStep:
         self._emit = emit
         self._shards = store.shards(stage)
         temporary = Path(tempfile.gettempdir())
-        self._ctx = MapContext(stage, store, temporary, place.device, place.threads, emit, tells_progress=self._first)
+        self._ctx = MapContext(
+            stage,
+            store,
+            temporary,
+            place.device,
+            place.threads,
+            emit,
+            device_name=self.device,
+            tells_progress=self._first,
+        )
         self.notes: Notes = self._ctx.notes
         most = min(stage.shard_size, MOST_ON_CPU) if place.device == "cpu" else stage.shard_size
         self._batch_size = BatchSize(stage.batch_size, most)

@@ -1,13 +1,18 @@
-"""What only a process of its own can show: Ctrl-C, a closed pipe, and what is imported."""
+"""Signals; and what only a process of its own can show: Ctrl-C to its end, a closed pipe, and what is imported."""
 
 from __future__ import annotations
 
+import io
 import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from assay.cli.display import PlainDisplay
+from assay.cli.run import _interrupts_told
+from assay.runner import Pause
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 
@@ -20,24 +25,59 @@ HEAVY = {"ray", "torch", "mlflow", "pandas", "matplotlib", "sklearn", "scipy", "
 def test_ctrl_c_says_how_to_go_on_and_the_same_command_goes_on(process: Process, project: Path, how: int) -> None:
     sweep = project / "sweeps/norms.yaml"
     sweep.write_text(sweep.read_text().replace("  addition: {model.norm: add}\n", "").replace("[0.0, 1.0]", "[0.0]"))
-    line = ["-c", MAIN, "run", "norms", "--executor", "inline", "--no-tracking"]
-    line += ["--set", "train.pause_s=0.1", "--set", "train.iterations=30"]
+    gate = project / "shut-7"
+    gate.touch()
+    line = ["-c", MAIN, "run", "norms", "--executor", "inline", "--no-tracking", "--set", f"train.gates={project}"]
     first = process(*line)
     assert first.stdout is not None
     for text in first.stdout:
-        if "of 30 iterations" in text:
+        if "7 of 20 iterations" in text:
             break
     first.send_signal(how)
     out, err = first.communicate(timeout=30)
     assert first.returncode == 130
     assert "stored and safe" in err
     assert "To go on from there: " in err
-    assert "--set train.pause_s=0.1" in err
+    assert f"--set train.gates={project}" in err
     assert "Traceback" not in err + out
+    gate.unlink()
     second = process(*line)
     out, err = second.communicate(timeout=30)
     assert second.returncode == 0, err
-    assert "train (AdaGN, scale 0.0) started: goes on from " in out
+    assert "train (AdaGN, scale 0.0) started: goes on from 7 of 20 iterations" in out, "it saved where it was"
+
+
+class Words(PlainDisplay):
+    def __init__(self) -> None:
+        super().__init__(io.StringIO())
+        self.said: list[str] = []
+
+    def say(self, activity: str) -> None:
+        self.said.append(activity)
+
+
+def test_the_first_ctrl_c_while_a_limit_pauses_the_run_does_not_stop_it_at_once() -> None:
+    display, pause = Words(), Pause()
+    pause.is_heard = True
+    pause.ask("limits.hours is reached")
+    with _interrupts_told(display, pause):
+        signal.raise_signal(signal.SIGINT)
+        assert display.said == ["stopping already: trainings save where they are; once more to stop at once"]
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert pause.reason == "limits.hours is reached"
+
+
+def test_ctrl_c_asks_the_run_to_pause_and_stops_it_at_once_the_second_time_or_when_nobody_hears() -> None:
+    display, pause = Words(), Pause()
+    pause.is_heard = True
+    with _interrupts_told(display, pause):
+        signal.raise_signal(signal.SIGINT)
+        assert pause.reason == "stopped"
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    with _interrupts_told(display, Pause()), pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_a_closed_pipe_is_quiet(process: Process) -> None:
