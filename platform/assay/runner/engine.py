@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from assay.errors import StageFailed
+from assay.errors import AssayError, StageFailed
 from assay.home import Home
 from assay.planning import (
     Plan,
@@ -185,12 +185,18 @@ class _Run:
     def outcome(self, plan: Plan, results: dict[str, StoredResult], seconds: float) -> Outcome:
         trials = []
         for planned in plan.trials:
-            own = {s.key: results[s.key] for s in planned.climbed(plan.decided) if s.key in results}
-            broken = next((s for s in planned.stages if s.key in self.failed), None)
+            climbed = planned.climbed(plan.decided)
+            own = {stage.key: results[stage.key] for stage in climbed if stage.key in results}
+            broken = next((stage for stage in climbed if stage.key in self.failed), None)
             error = StageFailed(broken.name, broken.key, self.failed[broken.key]) if broken else None
             trials.append(TrialOutcome(planned, own, frozenset(own) & frozenset(self.computed), error))
-        is_whole = plan.needed.keys() <= results.keys() | self.failed.keys()
-        return Outcome(plan, tuple(trials), frozenset(self.computed), seconds, None if is_whole else self.pause.reason)
+        lacking = plan.needed.keys() - results.keys() - self.failed.keys()
+        if lacking and not self.failed and self.pause.reason is None:
+            raise AssayError(
+                f"the run ended without {len(lacking):,} of its stages, and nothing said why; what is stored is safe, "
+                "and the same command goes on"
+            )
+        return Outcome(plan, tuple(trials), frozenset(self.computed), seconds, self.pause.reason if lacking else None)
 
     def _execute(self, plan: Plan, done: Sequence[str], judge: Judge) -> None:
         if self._executor == "inline":

@@ -53,7 +53,7 @@ class PlainDisplay:
         self.close()
 
     def say(self, activity: str) -> None:
-        pass
+        self._print(activity)
 
     def close(self) -> None:
         self._out.flush()
