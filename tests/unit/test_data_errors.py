@@ -114,6 +114,20 @@ class TestBrokenImages:
         with pytest.raises(UserError, match="none of the 2 images can be decoded"):
             open_source(data, SIZE, 3).read(np.array([1]))
 
+    @pytest.mark.parametrize(("mode", "told"), [("I", "32-bit integers"), ("F", "floats")])
+    def test_one_whose_black_and_white_are_not_known_counts_as_broken(
+        self, tmp_path: Path, mode: str, told: str
+    ) -> None:
+        buffer = io.BytesIO()
+        Image.new(mode, (SIZE, SIZE), 1).save(buffer, "tiff")
+        data = parquet(tmp_path, [png(0), buffer.getvalue(), png(2)])
+        message = rf"row 1 of .*: its pixels are {told} \(mode {mode}\).*save it with 8 bits a channel; replace it"
+        with pytest.raises(UserError, match=message):
+            open_source(data, SIZE, 3).read(np.arange(3))
+        source = open_source(data.model_copy(update={"broken_images": "skip"}), SIZE, 3)
+        assert source.read(np.arange(3)).images[:, 0, 0, 0].tolist() == [0, 2, 2]
+        assert source.skipped == {f"row 1 of {data.path}"}
+
     def test_a_file_that_is_gone_is_not_skipped(self, tmp_path: Path) -> None:
         data = folder(tmp_path, [png(0), png(1)]).model_copy(update={"broken_images": "skip"})
         source = open_source(data, SIZE, 3)

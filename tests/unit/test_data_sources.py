@@ -1,6 +1,7 @@
 """Every source reads the same images: one contract, and what is a source's own."""
 
 import io
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from PIL import Image
 import adm.data.parquet
 from adm.config import Config, DataConfig
 from adm.data import Source, open_source, split
+from adm.data.folder import image_files
 from adm.data.listing import listing
 from adm.data.npz import Npz
 from adm.workload import workload
-from assay.workload import topological
+from assay.workload import digest, topological
 
 SIZE, COUNT = 8, 40
 LABELS = np.repeat([0, 1, 2, 3], COUNT // 4)
@@ -149,6 +151,80 @@ class TestFolder:
         data = folder(tmp_path)
         (tmp_path / "README.txt").write_text("mine")
         assert len(open_source(data, SIZE, 3)) == COUNT
+
+    def test_linked_class_folders_are_read_and_listed(self, tmp_path: Path) -> None:
+        everything, subset, copied = (tmp_path / name for name in ("everything", "subset", "copied"))
+        everything.mkdir()
+        subfolders(everything)
+        for root in (subset, copied):
+            shutil.copytree(everything / "n0", root / "n0")
+        shutil.copytree(everything / "n2", copied / "n2")
+        (subset / "n2").symlink_to(everything / "n2", target_is_directory=True)
+        data = DataConfig(source="folder", path=str(subset), labels="subfolder")
+        source = open_source(data, SIZE, 3, 2)
+        np.testing.assert_array_equal(source.read(np.arange(len(source))).images, PIXELS[np.isin(LABELS, (0, 2))])
+        assert source.labels.tolist() == [0] * 10 + [1] * 10
+        assert listing("folder", str(subset)) == listing("folder", str(copied))
+        changed = everything / "n2" / "deeper" / "020.PNG"
+        changed.write_bytes(changed.read_bytes() + b"!")
+        assert listing("folder", str(subset)) != listing("folder", str(copied))
+
+    def test_links_that_lead_round_in_a_circle_are_left_out(self, tmp_path: Path) -> None:
+        for name in ("a", "b"):
+            (tmp_path / name).mkdir()
+            Image.fromarray(PIXELS[0]).save(tmp_path / name / f"{name}_0.png")
+        before = listing("folder", str(tmp_path))
+        (tmp_path / "a" / "all").symlink_to(tmp_path)
+        (tmp_path / "b" / "itself").symlink_to(".")
+        assert image_files(tmp_path) == ["a/a_0.png", "b/b_0.png"]
+        assert listing("folder", str(tmp_path)) == before
+        (tmp_path / "a" / "other").symlink_to(tmp_path / "b")
+        (tmp_path / "b" / "other").symlink_to(tmp_path / "a")
+        assert image_files(tmp_path) == ["a/a_0.png", "a/other/b_0.png", "b/b_0.png", "b/other/a_0.png"]
+
+    def test_a_folder_without_links_is_listed_as_ever(self, tmp_path: Path) -> None:
+        """Or all that is stored of it would be computed again."""
+        for name, content in {
+            "b/x_1.png": b"12",
+            "a/deep/y_2.PNG": b"1",
+            ".hidden/z.txt": b"123",
+            "c.gif": b"",
+        }.items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_bytes(content)
+        (tmp_path / "empty").mkdir()
+        (tmp_path / "c_link.png").symlink_to(tmp_path / "b" / "x_1.png")
+        (tmp_path / "leads_nowhere.png").symlink_to(tmp_path / "none")
+        expected = [[".hidden/z.txt", 3], ["a/deep/y_2.PNG", 1], ["b/x_1.png", 2], ["c.gif", 0], ["c_link.png", 2]]
+        assert listing("folder", str(tmp_path)) == digest(expected)
+
+    def test_the_first_frame_of_a_gif_is_read(self, tmp_path: Path) -> None:
+        frames = [Image.new("RGB", (SIZE, SIZE), colour) for colour in ((250, 0, 0), (0, 250, 0))]
+        frames[0].save(tmp_path / "a_0.gif", save_all=True, append_images=frames[1:])
+        source = open_source(DataConfig(source="folder", path=str(tmp_path)), SIZE, 3)
+        assert source.read(np.array([0])).images[0, 0, 0].tolist() == [250, 0, 0]
+
+
+class TestModes:
+    """Other pixels than 8 bits of grey or RGB."""
+
+    def read(self, path: Path, channels: int = 3) -> np.ndarray[Any, Any]:
+        return open_source(DataConfig(source="folder", path=str(path)), SIZE, channels).read(np.array([0])).images[0]
+
+    @pytest.mark.parametrize("channels", [1, 3])
+    def test_16_bit_grey_is_scaled_to_8_and_not_cut_off(self, tmp_path: Path, channels: int) -> None:
+        values = np.random.default_rng(0).integers(0, 2**16, (SIZE, SIZE), dtype=np.uint16)
+        values[0, :4] = 0, 128, 129, 65535
+        Image.fromarray(values).save(tmp_path / "x.png")
+        found = self.read(tmp_path, channels)
+        assert found[0, :4, 0].tolist() == [0, 0, 1, 255]
+        np.testing.assert_array_equal(found, (values / 257).round()[..., None].repeat(channels, axis=2))
+
+    def test_a_palette_with_transparency_keeps_its_colours(self, tmp_path: Path) -> None:
+        image = Image.fromarray(np.arange(SIZE * SIZE, dtype=np.uint8).reshape(SIZE, SIZE) % 4, "P")
+        image.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110, 120])
+        image.save(tmp_path / "x.png", transparency=bytes([0, 100, 200, 255]))
+        assert self.read(tmp_path)[0, :4].tolist() == [[10, 20, 30], [40, 50, 60], [70, 80, 90], [100, 110, 120]]
 
 
 class TestNpz:

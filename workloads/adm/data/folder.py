@@ -10,11 +10,12 @@ import numpy as np
 from PIL import Image
 
 from adm.config import DataConfig
-from adm.data.paths import located
+from adm.data.paths import files_below, located
 from adm.data.types import Labels
 from assay.errors import UserError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp")
+"""Of files that are read. Of a GIF it is the first frame."""
 
 
 class Folder:
@@ -62,9 +63,5 @@ class Folder:
 
 def image_files(root: Path) -> list[str]:
     """Paths below `root` of the files with an image's suffix, sorted by their parts. Reads no file."""
-    found = []
-    for folder, _, names in os.walk(root):
-        below = os.path.relpath(folder, root)
-        prefix = "" if below == "." else below + os.sep
-        found += [prefix + name for name in names if name.lower().endswith(SUFFIXES)]
+    found = (path for path in files_below(root) if path.lower().endswith(SUFFIXES))
     return sorted(found, key=lambda path: path.split(os.sep))  # noqa: PTH206  a million of them

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from adm.data.paths import files_below
 from assay.workload import digest
 
 END_BYTES = 64 << 10
@@ -27,9 +28,10 @@ def listing(source: str, path: str) -> str | None:
 
 def _folder(root: Path) -> Iterator[list[str | int]]:
     """A million files: their names and sizes are what is cheap."""
-    for file in root.rglob("*"):
+    for path in files_below(root):
+        file = root / path
         if file.is_file():
-            yield [str(file.relative_to(root)), file.stat().st_size]
+            yield [path, file.stat().st_size]
 
 
 def _files(source: str, root: Path) -> Iterator[list[str | int]]:

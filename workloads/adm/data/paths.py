@@ -1,7 +1,9 @@
-"""Where data.path leads, or why it leads nowhere."""
+"""Where data.path leads, or why it leads nowhere; and what is below it."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from adm.config import DataConfig
@@ -22,3 +24,23 @@ def located(data: DataConfig, takes: str, *, folder: bool, file: bool = False) -
     raise UserError(
         f"data.path {data.path!r} is not a {kind}: there is nothing of that name{did_you_mean(path.name, near)}"
     )
+
+
+def files_below(root: Path) -> Iterator[str]:
+    """Paths below `root` of all that is no folder, through links to folders as well: class folders are often links.
+
+    A link to a folder that it is in leads round in a circle, and is left out.
+    """
+    came_through: dict[str, tuple[str, ...]] = {str(root): (os.path.realpath(root),)}
+    for folder, inner, names in os.walk(root, followlinks=True):
+        above = came_through.pop(folder)
+        for name in inner.copy():
+            path = os.path.join(folder, name)  # noqa: PTH118  a million of them
+            real = os.path.realpath(path) if os.path.islink(path) else os.path.join(above[-1], name)  # noqa: PTH114, PTH118
+            if real in above:
+                inner.remove(name)
+            else:
+                came_through[path] = (*above, real)
+        below = os.path.relpath(folder, root)
+        prefix = "" if below == "." else below + os.sep
+        yield from (prefix + name for name in names)

@@ -17,7 +17,7 @@ from assay.errors import UserError
 
 
 class NoImage(Exception):
-    """There are no bytes where an image should be."""
+    """There are no bytes where an image should be, or they make none that can be shown."""
 
 
 BROKEN = (NoImage, OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
@@ -87,7 +87,7 @@ class Pictures:
             if self.skipped and self.stored.name(candidate) in self.skipped:
                 continue
             try:
-                image = self.stored.open(candidate).convert("L" if self._channels == 1 else "RGB")
+                image = in_8_bits(self.stored.open(candidate), "L" if self._channels == 1 else "RGB")
             except UserError:  # a ValueError, but not of Pillow
                 raise
             except BROKEN as error:
@@ -120,3 +120,17 @@ class Pictures:
                 f"{name} cannot be decoded as an image: {error}; replace it, or set data.broken_images skip"
             ) from error
         self.skipped.add(name)
+
+
+def in_8_bits(image: Image.Image, mode: Literal["L", "RGB"]) -> Image.Image:
+    """Grey or RGB. Raises NoImage for pixels whose black and white are not known: integers of 32 bits, and floats."""
+    if image.mode in ("I", "F"):
+        raise NoImage(
+            f"its pixels are {'32-bit integers' if image.mode == 'I' else 'floats'} (mode {image.mode}), of which "
+            "nothing says what is black and what white: save it with 8 bits a channel"
+        )
+    if image.mode.startswith("I;16"):  # Pillow would make all above 255 white
+        image = Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
+    elif image.mode == "P" and isinstance(image.info.get("transparency"), bytes):
+        image = image.convert("RGBA")  # the colours are the same, and Pillow warns of any other way
+    return image.convert(mode)
