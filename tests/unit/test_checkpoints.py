@@ -17,7 +17,7 @@ from adm.checkpoints import Checkpoint
 from adm.checkpoints.fit import expected_shapes
 from adm.config import ModelConfig
 from adm.models import build
-from assay.errors import UserError
+from assay.errors import AssayWarning, UserError
 
 DIGITS = presets.load("digits").model
 SMALL = ModelConfig(image_size=8, channels=32, channel_mult=(1, 2), num_res_blocks=1, attention_resolutions=(4,))
@@ -152,6 +152,38 @@ def test_what_shapes_do_not_tell_is_compared(tmp_path: Path, change: dict[str, A
     checkpoints.save(tmp_path / "m.safetensors", weights(SMALL), SMALL)
     with pytest.raises(UserError, match=message):
         checkpoints.load(tmp_path / "m.safetensors").build(SMALL.model_copy(update=change))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (
+            {"head_channels": 16},
+            r"middle_block\.1\.qkv\.weight: 2 heads in the preset digits, 4 in the model, and 3 more",
+        ),
+        (
+            {"qkv_order": "new"},
+            r"middle_block\.1\.qkv\.weight: qkv order legacy .* in the preset digits, new .* in the",
+        ),
+        ({"rescale_skip": True}, r"\(every residual: rescale_skip False in the preset digits, True in the model\)"),
+    ],
+)
+def test_a_guess_by_shape_gives_way_to_a_config(tmp_path: Path, change: dict[str, Any], told: str) -> None:
+    """A .pt file of one's own training does not say which of these it has."""
+    own = DIGITS.model_copy(update=change)
+    checkpoints.export_published(tmp_path / "mine.pt", weights(own), own)
+    loaded = checkpoints.load(tmp_path / "mine.pt")
+    assert loaded.config == DIGITS
+    loaded.check(DIGITS)
+    with pytest.warns(AssayWarning, match=rf"mine\.pt does not say the order of its qkv weights, its heads.*{told}"):
+        assert loaded.build(own).config == own
+
+
+def test_a_published_name_on_weights_of_other_shapes_says_nothing(tmp_path: Path) -> None:
+    own = DIGITS.model_copy(update={"head_channels": 16})
+    checkpoints.export_published(tmp_path / "lsun_cat.pt", weights(own), own)
+    with pytest.warns(AssayWarning, match="4 in the model"):
+        checkpoints.load(tmp_path / "lsun_cat.pt").check(own)
 
 
 def test_how_a_model_is_run_is_free_to_change(tmp_path: Path) -> None:

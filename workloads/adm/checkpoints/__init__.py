@@ -4,12 +4,13 @@
     model = checkpoint.build()                    # the network it belongs to, with these weights
     model = checkpoint.build(config.model)        # or refuse, naming every key that does not fit
 
-Shapes do not tell everything: both qkv orders, and any number of heads, have the same. Our files say which; of a
-published file the name does, or else the preset that its shapes fit.
+Shapes do not tell everything: both qkv orders, and any number of heads, have the same. Our files say which, and of a
+published file the name does. For others the preset that the shapes fit is a guess, which a config overrules.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from adm.checkpoints.fit import fitting_presets, shape_differences, silent_diffe
 from adm.config import ModelConfig
 from adm.models import build
 from adm.models.trunk import Trunk
-from assay.errors import UserError
+from assay.errors import AssayWarning, UserError
 
 __all__ = ["PUBLISHED", "Checkpoint", "export_published", "load", "save"]
 
@@ -43,9 +44,13 @@ PUBLISHED = {
 class Checkpoint(Mapping[str, Tensor]):
     """A state dict that knows the network it belongs to."""
 
-    def __init__(self, weights: Mapping[str, Tensor], config: ModelConfig | None, path: Path) -> None:
+    def __init__(
+        self, weights: Mapping[str, Tensor], config: ModelConfig | None, path: Path, guessed_from: str | None = None
+    ) -> None:
+        """`guessed_from` is the preset that `config` is of, where nothing but the shapes speaks for it."""
         self._weights = dict(weights)
         self._config = config
+        self._guessed_from = guessed_from
         self.path = path
 
     def __getitem__(self, key: str) -> Tensor:
@@ -71,18 +76,38 @@ class Checkpoint(Mapping[str, Tensor]):
         return self._config
 
     def check(self, config: ModelConfig) -> None:
-        """Raises UserError naming every key that does not fit the network of `config`, and the presets that would."""
+        """Raises UserError naming every key that does not fit the network of `config`, and the presets that would.
+
+        Warns:
+            AssayWarning: shapes fit, but the file does not say what they do not tell, and a preset would have it
+                otherwise.
+        """
         lines = shape_differences(self.shapes, config)
-        if not lines and self._config is not None:
-            lines = silent_differences(self._config, config)
+        said = self._config if self._guessed_from is None else None
+        if not lines and said is not None:
+            lines = silent_differences(said, config)
         if not lines:
+            self._warn_of_a_guess(config)
             return
         fitting = _fitting(self.path, self.shapes)
         # Of presets with these shapes, one that would compute something else is no advice.
-        if self._config is not None:
-            fitting = [name for name in fitting if not silent_differences(self._config, presets.load(name).model)]
+        if said is not None:
+            fitting = [name for name in fitting if not silent_differences(said, presets.load(name).model)]
         advice = f"it fits the preset {' or '.join(fitting)}" if fitting else "it fits no preset"
         raise UserError("\n  ".join([f"{self.path} does not fit the model in {len(lines)} keys; {advice}:", *lines]))
+
+    def _warn_of_a_guess(self, config: ModelConfig) -> None:
+        if self._config is None or self._guessed_from is None:
+            return
+        unlike = silent_differences(self._config, config, f"the preset {self._guessed_from}")
+        if unlike:
+            more = f", and {len(unlike) - 1} more such" if len(unlike) > 1 else ""
+            warnings.warn(
+                f"{self.path} does not say the order of its qkv weights, its heads or rescale_skip, and they are taken "
+                f"as the model's config has them; a preset of the same shapes differs ({unlike[0]}{more})",
+                AssayWarning,
+                stacklevel=3,
+            )
 
     def build(self, config: ModelConfig | None = None) -> Trunk:
         """The network of `config`, or of the file, with these weights in float32, on the CPU.
@@ -101,16 +126,20 @@ class Checkpoint(Mapping[str, Tensor]):
 def load(path: str | Path) -> Checkpoint:
     """The checkpoint in a published (.pt) or native (.safetensors) file, on the CPU.
 
+    A file that neither says its config nor has a published name is taken for the first preset that its shapes fit.
+
     Raises UserError when there is no such file, when it is damaged or holds something else than named tensors, and for
     a pickle that holds code: it is not run.
     """
     path = Path(path)
     weights, config = files.read(path)
-    if config is None:
-        shapes = {key: tuple(value.shape) for key, value in weights.items()}
-        fitting = _fitting(path, shapes)
-        config = presets.load(fitting[0]).model if fitting else None
-    return Checkpoint(weights, config, path)
+    if config is not None:
+        return Checkpoint(weights, config, path)
+    fitting = _fitting(path, {key: tuple(value.shape) for key, value in weights.items()})
+    if not fitting:
+        return Checkpoint(weights, None, path)
+    is_by_name = fitting[0] == PUBLISHED.get(path.name)
+    return Checkpoint(weights, presets.load(fitting[0]).model, path, None if is_by_name else fitting[0])
 
 
 def save(path: str | Path, weights: Mapping[str, Tensor], config: ModelConfig) -> None:

@@ -37,8 +37,11 @@ def shape_differences(found: Shapes, config: ModelConfig) -> list[str]:
     ]
 
 
-def silent_differences(found: ModelConfig, config: ModelConfig) -> list[str]:
-    """One line for every key whose weights would load, since shapes agree, and compute something else."""
+def silent_differences(found: ModelConfig, config: ModelConfig, origin: str = "the file") -> list[str]:
+    """One line for every key whose weights would load, since shapes agree, and compute something else.
+
+    `origin` is what says that the weights are of `found`.
+    """
     lines = []
     wanted = _attention_layers(config)
     for key, layer in _attention_layers(found).items():
@@ -46,12 +49,12 @@ def silent_differences(found: ModelConfig, config: ModelConfig) -> list[str]:
             continue
         if found.qkv_order != config.qkv_order:
             ours, theirs = (f"{c.qkv_order} {QKV_LAYOUT[c.qkv_order]}" for c in (config, found))
-            lines.append(f"{key}: qkv order {theirs} in the file, {ours} in the model")
+            lines.append(f"{key}: qkv order {theirs} in {origin}, {ours} in the model")
         if layer.heads != wanted[key].heads:
-            lines.append(f"{key}: {layer.heads} heads in the file, {wanted[key].heads} in the model")
+            lines.append(f"{key}: {layer.heads} heads in {origin}, {wanted[key].heads} in the model")
     if found.rescale_skip != config.rescale_skip:
         lines.append(
-            f"every residual: rescale_skip {found.rescale_skip} in the file, {config.rescale_skip} in the model"
+            f"every residual: rescale_skip {found.rescale_skip} in {origin}, {config.rescale_skip} in the model"
         )
     return lines
 
