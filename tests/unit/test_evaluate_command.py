@@ -158,6 +158,23 @@ def test_published_weights_give_the_published_evaluators_lines(
     assert "is not written: the reference has no mu_s and sigma_s" in refused.stderr
 
 
+def test_too_few_images_for_precision_and_recall_leave_the_other_figures(tmp_path: Path, weights: Path) -> None:
+    """k = 3 takes four images of either side."""
+    reference = saved(tmp_path / "ref.npz", pictures(4, 1))
+    few, enough = saved(tmp_path / "few.npz", pictures(3, 2)), saved(tmp_path / "enough.npz", pictures(4, 2))
+    options = ["--inception", weights, "--any-weights"]
+    alone = run(reference, few, *options, "--json")
+    assert alone.exit_code == 0, alone.stderr
+    metrics = json.loads(alone.stdout)["samples"][0]["metrics"]
+    why = "k = 3 takes more images of either side; got 3 samples and 4 references"
+    assert [key for key, metric in metrics.items() if metric["value"] is None] == ["precision", "recall"]
+    assert metrics["precision"]["why"] == metrics["recall"]["why"] == why
+    both = run(reference, enough, few, *options)
+    *table, precision, recall = both.stdout.splitlines()
+    assert [row.split()[-2:].count("—") for row in table[1:]] == [0, 2]
+    assert (precision, recall) == (f"Precision: not computed: {why}", f"Recall: not computed: {why}")
+
+
 def floats(low: float = 0.0, high: float = 1.0) -> Array:
     return np.random.default_rng(0).uniform(low, high, (8, 8, 8, 3)).astype(np.float32)
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from adm.evaluation.inception_metrics import Figures
 from adm.evaluation.inception_weights import PUBLISHED, distance_name
 
-NO_IMAGES = "the reference has no images (arr_0)"
 NO_SPATIAL = "the reference has no mu_s and sigma_s, and no images"
 
 
@@ -47,8 +46,8 @@ def _rows(outcome: Outcome, evaluated: Evaluated) -> list[tuple[str, str, float 
         ("Inception Score", "inception_score", found.inception_score, ""),
         (fid, key, found.fid, ""),
         (f"s{fid}", f"s{key}", found.sfid, NO_SPATIAL),
-        ("Precision", "precision", found.precision, NO_IMAGES),
-        ("Recall", "recall", found.recall, NO_IMAGES),
+        ("Precision", "precision", found.precision, found.why_no_pairs),
+        ("Recall", "recall", found.recall, found.why_no_pairs),
     ]
 
 
@@ -64,8 +63,8 @@ def as_text(outcome: Outcome) -> str:
     for evaluated, row in zip(outcome.samples, rows, strict=True):
         cells = ["—" if value is None else f"{value:.4f}" for _, _, value, _ in row]
         table.append([str(evaluated.path), str(evaluated.num_samples), *cells])
-    notes = [f"{name}: not computed: {why}" for name, _, value, why in rows[0] if value is None]
-    return "\n".join([*_aligned(table), *notes])
+    notes = [f"{name}: not computed: {why}" for row in rows for name, _, value, why in row if value is None]
+    return "\n".join([*_aligned(table), *dict.fromkeys(notes)])
 
 
 def _aligned(table: Sequence[Sequence[str]]) -> list[str]:

@@ -27,6 +27,9 @@ from assay.errors import AssayWarning, UserError
 
 ROWS_PER_BLOCK = 4096
 """Rows whose moments are taken at once: merging moments costs as much as D rows do."""
+NEIGHBOUR = 3
+"""k of precision and recall: a point's ball reaches to its third nearest neighbour."""
+NO_IMAGES = "the reference has no images (arr_0)"
 
 Progress = Callable[[int], None]
 """Told after each batch how many images it had."""
@@ -70,6 +73,8 @@ class Figures:
     sfid: float | None
     precision: float | None
     recall: float | None
+    why_no_pairs: str = ""
+    """Why there are no precision and recall."""
 
 
 def image_features(
@@ -135,17 +140,20 @@ def reference_features(
 def figures(
     reference: ReferenceFeatures, samples: ImageFeatures, device: str = "cpu", max_bytes: int = DEFAULT_MAX_BYTES
 ) -> Figures:
-    """`max_bytes` bounds the working memory of precision and recall.
-
-    Raises FeatureError when there are too few images for precision and recall (k = 3)."""
+    """`max_bytes` bounds the working memory of precision and recall."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FewSamples)  # said once by whoever knows the file's name
         fid = frechet_distance(reference.pool, samples.pool)
         sfid = frechet_distance(reference.spatial, samples.spatial) if reference.spatial else None
-    precision, recall = None, None
-    if reference.pool_of_images is not None:
-        precision, recall = precision_recall(reference.pool_of_images, samples.pool, device=device, max_bytes=max_bytes)
-    return Figures(inception_score(samples.logits), fid, sfid, precision, recall)
+    score, images = inception_score(samples.logits), reference.pool_of_images
+    if images is None:
+        return Figures(score, fid, sfid, None, None, NO_IMAGES)
+    counts = (len(samples.pool), len(images))
+    if min(counts) <= NEIGHBOUR:
+        why = f"k = {NEIGHBOUR} takes more images of either side; got {counts[0]} samples and {counts[1]} references"
+        return Figures(score, fid, sfid, None, None, why)
+    pairs = precision_recall(images, samples.pool, NEIGHBOUR, device=device, max_bytes=max_bytes)
+    return Figures(score, fid, sfid, *pairs)
 
 
 def _gaussian(side: npt.NDArray[np.float32] | Moments) -> Gaussian:
