@@ -238,6 +238,20 @@ class TestGraph:
             "evaluate",
         }
 
+    def test_where_the_gradient_is_taken_matters_where_one_is_taken(self) -> None:
+        assert self.changed(sample__guidance_at="mean") == {"sample", "evaluate"}
+        unguided = self.keys(sample__guidance_scale=0.0)
+        assert self.keys(sample__guidance_scale=0.0, sample__guidance_at="mean") == unguided
+
+    def test_a_training_annealed_over_its_length_is_another_one_of_another_length(self) -> None:
+        def training(iterations: int, over: Any) -> Stage:
+            return graph(train__iterations=iterations, train__anneal_iterations=over)["train"]
+
+        short, long = training(6, "iterations"), training(10, "iterations")
+        assert short.lineage != long.lineage, "or the longer one would go on from the end of the shorter one"
+        assert (short.key, long.key) == (training(6, 6).key, training(10, 10).key)
+        assert training(6, None).key == graph()["train"].key
+
     def test_mirroring_is_the_trainings_business_and_not_the_references(self) -> None:
         assert self.changed(data__flip=True) == {
             *("train_classifier", "train", "reference", "statistics", "sample", "evaluate")

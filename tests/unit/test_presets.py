@@ -60,6 +60,12 @@ def test_table_12(name: str) -> None:
     assert (c.model.head_channels, c.model.out_channels) == (64, 1000)
     assert (c.train.weight_decay, c.train.batch_size, c.train.iterations) == (weight_decay, batch, iterations)
     assert (c.train.learning_rate, c.diffusion.schedule) == (learning_rate, schedule)
+    assert c.train.anneal_iterations == "iterations", "as the published training command has it"
+
+
+def test_the_512_model_alone_is_sampled_in_fp32() -> None:
+    fp32 = [name for name in presets.names() if presets.load(name).sample.precision == "fp32"]
+    assert fp32 == ["imagenet512"], "as the published sampling commands have it"
 
 
 @pytest.mark.parametrize(

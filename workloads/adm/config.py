@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from adm.fields import Bool, CountInt, Fraction, PositiveFloat, PositiveInt, Section, Str
+from adm.fields import Bool, CountInt, Fraction, PositiveFloat, PositiveInt, Section, Seed, Str
 from adm.respacing import space_timesteps
 from adm.studies.config import ComputeConfig, FiguresConfig, InversionConfig, Measure, ThroughputConfig
 
@@ -141,8 +141,9 @@ class TrainConfig(Section):
     optimizer: Literal["adamw", "adam"] = "adamw"
     """Where weight decay goes: onto the weights, or into the gradient. Without weight decay they are the same."""
     learning_rate: PositiveFloat = 1e-4
-    anneal_iterations: PositiveInt | None = None
-    """The learning rate falls linearly to 0 over so many iterations; None keeps it."""
+    anneal_iterations: PositiveInt | Literal["iterations"] | None = None
+    """The learning rate falls linearly to 0 over so many iterations; None keeps it. iterations: over the whole
+    training. Another length then changes every step: a longer training, or a higher rung, starts anew."""
     weight_decay: Annotated[float, Field(strict=True, ge=0)] = 0.0
     gradient_clip: PositiveFloat | None = None
     """Largest L2 norm of a step's gradient; None does not clip."""
@@ -173,6 +174,11 @@ class TrainConfig(Section):
         if len(set(self.ema_rates)) < len(self.ema_rates):
             raise ValueError(f"ema_rates {list(self.ema_rates)} has one twice; allowed: distinct rates")
         return self
+
+    @property
+    def annealed_over(self) -> int | None:
+        """anneal_iterations as a number."""
+        return self.iterations if self.anneal_iterations == "iterations" else self.anneal_iterations
 
 
 NOISE_LEVELS = (0.0, 0.25, 0.5, 0.75)
@@ -274,7 +280,7 @@ class EvaluateConfig(Section):
 
 
 class Config(Section):
-    seed: CountInt = 0
+    seed: Seed = 0
     data: DataConfig
     model: ModelConfig
     diffusion: DiffusionConfig = DiffusionConfig()
@@ -310,6 +316,18 @@ class Config(Section):
                 f"classifier.model.image_size is {self.classifier.model.image_size}, but it guides images of "
                 f"model.image_size {self.model.image_size}: they must be equal"
             )
+        if self.classifier is not None and self.classifier.model.in_channels != self.model.in_channels:
+            raise ValueError(
+                f"classifier.model.in_channels is {self.classifier.model.in_channels}, but it sees images of "
+                f"model.in_channels {self.model.in_channels}: they must be equal"
+            )
+        if self.sample.guidance_scale > 0 and self.classifier is not None and self.model.num_classes is not None:
+            known = self.classifier.model.out_channels
+            if known != self.model.num_classes:
+                raise ValueError(
+                    f"classifier.model.out_channels is {known}, but sample.guidance_scale guides images of "
+                    f"model.num_classes {self.model.num_classes}: they must be equal"
+                )
         if self.sample.guidance_scale > 0 and self.classifier is None:
             raise ValueError("sample.guidance_scale needs a classifier; this base has none")
         if self.sample.ema_rate is not None and self.sample.ema_rate not in self.train.ema_rates:

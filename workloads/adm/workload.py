@@ -184,7 +184,12 @@ def _training(
         version=1,
         kind="train",
         body=(f"adm.training.stages:{body}",),
-        config={**config, "model": network, "train": {k: v for k, v in training.items() if k not in PACE}},
+        config={
+            **config,
+            "model": network,
+            # A number, also where it is the training's own length: that changes every step, so it is in the key.
+            "train": {**_without(training, PACE), "anneal_iterations": train.annealed_over},
+        },
         execution={"model": network_execution, "train": training_execution},
         budget=Budget(f"{section}.iterations", train.iterations, "iterations"),
         checkpointing=Checkpointing(train.checkpoint_every, train.keep_last, train.keep_every, train.keep_best),
@@ -199,7 +204,11 @@ def _training(
 def _apart(section: BaseModel, names: Sequence[str]) -> tuple[dict[str, JSON], dict[str, JSON]]:
     """A config section without some of its values, and those."""
     values = section.model_dump(mode="json")
-    return {k: v for k, v in values.items() if k not in names}, {k: values[k] for k in names}
+    return _without(values, names), {k: values[k] for k in names}
+
+
+def _without(values: Mapping[str, JSON], names: Sequence[str]) -> dict[str, JSON]:
+    return {name: value for name, value in values.items() if name not in names}
 
 
 def _load(model: ModelConfig, checkpoint: str, section: str) -> Stage:

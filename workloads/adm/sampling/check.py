@@ -10,7 +10,21 @@ from assay.errors import ConfigProblem
 
 
 def problems(c: Config) -> Iterator[ConfigProblem]:
-    """Every problem of how images are kept and of an upsampler, at its path."""
+    """Every problem of how images are drawn and kept, and of an upsampler, at its path."""
+    rate, first = c.sample.ema_rate, c.train.ema_rates[0]
+    if c.train.checkpoint is not None and rate not in (None, first):
+        yield ConfigProblem(
+            "sample.ema_rate",
+            f"{rate} is one of the averages of a training, but train.checkpoint {c.train.checkpoint!r} holds a single "
+            "set of weights: leave it out",
+        )
+    is_deterministic = c.sample.sampler == "ddim" and c.sample.eta == 0
+    if is_deterministic and c.sample.temperature != 1 and c.sample.temperature_scales == "noise":
+        yield ConfigProblem(
+            "sample.temperature",
+            f"{c.sample.temperature} has no effect: it scales the noise of each step, and sample.sampler ddim with "
+            "sample.eta 0 adds none; leave it out, or set sample.temperature_scales epsilon",
+        )
     if c.sample.keep_images == "png" and c.model.in_channels not in (1, 3):
         yield ConfigProblem(
             "sample.keep_images",

@@ -78,6 +78,8 @@ def _drawing(c: Config) -> dict[str, JSON]:
         sample["ema_rate"] = None
     if c.sample.temperature == 1.0:  # scales nothing
         sample["temperature_scales"] = "noise"
+    if c.sample.guidance_scale == 0.0:  # no gradient is taken anywhere
+        sample["guidance_at"] = "x_t"
     config = {"seed": c.seed, "diffusion": c.diffusion.model_dump(mode="json"), "sample": sample}
     if c.upsampler is None:
         return config

@@ -153,8 +153,8 @@ class Trainer:
         return terms, report
 
     def _learning_rate(self) -> float:
-        """Falls linearly to 0 over anneal_iterations, or stays."""
-        over = self.config.anneal_iterations
+        """Falls linearly to 0, or stays."""
+        over = self.config.annealed_over
         return self.config.learning_rate * (1.0 if over is None else max(0.0, 1.0 - self.done / over))
 
     def _means(self, terms: dict[str, list[Tensor]]) -> tuple[dict[str, float], bool]:
