@@ -182,7 +182,7 @@ def test_stopped_it_saves_holds_nothing_and_goes_on_when_submitted_again(
         return client.submit("stopped.yaml", {"train.gates": str(gates)}, workload_package=site)
 
     def checkpoints() -> list[int]:
-        return sorted(int(path.stem) for path in home.glob("store/progress/*/checkpoints/*.json"))
+        return sorted(int(path.stem.partition("-")[0]) for path in home.glob("store/progress/*/checkpoints/*.json"))
 
     job = submit()
     until(lambda: 10 in checkpoints())

@@ -1,6 +1,8 @@
 """The store: what is committed comes back whole or not at all."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 from assay.errors import DamagedResult, StoreError
-from assay.store import Cost, Store
-from assay.store.checkpoints import Part
+from assay.store import Cost, Store, StoredResult
+from assay.store.checkpoints import LEFT_ALONE_S, Part
 from assay.store.records import FileRecord
 from assay.store.shards import Shard, cover, missing_ranges
 from assay.workload import Budget, Checkpointing, Stage
@@ -44,6 +46,11 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     made = Store(url, report=reports.append)
     made.reports = reports  # type: ignore[attr-defined]
     return made
+
+
+def other_run(store: Store) -> Store:
+    """The same store, in the hands of another run."""
+    return Store(store.url, report=store.reports.append)  # type: ignore[attr-defined]
 
 
 def commit(store: Store, stage: Stage, content: bytes = b"weights", **metrics: float) -> None:
@@ -127,6 +134,38 @@ class TestResults:
         commit(store, stage)
         assert store.sound(stage.key) is not None
 
+    def test_what_another_run_is_uploading_is_not_set_aside(self, store: Store) -> None:
+        stage = reduce_stage()
+        commit(store, stage)
+        damaged = store.get(stage.key).files["sub/weights.bin"].path  # type: ignore[union-attr]
+        overwrite(store, damaged, b"garbage")
+        overwrite(store, f"results/{stage.key}/another/weights.bin", b"half of it")
+        assert store.sound(stage.key) is None
+        assert store.files.names(f"results/{stage.key}/another") == ["weights.bin"]
+        (aside,) = store.files.names("set-aside")
+        folder = damaged.split("/")[2]
+        assert sorted(store.files.names(f"set-aside/{aside}")) == sorted([folder, "result.json"])
+
+    def test_what_another_run_has_put_in_the_place_of_a_damaged_one_is_not_set_aside(self, store: Store) -> None:
+        stage = reduce_stage()
+        commit(store, stage)
+        overwrite(store, store.get(stage.key).files["sub/weights.bin"].path, b"garbage")  # type: ignore[union-attr]
+
+        class Slow(Store):
+            """Meanwhile the other run looks, too, and computes it again."""
+
+            def get(self, key: str, *, checksum: bool = False) -> StoredResult | None:
+                try:
+                    return super().get(key, checksum=checksum)
+                except DamagedResult:
+                    commit(other_run(store), stage, b"good")
+                    raise
+
+        found = Slow(store.url, report=store.reports.append).sound(stage.key)  # type: ignore[attr-defined]
+        assert found is not None
+        assert found.file("sub/weights.bin").read_bytes() == b"good"
+        assert len(store.files.names("set-aside")) == 1
+
     def test_a_missing_file_is_damage(self, store: Store) -> None:
         commit(store, reduce_stage())
         store.files.remove(store.get(reduce_stage().key).files["sub/weights.bin"].path)  # type: ignore[union-attr]
@@ -199,6 +238,30 @@ class TestShards:
         assert missing_ranges(shards.good(), 200, 100) == [(100, 200)]
         assert "will be drawn again" in store.reports[0]  # type: ignore[attr-defined]
 
+    def test_what_another_run_has_drawn_again_is_not_dropped_as_damaged(self, store: Store) -> None:
+        stage = map_stage(100)
+        overwrite(store, store.shards(stage).write(rows(0, 100)).file.path, b"not parquet")
+        reports: list[str] = []
+
+        def report(message: str) -> None:
+            reports.append(message)
+            other_run(store).shards(stage).write(rows(0, 100))  # it found the same, and was quicker
+
+        Store(store.url, report=report).shards(stage).good()
+        assert len(reports) == 1
+        assert [(shard.start, shard.stop) for shard in store.shards(stage).good()] == [(0, 100)]
+        with store.staging() as output:
+            assert store.commit(stage, output, {}, COST).read().num_rows == 100
+
+    def test_a_fan_out_that_two_runs_draw_at_once_is_whole_once(self, store: Store) -> None:
+        for run in (store, other_run(store)):
+            for start, stop in [(0, 100), (100, 200)]:
+                run.shards(map_stage(200)).write(rows(start, stop))
+        assert missing_ranges(store.shards(map_stage(200)).good(), 200, 100) == []
+        with store.staging() as output:
+            result = store.commit(map_stage(200), output, {}, COST)
+        assert result.read().column("id").to_pylist() == list(range(200))
+
     def test_gaps_end_at_shard_boundaries(self) -> None:
         file = FileRecord("f", 0, "")
         have = [Shard(100, 150, file), Shard(300, 400, file)]
@@ -212,9 +275,17 @@ class TestShards:
 
 
 class TestCheckpoints:
-    def save(self, store: Store, stage: Stage, step: int, score: float | None = None, ranks: int = 1) -> None:
+    def save(
+        self,
+        store: Store,
+        stage: Stage,
+        step: int,
+        score: float | None = None,
+        ranks: int = 1,
+        place: str | None = None,
+    ) -> None:
         checkpoints = store.checkpoints(stage)
-        place = checkpoints.new_place(step)
+        place = place or checkpoints.new_place(step)
         checkpoints.commit(step, [self.upload(store, stage, step, place, rank) for rank in range(ranks)], score)
 
     def upload(self, store: Store, stage: Stage, step: int, place: str, rank: int = 0) -> Part:
@@ -225,6 +296,10 @@ class TestCheckpoints:
 
     def folder(self, store: Store, stage: Stage) -> list[str]:
         return store.files.names(f"progress/{stage.lineage}/checkpoints")
+
+    def old_place(self, stage: Stage, step: int) -> str:
+        """Of a save that was begun longer ago than anybody is busy with one."""
+        return f"progress/{stage.lineage}/checkpoints/{step:09d}-{int(time.time()) - LEFT_ALONE_S - 60}-0123abcd"
 
     def test_the_latest_at_or_below_the_budget_is_found_with_every_ranks_files(self, store: Store) -> None:
         for step in (100, 200, 300):
@@ -258,11 +333,11 @@ class TestCheckpoints:
         assert found.step == 100
         assert "step 200 is damaged" in store.reports[0]  # type: ignore[attr-defined]
 
-    def test_a_save_that_was_cut_off_is_no_checkpoint_and_its_files_go_with_the_next(self, store: Store) -> None:
+    def test_a_save_that_was_cut_off_is_no_checkpoint_and_its_files_go_when_they_are_old(self, store: Store) -> None:
         stage = train_stage(300)
         self.save(store, stage, 100)
-        self.upload(store, stage, 200, store.checkpoints(stage).new_place(200))
-        self.upload(store, stage, 300, store.checkpoints(stage).new_place(300))
+        self.upload(store, stage, 200, self.old_place(stage, 200))
+        self.upload(store, stage, 300, self.old_place(stage, 300))
         found = store.checkpoints(stage).latest(300)
         assert found is not None
         assert found.step == 100
@@ -286,6 +361,112 @@ class TestCheckpoints:
         assert store.checkpoints(stage).steps() == [20, 30, 50, 60]
         commit(store, stage)
         assert store.checkpoints(stage).steps() == [20, 30, 60]
+
+    def test_what_another_run_is_uploading_is_left_alone(self, store: Store) -> None:
+        stage, other = train_stage(300), other_run(store)
+        place = other.checkpoints(stage).new_place(100)
+        part = self.upload(other, stage, 100, place)
+        for step in (100, 200):
+            self.save(store, stage, step)
+        other.checkpoints(stage).commit(100, [part])
+        overwrite(store, f"{store.checkpoints(stage).latest(200).place}/optimizer/rank-0.pt", b"stat")  # type: ignore[union-attr]
+        found = other.checkpoints(stage).latest(300)
+        assert found is not None
+        assert found.step == 100
+        assert not [problem for file in found.files.values() for problem in store.files.problems(file)]
+
+    def test_what_another_run_goes_on_from_stays_until_it_has_saved_itself(self, store: Store) -> None:
+        stage, other = train_stage(900), other_run(store).checkpoints(train_stage(900))
+        self.save(store, stage, 100)
+        found = other.latest(900)
+        assert found is not None
+        for step in (200, 300, 400):
+            self.save(store, stage, step)
+        assert store.checkpoints(stage).steps() == [300, 400]
+        folder = other.fetch(found)
+        assert (folder / "optimizer" / "rank-0.pt").read_bytes() == b"state 100 of 0"
+        other.forget(folder)
+        assert store.files.names(f"progress/{stage.lineage}/readers")
+        other.commit(200, [self.upload(store, stage, 200, other.new_place(200))])
+        assert not store.files.names(f"progress/{stage.lineage}/readers")
+
+    def test_a_reader_that_was_killed_holds_nothing_up_for_good(self, store: Store) -> None:
+        stage = train_stage(900)
+        self.save(store, stage, 100, place=self.old_place(stage, 100))
+        place = store.checkpoints(stage).latest(900).place.rpartition("/")[2]  # type: ignore[union-attr]
+        readers = f"progress/{stage.lineage}/readers"
+        (reading,) = store.files.names(readers)
+        store.files.move(f"{readers}/{reading}", f"{readers}/{place}-{int(time.time()) - LEFT_ALONE_S - 60}-0123abcd")
+        for step in (200, 300):
+            self.save(store, stage, step)
+        assert [name[:9] for name in self.folder(store, stage) if not name.endswith(".json")] == [
+            "000000200",
+            "000000300",
+        ]
+        assert not store.files.names(readers)
+
+    def test_a_smaller_budget_of_another_run_has_something_to_go_on_from_until_it_is_old(self, store: Store) -> None:
+        small, large = train_stage(400), train_stage(900)
+        for step in (100, 200):
+            self.save(store, small, step)
+        for step in (500, 600, 700):
+            self.save(other_run(store), large, step)
+        assert store.checkpoints(small).steps() == [200, 600, 700]
+        found = store.checkpoints(small).latest(400)
+        assert found is not None
+        assert found.step == 200
+
+    def test_what_an_old_run_left_for_a_smaller_budget_goes(self, store: Store) -> None:
+        small, large = train_stage(400), train_stage(900)
+        self.save(store, small, 200, place=self.old_place(small, 200))
+        for step in (500, 600):
+            self.save(other_run(store), large, step)
+        assert store.checkpoints(small).steps() == [500, 600]
+
+    def test_of_two_that_saved_the_same_step_one_stays(self, store: Store) -> None:
+        stage = train_stage(300)
+        for step in (100, 200, 300):
+            for run in (store, other_run(store)):
+                self.save(run, stage, step)
+        assert len(self.folder(store, stage)) == 4, "two records and their files"
+
+    def test_checkpoints_of_an_older_store_are_gone_on_from_and_dropped_in_their_turn(self, store: Store) -> None:
+        stage = train_stage(300)
+        folder = f"progress/{stage.lineage}/checkpoints"
+        part = self.upload(store, stage, 100, f"{folder}/000000100-0123abcd")
+        files = {name: {"path": f.path, "bytes": f.bytes, "sha256": f.sha256} for name, f in part.items()}
+        store.files.write_record(f"{folder}/000000100.json", {"step": 100, "score": None, "files": files})
+        assert store.checkpoints(stage).steps() == [100]
+        checkpoints = store.checkpoints(stage)
+        found = checkpoints.latest(300)
+        assert found is not None
+        assert found.step == 100
+        for step in (200, 300):
+            checkpoints.commit(step, [self.upload(store, stage, step, checkpoints.new_place(step))])
+        assert {name[:9] for name in self.folder(store, stage)} == {"000000200", "000000300"}
+
+    def test_two_runs_at_once_always_go_on_from_whole_checkpoints(self, tmp_path: Path) -> None:
+        reports: list[str] = []
+        stage, last = train_stage(60), 60
+
+        def train(store: Store) -> None:
+            step = 0
+            while step < last:
+                checkpoints = store.checkpoints(stage)  # as a run that is started again after each save
+                found = checkpoints.latest(last)
+                if found is not None:
+                    state = checkpoints.fetch(found) / "optimizer" / "rank-0.pt"
+                    assert state.read_bytes() == b"state %d of 0" % found.step
+                    assert found.step >= step, "what it saved is not lost"
+                    step = found.step
+                if step < last:
+                    step += 1
+                    checkpoints.commit(step, [self.upload(store, stage, step, checkpoints.new_place(step))])
+
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(train, [Store(tmp_path, report=reports.append) for _ in range(2)]))
+        assert reports == [], "nothing was taken for damaged"
+        assert Store(tmp_path).checkpoints(stage).steps() == [last - 1, last]
 
 
 def test_a_store_that_cannot_be_opened_says_what_is_allowed() -> None:

@@ -17,7 +17,9 @@ from assay.errors import StoreError
 from assay.home import Home
 from assay.runner import Event, Outcome
 from assay.spec import Sweep, load_sweep
-from assay.store import FileRecord, Files, local_copy
+from assay.store import FileRecord, Files, Store, local_copy
+from assay.store.checkpoints import Checkpoints
+from assay.workload import Budget, Stage
 from s3_server import s3_server
 
 SWEEP = """\
@@ -175,6 +177,35 @@ def test_a_download_is_kept_for_its_owner_alone_and_looked_at_before_it_is_used_
     copy.write_bytes(b"weighty")
     assert local_copy(*kept).read_bytes() == b"weights"
     assert [path.name for path in cache.iterdir()] == [kept[1].sha256], "nothing half done is left"
+
+
+def test_a_checkpoint_that_one_run_forgets_and_drops_is_still_read_by_another_of_the_machine(
+    bucket: str, cache: Path, tmp_path: Path
+) -> None:
+    stage = Stage("train", 1, "train", ("nowhere:body",), {}, budget=Budget("n", 900, "iterations"))
+    one, other = (Store(f"{bucket}-two-runs").checkpoints(stage) for _ in range(2))
+
+    def save(checkpoints: Checkpoints, step: int) -> None:
+        part = tmp_path / "part"
+        part.mkdir(exist_ok=True)
+        (part / "model.bin").write_text(f"weights {step}")
+        checkpoints.commit(step, [checkpoints.upload(part, checkpoints.new_place(step))])
+
+    save(one, 100)
+    found = other.latest(900)
+    assert found is not None
+    folder = other.fetch(found)
+    one.forget(one.fetch(found))
+    assert list(cache.iterdir()) == []
+    assert (folder / "model.bin").read_text() == "weights 100"
+    for step in (200, 300, 400):
+        save(one, step)
+    late = other.fetch(found)
+    assert (late / "model.bin").read_text() == "weights 100", "another rank may be slower than the other run's saves"
+    for each in (folder, late):
+        other.forget(each)
+    save(other, 200)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [cache.name, "part"], "nothing that was fetched is left"
 
 
 def test_a_folder_of_downloads_that_others_could_write_to_is_refused(

@@ -1,17 +1,21 @@
 """A training's checkpoints, kept by lineage: a larger budget starts from what a smaller one left.
 
-A checkpoint is written in parts, one a rank, and is there when its record is: whole or absent, checked before use.
+A checkpoint is written in parts, one a rank, and is there when its record is: whole or absent, checked before use. Its
+folder and its record have a name of their own, "step-when-id", so that runs which train the same at the same time write
+over nothing of each other's.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from assay.store.downloads import local_copy
 from assay.store.records import FileRecord, Files, Report, as_json, file_records
@@ -19,6 +23,9 @@ from assay.workload import Checkpointing
 
 Part = Mapping[str, FileRecord]
 """File name → record: what one rank wrote."""
+LEFT_ALONE_S = 24 * 3600
+"""For so long another run may still be busy with what it began: no save and no restore takes a day, and no two clocks
+are a day apart. Who began earlier was killed."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,8 @@ class Checkpoint:
     step: int
     files: Mapping[str, FileRecord]
     score: float | None = None
+    amount: int = 0
+    """The budget that it was saved on the way to."""
 
     @property
     def place(self) -> str:
@@ -38,6 +47,10 @@ class Checkpoint:
     @property
     def bytes(self) -> int:
         return sum(file.bytes for file in self.files.values())
+
+    def leads_where_none_does(self, steps: set[int]) -> bool:
+        """Whether who is on the way to its budget could go on from it, and from none of these steps that is as far."""
+        return self.step < self.amount and not any(self.step <= step <= self.amount for step in steps)
 
 
 def kept(scores: Mapping[int, float | None], rule: Checkpointing) -> set[int]:
@@ -55,20 +68,24 @@ def kept(scores: Mapping[int, float | None], rule: Checkpointing) -> set[int]:
 class Checkpoints:
     """The checkpoints of one training, by step."""
 
-    def __init__(self, files: Files, lineage: str, rule: Checkpointing, report: Report) -> None:
+    def __init__(self, files: Files, lineage: str, amount: int, rule: Checkpointing, report: Report) -> None:
         self._files = files
         self._folder = f"progress/{lineage}/checkpoints"
+        self._readers = f"progress/{lineage}/readers"
+        self._amount = amount
         self.rule = rule
         self._report = report
+        self._reading: str | None = None
+        self._downloads: dict[Path, list[Path]] = {}
 
     def steps(self) -> list[int]:
-        return sorted(int(n.removesuffix(".json")) for n in self._files.names(self._folder) if n.endswith(".json"))
+        return sorted({_step(name) for name in self._records()})
 
     # Saving: a place, every rank's part, one record
 
     def new_place(self, step: int) -> str:
         """A fresh folder of the store, for every rank to put its part of a checkpoint in."""
-        return f"{self._folder}/{step:09d}-{uuid.uuid4().hex[:8]}"
+        return f"{self._folder}/{step:09d}-{_now_and_id()}"
 
     def upload(self, part: Path, place: str) -> Part:
         """Move the files in a local folder to the place. They count for nothing until they are committed."""
@@ -77,46 +94,68 @@ class Checkpoints:
     def commit(self, step: int, parts: Sequence[Part], score: float | None = None) -> Checkpoint:
         """Make the uploaded parts a checkpoint, in one step, and drop what need not stay any more.
 
-        A score that is no finite number counts as none.
+        A score that is no finite number counts as none. What `latest` found must have been read.
         """
         files: dict[str, FileRecord] = {}
         for rank, part in enumerate(parts):
             if twice := sorted(files.keys() & part.keys()):
                 raise ValueError(f"rank {rank} wrote {twice}, as another rank did; a file's name must tell its rank")
             files |= part
+        self._end_reading()
         score = score if score is not None and math.isfinite(score) else None
-        record = {"step": step, "score": score, "files": as_json(files)}
-        self._files.write_record(self._record(step), record)
+        saved = Checkpoint(step, files, score, self._amount)
+        record = {"step": step, "score": score, "amount": self._amount, "files": as_json(files)}
+        self._files.write_record(f"{saved.place}.json", record)
         self.prune(step, self.rule)
-        return Checkpoint(step, files, score)
+        return saved
 
     def prune(self, step: int, rule: Checkpointing) -> None:
-        """Drop checkpoints at or below `step` that need not stay, and files there that no record names.
+        """Drop what need not stay of checkpoints at or below `step`, and what saves that were cut off left there.
 
-        Those files are what a save that was cut off left behind; larger budgets' are left alone.
+        Other runs may train the same at this moment. So these stay: what has no record, which one of them may be
+        uploading; what one of them reads; and the last that leads to a budget which all later ones are beyond. When
+        they are so old that nobody can be busy with them any more, they go, too.
         """
-        there = {s: checkpoint for s in self.steps() if s <= step and (checkpoint := self._readable(s)) is not None}
-        stay = kept({s: checkpoint.score for s, checkpoint in there.items()}, rule)
-        for old in there.keys() - stay:
-            self._files.remove(self._record(old))
-        places = {there[s].place for s in stay}
+        there = {n: c for n in self._records() if _step(n) <= step and (c := self._readable(n)) is not None}
+        newest = {checkpoint.step: name for name, checkpoint in there.items()}  # runs may have saved the same step
+        stay = kept({s: there[name].score for s, name in newest.items()}, rule)
+        for name, checkpoint in reversed(there.items()):
+            if checkpoint.leads_where_none_does(stay) and _is_recent(name):
+                stay.add(checkpoint.step)
+        dropped = there.keys() - {newest[s] for s in stay}
+        for name in dropped:
+            self._files.remove(f"{self._folder}/{name}")
+        # Only now: who began to read one before its record went is found here, and who comes later finds no record.
+        read = self._read_by_others()
+        places = {there[newest[s]].place for s in stay}
+        no_longer = {there[name].place for name in dropped}
         for name in self._files.names(self._folder):
             place = f"{self._folder}/{name}"
-            if not name.endswith(".json") and int(name.partition("-")[0]) <= step and place not in places:
+            if name.endswith(".json") or _step(name) > step or place in places | read:
+                continue
+            if place in no_longer or not _is_recent(name):
                 self._files.remove(place)
 
     # Going on from one
 
     def latest(self, at_most: int) -> Checkpoint | None:
-        """The last good checkpoint at or below a step; damaged ones are told of and dropped."""
-        for step in reversed([s for s in self.steps() if s <= at_most]):
-            checkpoint = self._readable(step)
+        """The last good checkpoint at or below a step; damaged ones are told of and dropped.
+
+        Its files stay until this object's next `commit`, whatever other runs prune.
+        """
+        seen: set[str] = set()
+        # Listed anew each time: while this one was looked at, another run may have saved a later one and dropped it.
+        while names := [n for n in self._records() if _step(n) <= at_most and n not in seen]:
+            name = names[-1]
+            seen.add(name)
+            checkpoint = self._begin_reading(name)
             if checkpoint is None:
                 continue
             problems = [p for file in checkpoint.files.values() for p in self._files.problems(file)]
             if not problems:
                 return checkpoint
-            self._drop(step, "; ".join(problems))
+            self._end_reading()
+            self._drop(name, "; ".join(problems))
         return None
 
     def fetch(self, checkpoint: Checkpoint) -> Path:
@@ -124,32 +163,85 @@ class Checkpoints:
         if self._files.is_local:
             return self._files.local_path(checkpoint.place)
         folder = Path(tempfile.mkdtemp(prefix="assay-checkpoint-"))
-        for name, file in checkpoint.files.items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).symlink_to(local_copy(self._files, file))
+        self._downloads[folder] = [self._download(file, folder / name) for name, file in checkpoint.files.items()]
         return folder
 
     def forget(self, folder: Path) -> None:
         """Remove what `fetch` downloaded: it was read once, and may be as large as all that a training holds."""
         if self._files.is_local:
             return
-        for link in folder.rglob("*"):
-            if link.is_symlink():
-                link.readlink().unlink(missing_ok=True)  # another worker of this machine may have come first
+        for copy in self._downloads.pop(folder):
+            copy.unlink(missing_ok=True)  # another worker of this machine may have come first
         shutil.rmtree(folder)
 
-    def _record(self, step: int) -> str:
-        return f"{self._folder}/{step:09d}.json"
+    def _download(self, file: FileRecord, target: Path) -> Path:
+        """Returns the copy that all workers of this machine share."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            try:
+                copy = local_copy(self._files, file)
+                os.link(copy, target)  # it stays to be read here when another worker forgets the copy
+                return copy
+            except FileNotFoundError:  # one did, just now
+                continue
 
-    def _readable(self, step: int) -> Checkpoint | None:
-        try:
-            content = self._files.read_record(self._record(step))
-        except ValueError as error:
-            self._drop(step, str(error))
+    def _begin_reading(self, name: str) -> Checkpoint | None:
+        """A checkpoint whose files nobody drops from now on; None where it is damaged, or is there no more."""
+        checkpoint = self._readable(name)
+        if checkpoint is None:
             return None
-        return None if content is None else Checkpoint(step, file_records(content["files"]), content.get("score"))
+        self._reading = f"{self._readers}/{PurePosixPath(checkpoint.place).name}-{_now_and_id()}"
+        self._files.write_record(self._reading, {})
+        if self._readable(name) is None:  # another run dropped it, and may not have seen that it is being read
+            self._end_reading()
+            return None
+        return checkpoint
 
-    def _drop(self, step: int, why: str) -> None:
-        """Its files go at the next prune."""
-        self._report(f"checkpoint of step {step} is damaged and was dropped: {why}")
-        self._files.remove(self._record(step))
+    def _end_reading(self) -> None:
+        if self._reading is not None:
+            self._files.remove(self._reading)
+            self._reading = None
+
+    def _read_by_others(self) -> set[str]:
+        """The places that somebody reads from."""
+        places = set()
+        for name in self._files.names(self._readers):
+            if _is_recent(name):
+                places.add(f"{self._folder}/{name.rsplit('-', 2)[0]}")
+            else:
+                self._files.remove(f"{self._readers}/{name}")
+        return places
+
+    def _records(self) -> list[str]:
+        """By step, then by when they were begun."""
+        return [name for name in self._files.names(self._folder) if name.endswith(".json")]
+
+    def _readable(self, name: str) -> Checkpoint | None:
+        try:
+            content = self._files.read_record(f"{self._folder}/{name}")
+        except ValueError as error:
+            self._drop(name, str(error))
+            return None
+        if content is None:
+            return None
+        files = file_records(content["files"])
+        return Checkpoint(content["step"], files, content.get("score"), content.get("amount", 0))
+
+    def _drop(self, name: str, why: str) -> None:
+        """Its files go at a later prune."""
+        self._report(f"checkpoint of step {_step(name)} is damaged and was dropped: {why}")
+        self._files.remove(f"{self._folder}/{name}")
+
+
+def _now_and_id() -> str:
+    return f"{int(time.time())}-{uuid.uuid4().hex[:8]}"
+
+
+def _step(name: str) -> int:
+    return int(name.removesuffix(".json").partition("-")[0])
+
+
+def _is_recent(name: str) -> bool:
+    """Of a name that ends in `_now_and_id`. Stores have older names, "step" and "step-id", which do not say when."""
+    parts = name.removesuffix(".json").split("-")
+    return len(parts) > 2 and time.time() - int(parts[-2]) < LEFT_ALONE_S

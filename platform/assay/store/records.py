@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -164,7 +164,8 @@ class Files:
         return sorted(PurePosixPath(name).name for name in listed if not PurePosixPath(name).name.startswith("."))
 
     def move(self, source: str, target: str) -> None:
-        with writing(self.url):
+        """What is not there is not moved: another process may have come first."""
+        with writing(self.url), suppress(FileNotFoundError):
             if self.is_local:
                 self.local_path(target).parent.mkdir(parents=True, exist_ok=True)
                 self.fs.mv(self.at(source), self.at(target), recursive=True)
@@ -176,8 +177,12 @@ class Files:
 
     def remove(self, path: str) -> None:
         with writing(self.url):
-            if self.fs.exists(self.at(path)):
-                self.fs.rm(self.at(path), recursive=True)
+            while self.fs.exists(self.at(path)):
+                try:
+                    self.fs.rm(self.at(path), recursive=True)
+                    return
+                except FileNotFoundError:  # another process removes it, too: what is left of it is looked for again
+                    self.fs.invalidate_cache()
 
     @contextmanager
     def staging(self) -> Iterator[Path]:

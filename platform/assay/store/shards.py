@@ -1,6 +1,7 @@
 """A fan-out's finished shards, kept by lineage: a larger budget starts from what a smaller one left.
 
-A shard is a record too: whole or absent, checked before use, drawn again when damaged.
+A shard is a record too: whole or absent, checked before use, drawn again when damaged. Its file and its record have a
+name of their own: another run may draw the same at the same time, and who drops one that is damaged drops no other.
 """
 
 from __future__ import annotations
@@ -45,13 +46,11 @@ class Shards:
             raise ValueError(
                 f"a shard must hold each id of its range once, in order; got {len(ids)} from {start} to {stop - 1}"
             )
-        name = f"{start:09d}-{stop:09d}"
+        path = f"{self._folder}/{start:09d}-{stop:09d}-{uuid.uuid4().hex[:8]}"
         with self._files.staging() as staging:
             pq.write_table(table, staging / "rows.parquet", compression="zstd")
-            file = self._files.upload(staging / "rows.parquet", f"{self._folder}/{name}-{uuid.uuid4().hex[:8]}.parquet")
-        self._files.write_record(
-            f"{self._folder}/{name}.json", {"start": start, "stop": stop, "files": as_json({"rows": file})}
-        )
+            file = self._files.upload(staging / "rows.parquet", f"{path}.parquet")
+        self._files.write_record(f"{path}.json", {"start": start, "stop": stop, "files": as_json({"rows": file})})
         return Shard(start, stop, file)
 
     def settle(self, path: str, answer: str | float) -> None:
@@ -88,22 +87,21 @@ class Shards:
     def _shards(self, check: bool) -> list[Shard]:
         shards = []
         for name in [n for n in self._files.names(self._folder) if n.endswith(".json")]:
-            problems: list[str] = []
             try:
                 content = self._files.read_record(f"{self._folder}/{name}")
                 if content is None:
                     continue  # dropped by another process since it was listed
                 shard = Shard(content["start"], content["stop"], file_records(content["files"])["rows"])
-                shards.append(shard)
                 problems = self._files.problems(shard.file) if check else []
             except ValueError as error:
                 problems = [str(error)]
-            if problems and check:
+            if not problems:
+                shards.append(shard)
+            elif check:
                 self._report(
                     f"shard {name.removesuffix('.json')} is damaged and will be drawn again: {'; '.join(problems)}"
                 )
                 self._files.remove(f"{self._folder}/{name}")
-                shards = [s for s in shards if f"{s.start:09d}-{s.stop:09d}.json" != name]
         return sorted(shards, key=lambda s: (s.start, -s.stop))
 
 

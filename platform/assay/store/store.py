@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -148,18 +148,36 @@ class Store:
 
     def sound(self, key: str) -> StoredResult | None:
         """The result with every checksum verified, or None: a damaged one is reported and set aside."""
-        try:
-            return self.get(key, checksum=True)
-        except DamagedResult as damage:
-            where = self.set_aside(key)
-            self._report(f"{damage}; set aside in {where}, will be computed again")
-            return None
+        while True:
+            before = self._record_or_damage(key)
+            try:
+                return self.get(key, checksum=True)
+            except DamagedResult as damage:
+                if self._record_or_damage(key) != before:
+                    continue  # checksums take long: meanwhile another run set it aside, and maybe put a whole one there
+                where = self.set_aside(key)
+                self._report(f"{damage}; set aside in {where}, will be computed again")
+                return None
 
     def set_aside(self, key: str) -> str:
-        """Move a result out of the way, for a person to look at."""
+        """Move a result out of the way, for a person to look at: its record, and what that names.
+
+        What else is there stays: another run may be uploading a whole one. A record that cannot be read names nothing.
+        """
+        record = self._record_or_damage(key)
+        files = file_records(record.get("files", {})) if isinstance(record, dict) else {}
+        folders = {PurePosixPath(file.path).parts[2] for file in files.values()}  # of results/<key>/<folder>/…
         where = f"set-aside/{key}-{uuid.uuid4().hex[:8]}"
-        self.files.move(f"results/{key}", where)
+        for name in ["result.json", *sorted(folders)]:
+            self.files.move(f"results/{key}/{name}", f"{where}/{name}")
         return self.files.at(where)
+
+    def _record_or_damage(self, key: str) -> dict[str, Any] | str | None:
+        """The record of a key, in words how it is damaged, or None where there is none."""
+        try:
+            return self.files.read_record(f"results/{key}/result.json")
+        except ValueError as error:
+            return str(error)
 
     def commit(
         self,
@@ -224,7 +242,7 @@ class Store:
 
     def checkpoints(self, stage: Stage) -> Checkpoints:
         rule = stage.checkpointing or Checkpointing(every=stage.amount)
-        return Checkpoints(self.files, stage.lineage, rule, self._report)
+        return Checkpoints(self.files, stage.lineage, stage.amount, rule, self._report)
 
     def shards(self, stage: Stage) -> Shards:
         return Shards(self.files, stage.lineage, self._report)
