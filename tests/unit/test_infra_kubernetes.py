@@ -174,6 +174,19 @@ def test_a_job_s_cluster_is_the_one_that_stays() -> None:
     }
 
 
+@pytest.mark.parametrize("file", ["ray-cluster.yaml", "ray-job.yaml"])
+def test_a_worker_that_must_go_is_given_its_grace_period_to_save(file: str) -> None:
+    from ray._private import ray_constants
+
+    name = "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"
+    (each,) = objects(file)
+    for group in each["spec"].get("rayClusterSpec", each["spec"])["workerGroupSpecs"]:
+        pod = group["template"]["spec"]
+        (told,) = [v["value"] for v in pod["containers"][0]["env"] if v["name"] == name]
+        assert getattr(ray_constants, name) < float(told), "or it need not be set"
+        assert 5 <= pod["terminationGracePeriodSeconds"] - float(told) <= 20, "Ray ends its processes in a few seconds"
+
+
 def test_kustomize_puts_everything_but_secrets_and_jobs_into_one_namespace() -> None:
     kubectl = shutil.which("kubectl")
     if kubectl is None:
