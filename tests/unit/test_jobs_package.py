@@ -121,6 +121,45 @@ def test_a_workload_package_goes_along_with_its_entry_point_and_without_what_is_
     assert names == ["norms.yaml", "tokens.py", "toy_workload.py", f"{info}/METADATA", f"{info}/entry_points.txt"]
 
 
+def test_what_links_lead_to_goes_along_once_a_link(tmp_path: Path, workload: Path) -> None:
+    shared = tmp_path / "shared"
+    (shared / "deep").mkdir(parents=True)
+    (shared / "losses.py").write_text("LOSS = 1\n")
+    (shared / "deep" / "more.py").write_text("MORE = 1\n")
+    (workload / "losses").symlink_to(shared)
+    (workload / "again").symlink_to(shared / "deep")
+    (workload / "one.py").symlink_to(shared / "losses.py")
+    (workload / ".venv").symlink_to(shared)  # the machine's own, wherever it is
+    (workload / "gone").symlink_to(tmp_path / "nowhere")
+    _, names = pack(tmp_path, workload, sweep(tmp_path))
+    ours = {name for name in names if name.endswith(".py")}
+    assert ours == {"again/more.py", "losses/deep/more.py", "losses/losses.py", "one.py", "toy_workload.py"}
+
+
+def test_links_that_lead_back_end(tmp_path: Path, workload: Path) -> None:
+    (workload / "inner").mkdir()
+    (workload / "inner" / "module.py").touch()
+    (workload / "inner" / "up").symlink_to("..")
+    (workload / "itself").symlink_to(".")
+    (workload / "for_ever").symlink_to("for_ever")
+    _, names = pack(tmp_path, workload, sweep(tmp_path))
+    assert {name for name in names if name.endswith(".py")} == {"inner/module.py", "toy_workload.py"}
+
+
+def test_a_link_does_not_hide_that_something_looks_like_a_secret(tmp_path: Path, workload: Path) -> None:
+    home = tmp_path / "home"
+    (home / ".docker").mkdir(parents=True)
+    (home / ".docker" / "config.json").write_text("{}")
+    (home / ".netrc").write_text("machine")
+    (workload / "settings").symlink_to(home / ".docker")
+    (workload / "one.json").symlink_to(home / ".docker" / "config.json")
+    (workload / "names.txt").symlink_to(home / ".netrc")
+    with pytest.raises(UserError, match="look like secrets") as refusal:
+        pack(tmp_path, workload, sweep(tmp_path))
+    for name in ("settings/config.json", "one.json", "names.txt"):
+        assert str(workload / name) in str(refusal.value)
+
+
 def test_a_package_of_modules_keeps_its_name(tmp_path: Path, workload: Path) -> None:
     (workload / "__init__.py").touch()
     entry = tmp_path / "installed/toy-1.dist-info/entry_points.txt"

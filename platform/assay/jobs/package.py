@@ -84,10 +84,25 @@ def _files(package: Path) -> Iterator[tuple[Path, Path]]:
         raise UserError(f"--workload-package: got {str(package)!r}, allowed: a folder with Python modules in it")
     is_package = (package / "__init__.py").is_file()
     root = package.parent if is_package else package
-    for path in sorted(package.rglob("*")):
-        inside = path.relative_to(package)
-        if path.is_file() and not any(fnmatch(part, pattern) for part in inside.parts for pattern in LEFT_OUT):
-            yield path, path.relative_to(root)
+    for path in _below(package, frozenset()):
+        yield path, path.relative_to(root)
+
+
+def _below(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
+    """The files in a folder and in those below it, by name; links are followed, as an import here follows them.
+
+    `above`: the real folders that lead here. One that is met again has no end, and what it holds goes along already.
+    """
+    real = folder.resolve()
+    if real in above:
+        return
+    for path in sorted(folder.iterdir()):
+        if any(fnmatch(path.name, pattern) for pattern in LEFT_OUT):
+            continue
+        if path.is_dir():
+            yield from _below(path, above | {real})
+        elif path.is_file():
+            yield path
 
 
 def _refuse_secrets(files: Sequence[tuple[Path, Path]]) -> None:
@@ -100,15 +115,20 @@ def _refuse_secrets(files: Sequence[tuple[Path, Path]]) -> None:
 
 
 def _looks_secret(file: Path, name: Path) -> bool:
-    """Of a file that goes along as `name`."""
-    if any(folder in SECRET_FOLDERS for folder in name.parts[:-1]):
-        return True
-    is_code = file.suffix in SOURCE_CODE
-    if not is_code and any(fnmatch(file.name.lower(), pattern) for pattern in SECRET_NAMES):
+    """Of a file that goes along as `name`, which a link may have given it."""
+    real = file.resolve()
+    if _is_secret_name(name) or (real.parts[-len(name.parts) :] != name.parts and _is_secret_name(real)):
         return True
     with file.open("rb") as opened:
         start = opened.read(LOOKED_AT_BYTES)
     return any(mark in start for mark in SECRET_CONTENTS)
+
+
+def _is_secret_name(path: Path) -> bool:
+    if any(folder in SECRET_FOLDERS for folder in path.parts[:-1]):
+        return True
+    is_code = path.suffix in SOURCE_CODE
+    return not is_code and any(fnmatch(path.name.lower(), pattern) for pattern in SECRET_NAMES)
 
 
 def _refuse_size(files: list[Path]) -> None:
