@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from assay.cli.names import open_sweep, report_folder
@@ -27,6 +27,7 @@ from assay.report import (
 )
 from assay.report.cost import CostSheet, cost_sheet
 from assay.report.cost_formats import cost_as_csv, cost_as_json, cost_as_rich
+from assay.spec import Sweep
 from assay.store import Store, StoredResult
 
 
@@ -34,6 +35,8 @@ from assay.store import Store, StoredResult
 class _Stored:
     """A sweep as the store knows it, and its report what failed."""
 
+    label: str
+    """What it is called in this comparison."""
     plan: Plan
     trials: tuple[Standing, ...]
     logs: Mapping[str, Path]
@@ -41,13 +44,14 @@ class _Stored:
 
     @property
     def table(self) -> Table:
-        return table(self.plan, self.trials, self.logs, self.by_ledger)
+        return replace(table(self.plan, self.trials, self.logs, self.by_ledger), sweep=self.label)
 
     def cost(self, store: Store) -> CostSheet:
         results: dict[str, StoredResult] = {}
         for trial in self.trials:
             results |= trial.results
-        return cost_sheet(self.plan, results, computed_of(self.plan.sweep, store).all())
+        sheet = cost_sheet(self.plan, results, computed_of(self.plan.sweep, store).all())
+        return replace(sheet, sweep=self.label)
 
 
 def compare_sweeps(
@@ -59,17 +63,24 @@ def compare_sweeps(
     home = Home.default()
     store = Store(home.store_url)
     plans = [make_plan(open_sweep(name, profile, sets), store) for name in names]
-    found = [_stored(plan, store, report_folder(home, plan.sweep)) for plan in plans]
+    called = zip(_labels([plan.sweep for plan in plans]), plans, strict=True)
+    found = [_stored(label, plan, store, report_folder(home, plan.sweep)) for label, plan in called]
     if is_cost:
         _print_costs([sweep.cost(store) for sweep in found], is_json, is_csv)
     else:
         _print_tables([sweep.table for sweep in found], is_json, is_csv)
 
 
-def _stored(plan: Plan, store: Store, folder: Path) -> _Stored:
+def _labels(sweeps: Sequence[Sweep]) -> list[str]:
+    """Their names; of several of one name their files, since two studies' arms are not one."""
+    names = [sweep.name for sweep in sweeps]
+    return [sweep.name if names.count(sweep.name) == 1 else sweep.file for sweep in sweeps]
+
+
+def _stored(label: str, plan: Plan, store: Store, folder: Path) -> _Stored:
     failed = earlier_failures(folder)
     trials, logs = from_store(plan, store, failed=failed), earlier_logs(folder, failed.values())
-    return _Stored(plan, trials, logs, priced(plan, store))
+    return _Stored(label, plan, trials, logs, priced(plan, store))
 
 
 def _print_tables(tables: Sequence[Table], is_json: bool, is_csv: bool) -> None:

@@ -26,7 +26,9 @@ class Rows:
 
     def begin(self, plan: Plan, before: Mapping[str, StageStatus], stored: Mapping[str, StoredResult]) -> None:
         self._plan = plan
-        self._print(stored)
+        # What lies above a rung that is yet to be decided may be another study's: it is printed when it was climbed.
+        sure = {stage.key for trial in plan.trials for rung in plan.climbs_for_sure(trial) for stage in rung.stages}
+        self._print({key: result for key, result in stored.items() if key in sure})
 
     def event(self, event: Event) -> None:
         if event.kind == "committed" and self._plan is not None and event.key in self._plan.stages:

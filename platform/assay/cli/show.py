@@ -136,7 +136,7 @@ def _show_preset(name: str | None, is_json: bool) -> None:
 def _show_sweep(plan: Plan, store: Store, is_json: bool) -> None:
     statuses = survey(plan, store)
     if is_json:
-        print_json({"sweep": plan.sweep.name, "trials": [_trial_json(trial, store) for trial in plan.trials]})
+        print_json({"sweep": plan.sweep.name, "trials": [_trial_json(plan, trial, store) for trial in plan.trials]})
         return
     out = console()
     out.print(Text.assemble((plan.sweep.name, "bold"), f"  {plan.sweep.description}".rstrip()))
@@ -156,21 +156,23 @@ def _show_sweep(plan: Plan, store: Store, is_json: bool) -> None:
     out.print(f"A trial's whole config: assay show {plan.sweep.name}:0", soft_wrap=True)
 
 
-def _trial_json(trial: PlannedTrial, store: Store) -> dict[str, Any]:
-    leaf = store.get(trial.leaf.key)
+def _trial_json(plan: Plan, trial: PlannedTrial, store: Store) -> dict[str, Any]:
+    results = _results(plan, trial, store)
+    rung, leaf = trial.reached(results) or (None, None)
     return {
         "trial": trial.name,
         "config": trial.trial.config,
         "varied": dict(trial.trial.varied),
-        "stages": {stage.name: stage.key for stage in trial.stages},
-        "chosen": {result.stage: chosen for result in _results(trial, store) if (chosen := _chosen(result))},
+        "stages": [{"stage": s.name, "key": s.key, "amount": s.amount if s.budget else None} for s in trial.stages],
+        "chosen": {result.stage: chosen for result in results.values() if (chosen := _chosen(result))},
+        "reached": rung and rung.amount,
         "metrics": None if leaf is None else _numbers(leaf.metrics),
     }
 
 
 def _show_trial(plan: Plan, trial: PlannedTrial, store: Store, is_json: bool) -> None:
     if is_json:
-        print_json(_trial_json(trial, store))
+        print_json(_trial_json(plan, trial, store))
         return
     statuses = survey(plan, store)
     out = console()
@@ -178,20 +180,23 @@ def _show_trial(plan: Plan, trial: PlannedTrial, store: Store, is_json: bool) ->
     for stage in trial.stages:
         state = statuses[stage.key].state
         out.print(f"  {stage.name:<18} {stage.key[:KEY_SHOWN]}  {state}", soft_wrap=True)
-    leaf = store.get(trial.leaf.key)
-    if leaf is not None:
-        out.print("\nmetrics", style="bold")
+    results = _results(plan, trial, store)
+    if (reached := trial.reached(results)) is not None:
+        rung, leaf = reached
+        where = "" if rung.amount is None else f" at {rung.amount:,} of {plan.sweep.scheduler.budget}"
+        out.print(f"\nmetrics{where}", style="bold")
         _print_pairs(leaf.metrics)
     out.print("\nconfig", style="bold")
     print(as_yaml(trial.trial.config), end="")
-    if chosen := [(result, path) for result in _results(trial, store) for path in result.asked]:
+    if chosen := [(result, path) for result in results.values() for path in result.asked]:
         out.print("\nchosen at run time", style="bold")
         for result, path in chosen:
             print(f"  {result.stage:<18} {path} {in_words(result.notes[path])}  # {asked_in_words(result.asked[path])}")
 
 
-def _results(trial: PlannedTrial, store: Store) -> list[StoredResult]:
-    return [result for stage in trial.stages if (result := store.get(stage.key)) is not None]
+def _results(plan: Plan, trial: PlannedTrial, store: Store) -> dict[str, StoredResult]:
+    """By key, of the rungs it climbs."""
+    return {s.key: result for s in trial.climbed(plan.decided) if (result := store.get(s.key)) is not None}
 
 
 def _chosen(result: StoredResult) -> dict[str, JSON]:

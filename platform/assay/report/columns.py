@@ -118,12 +118,12 @@ def arm_columns(table: Table) -> list[tuple[str, Callable[[Arm], str]]]:
     places = decimals(arm.mean for arm in table.arms)
     best = table.best
     return [
-        ("rank", lambda arm: BEST if arm.name == best else str(arm.rank)),
+        ("rank", lambda arm: "-" if arm.lacks else BEST if arm.name == best else str(arm.rank)),
         ("arm", lambda arm: arm.name),
         (f"mean {table.metric}", lambda arm: with_interval(arm.mean, arm.half_width, places)),
         ("from best", lambda arm: "" if arm.from_best is None else gap(arm.from_best, places)),
         ("spread", lambda arm: _or_dash(arm.spread, f"{{:.{places}f}}")),
-        ("seeds", lambda arm: str(arm.seeds)),
+        ("seeds", lambda arm: f"{arm.seeds} of {arm.seeds + len(arm.lacks)}" if arm.lacks else str(arm.seeds)),
     ]
 
 

@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev, variance
+from statistics import fmean, stdev
 from typing import Any
 
 from assay.store import StoredResult
@@ -29,23 +29,24 @@ class Estimate:
     def half_width(self) -> float | None:
         """Of the 95% interval of sampling noise; None when it is not known."""
         error = self.error
-        return None if error is None else _student_95(len(self.replicates) - 1) * error
+        return None if error is None else _finite(_student_95(len(self.replicates) - 1) * error)
 
     @property
     def error(self) -> float | None:
         """√(1/B Σ (p_b − Σ p_b / h_b)² / (h_b − 1)), with h_b = N / n_b and p_b = h_b θ − (h_b − 1) θ₋b.
 
         The delete-a-block jackknife for blocks of any size (Busing, Meijer and van der Leeden 1999); with equal ones it
-        is √((B − 1)/B Σ (θ₋b − mean θ₋)²).
+        is √((B − 1)/B Σ (θ₋b − mean θ₋)²). None where any of them is no finite number.
         """
         blocks = len(self.replicates)
-        if blocks < 2 or not all(math.isfinite(r) for r in self.replicates):
+        if blocks < 2:
             return None
         sizes = self.sizes or (1,) * blocks
         shares = [sum(sizes) / size for size in sizes]
         pseudo = [h * self.value - (h - 1) * r for h, r in zip(shares, self.replicates, strict=True)]
         centre = sum(p / h for p, h in zip(pseudo, shares, strict=True))
-        return math.sqrt(fmean((p - centre) ** 2 / (h - 1) for p, h in zip(pseudo, shares, strict=True)))
+        distances = ((p - centre) / math.sqrt(h - 1) for p, h in zip(pseudo, shares, strict=True))
+        return _finite(math.hypot(*distances) / math.sqrt(blocks))
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def read_estimates(leaf: StoredResult) -> dict[str, Estimate]:
     """Every metric of a trial's last stage."""
     left_out: Mapping[str, Mapping[str, Any]] = {}
     if JACKKNIFE in leaf.files:
-        left_out = json.loads(leaf.file(JACKKNIFE).read_text())
+        left_out = json.loads(leaf.file(JACKKNIFE).read_text(encoding="utf-8"))
     return {name: _estimate(value, left_out.get(name, {})) for name, value in leaf.metrics.items()}
 
 
@@ -80,7 +81,7 @@ def difference(ours: Estimate, best: Estimate) -> Difference:
         return Difference(value, Estimate(value, paired, ours.sizes).half_width)
     if ours.error is None or best.error is None:
         return Difference(value)
-    return _welch(value, (ours.error**2, best.error**2), (len(ours.replicates) - 1, len(best.replicates) - 1))
+    return _welch(value, (ours.error, best.error), (len(ours.replicates) - 1, len(best.replicates) - 1))
 
 
 def half_width_over_seeds(values: list[float]) -> float | None:
@@ -88,23 +89,27 @@ def half_width_over_seeds(values: list[float]) -> float | None:
     return None if len(values) < 2 else _student_95(len(values) - 1) * stdev(values) / math.sqrt(len(values))
 
 
-def difference_over_seeds(ours: Mapping[int, float], best: Mapping[int, float]) -> Difference:
-    """Of two arms' means, each given by seed: seed by seed where both have the same, by Welch's test otherwise."""
-    value = fmean(ours.values()) - fmean(best.values())
-    if ours.keys() == best.keys():
-        return Difference(value, half_width_over_seeds([ours[seed] - best[seed] for seed in ours]))
-    if len(ours) < 2 or len(best) < 2:
-        return Difference(value)
-    squares = [variance(arm.values()) / len(arm) for arm in (ours, best)]
-    return _welch(value, squares, [len(arm) - 1 for arm in (ours, best)])
+def difference_over_seeds(ours: Mapping[int, float], best: Mapping[int, float]) -> Difference | None:
+    """Of two arms, each given by seed: seed by seed, over the seeds that both have; None where there are none.
+
+    What one arm has alone counts for nothing: a seed that is hard for both would be taken for a difference of theirs.
+    """
+    gaps = [ours[seed] - best[seed] for seed in ours if seed in best]
+    return Difference(fmean(gaps), half_width_over_seeds(gaps)) if gaps else None
 
 
-def _welch(value: float, squares: Sequence[float], freedoms: Sequence[int]) -> Difference:
-    """Of two independent estimates, by their squared standard errors and degrees of freedom (Welch, Satterthwaite)."""
-    if sum(squares) == 0:
+def _welch(value: float, errors: Sequence[float], freedoms: Sequence[int]) -> Difference:
+    """Of two independent estimates, by their standard errors and degrees of freedom (Welch, Satterthwaite)."""
+    whole = math.hypot(*errors)
+    if whole == 0:
         return Difference(value, 0.0)
-    freedom = sum(squares) ** 2 / sum(square**2 / n for square, n in zip(squares, freedoms, strict=True))
-    return Difference(value, _student_95(freedom) * math.sqrt(sum(squares)))
+    shares = [(error / whole) ** 2 for error in errors]
+    freedom = 1 / sum(share**2 / n for share, n in zip(shares, freedoms, strict=True))
+    return Difference(value, _finite(_student_95(freedom) * whole))
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _student_95(freedom: float) -> float:

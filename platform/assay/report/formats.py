@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -129,7 +129,7 @@ def as_text(table: Table, width: int = TEXT_WIDTH) -> str:
 
 def as_json(table: Table) -> dict[str, Any]:
     """Everything, for programs. A value that is no finite number is null."""
-    return {
+    told: dict[str, Any] = {
         "sweep": table.sweep,
         "metric": table.metric,
         "mode": table.mode,
@@ -138,6 +138,16 @@ def as_json(table: Table) -> dict[str, Any]:
         "arms": [_arm_json(arm) for arm in table.arms],
         "notes": list(table.notes),
     }
+    return {name: _or_null(value) for name, value in told.items()}
+
+
+def _or_null(value: Any) -> Any:
+    """JSON has no NaN and no infinity."""
+    if isinstance(value, Mapping):
+        return {name: _or_null(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_or_null(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _row_json(row: Row) -> dict[str, Any]:
@@ -152,18 +162,18 @@ def _row_json(row: Row) -> dict[str, Any]:
         "arm": row.arm,
         "seed": row.seed,
         "rank": row.rank,
-        "metrics": {name: value if math.isfinite(value) else None for name, value in row.metrics.items()},
+        "metrics": row.metrics,
         "intervals": {n: e.half_width for n, e in row.estimates.items() if e.half_width is not None},
         "from_best": _gap_json(row.from_best),
         "unranked": row.unranked or None,
-        "conditions": dict(row.conditions),
-        "reference": dict(row.reference),
+        "conditions": row.conditions,
+        "reference": row.reference,
         "num_samples": row.num_samples,
         "seconds": row.seconds,
         "v100_days": known_days(row.cost),
         "ledger": {name: known_days(cost) for name, cost in row.ledger.items()},
         "status": row.status,
-        "varied": dict(row.varied),
+        "varied": row.varied,
         "failure": failure,
     }
 
@@ -177,8 +187,9 @@ def _gap_json(difference: Difference | None) -> dict[str, Any] | None:
 def _arm_json(arm: Arm) -> dict[str, Any]:
     return {
         "arm": arm.name,
-        "rank": arm.rank,
+        "rank": None if arm.lacks else arm.rank,
         "seeds": arm.seeds,
+        "lacks": arm.lacks,
         "mean": arm.mean,
         "spread": arm.spread,
         "half_width": arm.half_width,

@@ -41,9 +41,12 @@ def read(lines: Iterable[str]) -> Iterator[LogRow]:
 
 
 def result_rows(plan: Plan, results: Mapping[str, StoredResult]) -> Iterator[LogRow]:
-    """Each trial at each of its rungs that has a result, lowest first."""
+    """Each trial at each of the rungs that it climbs and that has a result, lowest first.
+
+    Results of higher rungs, which another sweep may have stored, are none of this study.
+    """
     for planned in plan.trials:
-        for rung in planned.rungs:
+        for rung in planned.climbs(plan.decided):
             if rung.leaf.key in results:
                 yield _result_row(plan, planned, rung, results[rung.leaf.key])
 

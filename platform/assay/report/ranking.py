@@ -42,21 +42,30 @@ def ranked(rows: Sequence[Row], metric: str, mode: str) -> tuple[Row, ...]:
 
 
 def arms_over_seeds(rows: Sequence[Row], metric: str, mode: str) -> tuple[Arm, ...]:
-    """The ranked rows summed up by arm, best first; empty when no arm has several seeds."""
+    """The ranked rows summed up by arm, best first; empty where they are of one seed.
+
+    Arms with every seed that some arm has are the ranked ones; the others come below, since the mean of fewer seeds is
+    another quantity. In a race a trial counts that came as far as any.
+    """
+    ranked_rows = [row for row in rows if row.rank is not None]
+    farthest = max((row.came for row in ranked_rows), default=0)
     values: dict[str, dict[int, float]] = {}
-    for row in rows:
-        if row.rank is not None:
+    for row in ranked_rows:
+        if row.came == farthest:
             values.setdefault(row.arm_name, {})[row.seed] = row.metrics[metric]
-    if not any(len(arm) > 1 for arm in values.values()):
+    seeds = sorted({seed for own in values.values() for seed in own})
+    if len(seeds) < 2:
         return ()
-    order = sorted(values, key=lambda name: fmean(values[name].values()) * (1 if mode == "min" else -1))
+    sign = 1 if mode == "min" else -1
+    order = sorted(values, key=lambda name: (-len(values[name]), fmean(values[name].values()) * sign))
     best = values[order[0]]
     arms = []
     for rank, name in enumerate(order, start=1):
-        own = list(values[name].values())
-        gap = difference_over_seeds(values[name], best) if rank > 1 else None
+        by_seed, own = values[name], list(values[name].values())
+        gap = difference_over_seeds(by_seed, best) if rank > 1 and len(best) == len(seeds) else None
         spread = stdev(own) if len(own) > 1 else None
-        arms.append(Arm(name, rank, len(own), fmean(own), spread, half_width_over_seeds(own), gap))
+        lacks = tuple(seed for seed in seeds if seed not in by_seed)
+        arms.append(Arm(name, rank, len(own), fmean(own), spread, half_width_over_seeds(own), gap, lacks))
     return tuple(arms)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +39,8 @@ class Row:
     varied: Mapping[str, JSON]
     is_stopped: bool = False
     """The scheduler ended it, since others were better."""
+    came: float = math.inf
+    """How far along the scheduler's budget; inf where it came to its end, the last rung or the target."""
     conditions: Mapping[str, JSON] = field(default_factory=dict)
     """What must be the same in trials that are ranked together: the number of samples, the extractor."""
     reference: Mapping[str, float] = field(default_factory=dict)
@@ -64,7 +67,7 @@ class Row:
     @property
     def num_samples(self) -> int | None:
         count = self.metrics.get("num_samples")
-        return None if count is None else int(count)
+        return None if count is None or not math.isfinite(count) else int(count)
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class Arm:
 
     name: str
     rank: int
+    """From 1; arms that lack seeds come last, and are shown without it."""
     seeds: int
     mean: float
     spread: float | None
@@ -80,4 +84,6 @@ class Arm:
     half_width: float | None
     """Of the 95% interval of the mean, by Student's t."""
     from_best: Difference | None
-    """None for the best."""
+    """Over the seeds that it shares with the best; None for the best, and where there is none to compare with."""
+    lacks: tuple[int, ...] = ()
+    """Seeds that other arms have."""

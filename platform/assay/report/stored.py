@@ -37,7 +37,8 @@ def from_store(
             found[key] = result
     standings = []
     for planned in plan.trials:
-        own = {stage.key: found[stage.key] for stage in planned.climbed(plan.decided) if stage.key in found}
-        broken = (failed[s.key] for s in planned.stages if failed and s.key in failed and s.key not in found)
+        climbed = planned.climbed(plan.decided)
+        own = {stage.key: found[stage.key] for stage in climbed if stage.key in found}
+        broken = (failed[s.key] for s in climbed if failed and s.key in failed and s.key not in found)
         standings.append(Standing(planned, own, frozenset(own) & computed, next(broken, None)))
     return tuple(standings)

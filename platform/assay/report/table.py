@@ -5,6 +5,7 @@ Pure: from a plan and what is known of its trials, whether a run just ended or t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Protocol
 
 from assay.errors import StageFailed
 from assay.ledger import entries, total
-from assay.planning import Plan, PlannedTrial
+from assay.planning import Plan, PlannedTrial, Rung
 from assay.report.estimates import read_estimates
 from assay.report.priced import NOT_PRICED, Priced
 from assay.report.ranking import arms_over_seeds, ranked
@@ -67,8 +68,10 @@ class Table:
     def best(self) -> str | None:
         """The best trial, or the best arm of several seeds, where there is something it is better than: in a race, also
         those that were stopped before they came as far."""
-        names = [arm.name for arm in self.arms] or [row.trial for row in self.rows if row.rank is not None]
-        others = [row for row in self.rows if row.unranked]
+        ranked = [row.trial for row in self.rows if row.rank is not None]
+        names = [arm.name for arm in self.arms if not arm.lacks] if self.arms else ranked
+        measured = [row for row in self.rows if row.rank is not None or row.unranked]
+        others = [row for row in measured if row.trial not in names and row.arm_name not in names]
         is_race = bool(others) and all(row.is_stopped for row in others)
         return names[0] if len(names) > 1 or (names and is_race) else None
 
@@ -104,11 +107,12 @@ def _made(name: str, metric: str, mode: str, leading: Sequence[str], rows: Seque
     """Rank the rows, and say what must be said about the ranking."""
     in_order = ranked(rows, metric, mode)
     arms = arms_over_seeds(in_order, metric, mode)
-    if arms:  # a seed's distance from the luckiest seed says nothing
+    if len({row.seed for row in in_order if row.rank is not None}) > 1:
+        # A seed's distance from the luckiest seed says nothing.
         in_order = tuple(replace(row, from_best=None) for row in in_order)
     wanted = dict.fromkeys([metric, *leading])
     columns = tuple(name for name in wanted if any(name in row.estimates for row in in_order))
-    notes = [*_unranked_notes(in_order), *_noise_notes(in_order, arms, metric)]
+    notes = [*_unranked_notes(in_order), *_seeds_notes(in_order, arms), *_noise_notes(in_order, arms, metric)]
     return Table(name, metric, mode, columns, in_order, source, tuple(notes), arms)
 
 
@@ -126,11 +130,17 @@ def _row(plan: Plan, trial: TrialResults, logs: Mapping[str, Path], by_ledger: P
         status=_status(plan, trial),
         varied=about.varied,
         is_stopped=ended is not None and plan.decided[ended.leaf.key] == "stop",
+        came=_came(plan, trial.planned, rung),
         conditions=_conditions(plan.workload.report.comparable, leaf),
         reference=_reference(plan.sweep.reference, config_at(plan, trial.planned, rung)),
         ledger=by_ledger.amounts.get(rung.leaf.key, {}),
         failure=_failure(trial.error, logs),
     )
+
+
+def _came(plan: Plan, planned: PlannedTrial, rung: Rung) -> float:
+    is_at_its_end = rung is planned.rungs[-1] or planned.decision(rung, plan.decided) == "reached"
+    return math.inf if is_at_its_end or rung.amount is None else rung.amount
 
 
 def _conditions(names: Sequence[str], leaf: StoredResult | None) -> Mapping[str, JSON]:
@@ -180,11 +190,21 @@ def _unranked_notes(rows: Sequence[Row]) -> list[str]:
     return [*told, *race]
 
 
+def _seeds_notes(rows: Sequence[Row], arms: Sequence[Arm]) -> list[str]:
+    """Whose seeds are not those of the others, and where that is the race's doing."""
+    lacking = [f"{arm.name} ({', '.join(map(str, arm.lacks))})" for arm in arms if arm.lacks]
+    told = [f"not ranked, as seeds are lacking that other arms have: {'; '.join(lacking)}"] if lacking else []
+    stopped = {row.arm_name for row in rows if row.is_stopped}
+    left = {row.arm_name for row in rows if row.rank is not None and not row.is_stopped}
+    race = "each seed of an arm races alone: where some were stopped, those left are its luckiest, and flatter it"
+    return [*told, race] if stopped & left else told
+
+
 def _noise_notes(rows: Sequence[Row], arms: Sequence[Arm], metric: str) -> list[str]:
     if arms:
         return [
-            f"{metric} over seeds: mean ± half the width of its 95% interval (Student's t). {MARKS} The noise of a "
-            "difference is that of its value seed by seed."
+            f"{metric} over seeds: mean ± half the width of its 95% interval (Student's t). {MARKS} A difference and "
+            "its noise are those of the values seed by seed, over the seeds that both have."
         ]
     known = any(row.from_best is not None and row.from_best.noise is not None for row in rows)
     if not known:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
+from statistics import median_low
 
 from assay.ledger import Total
 from assay.workload import JSON
 
 UNIT_ABBREVIATIONS = {"iterations": "it", "images": "img", "samples": "img"}
+FAR = 100
+"""How many times the median a metric is that diverged."""
 ERROR_LINE = re.compile(r"^[\w.]*(Error|Exception|Failed|Failure|Interrupt|Exit|Warning)\b.*")
 
 
@@ -76,11 +80,26 @@ def total_days(cost: Total) -> str:
 
 
 def decimals(values: Iterable[float]) -> int:
-    """How many decimals a column of metrics needs for three or four significant digits in its largest value."""
-    largest = max((abs(v) for v in values if math.isfinite(v)), default=0.0)
-    if largest == 0:
+    """How many decimals a column of metrics needs for three or four significant digits in its largest value.
+
+    One that diverged does not hide the others' digits: what is far above the median has them as well, up to four
+    decimals, and where two values would look the same, as many as tell them apart.
+    """
+    found = sorted({abs(v) for v in values if math.isfinite(v)})
+    if not found:
         return 3
-    return min(8, max(1, 3 - math.floor(math.log10(largest)))) if largest < 1000 else 1
+    usual = [v for v in found if v <= FAR * median_low(found)]
+    places = max(_decimals_of(found[-1]), min(4, _decimals_of(usual[-1])))
+    for lower, higher in pairwise(found):
+        while places < _decimals_of(lower) and f"{lower:.{places}f}" == f"{higher:.{places}f}":
+            places += 1
+    return places
+
+
+def _decimals_of(value: float) -> int:
+    if value == 0:
+        return 3
+    return min(8, max(1, 3 - math.floor(math.log10(value)))) if value < 1000 else 1
 
 
 def metric(value: float, places: int) -> str:
@@ -91,7 +110,7 @@ def value_in_words(value: JSON) -> str:
     """A condition's value: 50,000; inception; unknown."""
     if value is None:
         return "unknown"
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return f"{value:,g}" if value != int(value) else f"{int(value):,}"
     return str(value)
 

@@ -125,7 +125,7 @@ def test_show_a_sweep_and_its_trials(assay: Assay) -> None:
     for name in ("norms:AdaGN, scale 1.0", "norms:1", "sweeps/norms.yaml:adagn, scale 1"):
         shown = assay("show", name).out
         assert shown.startswith("AdaGN, scale 1.0")
-        assert "sample: {scale: 1.0, fail: false}" in shown
+        assert "sample: {scale: 1.0, fail: false, " in shown
     wrong = assay("show", "norms:addittion, scale 1.0")
     assert wrong.code == 2
     assert "did you mean 'addition, scale 1.0'?" in wrong.err

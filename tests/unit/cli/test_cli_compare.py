@@ -71,6 +71,29 @@ def test_several_sweeps_are_compared_one_by_one_and_together(assay: Assay, other
     assert alone["distance"] == "1.0"
 
 
+def test_two_files_of_one_name_are_told_apart_by_their_files(assay: Assay, project: Path) -> None:
+    """Over seeds, too: an arm of one file is not that of the other, though it has the same name."""
+    file = project / "sweeps/norms.yaml"
+    text = file.read_text().replace("parameters:\n  sample.scale: {values: [0.0, 1.0]}\n", "seeds: [0, 1]\n")
+    file.write_text(text)
+    (project / "sweeps/scaled.yaml").write_text(text.replace("base: tiny", "base: tiny\nconfig: {sample.scale: 5.0}"))
+    assert assay("run", "norms").code == 0
+    assert assay("run", "scaled").code == 0
+    told = json.loads(assay("compare", "norms", "scaled", "--json").out)
+    assert [sweep["sweep"] for sweep in told["sweeps"]] == ["sweeps/norms.yaml", "sweeps/scaled.yaml"]
+    means = {arm["arm"]: arm["mean"] for arm in told["joint"]["arms"]}
+    assert means == {
+        "sweeps/norms.yaml: AdaGN": 1.0,
+        "sweeps/norms.yaml: addition": 2.0,
+        "sweeps/scaled.yaml: AdaGN": 6.0,
+        "sweeps/scaled.yaml: addition": 7.0,
+    }
+    costs = json.loads(assay("compare", "norms", "scaled", "--cost", "--json").out)["sweeps"]
+    assert [sheet["sweep"] for sheet in costs] == ["sweeps/norms.yaml", "sweeps/scaled.yaml"]
+    (alone,) = json.loads(assay("compare", "norms", "--json").out)["sweeps"]
+    assert alone["sweep"] == "norms"
+
+
 def test_json_and_csv_are_not_both(assay: Assay) -> None:
     result = assay("compare", "norms", "--csv", "--json")
     assert result.code == 2

@@ -1,10 +1,15 @@
-"""What `validate` and `plan` say of sweeps whose trials are many, or are not known yet."""
+"""What the commands say of sweeps whose trials are many, or are not known yet, or race."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from assay.report import log_rows
 
 Assay = Callable[..., Any]
 
@@ -54,3 +59,51 @@ def test_a_race_is_planned_by_the_trials_that_will_climb(assay: Assay, project: 
     assert "that is the most it may take: asha ends trials at their rungs." in asha
     days = [float(out.split(" V100-days, by FLOPs")[0].split()[-1]) for out in (halving, asha)]
     assert days[0] < days[1]
+
+
+@pytest.fixture
+def raced(assay: Assay, project: Path) -> str:
+    """A race of two trials, of which another sweep has stored all rungs; what `run --rows` printed."""
+    file = project / "sweeps/norms.yaml"
+    with_scale(project, "{values: [0.0]}", "scheduler: {name: fifo, budget: train.iterations, rungs: [10, 20]}\n")
+    every = file.read_text()
+    (project / "sweeps/every.yaml").write_text(every.replace("name: norms", "name: every"))
+    file.write_text(every.replace("fifo,", "halving, divisor: 2,"))
+    assert assay("run", "every").code == 0
+    ran = assay("run", "norms", "--rows")
+    assert ran.code == 0, ran.err
+    return str(ran.out)
+
+
+def test_rows_are_of_rungs_that_the_study_climbed(raced: str) -> None:
+    rows = list(log_rows.read(raced.splitlines()))
+    assert sorted((row["serves"], row["amount"]) for row in rows if row.get("stage") == "train") == [
+        *(("AdaGN, scale 0.0", 10), ("AdaGN, scale 0.0", 20), ("addition, scale 0.0", 10)),
+    ]
+    assert sorted((row["trial"], row["amount"]) for row in rows if row["row"] == "result") == [
+        ("AdaGN, scale 0.0", 10),
+        ("AdaGN, scale 0.0", 20),
+        ("addition, scale 0.0", 10),
+    ]
+
+
+def test_a_trial_that_was_stopped_is_shown_as_it_was_there(assay: Assay, raced: str) -> None:
+    """Its metrics at the rung it reached, and the stages of every rung: several of one name."""
+    won, stopped = json.loads(assay("show", "norms", "--json").out)["trials"]
+    assert (won["reached"], stopped["reached"]) == (20, 10)
+    assert stopped["metrics"] == {"distance": 2.0, "precision": 0.5, "num_samples": 12}
+    assert [(stage["stage"], stage["amount"]) for stage in stopped["stages"] if stage["stage"] != "reference"] == [
+        *(("train", 10), ("sample", 12), ("evaluate", None)),
+        *(("train", 20), ("sample", 12), ("evaluate", None)),
+    ]
+    assert len({stage["key"] for stage in stopped["stages"]}) == 7
+    assert json.loads(assay("show", "norms:addition", "--json").out) == stopped
+    assert "metrics at 10 of train.iterations\n  distance           2\n" in assay("show", "norms:addition").out
+
+
+def test_a_trial_without_rungs_is_shown_with_its_stages(assay: Assay) -> None:
+    before = json.loads(assay("show", "norms:0", "--json").out)
+    assert (before["reached"], before["metrics"], len(before["stages"])) == (None, None, 4)
+    assay("run", "norms")
+    after = json.loads(assay("show", "norms:0", "--json").out)
+    assert (after["reached"], after["metrics"]["distance"], after["stages"]) == (None, 1.0, before["stages"])

@@ -1,8 +1,9 @@
-"""Which differences count: intervals, noise of a difference, seeds, and results that cannot be compared."""
+"""Which differences count: intervals, noise of a difference, and results that cannot be compared."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import ttest_ind, ttest_rel
 
 from assay.planning import Plan, PlannedTrial, Rung
-from assay.report import Standing, as_csv, as_json, as_markdown, as_text, joint, table
-from assay.report.estimates import Estimate, difference, difference_over_seeds, half_width_over_seeds
+from assay.report import Standing, as_csv, as_json, as_text, joint, table
+from assay.report.estimates import Estimate, difference
 
 Studies = Callable[..., tuple[Plan, list[Standing]]]
 BLOCKS, T_19 = 20, 2.0930240544082634
@@ -68,17 +68,14 @@ def test_noise_that_arms_share_is_not_noise_of_their_difference() -> None:
     assert difference(ours, Estimate(best.value)).is_beyond_noise is None
 
 
-def test_seeds_are_compared_by_students_t() -> None:
-    ours, best = {0: 3.1, 1: 3.4, 2: 3.2}, {0: 3.0, 1: 3.2, 2: 3.05}
-    gap = difference_over_seeds(ours, best)
-    interval = ttest_rel([*ours.values()], [*best.values()]).confidence_interval(0.95)
-    assert gap.noise == pytest.approx((interval.high - interval.low) / 2)
-    assert gap.value == pytest.approx((interval.high + interval.low) / 2)
-    fewer = {5: 3.0, 6: 3.3}
-    welch = ttest_ind([*ours.values()], [*fewer.values()], equal_var=False).confidence_interval(0.95)
-    assert difference_over_seeds(ours, fewer).noise == pytest.approx((welch.high - welch.low) / 2)
-    assert difference_over_seeds(ours, {0: 3.0}).noise is None
-    assert half_width_over_seeds([1.0]) is None
+@pytest.mark.parametrize("value", [math.nan, math.inf, 1e308])
+def test_an_interval_that_is_no_finite_number_is_unknown(value: float) -> None:
+    """Replicates may be finite where the value is not, and the square of a large number is too large."""
+    estimate = Estimate(value, tuple(float(b) for b in range(BLOCKS)))
+    assert estimate.error is None or math.isfinite(estimate.error)
+    assert estimate.half_width is None
+    noise = difference(estimate, Estimate(1.0, (1.0, 2.0, 3.0))).noise
+    assert noise is None or math.isfinite(noise)
 
 
 def replicated(tmp_path: Path, **values: tuple[float, float]) -> list[Mapping[str, Path]]:
@@ -129,29 +126,6 @@ def test_without_replicates_nothing_is_called_noise(study: Studies) -> None:
     made = table(*study([{"fid": 3.0}, {"fid": 4.0}]))
     assert as_json(made)["trials"][1]["from_best"] == {"value": 1.0, "noise": None, "is_beyond_noise": None}
     assert not {"*", "~", "±"} & set(as_text(made))
-
-
-def test_seeds_are_summed_up_by_arm(study: Studies) -> None:
-    """The luckiest seed is of the arm that is worse on the whole."""
-    names = [f"{arm}, seed {seed}" for arm in ("lucky", "good", "bad") for seed in (0, 1, 2)]
-    values = [1.0, 8.0, 9.0, 3.0, 3.1, 3.2, 9.0, 9.1, 9.3]
-    plan, trials = study([{"fid": v} for v in values], names, seeds=(0, 1, 2))
-    made = table(plan, trials)
-    assert [(a.name, a.seeds, a.from_best and a.from_best.is_beyond_noise) for a in made.arms] == [
-        ("good", 3, None),
-        ("lucky", 3, False),
-        ("bad", 3, True),
-    ]
-    assert made.best == "good"
-    assert made.arms[0].mean == pytest.approx(3.1)
-    assert made.arms[0].spread == pytest.approx(0.1)
-    assert [a["rank"] for a in as_json(made)["arms"]] == [1, 2, 3]
-    assert "| best | good | 3.100 ± 0.248 |" in as_markdown(made)
-    text = as_text(made)
-    assert "s: over seeds" in text
-    assert "mean ± half the width" in text.replace("\n", " ")
-    (lucky,) = [line for line in text.splitlines() if "lucky, seed 0" in line]
-    assert lucky.split()[0] == "1", "it is first among the trials, and not called best"
 
 
 def test_results_that_cannot_be_compared_are_not_ranked(study: Studies) -> None:

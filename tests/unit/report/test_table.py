@@ -12,9 +12,10 @@ import pytest
 
 from assay.errors import StageFailed
 from assay.planning import Plan
-from assay.report import Standing, as_csv, as_json, as_markdown, as_text, table
+from assay.report import Standing, as_csv, as_json, as_markdown, as_text, from_store, table
 from assay.report.labels import name_parts, serves
 from assay.report.words import decimals
+from assay.store import Store
 
 Studies = Callable[..., tuple[Plan, list[Standing]]]
 Filled = tuple[Plan, tuple[Standing, ...]]
@@ -140,12 +141,36 @@ def test_json_has_no_nan_and_markdown_keeps_its_cells(study: Studies) -> None:
     assert "a\\|b" in as_markdown(made)
 
 
+def test_json_is_json_whatever_is_no_finite_number(study: Studies, tmp_path: Path) -> None:
+    """A metric whose replicates are finite, a condition, and a parameter."""
+    file = tmp_path / "replicates.json"
+    file.write_text(json.dumps({"fid": {"replicates": [1.0, 2.0, 3.0]}}))
+    metrics = [{"fid": math.inf, "num_samples": math.nan}, {"fid": 1.0, "num_samples": 5.0}]
+    plan, trials = study(metrics, files=[{"jackknife.json": file}] * 2, varied=[{"x": math.inf}, {"x": 1.0}])
+    made = table(plan, trials)
+    finite, diverged = json.loads(json.dumps(as_json(made), allow_nan=False))["trials"]
+    assert finite["intervals"]["fid"] > 0
+    assert (diverged["metrics"]["fid"], diverged["intervals"], diverged["varied"]) == (None, {}, {"x": None})
+    assert (diverged["num_samples"], diverged["conditions"]) == (None, {"num_samples": None})
+    assert "inf" in as_text(made)
+
+
 @pytest.mark.parametrize(
     ("values", "places"),
-    [([13.06, 2.3], 2), ([0.4167], 4), ([250.0], 1), ([5000.0], 1), ([0.0], 3), ([1e-9], 8), ([math.nan], 3)],
+    [
+        *[([13.06, 2.3], 2), ([0.4167], 4), ([250.0], 1), ([5000.0], 1), ([0.0], 3), ([1e-9], 8), ([math.nan], 3)],
+        *[([2.97, 3.01, 5001.0], 3), ([5001.0, 2.97], 3), ([2.97, 3.01, 5001.0, 6001.0, 7001.0], 2)],
+        *[([0.82, 0.81, 0.0001], 4), ([2.9701, 2.9702, 5001.0], 3), ([3e-5, 4e-5, 4.1], 5), ([5001.0, 5001.01], 1)],
+    ],
 )
 def test_decimals(values: list[float], places: int) -> None:
     assert decimals(values) == places
+
+
+def test_an_arm_that_diverged_does_not_hide_the_digits_of_the_others(study: Studies) -> None:
+    text = as_text(table(*study([{"fid": 2.97}, {"fid": 3.01}, {"fid": 5001.0}])))
+    assert all(f" {shown} " in text for shown in ("2.970", "3.010", "5001.000"))
+    assert len({len(line) for line in text.splitlines() if " arm " in line}) == 1, "aligned"
 
 
 def test_a_shared_stage_is_called_what_its_trials_have_in_common(study: Studies) -> None:
@@ -155,6 +180,27 @@ def test_a_shared_stage_is_called_what_its_trials_have_in_common(study: Studies)
     train = plan.trials[0].stages[0]
     assert serves(plan, train.key) == "all 3 trials"
     assert serves(plan, plan.trials[1].leaf.key) == names[1]
+
+
+def test_a_trial_that_was_stopped_did_not_fail_higher_up(paper: Callable[..., Filled], tmp_path: Path) -> None:
+    """The training of the higher rung, which all share, failed for the one that climbed to it."""
+    scales = {"sample.guidance_scale": {"values": [0.0, 1.0]}}
+    scheduler = {"name": "halving", "budget": "train.iterations", "rungs": [10, 100], "divisor": 2}
+    measured = {0.0: 1.0, 1.0: 2.0}
+    plan, _ = paper(
+        lambda t, rung: {"fid": measured[t.trial.config["sample"]["guidance_scale"]]} if rung.amount == 10 else None,
+        parameters=scales,
+        scheduler=scheduler,
+    )
+    better, worse = (trial.rungs[0].leaf.key for trial in plan.trials)
+    plan = replace(plan, decided={better: "go on", worse: "stop"})
+    (train,) = {trial.rungs[1].stages[0].key for trial in plan.trials}
+    failed = {train: StageFailed("train", train, "ValueError: no")}
+    rows = table(plan, from_store(plan, Store(tmp_path / "paper"), failed=failed)).rows
+    assert {row.trial: row.status for row in rows} == {
+        "guidance_scale 0.0": "failed: train",
+        "guidance_scale 1.0": "stopped at 10",
+    }
 
 
 def test_the_papers_number_is_that_of_the_rung_that_was_reached(paper: Callable[..., Filled]) -> None:
