@@ -16,6 +16,8 @@ from assay.runner.batch_size import BatchSize
 from assay.runner.broker import Request, StageBroker
 from assay.runner.events import Event
 from assay.runner.needs import Need, need
+from assay.runner.pause import Pause, Paused
+from assay.runner.work import device_name
 from assay.spec import Resources
 from assay.store import Store
 from assay.workload import Batch, Budget, Stage, StageContext
@@ -219,6 +221,23 @@ class TestProgress:
         assert steps[0] == 20, "half of the first batch, before memory ran out"
         assert sum(steps) == 45
         assert all(event.advance for event in told if event.kind == "progress")
+
+
+class TestCost:
+    def test_what_was_drawn_before_a_pause_is_charged_with_the_rest_and_never_twice(self, tmp_path: Path) -> None:
+        store, pause = Store(tmp_path), Pause()
+        with pytest.raises(Paused):
+            inline.execute(squares(24, shard_size=8), store, 1, lambda event: pause.ask("enough"), pause)
+        (drawn,) = store.shards(squares(24, shard_size=8)).listed()
+        assert (drawn.device, drawn.seconds > 0) == (device_name("cpu"), True)
+        inline.execute(squares(24, shard_size=8), store, 1, lambda event: None)
+        inline.execute(squares(60, shard_size=8), store, 1, lambda event: None)
+        first, second = (store.get(squares(amount, shard_size=8).key) for amount in (24, 60))
+        assert first is not None
+        assert second is not None
+        assert first.cost.details["items"] == 24, "not only those after the pause"
+        assert first.cost.seconds > drawn.seconds
+        assert second.cost.details["items"] == 36
 
 
 class TestRows:

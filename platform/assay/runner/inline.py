@@ -138,4 +138,4 @@ def execute(stage: Stage, store: Store, threads: int, emit: Emit, pause: Pause |
                 block = step(block)
         notes = {name: value for step in chain for name, value in step.notes.items()}
         seconds = time.monotonic() - started
-        commit_map(stage, store, device_name(place.device), threads, 1, seconds, spans, notes)
+        commit_map(stage, store, {device_name(place.device)} if spans else set(), threads, 1, seconds, spans, notes)

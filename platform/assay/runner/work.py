@@ -9,7 +9,7 @@ import platform
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -159,6 +159,7 @@ class MapStep:
         self.notes: Notes = self._ctx.notes
         most = min(stage.shard_size, MOST_ON_CPU) if place.device == "cpu" else stage.shard_size
         self._batch_size = BatchSize(stage.batch_size, most)
+        self._written = time.monotonic()
         self._body = stage.load_body()[index](self._ctx)
         self._ctx.settle()
 
@@ -186,7 +187,8 @@ class MapStep:
             return table
         first = table.column("id")[0].as_py()
         unwanted = [name for name, count in self.stage.first_only.items() if first >= count]
-        self._shards.write(table.drop_columns(unwanted))
+        before, self._written = self._written, time.monotonic()
+        self._shards.write(table.drop_columns(unwanted), self.device, self._written - before)
         return table.select(["id"]).append_column("device", pa.array([self.device] * table.num_rows))
 
     def _call(self, batch: Batch) -> Batch | None:
@@ -210,18 +212,28 @@ class MapStep:
 def commit_map(
     stage: Stage,
     store: Store,
-    device: str,
+    devices: Collection[str],
     threads: int,
     count: int,
     seconds: float,
     spans: Sequence[Range],
     notes: Notes,
 ) -> StoredResult:
-    """Commit a map stage whose shards are all there. It is charged with what this run did, which are `spans`."""
-    items = sum(stop - start for start, stop in spans)
-    cost = Cost(device, count, seconds, {"threads": threads, "items": items})
+    """Commit a map stage whose shards are all there.
+
+    It is charged with what this run took for its `spans`, and with the shards of runs that were cut off before.
+    """
+    shards = store.shards(stage)
+    begun = {start for start, _ in spans}
+    earlier = [shard for shard in shards.uncharged(stage.amount) if shard.start not in begun]
+    items = sum(stop - start for start, stop in spans) + sum(shard.stop - shard.start for shard in earlier)
+    names = {*devices, *(shard.device for shard in earlier if shard.device)} or {device_name("cpu")}
+    seconds += sum(shard.seconds for shard in earlier) / count  # times count it is device-seconds
+    cost = Cost(", ".join(sorted(names)), count, seconds, {"threads": threads, "items": items})
     with store.staging() as output:
-        return store.commit(stage, output, {}, cost, notes={**store.shards(stage).settled(), **notes})
+        result = store.commit(stage, output, {}, cost, notes={**shards.settled(), **notes})
+    shards.charge(stage.amount)
+    return result
 
 
 def to_numpy(table: pa.Table) -> Batch:

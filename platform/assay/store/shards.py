@@ -27,6 +27,9 @@ class Shard:
     start: int
     stop: int
     file: FileRecord
+    device: str = ""
+    """What drew it, in how many seconds. Empty in stores of old."""
+    seconds: float = 0.0
 
 
 class Shards:
@@ -36,9 +39,10 @@ class Shards:
         self._files = files
         self._folder = f"progress/{lineage}/shards"
         self._settled = f"progress/{lineage}/settled"
+        self._charged = f"progress/{lineage}/charged"
         self._report = report
 
-    def write(self, table: pa.Table) -> Shard:
+    def write(self, table: pa.Table, device: str = "", seconds: float = 0.0) -> Shard:
         """Commit rows whose `id` column is a contiguous, ascending range. Raises ValueError when it is not."""
         ids = table.column("id").to_numpy()
         start, stop = int(ids[0]), int(ids[-1]) + 1
@@ -50,8 +54,20 @@ class Shards:
         with self._files.staging() as staging:
             pq.write_table(table, staging / "rows.parquet", compression="zstd")
             file = self._files.upload(staging / "rows.parquet", f"{path}.parquet")
-        self._files.write_record(f"{path}.json", {"start": start, "stop": stop, "files": as_json({"rows": file})})
-        return Shard(start, stop, file)
+        took = {"device": device, "seconds": seconds}
+        self._files.write_record(
+            f"{path}.json", {"start": start, "stop": stop, "files": as_json({"rows": file}), **took}
+        )
+        return Shard(start, stop, file, device, seconds)
+
+    def charge(self, amount: int) -> None:
+        """A result of so many ids was committed, with what all of its shards took."""
+        self._files.write_record(f"{self._charged}/{amount:09d}.json", {"amount": amount})
+
+    def uncharged(self, amount: int) -> list[Shard]:
+        """Of the shards below `amount` those that no result was charged with: a run that drew them was cut off."""
+        charged = [int(name.removesuffix(".json")) for name in self._files.names(self._charged)]
+        return [shard for shard in cover(self.listed(), amount) if shard.start >= max(charged, default=0)]
 
     def settle(self, path: str, answer: str | float) -> None:
         """What a value that the config leaves open ("auto") came to: all shards are to be made with it.
@@ -91,7 +107,13 @@ class Shards:
                 content = self._files.read_record(f"{self._folder}/{name}")
                 if content is None:
                     continue  # dropped by another process since it was listed
-                shard = Shard(content["start"], content["stop"], file_records(content["files"])["rows"])
+                shard = Shard(
+                    content["start"],
+                    content["stop"],
+                    file_records(content["files"])["rows"],
+                    content.get("device", ""),
+                    content.get("seconds", 0.0),
+                )
                 problems = self._files.problems(shard.file) if check else []
             except ValueError as error:
                 problems = [str(error)]

@@ -12,7 +12,7 @@ import ray.data
 
 from assay.runner.needs import threads
 from assay.runner.on_ray.job import Job
-from assay.runner.work import MapStep, commit_map, device_name, ids_of, pending
+from assay.runner.work import MapStep, commit_map, ids_of, pending
 from assay.store.shards import Range
 
 
@@ -41,9 +41,8 @@ def fan_out(job: Job) -> None:
     size = min(job.units, len(spans))
     devices = _pipeline(job, spans, size) if spans else set()
     notes = ray.get(job.broker.notes.remote(stage.key))
-    device = ", ".join(sorted(devices)) or device_name("cpu")
     seconds = time.monotonic() - started
-    commit_map(stage, store, device, threads(stage, job.resources), max(1, size), seconds, spans, notes)
+    commit_map(stage, store, devices, threads(stage, job.resources), max(1, size), seconds, spans, notes)
 
 
 def _pipeline(job: Job, spans: Sequence[Range], size: int) -> set[str]:
