@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 
 @dataclass(frozen=True)
@@ -13,12 +14,12 @@ class Home:
 
     @classmethod
     def default(cls) -> Home:
-        return cls(Path(os.environ.get("ASSAY_HOME", ".assay")).absolute())
+        return cls(Path(_variable("ASSAY_HOME") or ".assay").absolute())
 
     @property
     def store_url(self) -> str:
         """Results, checkpoints and shards. ASSAY_STORE may name any folder or URL that all workers reach."""
-        return os.environ.get("ASSAY_STORE", str(self.root / "store"))
+        return _variable("ASSAY_STORE") or str(self.root / "store")
 
     @property
     def scratch_url(self) -> str:
@@ -26,17 +27,33 @@ class Home:
 
         Beside the results, where those were told to go elsewhere: all workers must reach it, too.
         """
-        return f"{self.store_url}/ray" if "ASSAY_STORE" in os.environ else str(self.root / "ray")
+        return f"{self.store_url}/ray" if _variable("ASSAY_STORE") else str(self.root / "ray")
 
     @property
     def tracking_uri(self) -> str:
         """MLflow's database, or the server MLFLOW_TRACKING_URI names."""
-        return os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{self.root / 'mlflow.db'}")
+        return _variable("MLFLOW_TRACKING_URI") or _sqlite_uri(self.root / "mlflow.db")
 
     @property
     def artifacts(self) -> Path:
         return self.root / "mlflow-artifacts"
 
-    def report(self, sweep: str) -> Path:
-        """Tables and pictures of a sweep, for people."""
-        return self.root / "reports" / sweep
+    def report(self, sweep: str, profile: str | None = None) -> Path:
+        """Tables and pictures of a sweep, for people. A profile has its own: a trial at toy scale must not replace the
+        study.
+
+        No sweep's name has an @ in it, so no two have one folder; and none is outside, whatever a profile is called.
+        """
+        return self.root / "reports" / (sweep if profile is None else f"{sweep}@{quote(profile, safe='')}")
+
+
+def _variable(name: str) -> str | None:
+    """What the shell says; a variable that is set to nothing says nothing."""
+    return os.environ.get(name) or None
+
+
+def _sqlite_uri(file: Path) -> str:
+    """A path with what means something else in a URL is quoted; its slashes too, or MLflow makes a folder that is
+    called as the quoted path is."""
+    path = str(file)
+    return f"sqlite:///{quote(path, safe='') if set('%?#') & set(path) else path}"

@@ -31,7 +31,7 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], 
                 how = [] if name in ON_RAY else ["--executor", "inline", "--no-tracking"]
                 code = main(["run", name, "--profile", "smoke", "--plain", *how])
             assert code == 0, out.getvalue()
-            done[name] = Study(out.getvalue(), home / "reports" / f"{name}-smoke")
+            done[name] = Study(out.getvalue(), home / "reports" / f"{name}@smoke")
         return done[name]
 
     with pytest.MonkeyPatch.context() as patch:

@@ -52,10 +52,10 @@ class Toy:
         return ["small"]
 
     def resolve(self, base: str, overrides: Mapping[str, JSON]) -> Mapping[str, JSON]:
-        return {"seed": 0, "norm": "adagn", "scale": 0.0, **overrides}
+        return {"seed": 0, "norm": "adagn", "scale": 0.0, "worse": 0.0, **overrides}
 
     def paths(self, base: str) -> Sequence[str]:
-        return ["seed", "norm", "scale"]
+        return ["seed", "norm", "scale", "worse"]
 
     def metrics(self, config: Mapping[str, JSON]) -> Sequence[str]:
         return ["error"]
@@ -65,17 +65,20 @@ class Toy:
         return [Stage(name="train", version=1, kind="train", body=("toy:train",), config=config, budget=budget)]
 
 
-def track_a_sweep(home: Home) -> None:
+def track_a_sweep(home: Home, **config: float) -> None:
     toy = Toy()
     arms = {"AdaGN": {"norm": "adagn"}, "addition": {"norm": "add"}}
     scales = {"scale": {"values": [0.0, 0.25, 0.5, 1.0]}}
     written = {"version": 1, "name": "toy-study", "description": "Is AdaGN better?", "arms": arms, "parameters": scales}
-    sweep = Sweep.model_validate({**written, "workload": "toy", "base": "small", "metric": "error", "mode": "min"})
+    sweep = Sweep.model_validate(
+        {**written, "config": config, "workload": "toy", "base": "small", "metric": "error", "mode": "min"}
+    )
     sweep._workload = toy
     plan = Plan(sweep, toy, tuple(PlannedTrial(t, (Rung(None, tuple(toy.stages(t.config))),)) for t in sweep.trials()))
     store, results = Store(home.store_url), {}
     for planned in plan.trials:
-        error = {"adagn": 2.25, "add": 3.5}[planned.trial.config["norm"]] + planned.trial.config["scale"] / 2
+        asked = planned.trial.config
+        error = {"adagn": 2.25, "add": 3.5}[asked["norm"]] + asked["scale"] / 2 + asked["worse"]
         with store.staging() as output:
             Image.new("RGB", (64, 64), (int(error * 50), 90, 90)).save(output / "samples.png")
             history = [{"step": float(step), "loss": error / (step + 1)} for step in range(100)]
@@ -106,7 +109,8 @@ class Served:
 
 @pytest.fixture(scope="module")
 def tracked(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    home = Home(tmp_path_factory.mktemp("ui") / "home")
+    home = Home(tmp_path_factory.mktemp("ui") / "home, 50%20 #1?")
+    track_a_sweep(home, worse=0.1)
     track_a_sweep(home)
     return home
 
@@ -155,6 +159,7 @@ def test_the_arms_are_on_the_page_whose_address_is_said(served: Served, tmp_path
     for shown in (*ARMS, "2.25", "3.5", "adagn", "cost/seconds"):
         assert f">{shown}<" in page, shown
     assert page.index(">2.25<") < page.index(">3.5<")  # ranked
+    assert ">2.35<" not in page, "the arms of another config, with the same names and parameters"
 
 
 @needs_chromium
@@ -177,7 +182,7 @@ def test_runs_that_are_picked_are_compared(served: Served, tracked: Home, tmp_pa
 
     client: Any = MlflowClient(tracking_uri=tracked.tracking_uri)
     number = client.get_experiment_by_name("toy-study").experiment_id
-    runs = [run.info.run_id for run in client.search_runs([number], "tags.`assay.role` = 'trial'")]
+    runs = [run.info.run_id for run in client.search_runs([number], "tags.`assay.standing` = 'current'")]
     asked = urlencode({"runs": json.dumps(runs), "experiments": json.dumps([number])})
     page = browse(f"http://127.0.0.1:{served.port}/#/compare-runs?{asked}", tmp_path, "--dump-dom")
     assert "Comparing 8 Runs" in page

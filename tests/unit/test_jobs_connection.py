@@ -15,6 +15,7 @@ import assay
 from assay.client import Job
 from assay.errors import ClusterError, UserError
 from assay.jobs import following
+from assay.jobs.token import find_token
 
 RUNNING = {"type": "SUBMISSION", "submission_id": "sums-0123456789-1", "status": "RUNNING", "entrypoint": "assay run"}
 OVER = {**RUNNING, "status": "SUCCEEDED"}
@@ -154,6 +155,12 @@ def test_a_token_that_no_header_takes_is_refused_and_not_repeated(
     said.append(str(refusal.value))
     assert "hunter" not in "".join(said)
     assert server.asked == []
+
+
+def test_a_variable_set_to_nothing_names_no_token(server: JobServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"):
+        monkeypatch.setenv(name, "")
+    assert find_token(None) is None
 
 
 def test_an_empty_token_is_told_as_that(server: JobServer) -> None:

@@ -267,6 +267,7 @@ def test_the_experiment_keeps_a_view_that_ranks_the_arms(finished: ToyRun) -> No
     state = json.loads(seen.experiment.tags["mlflow.sharedViewState.arms"])
     found = seen.client.search_runs([seen.experiment.experiment_id], state["searchFilter"])
     assert {run.info.run_name for run in found} == set(seen.children)
+    assert all(run.data.tags["assay.standing"] == "current" for run in found)
     assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`error`", True)
     assert {"metrics.`recall`", "params.`model.norm`"} <= set(state["selectedColumns"])
     assert [chart["type"] for chart in state["compareRunCharts"]] == ["BAR", "PARALLEL", "BAR", "BAR", "IMAGE"]
@@ -335,12 +336,13 @@ def test_trials_that_differ_only_in_what_no_stage_reads_have_a_run_each(home: Ho
 def test_a_profile_has_a_parent_run_of_its_own(home: Home, tmp_path: Path) -> None:
     ToyRun(home, make_plan(tmp_path)).whole()
     plan = make_plan(tmp_path, parameters={"sample.scale": {"values": [0.5]}})
-    plan.sweep._profile = "smoke"
-    ToyRun(home, plan).whole()
+    for profile in ("smoke", "none"):
+        plan.sweep._profile = profile
+        ToyRun(home, plan).whole()
     from mlflow.tracking import MlflowClient
 
     runs = MlflowClient(tracking_uri=home.tracking_uri).search_runs(["1"], "tags.`assay.role` = 'sweep'")
-    assert sorted(run.info.run_name for run in runs) == ["toy-study", "toy-study (smoke)"]
+    assert sorted(run.info.run_name for run in runs) == ["toy-study", "toy-study (none)", "toy-study (smoke)"]
 
 
 def test_after_a_kill_the_next_command_closes_and_reopens_runs(home: Home, tmp_path: Path) -> None:

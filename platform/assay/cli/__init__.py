@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run one command line, and return its exit code. An AssayError is told without a traceback."""
     from assay.errors import AssayError
 
+    if isinstance(sys.stdout, TextIOWrapper):  # a terminal that lacks a character of a name shows "?" for it
+        sys.stdout.reconfigure(errors="replace")
     try:
         from assay.cli.app import app
 

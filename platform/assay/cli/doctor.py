@@ -162,7 +162,7 @@ def _machine() -> Iterator[Finding]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limit = Path("/sys/fs/cgroup/memory.max")
-    if limit.is_file() and (text := limit.read_text().strip()).isdecimal():
+    if limit.is_file() and (text := limit.read_text(encoding="utf-8").strip()).isdecimal():
         memory = min(memory, int(text))
     few = cores < 2 or memory < LOW_MEMORY_BYTES
     advice = "Ray alone takes about 1 GB; use --executor inline on a machine this small" if few else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -12,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from assay.cli.output import console, print_json
+from assay.cli.reports import ReportOf, reports
 from assay.home import Home
-from assay.report import REPORT
 from assay.report.grids import Grid, ruled
 from assay.report.words import age, plural, relative, size, took
 from assay.store import Store, StoredResult
@@ -74,29 +73,23 @@ def budget_of(result: StoredResult) -> str:
 
 def _reports(home: Home) -> list[dict[str, Any]]:
     """What `assay run` wrote last about each sweep, the newest first."""
-    found = []
-    for file in sorted(home.report("any").parent.glob(f"*/{REPORT}")):
-        try:
-            summary = json.loads(file.read_text())
-        except ValueError:
-            continue  # cut off while it was written: the next run of that sweep writes it again
-        found.append(_summary(summary, file.parent))
-    return sorted(found, key=lambda entry: entry["created"], reverse=True)
+    found = [(folder, report) for folder, report in reports(home) if isinstance(report, ReportOf)]
+    found.sort(key=lambda entry: entry[1].created, reverse=True)
+    return [_summary(report, folder) for folder, report in found]
 
 
-def _summary(report: dict[str, Any], folder: Path) -> dict[str, Any]:
-    trials = report["trials"]
-    best = next((trial for trial in trials if trial["rank"] == 1), None)
+def _summary(report: ReportOf, folder: Path) -> dict[str, Any]:
+    best, value = report.first or (None, None)
     return {
-        "sweep": report["sweep"],
-        "profile": report["profile"],
-        "file": report["file"],
-        "trials": len(trials),
-        "failed": sum(trial["failure"] is not None for trial in trials),
-        "metric": report["metric"],
-        "best": best and best["trial"],
-        "best_value": best and best["metrics"][report["metric"]],
-        "created": report["created"],
+        "sweep": report.sweep,
+        "profile": report.profile,
+        "file": report.file,
+        "trials": len(report.trials),
+        "failed": sum(trial.failure is not None for trial in report.trials),
+        "metric": report.metric,
+        "best": best,
+        "best_value": value,
+        "created": report.created.isoformat(),
         "report": str(folder),
     }
 
@@ -112,7 +105,7 @@ def _sweep_table(sweeps: list[dict[str, Any]], is_tight: bool) -> Table:
     for sweep in sweeps:
         name = f"{sweep['sweep']} ({sweep['profile']})" if sweep["profile"] else sweep["sweep"]
         failed = f", {sweep['failed']} failed" if sweep["failed"] else ""
-        value = "" if sweep["best"] is None else f"{sweep['metric']} {sweep['best_value']:.4g}"
+        value = "" if sweep["best_value"] is None else f"{sweep['metric']} {sweep['best_value']:.4g}"
         cells = [name, f"{sweep['trials']}{failed}", sweep["best"] or "-", value, ago(sweep["created"])]
         grid.add_row(*map(Text, cells), Text(relative(Path(sweep["report"]))))
     return grid

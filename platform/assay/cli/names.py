@@ -37,8 +37,7 @@ def open_sweep(name: str, profile: str | None, sets: Sequence[str]) -> Sweep:
 
 
 def report_folder(home: Home, sweep: Sweep) -> Path:
-    """A profile has a report of its own: a trial at toy scale must not replace the study."""
-    return home.report(f"{sweep.name}-{sweep.profile}" if sweep.profile else sweep.name)
+    return home.report(sweep.name, sweep.profile)
 
 
 def program() -> str:

@@ -14,10 +14,12 @@ PIPED_WIDTH = 120
 
 def console() -> Console:
     """Stdout. A pipe has no width of its own: tables get room enough not to fold their names."""
-    is_sized = sys.stdout.isatty() or "COLUMNS" in os.environ
+    is_sized = sys.stdout.isatty() or bool(os.environ.get("COLUMNS"))
     return Console(highlight=False, width=None if is_sized else PIPED_WIDTH)
 
 
 def print_json(value: Any) -> None:
-    json.dump(value, sys.stdout, indent=1, ensure_ascii=False, allow_nan=False)
+    """Characters that stdout's encoding may lack are written as JSON's escapes: programs read the same."""
+    is_unicode = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
+    json.dump(value, sys.stdout, indent=1, ensure_ascii=not is_unicode, allow_nan=False)
     print()

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from assay.cli import EXIT_COULD_NOT
 from assay.cli.names import open_sweep, report_folder
 from assay.cli.output import console, print_json
+from assay.cli.reports import reports
 from assay.errors import UserError
 from assay.home import Home
 from assay.planning import Plan, computed_of, make_plan
-from assay.report import PAGE, REPORT, Standing, earlier_failures, from_store, priced, write
+from assay.report import PAGE, Standing, earlier_failures, from_store, priced, write
 from assay.report.words import plural, relative
 from assay.spec import Sweep
 from assay.store import Store
@@ -71,10 +71,11 @@ def _sync(home: Home, sweep: Sweep) -> tuple[_Found, str | None]:
 
 def _reported(home: Home, troubles: dict[str, str]) -> Iterator[Sweep]:
     """The sweeps that have a report here, as they were run."""
-    for file in sorted(home.report("any").parent.glob(f"*/{REPORT}")):
+    for folder, report in reports(home):
+        if isinstance(report, UserError):
+            troubles[folder.name] = str(report)
+            continue
         try:
-            report = json.loads(file.read_text())
-            yield open_sweep(report["file"], report["profile"], report["sets"])
-        except ValueError as error:  # the sweep file went elsewhere or is wrong by now, or the report was cut off
-            where = "\nStand where it was run, or name it: assay sync SWEEP" if isinstance(error, UserError) else ""
-            troubles[file.parent.name] = f"{error}{where}"
+            yield open_sweep(report.file, report.profile, report.sets)
+        except UserError as error:  # the sweep file went elsewhere or is wrong by now
+            troubles[folder.name] = f"{error}\nStand where it was run, or name it: assay sync SWEEP"

@@ -66,7 +66,7 @@ class LocalCluster:
 
     def start(self) -> None:
         """Start the head, and wait until it takes jobs. Raises ClusterError with its log when it does not."""
-        self.token_path.write_text(self.token)
+        self.token_path.write_text(self.token, encoding="utf-8")
         self.token_path.chmod(0o600)
         self.gcs_port, dashboard, client = _free_ports(3)
         self.address = f"http://{LOCALHOST}:{dashboard}"
@@ -137,7 +137,8 @@ class LocalCluster:
         deadline = time.monotonic() + START_S
         while self._alive() < count:
             if self.machines[-1].poll() is not None or time.monotonic() > deadline:
-                raise ClusterError(f"a local Ray cluster did not start:\n{self._log.read_text()[-2000:]}")
+                log = self._log.read_text(encoding="utf-8", errors="replace")
+                raise ClusterError(f"a local Ray cluster did not start:\n{log[-2000:]}")
             time.sleep(0.2)
 
     def _alive(self) -> int:

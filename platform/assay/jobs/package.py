@@ -53,7 +53,7 @@ def packed(sweep: Sweep, workload_package: Path | None, folder: Path) -> str:
         shutil.copyfile(file, target)
     if workload_package is not None:
         _write_entry_point(sweep.workload, workload_package, folder)
-    (folder / sweep_file(sweep)).write_text(as_file(sweep))
+    (folder / sweep_file(sweep)).write_text(as_file(sweep), encoding="utf-8")
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         digest.update(f"{path.relative_to(folder)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
@@ -153,5 +153,5 @@ def _write_entry_point(name: str, package: Path, folder: Path) -> None:
         )
     info = folder / "workload_of_this_job-0.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: workload-of-this-job\nVersion: 0\n")
-    (info / "entry_points.txt").write_text(f"[assay.workloads]\n{name} = {point.value}\n")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: workload-of-this-job\nVersion: 0\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text(f"[assay.workloads]\n{name} = {point.value}\n", encoding="utf-8")

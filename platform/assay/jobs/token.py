@@ -21,11 +21,11 @@ def find_token(given: str | None) -> str | None:
     if held := os.environ.get("RAY_AUTH_TOKEN", "").strip():
         return _sendable(held, "RAY_AUTH_TOKEN")
     path = os.environ.get("RAY_AUTH_TOKEN_PATH")
-    if path is None and os.environ.get("RAY_AUTH_MODE", "").lower() != "token":
+    if not path and os.environ.get("RAY_AUTH_MODE", "").lower() != "token":
         return None
     file = Path(path) if path else Path.home() / ".ray" / "auth_token"
     try:
-        return _sendable(file.read_text(errors="replace"), str(file))
+        return _sendable(file.read_text(encoding="utf-8", errors="replace"), str(file))
     except OSError as error:
         raise UserError(f"the cluster's token cannot be read: {error}; {NAMED_BY}") from None
 

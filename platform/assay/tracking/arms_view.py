@@ -19,10 +19,12 @@ MAX_COLUMNS = 15
 MAX_AXES = 8
 """Of parallel coordinates, beside the metric."""
 TAG = f"mlflow.sharedViewState.{KEY}"
+STANDING, CURRENT, SUPERSEDED = "assay.standing", "current", "superseded"
+"""A tag of a trial's run, and its values: whether the sweep, as it was run last, has that trial."""
 
 
 def experiment_tags(plan: Plan, parent_run_id: str) -> dict[str, str]:
-    """The description, and the view: the arms without their parent, ranked, with what varies and what was measured."""
+    """The description, and the view: the current arms alone, ranked, with what varies and what was measured."""
     sweep = plan.sweep
     measured = [name for trial in plan.trials for name in plan.workload.metrics(trial.trial.config)]
     varied = list(dict.fromkeys(path for trial in plan.trials for path in trial.trial.varied))
@@ -32,7 +34,7 @@ def experiment_tags(plan: Plan, parent_run_id: str) -> dict[str, str]:
         *(f"params.`{path}`" for path in varied),
     ]
     state = {
-        "searchFilter": f"tags.`mlflow.parentRunId` = '{parent_run_id}'",
+        "searchFilter": f"tags.`mlflow.parentRunId` = '{parent_run_id}' AND tags.`{STANDING}` = '{CURRENT}'",
         "orderByKey": f"metrics.`{sweep.metric}`",
         "orderByAsc": sweep.mode == "min",
         "selectedColumns": columns[:MAX_COLUMNS],

@@ -29,7 +29,9 @@ and runs.lifecycle_stage = 'active' and experiments.lifecycle_stage = 'active'
 def sqlite_file(tracking_uri: str) -> Path | None:
     """The database file of a local tracking URI; None for a server."""
     scheme = "sqlite:///"
-    return Path(unquote(tracking_uri.removeprefix(scheme))) if tracking_uri.startswith(scheme) else None
+    if not tracking_uri.startswith(scheme):
+        return None
+    return Path(unquote(tracking_uri.removeprefix(scheme).split("?")[0]))
 
 
 def logged_runs(tracking_uri: str, experiment: str) -> Mapping[str, str]:
@@ -62,6 +64,6 @@ def one_at_a_time(database: Path | None) -> Iterator[None]:
         yield
         return
     database.parent.mkdir(parents=True, exist_ok=True)
-    with database.with_name(f"{database.name}.lock").open("w") as lock:
+    with database.with_name(f"{database.name}.lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

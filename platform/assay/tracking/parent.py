@@ -14,17 +14,20 @@ REPORT = "report"
 """Its folder of artifacts."""
 
 
+PROFILE = "assay.profile"
+"""The tag that says it. Without a profile there is none: any word may be a profile's name."""
+
+
 def parent_tags(sweep: Sweep) -> dict[str, str]:
     """What tells it: a profile has a parent of its own."""
-    return {"assay.role": "sweep", "assay.profile": sweep.profile or "none"}
+    return {"assay.role": "sweep", **({} if sweep.profile is None else {PROFILE: sweep.profile})}
 
 
 def find_parent(client: Any, experiment_id: str, sweep: Sweep) -> Any | None:
-    """The run with these tags; None before there is one."""
-    wanted = parent_tags(sweep)
+    """Its run; None before there is one."""
     query, oldest = "tags.`assay.role` = 'sweep'", ["attributes.start_time"]
     found = client.search_runs([experiment_id], query, max_results=1000, order_by=oldest)
-    return next((run for run in found if wanted.items() <= run.data.tags.items()), None)
+    return next((run for run in found if run.data.tags.get(PROFILE) == sweep.profile), None)
 
 
 def log_report(home: Home, sweep: Sweep, folder: Path) -> str:

@@ -20,11 +20,14 @@ from assay.home import Home
 from assay.planning import Plan, PlannedTrial, Rung
 from assay.store import StoredResult
 from assay.tracking import arms_view, view
+from assay.tracking.arms_view import CURRENT, STANDING, SUPERSEDED
+from assay.tracking.comparison import Comparison
 from assay.tracking.logged import LOGGED, one_at_a_time, quiet_environment, sqlite_file
 from assay.tracking.parent import REPORT, find_parent, parent_tags
 from assay.workload import JSON, canonical_json
 
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
+BEST = "assay.best"
 BATCH = 1000
 """What one request of MLflow's API takes, in metrics."""
 
@@ -107,11 +110,10 @@ class Runs:
         self._set_tags(run, {"assay.error": f"{stage}: {last_line}", "mlflow.note.content": note})
         self.status(run, "FAILED")
 
-    def log_sweep(self, table: view.Table, pictures: Sequence[Path], digest: str, status: Status) -> None:
+    def log_sweep(self, table: Comparison, pictures: Sequence[Path], digest: str, status: Status) -> None:
         """The comparison, the best arm, the sweep file and the report's pictures, on the parent."""
         sweep, run_id = self._plan.sweep, self.parent.info.run_id
-        split = {"columns": list(table.columns), "data": [list(row) for row in table.rows]}
-        self._client.log_dict(run_id, split, "comparison.json")
+        self._client.log_dict(run_id, table.split(), "comparison.json")
         for picture in pictures:
             self._client.log_artifact(run_id, str(picture), REPORT)
         if sweep.file and Path(sweep.file).is_file():
@@ -122,7 +124,9 @@ class Runs:
         shown = canonical_json([{"path": "comparison.json", "type": "table"}])
         self._set_tags(self.parent, {"mlflow.note.content": note, "mlflow.loggedArtifacts": shown})
         if table.best is not None:
-            self._set_tags(self.parent, {"assay.best": table.best})
+            self._set_tags(self.parent, {BEST: table.best})
+        else:
+            self._drop_tags(self.parent, [BEST])
         self._set_tags(self.parent, {LOGGED: digest})
         self.status(self.parent, status)
 
@@ -145,7 +149,8 @@ class Runs:
         return find_parent(self._client, self.experiment_id, sweep) or self._create(name, parent_tags(sweep))
 
     def _attach_children(self) -> None:
-        """A run for every trial of the plan; runs of trials that are no longer in the sweep stay, but not RUNNING."""
+        """A run for every trial of the plan. Runs of others, of this sweep as it was or with other --set, stay, and are
+        told apart by a tag: they may be called the same. None of them is RUNNING."""
         parent_id = self.parent.info.run_id
         left = list(self._search(f"tags.`mlflow.parentRunId` = '{parent_id}'"))
         for planned in self._plan.trials:
@@ -154,12 +159,19 @@ class Runs:
                 left.remove(run)
             self.children[planned.trial.index] = run or self._create_child(planned)
             self._rename(self.children[planned.trial.index], planned)
+            self._mark(self.children[planned.trial.index], CURRENT)
         for run in left:
+            self._mark(run, SUPERSEDED)
             if run.info.status == "RUNNING":
                 self.status(run, "KILLED")
 
     def _create_child(self, planned: PlannedTrial) -> Any:
-        return self._create(planned.name, {"mlflow.parentRunId": self.parent.info.run_id, **view.tags(planned)})
+        own = {"mlflow.parentRunId": self.parent.info.run_id, STANDING: CURRENT}
+        return self._create(planned.name, {**own, **view.tags(planned)})
+
+    def _mark(self, run: Any, standing: str) -> None:
+        if run.data.tags.get(STANDING) != standing:
+            self._set_tags(run, {STANDING: standing})
 
     def _rename(self, run: Any, planned: PlannedTrial) -> None:
         from mlflow.entities import Param

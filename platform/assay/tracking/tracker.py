@@ -19,6 +19,7 @@ from assay.home import Home
 from assay.planning import Plan, PlannedTrial, StageStatus
 from assay.store import Decision, Store, StoredResult
 from assay.tracking import view
+from assay.tracking.comparison import Comparison, comparison
 from assay.tracking.logged import logged_runs
 from assay.tracking.parent import first_line
 from assay.tracking.runs import Runs, Status
@@ -74,16 +75,17 @@ class Tracker:
 
     def end(self, outcome: view.OutcomeLike, report: Path | None = None) -> None:
         """Show the outcome, and the pictures in the report's folder. Waits until MLflow has it all."""
-        pictures = view.pictures_in(report or self._home.report(outcome.plan.sweep.name))
-        table = view.comparison(outcome)
+        sweep = outcome.plan.sweep
+        pictures = view.pictures_in(report or self._home.report(sweep.name, sweep.profile))
+        table = comparison(outcome)
         digests = {
             t.planned.trial.index: view.trial_digest(t.planned, t.results)
             for t in outcome.trials
             if view.is_over(t.planned, t.results, outcome.plan.decided)
         }
-        whole = view.sweep_digest(outcome.plan, table, {str(i): d for i, d in digests.items()}, pictures)
+        whole = table.digest(outcome.plan, {str(i): d for i, d in digests.items()}, pictures)
         if self._thread is None:
-            there = logged_runs(self._home.tracking_uri, outcome.plan.sweep.name)
+            there = logged_runs(self._home.tracking_uri, sweep.name)
             if all(there.get(d) == "FINISHED" for d in [whole, *digests.values()]):
                 return
             self._start()
@@ -216,7 +218,7 @@ class Tracker:
         self,
         outcome: view.OutcomeLike,
         digests: Mapping[int, str],
-        table: view.Table,
+        table: Comparison,
         pictures: list[Path],
         whole: str,
     ) -> None:

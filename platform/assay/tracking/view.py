@@ -1,4 +1,4 @@
-"""What MLflow is to show of a trial and of a sweep, worked out from the plan and the store alone. No MLflow here.
+"""What MLflow is to show of a trial, worked out from the plan and the store alone. No MLflow here.
 
 Everything is derived from committed results, so a view that was lost is rebuilt from them, and `digest` tells whether
 what MLflow has is what it would be given again.
@@ -16,8 +16,8 @@ from typing import Protocol
 from assay.errors import StageFailed
 from assay.planning import Plan, PlannedTrial, Rung
 from assay.spec.expand import in_words
-from assay.store import Decision, StoredResult, sha256_of
-from assay.workload import JSON, digest
+from assay.store import Decision, StoredResult
+from assay.workload import digest
 
 FORMAT = 1
 """Raise it when the same results are to be shown differently: runs logged in an older format are logged again."""
@@ -165,75 +165,8 @@ def trial_digest(planned: PlannedTrial, results: Mapping[str, StoredResult]) -> 
     )
 
 
-@dataclass(frozen=True)
-class Table:
-    """The trials ranked by the sweep's metric; those without one last."""
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[JSON, ...], ...]
-    best: str | None
-    best_metrics: Mapping[str, float]
-
-    def markdown(self) -> str:
-        lines = ["| " + " | ".join(self.columns) + " |", "|" + " --- |" * len(self.columns)]
-        lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in self.rows]
-        return "\n".join(lines)
-
-
-def comparison(outcome: OutcomeLike) -> Table:
-    sweep = outcome.plan.sweep
-    found = {name for t in outcome.trials if (leaf := _leaf(t)) is not None for name in leaf.metrics}
-    leading = [name for name in (sweep.metric, *outcome.plan.workload.report.metrics) if name in found]
-    metrics = list(dict.fromkeys([*leading, *sorted(found)]))
-
-    def rank(trial: TrialOutcomeLike) -> tuple[bool, int, float]:
-        leaf = _leaf(trial)
-        value = leaf.metrics.get(sweep.metric, math.nan) if leaf is not None else math.nan
-        return math.isnan(value), -_step(trial), value if sweep.mode == "min" else -value
-
-    ranked = sorted(outcome.trials, key=rank)
-    rows = tuple(_row(trial, metrics) for trial in ranked)
-    best = ranked[0] if ranked and not rank(ranked[0])[0] else None
-    leaf = _leaf(best) if best is not None else None
-    return Table(
-        ("arm", *metrics, "budget", "seconds", "status"),
-        rows,
-        best.planned.name if best is not None else None,
-        dict(leaf.metrics) if leaf is not None else {},
-    )
-
-
-def sweep_digest(plan: Plan, table: Table, trial_digests: Mapping[str, str], pictures: Sequence[Path]) -> str:
-    file = Path(plan.sweep.file) if plan.sweep.file else None
-    return digest(
-        {
-            "format": FORMAT,
-            "rows": [[_cell(value) for value in row] for row in table.rows],
-            "trials": dict(trial_digests),
-            "sweep": file.read_text(errors="replace") if file is not None and file.exists() else "",
-            "pictures": {picture.name: sha256_of(picture) for picture in pictures},
-        }
-    )
-
-
 def pictures_in(report: Path) -> list[Path]:
     return sorted(p for p in report.rglob("*") if p.suffix.lower() in SHOWN) if report.is_dir() else []
-
-
-def _row(trial: TrialOutcomeLike, metrics: Sequence[str]) -> tuple[JSON, ...]:
-    leaf = _leaf(trial)
-    values = [None if leaf is None else leaf.metrics.get(name) for name in metrics]
-    status = "failed" if trial.error is not None else "done" if leaf is not None else "not run"
-    return trial.planned.name, *values, _step(trial), round(seconds(trial.results), 1), status
-
-
-def _step(trial: TrialOutcomeLike) -> int:
-    reached = trial.planned.reached(trial.results)
-    return budget_step(reached[0] if reached is not None else trial.planned.rungs[-1])
-
-
-def _leaf(trial: TrialOutcomeLike) -> StoredResult | None:
-    return trial.planned.result(trial.results)
 
 
 def _device(result: StoredResult) -> str:
@@ -243,9 +176,3 @@ def _device(result: StoredResult) -> str:
 
 def _committed_ms(result: StoredResult) -> int:
     return int(datetime.fromisoformat(result.record["created"]).timestamp() * 1000)
-
-
-def _cell(value: JSON) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "\\|")

@@ -60,7 +60,7 @@ def test_a_run_writes_the_page_and_report_writes_it_again(assay: Assay, project:
 def test_the_page_of_what_never_ran_says_so(assay: Assay, project: Path) -> None:
     result = assay("report", "norms", "--profile", "smoke")
     assert (result.code, "4 trials, 0 with a result" in result.out) == (0, True)
-    assert (project / ".assay/reports/norms-smoke/report.html").is_file()
+    assert (project / ".assay/reports/norms@smoke/report.html").is_file()
     (project / "file").touch()
     assert assay("report", "norms", "-o", "file/report.html").code == 3
 
@@ -118,3 +118,40 @@ def test_sync_says_which_sweep_it_cannot_find(assay: Assay, project: Path) -> No
     assert result.code == 3
     assert "no such sweep file" in result.out
     assert "Stand where it was run, or name it: assay sync SWEEP" in result.out
+
+
+FOREIGN = {
+    "list": "[]",
+    "nothing": "null",
+    "no-trials": '{"trials": null}',
+    "another-program": '{"sweep": "x", "profile": null, "file": "x", "sets": [], "metric": 1, "trials": [1]}',
+    "cut-off": '{"trials": [',
+    "no-text": "\udcff",
+}
+
+
+def test_a_file_that_is_no_report_is_none_to_ls_and_named_by_sync(assay: Assay, project: Path) -> None:
+    for name, text in FOREIGN.items():
+        file = project / f".assay/reports/{name}/report.json"
+        file.parent.mkdir(parents=True)
+        file.write_text(text, encoding="utf-8", errors="surrogateescape")
+    (project / ".assay/reports/folder/report.json").mkdir(parents=True)
+    result = assay("ls")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith("Nothing yet in .assay.")
+    result = assay("sync", "--json")
+    assert result.code == 3
+    told = json.loads(result.out)["troubles"]
+    assert told.keys() == {*FOREIGN, "folder"}
+    assert all(f"reports/{name}/report.json is no report of a sweep: " in told[name] for name in FOREIGN)
+    assert told["folder"].endswith("report.json cannot be read: Is a directory")
+
+
+def test_ls_names_the_best_that_the_table_names(assay: Assay, project: Path) -> None:
+    """Over seeds an arm, by its mean."""
+    with (project / "sweeps/norms.yaml").open("a") as file:
+        file.write("seeds: [0, 1]\n")
+    assay("run", "norms")
+    (listed,) = json.loads(assay("ls", "--json").out)["sweeps"]
+    arm = json.loads(assay("compare", "norms", "--json").out)["sweeps"][0]["arms"][0]
+    assert (listed["best"], listed["best_value"]) == (arm["arm"], arm["mean"]) == ("AdaGN, scale 0.0", 1.0)

@@ -111,7 +111,7 @@ def test_a_cause_of_several_lines_is_told_in_one(assay: Assay) -> None:
 
 def test_a_profile_has_a_report_of_its_own(assay: Assay, project: Path) -> None:
     assay("run", "norms", "--profile", "smoke")
-    assert (project / ".assay/reports/norms-smoke/table.csv").is_file()
+    assert (project / ".assay/reports/norms@smoke/table.csv").is_file()
     assert not (project / ".assay/reports/norms").exists()
 
 

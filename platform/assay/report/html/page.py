@@ -188,7 +188,7 @@ def _reproduce(contents: Contents) -> Iterator[str]:
     yield code(run_command(contents.plan))
     file = Path(sweep.file) if sweep.file else None
     if file is not None and file.is_file():
-        yield folded(f"The sweep file, {file.name}", code(file.read_text(errors="replace")))
+        yield folded(f"The sweep file, {file.name}", code(file.read_text(encoding="utf-8", errors="replace")))
     yield folded("Versions this report was written with", listed(_versions()))
 
 

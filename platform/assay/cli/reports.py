@@ -1,0 +1,62 @@
+"""What the reports here say of themselves, for commands that list sweeps or go through them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ValidationError
+
+from assay.errors import UserError
+from assay.home import Home
+from assay.report import REPORT
+
+
+class _Trial(BaseModel):
+    trial: str
+    rank: int | None
+    metrics: Mapping[str, float | None]
+    failure: Any
+
+
+class _Arm(BaseModel):
+    """Over several seeds."""
+
+    arm: str
+    mean: float
+
+
+class ReportOf(BaseModel):
+    """Of a report.json, what is read again."""
+
+    sweep: str
+    profile: str | None
+    file: str
+    sets: Sequence[str]
+    metric: str
+    created: AwareDatetime
+    trials: Sequence[_Trial]
+    arms: Sequence[_Arm] = ()
+    """Best first; none of a sweep with one seed."""
+
+    @property
+    def first(self) -> tuple[str, float | None] | None:
+        """Who is ranked first, and the value: the arm over seeds where there are several, as the table has it."""
+        if self.arms:
+            return self.arms[0].arm, self.arms[0].mean
+        ranked = next((trial for trial in self.trials if trial.rank == 1), None)
+        return None if ranked is None else (ranked.trial, ranked.metrics.get(self.metric))
+
+
+def reports(home: Home) -> Iterator[tuple[Path, ReportOf | UserError]]:
+    """Every report here with its folder, or what is wrong with it: one that was cut off is written again by a run."""
+    for file in sorted(home.report("any").parent.glob(f"*/{REPORT}")):
+        try:
+            yield file.parent, ReportOf.model_validate_json(file.read_bytes())
+        except ValidationError as error:
+            wrong = error.errors()[0]
+            where = ".".join(map(str, wrong["loc"])) or "it"
+            yield file.parent, UserError(f"{file} is no report of a sweep: {where}: {wrong['msg']}")
+        except OSError as error:
+            yield file.parent, UserError(f"{file} cannot be read: {error.strerror}")

@@ -1,0 +1,95 @@
+"""What the parent run shows of its trials: the report's table, so that MLflow names the best that the table names."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from assay.planning import Plan
+from assay.report import Row, table
+from assay.report import Table as Report
+from assay.store import sha256_of
+from assay.tracking.view import FORMAT, OutcomeLike, TrialOutcomeLike, budget_step, seconds
+from assay.workload import JSON, digest
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The trials in the order of the report's table, with its ranks."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[JSON, ...], ...]
+    best: str | None
+    """The trial or the arm over seeds that the report calls best; None where it calls none so."""
+    best_metrics: Mapping[str, float]
+    """Of whoever is ranked first; of an arm over seeds, its means."""
+
+    def split(self) -> dict[str, JSON]:
+        """As MLflow shows a table. JSON has no number that is not finite."""
+        rows = [[None if _is_odd(value) else value for value in row] for row in self.rows]
+        return {"columns": list(self.columns), "data": rows}
+
+    def markdown(self) -> str:
+        lines = ["| " + " | ".join(self.columns) + " |", "|" + " --- |" * len(self.columns)]
+        lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in self.rows]
+        named = [f"Best: {self.best}", ""] if self.best is not None else []
+        return "\n".join([*named, *lines])
+
+    def digest(self, plan: Plan, trial_digests: Mapping[str, str], pictures: Sequence[Path]) -> str:
+        """Changes when anything that MLflow shows of the sweep does."""
+        file = Path(plan.sweep.file) if plan.sweep.file else None
+        is_there = file is not None and file.exists()
+        return digest(
+            {
+                "format": FORMAT,
+                "profile": plan.sweep.profile,
+                "best": self.best,
+                "rows": [[_cell(value) for value in row] for row in self.rows],
+                "trials": dict(trial_digests),
+                "sweep": file.read_text(encoding="utf-8", errors="replace") if file is not None and is_there else "",
+                "pictures": {picture.name: sha256_of(picture) for picture in pictures},
+            }
+        )
+
+
+def comparison(outcome: OutcomeLike) -> Comparison:
+    made = table(outcome.plan, outcome.trials)
+    trials = {trial.planned.name: trial for trial in outcome.trials}
+    metrics = list(dict.fromkeys([*made.metrics, *sorted({name for row in made.rows for name in row.metrics})]))
+    return Comparison(
+        ("rank", "arm", *metrics, "budget", "seconds", "status"),
+        tuple(_cells(row, trials[row.trial], metrics) for row in made.rows),
+        made.best,
+        _first_metrics(made),
+    )
+
+
+def _cells(row: Row, trial: TrialOutcomeLike, metrics: Sequence[str]) -> tuple[JSON, ...]:
+    status = "failed" if row.failure is not None else "done" if row.metrics else "not run"
+    values = [row.metrics.get(name) for name in metrics]
+    return row.rank, row.trial, *values, _step(trial), round(seconds(trial.results), 1), status
+
+
+def _step(trial: TrialOutcomeLike) -> int:
+    reached = trial.planned.reached(trial.results)
+    return budget_step(reached[0] if reached is not None else trial.planned.rungs[-1])
+
+
+def _first_metrics(made: Report) -> dict[str, float]:
+    ranked = [row for row in made.rows if row.rank is not None]
+    first = [row for row in ranked if row.arm_name == made.arms[0].name] if made.arms else ranked[:1]
+    names = dict.fromkeys(name for row in first for name in row.metrics)
+    return {name: fmean(row.metrics[name] for row in first) for name in names if all(name in r.metrics for r in first)}
+
+
+def _is_odd(value: JSON) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
+
+
+def _cell(value: JSON) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "\\|")
