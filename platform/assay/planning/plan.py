@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
+from assay.errors import UserError
 from assay.planning.races import refuse_unfair_races
+from assay.space import Settings
 from assay.spec import Sweep, Trial
 from assay.store import Computed, Decision, Decisions, Store, Suggestions
 from assay.workload import JSON, Stage, Workload, topological
@@ -100,6 +102,8 @@ class Plan:
     """A rung's leaf → what the scheduler decided there in an earlier run."""
     waiting: int = 0
     """Trials beyond limits.trials, which are not in `trials`."""
+    suggested: tuple[Mapping[str, JSON], ...] = ()
+    """What its searcher suggested in earlier runs, as far as searcher.num_trials goes: its trials are of these."""
 
     @cached_property
     def stages(self) -> dict[str, Stage]:
@@ -136,14 +140,14 @@ def make_plan(sweep: Sweep, store: Store | None = None) -> Plan:
     Raises UserError for a race of trials that are measured otherwise.
     """
     workload = sweep.find_workload()
-    suggested = suggestions_of(sweep, store).all() if store is not None else []
-    trials = sweep.trials(suggested) if suggested else sweep.trials()
+    suggested = _suggested(sweep, store)
+    trials = sweep.trials(suggested)
     limit = sweep.limits.trials
     chosen = trials if limit is None else trials[:limit]
     planned = tuple(_planned(sweep, workload, trial) for trial in chosen)
     refuse_unfair_races(sweep, planned)
     decided = decisions_of(sweep, store).all() if store is not None and sweep.scheduler.rungs else {}
-    return Plan(sweep, workload, planned, decided, waiting=len(trials) - len(chosen))
+    return Plan(sweep, workload, planned, decided, waiting=len(trials) - len(chosen), suggested=tuple(suggested))
 
 
 def remembered(plan: Plan, store: Store) -> Plan:
@@ -181,16 +185,50 @@ def decisions_of(sweep: Sweep, store: Store) -> Decisions:
     return store.decisions({**_study(sweep), "scheduler": sweep.scheduler.model_dump(mode="json", exclude={"rungs"})})
 
 
-def suggestions_of(sweep: Sweep, store: Store) -> Suggestions:
-    """What the searcher suggested in this study. Another space or seed starts anew; more trials do not.
+def _suggested(sweep: Sweep, store: Store | None) -> Sequence[Mapping[str, JSON]]:
+    """The first num_trials of them: with fewer than before, the others are no trials of this run, but stay known."""
+    if store is None or sweep.searcher.name != "optuna":
+        return []
+    return suggestions_of(sweep, store).all()[: sweep.searcher.num_trials]
 
-    Neither do other first values: they are tried next.
+
+def suggestions_of(sweep: Sweep, store: Store) -> Suggestions:
+    """What the searcher suggested in this study. Another space, seed or config starts anew; more trials do not.
+
+    Neither do other first values: they are tried next. Nor other arms and larger budgets: all that was suggested is
+    tried with these.
     """
     space: Sequence[Any] = [
         [path, p.model_dump(mode="json", exclude={"first"})] for path, p in sweep.parameters.items()
     ]
     searcher = {"name": sweep.searcher.name, "seed": sweep.searcher.seed}
-    return store.suggestions({**_study(sweep), "space": space, "searcher": searcher})
+    return store.suggestions({**_study(sweep), "space": space, "searcher": searcher, "config": _config_of(sweep)})
+
+
+def _config_of(sweep: Sweep) -> dict[str, JSON]:
+    """Path → value of what its trials have in common, whatever their arm and however far they go.
+
+    It need not hold together before an arm completes it, so the workload is not asked to resolve it.
+    """
+    workload = sweep.find_workload()
+    settings = Settings(workload.resolve(sweep.base, {}), sweep.config)
+    varied = [*sweep.parameters, *_budgets(sweep, settings), workload.seed_path]
+    paths = sorted({*workload.paths(sweep.base), *sweep.config})
+    return {p: settings.at(p, {}) for p in paths if not any(f"{p}.".startswith(f"{path}.") for path in varied)}
+
+
+def _budgets(sweep: Sweep, settings: Settings) -> set[str]:
+    """Config paths that are a stage's budget at either end of the space; those of an arm alone would come and go."""
+    workload = sweep.find_workload()
+    found = set() if sweep.scheduler.budget is None else {sweep.scheduler.budget}
+    first, *_, last = sweep.space().corners(settings)
+    for point in (first, last):
+        try:
+            stages = topological(workload.stages(workload.resolve(sweep.base, {**sweep.config, **point})))
+        except UserError:
+            continue
+        found |= {stage.budget.path for stage in stages if stage.budget is not None}
+    return found
 
 
 def computed_of(sweep: Sweep, store: Store) -> Computed:

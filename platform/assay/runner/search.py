@@ -10,7 +10,6 @@ from assay.planning import Plan, make_plan
 from assay.planning.plan import suggestions_of
 from assay.space.suggest import Told, suggest
 from assay.store import Store, StoredResult
-from assay.workload import JSON, canonical_json
 
 
 def grown(plan: Plan, store: Store, results: Mapping[str, StoredResult]) -> Plan | None:
@@ -21,21 +20,25 @@ def grown(plan: Plan, store: Store, results: Mapping[str, StoredResult]) -> Plan
     sweep = plan.sweep
     if sweep.searcher.name != "optuna" or plan.waiting:
         return None
-    suggestions = suggestions_of(sweep, store)
-    told = [Told(values, _objective(plan, values, results)) for values in suggestions.all()]
+    told = [Told(values, _objective(plan, draw, results)) for draw, values in enumerate(plan.suggested)]
     new = suggest(sweep, told, sweep.searcher.batch)
+    suggestions = suggestions_of(sweep, store)
     for values in new:
         suggestions.add(values)
     return make_plan(sweep, store) if new else None
 
 
-def _objective(plan: Plan, values: Mapping[str, JSON], results: Mapping[str, StoredResult]) -> float | None:
-    """The mean of the metric over the trials with these values (arms, seeds); None without a finite one."""
-    wanted = {path: canonical_json(value) for path, value in values.items()}
+def _objective(plan: Plan, draw: int, results: Mapping[str, StoredResult]) -> float | None:
+    """The mean of the metric over the trials of a suggestion (arms, seeds); None without a finite one.
+
+    Where a parameter is not set in an arm, several suggestions come to one trial there: it counts for each. Results of
+    rungs that a trial did not climb are another sweep's.
+    """
     found = []
     for trial in plan.trials:
-        if all(canonical_json(trial.trial.overrides.get(path)) == value for path, value in wanted.items()):
-            result = trial.result(results)
+        if draw in trial.trial.draws:
+            climbed = {stage.key for stage in trial.climbed(plan.decided)}
+            result = trial.result({key: result for key, result in results.items() if key in climbed})
             if result is not None and math.isfinite(result.metrics[plan.sweep.metric]):
                 found.append(result.metrics[plan.sweep.metric])
     return fmean(found) if found else None

@@ -32,6 +32,8 @@ class Trial:
     """Dotted: this trial's value at every path where the trials differ, whether or not this trial's arm sets it."""
     draw: int | None = None
     """Index of the random draw or suggestion that its values are of; None in a grid."""
+    draws: tuple[int, ...] = ()
+    """All that come to this config in its arm: the first is `draw`."""
 
 
 def short_names(paths: Sequence[str]) -> dict[str, str]:
@@ -92,16 +94,17 @@ def expand(
     suggested: Sequence[Mapping[str, JSON]] = (),
 ) -> list[Trial]:
     """Resolve every choice. Raises ConfigError at the first that the workload refuses."""
-    seen: set[tuple[str | None, int, str]] = set()
+    draws: dict[tuple[str | None, int, str], list[int]] = {}
+    """Of which a trial is, by its arm, seed and config."""
     found: list[tuple[Choice, Mapping[str, JSON], Mapping[str, JSON]]] = []
     for choice in design.choices(suggested):
         overrides = choice.overrides(workload.seed_path)
         resolved = workload.resolve(base, {**config, **overrides})
         if choice.draw is not None:
-            drawn = (choice.arm.name, choice.seed, canonical_json(resolved))
-            if drawn in seen:
+            drawn = draws.setdefault(_identity(choice, resolved), [])
+            drawn.append(choice.draw)
+            if len(drawn) > 1:
                 continue
-            seen.add(drawn)
         found.append((choice, overrides, resolved))
     # What is drawn later will differ, if it does not yet.
     drawn_paths = [] if design.searcher.name == "grid" else list(design.parameters)
@@ -123,6 +126,11 @@ def expand(
             seed=choice.seed,
             varied={path: columns[path][index] for path in varying},
             draw=choice.draw,
+            draws=tuple(draws.get(_identity(choice, resolved), ())),
         )
         for index, (choice, overrides, resolved) in enumerate(found)
     ]
+
+
+def _identity(choice: Choice, resolved: Mapping[str, JSON]) -> tuple[str | None, int, str]:
+    return choice.arm.name, choice.seed, canonical_json(resolved)
