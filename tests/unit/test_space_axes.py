@@ -67,6 +67,11 @@ def test_a_partition_too_large_to_list_is_drawn_at_once() -> None:
     assert sum(axis.draw(Random(0))) == 10**9
 
 
+def test_even_integers_too_many_to_list_are_counted_at_once() -> None:
+    assert Integers(1, 10**9, num=500_000_000).num_points == 500_000_000
+    assert Integers(1, 10**6, step=10, num=500_000_000).num_points == 10**5
+
+
 def test_every_partition_is_as_likely_as_any_other() -> None:
     axis = Partitions(total=3, parts=2)
     random = Random(0)
@@ -98,6 +103,8 @@ def test_floats_stay_in_their_range(bounds: tuple[float, float], log: bool, num:
     points = list(axis.points())
     assert (len(points), points[0], points[-1]) == (num, *bounds)
     assert axis.has(axis.draw(Random(seed)))
+    assert all(map(axis.is_point, points))
+    assert not axis.is_point(bounds[1] + 1)
 
 
 @given(st.integers(1, 50), st.integers(1, 300), st.integers(1, 20), st.booleans(), st.integers(2, 9), st.integers())
@@ -106,6 +113,7 @@ def test_integers_stay_on_their_steps(low: int, more: int, step: int, log: bool,
     some = Integers(low, low + more, 1 if log else step, log, num)
     assert len(whole.points()) == whole.num_points
     assert len(some.points()) == some.num_points <= num
+    assert {value for value in whole.points() if some.is_point(value)} == set(some.points())
     assert {*some.points(), *whole.corners(), whole.draw(Random(seed))} <= set(whole.points())
     assert all(whole.has(value) for value in whole.points())
     assert type(whole.draw(Random(seed))) is int

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.space import Floats, Integers, Settings, Space, Values
+from assay.space import Axis, Floats, Integers, Partitions, Settings, Space, Values
 from assay.workload import canonical_json
 
 BASE = {"sample": {"sampler": "ddpm", "eta": 0.0, "steps": 10}, "classifier": {"depth": 2}}
@@ -51,19 +51,22 @@ def test_conditions_see_later_layers_first_and_null_sections() -> None:
 
 
 @st.composite
-def spaces(draw: st.DrawFn) -> Space:
+def spaces(draw: st.DrawFn, *more: Axis) -> Space:
     names = "abcd"[: draw(st.integers(1, 4))]
     axes: dict[str, Any] = {}
     conditions: dict[str, Any] = {}
     for i, name in enumerate(names):
-        axes[name] = draw(st.sampled_from([Values((0, 1)), Values((0, 1, 2)), Integers(0, 3)]))
+        axes[name] = draw(st.sampled_from([Values((0, 1)), Values((0, 1, 2)), Integers(0, 3), *more]))
         if i and draw(st.booleans()):
             others = draw(st.lists(st.sampled_from(names[:i]), unique=True, max_size=2))
             conditions[name] = {other: draw(st.integers(0, 2)) for other in others}
     return Space(axes, conditions)
 
 
-@given(spaces(), st.sampled_from([Settings({}), Settings({"a": 0, "b": 1, "c": 2})]))
+SOME = (Integers(0, 9, num=3), Floats(0.0, 2.0, num=3), Partitions(2, 2))
+
+
+@given(spaces(*SOME), st.sampled_from([Settings({}), Settings({"a": 0, "b": 1, "c": 2})]))
 def test_the_count_is_that_of_the_grid_and_no_point_is_there_twice(space: Space, around: Settings) -> None:
     points = list(space.grid(around))
     assert space.count(around) == len(points)
@@ -73,6 +76,18 @@ def test_the_count_is_that_of_the_grid_and_no_point_is_there_twice(space: Space,
         for path, wanted in space.conditions.items():
             holds = all(full[other] == value for other, value in wanted.items())
             assert (path in point) == holds
+
+
+def test_points_that_no_condition_tells_apart_are_counted_together() -> None:
+    """Seventeen pairs, of which each is three points: more than could be gone through."""
+    pairs = [(f"a{i}", f"b{i}") for i in range(17)]
+    axes = {name: Values((0, 1)) for pair in pairs for name in pair}
+    assert Space(axes, {then: {first: 1} for first, then in pairs}).count(HERE) == 3**17
+
+
+def test_conditions_see_into_the_sections_that_a_parameter_may_be() -> None:
+    space = Space({"a": Values((None, {"b": 1}, {"b": 2})), "c": Integers(1, 5)}, {"c": {"a.b": 2}})
+    assert space.count(HERE) == len(list(space.grid(HERE))) == 7
 
 
 @settings(deadline=None)

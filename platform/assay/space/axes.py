@@ -33,6 +33,9 @@ class Axis(Protocol):
 
     def has(self, value: JSON) -> bool: ...
 
+    def is_point(self, value: JSON) -> bool:
+        """Whether a grid has it."""
+
 
 @dataclass(frozen=True)
 class Values:
@@ -53,6 +56,9 @@ class Values:
 
     def has(self, value: JSON) -> bool:
         return any(same(value, mine) for mine in self.values)
+
+    def is_point(self, value: JSON) -> bool:
+        return self.has(value)
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,9 @@ class Floats:
     def has(self, value: JSON) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
 
+    def is_point(self, value: JSON) -> bool:
+        return self.has(value) and value in self.points()
+
 
 @dataclass(frozen=True)
 class Integers:
@@ -109,7 +118,10 @@ class Integers:
 
     @property
     def num_points(self) -> int:
-        return len(self.points()) if self.num is not None else self._size
+        if self.num is None:
+            return self._size
+        # Those of a logarithm may meet at its low end; of even shares, no two do before every integer is there.
+        return len(self.points()) if self.log else min(self.num, self._size)
 
     @property
     def _size(self) -> int:
@@ -137,6 +149,9 @@ class Integers:
     def has(self, value: JSON) -> bool:
         is_whole = isinstance(value, int | float) and not isinstance(value, bool) and value == int(value)
         return is_whole and self.low <= value <= self.high and (value - self.low) % self.step == 0
+
+    def is_point(self, value: JSON) -> bool:
+        return self.has(value) and (self.num is None or value in self.points())
 
 
 @dataclass(frozen=True)
@@ -187,6 +202,9 @@ class Partitions:
         most = self.total if self.most is None else self.most
         fits = all(self.least <= part <= most and (part - self.least) % self.step == 0 for part in value)
         return fits and sum(value) == self.total
+
+    def is_point(self, value: JSON) -> bool:
+        return self.has(value)
 
     def of_units(self, units: Sequence[int]) -> list[int]:
         return [self.least + self.step * unit for unit in units]

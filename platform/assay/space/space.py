@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from random import Random
 
-from assay.space.axes import Axis
-from assay.space.settings import Settings
+from assay.space.axes import Axis, Values
+from assay.space.settings import Settings, same
 from assay.workload import JSON, canonical_json
 
 Point = dict[str, JSON]
@@ -52,13 +53,16 @@ class Space:
 
     def grid(self, settings: Settings) -> Iterator[Point]:
         """Every point under these settings; the last parameter varies fastest."""
-        points = {path: axis.points() for path, axis in self.axes.items()}
+
+        @cache
+        def points(path: str) -> Sequence[JSON]:  # not before its condition holds: it may be one of millions
+            return self.axes[path].points()
 
         def extend(paths: list[str], chosen: Point) -> Iterator[Point]:
             if not paths:
                 yield chosen
             elif settings.match(self.conditions.get(paths[0], {}), above=chosen):
-                for value in points[paths[0]]:
+                for value in points(paths[0]):
                     yield from extend(paths[1:], {**chosen, paths[0]: value})
             else:
                 yield from extend(paths[1:], chosen)
@@ -66,21 +70,32 @@ class Space:
         return extend(list(self.axes), {})
 
     def count(self, settings: Settings) -> int:
-        """How many points the grid has. Only axes that conditions look at are gone through."""
-        looked_at = [path for wanted in self.conditions.values() for path in wanted]
+        """How many points the grid has, without listing them: those that no later condition tells apart go together."""
+        alike: list[tuple[Point, int]] = [({}, 1)]
+        paths = list(self.axes)
+        for place, path in enumerate(paths):
+            later = [item for other in paths[place + 1 :] for item in self.conditions.get(other, {}).items()]
+            together: dict[tuple[bool, ...], tuple[Point, int]] = {}
+            for chosen, number in alike:
+                is_set = settings.match(self.conditions.get(path, {}), above=chosen)
+                for value, times in self._kinds(path, later) if is_set else [(None, 1)]:
+                    point = {**chosen, path: value} if is_set else chosen
+                    holds = tuple(settings.match({other: wanted}, above=point) for other, wanted in later)
+                    first, so_far = together.get(holds, (point, 0))
+                    together[holds] = (first, so_far + number * times)
+            alike = list(together.values())
+        return sum(number for _, number in alike)
 
-        def extend(paths: list[str], chosen: Point) -> int:
-            if not paths:
-                return 1
-            path, *rest = paths
-            if not settings.match(self.conditions.get(path, {}), above=chosen):
-                return extend(rest, chosen)
-            axis = self.axes[path]
-            if any(seen == path or seen.startswith(f"{path}.") for seen in looked_at):
-                return sum(extend(rest, {**chosen, path: value}) for value in axis.points())
-            return axis.num_points * extend(rest, {**chosen, path: _ANY_OTHER})
-
-        return extend(list(self.axes), {})
+    def _kinds(self, path: str, conditions: Sequence[tuple[str, JSON]]) -> list[tuple[JSON, int]]:
+        """The values that the conditions name, and any other for all others; each with how many it stands for."""
+        axis = self.axes[path]
+        if isinstance(axis, Values) and any(other == path or other.startswith(f"{path}.") for other, _ in conditions):
+            return [(value, 1) for value in axis.values]  # may be sections, of which conditions see a part
+        named: list[JSON] = []
+        for other, wanted in conditions:
+            if other == path and axis.is_point(wanted) and not any(same(wanted, value) for value in named):
+                named.append(wanted)
+        return [*((value, 1) for value in named), (_ANY_OTHER, axis.num_points - len(named))]
 
     def draws(self, seed: int, around: Sequence[Settings]) -> Iterator[Point]:
         """The first values, then random points, none twice, until there are no others.

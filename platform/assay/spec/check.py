@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Set
 
 from assay.errors import ConfigError, SpecProblem, UserError, did_you_mean
 from assay.spec import arms as arms_of
-from assay.spec.draft import Draft, mapping_at
+from assay.spec.draft import Draft, lacks_num, mapping_at
+from assay.spec.fields import MOST_TRIALS
 from assay.spec.merge import SETTABLE
 from assay.spec.search_checks import search_problems, too_few_draws
 from assay.spec.trial_checks import TrialChecks
@@ -17,7 +18,8 @@ from assay.spec.yaml_lines import Document, Path
 from assay.workload import JSON, Workload, canonical_json
 
 FindWorkload = Callable[[str], Workload]
-MOST_TRIALS = 20_000
+MOST_TOLD = 10**15
+"""Trials that are told as a number: more of them need not fit on the line."""
 
 
 def check(document: Document, find_workload: FindWorkload) -> tuple[Workload | None, list[SpecProblem]]:
@@ -67,14 +69,15 @@ def _resolved(workload: Workload, base: str) -> Mapping[str, JSON]:
 
 
 def _too_many(total: int) -> str:
-    return f"got {total:,} trials in all, allowed: at most {MOST_TRIALS:,}"
+    told = f"{total:,}" if total <= MOST_TOLD else f"more than {MOST_TOLD:,}"
+    return f"got {told} trials in all, allowed: at most {MOST_TRIALS:,}"
 
 
 def _longest(draft: Draft) -> Path:
     """Where most trials come from."""
     if draft.searcher is not None and draft.searcher.num_trials is not None:
         return ("searcher", "num_trials")
-    points = {path: parameter.axis.num_points for path, parameter in draft.parameters.items()}
+    points = {path: p.axis.num_points for path, p in draft.parameters.items() if not lacks_num(p)}
     longest = max(points, key=points.__getitem__, default=None)
     return ("parameters", longest) if longest else ("seeds",)
 

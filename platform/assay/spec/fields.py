@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from assay.workload import JSON
 
+MOST_TRIALS = 20_000
+"""Of a sweep."""
+MOST_HOURS = 1_000_000
+"""Of a run: a timer takes two and a half times as many, and no more."""
+RESERVED = "none"
+"""What is told instead of a profile where there is none."""
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
@@ -16,8 +23,14 @@ def _safe_name(name: str) -> str:
     if not SAFE_NAME.fullmatch(name):
         raise ValueError(
             f"got {name[:60]!r}, allowed: letters, digits, '-', '_' and '.', starting with a letter or a digit, "
-            "at most 128 (it names files and the experiment)"
+            "at most 128 (it names files)"
         )
+    return name
+
+
+def _not_reserved(name: str) -> str:
+    if name.lower() == RESERVED:
+        raise ValueError(f"got {name!r}, which stands for no profile; allowed: another name")
     return name
 
 
@@ -28,7 +41,7 @@ def _non_empty(text: str) -> str:
 
 
 def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
-    twice = sorted({seed for seed in seeds if seeds.count(seed) > 1})
+    twice = sorted(seed for seed, times in Counter(seeds).items() if times > 1)
     if twice:
         raise ValueError(f"got {', '.join(map(str, twice))} more than once, allowed: distinct integers ≥ 0")
     if not seeds:
@@ -64,12 +77,15 @@ def _increasing(rungs: tuple[int, ...]) -> tuple[int, ...]:
 Text = Annotated[str, Field(strict=True)]
 Name = Annotated[Text, AfterValidator(_non_empty)]
 SafeName = Annotated[Text, AfterValidator(_safe_name)]
+ProfileName = Annotated[SafeName, AfterValidator(_not_reserved)]
 Flag = Annotated[bool, Field(strict=True)]
 Count = Annotated[int, Field(strict=True, ge=0)]
 Positive = Annotated[int, Field(strict=True, ge=1)]
 AtLeastTwo = Annotated[int, Field(strict=True, ge=2)]
+NumPoints = Annotated[int, Field(strict=True, ge=2, le=MOST_TRIALS)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 PositiveNumber = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+Hours = Annotated[float, Field(strict=True, gt=0, le=MOST_HOURS, allow_inf_nan=False)]
 Cpus = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Gpus = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False), AfterValidator(_whole_above_one)]
 GpuShare = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]

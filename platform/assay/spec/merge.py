@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from assay.errors import SpecError, SpecProblem, did_you_mean
-from assay.spec.yaml_lines import Document, Origin, Path, parse
+from assay.spec.schema import Sweep
+from assay.spec.yaml_lines import Document, Origin, Path, dotted, parse
+from assay.typed import got
 from assay.workload import JSON
 
 FIXED = ("version", "name", "workload", "profiles")
@@ -29,13 +31,18 @@ NOT_SETTABLE = ("arms", "name", "parameters", "profiles", "report", "version", "
 
 
 def with_profile(document: Document, name: str) -> Document:
-    """The sweep with one of its profiles over it: `config` key by key, everything else whole."""
+    """The sweep with one of its profiles over it: `config` key by key, everything else whole.
+
+    A known key without a value is a key left out, as it is in the sweep itself.
+    """
     merged = _copy(document)
     profile = document.data["profiles"][name]
     for key, value in profile.items():
         source: Path = ("profiles", name, key)
         if key in FIXED:
             merged.problems.append(document.problem(source, f"a profile cannot change {key}; it is the same study"))
+        elif value is None and key in Sweep.model_fields:
+            continue
         elif key == "config" and isinstance(value, dict) and isinstance(merged.data.get("config"), dict):
             for path, setting in value.items():
                 _replace(merged, ("config", path), setting, document, (*source, path))
@@ -66,9 +73,12 @@ def with_sets(document: Document, sets: Sequence[str]) -> Document:
         if target is None:
             message = f"cannot be set here; allowed: {', '.join(SETTABLE)}, or a config path of the workload"
             merged.problems.append(SpecProblem(label, 0, path, message))
-        elif _make_room(merged, target):
+        elif (taken := _make_room(merged, target, label)) is None:
             parsed.origins = {(): Origin(label, 0, (path,))}
             _replace(merged, target, parsed.data, parsed, ())
+        elif not _is_section(taken):
+            there = f"{dotted(taken)}, which is {got(_at(merged, taken))}"
+            merged.problems.append(SpecProblem(label, 0, path, f"got a key below {there}; allowed: {dotted(taken)}=…"))
     return merged
 
 
@@ -83,24 +93,33 @@ def _target(path: str) -> Path | None:
     return None if first in NOT_SETTABLE or path == "reference" else ("config", path)
 
 
-def _make_room(document: Document, target: Path) -> bool:
-    """Create the sections above `target`. False when something else is there: the schema says so."""
+def _make_room(document: Document, target: Path, label: str) -> Path | None:
+    """Create the sections above `target`. Where there is something else than a section, none: the place of that."""
+    for length in range(1, len(target)):
+        section, place = target[:length], _at(document, target[: length - 1])
+        if place.get(section[-1]) is None:
+            place[section[-1]] = {}
+            document.origins[section] = Origin(label, 0, section)
+        elif not isinstance(place[section[-1]], dict):
+            return section
+    return None
+
+
+def _is_section(place: Path) -> bool:
+    """Whether keys belong below it: then it is the schema that refuses what is there instead."""
+    return len(place) == 1 or (place[0] == "resources" and len(place) == 2)
+
+
+def _at(document: Document, path: Path) -> JSON:
     place = document.data
-    for part in target[:-1]:
-        if place.get(part) is None:
-            place[part] = {}
+    for part in path:
         place = place[part]
-        if not isinstance(place, dict):
-            return False
-    return True
+    return place
 
 
 def _replace(document: Document, target: Path, value: JSON, source: Document, source_path: Path) -> None:
     """Put `value` at `target`, with the origins it has at `source_path` of `source`."""
-    place = document.data
-    for part in target[:-1]:
-        place = place[part]
-    place[target[-1]] = copy.deepcopy(value)
+    _at(document, target[:-1])[target[-1]] = copy.deepcopy(value)
     length = len(target)
     for path in [path for path in document.origins if path[:length] == target]:
         del document.origins[path]

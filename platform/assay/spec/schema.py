@@ -17,10 +17,12 @@ from assay.spec.fields import (
     Cpus,
     Gpus,
     GpuShare,
+    Hours,
     Name,
     Number,
     Positive,
     PositiveNumber,
+    ProfileName,
     SafeName,
     Section,
     Seeds,
@@ -71,7 +73,7 @@ class Limits(Section):
     """Reaching one pauses the sweep."""
 
     v100_days: PositiveNumber | None = None
-    hours: PositiveNumber | None = None
+    hours: Hours | None = None
     trials: Positive | None = None
     concurrent_trials: Positive | None = None
     """None: as many as the cluster holds."""
@@ -137,7 +139,7 @@ class Sweep(Section):
     limits: Limits = Limits()
     reference: Reference = Reference()
     report: Report = Report()
-    profiles: Mapping[Name, Mapping[str, Any]] = {}
+    profiles: Mapping[ProfileName, Mapping[str, Any]] = {}
 
     _workload: Workload | None = PrivateAttr(None)
     _file: str = PrivateAttr("")

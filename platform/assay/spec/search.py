@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from assay.space import Axis, Floats, Integers, Partitions, Values
-from assay.spec.fields import AtLeastTwo, Count, Flag, Name, Number, Positive, Rungs, Section, SomeValues
+from assay.spec.fields import AtLeastTwo, Count, Flag, Name, Number, NumPoints, Positive, Rungs, Section, SomeValues
 from assay.workload import JSON
 
 ONE_OF = "one of values: […]; min: … and max: …; or partition: {total: …, parts: …}"
@@ -46,7 +46,7 @@ class Parameter(Section):
     max: Number | None = None
     log: Flag = False
     """Even in the logarithm."""
-    num: AtLeastTwo | None = None
+    num: NumPoints | None = None
     """Points of a grid over the range; searchers that draw take any number of it."""
     int: Flag = False
     step: Positive | None = None

@@ -322,6 +322,7 @@ def test_profiles(lines: Lines) -> None:
     assert lines(PROFILES + "    name: other\n") == [
         "x.yaml:12: profiles.smoke.name: a profile cannot change name; it is the same study"
     ]
+    assert lines(PROFILES + "    confg:\n") == ["x.yaml:12: profiles.smoke.confg: unknown key; did you mean 'config'?"]
     # Keys and types are checked in every profile, also in those not asked for; configs in the chosen one.
     assert lines(PROFILES + "    confg: {}\n") == [
         "x.yaml:12: profiles.smoke.confg: unknown key; did you mean 'config'?"
@@ -332,6 +333,25 @@ def test_profiles(lines: Lines) -> None:
     assert lines(PROFILES.replace("bare", "bar"), profile="smoke") == [
         "x.yaml:9: profiles.smoke.base: unknown preset 'bar'; did you mean 'bare'?"
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (
+            "../../evil",
+            "got '../../evil', allowed: letters, digits, '-', '_' and '.', starting with a letter or a digit",
+        ),
+        ("a b", "got 'a b', allowed: letters"),
+        ("''", "got '', allowed: letters"),
+        ("none", "got 'none', which stands for no profile; allowed: another name"),
+        ("None", "got 'None', which stands for no profile; allowed: another name"),
+    ],
+)
+def test_names_of_profiles(lines: Lines, load: Load, name: str, expected: str) -> None:
+    (found,) = lines(f"profiles:\n  {name}: {{base: bare}}\n", profile=name.strip("'"))
+    assert found.startswith(f"x.yaml:8: profiles.{name}: {expected}")
+    assert load("profiles:\n  smoke_2-fast: {base: bare}\n", profile="smoke_2-fast").base == "bare"
 
 
 @pytest.mark.parametrize(
@@ -349,6 +369,7 @@ def test_profiles(lines: Lines) -> None:
         ("metric=", "metric: required, but missing"),
         ("seed=3", "seed: replicate seeds set this path"),
         ("seeds=3", "seeds: got 3 (int), allowed: a list of integers ≥ 0"),
+        ("searcher.name.x=random", "searcher.name: got {'x': 'random'} (mapping), allowed: grid, random, optuna"),
         ("limits.retires=3", "limits.retires: unknown key; did you mean 'retries'?"),
         ("scheduler.name=hyper", "scheduler.name: got 'hyper' (str), allowed: fifo, asha, halving, hyperband, median"),
         ("workload=other", "workload: cannot be set here; allowed: arms_mode, base, description"),
@@ -359,6 +380,37 @@ def test_sets(lines: Lines, text: str, expected: str) -> None:
     found = lines(sets=[text])
     assert len(found) == 1, found
     assert found[0].startswith(f"--set {text}: {expected}")
+
+
+@pytest.mark.parametrize(
+    ("body", "text", "expected"),
+    [
+        (
+            "searcher: {name: grid}\n",
+            "searcher.name.x=random",
+            "searcher.name.x: got a key below searcher.name, which is 'grid' (str); allowed: searcher.name=…",
+        ),
+        (
+            "limits: {hours: 5}\n",
+            "limits.hours.x=3",
+            "limits.hours.x: got a key below limits.hours, which is 5 (int); allowed: limits.hours=…",
+        ),
+        (
+            "resources: {train: {workers: [1, 2]}}\n",
+            "resources.train.workers.0=3",
+            "resources.train.workers.0: got a key below resources.train.workers, which is [1, 2] (list); allowed: ",
+        ),
+    ],
+)
+def test_a_set_below_a_value(lines: Lines, body: str, text: str, expected: str) -> None:
+    (found,) = lines(body, sets=[text])
+    assert found.startswith(f"--set {text}: {expected}")
+
+
+def test_a_set_below_a_section_that_is_none_leaves_the_word_to_the_file(lines: Lines) -> None:
+    for body, text in [("limits: 3\n", "limits.hours=1"), ("resources: {train: 3}\n", "resources.train.workers=2")]:
+        (found,) = lines(body, sets=[text])
+        assert found.startswith("x.yaml:7: ")
 
 
 def test_a_set_that_every_trial_overrides_is_refused(lines: Lines) -> None:

@@ -124,7 +124,7 @@ profiles:
     config: {train.batch_size: 1, train.learning_rate: 0.1}
     arms: {c: {model.heads: 1}}
     limits: {retries: 0}
-    reference:
+    reference: {}
 """
 
 
@@ -139,6 +139,16 @@ def test_a_profile_merges_config_and_replaces_the_rest(load: Load) -> None:
     plain = load(PROFILE)
     assert (plain.profile, plain.base, list(plain.arms)) == (None, "digits", ["a", "b"])
     assert list(plain.profiles) == ["smoke"]
+
+
+def test_a_key_without_a_value_in_a_profile_is_left_out(load: Load) -> None:
+    sections = ["base", "config", "arms", "limits", "reference", "metric", "seeds"]
+    empty = "profiles:\n  same:\n" + "".join(f"    {section}:\n" for section in sections)
+    written = PROFILE.replace("profiles:\n", empty)
+    same, plain = load(written, profile="same"), load(written)
+    for section in sections:
+        assert getattr(same, section) == getattr(plain, section), section
+    assert same.config == {"train.batch_size": 4, "model.norm": "add"}
 
 
 def test_sets_reach_the_sections_and_the_config(load: Load) -> None:

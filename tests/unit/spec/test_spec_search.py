@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -186,7 +187,11 @@ def test_a_space_of_optuna_is_checked_at_its_corners(lines: Lines, load: Load) -
         ("{min: 0.5, max: 2, int: true}", ": got min 0.5 and max 2 with int: true, allowed: integers"),
         ("{min: 1, max: 2, step: 1}", ": step goes with int: true; give num, the number of points, instead"),
         ("{min: 1, max: 9, step: 2, int: true, log: true}", ": got step 2 with log: true, allowed: one of them"),
-        ("{min: 1, max: 2, num: 1}", ".num: got 1 (int), allowed: an integer ≥ 2 or null"),
+        ("{min: 1, max: 2, num: 1}", ".num: got 1 (int), allowed: an integer ≥ 2 and ≤ 20000 or null"),
+        (
+            "{min: 1, max: 1.0e+9, int: true, num: 500000000}",
+            ".num: got 500000000 (int), allowed: an integer ≥ 2 and ≤ 20000 or null",
+        ),
         ("{min: a, max: 2}", ".min: got 'a' (str), allowed: a number or null"),
         ("{min: 1, max: 2}", ": a grid needs num, the number of points; or searcher: random or optuna"),
         ("{partition: {total: 25, parts: 2, step: 10}}", ".partition: no 2 parts, each a multiple of 10, add up to 25"),
@@ -359,9 +364,12 @@ def test_rungs_own_their_path(lines: Lines) -> None:
     assert lines(rungs, sets=[f"{BUDGET}=5"]) == [f"--set {BUDGET}=5: {BUDGET}: {says}"]
 
 
-def test_limits_are_above_zero(lines: Lines) -> None:
+def test_limits_are_above_zero_and_hours_fit_a_timer(lines: Lines) -> None:
     assert lines("limits: {v100_days: 0}\n") == [
         "x.yaml:7: limits.v100_days: got 0 (int), allowed: a number > 0 or null"
+    ]
+    assert lines("limits: {hours: 1e7}\n") == [
+        "x.yaml:7: limits.hours: got 10000000.0 (float), allowed: a number > 0 and ≤ 1000000 or null"
     ]
     assert lines("limits: {trials: 1.5}\n")[0].startswith(
         "x.yaml:7: limits.trials: got 1.5 (float), allowed: an integer"
@@ -375,6 +383,39 @@ def test_a_search_survives_json(load: Load) -> None:
     ):
         written: dict[str, Any] = load(body).model_dump(mode="json")
         assert Sweep.model_validate(written).model_dump(mode="json") == written
+
+
+HUGE = "parameters:\n  sample.steps: {partition: {total: 250, parts: 5}}\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (HUGE, "169,362,501"),
+        (HUGE + "  train.batch_size: {values: [1, 2, 3], when: {sample.steps: [50, 50, 50, 50, 50]}}\n", "169,362,503"),
+        (HUGE.replace("250, parts: 5", "1000000, parts: 3000"), "more than 1,000,000,000,000,000"),
+    ],
+)
+def test_a_huge_grid_is_counted_and_not_listed(lines: Lines, body: str, told: str) -> None:
+    began = time.monotonic()
+    assert lines(body) == [
+        f"x.yaml:8: parameters.sample.steps: got {told} trials in all, allowed: at most 20,000; use a larger step in "
+        "the partition, or searcher: {name: random, num_trials: …}"
+    ]
+    assert time.monotonic() - began < 5
+
+
+def test_a_huge_axis_is_not_listed_where_its_condition_does_not_hold(lines: Lines) -> None:
+    began = time.monotonic()
+    assert lines(HUGE.replace("5}}", "5}, when: {sample.eta: 0.5}}")) == [
+        "x.yaml:8: parameters.sample.steps.when.sample.eta: got 0.5 (float), which no trial has; allowed: 0.0"
+    ]
+    assert time.monotonic() - began < 5
+
+
+def test_too_many_trials_of_a_range_without_points_are_told(lines: Lines) -> None:
+    found = lines(f"seeds: {list(range(20_001))}\nparameters: {{sample.eta: {{min: 0, max: 1}}}}\n")
+    assert found[0].startswith("x.yaml:7: seeds: got 20,001 trials in all, allowed: at most 20,000")
 
 
 def test_large_grids_are_checked_by_a_sample_that_has_the_corners(load: Load, lines: Lines) -> None:
