@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from assay.report.figures import literal
-from assay.report.series import Series, is_cost
+from assay.report.figures import literal, shortened
+from assay.report.reading import is_cost
+from assay.report.series import Series
 from assay.spec import Plot
 from assay.spec.expand import in_words
 from assay.workload import JSON, canonical_json
@@ -16,6 +17,8 @@ LONG_NAME = 10
 """Characters: bars with longer names lie on their side."""
 MOST_STANDING = 12
 """Of more bars, too."""
+SLANT = 30
+"""Degrees of long names below lines."""
 MOST_TICKS = 10
 MANY = 10_000
 """From here on numbers on an axis are short: 250k, 4.36M."""
@@ -29,6 +32,8 @@ class Axis:
     name: str
     categories: tuple[str, ...]
     """Empty for numbers."""
+    names: tuple[str, ...]
+    """Of the categories, as there is room for them."""
     ticks: tuple[float, ...]
     is_sideways: bool
     scale: float
@@ -38,15 +43,18 @@ class Axis:
     def of(cls, plot: Plot, series: Sequence[Series]) -> Axis:
         values = distinct_values(series)
         if has_names(plot, series):
-            names = dict.fromkeys(in_words(x) for x in _in_order(values))
-            is_long = len(names) > MOST_STANDING or max(len(name) for name in names) > LONG_NAME
-            return cls(plot.x, tuple(names), (), plot.kind == "bar" and is_long, 1.0)
+            short = shortened(in_words(x) for x in _in_order(values))
+            is_long = len(short) > MOST_STANDING or max(map(len, short)) > LONG_NAME
+            return cls(plot.x, tuple(short), tuple(short.values()), (), plot.kind == "bar" and is_long, 1.0)
         if not is_cost(plot.x):
-            return cls(plot.x, (), tuple(sorted(set(map(float, values)))), False, 1.0)
+            return cls(plot.x, (), (), tuple(sorted(set(map(float, values)))), False, 1.0)
         is_long = plot.x.endswith("seconds") and max(values) > 2 * HOUR_S
-        return cls(
-            f"{plot.x.removesuffix('seconds')}hours" if is_long else plot.x, (), (), False, HOUR_S if is_long else 1
-        )
+        name = f"{plot.x.removesuffix('seconds')}hours" if is_long else plot.x
+        return cls(name, (), (), (), False, HOUR_S if is_long else 1)
+
+    @property
+    def is_slanted(self) -> bool:
+        return not self.is_sideways and (len(self.names) > MOST_STANDING or max(map(len, self.names)) > LONG_NAME)
 
     def at(self, x: JSON) -> float:
         return float(self.categories.index(in_words(x))) if self.categories else float(x) / self.scale
@@ -68,21 +76,22 @@ def _is_number(x: JSON) -> bool:
 
 
 def _in_order(values: Sequence[JSON]) -> list[JSON]:
-    """Numbers by size; anything else as the sweep has it."""
-    if all(map(_is_number, values)):
-        return sorted(values)
+    """Numbers by size, after null; anything else as the sweep has it."""
+    numbers = [value for value in values if _is_number(value)]
+    if len(numbers) + values.count(None) == len(values):
+        return [*([None] if None in values else []), *sorted(numbers)]
     return list(values)
 
 
 def set_ticks(axes: Any, axis: Axis, plot: Plot) -> None:
     if axis.categories:
-        names, places = [literal(name) for name in axis.categories], range(len(axis.categories))
+        names, places = [literal(name) for name in axis.names], range(len(axis.names))
         if axis.is_sideways:
             axes.set_yticks(places, names)
             axes.set_ylim(len(names) - 0.4, -0.6)  # the first on top
         else:
-            is_long = max(map(len, names)) > LONG_NAME
-            axes.set_xticks(places, names, rotation=30 if is_long else 0, ha="right" if is_long else "center")
+            slant = {"rotation": SLANT, "ha": "right", "rotation_mode": "anchor"} if axis.is_slanted else {}
+            axes.set_xticks(places, names, **slant)
     elif "x" in plot.log:
         _log(axes, "x", axis.ticks)
         if 0 < len(axis.ticks) <= MOST_TICKS:

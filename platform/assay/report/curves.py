@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from assay.planning import Plan
-from assay.report.figures import COLORS, PLOT_DPI, literal, new_figure, save
+from assay.report.figures import COLORS, PLOT_DPI, inches_wide, literal, new_figure, save, shortened
 from assay.report.labels import serves
 from assay.report.table import TrialResults
 from assay.store import StoredResult
@@ -14,6 +14,9 @@ from assay.workload import Stage
 
 CURVES = "curves.png"
 MOST_IN_LEGEND = 12
+LEGEND_POINTS = 9
+WIDE_LABEL = 35
+"""Characters: a legend of longer ones would hide the curves, and is beside them."""
 SMOOTHED_POINTS = 15
 """How many points the smoothed curve may be said to have; the raw one is drawn faintly behind it."""
 Line = tuple[str, list[float], list[float]]
@@ -30,12 +33,16 @@ def draw_curves(plan: Plan, trials: Sequence[TrialResults], folder: Path) -> Pat
             panels.setdefault(stage.name, []).append((serves(plan, stage.key), steps, losses))
     if not panels:
         return None
-    figure = new_figure(7.0 * len(panels), 4.5, PLOT_DPI, layout="constrained")
+    short = shortened(label for lines in panels.values() for label, _, _ in lines)
+    named = [short[label] for lines in panels.values() if len(lines) <= MOST_IN_LEGEND for label, _, _ in lines]
+    is_wide = max(map(len, named), default=0) > WIDE_LABEL
+    beside = inches_wide(named, LEGEND_POINTS) + 0.7 if is_wide else 0.0
+    figure = new_figure((7.0 + beside) * len(panels), 4.5, PLOT_DPI, layout="constrained")
     figure.suptitle(f"{plan.sweep.name}: learning curves", fontweight="bold", x=0.01, ha="left")
     for axes, (name, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         for number, (label, steps, losses) in enumerate(lines):
             color = COLORS[number % len(COLORS)]
-            axes.plot(steps, _smooth(losses), label=literal(label), linewidth=1.6, color=color)
+            axes.plot(steps, _smooth(losses), label=literal(short[label]), linewidth=1.6, color=color)
             marker = "o" if len(steps) == 1 else None
             axes.plot(steps, losses, color=color, alpha=0.25, linewidth=1, marker=marker)
         if all(loss > 0 for _, _, losses in lines for loss in losses):
@@ -47,7 +54,7 @@ def draw_curves(plan: Plan, trials: Sequence[TrialResults], folder: Path) -> Pat
         axes.set_ylabel("loss")
         axes.grid(visible=True, which="both", alpha=0.25)
         if len(lines) <= MOST_IN_LEGEND:
-            axes.legend(fontsize=9)
+            axes.legend(fontsize=LEGEND_POINTS, **({"loc": "upper left", "bbox_to_anchor": (1, 1)} if is_wide else {}))
     return save(figure, folder / CURVES)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assay.errors import StageFailed
 from assay.planning import Plan
@@ -16,6 +17,9 @@ from assay.report.cost_formats import cost_as_csv, cost_as_json
 from assay.report.formats import as_csv, as_json, as_markdown
 from assay.report.priced import NOT_PRICED, Priced
 from assay.report.table import Table, TrialResults, table
+
+if TYPE_CHECKING:
+    from assay.report.drawing import Drawn
 
 REPORT = "report.json"
 PAGE = "report.html"
@@ -49,10 +53,9 @@ def write(
     _remove_earlier_pictures(folder)
     drawn = _draw(plan, trials, made, folder)
     made, cost = replace(made, notes=(*made.notes, *drawn.lacking)), _cost(plan, trials, computed)
-    (folder / "table.csv").write_text(as_csv(made))
-    (folder / "table.md").write_text(as_markdown(made))
-    (folder / "cost.csv").write_text(cost_as_csv([cost]))
-    (folder / PAGE).write_text(_page(plan, trials, made, cost, drawn))
+    (folder / "table.csv").write_text(as_csv(made), encoding="utf-8")
+    (folder / "table.md").write_text(as_markdown(made), encoding="utf-8")
+    (folder / "cost.csv").write_text(cost_as_csv([cost]), encoding="utf-8")
     summary = {
         **as_json(made),
         "cost": cost_as_json(cost),
@@ -63,7 +66,8 @@ def write(
         "pictures": [picture.name for picture in drawn.pictures],
         "grids": {trial: grid.name for trial, grid in drawn.grids.items()},
     }
-    (folder / REPORT).write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
+    (folder / REPORT).write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / PAGE).write_text(_page(plan, trials, made, cost, drawn), encoding="utf-8")
     return Written(made, folder, drawn.pictures)
 
 
@@ -82,28 +86,17 @@ def write_page(
         made = replace(made, notes=(*made.notes, *drawn.lacking))
         text = _page(plan, trials, made, _cost(plan, trials, computed), drawn)
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text)
+    file.write_text(text, encoding="utf-8")
     return made
 
 
-@dataclass(frozen=True)
-class _Drawn:
-    """The pictures that compare, each trial's own grid, and what could not be plotted."""
+def _draw(plan: Plan, trials: Sequence[TrialResults], made: Table, folder: Path) -> Drawn:
+    from assay.report.drawing import draw
 
-    overview: Path | None
-    curves: Path | None
-    sheets: Sequence[Path]
-    plots: Sequence[Path]
-    grids: Mapping[str, Path]
-    lacking: Sequence[str]
-
-    @property
-    def pictures(self) -> tuple[Path, ...]:
-        drawn = [self.overview, self.curves, *self.sheets, *self.plots]
-        return tuple(picture for picture in drawn if picture is not None)
+    return draw(plan, trials, made, folder)
 
 
-def _page(plan: Plan, trials: Sequence[TrialResults], made: Table, cost: CostSheet, drawn: _Drawn) -> str:
+def _page(plan: Plan, trials: Sequence[TrialResults], made: Table, cost: CostSheet, drawn: Drawn) -> str:
     from assay.report.html import Contents, page
 
     plots = [*drawn.plots, *([drawn.curves] if drawn.curves else []), *drawn.sheets]
@@ -117,7 +110,7 @@ def _cost(plan: Plan, trials: Sequence[TrialResults], computed: Set[str]) -> Cos
 def earlier_failures(folder: Path) -> dict[str, StageFailed]:
     """Key → why the stage failed when the report in the folder was written; empty where there is none."""
     try:
-        rows = json.loads((folder / REPORT).read_text())["trials"]
+        rows = json.loads((folder / REPORT).read_text(encoding="utf-8"))["trials"]
     except (OSError, ValueError, KeyError):
         return {}  # no report yet, or one that was cut off
     told = [row["failure"] for row in rows if row["failure"] is not None]
@@ -136,7 +129,7 @@ def _log(folder: Path, error: StageFailed) -> Path:
 
 def _whole_cause(failure: Mapping[str, str | None]) -> str:
     log = Path(failure["log"] or "")
-    return log.read_text().rstrip() if log.is_file() else str(failure["cause"])
+    return log.read_text(encoding="utf-8").rstrip() if log.is_file() else str(failure["cause"])
 
 
 def _write_logs(trials: Sequence[TrialResults], folder: Path) -> Mapping[str, Path]:
@@ -147,34 +140,16 @@ def _write_logs(trials: Sequence[TrialResults], folder: Path) -> Mapping[str, Pa
     for error in {trial.error.key: trial.error for trial in trials if trial.error is not None}.values():
         folder.mkdir(parents=True, exist_ok=True)
         logs[error.key] = _log(folder, error)
-        logs[error.key].write_text(error.cause + "\n")
+        logs[error.key].write_text(error.cause + "\n", encoding="utf-8")
     return logs
 
 
 def _remove_earlier_pictures(folder: Path) -> None:
     """What an earlier report drew: its arms may be gone. Nothing else in the folder is touched."""
     try:
-        earlier = json.loads((folder / REPORT).read_text())
+        earlier = json.loads((folder / REPORT).read_text(encoding="utf-8"))
         names = [*earlier["pictures"], *earlier["grids"].values()]
     except (OSError, ValueError, KeyError):
         return  # the first report here, or one that was cut off
     for name in names:
         (folder / Path(name).name).unlink(missing_ok=True)
-
-
-def _draw(plan: Plan, trials: Sequence[TrialResults], made: Table, folder: Path) -> _Drawn:
-    from assay.report.curves import draw_curves
-    from assay.report.pictures import draw_pictures
-    from assay.report.plots import draw_plots
-    from assay.report.samples import copy_grids, draw_overview
-
-    grids = copy_grids(plan, trials, folder)
-    plots, lacking = draw_plots(plan, trials, made, folder)
-    return _Drawn(
-        overview=draw_overview(made, grids, folder),
-        curves=draw_curves(plan, trials, folder),
-        sheets=draw_pictures(plan, trials, made, folder),
-        plots=plots,
-        grids=grids,
-        lacking=lacking,
-    )

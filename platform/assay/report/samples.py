@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import re
 import shutil
-import textwrap
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from assay.planning import Plan
-from assay.report.figures import literal
+from assay.report.figures import literal, shortened, wrapped
 from assay.report.labels import name_parts
+from assay.report.lacking import Lacking
 from assay.report.rows import Row
 from assay.report.table import Table, TrialResults
-from assay.report.tiles import Tile, draw_tiles
+from assay.report.tiles import DPI, LEAST_WIDTH, Tile, draw_tiles
 from assay.report.words import decimals, metric
+from assay.store import StoredResult
 
 OVERVIEW = "samples.png"
 MOST_ARMS = 24
 MOST_ACROSS = 4
 TITLE_CHARACTERS = 40
+NAME_CHARACTERS = 120
+"""Three lines of a title."""
 
 
 def safe_name(trial: str) -> str:
@@ -27,8 +31,9 @@ def safe_name(trial: str) -> str:
     return re.sub(r"[^A-Za-z0-9._+-]+", "-", trial).strip("-.")[:120] or "trial"
 
 
-def copy_grids(plan: Plan, trials: Sequence[TrialResults], folder: Path) -> dict[str, Path]:
-    """Trial → its sample grid, copied to `<safe name>.png`. Trials without one are left out."""
+def copy_grids(plan: Plan, trials: Sequence[TrialResults], folder: Path, lacking: Lacking) -> dict[str, Path]:
+    """Trial → its sample grid, copied to `<safe name>.png`. Trials without one are left out, and those whose grid is no
+    picture."""
     wanted = plan.workload.report.sample_grid
     grids: dict[str, Path] = {}
     taken = {OVERVIEW, "curves.png", *plan.workload.report.pictures}
@@ -40,9 +45,15 @@ def copy_grids(plan: Plan, trials: Sequence[TrialResults], folder: Path) -> dict
         if name in taken:  # two names that differ only in characters a file name cannot have
             name = f"{safe_name(trial.planned.name)}-{trial.planned.trial.index}.png"
         taken.add(name)
-        grids[trial.planned.name] = folder / name
-        shutil.copyfile(leaf.file(wanted), folder / name)
+        grid = lacking.picture(folder / name, partial(_copy, leaf, wanted, folder / name))
+        if grid is not None:
+            grids[trial.planned.name] = grid
     return grids
+
+
+def _copy(leaf: StoredResult, name: str, to: Path) -> Path:
+    shutil.copyfile(leaf.file(name), to)
+    return to
 
 
 def draw_overview(table: Table, grids: Mapping[str, Path], folder: Path) -> Path | None:
@@ -51,8 +62,10 @@ def draw_overview(table: Table, grids: Mapping[str, Path], folder: Path) -> Path
     if not rows:
         return None
     arms = f"the best {len(rows)} of {len(grids)} arms" if len(rows) < len(grids) else "every arm"
+    names = short_names(rows)
     tiles = [
-        Tile(grids[row.trial], title(table, row), "tab:green" if _is_best(table, row) else "black") for row in rows
+        Tile(grids[row.trial], title(table, row, names), "tab:green" if _is_best(table, row) else "black")
+        for row in rows
     ]
     across = min(MOST_ACROSS, len(rows))
     return draw_tiles(f"{table.sweep}: samples of {arms}", tiles, across, folder / OVERVIEW)
@@ -62,15 +75,21 @@ def _is_best(table: Table, row: Row) -> bool:
     return table.best in (row.trial, row.arm_name)
 
 
-def title(table: Table, row: Row) -> str:
+def short_names(rows: Sequence[Row]) -> dict[str, str]:
+    """Trial → its name as titles have room for it."""
+    return shortened((row.trial for row in rows), NAME_CHARACTERS)
+
+
+def title(table: Table, row: Row, names: Mapping[str, str]) -> str:
     """The name, broken between its parts where it can be, and the metric below."""
     lines = [""]
-    for part in name_parts(row.trial):
+    for part in name_parts(names[row.trial]):
         joined = f"{lines[-1]}, {part}" if lines[-1] else part
         lines = [*lines[:-1], joined] if len(joined) <= TITLE_CHARACTERS else [*lines, part]
-    lines = [short for line in lines for short in textwrap.wrap(line, TITLE_CHARACTERS)]
+    lines = [short for line in lines for short in wrapped(line, TITLE_CHARACTERS, LEAST_WIDTH / DPI)]
     if table.metric in row.metrics:
         places = decimals(r.metrics[table.metric] for r in table.rows if table.metric in r.metrics)
         best = " (best)" if _is_best(table, row) else ""
-        lines += textwrap.wrap(f"{table.metric} {metric(row.metrics[table.metric], places)}{best}", TITLE_CHARACTERS)
+        value = f"{table.metric} {metric(row.metrics[table.metric], places)}{best}"
+        lines += wrapped(value, TITLE_CHARACTERS, LEAST_WIDTH / DPI)
     return literal("\n".join(lines))

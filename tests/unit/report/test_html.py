@@ -17,6 +17,7 @@ from PIL import Image
 from assay.errors import StageFailed
 from assay.planning import Plan, PlannedTrial, Rung
 from assay.report import PAGE, Standing, earlier_failures, from_store, write, write_page
+from assay.report.samples import safe_name
 from assay.store import Store
 
 Filled = tuple[Plan, tuple[Standing, ...]]
@@ -168,6 +169,42 @@ def test_what_is_missing_or_failed_is_said(paper: Callable[..., Filled], tmp_pat
     assert page.best == []
     empty = tuple(Standing(t, {}) for t in plan.trials)
     assert "not finished: 0 of 3 stages" in Page(write(plan, empty, tmp_path / "empty", frozenset()).page).text
+
+
+def test_a_picture_that_fails_costs_nothing_else(paper: Callable[..., Filled], tmp_path: Path) -> None:
+    """A grid is no picture, another is cut off, and the spread over seeds of one metric is beyond any number."""
+
+    def broken(planned: PlannedTrial, rung: Rung, output: Path) -> None:
+        noise(planned, rung, output)
+        grid = output / "samples.png"
+        spoilt = {1: b"no picture", 2: grid.read_bytes()[:200]}
+        if planned.trial.index in spoilt:
+            grid.write_bytes(spoilt[planned.trial.index])
+
+    def huge(planned: PlannedTrial, rung: Rung) -> Mapping[str, float]:
+        return {**quality(planned, rung), "precision": 1.7e308 * (1 - 2 * planned.trial.seed)}
+
+    plots = [{"kind": "line", "x": "sample.steps", "y": y} for y in ("fid", "precision", "recall")]
+    plan, trials = paper(huge, broken, arms=ARMS, seeds=(0, 1), report={"plots": plots})
+    report = write(plan, trials, tmp_path / "report", frozenset())
+    page, notes = Page(report.page), json.loads((report.folder / "report.json").read_text())["notes"]
+    names = [trial.planned.name for trial in trials]
+    told = [note for note in report.table.notes if note.startswith("not drawn: ")]
+    assert len(told) == 3
+    assert told[0].startswith("not drawn: precision-by-sample.steps-line.png: OverflowError: ")
+    assert told[1] == f"not drawn: {safe_name(names[1])}.png: UnidentifiedImageError: this is no picture"
+    assert told[2].startswith(f"not drawn: {safe_name(names[2])}.png: OSError: ")
+    for note in told:
+        assert note in notes
+        assert note in page.text
+        assert note in (report.folder / "table.md").read_text()
+    assert {names[0], names[3]} >= {alt for alt, _ in page.images if alt in names}
+    drawn = {"samples.png", "fid-by-sample.steps-line.png", "recall-by-sample.steps-line.png"}
+    assert {picture.name for picture in report.pictures} == drawn
+    assert {file.name for file in report.folder.glob("*.png")} == drawn | {
+        f"{safe_name(names[index])}.png" for index in (0, 3)
+    }
+    assert set(told) <= set(write_page(plan, trials, tmp_path / "page.html", frozenset(), {}).notes)
 
 
 def test_a_failure_is_remembered_until_the_stage_is_stored(paper: Callable[..., Filled], tmp_path: Path) -> None:

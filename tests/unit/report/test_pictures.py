@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from assay.planning import Plan
 from assay.report import Standing, table
 from assay.report.curves import furthest
+from assay.report.lacking import Lacking
 from assay.report.pictures import columns_a_row, draw_pictures
 from assay.report.samples import copy_grids, draw_overview, safe_name
 
@@ -33,7 +35,7 @@ def test_grids_are_copied_and_shown_side_by_side(study: Studies, tmp_path: Path)
     plan, trials = study([{"fid": 3.0}, {"fid": 2.0}, {"fid": 1.0}], names, files=files)
     folder = tmp_path / "report"
     folder.mkdir()
-    grids = copy_grids(plan, trials, folder)
+    grids = copy_grids(plan, trials, folder, Lacking())
     assert len(set(grids.values())) == 3, "names that a file cannot have do not overwrite each other"
     overview = draw_overview(table(plan, trials), grids, folder)
     assert overview is not None
@@ -59,7 +61,7 @@ def test_every_trial_of_a_figure_is_on_its_sheet(study: Studies, tmp_path: Path)
     overview = draw_overview(
         made, {t.planned.name: f["grid.png"] for t, f in zip(trials, files, strict=True)}, tmp_path
     )
-    for sheet in (*draw_pictures(plan, trials, made, tmp_path), overview):
+    for sheet in (*draw_pictures(plan, trials, made, tmp_path, Lacking()), overview):
         assert sheet is not None
         with Image.open(sheet) as image:
             pixels = image.convert("RGB")
@@ -71,7 +73,7 @@ def test_every_trial_of_a_figure_is_on_its_sheet(study: Studies, tmp_path: Path)
 
 def test_without_grids_there_is_no_overview(study: Studies, tmp_path: Path) -> None:
     plan, trials = study([{"fid": 1.0}])
-    assert copy_grids(plan, trials, tmp_path) == {}
+    assert copy_grids(plan, trials, tmp_path, Lacking()) == {}
     assert draw_overview(table(plan, trials), {}, tmp_path) is None
 
 
@@ -88,3 +90,34 @@ def test_a_training_that_climbed_rungs_has_one_curve(paper: Callable[..., Any], 
         ("adagn", 500),
         ("add", 250),
     ]
+
+
+def test_a_sheet_has_those_that_can_be_read(study: Studies, tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.png", tmp_path / "bad.png"
+    Image.new("RGB", (8, 64), (200, 10, 10)).save(good)
+    bad.write_bytes(good.read_bytes()[:50])
+    plan, trials = study([{"fid": 1.0}] * 6, files=[{"column.png": good}] + [{"column.png": bad}] * 5)
+    plan.workload.report = replace(plan.workload.report, pictures={"column.png": "one noise"})  # type: ignore[misc]
+    lacking = Lacking()
+    (sheet,) = draw_pictures(plan, trials, table(plan, trials), tmp_path, lacking)
+    assert sheet.is_file()
+    (note,) = lacking.notes
+    assert note.startswith("not drawn: column.png of arm 1, column.png of arm 2, column.png of arm 3 and 2 more: ")
+
+
+def test_a_user_who_stops_it_is_heard(tmp_path: Path) -> None:
+    lacking = Lacking()
+
+    def interrupted() -> Path:
+        raise KeyboardInterrupt
+
+    def half_done() -> Path:
+        (tmp_path / "half.png").write_bytes(b"half")
+        raise ValueError("out of ink\nand more")
+
+    with pytest.raises(KeyboardInterrupt):
+        lacking.picture(tmp_path / "plot.png", interrupted)
+    assert lacking.notes == ()
+    assert lacking.picture(tmp_path / "half.png", half_done) is None
+    assert lacking.notes == ("not drawn: half.png: ValueError: out of ink",)
+    assert not (tmp_path / "half.png").exists()

@@ -12,7 +12,10 @@ from PIL import Image
 
 from assay.planning import Plan, PlannedTrial, Rung
 from assay.report import Standing, table, write
-from assay.report.series import Point, series_of
+from assay.report.axes import Axis
+from assay.report.panels import error_bars_are
+from assay.report.series import Point, Series, series_of
+from assay.spec import Plot
 
 Filled = tuple[Plan, tuple[Standing, ...]]
 SCALES = [0.0, 1.0, 10.0]
@@ -73,6 +76,68 @@ def test_arms_may_be_x(guidance: Callable[..., Filled]) -> None:
     assert [(p.x, p.y) for p in ours.points] == [("AdaGN", 4.1), ("addition", 6.1)]
 
 
+def test_arms_that_are_not_named_are_called_by_what_they_set(guidance: Callable[..., Filled]) -> None:
+    plan, trials = guidance(arms={}, seeds=(0, 1, 2))
+    (ours,) = series_of(plan, "arm", "fid", trials, NONE)
+    assert [(p.x, p.seeds) for p in ours.points] == [(f"guidance_scale {scale}", 3) for scale in SCALES]
+
+
+def test_an_arm_that_sets_nothing_has_its_name_beside_those_that_do(guidance: Callable[..., Filled]) -> None:
+    plan, trials = guidance(arms={"AdaGN": {}, "addition": {"model.norm": "add"}})
+    labels = {x: [one.label for one in series_of(plan, x, "fid", trials, NONE)] for x in ("recall", "model.norm")}
+    assert labels["recall"] == ["AdaGN", "addition"]
+    assert labels["model.norm"] == [f"guidance_scale {scale}" for scale in SCALES], "x is all that arms set"
+
+
+def test_seeds_are_one_point_where_x_is_measured(paper: Callable[..., Filled]) -> None:
+    """Each took its own time, and came to its own recall."""
+
+    def by_seed(planned: PlannedTrial, rung: Rung) -> Mapping[str, float]:
+        return {**quality(planned, rung), "recall": 0.5 + planned.trial.seed / 10}
+
+    plan, trials = paper(by_seed, arms={"AdaGN": {}, "addition": {"model.norm": "add"}}, seeds=(0, 1, 2))
+    for trial in trials:
+        for result in trial.results.values():
+            result.cost = replace(result.cost, seconds=5.0 + trial.planned.trial.seed)
+    for x, mean in (("train.seconds", 6.0), ("seconds", 18.0), ("recall", 0.6)):
+        ours, other = series_of(plan, x, "fid", trials, NONE)
+        assert [(p.x, p.y, p.error, p.seeds) for p in ours.points] == [(pytest.approx(mean), 5.1, 1.0, 3)]
+        assert [(p.x, p.y) for p in other.points] == [pytest.approx((mean, 7.1))]
+
+
+@pytest.mark.parametrize("values", [[None, 0.1, 0.2], [None, "a", "b"], [0.1, None, 0.2], [[1], None]])
+def test_null_is_a_value_like_any_other(paper: Callable[..., Filled], tmp_path: Path, values: list[Any]) -> None:
+    x = "sample.guidance_scale"
+    plots = [{"kind": kind, "x": x, "y": "fid", "log": ["x"]} for kind in ("line", "bar", "scatter")]
+    rows = [{"when": {x: None}, "fid": 9.0}]
+    plan, trials = paper(
+        lambda planned, rung: {"fid": planned.trial.index + 1.0},
+        parameters={x: {"values": values}},
+        report={"plots": plots},
+        reference={"rows": rows},
+    )
+    (ours,) = series_of(plan, x, "fid", trials, NONE)
+    assert [(p.x, p.y) for p in ours.points] == [(value, index + 1.0) for index, value in enumerate(values)]
+    assert ours.paper == [Point(None, 9.0)]
+    assert len(write(plan, trials, tmp_path / "report", frozenset()).pictures) == len(plots)
+    axis = Axis.of(plan.sweep.report.plots[0], [ours])
+    assert "null" in axis.names
+    assert len(axis.names) == len(values)
+
+
+def test_numbers_are_in_order_and_null_before_them() -> None:
+    series = Series("", [Point(2, 1.0), Point(None, 1.0), Point(10, 1.0)], [Point(4, 1.0)])
+    assert Axis.of(Plot(kind="line", x="a", y="fid"), [series]).names == ("null", "2", "4", "10")
+
+
+def test_it_is_said_what_error_bars_are() -> None:
+    over_seeds, of_samples, none = Point(1, 1.0, 0.1, seeds=3), Point(2, 1.0, 0.2), Point(3, 1.0)
+    assert error_bars_are([over_seeds, none]) == "± sd over seeds"
+    assert error_bars_are([of_samples, none]) == "± 95%"
+    assert error_bars_are([over_seeds, of_samples]) == "± sd over seeds; of one seed ± 95%"
+    assert error_bars_are([none]) == ""
+
+
 def test_what_was_measured_otherwise_is_told_from_the_rest(guidance: Callable[..., Filled]) -> None:
     plan, trials = guidance(arms={})
     (ours,) = series_of(plan, "sample.guidance_scale", "fid", trials, frozenset({trials[0].planned.name}))
@@ -129,37 +194,3 @@ def test_every_kind_is_drawn_and_what_cannot_be_is_said(guidance: Callable[..., 
     for picture in written.pictures:
         with Image.open(picture) as image:
             assert len(image.convert("RGB").getcolors(1 << 24) or []) > 10, "something is on it"
-
-
-def test_long_lists_lie_on_their_side(paper: Callable[..., Filled], tmp_path: Path) -> None:
-    steps = [[50] * 5, [90, 60, 60, 20, 20]] * 4
-    values = [[*schedule, index] for index, schedule in enumerate(steps)]
-    plots = [{"kind": "bar", "x": "sample.steps", "y": "fid"}]
-    plan, trials = paper(quality, parameters={"sample.steps": {"values": values}}, report={"plots": plots})
-    (picture,) = write(plan, trials, tmp_path / "report", frozenset()).pictures
-    with Image.open(picture) as image:
-        width, height = image.size
-    assert 0.5 < height / width < 1
-
-
-def test_of_many_arms_the_best_stand_out(paper: Callable[..., Filled], tmp_path: Path) -> None:
-    """A race over many schedules: lines for a few, bars for some, and never a picture of metres."""
-    values = [[i, 100 - i] for i in range(60)]
-    plots = [
-        {"kind": "line", "x": "evaluate.num_samples", "y": "fid"},
-        {"kind": "bar", "x": "sample.steps", "y": "fid"},
-    ]
-    scheduler = {"name": "asha", "budget": "evaluate.num_samples", "rungs": [100, 1000]}
-
-    def race(planned: PlannedTrial, rung: Rung) -> Mapping[str, float] | None:
-        assert rung.amount is not None
-        is_out = rung.amount == 1000 and planned.trial.index % 5
-        return None if is_out else {"fid": planned.trial.index + 100 / rung.amount, "num_samples": rung.amount}
-
-    parameters = {"sample.steps": {"values": values}}
-    plan, trials = paper(race, parameters=parameters, scheduler=scheduler, report={"plots": plots})
-    written = write(plan, trials, tmp_path / "report", frozenset())
-    assert "plotted of fid by sample.steps: the best 40 of 60 trials" in written.table.notes
-    for picture in written.pictures:
-        with Image.open(picture) as image:
-            assert max(image.size) < 3000

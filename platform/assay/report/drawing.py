@@ -1,0 +1,42 @@
+"""All pictures of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from assay.planning import Plan
+from assay.report.curves import CURVES, draw_curves
+from assay.report.lacking import Lacking
+from assay.report.pictures import draw_pictures
+from assay.report.plots import draw_plots
+from assay.report.samples import OVERVIEW, copy_grids, draw_overview
+from assay.report.table import Table, TrialResults
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The pictures that compare, each trial's own grid, and what could not be drawn."""
+
+    overview: Path | None
+    curves: Path | None
+    sheets: Sequence[Path]
+    plots: Sequence[Path]
+    grids: Mapping[str, Path]
+    lacking: Sequence[str]
+
+    @property
+    def pictures(self) -> tuple[Path, ...]:
+        drawn = [self.overview, self.curves, *self.sheets, *self.plots]
+        return tuple(picture for picture in drawn if picture is not None)
+
+
+def draw(plan: Plan, trials: Sequence[TrialResults], made: Table, folder: Path) -> Drawn:
+    lacking = Lacking()
+    plots = draw_plots(plan, trials, made, folder, lacking)
+    grids = copy_grids(plan, trials, folder, lacking)
+    overview = lacking.picture(folder / OVERVIEW, lambda: draw_overview(made, grids, folder))
+    curves = lacking.picture(folder / CURVES, lambda: draw_curves(plan, trials, folder))
+    sheets = draw_pictures(plan, trials, made, folder, lacking)
+    return Drawn(overview, curves, sheets, plots, grids, lacking.notes)
