@@ -111,9 +111,9 @@ def earlier_failures(folder: Path) -> dict[str, StageFailed]:
     """Key → why the stage failed when the report in the folder was written; empty where there is none."""
     try:
         rows = json.loads((folder / REPORT).read_text(encoding="utf-8"))["trials"]
-    except (OSError, ValueError, KeyError):
-        return {}  # no report yet, or one that was cut off
-    told = [row["failure"] for row in rows if row["failure"] is not None]
+        told = [row["failure"] for row in rows if row["failure"] is not None]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}  # no report yet, one that was cut off, or something else of that name
     return {one["key"]: StageFailed(one["stage"], one["key"], _whole_cause(one)) for one in told}
 
 
@@ -149,7 +149,7 @@ def _remove_earlier_pictures(folder: Path) -> None:
     try:
         earlier = json.loads((folder / REPORT).read_text(encoding="utf-8"))
         names = [*earlier["pictures"], *earlier["grids"].values()]
-    except (OSError, ValueError, KeyError):
-        return  # the first report here, or one that was cut off
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return  # the first report here, one that was cut off, or something else of that name
     for name in names:
         (folder / Path(name).name).unlink(missing_ok=True)
