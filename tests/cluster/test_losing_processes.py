@@ -58,6 +58,7 @@ def test_a_process_that_dies_at_every_try_fails_its_stage(two_machines: Machines
     (failed,) = outcome.failed
     assert failed.error is not None
     assert failed.error.stage == "sample"
+    assert "sample: its process died 2 times at the ids 0 to 5, allowed: limits.retries" in failed.error.cause
     assert {result.stage for result in failed.results.values()} >= {"train"}, "what was done is kept"
 
 

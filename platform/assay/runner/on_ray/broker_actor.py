@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,6 +30,7 @@ class BrokerActor:
         self._fetched = 0
         self._notes: dict[str, dict[str, str | float]] = {}
         self._refused: dict[str, str] = {}
+        self._begun: Counter[tuple[str, str]] = Counter()
         self._short: set[str] = set()
         self._changed = asyncio.Condition()
         self._mail = asyncio.Condition()
@@ -115,6 +116,14 @@ class BrokerActor:
 
     async def refusal(self, key: str) -> str | None:
         return self._refused.get(key)
+
+    async def begun(self, key: str, what: str, after: str | None) -> int:
+        """How often a part of a stage's work was begun in this run, now included. What comes before it is over, and may
+        begin anew."""
+        if after is not None:
+            self._begun.pop((key, after), None)
+        self._begun[key, what] += 1
+        return self._begun[key, what]
 
     async def abandon(self, trial: int) -> None:
         async with self._changed:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import ray
 import ray.data
 
+from assay.errors import AssayError
 from assay.runner.needs import threads
 from assay.runner.on_ray.job import Job
 from assay.runner.work import MapStep, commit_map, ids_of, pending
@@ -17,9 +18,16 @@ from assay.store.shards import Range
 
 
 class RayMapStep(MapStep):
-    """A MapStep as an actor of a Ray Data pool."""
+    """A MapStep as an actor of a Ray Data pool.
+
+    Ray starts one that died again, and its shard with it, for ever. It may have died of a machine that was lost, or of
+    what it does each time: so whatever is begun more often than `job.retries` allows fails.
+    """
 
     def __init__(self, job: Job, index: int) -> None:
+        self._job, self._operator = job, index
+        self._start = f"the start of {ray.get_runtime_context().get_actor_id()}"
+        self._begin(self._start, "as it started")
         super().__init__(job.stage, index, job.store(), job.place(), job.emit)
 
     def __call__(self, block: pa.Table) -> pa.Table:
@@ -27,7 +35,18 @@ class RayMapStep(MapStep):
         if self._first:
             (span,) = block.to_pylist()
             block = ids_of((span["start"], span["stop"]))
+        ids = block.column("id")
+        self._begin(f"{self._operator} {ids[0]}", f"at the ids {ids[0].as_py():,} to {ids[-1].as_py():,}")
         return super().__call__(block)
+
+    def _begin(self, what: str, where: str) -> None:
+        after = None if what == self._start else self._start
+        tries = ray.get(self._job.broker.begun.remote(self._job.stage.key, what, after))
+        if tries > self._job.retries + 1:
+            raise AssayError(
+                f"{self._job.stage.name}: its process died {tries - 1:,} times {where}, allowed: limits.retries, which "
+                f"is {self._job.retries}. Out of memory, perhaps: Ray's own logs say more"
+            )
 
 
 def fan_out(job: Job) -> None:
@@ -67,7 +86,6 @@ def _pipeline(job: Job, spans: Sequence[Range], size: int) -> set[str]:
             compute=ray.data.ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=1),
             num_cpus=group.cpus_per_actor * share,
             num_gpus=group.gpus_per_actor * share,
-            max_task_retries=job.retries,  # a shard's own: a long stage may lose any number of machines
         )
     devices: set[str] = set()
     for bundle in dataset.iter_internal_ref_bundles():
