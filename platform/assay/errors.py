@@ -8,6 +8,7 @@ AssayError
 │   └── UnknownJob             it answers, and has no such job
 ├── StoreError                 the store cannot be read or written
 ├── DamagedResult              a stored result does not match its checksums
+├── BodyError                  a stage's body does not keep to the protocol of a workload
 └── StageFailed                a stage's own code raised: names the stage, keeps the traceback
 
 AssayWarning (UserWarning)     what a stage warns of in this category is shown to the user, wherever the stage runs
@@ -89,6 +90,10 @@ class DamagedResult(StoreError):
         self.key = key
         self.reasons = tuple(reasons)
         super().__init__(f"stored result {key} is damaged: {'; '.join(reasons)}")
+
+
+class BodyError(AssayError):
+    """A stage's body does not keep to the protocol of `assay.workload`: it returned, say, what is no metric."""
 
 
 class StageFailed(AssayError):

@@ -159,9 +159,6 @@ class Stage:
     def unit(self) -> str:
         return self.budget.unit if self.budget else "steps"
 
-    def load_body(self) -> list[Callable[..., Any]]:
-        return [load_attribute(path) for path in self.body]
-
 
 def topological(leaves: Sequence[Stage]) -> list[Stage]:
     """Every stage the leaves need, each once, inputs before what reads them."""
@@ -272,7 +269,8 @@ class TrainContext(StageContext, Protocol):
     @property
     def leaving(self) -> bool:
         """Whether this worker's machine was told that it will be taken away. Cheap, and this rank's own view: the body
-        must agree over its ranks, then save a checkpoint and call `leave`."""
+        must agree over its ranks, then save a checkpoint and call `leave`. One that never looks leaves at the next
+        checkpoint that it saves."""
 
     def leave(self, step: int) -> NoReturn:
         """End this worker group after a checkpoint at `step`; the executor starts another one where it can."""
@@ -282,8 +280,9 @@ class TrainContext(StageContext, Protocol):
         number of workers wrote it."""
 
     def save_checkpoint(self, step: int, write: Callable[[Path], None], score: float | None = None) -> None:
-        """Commit a checkpoint atomically. Called on every rank, and returns when it is there. `write` gets a folder of
-        the rank's own, and names files that no other rank does. Lower scores are better."""
+        """Commit a checkpoint atomically. Called on every rank, and returns when it is there; or leaves, where a rank
+        is told to. `write` gets a folder of the rank's own, and names files that no other rank does. Lower scores are
+        better."""
 
 
 @dataclass(frozen=True)

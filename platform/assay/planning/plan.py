@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
+from assay.contract import stage_graph
 from assay.errors import UserError
 from assay.planning.races import refuse_unfair_races
 from assay.space import Settings
 from assay.spec import Sweep, Trial
 from assay.store import Computed, Decision, Decisions, Store, Suggestions
-from assay.workload import JSON, Stage, Workload, topological
+from assay.workload import JSON, Stage, Workload
 
 T = TypeVar("T")
 
@@ -174,7 +175,7 @@ def _configs(sweep: Sweep, workload: Workload, trial: Trial) -> Iterator[Mapping
 
 
 def _stages(workload: Workload, config: Mapping[str, JSON]) -> tuple[Stage, ...]:
-    return tuple(topological(workload.stages(config)))
+    return tuple(stage_graph(workload, config))
 
 
 # What earlier runs decided. Arms may come and go and budgets may grow without making it void.
@@ -224,7 +225,7 @@ def _budgets(sweep: Sweep, settings: Settings) -> set[str]:
     first, *_, last = sweep.space().corners(settings)
     for point in (first, last):
         try:
-            stages = topological(workload.stages(workload.resolve(sweep.base, {**sweep.config, **point})))
+            stages = stage_graph(workload, workload.resolve(sweep.base, {**sweep.config, **point}))
         except UserError:
             continue
         found |= {stage.budget.path for stage in stages if stage.budget is not None}

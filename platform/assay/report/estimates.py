@@ -5,13 +5,12 @@ The first knows of sampling noise alone; the second also of what training again 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
-from typing import Any
 
+from assay.contract import replicates
 from assay.store import StoredResult
 from assay.workload import JACKKNIFE
 
@@ -63,14 +62,13 @@ class Difference:
 
 def read_estimates(leaf: StoredResult) -> dict[str, Estimate]:
     """Every metric of a trial's last stage."""
-    left_out: Mapping[str, Mapping[str, Any]] = {}
+    blocks: Mapping[str, tuple[tuple[float, ...], tuple[int, ...]]] = {}
     if JACKKNIFE in leaf.files:
-        left_out = json.loads(leaf.file(JACKKNIFE).read_text(encoding="utf-8"))
-    return {name: _estimate(value, left_out.get(name, {})) for name, value in leaf.metrics.items()}
-
-
-def _estimate(value: float, said: Mapping[str, Any]) -> Estimate:
-    return Estimate(value, tuple(said.get("replicates", ())), tuple(said.get("sizes", ())))
+        try:
+            blocks = replicates(leaf.file(JACKKNIFE).read_text(encoding="utf-8"))
+        except ValueError:
+            blocks = {}  # stored before such files were refused: the metrics stand, and nothing says how sure they are
+    return {name: Estimate(value, *blocks.get(name, ((), ()))) for name, value in leaf.metrics.items()}
 
 
 def difference(ours: Estimate, best: Estimate) -> Difference:

@@ -224,7 +224,10 @@ class WorkerContext(Context):
                 "checkpoint_seconds": time.monotonic() - started,
                 "checkpoint_bytes": saved.bytes,
             }
-        self._ranks.wait()  # until it is committed: what a rank does next may rely on it
+        # After it is committed: what a rank does next may rely on it. A body that looks at `leaving` by itself is asked
+        # nothing new here; one that never does leaves where it has just saved.
+        if any(self._ranks.gather(self.leaving)) and step < self.amount:
+            self.leave(step)
 
     def _upload(self, write: Callable[[Path], None], place: str) -> Part:
         with self.store.staging() as folder:

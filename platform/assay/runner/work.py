@@ -9,7 +9,7 @@ import platform
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,12 +20,14 @@ import pyarrow as pa
 
 from assay.errors import AssayError, AssayWarning
 from assay.runner.batch_size import MOST_ON_CPU, BatchSize
+from assay.runner.columns import to_numpy
 from assay.runner.context import Context, Leaving, MapContext, WorkerContext
 from assay.runner.events import Emit, Event
 from assay.runner.ranks import ALONE, Ranks
+from assay.runner.returned import body_runs, check_output, load_body, returned_columns, returned_metrics
 from assay.store import Cost, Notes, Store, StoredResult
 from assay.store.shards import Range, missing_ranges
-from assay.workload import Batch, Stage
+from assay.workload import Stage
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def train_worker(
 ) -> int | None:
     """Run a train body as one worker of a group; rank 0 commits. Returns the step at which the body left, or None."""
     place.prepare()
-    (body,) = stage.load_body()
+    body = load_body(stage, 0)
     with store.staging() as output, warnings_told(stage, emit):
         ctx = WorkerContext(
             stage,
@@ -99,10 +101,13 @@ def train_worker(
             is_leaving=is_leaving,
         )
         try:
-            metrics = body(ctx)
+            with body_runs(stage, stage.body[0]):
+                returned = body(ctx)
         except Leaving as leaving:
             return leaving.step
         if ranks.rank == 0:
+            metrics = returned_metrics(stage, returned)
+            check_output(stage, output)
             details = {"threads": place.threads, "items": ctx.items, **ctx.cost_details}
             store.commit(stage, output, metrics, replace(ctx.cost, details=details), ctx.history, ctx.notes)
     return None
@@ -110,10 +115,13 @@ def train_worker(
 
 def reduce(stage: Stage, store: Store, place: Place, emit: Emit) -> None:
     place.prepare()
-    (body,) = stage.load_body()
+    body = load_body(stage, 0)
     with store.staging() as output, warnings_told(stage, emit):
         ctx = Context(stage, store, output, place.device, place.threads, emit, device_name=device_name(place.device))
-        metrics = body(ctx)
+        with body_runs(stage, stage.body[0]):
+            returned = body(ctx)
+        metrics = returned_metrics(stage, returned)
+        check_output(stage, output)
         cost = replace(ctx.cost, details={"threads": place.threads, "items": 1})
         store.commit(stage, output, metrics, cost, ctx.history, ctx.notes)
 
@@ -160,7 +168,10 @@ class MapStep:
         most = min(stage.shard_size, MOST_ON_CPU) if place.device == "cpu" else stage.shard_size
         self._batch_size = BatchSize(stage.batch_size, most)
         self._written = time.monotonic()
-        self._body = stage.load_body()[index](self._ctx)
+        self._path = stage.body[index]
+        self._schema: pa.Schema | None = None
+        with body_runs(stage, self._path):
+            self._body = load_body(stage, index)(self._ctx)
         self._ctx.settle()
 
     def __call__(self, block: pa.Table) -> pa.Table:
@@ -169,20 +180,17 @@ class MapStep:
         start = 0
         self._ctx.begin_block()
         while start < block.num_rows:
-            batch = to_numpy(block.slice(start, self._batch_size.size))
             began = time.monotonic()
-            found = self._call(batch)
-            if found is None:
+            columns = self._call(block.slice(start, self._batch_size.size))
+            if columns is None:
                 continue  # with a smaller batch
-            outputs.append(to_arrow(found))
-            start += len(batch["id"])
-            self._ctx.finish_batch(len(batch["id"]))
-            self._batch_size.took(len(batch["id"]), time.monotonic() - began)
+            outputs.append(columns)
+            start += columns.num_rows
+            self._ctx.finish_batch(columns.num_rows)
+            self._batch_size.took(columns.num_rows, time.monotonic() - began)
         if self._first and self.stage.batch_size == "auto" and self._batch_size.is_settled:
             self._ctx.note("batch_size", self._batch_size.size)
         table = pa.concat_tables(outputs)
-        if not table.column("id").equals(block.column("id")):
-            raise ValueError(f"an operator of {self.stage.name} must return the ids it was given, in order")
         if not self._last:
             return table
         first = table.column("id")[0].as_py()
@@ -191,20 +199,24 @@ class MapStep:
         self._shards.write(table.drop_columns(unwanted), self.device, self._written - before)
         return table.select(["id"]).append_column("device", pa.array([self.device] * table.num_rows))
 
-    def _call(self, batch: Batch) -> Batch | None:
+    def _call(self, batch: pa.Table) -> pa.Table | None:
         """The body on a batch; None where memory ran out, and a smaller one is to be tried."""
         import torch
 
         try:
-            with warnings_told(self.stage, self._emit):
-                return self._body(batch)
+            with warnings_told(self.stage, self._emit), body_runs(self.stage, self._path):
+                returned = self._body(to_numpy(batch))
         except (MemoryError, torch.cuda.OutOfMemoryError) as error:
             if not self._batch_size.ran_out_of_memory():
                 raise AssayError(f"{self.stage.name}: memory runs out with one id at a time: {error}") from error
+        else:
+            columns = returned_columns(self.stage, self._path, batch.column("id"), returned, self._schema)
+            self._schema = columns.schema
+            return columns
         # Here the error is gone, and with it the frames that hold the batch's memory.
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        message = f"memory ran out with batches of {len(batch['id'])}; going on with {self._batch_size.size}"
+        message = f"memory ran out with batches of {batch.num_rows}; going on with {self._batch_size.size}"
         self._emit(Event("warning", self.stage.key, message=f"{self.stage.name}: {message}"))
         return None
 
@@ -234,27 +246,3 @@ def commit_map(
         result = store.commit(stage, output, {}, cost, notes={**shards.settled(), **notes})
     shards.charge(stage.amount)
     return result
-
-
-def to_numpy(table: pa.Table) -> Batch:
-    """Columns as arrays (N, …): fixed-shape tensors keep their shape."""
-    out: Batch = {}
-    for name in table.column_names:
-        column = table.column(name).combine_chunks()
-        if isinstance(column.type, pa.FixedShapeTensorType):
-            out[name] = column.to_numpy_ndarray()
-        else:
-            out[name] = column.to_numpy(zero_copy_only=False)
-    return out
-
-
-def to_arrow(batch: Mapping[str, np.ndarray[Any, Any]]) -> pa.Table:
-    """Arrays (N, …) as columns; more than one dimension becomes a fixed-shape tensor."""
-    return pa.table({name: pa.array(a) if a.ndim == 1 else _tensor_column(a) for name, a in batch.items()})
-
-
-def _tensor_column(array: np.ndarray[Any, Any]) -> pa.FixedShapeTensorArray:
-    # Not from_numpy_ndarray: it reads the order of dimensions from strides, which are ambiguous where a side is 1.
-    flat = pa.array(np.ascontiguousarray(array).reshape(-1))
-    rows = pa.FixedSizeListArray.from_arrays(flat, int(np.prod(array.shape[1:])))
-    return pa.ExtensionArray.from_storage(pa.fixed_shape_tensor(flat.type, array.shape[1:]), rows)

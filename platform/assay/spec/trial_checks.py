@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Set
 
+from assay.contract import stage_graph
 from assay.errors import ConfigError, ConfigProblem, SpecProblem, UserError, did_you_mean
 from assay.spec.design import Choice, Design
 from assay.spec.draft import Draft
 from assay.spec.expand import Names
 from assay.spec.yaml_lines import Document, Path
-from assay.workload import JSON, Workload, canonical_json, topological
+from assay.workload import JSON, Workload, canonical_json
 
 Config = Mapping[str, JSON]
 MOST_CHECKED = 1_000
@@ -181,7 +182,7 @@ class TrialChecks:
     def budgets(self, config: Config) -> list[str] | None:
         """Config paths that a trial's stages have as budgets; None where its stages cannot be told yet."""
         try:
-            stages = topological(self.workload.stages(config))
+            stages = stage_graph(self.workload, config)
         except UserError:
             return None  # a file that is not there: planning says so
         return [stage.budget.path for stage in stages if stage.budget is not None]
