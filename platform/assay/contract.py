@@ -28,7 +28,7 @@ def stage_graph(workload: Workload, config: Mapping[str, JSON]) -> list[Stage]:
     try:
         stages = topological(leaves)
     except (TypeError, ValueError) as error:
-        raise UserError(f"{where}: the config of a stage is not plain JSON: {error}") from error
+        raise UserError(f"{where}: the config of a stage is not plain JSON, as expected: {error}") from error
     for stage in stages:
         if wrong := _stage_problem(stage):
             raise UserError(f"{where}, stage {stage.name}: {wrong}")
@@ -51,7 +51,7 @@ def _stage_problem(stage: Stage) -> str | None:
     if not isinstance(paths, tuple) or not paths or not all(isinstance(p, str) and _is_import_path(p) for p in paths):
         return f'its body is {shown(paths)}, expected import paths such as ("package.module:attribute",)'
     if stage.kind != "map" and len(paths) > 1:
-        return f"a {stage.kind} stage has one body, got {len(paths)}: {', '.join(paths)}"
+        return f"it has {len(paths)} bodies ({', '.join(paths)}), allowed for a {stage.kind} stage: one"
     if stage.amount < 1:
         return f"its budget is {stage.amount} {stage.unit}, allowed: 1 or more"
     return None

@@ -16,7 +16,7 @@ import pyarrow as pa
 from assay.contract import replicates, shown
 from assay.errors import BodyError
 from assay.runner.columns import to_arrow
-from assay.workload import JACKKNIFE, Stage, load_attribute
+from assay.workload import JACKKNIFE, Batch, Stage, StageContext, load_attribute
 
 
 @contextmanager
@@ -36,6 +36,17 @@ def load_body(stage: Stage, index: int) -> Callable[..., Any]:
     if not callable(body):
         raise _broken(stage, path, f"is {shown(body)}", "a function, or for a map stage a class")
     return body
+
+
+def operator(stage: Stage, index: int, ctx: StageContext) -> Callable[[Batch], object]:
+    """One operator of a map stage's chain, constructed. Raises BodyError for what cannot be called with a batch."""
+    path = stage.body[index]
+    make = load_body(stage, index)
+    with body_runs(stage, path):
+        made = make(ctx)
+    if not callable(made):
+        raise _broken(stage, path, f"made {shown(made)}", "a class whose objects are called with a batch")
+    return made
 
 
 def returned_metrics(stage: Stage, returned: object) -> dict[str, float]:

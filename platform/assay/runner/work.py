@@ -24,7 +24,7 @@ from assay.runner.columns import to_numpy
 from assay.runner.context import Context, Leaving, MapContext, WorkerContext
 from assay.runner.events import Emit, Event
 from assay.runner.ranks import ALONE, Ranks
-from assay.runner.returned import body_runs, check_output, load_body, returned_columns, returned_metrics
+from assay.runner.returned import body_runs, check_output, load_body, operator, returned_columns, returned_metrics
 from assay.store import Cost, Notes, Store, StoredResult
 from assay.store.shards import Range, missing_ranges
 from assay.workload import Stage
@@ -170,8 +170,7 @@ class MapStep:
         self._written = time.monotonic()
         self._path = stage.body[index]
         self._schema: pa.Schema | None = None
-        with body_runs(stage, self._path):
-            self._body = load_body(stage, index)(self._ctx)
+        self._body = operator(stage, index, self._ctx)
         self._ctx.settle()
 
     def __call__(self, block: pa.Table) -> pa.Table:
