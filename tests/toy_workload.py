@@ -5,7 +5,8 @@
 A sweep reaches every way a stage can go: `train.fail` makes the training raise, `train.refuse` its check refuse,
 `sample.fail` the sampling, and `sample.dies` ends its process. A step's work is shared by the workers there are, and
 the sum is the same for any number.
-`train.gates` is a folder: a training waits at step N while a file "shut-N" is in it.
+`train.gates` is a folder: a training waits at step N while a file "shut-N" is in it. A `train.deaf` one never looks
+whether it should leave. `sample.gates` likewise holds a sampler while a "shut" is in it.
 """
 
 from __future__ import annotations
@@ -26,8 +27,16 @@ from assay.workload import Batch, Budget, Checkpointing, ReportHints, Stage, Sta
 DEFAULTS: dict[str, Any] = {
     "seed": 0,
     "model": {"norm": "adagn"},
-    "train": {"iterations": 20, "batch": "auto", "fail": False, "refuse": "", "gates": "", "pause_s": 0.0},
-    "sample": {"scale": 0.0, "fail": False, "dies": False},
+    "train": {
+        "iterations": 20,
+        "batch": "auto",
+        "fail": False,
+        "refuse": "",
+        "gates": "",
+        "pause_s": 0.0,
+        "deaf": False,
+    },
+    "sample": {"scale": 0.0, "fail": False, "dies": False, "gates": ""},
     "evaluate": {"num_samples": 12},
 }
 
@@ -127,10 +136,11 @@ def train(ctx: TrainContext) -> Mapping[str, float]:
         ctx.log(step, {"loss": loss})
         ctx.progress(step, {"loss": loss})
         time.sleep(ctx.config["pause_s"])
-        while (Path(ctx.config["gates"]) / f"shut-{step}").exists() and not ctx.leaving:
+        is_deaf = ctx.config["deaf"]
+        while (Path(ctx.config["gates"]) / f"shut-{step}").exists() and (is_deaf or not ctx.leaving):
             ctx.progress(step)
             time.sleep(0.01)
-        is_leaving = _sum_of_ranks(ctx, int(ctx.leaving)) > 0
+        is_leaving = not is_deaf and _sum_of_ranks(ctx, int(ctx.leaving)) > 0
         if step % ctx.checkpointing.every == 0 or is_leaving:
             text = json.dumps(total)
             ctx.save_checkpoint(step, lambda folder, t=text: _write(folder / f"rank-{ctx.rank}.json", t), score=loss)
@@ -161,12 +171,13 @@ class Sampler:
         if ctx.config["fail"]:
             raise ValueError("cannot draw:\nno ink")
         self.value = json.loads(Path(ctx.inputs["model"].file("model.json")).read_text()) + ctx.config["scale"]
-
-        self.dies = ctx.config["dies"]
+        self.dies, self.gates = ctx.config["dies"], ctx.config["gates"]
 
     def __call__(self, batch: Batch) -> Batch:
         if self.dies:
             os._exit(1)
+        while self.gates and (Path(self.gates) / "shut").exists():
+            time.sleep(0.01)
         return {"id": batch["id"], "value": batch["id"] * 0.0 + self.value}
 
 

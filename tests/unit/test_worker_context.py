@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import torch.multiprocessing
 
 import assay.runner.context as runner_context
 from assay.ledger import entries
-from assay.runner.context import CONTEXT_FILE, WorkerContext
+from assay.runner.context import CONTEXT_FILE, Leaving, WorkerContext
 from assay.runner.events import Event
 from assay.runner.ranks import ALONE, Ranks
 from assay.store import Cost, Store
@@ -36,7 +37,12 @@ HOUR = 3600.0
 
 
 def context(
-    url: str, output: Path, ranks: Ranks, events: list[Event] | None = None, device_name: str = V100
+    url: str,
+    output: Path,
+    ranks: Ranks,
+    events: list[Event] | None = None,
+    device_name: str = V100,
+    is_leaving: Callable[[], bool] = lambda: False,
 ) -> WorkerContext:
     told = events if events is not None else []
     return WorkerContext(
@@ -48,7 +54,7 @@ def context(
         told.append,
         device_name=device_name,
         ranks=ranks,
-        is_leaving=lambda: False,
+        is_leaving=is_leaving,
     )
 
 
@@ -75,12 +81,23 @@ def save(ctx: WorkerContext, step: int, score: float | None = None) -> None:
     ctx.save_checkpoint(step, write, score)
 
 
+class Notice:
+    """Whether a worker's machine is to be taken away, as a test has it."""
+
+    def __init__(self) -> None:
+        self.is_given = False
+
+    def __call__(self) -> bool:
+        return self.is_given
+
+
 def one_of_two(rank: int, url: str, folder: str) -> None:
     """What a rank saw, in a file of its own."""
     os.environ |= {"GLOO_SOCKET_IFNAME": "lo"}
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
     events: list[Event] = []
-    ctx = context(url, Path(folder), Ranks(rank, 2), events)
+    notice = Notice()
+    ctx = context(url, Path(folder), Ranks(rank, 2), events, is_leaving=notice)
     seen: dict[str, object] = {"before": ctx.latest_checkpoint()}
     ctx.note("engine", "torch")
     ctx.note("precision", "bf16")
@@ -91,8 +108,27 @@ def one_of_two(rank: int, url: str, folder: str) -> None:
     seen["step"] = found[0]
     seen["files"] = sorted(path.name for path in found[1].iterdir())
     seen["notes"] = [event.note for event in events]
+    notice.is_given = rank == 1
+    try:
+        save(ctx, 200)
+    except Leaving as leaving:
+        seen["left"] = leaving.step
     (Path(folder) / f"seen-{rank}.json").write_text(json.dumps(seen))
     torch.distributed.destroy_process_group()
+
+
+def test_a_body_that_never_looks_leaves_once_it_has_saved_but_not_from_its_last_step(tmp_path: Path) -> None:
+    notice = Notice()
+    ctx = context(str(tmp_path / "store"), tmp_path, ALONE, is_leaving=notice)
+    save(ctx, 100)
+    notice.is_given = True
+    with pytest.raises(Leaving) as leaving:
+        save(ctx, 200)
+    assert leaving.value.step == 200
+    found = context(str(tmp_path / "store"), tmp_path, ALONE).latest_checkpoint()
+    assert found is not None
+    assert found[0] == 200, "it is saved before it leaves"
+    save(ctx, STAGE.amount)
 
 
 def test_a_group_of_two_saves_one_checkpoint_and_both_find_it(tmp_path: Path) -> None:
@@ -102,6 +138,7 @@ def test_a_group_of_two_saves_one_checkpoint_and_both_find_it(tmp_path: Path) ->
     for mine in seen:
         assert mine["before"] is None
         assert mine["step"] == 100
+        assert mine["left"] == 200, "where one machine goes, all leave"
         assert mine["files"] == ["context.json", "rank-0.txt", "rank-1.txt"]
     assert seen[0]["notes"] == [["engine", "torch"], ["precision", "bf16"]]
     assert seen[1]["notes"] == [], "rank 0's notes count"

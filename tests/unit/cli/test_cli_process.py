@@ -47,6 +47,49 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_goes_on(process: Process,
     assert "train (AdaGN, scale 0.0) started: goes on from 7 of 20 iterations" in out, "it saved where it was"
 
 
+def test_a_training_that_never_looks_leaves_where_it_saves_next(process: Process, project: Path) -> None:
+    (project / "shut-7").touch()
+    line = ["-c", MAIN, "run", "norms", "--executor", "inline", "--no-tracking", "--plain"]
+    line += ["--set", f"train.gates={project}", "--set", "train.deaf=true"]
+    first = process(*line)
+    assert first.stdout is not None
+    told_when(first, "7 of 20 iterations")
+    first.send_signal(signal.SIGINT)
+    told_when(first, "once more to stop at once")
+    (project / "shut-7").unlink()
+    _, err = first.communicate(timeout=60)
+    assert first.returncode == 130, err
+    out, _ = process(*line).communicate(timeout=60)
+    assert "train (AdaGN) started: goes on from 10 of 20 iterations" in out
+
+
+@pytest.mark.parametrize(("gate", "path"), [("shut-7", "train.gates"), ("shut", "sample.gates")])
+def test_the_second_ctrl_c_ends_a_body_that_does_not_return(
+    process: Process, project: Path, gate: str, path: str
+) -> None:
+    (project / gate).touch()
+    line = ["-c", MAIN, "run", "norms", "--executor", "inline", "--no-tracking", "--plain"]
+    run = process(*line, "--set", f"{path}={project}", "--set", "train.deaf=true")
+    told_when(run, "7 of 20 iterations" if path == "train.gates" else "sample (AdaGN, scale 0.0) started")
+    run.send_signal(signal.SIGINT)
+    told_when(run, "once more to stop at once")
+    run.send_signal(signal.SIGINT)
+    out, err = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "stored and safe" in err
+    assert "Traceback" not in out + err
+    assert (project / gate).exists(), "the body had no reason to end"
+
+
+def told_when(run: subprocess.Popen[str], text: str) -> None:
+    """Read what a run prints up to a line with this text."""
+    assert run.stdout is not None
+    for line in run.stdout:
+        if text in line:
+            return
+    raise AssertionError(f"the run ended without a word of {text!r}")
+
+
 class Words(PlainDisplay):
     def __init__(self) -> None:
         super().__init__(io.StringIO())
