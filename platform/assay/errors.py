@@ -20,9 +20,14 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from assay.text import hide_secrets
+
 
 class AssayError(Exception):
-    """Everything assay raises on purpose."""
+    """Everything assay raises on purpose. Its message has no secrets, whatever URLs it was made of."""
+
+    def __str__(self) -> str:
+        return hide_secrets(super().__str__())
 
 
 class AssayWarning(UserWarning):

@@ -42,8 +42,10 @@ def main(args: Sequence[str] | None = None) -> int:
     except Exception as error:
         import traceback
 
-        traceback.print_exc()
-        print(f"\nassay: unexpected {type(error).__name__}: {error}", file=sys.stderr)
+        from assay.text import hide_secrets, printable
+
+        told = f"{traceback.format_exc()}\nassay: unexpected {type(error).__name__}: {error}"
+        print(printable(hide_secrets(told)), file=sys.stderr)
         print("This is a bug in assay or in the workload; the traceback above says where.", file=sys.stderr)
         return EXIT_COULD_NOT
     return 0
@@ -52,7 +54,8 @@ def main(args: Sequence[str] | None = None) -> int:
 def tell(error: AssayError) -> int:
     """Say on stderr what is wrong; returns the exit code of a command that ends so."""
     from assay.errors import UserError
+    from assay.text import printable
 
     is_users = isinstance(error, UserError)
-    print(error if is_users else f"assay: {error}", file=sys.stderr)
+    print(printable(str(error) if is_users else f"assay: {error}"), file=sys.stderr)
     return EXIT_USER_ERROR if is_users else EXIT_COULD_NOT

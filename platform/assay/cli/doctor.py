@@ -20,6 +20,7 @@ from assay.cli.output import console, print_json
 from assay.errors import StoreError
 from assay.home import Home
 from assay.report.words import relative, size
+from assay.text import hide_secrets
 
 Status = Literal["ok", "warn", "fail"]
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
@@ -39,6 +40,9 @@ class Finding:
     what: str
     found: str
     advice: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "found", hide_secrets(self.found))
 
 
 def examine(is_json: bool) -> int:

@@ -12,6 +12,7 @@ from assay.errors import UserError, did_you_mean
 from assay.home import Home
 from assay.report.words import relative
 from assay.spec import Sweep, load_sweep
+from assay.text import hide_secrets
 
 SWEEPS = Path("sweeps")
 SUFFIXES = (".yaml", ".yml")
@@ -52,5 +53,5 @@ def program() -> str:
 
 
 def command_line() -> str:
-    """The command that is running, to be pasted and run again."""
-    return " ".join([program(), shlex.join(sys.argv[1:])])
+    """The command that is running, to be pasted and run again; without secrets."""
+    return " ".join([program(), shlex.join(hide_secrets(word) for word in sys.argv[1:])])

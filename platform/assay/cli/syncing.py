@@ -16,6 +16,7 @@ from assay.report import PAGE, Standing, earlier_failures, from_store, priced, w
 from assay.report.words import plural, relative
 from assay.spec import Sweep
 from assay.store import Store
+from assay.text import hide_secrets
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def sync_sweeps(names: Sequence[str], profile: str | None, sets: Sequence[str], 
         else:
             synced[label] = len(found.trials)
     if is_json:
-        print_json({"tracking_uri": home.tracking_uri, "synced": synced, "troubles": troubles})
+        print_json({"tracking_uri": hide_secrets(home.tracking_uri), "synced": synced, "troubles": troubles})
         return EXIT_COULD_NOT if troubles else 0
     out = console()
     for label, count in synced.items():

@@ -20,6 +20,8 @@ from ray.job_submission import JobDetails, JobSubmissionClient
 
 from assay.errors import ClusterError, UnknownJob, UserError
 from assay.jobs.token import find_token
+from assay.network import ask_this_machine_directly
+from assay.text import hide_secrets
 
 CONNECT_S = 10.0
 ANSWER_S = 120.0
@@ -66,6 +68,7 @@ class Cluster:
     """
 
     def __init__(self, address: str, token: str | None = None) -> None:
+        ask_this_machine_directly()
         self.address = _checked(address)
         token = find_token(token)
         headers = None if token is None else {"Authorization": f"Bearer {token}"}
@@ -165,7 +168,7 @@ def _checked(address: str) -> str:
             f"--address: got {address!r}, allowed: http://HOST:8265 or https://HOST, where the cluster serves its "
             f"dashboard and its jobs{hint}"
         )
-    if parts.username or parts.password:
+    if parts.username or hide_secrets(address) != address:
         raise UserError(
             "--address: got a URL with a name or a password in it, allowed: a token, in RAY_AUTH_TOKEN_PATH"
         )

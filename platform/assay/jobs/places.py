@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 from assay.errors import UserError
 from assay.runner.on_ray.session import QUIET
 from assay.spec import Sweep
+from assay.text import hide_secrets
 from assay.workload import JSON
 
 DEFAULT_HOME = "${HOME}/.assay"
@@ -117,12 +117,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _without_password(name: str, url: str) -> str:
-    parts = urlsplit(url)
-    if (
-        parts.password
-        or (parts.username and "://" in url)
-        or re.search(r"(?i)(password|token|secret|key)=", parts.query)
-    ):
+    if hide_secrets(url) != url:
         raise UserError(
             f"{name}: got a URL with credentials in it, which every user of the cluster could read in the job; "
             "allowed: a URL without them. Set them on the cluster's machines (MLFLOW_TRACKING_USERNAME, AWS_…)"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from assay.store import Cost
+from assay.text import hide_secrets
 
 Kind = Literal["started", "progress", "note", "committed", "cached", "failed", "warning", "rung"]
 
@@ -30,6 +31,9 @@ class Event:
     """note: its name and its value."""
     once: str = ""
     """warning: what is told once a run, whichever stages and workers say it, and however often they start again."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", hide_secrets(self.message))  # it is printed, logged, stored and tracked
 
 
 Emit = Callable[[Event], None]

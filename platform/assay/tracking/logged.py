@@ -15,6 +15,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from assay.network import ask_this_machine_directly
+
 LOGGED = "assay.logged"
 """The tag that says what a run shows: the digest of it. Set last."""
 
@@ -48,10 +50,12 @@ def logged_runs(tracking_uri: str, experiment: str) -> Mapping[str, str]:
 
 
 def quiet_environment() -> None:
-    """No telemetry, no migration log in the user's terminal, and a server that is down is given up soon."""
+    """No telemetry, nothing in the user's terminal but what we say, and a server that is down is given up soon."""
+    ask_this_machine_directly()
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # with the password that the URL has
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -7,6 +7,7 @@ from typing import Any
 
 from assay.home import Home
 from assay.spec import Sweep
+from assay.text import hide_secrets
 from assay.tracking import view
 from assay.tracking.logged import quiet_environment, sqlite_file
 
@@ -51,7 +52,8 @@ def log_report(home: Home, sweep: Sweep, folder: Path) -> str:
         for file in view.pictures_in(folder):
             client.log_artifact(parent.info.run_id, str(file), REPORT)
     except Exception as error:  # the boundary: whatever MLflow, its database or its server raise
-        return f"{home.tracking_uri} could not be written to: {first_line(error)}; the page is written all the same"
+        told = f"{home.tracking_uri} could not be written to: {first_line(error)}; the page is written all the same"
+        return hide_secrets(told)
     return f"the report is on the run {parent.info.run_name}"
 
 

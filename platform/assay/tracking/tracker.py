@@ -18,6 +18,7 @@ from assay.errors import StageFailed
 from assay.home import Home
 from assay.planning import Plan, PlannedTrial, StageStatus
 from assay.store import Decision, Store, StoredResult
+from assay.text import hide_secrets
 from assay.tracking import view
 from assay.tracking.comparison import Comparison, comparison
 from assay.tracking.logged import logged_runs
@@ -133,10 +134,11 @@ class Tracker:
     def _tell(self) -> None:
         if self._trouble is not None and not self._told:
             self._told = True
-            self._warn(
+            told = (
                 f"MLflow at {self._home.tracking_uri} could not be written to: {self._trouble}. The sweep goes on and "
                 "its results are stored; when MLflow answers again, `assay sync` shows them there"
             )
+            self._warn(hide_secrets(told))
 
     # In the writer's thread
 

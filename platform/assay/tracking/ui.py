@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -10,16 +9,19 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 from assay.errors import AssayError, UserError, did_you_mean
 from assay.home import Home
+from assay.text import hide_secrets
 from assay.tracking.arms_view import TAG, address
-from assay.tracking.logged import sqlite_file
+from assay.tracking.logged import quiet_environment, sqlite_file
+from assay.tracking.parent import first_line
 
 HOST = "127.0.0.1"
 PORT = 5000
@@ -29,10 +31,9 @@ STOP_S = 10.0
 
 
 def ui_command(home: Home, port: int = PORT) -> list[str]:
-    """The command line that opens MLflow's UI on what this home has tracked."""
+    """The command line that opens MLflow's UI on what its environment says was tracked, since others can read it."""
     return [
         *(sys.executable, "-m", "mlflow", "server"),
-        *("--backend-store-uri", home.tracking_uri),
         *("--default-artifact-root", home.artifacts.absolute().as_uri()),
         *("--host", HOST, "--port", str(port)),
         *("--workers", "1"),
@@ -44,8 +45,9 @@ def serve(home: Home, port: int = PORT, sweep: str | None = None, say: Callable[
 
     With MLFLOW_TRACKING_URI naming a server, there is nothing to start: only the addresses are said.
     """
+    quiet_environment()
     if home.tracking_uri.startswith(("http://", "https://")):
-        _say_addresses(home.tracking_uri.rstrip("/"), sweep, say)
+        _say_addresses(home.tracking_uri, sweep, say)
         return
     file = sqlite_file(home.tracking_uri)
     if file is not None and not file.is_file():
@@ -55,7 +57,7 @@ def serve(home: Home, port: int = PORT, sweep: str | None = None, say: Callable[
     with _stopped_by_sigterm(), log.open("wb") as output:
         # A session of its own: Ctrl-C reaches us alone, and we end the server and its workers in good order.
         server = subprocess.Popen(
-            ui_command(home, port), stdout=output, stderr=output, env=_environment(), start_new_session=True
+            ui_command(home, port), stdout=output, stderr=output, env=_environment(home), start_new_session=True
         )
         try:
             _wait_until_it_answers(server, port, log)
@@ -69,10 +71,11 @@ def serve(home: Home, port: int = PORT, sweep: str | None = None, say: Callable[
             _stop(server)
 
 
-def _environment() -> dict[str, str]:
+def _environment(home: Home) -> dict[str, str]:
     """Nothing leaves the machine, and no helper processes for features that are not used here."""
     return {
         **os.environ,
+        "MLFLOW_BACKEND_STORE_URI": home.tracking_uri,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -99,7 +102,7 @@ def _wait_until_it_answers(server: subprocess.Popen[bytes], port: int, log: Path
         if server.poll() is not None:
             raise AssayError(f"MLflow's server did not start (exit code {server.returncode}): {_tail(log)}")
         try:
-            with urllib.request.urlopen(f"http://{HOST}:{port}/health", timeout=5):
+            with urlopen(f"http://{HOST}:{port}/health", timeout=5):
                 return
         except OSError:
             time.sleep(0.2)
@@ -141,12 +144,14 @@ def _stopped_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _say_addresses(base: str, sweep: str | None, say: Callable[[str], None]) -> None:
-    """The latest sweeps first."""
+def _say_addresses(server: str, sweep: str | None, say: Callable[[str], None]) -> None:
+    """The latest sweeps first, without the name and the password that the server's own address may have."""
+    parts = urlsplit(server.rstrip("/"))
+    base = hide_secrets(parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl())
     try:
-        experiments = _experiments(base)
-    except (OSError, ValueError) as error:
-        raise AssayError(f"MLflow at {base} does not answer: {error}; is the server up?") from error
+        experiments = _experiments(server)
+    except Exception as error:  # the boundary: whatever MLflow and its server raise
+        raise AssayError(f"MLflow at {base} does not answer: {first_line(error)}; is the server up?") from error
     if sweep is not None:
         if sweep not in experiments:
             raise UserError(f"no sweep {sweep!r} is tracked at {base}{did_you_mean(sweep, experiments)}")
@@ -157,14 +162,10 @@ def _say_addresses(base: str, sweep: str | None, say: Callable[[str], None]) -> 
         say(f"{base} (no sweep is tracked there yet)")
 
 
-def _experiments(base: str) -> dict[str, str]:
+def _experiments(server: str) -> dict[str, str]:
     """Name → id of every sweep, the latest first. Others may keep experiments on the same server."""
-    question = {"max_results": 100, "order_by": ["last_update_time DESC"]}
-    request = urllib.request.Request(
-        f"{base}/api/2.0/mlflow/experiments/search",
-        data=json.dumps(question).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=20) as answer:
-        found: list[dict[str, Any]] = json.load(answer).get("experiments", [])
-    return {e["name"]: e["experiment_id"] for e in found if TAG in {tag["key"] for tag in e.get("tags", [])}}
+    from mlflow.tracking import MlflowClient
+
+    client: Any = MlflowClient(tracking_uri=server)
+    experiments = client.search_experiments(max_results=100, order_by=["last_update_time DESC"])
+    return {e.name: e.experiment_id for e in experiments if TAG in e.tags}

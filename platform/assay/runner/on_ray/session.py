@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from assay.errors import AssayError, UserError
+from assay.network import ask_this_machine_directly
 
 CONNECT_S = 10.0
 QUIET = {
@@ -30,6 +31,7 @@ QUIET = {
 @contextmanager
 def session(address: str | None) -> Iterator[None]:
     """Connect, or start Ray inside this process; leave it as it was found."""
+    ask_this_machine_directly()
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     if address is not None:
