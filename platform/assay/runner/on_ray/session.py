@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from assay.errors import AssayError, UserError
 from assay.network import ask_this_machine_directly
@@ -36,6 +36,19 @@ def session(address: str | None) -> Iterator[None]:
         os.environ.setdefault(name, value)
     if address is not None:
         _check_reachable(address)
+    with ExitStack() as stack:
+        folder = None
+        if address is None:
+            from assay.runner.on_ray.seclusion import secluded
+
+            folder = str(stack.enter_context(secluded()))
+        _connect(address, folder)
+        stack.callback(_disconnect)
+        yield
+
+
+def _connect(address: str | None, folder: str | None) -> None:
+    """To the cluster at the address, or to one that is started here and keeps its session in the folder."""
     import ray
 
     logging.getLogger("ray").setLevel(logging.ERROR)
@@ -47,6 +60,7 @@ def session(address: str | None) -> Iterator[None]:
             log_to_driver=False,
             logging_level=logging.ERROR,
             namespace="assay",
+            _temp_dir=folder,
         )
     except ConnectionError as error:
         advice = (
@@ -66,10 +80,12 @@ def session(address: str | None) -> Iterator[None]:
         ) from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own prints a stack and exits
-    try:
-        yield
-    finally:
-        ray.shutdown()
+
+
+def _disconnect() -> None:
+    import ray
+
+    ray.shutdown()
 
 
 def _check_reachable(address: str) -> None:

@@ -1,0 +1,141 @@
+"""What keeps a cluster that is started for one run to its user: a folder, a token and the loopback address of its own.
+
+Ray by itself keeps a token for all clusters in ~/.ray, makes folders that everybody may write to, and listens on all of
+the machine's addresses.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from assay.errors import UserError
+
+PREFIX = "assay-ray-"
+LOCK, TOKEN = "lock", "token"
+KEPT_S = 86_400
+"""How long the folder of a run that is over is kept, for the logs in it."""
+LEAST_FREE_BYTES = 50e6
+LONGEST_SOCKET = 107
+"""Bytes in the path of a Unix socket, on Linux."""
+BELOW_FOLDER = "/ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
+"""The longest path of a socket that Ray makes there."""
+LOOPBACK_ALONE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Where Ray has no clusters of several machines, it listens on the loopback address alone: so this is set to 0."""
+
+
+@contextmanager
+def secluded() -> Iterator[Path]:
+    """Where Ray is to keep its session; while it is open, this process and those that it starts have the run's token.
+
+    The token goes when it is closed, and the rest, which holds the logs, with the first run after a day.
+    """
+    from ray._private import ray_constants
+
+    folder = _folder()
+    _remove_old(folder.parent)
+    with (folder / LOCK).open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        token = folder / TOKEN
+        with open(os.open(token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123
+            file.write(secrets.token_hex(32))
+        settings = {
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": None,  # it would win over the file
+            "RAY_AUTH_TOKEN_PATH": str(token),
+            LOOPBACK_ALONE: "0",
+            "GLOO_SOCKET_IFNAME": os.environ.get("GLOO_SOCKET_IFNAME") or _loopback_interface(),
+        }
+        was_cluster = ray_constants.ENABLE_RAY_CLUSTER
+        try:
+            with _environment(settings):
+                ray_constants.ENABLE_RAY_CLUSTER = False  # read from the environment when Ray was imported
+                _read_again()
+                yield folder / "ray"
+        finally:
+            ray_constants.ENABLE_RAY_CLUSTER = was_cluster
+            _read_again()
+            token.unlink(missing_ok=True)
+
+
+def _folder() -> Path:
+    """A fresh folder that nobody else can look into, in the first place that is fit. Raises UserError when none is."""
+    named = {name: os.environ[name] for name in ("RAY_TMPDIR", "TMPDIR") if os.environ.get(name)}
+    refused = []
+    for place in dict.fromkeys([*named.values(), "/tmp", "/var/tmp"]):
+        try:
+            return _folder_in(Path(place).absolute())
+        except (OSError, ValueError) as error:
+            refused.append(f"{place}: {getattr(error, 'strerror', None) or error}")
+    raise UserError(
+        f"Ray has no folder for its sockets and logs ({'; '.join(refused)}). Allowed: one that is writable, has "
+        f"{LEAST_FREE_BYTES / 1e6:.0f} MB free and a short path; name it in TMPDIR, or run without Ray: --executor "
+        "inline"
+    )
+
+
+def _folder_in(place: Path) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))  # with the mode 0700
+    try:
+        if len(os.fsencode(f"{folder}{BELOW_FOLDER}")) > LONGEST_SOCKET:
+            raise ValueError(f"its path has {len(str(place))} characters, too many for a Unix socket below it")
+        if (free := shutil.disk_usage(folder).free) < LEAST_FREE_BYTES:
+            raise ValueError(f"{free / 1e6:.0f} MB are free")
+    except (OSError, ValueError):
+        folder.rmdir()
+        raise
+    return folder
+
+
+def _remove_old(place: Path) -> None:
+    """The folders of this user's runs that are over since a day: also of those that were killed."""
+    for folder in place.glob(f"{PREFIX}*"):
+        lock = folder / LOCK
+        try:
+            if folder.lstat().st_uid != os.getuid() or time.time() - lock.lstat().st_mtime < KEPT_S:
+                continue
+            with lock.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+        except OSError:  # another user's, not made by a run, still in use, or removed by another run just now
+            continue
+
+
+def _loopback_interface() -> str:
+    """Where the workers of a training find each other: "lo", as Linux calls it."""
+    return next((name for _, name in socket.if_nameindex() if name.startswith("lo")), "lo")
+
+
+@contextmanager
+def _environment(settings: Mapping[str, str | None]) -> Iterator[None]:
+    """Variables of this process as given (None: unset), and as they were afterwards."""
+    before = {name: os.environ.get(name) for name in settings}
+    try:
+        _set(settings)
+        yield
+    finally:
+        _set(before)
+
+
+def _set(settings: Mapping[str, str | None]) -> None:
+    for name, value in settings.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def _read_again() -> None:
+    """Ray reads its variables, and the token, once a process."""
+    from ray._raylet import AuthenticationTokenLoader, Config
+
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
