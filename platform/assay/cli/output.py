@@ -7,15 +7,21 @@ import os
 import sys
 from typing import Any
 
-from rich.console import Console
+from assay.report.grids import Terminal
+from assay.text import printable
 
 PIPED_WIDTH = 120
 
 
-def console() -> Console:
+def console() -> Terminal:
     """Stdout. A pipe has no width of its own: tables get room enough not to fold their names."""
     is_sized = sys.stdout.isatty() or bool(os.environ.get("COLUMNS"))
-    return Console(highlight=False, width=None if is_sized else PIPED_WIDTH)
+    return Terminal(width=None if is_sized else PIPED_WIDTH)
+
+
+def print_text(text: str) -> None:
+    """Text as it is, but for what a terminal would obey."""
+    print(printable(text))
 
 
 def print_json(value: Any) -> None:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from assay.cli.estimating import Sum, suggested_as_it_goes, summary
 from assay.cli.names import open_sweep
-from assay.cli.output import console, print_json
+from assay.cli.output import console, print_json, print_text
 from assay.home import Home
 from assay.planning import Plan, StageStatus, State, make_plan, refuse_impossible_groups, survey
 from assay.report import serves
@@ -45,7 +45,7 @@ def validate_sweep(name: str, profile: str | None, sets: Sequence[str], is_json:
         print_json({"file": sweep.file, "name": sweep.name, "profile": sweep.profile, "trials": count})
         return
     at = f" with profile {sweep.profile}" if sweep.profile else ""
-    print(f"{sweep.file}{at}: good: {sweep.name}, {plural(count, 'trial')} of {sweep.workload} {sweep.base}")
+    print_text(f"{sweep.file}{at}: good: {sweep.name}, {plural(count, 'trial')} of {sweep.workload} {sweep.base}")
     if is_sample:
         print(f"checked: about {MOST_CHECKED:,} of the trials, evenly spread, and the corners of the space.")
     if sweep.searcher.name == "optuna":

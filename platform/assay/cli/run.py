@@ -8,8 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from assay.cli import EXIT_INTERRUPTED, EXIT_PAUSED, EXIT_TRIAL_FAILED
 from assay.cli.display import LiveDisplay, PlainDisplay
 from assay.cli.names import command_line, open_sweep, program, report_folder
@@ -19,11 +17,13 @@ from assay.errors import AssayError
 from assay.home import Home
 from assay.planning import Plan, StageStatus, computed_of, make_plan
 from assay.report import Written, as_json, as_rich, priced, write
+from assay.report.grids import Terminal
 from assay.report.words import relative
 from assay.runner import Event, Listener, Outcome, Pause
 from assay.runner.engine import ExecutorName
 from assay.spec import Sweep
 from assay.store import Store
+from assay.text import printable
 
 if TYPE_CHECKING:
     from assay.store import StoredResult
@@ -116,7 +116,7 @@ def run_sweep(
     assert publisher.written is not None
     _print_result(publisher.written, outcome, with_tracking, is_json)
     if outcome.paused is not None:
-        print(f"Paused: {outcome.paused}", file=sys.stderr)
+        print(printable(f"Paused: {outcome.paused}"), file=sys.stderr)
     return EXIT_TRIAL_FAILED if outcome.failed else EXIT_PAUSED if outcome.paused else 0
 
 
@@ -162,7 +162,7 @@ def _display(plain: bool, is_json: bool) -> Display:
     out = sys.stderr if is_json else sys.stdout
     if plain or not out.isatty():
         return PlainDisplay(out)
-    return LiveDisplay(Console(file=out, highlight=False))
+    return LiveDisplay(Terminal(file=out))
 
 
 def _print_result(written: Written, outcome: Outcome, with_tracking: bool, is_json: bool) -> None:

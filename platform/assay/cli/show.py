@@ -12,7 +12,7 @@ from rich.text import Text
 from assay.cli.config_text import as_yaml, asked_in_words
 from assay.cli.listing import KEY_SHOWN, ago, budget_of, bytes_of
 from assay.cli.names import find_sweep, open_sweep
-from assay.cli.output import console, print_json
+from assay.cli.output import console, print_json, print_text
 from assay.cli.preset_tables import show_tables
 from assay.errors import AssayError, UserError, did_you_mean
 from assay.home import Home
@@ -130,7 +130,7 @@ def _show_preset(name: str | None, is_json: bool) -> None:
     if is_json:
         print_json(config)
     else:
-        print(as_yaml(config), end="")
+        print_text(as_yaml(config).rstrip("\n"))
 
 
 def _show_sweep(plan: Plan, store: Store, is_json: bool) -> None:
@@ -187,11 +187,13 @@ def _show_trial(plan: Plan, trial: PlannedTrial, store: Store, is_json: bool) ->
         out.print(f"\nmetrics{where}", style="bold")
         _print_pairs(leaf.metrics)
     out.print("\nconfig", style="bold")
-    print(as_yaml(trial.trial.config), end="")
+    print_text(as_yaml(trial.trial.config).rstrip("\n"))
     if chosen := [(result, path) for result in results.values() for path in result.asked]:
         out.print("\nchosen at run time", style="bold")
         for result, path in chosen:
-            print(f"  {result.stage:<18} {path} {in_words(result.notes[path])}  # {asked_in_words(result.asked[path])}")
+            print_text(
+                f"  {result.stage:<18} {path} {in_words(result.notes[path])}  # {asked_in_words(result.asked[path])}"
+            )
 
 
 def _results(plan: Plan, trial: PlannedTrial, store: Store) -> dict[str, StoredResult]:
@@ -219,7 +221,7 @@ def _show_result(result: StoredResult, is_json: bool) -> None:
     if result.notes:
         out.print("\nnotes", style="bold")
         for name, value in result.notes.items():
-            print(f"  {name:<18} {in_words(value)}")
+            print_text(f"  {name:<18} {in_words(value)}")
     if result.metrics:
         out.print("\nmetrics", style="bold")
         _print_pairs(result.metrics)
@@ -234,15 +236,15 @@ def _show_result(result: StoredResult, is_json: bool) -> None:
         if result.shards:
             out.print(f"  {len(result.shards)} shards of rows", soft_wrap=True)
     out.print("\nconfig", style="bold")
-    print(as_yaml(record["config"], result.asked), end="")
+    print_text(as_yaml(record["config"], result.asked).rstrip("\n"))
     if record["execution"]:
         out.print("\nexecution", style="bold")
-        print(as_yaml(record["execution"], result.asked), end="")
+        print_text(as_yaml(record["execution"], result.asked).rstrip("\n"))
 
 
 def _print_pairs(values: Mapping[str, float]) -> None:
     for name, value in values.items():
-        print(f"  {name:<18} {value:.6g}")
+        print_text(f"  {name:<18} {value:.6g}")
 
 
 def _numbers(values: Mapping[str, float]) -> dict[str, float | str]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from assay.ledger import Total, total
 from assay.report.cost import Charge, CostSheet
+from assay.report.neutral import csv_text
 from assay.report.words import plural, rate, took, total_days
 
 if TYPE_CHECKING:
@@ -148,9 +147,5 @@ def _charge_json(charge: Charge) -> dict[str, Any]:
 
 def cost_as_csv(sheets: Sequence[CostSheet]) -> str:
     """A line a stage and sweep, full precision."""
-    out = io.StringIO()
     lines = [{"sweep": sheet.sweep, **_charge_json(charge)} for sheet in sheets for charge in sheet.charges]
-    writer = csv.DictWriter(out, list(lines[0]) if lines else ["sweep"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return out.getvalue()
+    return csv_text(list(lines[0]) if lines else ["sweep"], lines)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.report.columns import BEST, arm_columns, columns, known_days, rank_of
 from assay.report.estimates import Difference
+from assay.report.neutral import csv_text, markdown, markdown_row, markdown_rule
 from assay.report.rows import Arm, Row
 from assay.report.table import Table
 from assay.report.words import relative
@@ -120,10 +120,10 @@ def failure_lines(table: Table) -> list[str]:
 
 def as_text(table: Table, width: int = TEXT_WIDTH) -> str:
     """The same without colour."""
-    from rich.console import Console
+    from assay.report.grids import Terminal
 
     out = io.StringIO()
-    Console(file=out, width=width, color_system=None, legacy_windows=False).print(as_rich(table), crop=False)
+    Terminal(file=out, width=width, color_system=None, legacy_windows=False).print(as_rich(table), crop=False)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
@@ -199,15 +199,13 @@ def _arm_json(arm: Arm) -> dict[str, Any]:
 
 def as_csv(*tables: Table) -> str:
     """Full precision, one header line; of several tables the first column names the sweep."""
-    out = io.StringIO()
     headers = ["sweep"] if len(tables) > 1 else []
     headers += dict.fromkeys(column.header for table in tables for column in columns(table))
-    writer = csv.DictWriter(out, headers, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
+    lines: list[dict[str, object]] = []
     for table in tables:
         cells = list(columns(table))
-        writer.writerows({"sweep": table.sweep} | {c.header: c.value(row) for c in cells} for row in table.rows)
-    return out.getvalue()
+        lines += [{"sweep": table.sweep} | {c.header: c.value(row) for c in cells} for row in table.rows]
+    return csv_text(headers, lines)
 
 
 def as_markdown(table: Table) -> str:
@@ -215,14 +213,14 @@ def as_markdown(table: Table) -> str:
     lines = [
         f"# {table.sweep}",
         "",
-        f"By {table.metric}, {best_is(table)}.",
+        f"By {markdown(table.metric)}, {best_is(table)}.",
         "",
         *_markdown_arms(table),
-        _markdown_row([column.header for column in cells]),
-        _markdown_row(["---:" if column.is_number else "---" for column in cells]),
-        *(_markdown_row([column.shown(row) for column in cells]) for row in table.rows),
+        markdown_row([column.header for column in cells]),
+        markdown_rule(["---:" if column.is_number else "---" for column in cells]),
+        *(markdown_row([column.shown(row) for column in cells]) for row in table.rows),
         "",
-        *(f"- {line}" for line in (*failure_lines(table), *table.notes)),
+        *(f"- {markdown(line)}" for line in (*failure_lines(table), *table.notes)),
     ]
     return "\n".join(lines) + "\n"
 
@@ -231,9 +229,5 @@ def _markdown_arms(table: Table) -> list[str]:
     if not table.arms:
         return []
     cells = arm_columns(table)
-    rows = (_markdown_row([shown(arm) for _, shown in cells]) for arm in table.arms)
-    return [_markdown_row([header for header, _ in cells]), _markdown_row(["---"] * len(cells)), *rows, ""]
-
-
-def _markdown_row(cells: list[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+    rows = (markdown_row([shown(arm) for _, shown in cells]) for arm in table.arms)
+    return [markdown_row([header for header, _ in cells]), markdown_rule(["---"] * len(cells)), *rows, ""]

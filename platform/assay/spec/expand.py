@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from assay.space import Floats
 from assay.space import at_path as at_path
 from assay.spec.design import Choice, Design
+from assay.text import printable
 from assay.workload import JSON, Workload, canonical_json
 
 SHORT_DIGITS = 4
@@ -79,7 +80,7 @@ class Names:
         parts = parts or [self._base]
         if len(self._design.seeds) > 1:
             parts.append(f"seed {choice.seed}")
-        return ", ".join(parts)
+        return printable(", ".join(parts), is_line=True)
 
     def _value(self, path: str, value: JSON, digits: int | None) -> str:
         is_float = isinstance(self._design.space.axes[path], Floats)
@@ -120,7 +121,7 @@ def expand(
         Trial(
             index=index,
             name=names.name(choice),
-            arm=choice.arm.name,
+            arm=None if choice.arm.name is None else printable(choice.arm.name, is_line=True),
             overrides=overrides,
             config=resolved,
             seed=choice.seed,

@@ -11,6 +11,7 @@ from statistics import fmean
 from assay.planning import Plan
 from assay.report import Row, table
 from assay.report import Table as Report
+from assay.report.neutral import markdown, markdown_row, markdown_rule
 from assay.store import sha256_of
 from assay.tracking.view import FORMAT, OutcomeLike, TrialOutcomeLike, budget_step, seconds
 from assay.workload import JSON, digest
@@ -33,9 +34,9 @@ class Comparison:
         return {"columns": list(self.columns), "data": rows}
 
     def markdown(self) -> str:
-        lines = ["| " + " | ".join(self.columns) + " |", "|" + " --- |" * len(self.columns)]
-        lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in self.rows]
-        named = [f"Best: {self.best}", ""] if self.best is not None else []
+        lines = [markdown_row(self.columns), markdown_rule(["---"] * len(self.columns))]
+        lines += [markdown_row([_cell(value) for value in row]) for row in self.rows]
+        named = [f"Best: {markdown(self.best)}", ""] if self.best is not None else []
         return "\n".join([*named, *lines])
 
     def digest(self, plan: Plan, trial_digests: Mapping[str, str], pictures: Sequence[Path]) -> str:
@@ -92,4 +93,4 @@ def _is_odd(value: JSON) -> bool:
 def _cell(value: JSON) -> str:
     if value is None:
         return "–"
-    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "\\|")
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import io
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -19,6 +20,7 @@ from ruamel.yaml import YAML
 from assay.home import Home
 from assay.planning import Plan, PlannedTrial, Rung
 from assay.store import StoredResult
+from assay.text import printable
 from assay.tracking import arms_view, view
 from assay.tracking.arms_view import CURRENT, STANDING, SUPERSEDED
 from assay.tracking.comparison import Comparison
@@ -48,7 +50,7 @@ class Runs:
             self.experiment_id = self._experiment(home)
             self.parent = self._find_or_create_parent()
             for name, value in arms_view.experiment_tags(plan, self.parent.info.run_id).items():
-                self._client.set_experiment_tag(self.experiment_id, name, value)
+                self._client.set_experiment_tag(self.experiment_id, name, printable(value))
             self._attach_children()
 
     def status(self, run: Any, status: Status) -> None:
@@ -106,7 +108,8 @@ class Runs:
 
     def log_failure(self, run: Any, stage: str, cause: str) -> None:
         last_line = cause.strip().splitlines()[-1] if cause.strip() else "unknown"
-        note = f"Stage `{stage}` failed:\n\n```\n{cause[-view.MAX_TEXT :]}\n```"
+        fence = "`" * (3 + max(map(len, re.findall("`+", cause)), default=0))  # longer than any in the text
+        note = f"Stage `{stage}` failed:\n\n{fence}\n{cause[-view.MAX_TEXT :]}\n{fence}"
         self._set_tags(run, {"assay.error": f"{stage}: {last_line}", "mlflow.note.content": note})
         self.status(run, "FAILED")
 
@@ -223,7 +226,7 @@ class Runs:
         from mlflow.entities import RunTag
 
         self._client.log_batch(
-            run.info.run_id, tags=[RunTag(name, value[: view.MAX_TEXT]) for name, value in tags.items()]
+            run.info.run_id, tags=[RunTag(name, printable(value)[: view.MAX_TEXT]) for name, value in tags.items()]
         )
 
     def _drop_tags(self, run: Any, names: Sequence[str]) -> None:

@@ -17,6 +17,7 @@ from assay.errors import StageFailed
 from assay.planning import Plan, PlannedTrial, Rung
 from assay.spec.expand import in_words
 from assay.store import Decision, StoredResult
+from assay.text import printable
 from assay.workload import digest
 
 FORMAT = 1
@@ -82,7 +83,7 @@ class Point:
 
 def params(planned: PlannedTrial) -> dict[str, str]:
     """Only what varies, so that the compare view is readable."""
-    return {path: in_words(value)[:MAX_TEXT] for path, value in planned.trial.varied.items()}
+    return {path: printable(in_words(value))[:MAX_TEXT] for path, value in planned.trial.varied.items()}
 
 
 def budget_step(rung: Rung) -> int:

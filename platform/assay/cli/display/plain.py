@@ -10,6 +10,7 @@ from assay.cli.display.board import Board, Note, Running
 from assay.planning import Plan, StageStatus
 from assay.report.words import clock, plural, rate
 from assay.runner import Event, Outcome
+from assay.text import printable
 
 if TYPE_CHECKING:
     from assay.store import StoredResult
@@ -87,7 +88,7 @@ class PlainDisplay:
 
     def _print(self, line: str) -> None:
         # At once, so that a log can be followed, and a crash loses nothing.
-        print(time.strftime("%m-%d %H:%M:%S"), line, file=self._out, flush=True)
+        print(time.strftime("%m-%d %H:%M:%S"), printable(line), file=self._out, flush=True)
 
 
 def _quarter(running: Running) -> int:

@@ -6,8 +6,10 @@ import base64
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from html import escape
+from html import escape as escape_html
 from pathlib import Path
+
+from assay.text import printable
 
 KEPT_BYTES = 250_000
 """A picture up to this size is put into the page as it is."""
@@ -16,6 +18,11 @@ MOST_PIXELS = 1000
 PANELS_WIDTH = 1200
 """Pixels: a wider picture gets the page's whole width, and is scrolled on a phone."""
 JPEG_QUALITY = 85
+
+
+def escape(text: str) -> str:
+    """Text as a page shows it: no tag, no end of an attribute, nothing that turns the direction of what follows."""
+    return escape_html(printable(text))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ import platform
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from assay.report.columns import Column, arm_columns, columns
 from assay.report.cost import CostSheet
 from assay.report.cost_formats import NUMBERS, cost_lines, shown_charges
 from assay.report.formats import best_is, failure_lines
-from assay.report.html.elements import Cells, code, figure, folded, listed, section, table
+from assay.report.html.elements import Cells, code, escape, figure, folded, listed, section, table
 from assay.report.html.style import CSS
 from assay.report.rows import Row
 from assay.report.table import Table, TrialResults
