@@ -198,6 +198,29 @@ def test_the_page_can_be_pictured(served: Served, tmp_path: Path) -> None:
         assert len(set(image.convert("L").resize((160, 100)).tobytes())) > 20  # not one blank colour
 
 
+def test_a_password_in_the_tracking_uri_is_used_and_shown_nowhere(
+    served: Served,
+    tracked: Home,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Behind a proxy that does not let this machine be asked, too: it is asked directly."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:s3cr3t@127.0.0.1:{served.port}/")
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://me:s3cr3t@127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "example.org")
+    home, said = Home(tmp_path / "home"), list[str]()
+    track_a_sweep(home, worse=0.2)
+    serve(home, say=said.append)
+    assert said == [f"toy-study: {served.address}"]
+    assert "s3cr3t" not in "".join(capfd.readouterr())
+    files = [path for root in (tracked.root, tmp_path) for path in root.rglob("*") if path.is_file()]
+    assert len(files) > 10
+    assert [path for path in files if b"s3cr3t" in path.read_bytes()] == []
+
+
 def test_a_port_that_is_taken_is_said_with_what_to_do(served: Served, tracked: Home) -> None:
     with pytest.raises(UserError, match=rf"port {served.port} .*choose another port"):
         serve(tracked, served.port)

@@ -101,3 +101,9 @@ def test_a_sweep_file_builds_no_objects(tmp_path: Path) -> None:
 def test_what_is_served_is_served_to_this_machine_alone() -> None:
     command = ui_command(Home(Path("home")))
     assert command[command.index("--host") + 1] == LOCALHOST == "127.0.0.1"
+
+
+def test_what_a_database_is_opened_with_is_on_no_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All users of a machine see the command lines of all."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://me:s3cr3t@host/mlflow")
+    assert "s3cr3t" not in " ".join(ui_command(Home(Path("home"))))

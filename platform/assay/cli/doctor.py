@@ -17,7 +17,7 @@ from typing import Literal
 from rich.text import Text
 
 from assay.cli.output import console, print_json
-from assay.errors import StoreError
+from assay.errors import StoreError, UserError
 from assay.home import Home
 from assay.report.words import relative, size
 from assay.text import hide_secrets
@@ -162,6 +162,18 @@ def _room() -> Iterator[Finding]:
         yield Finding("warn", "shared memory", f"{size(room)} free at {shared}", advice)
 
 
+def _sockets() -> Iterator[Finding]:
+    from assay.runner.on_ray.seclusion import fresh_folder
+
+    try:
+        folder = fresh_folder()
+    except UserError as error:
+        yield Finding("fail", "Ray's folder", str(error), "without it: --executor inline")
+        return
+    folder.rmdir()
+    yield Finding("ok", "Ray's folder", f"sockets and logs of a run go to {folder.parent}")
+
+
 def _machine() -> Iterator[Finding]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -178,6 +190,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     _packages,
     _machine,
     _room,
+    _sockets,
     _store,
     _compiler,
     _torch,

@@ -140,4 +140,4 @@ def test_markdown_is_made_of_no_name() -> None:
             assert mark == "://", (name, markdown(name))
     assert markdown("http://evil www.evil") == "http\\://evil www\\.evil"
     assert markdown("fd_classifier, scale 0.5") == "fd_classifier, scale 0.5"
-    assert markdown_row(["a|b", "c\nd"]) == "| a\\|b | c\\nd |"
+    assert markdown_row(["a|b", "c\nd"]) == "| a\\|b | c\\\\nd |"

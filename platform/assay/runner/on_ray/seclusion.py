@@ -40,13 +40,12 @@ def secluded() -> Iterator[Path]:
     """
     from ray._private import ray_constants
 
-    folder = _folder()
+    folder = fresh_folder()
     _remove_old(folder.parent)
     with (folder / LOCK).open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         token = folder / TOKEN
-        with open(os.open(token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123
-            file.write(secrets.token_hex(32))
+        write_token(token, secrets.token_hex(32))
         settings = {
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": None,  # it would win over the file
@@ -66,7 +65,13 @@ def secluded() -> Iterator[Path]:
             token.unlink(missing_ok=True)
 
 
-def _folder() -> Path:
+def write_token(file: Path, token: str) -> None:
+    """Into a file that nobody else could read at any moment."""
+    file.touch(0o600)
+    file.write_text(token, encoding="utf-8")
+
+
+def fresh_folder() -> Path:
     """A fresh folder that nobody else can look into, in the first place that is fit. Raises UserError when none is."""
     named = {name: os.environ[name] for name in ("RAY_TMPDIR", "TMPDIR") if os.environ.get(name)}
     refused = []
@@ -135,7 +140,7 @@ def _set(settings: Mapping[str, str | None]) -> None:
 
 def _read_again() -> None:
     """Ray reads its variables, and the token, once a process."""
-    from ray._raylet import AuthenticationTokenLoader, Config
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()
