@@ -19,6 +19,9 @@ from pathlib import Path
 
 from assay.errors import UserError
 
+NAMED_BY = ("RAY_TMPDIR", "TMPDIR")
+ELSE = ("/tmp", "/var/tmp")
+"""Where Ray keeps its session: the first place that is fit."""
 PREFIX = "assay-ray-"
 LOCK, TOKEN = "lock", "token"
 KEPT_S = 86_400
@@ -41,7 +44,7 @@ def secluded() -> Iterator[Path]:
     from ray._private import ray_constants
 
     folder = fresh_folder()
-    _remove_old(folder.parent)
+    remove_old(folder.parent)
     with (folder / LOCK).open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         token = folder / TOKEN
@@ -73,9 +76,9 @@ def write_token(file: Path, token: str) -> None:
 
 def fresh_folder() -> Path:
     """A fresh folder that nobody else can look into, in the first place that is fit. Raises UserError when none is."""
-    named = {name: os.environ[name] for name in ("RAY_TMPDIR", "TMPDIR") if os.environ.get(name)}
+    named = [os.environ[name] for name in NAMED_BY if os.environ.get(name)]
     refused = []
-    for place in dict.fromkeys([*named.values(), "/tmp", "/var/tmp"]):
+    for place in dict.fromkeys([*named, *ELSE]):
         try:
             return _folder_in(Path(place).absolute())
         except (OSError, ValueError) as error:
@@ -100,7 +103,7 @@ def _folder_in(place: Path) -> Path:
     return folder
 
 
-def _remove_old(place: Path) -> None:
+def remove_old(place: Path) -> None:
     """The folders of this user's runs that are over since a day: also of those that were killed."""
     for folder in place.glob(f"{PREFIX}*"):
         lock = folder / LOCK
