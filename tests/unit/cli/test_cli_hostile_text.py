@@ -27,7 +27,7 @@ base: tiny
 arms:
   "\e[31mred\e[0m\0\x07": {model.norm: adagn}
   "=HYPERLINK(\"http://evil\")|`x`<script>alert(1)</script>": {model.norm: add}
-  "\u202Edrow\nassay: all is well\r[/] :smile:": {train.batch: 4}
+  "\u202Edrow\nassay: all is well\r[/] :smile: $x_{$": {train.batch: 4}
 metric: distance
 mode: min
 """
