@@ -220,10 +220,10 @@ def _why(error: BaseException) -> str:
 
 def _told_there(error: RuntimeError) -> str:
     """ "Request failed with status code 500: ValueError: …": the answer holds a whole traceback."""
-    status, _, traceback = str(error).partition(": ")
+    status, _, traceback = hide_secrets(str(error)).partition(": ")
     lines = [line for line in traceback.splitlines() if line.strip(" .")]
     return f"{status}: {lines[-1].strip()[:300]}" if lines else status
 
 
 def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0][:300]
+    return hide_secrets(str(error)).strip().partition("\n")[0][:300]  # hidden first: half a URL does not look like one

@@ -23,7 +23,7 @@ def find_token(given: str | None) -> str | None:
     path = os.environ.get("RAY_AUTH_TOKEN_PATH")
     if not path and os.environ.get("RAY_AUTH_MODE", "").lower() != "token":
         return None
-    file = Path(path or os.path.expanduser("~/.ray/auth_token"))  # noqa: PTH111  # not of Path: it needs a home
+    file = Path(path or os.path.expanduser("~/.ray/auth_token"))  # noqa: PTH111  # Path raises without a home
     try:
         return _sendable(file.read_text(encoding="utf-8", errors="replace"), str(file))
     except OSError as error:

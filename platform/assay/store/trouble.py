@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from assay.errors import StoreError
+from assay.text import hide_secrets
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -44,5 +45,5 @@ def cannot_write(url: str, error: Exception) -> StoreError:
 
 
 def _first_line(error: Exception) -> str:
-    text = str(error).strip().partition("\n")[0]
+    text = hide_secrets(str(error)).strip().partition("\n")[0]  # before it is cut: half a URL does not look like one
     return text[:300] or type(error).__name__

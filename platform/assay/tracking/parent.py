@@ -58,5 +58,5 @@ def log_report(home: Home, sweep: Sweep, folder: Path) -> str:
 
 
 def first_line(error: Exception) -> str:
-    text = str(error).strip()
+    text = hide_secrets(str(error)).strip()  # before it is cut: half a URL does not look like one
     return f"{type(error).__name__}: {text.splitlines()[0][:300]}" if text else type(error).__name__

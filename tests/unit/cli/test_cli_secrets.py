@@ -15,6 +15,8 @@ from assay.errors import StoreError
 from assay.home import Home
 from assay.runner import Event
 from assay.store import Store
+from assay.store.trouble import cannot_write
+from assay.tracking.parent import first_line
 
 SECRET = "s3cr3t"
 NOWHERE = "127.0.0.1:9"
@@ -94,6 +96,13 @@ def test_a_store_that_cannot_be_opened_is_named_without_its_password() -> None:
             Store(url)
         assert SECRET not in str(refusal.value)
         assert "***" in str(refusal.value)
+
+
+def test_a_message_that_is_cut_ends_within_no_secret() -> None:
+    for length in range(240, 300):
+        error = OSError("x" * length + f" http://me:{SECRET}{SECRET}@host/x refused")
+        for told in (str(cannot_write("s3://bucket/x", error)), first_line(error)):
+            assert SECRET[:3] not in told
 
 
 def test_what_a_stage_or_the_tracker_warns_of_has_no_secret() -> None:
