@@ -47,6 +47,13 @@ class Home:
         return self.root / "reports" / (sweep if profile is None else f"{sweep}@{quote(profile, safe='')}")
 
 
+def ensure_user_home() -> None:
+    """Libraries look for their settings in the user's home as they are imported, and raise where there is none: HOME is
+    unset, and the user's id has no name. Assay's own folder stands in."""
+    if os.path.expanduser("~") == "~":  # noqa: PTH111  # Path raises without a home
+        os.environ["HOME"] = str(Home.default().root)
+
+
 def _variable(name: str) -> str | None:
     """What the shell says; a variable that is set to nothing says nothing."""
     return os.environ.get(name) or None

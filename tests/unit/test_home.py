@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -68,3 +70,14 @@ def test_every_sweep_and_profile_has_a_report_folder_of_its_own(tmp_path: Path) 
         folder = home.report("target", profile)
         assert folder.resolve().parent == home.root / "reports"
         assert folder.name.startswith("target@")
+
+
+def test_a_user_without_a_home_gets_assays_own(tmp_path: Path) -> None:
+    """As in a container that runs under a number: MLflow and Ray could not even be imported."""
+    code = "from assay.home import ensure_user_home; ensure_user_home(); import os; print(os.environ['HOME'])"
+    command = ["unshare", "--user", "--map-user=12345", "--map-group=12345", "env"]
+    command += ["-u", "HOME", "-u", "ASSAY_HOME", sys.executable]
+    if subprocess.run([*command[:4], "true"], capture_output=True).returncode != 0:
+        pytest.skip("no user namespaces here")
+    told = subprocess.run([*command, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True).stdout
+    assert told == f"{tmp_path / '.assay'}\n"

@@ -22,7 +22,9 @@ EXIT_INTERRUPTED = 130
 def main(args: Sequence[str] | None = None) -> int:
     """Run one command line, and return its exit code. An AssayError is told without a traceback."""
     from assay.errors import AssayError
+    from assay.home import ensure_user_home
 
+    ensure_user_home()
     if isinstance(sys.stdout, TextIOWrapper):  # a terminal that lacks a character of a name shows "?" for it
         sys.stdout.reconfigure(errors="replace")
     try:
