@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+KNOWN_TO_RAY = ("s3", "gs", "gcs", "hdfs", "abfs", "abfss")
+"""Ray writes through pyarrow, which has fewer filesystems than fsspec."""
+
 
 @dataclass(frozen=True)
 class Home:
@@ -18,8 +21,13 @@ class Home:
 
     @property
     def store_url(self) -> str:
-        """Results, checkpoints and shards. ASSAY_STORE may name any folder or URL that all workers reach."""
-        return _variable("ASSAY_STORE") or str(self.root / "store")
+        """Results, checkpoints and shards. ASSAY_STORE may name any folder or URL that all workers reach.
+
+        A whole path or a URL, as all workers understand it. Raises StoreError where it can be neither.
+        """
+        from assay.store.url import resolve  # here: all of fsspec
+
+        return resolve(_variable("ASSAY_STORE") or str(self.root / "store"))
 
     @property
     def scratch_url(self) -> str:
@@ -27,7 +35,9 @@ class Home:
 
         Beside the results, where those were told to go elsewhere: all workers must reach it, too.
         """
-        return f"{self.store_url}/ray" if _variable("ASSAY_STORE") else str(self.root / "ray")
+        scheme, is_url, _ = self.store_url.partition("://")
+        is_elsewhere = _variable("ASSAY_STORE") and (not is_url or scheme in KNOWN_TO_RAY)
+        return f"{self.store_url}/ray" if is_elsewhere else str(self.root / "ray")
 
     @property
     def tracking_uri(self) -> str:

@@ -260,8 +260,13 @@ def ui(
 
 
 @app.command()
-def doctor(as_json: JsonOpt = False) -> None:
-    """Check this machine: versions, devices, the store, room. Uses no network."""
+def doctor(
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Set aside what of the store is damaged; nothing is deleted.")
+    ] = False,
+    as_json: JsonOpt = False,
+) -> None:
+    """Check this machine: versions, devices, room, and every record and file of the store."""
     from assay.cli.doctor import examine
 
-    raise typer.Exit(examine(as_json))
+    raise typer.Exit(examine(as_json, repair))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from assay.cli.names import open_sweep, report_folder
-from assay.cli.output import console, print_json
+from assay.cli.output import console, print_json, store_to_look_at
 from assay.errors import UserError
 from assay.home import Home
 from assay.planning import Plan, computed_of, make_plan
@@ -61,7 +61,7 @@ def compare_sweeps(
     if is_json and is_csv:
         raise UserError("got --json and --csv; ask for one of them")
     home = Home.default()
-    store = Store(home.store_url)
+    store = store_to_look_at(home)
     plans = [make_plan(open_sweep(name, profile, sets), store) for name in names]
     called = zip(_labels([plan.sweep for plan in plans]), plans, strict=True)
     found = [_stored(label, plan, store, report_folder(home, plan.sweep)) for label, plan in called]

@@ -9,20 +9,19 @@ import shutil
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
 
 from rich.text import Text
 
+from assay.cli.finding import Finding, Status
 from assay.cli.output import console, print_json
+from assay.cli.store_check import contents
 from assay.errors import StoreError, UserError
 from assay.home import Home
 from assay.report.words import relative, size
-from assay.text import hide_secrets
 
-Status = Literal["ok", "warn", "fail"]
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 OLDEST_PYTHON = (3, 11)
 LOW_DISK_BYTES = 5e9
@@ -32,24 +31,12 @@ LOW_SHARED_BYTES = 1e9
 BFLOAT16_CAPABILITY = (8, 0)
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One answer, and what to do about it."""
-
-    status: Status
-    what: str
-    found: str
-    advice: str = ""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "found", hide_secrets(self.found))
-
-
-def examine(is_json: bool) -> int:
+def examine(is_json: bool, repairs: bool = False) -> int:
     """Print every finding as it is made; 1 when one is a failure."""
     out = console()
     findings = []
-    for check in CHECKS:
+    checks: list[Callable[[], Iterator[Finding]]] = [*CHECKS, lambda: contents(repairs)]
+    for check in checks:
         for finding in check():
             findings.append(finding)
             if not is_json:
@@ -128,24 +115,24 @@ def _compiler() -> Iterator[Finding]:
 
 def _store() -> Iterator[Finding]:
     from assay.store import Store
+    from assay.store.damage import Damage
 
-    home = Home.default()
     try:
-        store = Store(home.store_url)
+        store = Store(Home.default().store_url, heals=False)
         if store.files.is_local and not Path(store.files.root).exists():
             parent = _existing(Path(store.files.root))
             good = os.access(parent, os.W_OK)
             advice = "" if good else f"make {parent} writable, or name another folder in ASSAY_HOME"
             yield Finding("ok" if good else "fail", "store", f"{store.url} will be created at the first run", advice)
             return
-        probe = f"doctor-{uuid.uuid4().hex}"
+        probe = f"probe-{uuid.uuid4().hex}"
         store.files.write_record(probe, {})
         store.files.read_record(probe)
         store.files.remove(probe)
-        count = len(store.files.names("results"))
-    except (OSError, StoreError, ValueError) as error:
+        count = len(store.known())
+    except (OSError, StoreError, Damage) as error:
         advice = "check the folder's rights, or name another one in ASSAY_HOME or ASSAY_STORE"
-        yield Finding("fail", "store", f"{home.store_url}: {_told(error)}", advice)
+        yield Finding("fail", "store", _told(error), advice)
         return
     yield Finding("ok", "store", f"{store.url} can be read and written; {count} results")
 

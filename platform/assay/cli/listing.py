@@ -10,12 +10,12 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from assay.cli.output import console, print_json
+from assay.cli.output import console, print_json, store_to_look_at
 from assay.cli.reports import ReportOf, reports
 from assay.home import Home
 from assay.report.grids import Grid, ruled
 from assay.report.words import age, plural, relative, size, took
-from assay.store import Store, StoredResult
+from assay.store import StoredResult
 
 KEY_SHOWN = 12
 
@@ -23,7 +23,7 @@ KEY_SHOWN = 12
 def list_everything(address: str | None, is_json: bool) -> None:
     home = Home.default()
     sweeps = _reports(home)
-    results = sorted(Store(home.store_url).results(), key=lambda r: str(r.record["created"]), reverse=True)
+    results = sorted(store_to_look_at(home).results(), key=lambda r: str(r.record["created"]), reverse=True)
     if is_json:
         jobs = {} if address is None else {"jobs": jobs_json(address)}
         print_json({**jobs, "sweeps": sweeps, "stages": [_stage_json(result) for result in results]})

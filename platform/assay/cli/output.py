@@ -7,10 +7,17 @@ import os
 import sys
 from typing import Any
 
+from assay.home import Home
 from assay.report.grids import Terminal
+from assay.store import Store
 from assay.text import printable
 
 PIPED_WIDTH = 120
+
+
+def store_to_look_at(home: Home) -> Store:
+    """What is damaged in it is told on stderr, a line each, and left out; a run sets it aside."""
+    return Store(home.store_url, lambda message: print(printable(f"assay: {message}"), file=sys.stderr), heals=False)
 
 
 def console() -> Terminal:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from assay.cli.estimating import Sum, suggested_as_it_goes, summary
 from assay.cli.names import open_sweep
-from assay.cli.output import console, print_json, print_text
+from assay.cli.output import console, print_json, print_text, store_to_look_at
 from assay.home import Home
 from assay.planning import Plan, StageStatus, State, make_plan, refuse_impossible_groups, survey
 from assay.report import serves
@@ -20,7 +20,6 @@ from assay.report.grids import Grid, ruled
 from assay.report.words import days, plural, took
 from assay.spec.expand import in_words
 from assay.spec.trial_checks import MOST_CHECKED
-from assay.store import Store
 
 MOST_LINES = 40
 """Of a table. A race of thousands is told in sums; --json has it all."""
@@ -53,7 +52,7 @@ def validate_sweep(name: str, profile: str | None, sets: Sequence[str], is_json:
 
 
 def plan_sweep(name: str, profile: str | None, sets: Sequence[str], is_json: bool) -> None:
-    store = Store(Home.default().store_url)
+    store = store_to_look_at(Home.default())
     plan = make_plan(open_sweep(name, profile, sets), store)
     refuse_impossible_groups(plan.stages.values(), plan.sweep.resources)
     statuses = survey(plan, store)

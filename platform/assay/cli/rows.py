@@ -20,7 +20,7 @@ class Rows:
 
     def __init__(self, out: TextIO, home: Home) -> None:
         self._out = out
-        self._store = Store(home.store_url)
+        self._store = Store(home.store_url, heals=False)
         self._plan: Plan | None = None
         self._printed: set[str] = set()
 
@@ -32,9 +32,8 @@ class Rows:
 
     def event(self, event: Event) -> None:
         if event.kind == "committed" and self._plan is not None and event.key in self._plan.stages:
-            result = self._store.get(event.key)
-            assert result is not None
-            self._print({event.key: result})
+            result = self._store.find(event.key)
+            self._print({event.key: result} if result is not None else {})
 
     def end(self, outcome: Outcome) -> None:
         self._plan = outcome.plan

@@ -23,6 +23,7 @@ from assay.runner import Event, Listener, Outcome, Pause
 from assay.runner.engine import ExecutorName
 from assay.spec import Sweep
 from assay.store import Store
+from assay.store.trouble import full, no_room
 from assay.text import printable
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class _Publisher:
 
     def __init__(self, home: Home, sweep: Sweep, display: Display) -> None:
         self._folder = report_folder(home, sweep)
-        self._store = Store(home.store_url)
+        self._store = Store(home.store_url, heals=False)
         self._display = display
         self.tracker: Tracker | None = None
         self.written: Written | None = None
@@ -58,6 +59,8 @@ class _Publisher:
             plan, computed = outcome.plan, computed_of(outcome.plan.sweep, self._store).all()
             self.written = write(plan, outcome.trials, self._folder, computed, priced(plan, self._store))
         except OSError as error:
+            if reason := no_room(error):
+                raise full(f"the disk of the report {self._folder}", reason) from error
             raise AssayError(
                 f"cannot write the report to {self._folder}: {error}; the results are stored, and "
                 "`assay compare` prints their table"
@@ -87,7 +90,7 @@ def run_sweep(
     import assay
 
     home = Home.default()
-    plan = make_plan(open_sweep(name, profile, sets), Store(home.store_url))
+    plan = make_plan(open_sweep(name, profile, sets), Store(home.store_url, heals=False))
     display = _display(plain, is_json)
     publisher = _Publisher(home, plan.sweep, display)
     listeners: list[Listener] = [publisher, display]

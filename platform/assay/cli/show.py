@@ -12,7 +12,7 @@ from rich.text import Text
 from assay.cli.config_text import as_yaml, asked_in_words
 from assay.cli.listing import KEY_SHOWN, ago, budget_of, bytes_of
 from assay.cli.names import find_sweep, open_sweep
-from assay.cli.output import console, print_json, print_text
+from assay.cli.output import console, print_json, print_text, store_to_look_at
 from assay.cli.preset_tables import show_tables
 from assay.errors import AssayError, UserError, did_you_mean
 from assay.home import Home
@@ -37,9 +37,9 @@ def show_anything(
         return
     if name is not None:
         raise UserError(f"got {what!r} and {name!r}, allowed: one key or sweep, or: show preset NAME")
-    store = Store(Home.default().store_url)
+    store = store_to_look_at(Home.default())
     if KEY.fullmatch(what):
-        matching = [key for key in store.files.names("results") if key.startswith(what)]
+        matching = [key for key in store.known() if key.startswith(what)]
         if matching:
             _show_result(_by_key(store, what, matching), is_json)
             return
@@ -198,7 +198,7 @@ def _show_trial(plan: Plan, trial: PlannedTrial, store: Store, is_json: bool) ->
 
 def _results(plan: Plan, trial: PlannedTrial, store: Store) -> dict[str, StoredResult]:
     """By key, of the rungs it climbs."""
-    return {s.key: result for s in trial.climbed(plan.decided) if (result := store.get(s.key)) is not None}
+    return {s.key: result for s in trial.climbed(plan.decided) if (result := store.find(s.key)) is not None}
 
 
 def _chosen(result: StoredResult) -> dict[str, JSON]:

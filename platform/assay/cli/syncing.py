@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from assay.cli import EXIT_COULD_NOT
 from assay.cli.names import open_sweep, report_folder
-from assay.cli.output import console, print_json
+from assay.cli.output import console, print_json, store_to_look_at
 from assay.cli.reports import reports
 from assay.errors import UserError
 from assay.home import Home
@@ -15,7 +15,6 @@ from assay.planning import Plan, computed_of, make_plan
 from assay.report import PAGE, Standing, earlier_failures, from_store, priced, write
 from assay.report.words import plural, relative
 from assay.spec import Sweep
-from assay.store import Store
 from assay.text import hide_secrets
 
 
@@ -58,7 +57,7 @@ def _sync(home: Home, sweep: Sweep) -> tuple[_Found, str | None]:
     """One sweep; and what went wrong, if MLflow could not be written to."""
     from assay.tracking import Tracker
 
-    store, folder = Store(home.store_url), report_folder(home, sweep)
+    store, folder = store_to_look_at(home), report_folder(home, sweep)
     plan, computed = make_plan(sweep, store), computed_of(sweep, store).all()
     trials = from_store(plan, store, computed, earlier_failures(folder))
     is_whole = plan.needed.keys() <= {key for trial in trials for key in trial.results}

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from assay.errors import UserError
 from assay.runner.on_ray.session import QUIET
 from assay.spec import Sweep
+from assay.store.url import refusal, resolve
 from assay.text import hide_secrets
 from assay.workload import JSON
 
@@ -36,14 +37,19 @@ class Place:
 
 def place(store: str | None) -> Place:
     """What this shell says of its own store is for the cluster too, where it can mean the same place there."""
-    if store is not None and not _is_whole(store):
+    home = os.environ.get("ASSAY_HOME", "")
+    name, wanted = ("--store", store) if store is not None else ("ASSAY_STORE", os.environ.get("ASSAY_STORE") or None)
+    return Place(home if _is_whole(home) else DEFAULT_HOME, None if wanted is None else _store(name, wanted))
+
+
+def _store(name: str, wanted: str) -> str:
+    wanted = _without_password(name, wanted)
+    if not _is_whole(wanted) or (why := refusal(wanted)):
         raise UserError(
-            f"--store: got {store!r}, allowed: a whole path on the cluster's machines, or a URL, as in "
-            "/shared/assay or s3://bucket/assay"
+            f"{name}: got {wanted!r}, allowed: a whole path on the cluster's machines, or a URL, as in "
+            f"/shared/assay or s3://bucket/assay{f' ({why})' if _is_whole(wanted) else ''}"
         )
-    here = {name: os.environ[name] for name in ("ASSAY_HOME", "ASSAY_STORE") if _is_whole(os.environ.get(name, ""))}
-    wanted = store if store is not None else here.get("ASSAY_STORE")
-    return Place(here.get("ASSAY_HOME", DEFAULT_HOME), None if wanted is None else _without_password("--store", wanted))
+    return resolve(wanted)
 
 
 def environment(where: Place) -> dict[str, str]:

@@ -203,7 +203,8 @@ def suggestions_of(sweep: Sweep, store: Store) -> Suggestions:
         [path, p.model_dump(mode="json", exclude={"first"})] for path, p in sweep.parameters.items()
     ]
     searcher = {"name": sweep.searcher.name, "seed": sweep.searcher.seed}
-    return store.suggestions({**_study(sweep), "space": space, "searcher": searcher, "config": _config_of(sweep)})
+    study = {**_study(sweep), "space": space, "searcher": searcher, "config": _config_of(sweep)}
+    return store.suggestions(study, sweep.searcher.batch)
 
 
 def _config_of(sweep: Sweep) -> dict[str, JSON]:

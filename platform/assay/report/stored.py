@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
-from assay.errors import DamagedResult, StageFailed
+from assay.errors import StageFailed
 from assay.planning import Plan, PlannedTrial
 from assay.store import Store, StoredResult
 
@@ -29,10 +29,7 @@ def from_store(
     """
     found = {}
     for key in plan.stages:
-        try:
-            result = store.get(key, checksum=True)
-        except DamagedResult:
-            continue  # the next run reports it and computes it again
+        result = store.find(key, checksum=True)
         if result is not None:
             found[key] = result
     standings = []

@@ -29,6 +29,7 @@ from assay.runner.pause import Pause
 from assay.runner.search import grown
 from assay.spec import Sweep
 from assay.store import Store, StoredResult
+from assay.store.scratch import run_folder
 
 ExecutorName = Literal["ray", "inline"]
 
@@ -146,6 +147,7 @@ class _Run:
         self._limiter = Limiter(sweep.limits, pause, self._tell)
         self._resources = ExitStack()
         self._is_connected = False
+        self._scratch = home.scratch_url
 
     def __enter__(self) -> _Run:
         self._resources.enter_context(self._limiter.clock())
@@ -180,7 +182,7 @@ class _Run:
             else:  # another sweep stored it all: what remains is to judge it
                 inline.run_trials(plan, self.store, sorted(stored), judge, self.pause)
             plan = replace(plan, decided=judge.known)
-        return plan, {key: result for key in plan.stages if (result := self.store.get(key)) is not None}
+        return plan, {key: result for key in plan.stages if (result := self.store.find(key)) is not None}
 
     def outcome(self, plan: Plan, results: dict[str, StoredResult], seconds: float) -> Outcome:
         trials = []
@@ -205,11 +207,12 @@ class _Run:
         from assay.runner.on_ray.session import session
 
         if not self._is_connected:
+            self._scratch = self._resources.enter_context(run_folder(self._home.scratch_url))
             self._resources.enter_context(session(self._address))
             self._is_connected = True
         from assay.runner.on_ray.trials import run_trials
 
-        run_trials(plan, self.store, done, self._home.scratch_url, judge, self.pause)
+        run_trials(plan, self.store, done, self._scratch, judge, self.pause)
 
     def _warn(self, message: str) -> None:
         """What the store has to say; kept until somebody listens."""
@@ -227,7 +230,7 @@ class _Run:
             if event.kind == "committed":
                 self.computed.add(event.key)
                 self._charged.add(event.key)
-                result = self.store.get(event.key)
+                result = self.store.find(event.key)
                 self._limiter.charge([result] if result is not None else [])
             elif event.kind == "failed":
                 self.failed[event.key] = event.message

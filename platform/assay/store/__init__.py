@@ -2,8 +2,9 @@
 
 from assay.store.choices import section_of
 from assay.store.downloads import local_copy
-from assay.store.journal import Computed, Decision, Decisions, Suggestions
+from assay.store.journal import Computed, Decisions, Suggestions
 from assay.store.records import FileRecord, Files, sha256_of
+from assay.store.schema import Decision
 from assay.store.store import Cost, Notes, Store, StoredResult
 
 __all__ = [

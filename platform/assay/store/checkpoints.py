@@ -9,23 +9,25 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 import tempfile
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from assay.store.downloads import local_copy
-from assay.store.records import FileRecord, Files, Report, as_json, file_records
+from assay.store.folders import Folder
+from assay.store.records import FileRecord, Files, as_json, file_records
+from assay.store.schema import CheckpointRecord, ReaderRecord
+from assay.store.scratch import LEFT_ALONE_S as LEFT_ALONE_S
+from assay.store.scratch import is_recent, scratch
 from assay.workload import Checkpointing
 
 Part = Mapping[str, FileRecord]
 """File name → record: what one rank wrote."""
-LEFT_ALONE_S = 24 * 3600
-"""For so long another run may still be busy with what it began: no save and no restore takes a day, and no two clocks
-are a day apart. Who began earlier was killed."""
+FETCHED = "assay-checkpoint-"
 
 
 @dataclass(frozen=True)
@@ -68,18 +70,28 @@ def kept(scores: Mapping[int, float | None], rule: Checkpointing) -> set[int]:
 class Checkpoints:
     """The checkpoints of one training, by step."""
 
-    def __init__(self, files: Files, lineage: str, amount: int, rule: Checkpointing, report: Report) -> None:
+    def __init__(self, files: Files, lineage: str, amount: int, rule: Checkpointing) -> None:
         self._files = files
         self._folder = f"progress/{lineage}/checkpoints"
-        self._readers = f"progress/{lineage}/readers"
+        self.records = Folder(
+            *(files, self._folder, CheckpointRecord, r"[0-9]+(-\w+)*(\.json)?"),
+            what=lambda name: f"checkpoint of step {_step(name)}",
+            then="training goes on from the one before",
+        )
+        self.readers = Folder(
+            *(files, f"progress/{lineage}/readers", ReaderRecord, r"[0-9]+(-\w+)*-[0-9]+-\w+"),
+            what="note of a reader {}".format,
+            then="and written anew",
+            anew=lambda name: {},
+            suffix="",
+        )
         self._amount = amount
         self.rule = rule
-        self._report = report
         self._reading: str | None = None
-        self._downloads: dict[Path, list[Path]] = {}
+        self._downloads: dict[Path, _Download] = {}
 
     def steps(self) -> list[int]:
-        return sorted({_step(name) for name in self._records()})
+        return sorted({_step(name) for name in self.records.records()})
 
     # Saving: a place, every rank's part, one record
 
@@ -105,7 +117,7 @@ class Checkpoints:
         score = score if score is not None and math.isfinite(score) else None
         saved = Checkpoint(step, files, score, self._amount)
         record = {"step": step, "score": score, "amount": self._amount, "files": as_json(files)}
-        self._files.write_record(f"{saved.place}.json", record)
+        self.records.write(f"{PurePosixPath(saved.place).name}.json", record)
         self.prune(step, self.rule)
         return saved
 
@@ -116,11 +128,11 @@ class Checkpoints:
         uploading; what one of them reads; and the last that leads to a budget which all later ones are beyond. When
         they are so old that nobody can be busy with them any more, they go, too.
         """
-        there = {n: c for n in self._records() if _step(n) <= step and (c := self._readable(n)) is not None}
+        there = {n: c for n in self.records.records() if _step(n) <= step and (c := self._read(n)) is not None}
         newest = {checkpoint.step: name for name, checkpoint in there.items()}  # runs may have saved the same step
         stay = kept({s: there[name].score for s, name in newest.items()}, rule)
         for name, checkpoint in reversed(there.items()):
-            if checkpoint.leads_where_none_does(stay) and _is_recent(name):
+            if checkpoint.leads_where_none_does(stay) and _begun_recently(name):
                 stay.add(checkpoint.step)
         dropped = there.keys() - {newest[s] for s in stay}
         for name in dropped:
@@ -129,11 +141,11 @@ class Checkpoints:
         read = self._read_by_others()
         places = {there[newest[s]].place for s in stay}
         no_longer = {there[name].place for name in dropped}
-        for name in self._files.names(self._folder):
+        for name in self.records.names():
             place = f"{self._folder}/{name}"
             if name.endswith(".json") or _step(name) > step or place in places | read:
                 continue
-            if place in no_longer or not _is_recent(name):
+            if place in no_longer or not _begun_recently(name):
                 self._files.remove(place)
 
     # Going on from one
@@ -145,7 +157,7 @@ class Checkpoints:
         """
         seen: set[str] = set()
         # Listed anew each time: while this one was looked at, another run may have saved a later one and dropped it.
-        while names := [n for n in self._records() if _step(n) <= at_most and n not in seen]:
+        while names := [n for n in self.records.records() if _step(n) <= at_most and n not in seen]:
             name = names[-1]
             seen.add(name)
             checkpoint = self._begin_reading(name)
@@ -155,24 +167,27 @@ class Checkpoints:
             if not problems:
                 return checkpoint
             self._end_reading()
-            self._drop(name, "; ".join(problems))
+            self.records.discard(name, "; ".join(problems), [PurePosixPath(checkpoint.place).name])
         return None
 
     def fetch(self, checkpoint: Checkpoint) -> Path:
         """A local folder with the checkpoint's files, to read from until `forget`."""
         if self._files.is_local:
             return self._files.local_path(checkpoint.place)
-        folder = Path(tempfile.mkdtemp(prefix="assay-checkpoint-"))
-        self._downloads[folder] = [self._download(file, folder / name) for name, file in checkpoint.files.items()]
+        stack = ExitStack()
+        folder = stack.enter_context(scratch(Path(tempfile.gettempdir()), FETCHED))
+        copies = [self._download(file, folder / name) for name, file in checkpoint.files.items()]
+        self._downloads[folder] = _Download(stack, copies)
         return folder
 
     def forget(self, folder: Path) -> None:
         """Remove what `fetch` downloaded: it was read once, and may be as large as all that a training holds."""
         if self._files.is_local:
             return
-        for copy in self._downloads.pop(folder):
+        download = self._downloads.pop(folder)
+        for copy in download.copies:
             copy.unlink(missing_ok=True)  # another worker of this machine may have come first
-        shutil.rmtree(folder)
+        download.folder.close()
 
     def _download(self, file: FileRecord, target: Path) -> Path:
         """Returns the copy that all workers of this machine share."""
@@ -187,50 +202,43 @@ class Checkpoints:
 
     def _begin_reading(self, name: str) -> Checkpoint | None:
         """A checkpoint whose files nobody drops from now on; None where it is damaged, or is there no more."""
-        checkpoint = self._readable(name)
+        checkpoint = self._read(name)
         if checkpoint is None:
             return None
-        self._reading = f"{self._readers}/{PurePosixPath(checkpoint.place).name}-{_now_and_id()}"
-        self._files.write_record(self._reading, {})
-        if self._readable(name) is None:  # another run dropped it, and may not have seen that it is being read
+        self._reading = f"{PurePosixPath(checkpoint.place).name}-{_now_and_id()}"
+        self.readers.write(self._reading, {})
+        if self._read(name) is None:  # another run dropped it, and may not have seen that it is being read
             self._end_reading()
             return None
         return checkpoint
 
     def _end_reading(self) -> None:
         if self._reading is not None:
-            self._files.remove(self._reading)
+            self._files.remove(f"{self.readers.path}/{self._reading}")
             self._reading = None
 
     def _read_by_others(self) -> set[str]:
         """The places that somebody reads from."""
         places = set()
-        for name in self._files.names(self._readers):
-            if _is_recent(name):
+        for name in self.readers.names():  # they say it all
+            if _begun_recently(name):
                 places.add(f"{self._folder}/{name.rsplit('-', 2)[0]}")
             else:
-                self._files.remove(f"{self._readers}/{name}")
+                self._files.remove(f"{self.readers.path}/{name}")
         return places
 
-    def _records(self) -> list[str]:
-        """By step, then by when they were begun."""
-        return [name for name in self._files.names(self._folder) if name.endswith(".json")]
-
-    def _readable(self, name: str) -> Checkpoint | None:
-        try:
-            content = self._files.read_record(f"{self._folder}/{name}")
-        except ValueError as error:
-            self._drop(name, str(error))
+    def _read(self, name: str) -> Checkpoint | None:
+        record = self.records.read(name)
+        if record is None:
             return None
-        if content is None:
-            return None
-        files = file_records(content["files"])
-        return Checkpoint(content["step"], files, content.get("score"), content.get("amount", 0))
+        return Checkpoint(record.step, file_records(record.files), record.score, record.amount)
 
-    def _drop(self, name: str, why: str) -> None:
-        """Its files go at a later prune."""
-        self._report(f"checkpoint of step {_step(name)} is damaged and was dropped: {why}")
-        self._files.remove(f"{self._folder}/{name}")
+
+@dataclass(frozen=True)
+class _Download:
+    folder: ExitStack
+    """Gone once it is closed."""
+    copies: Sequence[Path]
 
 
 def _now_and_id() -> str:
@@ -241,7 +249,7 @@ def _step(name: str) -> int:
     return int(name.removesuffix(".json").partition("-")[0])
 
 
-def _is_recent(name: str) -> bool:
+def _begun_recently(name: str) -> bool:
     """Of a name that ends in `_now_and_id`. Stores have older names, "step" and "step-id", which do not say when."""
     parts = name.removesuffix(".json").split("-")
-    return len(parts) > 2 and time.time() - int(parts[-2]) < LEFT_ALONE_S
+    return len(parts) > 2 and parts[-2].isdecimal() and is_recent(int(parts[-2]))

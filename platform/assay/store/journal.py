@@ -5,54 +5,86 @@ Results are shared by everyone who asks for the same stage; these belong to one 
 
 from __future__ import annotations
 
-import os
-import uuid
-from collections.abc import Mapping
-from typing import Literal, get_args
+from collections.abc import Mapping, Sequence
 
 from assay.errors import StoreError
+from assay.store.damage import Damage
+from assay.store.folders import KEY, Folder
 from assay.store.records import Files
+from assay.store.schema import ComputedRecord, Decision, DecisionRecord, SuggestionRecord
 from assay.workload import JSON, canonical_json
-
-Decision = Literal["go on", "stop", "reached", "finished"]
-"""Of a trial at a rung: it climbs on; others are better; it has reached the target; there was no higher rung."""
 
 
 class Decisions:
-    """Decisions by the key of the rung's leaf."""
+    """Decisions by the key of the rung's leaf. One that is damaged is made anew."""
 
     def __init__(self, files: Files, folder: str) -> None:
-        self._files = files
-        self._folder = folder
+        self.records = Folder(
+            files, folder, DecisionRecord, r".+\.json", what="decision on {}".format, then="will be decided anew"
+        )
 
     def all(self) -> dict[str, Decision]:
-        found: dict[str, Decision] = {}
-        for name in self._files.names(self._folder):
-            record = _read(self._files, f"{self._folder}/{name}")
-            if record["decision"] in get_args(Decision):
-                found[str(record["leaf"])] = record["decision"]
-        return found
+        return {record.leaf: record.decision for record in self.records.all().values()}
 
     def add(self, leaf: str, decision: Decision) -> None:
-        self._files.write_record(f"{self._folder}/{leaf}.json", {"leaf": leaf, "decision": decision})
+        self.records.write(f"{leaf}.json", {"leaf": leaf, "decision": decision})
 
 
 class Suggestions:
-    """The values that were suggested for the parameters, each once, in order."""
+    """The values that were suggested for the parameters, each once, in order.
 
-    def __init__(self, files: Files, folder: str) -> None:
-        self._files = files
-        self._folder = folder
+    What was suggested after a damaged one was suggested in the knowledge of it. So from there on, or rather from where
+    its batch begins, all is suggested anew: by the same history the same again, and what is stored of it is found.
+    """
+
+    def __init__(self, files: Files, folder: str, batch: int = 1) -> None:
+        self._files, self._folder, self._batch = files, folder, batch
+        self.records = Folder(
+            files,
+            folder,
+            SuggestionRecord,
+            r"[0-9]{6,}\.json",
+            what="suggestion {}".format,
+            then="will be suggested anew",
+        )
         self._known: dict[str, dict[str, JSON]] = {}
         """What was read, by name: it stays as it is."""
 
     def all(self) -> list[dict[str, JSON]]:
-        found: dict[str, dict[str, JSON]] = {}
-        for name in self._names():
-            if name not in self._known:
-                self._known[name] = _read(self._files, f"{self._folder}/{name}")["values"]
-            found.setdefault(canonical_json(self._known[name]), self._known[name])
-        return list(found.values())
+        suggested: dict[str, dict[str, JSON]] = {}
+        for values in self._whole().values():
+            suggested.setdefault(canonical_json(values), values)
+        return list(suggested.values())
+
+    def _whole(self) -> dict[str, dict[str, JSON]]:
+        """By name; those before the first that is damaged, or that is not there."""
+        names = sorted(self.records.records())
+        for place, name in enumerate(names):
+            try:
+                if name not in self._known:
+                    self._known[name] = self._look(place, name).values
+            except Damage as damage:
+                first = place // self._batch * self._batch
+                self._leave_out(names[first:], str(damage))
+                names = names[:first]
+                break
+        return {name: self._known[name] for name in names}
+
+    def _look(self, place: int, name: str) -> SuggestionRecord:
+        record = self.records.look(name) if int(name.removesuffix(".json")) == place else None
+        if record is None:
+            raise Damage(f"{self._folder}/{place:06d}.json", "is missing")
+        return record
+
+    def _leave_out(self, names: Sequence[str], why: str) -> None:
+        for name in names:
+            self._known.pop(name, None)
+        self.records.discard(names[0], why, names[1:])
+        if self._files.heals and (stuck := sorted({*names} & {*self.records.records()})):
+            raise StoreError(
+                f"{self._files.url}: {why}, and it cannot be set aside: remove {self._folder}/{stuck[0]} and those "
+                "after it to let the study suggest them anew"
+            )
 
     def add(self, values: Mapping[str, JSON]) -> None:
         """At the end, unless it is there. Another run of the study may be adding, too: neither takes the other's place.
@@ -61,55 +93,30 @@ class Suggestions:
         """
         if canonical_json(values) in map(canonical_json, self.all()):
             return
-        names = self._names()
-        place = int(names[-1].removesuffix(".json")) + 1 if names else 0
-        while not _create(self._files, self._folder, f"{place:06d}.json", {"values": dict(values)}):
+        place = len(self._whole())
+        while not self._files.create_record(f"{self._folder}/{place:06d}.json", {"values": dict(values)}):
             place += 1
-
-    def _names(self) -> list[str]:
-        return sorted(self._files.names(self._folder))
 
 
 class Computed:
-    """The keys of the stages that the study's own runs computed: it is charged with them, and found the others."""
+    """The keys of the stages that the study's own runs computed: it is charged with them, and found the others.
+
+    The name of a record says it all, so none is read.
+    """
 
     def __init__(self, files: Files, folder: str) -> None:
-        self._files = files
-        self._folder = folder
+        self.records = Folder(
+            files,
+            folder,
+            ComputedRecord,
+            rf"{KEY}\.json",
+            what="note of a stage {}".format,
+            then="and written anew",
+            anew=lambda key: {"key": key},
+        )
 
     def all(self) -> frozenset[str]:
-        return frozenset(name.removesuffix(".json") for name in self._files.names(self._folder))
+        return frozenset(name.removesuffix(".json") for name in self.records.records())
 
     def add(self, key: str) -> None:
-        self._files.write_record(f"{self._folder}/{key}.json", {"key": key})
-
-
-def _read(files: Files, path: str) -> dict[str, JSON]:
-    """Raises StoreError where the record is damaged: a guess in its place would make another study of it."""
-    try:
-        record = files.read_record(path)
-    except ValueError as error:
-        raise StoreError(f"{files.url}: {error}; remove the file to let the study decide this anew") from error
-    assert record is not None, "it was just listed"
-    return record
-
-
-def _create(files: Files, folder: str, name: str, content: Mapping[str, JSON]) -> bool:
-    """Write a record unless there is one; says whether it did. In one step where the filesystem has links."""
-    path = f"{folder}/{name}"
-    if files.is_local:
-        draft = f"{folder}/.{uuid.uuid4().hex}"
-        files.write_record(draft, content)
-        try:
-            os.link(files.local_path(draft), files.local_path(path))
-            return True
-        except FileExistsError:
-            return False
-        except OSError:
-            pass  # a filesystem without them
-        finally:
-            files.remove(draft)
-    if name in files.names(folder):
-        return False
-    files.write_record(path, content)
-    return True
+        self.records.write(f"{key}.json", {"key": key})

@@ -3,6 +3,9 @@
 A *record* is a JSON document that lists files with their sizes and SHA-256 and carries a checksum of itself. Files are
 uploaded first, under a fresh name; the record is written last, in one atomic step. So what has a record is complete,
 and what has none does not exist, on a local disk, on NFS and on an object store alike.
+
+What cannot be read or is not what was written is `Damage`, the trouble of its own key alone; a store that cannot be
+reached is a StoreError, and stops.
 """
 
 from __future__ import annotations
@@ -13,23 +16,29 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
-import fsspec
+from pydantic import BaseModel, ValidationError
 
 from assay.errors import StoreError
-from assay.store.trouble import cannot_write, has_no_room, reading, writing
+from assay.store.damage import Damage, blame, check_file, check_folder
+from assay.store.schema import FileEntry
+from assay.store.scratch import is_left, remove_leftovers, scratch
+from assay.store.trouble import cannot_read, cannot_write, first_line, reading, room_told, writing
+from assay.store.url import open_url, resolve
 from assay.workload import JSON, canonical_json
 
 CHUNK_BYTES = 1 << 20
 LEAST_FREE_BYTES = 100e6
 """Of the disk of a local store, before a run begins."""
+STAGING = "assay-staging-"
 Report = Callable[[str], None]
 """Where a store says what the user should know."""
+M = TypeVar("M", bound=BaseModel)
 
 
 def sha256_of(path: Path) -> str:
@@ -48,16 +57,17 @@ class FileRecord:
 
 
 class Files:
-    """A folder on some filesystem, addressed by relative POSIX paths."""
+    """A folder on some filesystem, addressed by relative POSIX paths.
 
-    def __init__(self, url: str) -> None:
-        try:
-            self.fs, self.root = fsspec.core.url_to_fs(url)
-        except (ImportError, ValueError) as error:
-            raise StoreError(
-                f"cannot open the store {url!r}: {error}; allowed: a folder, or a URL fsspec knows"
-            ) from error
-        self.url = url
+    `report` is told of damage, once a place. What is damaged is set aside where it `heals`, and else left where it is.
+    """
+
+    def __init__(self, url: str, report: Report | None = None, *, heals: bool = True) -> None:
+        self.url = resolve(url)
+        self.fs, self.root = open_url(self.url)
+        self.heals = heals
+        self._report = report or (lambda message: None)
+        self._told: set[str] = set()
         self.is_local = "file" in (self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,))
 
     def at(self, path: str) -> str:
@@ -70,9 +80,13 @@ class Files:
     def probe(self) -> None:
         """Raises StoreError unless a record can be written, read and removed: asked before anything expensive."""
         name = f"probe-{uuid.uuid4().hex}"
+        remove_leftovers(self._staged()[0], "" if self.is_local else STAGING)
         with self.staging():
             self.write_record(name, {})
-        self.read_record(name)
+        try:
+            self.read_record(name)
+        except Damage as damage:
+            raise StoreError(f"cannot read the store {self.url}: {damage}; see: assay doctor") from damage
         self.remove(name)
         if self.is_local and (free := shutil.disk_usage(self.root).free) < LEAST_FREE_BYTES:
             raise StoreError(
@@ -83,31 +97,53 @@ class Files:
     # Records
 
     def write_record(self, path: str, content: Mapping[str, JSON]) -> None:
-        body = dict(content)
-        body["sha256"] = hashlib.sha256(canonical_json(body).encode()).hexdigest()
-        data = (json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
+        """It also says where it was written, so that one that was moved is no record of another key."""
+        self.write_atomic(path, _encoded(path, content))
+
+    def create_record(self, path: str, content: Mapping[str, JSON]) -> bool:
+        """Write a record unless there is one; says whether it did. In one step where the filesystem has links."""
+        folder, _, name = path.rpartition("/")
+        data = _encoded(path, content)
+        if self.is_local:
+            draft = f"{folder}/.{uuid.uuid4().hex}"
+            self.write_atomic(draft, data)
+            try:
+                os.link(self.local_path(draft), self.local_path(path))
+                return True
+            except FileExistsError:
+                return False
+            except OSError:
+                pass  # a filesystem without them
+            finally:
+                self.remove(draft)
+        if name in self.names(folder):
+            return False
         self.write_atomic(path, data)
+        return True
 
     def read_record(self, path: str) -> dict[str, Any] | None:
-        """The record, or None when there is none. Raises ValueError that says how it is damaged."""
+        """What a record says, of whatever shape, or None when there is none. Raises Damage."""
         try:
-            with reading(self.url):
+            with self._looking(path):
                 data = self.fs.cat_file(self.at(path))
         except FileNotFoundError:
             return None
         try:
             content = json.loads(data)
             claimed = content.pop("sha256")
-        except (ValueError, KeyError, AttributeError, TypeError):
-            raise ValueError(f"{path} is not a whole record ({len(data)} bytes)") from None
-        if hashlib.sha256(canonical_json(content).encode()).hexdigest() != claimed:
-            raise ValueError(f"{path} does not match its own checksum")
+            found = hashlib.sha256(canonical_json(content).encode()).hexdigest()
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+            raise Damage(path, f"is not a whole record ({len(data)} bytes)") from None
+        if found != claimed:
+            raise Damage(path, "does not match its own checksum")
+        if (written_at := content.pop("at", path)) != path:  # stores of old do not say
+            raise Damage(path, f"was written as {written_at}, and was moved here")
         return content
 
     def write_atomic(self, path: str, data: bytes) -> None:
         with writing(self.url):
             if self.is_local:
-                _replace(self.local_path(path), data)
+                self._put(path, lambda target: _replace(target, data))
             else:
                 self.fs.pipe_file(self.at(path), data)  # one object, one step
 
@@ -118,9 +154,7 @@ class Files:
         record = FileRecord(path, source.stat().st_size, sha256_of(source))
         with writing(self.url):
             if self.is_local:
-                target = self.local_path(path)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.move(source, target)
+                self._put(path, lambda target: shutil.move(source, target))
             else:
                 self.fs.put_file(str(source), self.at(path))
         return record
@@ -135,45 +169,118 @@ class Files:
     def problems(self, file: FileRecord, *, checksum: bool = True) -> list[str]:
         """How a file differs from what was committed: [] when it does not."""
         try:
-            with reading(self.url):
+            with self._looking(file.path):
                 size = self.fs.info(self.at(file.path))["size"]
+            if size != file.bytes:
+                return [f"{file.path} has {size} bytes, committed were {file.bytes}"]
+            if checksum and self._sha256(file.path) != file.sha256:
+                return [f"{file.path} does not match its checksum"]
         except FileNotFoundError:
             return [f"{file.path} is missing"]
-        if size != file.bytes:
-            return [f"{file.path} has {size} bytes, committed were {file.bytes}"]
-        if checksum and self._sha256(file.path) != file.sha256:
-            return [f"{file.path} does not match its checksum"]
+        except Damage as damage:
+            return [str(damage)]
         return []
 
     def _sha256(self, path: str) -> str:
-        if self.is_local:
-            return sha256_of(self.local_path(path))
-        state = hashlib.sha256()
-        with reading(self.url), self.fs.open(self.at(path), "rb") as file:
-            while chunk := file.read(CHUNK_BYTES):
-                state.update(chunk)
-        return state.hexdigest()
+        with self._looking(path):
+            if self.is_local:
+                return sha256_of(self.local_path(path))
+            state = hashlib.sha256()
+            with self.fs.open(self.at(path), "rb") as file:
+                while chunk := file.read(CHUNK_BYTES):
+                    state.update(chunk)
+            return state.hexdigest()
 
     def names(self, path: str) -> list[str]:
-        """Names directly under a folder; [] when there is no such folder."""
+        """Names directly under a folder; [] when there is no such folder. Raises Damage where it is none."""
         try:
-            with reading(self.url):
+            with self._looking(path, is_folder=True):
                 listed = self.fs.ls(self.at(path), detail=False, refresh=True)
         except FileNotFoundError:
             return []
         return sorted(PurePosixPath(name).name for name in listed if not PurePosixPath(name).name.startswith("."))
 
-    def move(self, source: str, target: str) -> None:
-        """What is not there is not moved: another process may have come first."""
-        with writing(self.url), suppress(FileNotFoundError):
+    @contextmanager
+    def _looking(self, path: str, *, is_folder: bool = False) -> Iterator[None]:
+        """Raises Damage for what is wrong with a path alone, StoreError for what is wrong with the store.
+
+        That something is not there is neither: FileNotFoundError passes.
+        """
+        try:
             if self.is_local:
-                self.local_path(target).parent.mkdir(parents=True, exist_ok=True)
-                self.fs.mv(self.at(source), self.at(target), recursive=True)
+                (check_folder if is_folder else check_file)(self.local_path(path))
+            yield
+        except Exception as error:
+            damage = self._blame(path, error)
+            if damage is not None and damage.is_of_the_store:
+                raise cannot_read(self.url, str(damage)) from error
+            if damage is not None:
+                raise damage from error
+            with reading(self.url):
+                raise
+
+    def _blame(self, path: str, error: Exception) -> Damage | None:
+        return blame(self.local_path(""), path, error) if self.is_local else None
+
+    def _put(self, path: str, write: Callable[[Path], object]) -> None:
+        """Write a local file, once what lies in its way is set aside."""
+        target = self.local_path(path)
+        while True:
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                write(target)
                 return
+            except OSError as error:
+                damage = self._blame(path, error)
+                if damage is None or damage.is_of_the_store or not self.heals or not self._set_aside([damage.path]):
+                    raise
+                self._report(f"{damage}; set aside to make way")
+
+    # What is damaged, and what is not wanted any more
+
+    def discard(self, path: str, message: str, beside: Sequence[str] = (), then: str = "") -> None:
+        """Tell that something is damaged, and set it aside with what belongs to it where this store heals.
+
+        What another process sets aside first, that process tells of.
+        """
+        if not self.heals:
+            self.tell_once(path, f"{message}; left out, see: assay doctor")
+            return
+        try:
+            where = self._set_aside([path, *beside])
+        except StoreError as error:
+            self.tell_once(path, f"{message}; left out, since it cannot be set aside: {error}")
+            return
+        if where is not None:
+            self._report(f"{message}; set aside in {where}{then and f', {then}'}")
+
+    def tell_once(self, path: str, message: str) -> None:
+        if path not in self._told:
+            self._told.add(path)
+            self._report(message)
+
+    def _set_aside(self, paths: Sequence[str]) -> str | None:
+        """Returns the folder that they are in then, or None where none of them is there any more."""
+        parts = PurePosixPath(paths[0]).parts
+        folder = f"set-aside/{parts[:2][-1][:64]}-{uuid.uuid4().hex[:8]}"  # of results/<key>/… or progress/<lineage>/…
+        moved = [self.move(path, f"{folder}/{'/'.join(PurePosixPath(path).parts[2:] or parts[-1:])}") for path in paths]
+        return self.at(folder) if any(moved) else None
+
+    def move(self, source: str, target: str) -> bool:
+        """Whether it was there to be moved: another process may have come first."""
+        with writing(self.url):
+            if self.is_local:
+                return _rename(self.local_path(source), self.local_path(target))
             # Not fs.mv: on an object store it asks for the folder itself, which is no object.
-            for name in self.fs.find(self.at(source)):
-                self.fs.cp_file(name, self.at(target) + name.removeprefix(self.at(source)))
-            self.fs.rm(self.at(source), recursive=True)
+            try:
+                there = self.fs.find(self.at(source))
+                for name in there:
+                    self.fs.cp_file(name, self.at(target) + name.removeprefix(self.at(source)))
+                if there:
+                    self.fs.rm(self.at(source), recursive=True)
+            except FileNotFoundError:
+                return False
+            return bool(there)
 
     def remove(self, path: str) -> None:
         with writing(self.url):
@@ -183,40 +290,99 @@ class Files:
                     return
                 except FileNotFoundError:  # another process removes it, too: what is left of it is looked for again
                     self.fs.invalidate_cache()
+                except OSError as error:
+                    damage = self._blame(path, error)
+                    if damage is None:
+                        raise
+                    self.discard(path, f"{path} cannot be removed: {error.strerror}")
+                    return
+
+    def is_left(self, path: str) -> bool:
+        """Whether nobody can be busy any more with what has no record. Only a disk says when it changed."""
+        return self.is_local and is_left(self.local_path(path))
+
+    def remove_leftovers(self, path: str, named: Set[str]) -> None:
+        """Of a folder, what uploads that were cut off left there; `named` is what records name."""
+        for name in self.names(path):
+            if name not in named and not name.endswith(".json") and self.is_left(f"{path}/{name}"):
+                self.remove(f"{path}/{name}")
 
     @contextmanager
     def staging(self) -> Iterator[Path]:
         """An empty local folder to write into; on a local store it is on the same disk, so that uploads are renames."""
-        parent = None
-        try:
-            if self.is_local:
-                parent = self.local_path("staging")
-                parent.mkdir(parents=True, exist_ok=True)
-            folder = Path(tempfile.mkdtemp(dir=parent))
-        except OSError as error:
-            raise cannot_write(self.url, error) from error
-        try:
-            yield folder
-        except OSError as error:
-            if self.is_local and has_no_room(error):  # whoever wrote into it, it is the store's disk
-                raise cannot_write(self.url, error) from error
+        parent, what = self._staged()
+        with ExitStack() as stack:
+            with room_told(what, parent):
+                try:
+                    parent.mkdir(parents=True, exist_ok=True)
+                    folder = stack.enter_context(scratch(parent, STAGING))
+                except OSError as error:
+                    if self.is_local:
+                        raise cannot_write(self.url, error) from error
+                    raise StoreError(f"cannot write to {what}: {first_line(error)}; name another in TMPDIR") from error
+            with room_told(what, folder):  # whoever writes into it
+                yield folder
+
+    def _staged(self) -> tuple[Path, str]:
+        """Where staging folders are, and what that is called."""
+        if self.is_local:
+            return self.local_path("staging"), f"the store {self.url}"
+        parent = Path(tempfile.gettempdir())
+        return parent, f"the folder for temporary files {parent}"
+
+
+def _rename(source: Path, target: Path) -> bool:
+    if not os.path.lexists(source):
+        return False
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        source.rename(target)
+    except FileNotFoundError:
+        return False
+    except PermissionError:
+        if source.is_symlink() or not source.is_dir():
             raise
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        source.chmod(0o700)  # a folder that may not be written to cannot be moved either
+        source.rename(target)
+    return True
 
 
 def _replace(target: Path, data: bytes) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(target)
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
 
 
-def file_records(content: Mapping[str, Any]) -> dict[str, FileRecord]:
-    return {name: FileRecord(**entry) for name, entry in content.items()}
+def _encoded(path: str, content: Mapping[str, JSON]) -> bytes:
+    body = {**content, "at": path}
+    body["sha256"] = hashlib.sha256(canonical_json(body).encode()).hexdigest()
+    return (json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def typed(path: str, kind: type[M], content: Mapping[str, Any]) -> M:
+    """What a record says, as one of its kind. Raises Damage where it is of another shape."""
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise Damage(path, f"is no record of its kind: {where and f'{where}: '}{first['msg']}") from error
+
+
+def file_record(entry: FileEntry) -> FileRecord:
+    return FileRecord(entry.path, entry.bytes, entry.sha256)
+
+
+def file_records(entries: Mapping[str, FileEntry]) -> dict[str, FileRecord]:
+    return {name: file_record(entry) for name, entry in entries.items()}
 
 
 def as_json(files: Mapping[str, FileRecord]) -> dict[str, JSON]:

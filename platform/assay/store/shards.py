@@ -14,7 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from assay.errors import UserError
-from assay.store.records import FileRecord, Files, Report, as_json, file_records
+from assay.store.folders import Folder
+from assay.store.records import FileRecord, Files, as_json, file_record
+from assay.store.schema import ChargedRecord, SettledRecord, ShardRecord
 from assay.workload import digest
 
 Range = tuple[int, int]
@@ -35,12 +37,25 @@ class Shard:
 class Shards:
     """The finished shards of one fan-out, by range of ids."""
 
-    def __init__(self, files: Files, lineage: str, report: Report) -> None:
+    def __init__(self, files: Files, lineage: str) -> None:
         self._files = files
-        self._folder = f"progress/{lineage}/shards"
-        self._settled = f"progress/{lineage}/settled"
-        self._charged = f"progress/{lineage}/charged"
-        self._report = report
+        at = f"progress/{lineage}"
+        self.records = Folder(
+            *(files, f"{at}/shards", ShardRecord, r"[0-9]+-[0-9]+(-\w+)?\.(json|parquet)"),
+            what="shard {}".format,
+            then="will be drawn again",
+        )
+        self.answers = Folder(
+            *(files, f"{at}/settled", SettledRecord, r".+\.json"),
+            what="settled answer {}".format,
+            then="will be settled anew",
+        )
+        self.charges = Folder(
+            *(files, f"{at}/charged", ChargedRecord, r"[0-9]+\.json"),
+            what="note of a charge {}".format,
+            then="and written anew",
+            anew=lambda name: {"amount": int(name)},
+        )
 
     def write(self, table: pa.Table, device: str = "", seconds: float = 0.0) -> Shard:
         """Commit rows whose `id` column is a contiguous, ascending range. Raises ValueError when it is not."""
@@ -50,23 +65,22 @@ class Shards:
             raise ValueError(
                 f"a shard must hold each id of its range once, in order; got {len(ids)} from {start} to {stop - 1}"
             )
-        path = f"{self._folder}/{start:09d}-{stop:09d}-{uuid.uuid4().hex[:8]}"
+        name = f"{start:09d}-{stop:09d}-{uuid.uuid4().hex[:8]}"
         with self._files.staging() as staging:
             pq.write_table(table, staging / "rows.parquet", compression="zstd")
-            file = self._files.upload(staging / "rows.parquet", f"{path}.parquet")
-        took = {"device": device, "seconds": seconds}
-        self._files.write_record(
-            f"{path}.json", {"start": start, "stop": stop, "files": as_json({"rows": file}), **took}
-        )
+            file = self._files.upload(staging / "rows.parquet", f"{self.records.path}/{name}.parquet")
+        made = {"device": device, "seconds": seconds, "settled": dict(self._settled())}
+        content = {"start": start, "stop": stop, "files": as_json({"rows": file}), **made}
+        self.records.write(f"{name}.json", content)
         return Shard(start, stop, file, device, seconds)
 
     def charge(self, amount: int) -> None:
         """A result of so many ids was committed, with what all of its shards took."""
-        self._files.write_record(f"{self._charged}/{amount:09d}.json", {"amount": amount})
+        self.charges.write(f"{amount:09d}.json", {"amount": amount})
 
     def uncharged(self, amount: int) -> list[Shard]:
         """Of the shards below `amount` those that no result was charged with: a run that drew them was cut off."""
-        charged = [int(name.removesuffix(".json")) for name in self._files.names(self._charged)]
+        charged = [int(name.removesuffix(".json")) for name in self.charges.records()]  # their names say it all
         return [shard for shard in cover(self.listed(), amount) if shard.start >= max(charged, default=0)]
 
     def settle(self, path: str, answer: str | float) -> None:
@@ -74,9 +88,9 @@ class Shards:
 
         Raises UserError where another worker came to another answer; it has made nothing yet, so none are mixed.
         """
-        name = digest([path, answer])
-        if f"{name}.json" not in self._files.names(self._settled):
-            self._files.write_record(f"{self._settled}/{name}.json", {"path": path, "answer": answer})
+        name = f"{digest([path, answer])}.json"
+        if self.answers.read(name) is None:
+            self.answers.write(name, {"path": path, "answer": answer})
         if others := {a for p, a in self._answers() if p == path and a != answer}:
             told = " and ".join(sorted(map(str, {answer, *others})))
             raise UserError(
@@ -89,42 +103,35 @@ class Shards:
         return dict(self._answers())
 
     def _answers(self) -> list[tuple[str, str | float]]:
-        found = [self._files.read_record(f"{self._settled}/{name}") for name in self._files.names(self._settled)]
-        return [(record["path"], record["answer"]) for record in found if record is not None]
+        """Shards say it too: where the record of an answer was damaged, none are mixed with those that are there."""
+        of_shards = [item for record in self.records.all().values() for item in record.settled.items()]
+        return [*of_shards, *self._settled()]
+
+    def _settled(self) -> list[tuple[str, str | float]]:
+        return [(record.path, record.answer) for record in self.answers.all().values()]
 
     def listed(self) -> list[Shard]:
         """Every shard with a whole record, by start, its content unchecked."""
-        return self._shards(check=False)
+        return _in_order(map(_shard, self.records.all().values()))
 
     def good(self) -> list[Shard]:
-        """Every shard that is whole, by start. A damaged one is reported and dropped, so that it is drawn again."""
-        return self._shards(check=True)
-
-    def _shards(self, check: bool) -> list[Shard]:
+        """Every shard that is whole, by start. A damaged one is told of and set aside, so that it is drawn again."""
         shards = []
-        for name in [n for n in self._files.names(self._folder) if n.endswith(".json")]:
-            try:
-                content = self._files.read_record(f"{self._folder}/{name}")
-                if content is None:
-                    continue  # dropped by another process since it was listed
-                shard = Shard(
-                    content["start"],
-                    content["stop"],
-                    file_records(content["files"])["rows"],
-                    content.get("device", ""),
-                    content.get("seconds", 0.0),
-                )
-                problems = self._files.problems(shard.file) if check else []
-            except ValueError as error:
-                problems = [str(error)]
-            if not problems:
+        for name, record in self.records.all().items():
+            shard = _shard(record)
+            if problems := self._files.problems(shard.file):
+                self.records.discard(name, "; ".join(problems), self.records.held(record.entries))
+            else:
                 shards.append(shard)
-            elif check:
-                self._report(
-                    f"shard {name.removesuffix('.json')} is damaged and will be drawn again: {'; '.join(problems)}"
-                )
-                self._files.remove(f"{self._folder}/{name}")
-        return sorted(shards, key=lambda s: (s.start, -s.stop))
+        return _in_order(shards)
+
+
+def _in_order(shards: Iterable[Shard]) -> list[Shard]:
+    return sorted(shards, key=lambda s: (s.start, -s.stop))
+
+
+def _shard(record: ShardRecord) -> Shard:
+    return Shard(record.start, record.stop, file_record(record.files.rows), record.device, record.seconds)
 
 
 def cover(shards: Iterable[Shard], amount: int) -> list[Shard]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -22,10 +23,14 @@ import pyarrow.parquet as pq
 from assay.errors import DamagedResult, StoreError
 from assay.store.checkpoints import Checkpoints
 from assay.store.choices import as_run
+from assay.store.damage import Damage
 from assay.store.downloads import local_copy
+from assay.store.folders import KEY
 from assay.store.journal import Computed, Decisions, Suggestions
-from assay.store.records import FileRecord, Files, Report, as_json, file_records
+from assay.store.records import FileRecord, Files, Report, as_json, file_record, file_records, typed
+from assay.store.schema import ResultRecord
 from assay.store.shards import Shard, Shards, cover
+from assay.store.trouble import first_line
 from assay.workload import JSON, Checkpointing, Stage, digest
 
 FORMAT = 1
@@ -47,18 +52,25 @@ class Cost:
 class StoredResult:
     """A committed result: the `Result` that stages read."""
 
-    def __init__(self, files: Files, record: Mapping[str, Any]) -> None:
+    def __init__(self, files: Files, content: Mapping[str, Any], path: str) -> None:
+        """Raises Damage where the record at `path` is of another shape."""
+        read = typed(path, ResultRecord, content)
         self._files = files
-        self.record = record
-        self.key: str = record["key"]
-        self.stage: str = record["stage"]
-        self.metrics: Mapping[str, float] = {k: _decode_number(v) for k, v in record["metrics"].items()}
-        self.cost = Cost(**record["cost"])
-        self.notes: Notes = record.get("notes", {})
-        self.asked: Mapping[str, JSON] = record.get("asked", {})
+        self.record = content
+        """As it was read, and with all that a ResultRecord has."""
+        self.key = read.key
+        self.stage = read.stage
+        self.metrics: Mapping[str, float] = {name: float(value) for name, value in read.metrics.items()}
+        self.cost = Cost(read.cost.device, read.cost.count, read.cost.seconds, read.cost.details)
+        self.notes: Notes = read.notes
+        self.asked: Mapping[str, JSON] = read.asked
         """Dotted path → what was asked, where the record's config says what was chosen: {"train.precision": "auto"}."""
-        self.files = file_records(record["files"])
-        self.shards = tuple(Shard(s["start"], s["stop"], FileRecord(**s["file"])) for s in record["shards"])
+        self.files = file_records(read.files)
+        self.shards = tuple(Shard(s.start, s.stop, file_record(s.file)) for s in read.shards)
+        if path != f"results/{self.key}/result.json" or any(
+            not entry.path.startswith(f"results/{self.key}/") for entry in read.entries
+        ):
+            raise Damage(path, f"is the record of another place, of the key {self.key}")
 
     def file(self, name: str) -> Path:
         if name not in self.files:
@@ -76,7 +88,12 @@ class StoredResult:
     @property
     def history(self) -> list[dict[str, float]]:
         """The points that the stage logged: [{"step": …, metric: …}, …]."""
-        return json.loads(self.file("history.json").read_text()) if "history.json" in self.files else []
+        if "history.json" not in self.files:
+            return []
+        try:
+            return json.loads(self.file("history.json").read_bytes())
+        except (OSError, ValueError) as error:
+            raise self._damage(self.files["history.json"], error) from error
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Rows a shard at a time, in the order of ids, each id below the budget exactly once."""
@@ -108,22 +125,30 @@ class StoredResult:
         return pa.concat_tables(tables)
 
     def _read(self, shard: Shard, columns: Sequence[str] | None) -> pa.Table:
-        with pq.ParquetFile(local_copy(self._files, shard.file)) as file:
-            there = file.schema_arrow.names
-            if missing := [name for name in columns or () if name not in there]:
-                raise KeyError(
-                    f"result {self.key[:12]} of stage {self.stage} has no {', '.join(missing)} from id {shard.start} "
-                    f"on; it has: {there}"
-                )
-            return file.read(columns)
+        try:
+            with pq.ParquetFile(local_copy(self._files, shard.file)) as file:
+                there = file.schema_arrow.names
+                missing = [name for name in columns or () if name not in there]
+                table = None if missing else file.read(columns)
+        except (OSError, pa.ArrowException) as error:
+            raise self._damage(shard.file, error) from error
+        if table is None:
+            raise KeyError(
+                f"result {self.key[:12]} of stage {self.stage} has no {', '.join(missing)} from id {shard.start} "
+                f"on; it has: {there}"
+            )
+        return table
+
+    def _damage(self, file: FileRecord, error: Exception) -> DamagedResult:
+        return DamagedResult(self.key, [f"{file.path} cannot be read: {first_line(error)}"])
 
 
 class Store:
     """Results by key, on a folder or any URL that fsspec knows."""
 
-    def __init__(self, url: str | Path, report: Report | None = None) -> None:
-        self.files = Files(str(url))
-        self._report = report or (lambda message: None)
+    def __init__(self, url: str | Path, report: Report | None = None, *, heals: bool = True) -> None:
+        """`report` is told of what is damaged. Who only looks does not heal: damage is left out, and left there."""
+        self.files = Files(str(url), report, heals=heals)
 
     @property
     def url(self) -> str:
@@ -132,19 +157,24 @@ class Store:
     def get(self, key: str, *, checksum: bool = False) -> StoredResult | None:
         """The result, or None. Sizes are checked always, contents when asked. Raises DamagedResult."""
         try:
-            record = self.files.read_record(f"results/{key}/result.json")
-        except ValueError as error:
-            raise DamagedResult(key, [str(error)]) from error
-        if record is None:
+            result = self.read(key)
+        except Damage as damage:
+            raise DamagedResult(key, [str(damage)]) from damage
+        if result is None:
             return None
-        if record["format"] != FORMAT or record["key"] != key:
-            raise DamagedResult(key, [f"is a record of format {record['format']} for key {record['key']}"])
-        result = StoredResult(self.files, record)
         every_file = [*result.files.values(), *(shard.file for shard in result.shards)]
         problems = [p for file in every_file for p in self.files.problems(file, checksum=checksum)]
         if problems:
             raise DamagedResult(key, problems)
         return result
+
+    def find(self, key: str, *, checksum: bool = False) -> StoredResult | None:
+        """As `get`; a damaged one is told of, and counts as none: the next run computes it again."""
+        try:
+            return self.get(key, checksum=checksum)
+        except DamagedResult as damage:
+            self.files.tell_once(f"results/{key}", f"{damage}; left out, see: assay doctor")
+            return None
 
     def sound(self, key: str) -> StoredResult | None:
         """The result with every checksum verified, or None: a damaged one is reported and set aside."""
@@ -155,29 +185,37 @@ class Store:
             except DamagedResult as damage:
                 if self._record_or_damage(key) != before:
                     continue  # checksums take long: meanwhile another run set it aside, and maybe put a whole one there
-                where = self.set_aside(key)
-                self._report(f"{damage}; set aside in {where}, will be computed again")
+                self.set_aside(key, str(damage))
                 return None
 
-    def set_aside(self, key: str) -> str:
+    def set_aside(self, key: str, why: str) -> None:
         """Move a result out of the way, for a person to look at: its record, and what that names.
 
         What else is there stays: another run may be uploading a whole one. A record that cannot be read names nothing.
         """
-        record = self._record_or_damage(key)
-        files = file_records(record.get("files", {})) if isinstance(record, dict) else {}
-        folders = {PurePosixPath(file.path).parts[2] for file in files.values()}  # of results/<key>/<folder>/…
-        where = f"set-aside/{key}-{uuid.uuid4().hex[:8]}"
-        for name in ["result.json", *sorted(folders)]:
-            self.files.move(f"results/{key}/{name}", f"{where}/{name}")
-        return self.files.at(where)
+        at = f"results/{key}"
+        try:
+            result = self.read(key)
+            damaged = f"{at}/result.json"
+        except Damage as damage:  # maybe the folder itself
+            result, damaged = None, damage.path
+        files = [] if result is None else result.files.values()
+        folders = sorted({PurePosixPath(file.path).parts[2] for file in files})  # of results/<key>/<folder>/…
+        self.files.discard(damaged, why, [f"{at}/{folder}" for folder in folders], "will be computed again")
 
-    def _record_or_damage(self, key: str) -> dict[str, Any] | str | None:
+    def read(self, key: str) -> StoredResult | None:
+        """The result by its record, its files not looked at. Raises Damage."""
+        path = f"results/{key}/result.json"
+        content = self.files.read_record(path)
+        return None if content is None else StoredResult(self.files, content, path)
+
+    def _record_or_damage(self, key: str) -> Mapping[str, Any] | str | None:
         """The record of a key, in words how it is damaged, or None where there is none."""
         try:
-            return self.files.read_record(f"results/{key}/result.json")
-        except ValueError as error:
-            return str(error)
+            result = self.read(key)
+            return None if result is None else result.record
+        except Damage as damage:
+            return str(damage)
 
     def commit(
         self,
@@ -205,7 +243,8 @@ class Store:
                 raise StoreError(
                     f"stage {stage.name} is not whole: ids from {reached} on are missing, of {stage.amount}"
                 )
-        files = self.files.upload_folder(output, f"results/{stage.key}/{uuid.uuid4().hex[:8]}")
+        folder = uuid.uuid4().hex[:8]
+        files = self.files.upload_folder(output, f"results/{stage.key}/{folder}")
         config, asked = as_run(stage.config, notes or {})
         execution, asked_of_execution = as_run(stage.execution, notes or {})
         record = {
@@ -233,6 +272,7 @@ class Store:
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         self.files.write_record(f"results/{stage.key}/result.json", record)
+        self.files.remove_leftovers(f"results/{stage.key}", {folder})
         if stage.kind == "train":
             checkpoints = self.checkpoints(stage)
             checkpoints.prune(stage.amount, replace(checkpoints.rule, keep_last=1))
@@ -242,18 +282,18 @@ class Store:
 
     def checkpoints(self, stage: Stage) -> Checkpoints:
         rule = stage.checkpointing or Checkpointing(every=stage.amount)
-        return Checkpoints(self.files, stage.lineage, stage.amount, rule, self._report)
+        return Checkpoints(self.files, stage.lineage, stage.amount, rule)
 
     def shards(self, stage: Stage) -> Shards:
-        return Shards(self.files, stage.lineage, self._report)
+        return Shards(self.files, stage.lineage)
 
     def decisions(self, study: JSON) -> Decisions:
         """What the scheduler of a study decided; `study` is whatever tells it from other studies."""
         return Decisions(self.files, f"studies/{digest(study)}/decisions")
 
-    def suggestions(self, study: JSON) -> Suggestions:
-        """What the searcher of a study suggested."""
-        return Suggestions(self.files, f"studies/{digest(study)}/suggestions")
+    def suggestions(self, study: JSON, batch: int = 1) -> Suggestions:
+        """What the searcher of a study suggested, so many at a time."""
+        return Suggestions(self.files, f"studies/{digest(study)}/suggestions", batch)
 
     def computed(self, study: JSON) -> Computed:
         """Which stages the runs of a study computed."""
@@ -267,20 +307,23 @@ class Store:
         return self.files.staging()
 
     def results(self) -> Iterator[StoredResult]:
-        """Every result whose record can be read; damaged ones are left for `sound` to report."""
-        for key in self.files.names("results"):
+        """Every result whose record can be read; damaged ones are told of, and are left for `sound` to set aside."""
+        for key in self.known():
             try:
-                record = self.files.read_record(f"results/{key}/result.json")
-            except ValueError:
-                record = None
-            if record is not None and record["format"] == FORMAT:
-                yield StoredResult(self.files, record)
+                result = self.read(key)
+            except Damage as damage:
+                self.files.tell_once(
+                    f"results/{key}", f"stored result {key} is damaged: {damage}; left out, see: assay doctor"
+                )
+            else:
+                if result is not None:
+                    yield result
+
+    def known(self) -> list[str]:
+        """The keys that have a folder, whether or not they are finished."""
+        return [name for name in self.files.names("results") if re.fullmatch(KEY, name)]
 
 
 def _encode_number(value: float) -> float | str:
     """JSON has no NaN or infinity; a metric may be one, and must say so."""
     return value if math.isfinite(value) else str(value)
-
-
-def _decode_number(value: float | str) -> float:
-    return float(value)

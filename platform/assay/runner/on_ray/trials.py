@@ -190,7 +190,7 @@ def _trial(config: Mapping[str, Any], works: Mapping[int, ray.ObjectRef], broker
     """
     work: TrialWork = ray.get(works[config["trial"]])
     ray.get(broker.abandon.remote(work.index))
-    store = Store(work.store_url)
+    store = Store(work.store_url, heals=False)
     for rung, stages in work.rungs.items():
         if not _climb(work, rung, broker):
             tune.report({work.metric: float("nan")})

@@ -1,0 +1,232 @@
+"""What the records of the store say, a class a kind. What is read is one of these, whole and of the right types, or is
+damaged: nobody else looks into a record.
+
+`stem` is what the name of its file begins with, and `entries` the files that it names: a record that lies elsewhere, or
+that names files of somebody else, is misplaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from assay.workload import JSON, digest
+
+MOST = 10**15
+"""More than anything is counted to here, and few enough for a float."""
+
+Count = Annotated[int, Field(ge=0, le=MOST)]
+Amount = Annotated[int, Field(ge=1, le=MOST)]
+Seconds = Annotated[float, Field(ge=0, le=float(MOST), allow_inf_nan=False)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Scalar = str | bool | int | float
+Decision = Literal["go on", "stop", "reached", "finished"]
+"""Of a trial at a rung: it climbs on; others are better; it has reached the target; there was no higher rung."""
+
+
+class Record(BaseModel):
+    """A record that is whole. What an older or a newer assay writes besides is passed over."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    @property
+    def stem(self) -> str:
+        return ""
+
+    @property
+    def entries(self) -> Sequence[FileEntry]:
+        return ()
+
+
+class FileEntry(Record):
+    """A committed file; `path` is relative to the store's root."""
+
+    path: str
+    bytes: Annotated[int, Field(ge=0)]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+    @field_validator("path")
+    @classmethod
+    def _is_below_the_root(cls, path: str) -> str:
+        if "\0" in path or not path or PurePosixPath(path).is_absolute() or ".." in path.split("/"):
+            raise ValueError(f"got {path!r}, allowed: a path below the store's root")
+        return path
+
+
+class ShardEntry(Record):
+    """Rows of the ids start ≤ id < stop, as a result lists them."""
+
+    start: Count
+    stop: Amount
+    file: FileEntry
+    device: str = ""
+    seconds: Seconds = 0.0
+
+
+class CostEntry(Record):
+    device: str
+    count: Count
+    seconds: Seconds
+    details: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("details")
+    @classmethod
+    def _counts_items(cls, details: dict[str, Any]) -> dict[str, Any]:
+        items = details.get("items", 0)
+        if isinstance(items, bool) or not isinstance(items, int | float) or not 0 <= items <= MOST:
+            raise ValueError(f"got {items!r} items, allowed: a number ≥ 0")
+        return details
+
+
+class BudgetEntry(Record):
+    path: str
+    amount: Amount
+    unit: str
+
+
+class ResultRecord(Record):
+    """results/<key>/result.json"""
+
+    format: Literal[1]
+    key: str
+    stage: str
+    config: dict[str, Any]
+    execution: dict[str, Any]
+    asked: dict[str, Any] = Field(default_factory=dict)
+    inputs: dict[str, str]
+    budget: BudgetEntry
+    flops: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
+    images: Count | None = None
+    metrics: dict[str, Number | Literal["nan", "inf", "-inf"]]
+    cost: CostEntry
+    notes: dict[str, Scalar] = Field(default_factory=dict)
+    files: dict[str, FileEntry]
+    shards: list[ShardEntry]
+    created: str
+
+    @field_validator("created")
+    @classmethod
+    def _is_a_time(cls, created: str) -> str:
+        if datetime.fromisoformat(created).tzinfo is None:
+            raise ValueError(f"got {created!r}, allowed: a time with its zone")
+        return created
+
+    @model_validator(mode="after")
+    def _answers_what_was_asked(self) -> ResultRecord:
+        if unanswered := sorted(self.asked.keys() - self.notes.keys()):
+            raise ValueError(f"has no answer to {', '.join(unanswered)}")
+        return self
+
+    @property
+    def entries(self) -> Sequence[FileEntry]:
+        return [*self.files.values()]
+
+
+class CheckpointRecord(Record):
+    """progress/<lineage>/checkpoints/<step>-<when>-<id>.json"""
+
+    step: Count
+    score: Number | None = None
+    amount: Count = 0
+    files: Annotated[dict[str, FileEntry], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _has_one_folder(self) -> CheckpointRecord:
+        if len({file.path.removesuffix(f"/{name}") for name, file in self.files.items()}) > 1:
+            raise ValueError("got files in several folders, allowed: one")
+        return self
+
+    @property
+    def stem(self) -> str:
+        return f"{self.step:09d}"
+
+    @property
+    def entries(self) -> Sequence[FileEntry]:
+        return [*self.files.values()]
+
+
+class _Rows(Record):
+    rows: FileEntry
+
+
+class ShardRecord(Record):
+    """progress/<lineage>/shards/<start>-<stop>-<id>.json"""
+
+    start: Count
+    stop: Amount
+    files: _Rows
+    device: str = ""
+    seconds: Seconds = 0.0
+    settled: dict[str, Scalar] = Field(default_factory=dict)
+    """What it was made with, where the config left that open. Stores of old have it in progress/<lineage>/settled/
+    alone."""
+
+    @model_validator(mode="after")
+    def _has_rows(self) -> ShardRecord:
+        if self.stop <= self.start:
+            raise ValueError(f"got the ids from {self.start} to below {self.stop}, allowed: one or more")
+        return self
+
+    @property
+    def stem(self) -> str:
+        return f"{self.start:09d}-{self.stop:09d}"
+
+    @property
+    def entries(self) -> Sequence[FileEntry]:
+        return [self.files.rows]
+
+
+class SettledRecord(Record):
+    """progress/<lineage>/settled/<digest of both>.json"""
+
+    path: str
+    answer: Scalar
+
+    @property
+    def stem(self) -> str:
+        return digest([self.path, self.answer])
+
+
+class ChargedRecord(Record):
+    """progress/<lineage>/charged/<amount>.json"""
+
+    amount: Count
+
+    @property
+    def stem(self) -> str:
+        return f"{self.amount:09d}"
+
+
+class ReaderRecord(Record):
+    """progress/<lineage>/readers/<a checkpoint's name>-<when>-<id>"""
+
+
+class DecisionRecord(Record):
+    """studies/<digest>/decisions/<key of the rung's leaf>.json"""
+
+    leaf: str
+    decision: Decision
+
+    @property
+    def stem(self) -> str:
+        return self.leaf
+
+
+class SuggestionRecord(Record):
+    """studies/<digest>/suggestions/<number>.json"""
+
+    values: dict[str, JSON]
+
+
+class ComputedRecord(Record):
+    """studies/<digest>/computed/<key>.json"""
+
+    key: str
+
+    @property
+    def stem(self) -> str:
+        return self.key
