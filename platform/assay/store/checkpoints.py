@@ -21,13 +21,12 @@ from assay.store.downloads import local_copy
 from assay.store.folders import Folder
 from assay.store.records import FileRecord, Files, as_json, file_records
 from assay.store.schema import CheckpointRecord, ReaderRecord
+from assay.store.scratch import FETCHED, is_recent, scratch
 from assay.store.scratch import LEFT_ALONE_S as LEFT_ALONE_S
-from assay.store.scratch import is_recent, scratch
 from assay.workload import Checkpointing
 
 Part = Mapping[str, FileRecord]
 """File name → record: what one rank wrote."""
-FETCHED = "assay-checkpoint-"
 
 
 @dataclass(frozen=True)

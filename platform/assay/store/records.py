@@ -27,15 +27,15 @@ from pydantic import BaseModel, ValidationError
 from assay.errors import StoreError
 from assay.store.damage import Damage, blame, check_file, check_folder
 from assay.store.schema import FileEntry
-from assay.store.scratch import is_left, remove_leftovers, scratch
+from assay.store.scratch import FETCHED, STAGING, is_left, remove_leftovers, scratch
 from assay.store.trouble import cannot_read, cannot_write, first_line, reading, room_told, writing
 from assay.store.url import open_url, resolve
+from assay.text import hide_secrets
 from assay.workload import JSON, canonical_json
 
 CHUNK_BYTES = 1 << 20
 LEAST_FREE_BYTES = 100e6
 """Of the disk of a local store, before a run begins."""
-STAGING = "assay-staging-"
 Report = Callable[[str], None]
 """Where a store says what the user should know."""
 M = TypeVar("M", bound=BaseModel)
@@ -66,7 +66,7 @@ class Files:
         self.url = resolve(url)
         self.fs, self.root = open_url(self.url)
         self.heals = heals
-        self._report = report or (lambda message: None)
+        self._report = (lambda message: report(hide_secrets(message))) if report else (lambda message: None)
         self._told: set[str] = set()
         self.is_local = "file" in (self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,))
 
@@ -80,7 +80,8 @@ class Files:
     def probe(self) -> None:
         """Raises StoreError unless a record can be written, read and removed: asked before anything expensive."""
         name = f"probe-{uuid.uuid4().hex}"
-        remove_leftovers(self._staged()[0], "" if self.is_local else STAGING)
+        for prefix in ("",) if self.is_local else (STAGING, FETCHED):
+            remove_leftovers(self._staged()[0], prefix)
         with self.staging():
             self.write_record(name, {})
         try:

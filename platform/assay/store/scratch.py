@@ -13,6 +13,9 @@ from pathlib import Path
 
 from assay.store.trouble import writing
 
+STAGING = "assay-staging-"
+FETCHED = "assay-checkpoint-"
+"""What the names of such folders begin with, where others have theirs, too."""
 LEFT_ALONE_S = 24 * 3600
 """For so long another run may still be busy with what it began: no save and no restore takes a day, and no two clocks
 are a day apart. Who began earlier was killed, unless it holds a lock."""
