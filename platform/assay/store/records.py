@@ -66,7 +66,7 @@ class Files:
         self.url = resolve(url)
         self.fs, self.root = open_url(self.url)
         self.heals = heals
-        self._report = (lambda message: report(hide_secrets(message))) if report else (lambda message: None)
+        self._tell = report
         self._told: set[str] = set()
         self.is_local = "file" in (self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,))
 
@@ -259,6 +259,10 @@ class Files:
         if path not in self._told:
             self._told.add(path)
             self._report(message)
+
+    def _report(self, message: str) -> None:
+        if self._tell is not None:
+            self._tell(hide_secrets(message))
 
     def _set_aside(self, paths: Sequence[str]) -> str | None:
         """Returns the folder that they are in then, or None where none of them is there any more."""
