@@ -41,10 +41,13 @@ def load_sweep(path: str | os.PathLike[str], *, profile: str | None = None, sets
 
 
 def plan(sweep: Sweep) -> Plan:
-    """The sweep's trials and the stages they share. Computes nothing."""
-    from assay.planning import make_plan
+    """The sweep's trials and the stages they share, and `warnings` of what the user should know. Computes nothing.
 
-    return make_plan(sweep)
+    Raises UserError for what a run would refuse, as far as that can be seen from here.
+    """
+    from assay.planning import checked, make_plan
+
+    return checked(make_plan(sweep))
 
 
 def run(

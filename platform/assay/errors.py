@@ -3,7 +3,8 @@
 AssayError
 ├── UserError (ValueError)     the input is wrong: exit code 2, nothing was started
 │   ├── SpecError              a sweep file: every problem at once, each with its line
-│   └── ConfigError            a workload's config: every problem at once, each with its dotted path
+│   ├── ConfigError            a workload's config: every problem at once, each with its dotted path
+│   └── NotHere                a check does not find what may be there where stages run
 ├── ClusterError               the cluster does not answer, or does not do it
 │   └── UnknownJob             it answers, and has no such job
 ├── StoreError                 the store cannot be read or written
@@ -11,14 +12,18 @@ AssayError
 ├── BodyError                  a stage's body does not keep to the protocol of a workload
 └── StageFailed                a stage's own code raised: names the stage, keeps the traceback
 
-AssayWarning (UserWarning)     what a stage warns of in this category is shown to the user, wherever the stage runs
+AssayWarning (UserWarning)     what a workload warns of in this category is shown to the user: while a sweep is planned,
+                               and by its stages, wherever they run
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from assay.text import hide_secrets
 
@@ -31,7 +36,26 @@ class AssayError(Exception):
 
 
 class AssayWarning(UserWarning):
-    """Something the user should know of a result. Raised with `warnings.warn` by a stage's body."""
+    """Something the user should know of a result. Raised with `warnings.warn` by a stage's body or check, or by a
+    workload that resolves a config or makes its stages."""
+
+
+@contextmanager
+def passing_warnings(tell: Callable[[str], None] | None) -> Iterator[None]:
+    """Pass every AssayWarning that is raised inside to `tell`, or to nobody; other warnings go their usual way."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", AssayWarning)
+        show = warnings.showwarning
+
+        def pass_on(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+            if issubclass(category, AssayWarning):
+                if tell is not None:
+                    tell(str(message))
+            else:
+                show(message, category, *where, **more)
+
+        warnings.showwarning = pass_on
+        yield
 
 
 class UserError(AssayError, ValueError):
@@ -74,6 +98,10 @@ class SpecError(UserError):
     def __init__(self, problems: Iterable[SpecProblem]) -> None:
         self.problems = tuple(sorted(set(problems)))
         super().__init__("\n".join(str(p) for p in self.problems))
+
+
+class NotHere(UserError):
+    """A check does not find a file here that may be there where stages run: planning warns of it, a run refuses it."""
 
 
 class ClusterError(AssayError):

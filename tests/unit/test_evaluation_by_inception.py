@@ -14,6 +14,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+import assay
 from adm import checkpoints, evaluation_graph, presets
 from adm.data import images_of_rows
 from adm.data.digits import digits
@@ -24,14 +25,16 @@ from adm.evaluation.reference_npz import read_reference
 from adm.models import build
 from adm.workload import workload
 from assay.errors import ConfigError, UserError
+from assay.home import Home
 from assay.runner import inline
-from assay.runner.checks import refuse
 from assay.runner.work import to_numpy
+from assay.spec import Sweep
 from assay.store import Store, StoredResult
 from assay.workload import Stage, topological
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import inception_by_rule
+from asked_checks import refuse
 
 NUM_SAMPLES, NUM_REFERENCE, NUM_PAIRED = 5, 7, 6
 
@@ -59,6 +62,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def resolved(folder: Path, **overrides: Any) -> Any:
+    return workload.resolve("digits", settings(folder, **overrides))
+
+
+def settings(folder: Path, **overrides: Any) -> dict[str, Any]:
     values = {
         "train.checkpoint": str(folder / "model.safetensors"),
         "classifier": None,
@@ -70,7 +77,7 @@ def resolved(folder: Path, **overrides: Any) -> Any:
         "sample.batch_size": 3,
         **{name.replace("__", "."): value for name, value in overrides.items()},
     }
-    return workload.resolve("digits", {name: value for name, value in values.items() if value != "unset"})
+    return {name: value for name, value in values.items() if value != "unset"}
 
 
 def graph(folder: Path, **overrides: Any) -> dict[str, Stage]:
@@ -282,8 +289,10 @@ class TestReferenceFiles:
 class TestWeights:
     def test_absent_ones_are_said_before_anything_starts(self, tmp_path: Path, folder: Path) -> None:
         """Once for all stages, with what to download, from where, and where to put it."""
+        about = {"version": 1, "name": "weights", "workload": "adm", "base": "digits", "metric": "fid", "mode": "min"}
+        sweep = Sweep.model_validate(about | {"config": settings(folder)})
         with pytest.raises(UserError) as caught:
-            refuse(graph(folder).values())
+            assay.run(sweep, Home(tmp_path / "results"), executor="inline")
         cached = tmp_path / "home" / ".cache" / "adm" / inception_weights.FILE_NAME
         assert str(caught.value).count(inception_weights.URL) == 1
         assert f"curl -L -o {cached} {inception_weights.URL}" in str(caught.value)

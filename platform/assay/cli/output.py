@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from assay.home import Home
@@ -29,6 +30,12 @@ def console() -> Terminal:
 def print_text(text: str) -> None:
     """Text as it is, but for what a terminal would obey."""
     print(printable(text))
+
+
+def print_warnings(warned: Sequence[str]) -> None:
+    """To stderr, a line each: the answer itself is on stdout."""
+    for message in warned:
+        print(f"warning: {message}", file=sys.stderr)
 
 
 def print_json(value: Any) -> None:

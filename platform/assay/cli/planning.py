@@ -12,9 +12,9 @@ from rich.text import Text
 
 from assay.cli.estimating import Sum, suggested_as_it_goes, summary
 from assay.cli.names import open_sweep
-from assay.cli.output import console, print_json, print_text, store_to_look_at
+from assay.cli.output import console, print_json, print_text, print_warnings, store_to_look_at
 from assay.home import Home
-from assay.planning import Plan, StageStatus, State, make_plan, refuse_impossible_groups, survey
+from assay.planning import Plan, StageStatus, State, checked, make_plan, survey
 from assay.report import serves
 from assay.report.grids import Grid, ruled
 from assay.report.words import days, plural, took
@@ -23,6 +23,8 @@ from assay.spec.trial_checks import MOST_CHECKED
 
 MOST_LINES = 40
 """Of a table. A race of thousands is told in sums; --json has it all."""
+MOST_PLANNED = 100
+"""Trials of which the stages are checked, where the configs of a sample are."""
 STATE_STYLES: dict[State, str] = {
     "stored": "green",
     "partial": "yellow",
@@ -36,17 +38,22 @@ def validate_sweep(name: str, profile: str | None, sets: Sequence[str], is_json:
     sweep = open_sweep(name, profile, sets)
     count = sweep.num_trials()
     is_sample = count > MOST_CHECKED
-    if not is_sample:  # stages see more than configs do, such as a file that is not there
-        plan = make_plan(sweep)
-        refuse_impossible_groups(plan.stages.values(), sweep.resources)
+    # Stages see more than configs do, such as a file that is not there.
+    plan = checked(make_plan(sweep, most=MOST_PLANNED if is_sample else None))
+    if not is_sample:
         count = len(plan.trials) or count
     if is_json:
-        print_json({"file": sweep.file, "name": sweep.name, "profile": sweep.profile, "trials": count})
+        about = {"file": sweep.file, "name": sweep.name, "profile": sweep.profile, "trials": count}
+        print_json({**about, "warnings": list(plan.warnings)})
         return
+    print_warnings(plan.warnings)
     at = f" with profile {sweep.profile}" if sweep.profile else ""
     print_text(f"{sweep.file}{at}: good: {sweep.name}, {plural(count, 'trial')} of {sweep.workload} {sweep.base}")
     if is_sample:
-        print(f"checked: about {MOST_CHECKED:,} of the trials, evenly spread, and the corners of the space.")
+        print(
+            f"checked: about {MOST_CHECKED:,} of the trials, evenly spread, and the corners of the space; "
+            f"the stages of the first {MOST_PLANNED}."
+        )
     if sweep.searcher.name == "optuna":
         print(suggested_as_it_goes(sweep))
 
@@ -54,11 +61,12 @@ def validate_sweep(name: str, profile: str | None, sets: Sequence[str], is_json:
 def plan_sweep(name: str, profile: str | None, sets: Sequence[str], is_json: bool) -> None:
     store = store_to_look_at(Home.default())
     plan = make_plan(open_sweep(name, profile, sets), store)
-    refuse_impossible_groups(plan.stages.values(), plan.sweep.resources)
     statuses = survey(plan, store)
+    plan = checked(plan, {key for key, status in statuses.items() if status.state == "stored"})
     if is_json:
         print_json(_as_json(plan, statuses))
         return
+    print_warnings(plan.warnings)
     out = console()
     out.print(Text.assemble((plan.sweep.name, "bold"), f"  {plan.sweep.description}".rstrip()))
     for make in (_trials, _stages):
@@ -161,5 +169,6 @@ def _as_json(plan: Plan, statuses: dict[str, StageStatus]) -> dict[str, Any]:
             }
             for key, status in statuses.items()
         ],
+        "warnings": list(plan.warnings),
         "stages_if_nothing_were_shared": sum(len(trial.stages) for trial in plan.trials),
     }

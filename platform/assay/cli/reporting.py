@@ -9,7 +9,7 @@ from assay.cli.names import open_sweep, report_folder
 from assay.cli.output import console, print_json, store_to_look_at
 from assay.errors import AssayError
 from assay.home import Home
-from assay.planning import computed_of, make_plan
+from assay.planning import checked, computed_of, make_plan
 from assay.report import PAGE, earlier_failures, earlier_logs, from_store, priced, write_page
 from assay.report.words import plural, relative, size
 from assay.store.trouble import full, no_room
@@ -21,6 +21,7 @@ def report_sweep(name: str, profile: str | None, sets: Sequence[str], output: Pa
     home = Home.default()
     store = store_to_look_at(home)
     plan = make_plan(open_sweep(name, profile, sets), store)
+    plan = checked(plan, plan.stages, "left")  # for what they warn of, as after a run
     folder = report_folder(home, plan.sweep)
     file = folder / PAGE if output is None else output
     failed = earlier_failures(folder)

@@ -14,7 +14,7 @@ from assay.cli.listing import KEY_SHOWN, ago, budget_of, bytes_of
 from assay.cli.names import find_sweep, open_sweep
 from assay.cli.output import console, print_json, print_text, store_to_look_at
 from assay.cli.preset_tables import show_tables
-from assay.errors import AssayError, UserError, did_you_mean
+from assay.errors import AssayError, UserError, did_you_mean, passing_warnings
 from assay.home import Home
 from assay.planning import Plan, PlannedTrial, make_plan, survey
 from assay.report.grids import Grid, ruled
@@ -126,7 +126,8 @@ def _show_preset(name: str | None, is_json: bool) -> None:
         return
     if name not in known:
         raise UserError(f"unknown preset {name!r}{did_you_mean(name, known)}")
-    config = known[name].resolve(name, {})
+    with passing_warnings(None):  # a preset is no trial
+        config = known[name].resolve(name, {})
     if is_json:
         print_json(config)
     else:

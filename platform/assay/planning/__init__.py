@@ -3,8 +3,8 @@
 Nothing here computes, and nothing here imports Ray or torch: `assay plan` answers in under two seconds.
 """
 
-from assay.planning.groups import refuse_impossible_groups
-from assay.planning.plan import Plan, PlannedTrial, Rung, computed_of, make_plan, remembered
+from assay.planning.checks import check_where_stages_run, checked
+from assay.planning.plan import Plan, PlannedTrial, Rung, Warned, computed_of, make_plan, remembered
 from assay.planning.survey import StageStatus, State, survey
 
 __all__ = [
@@ -13,9 +13,11 @@ __all__ = [
     "Rung",
     "StageStatus",
     "State",
+    "Warned",
+    "check_where_stages_run",
+    "checked",
     "computed_of",
     "make_plan",
-    "refuse_impossible_groups",
     "remembered",
     "survey",
 ]

@@ -9,10 +9,11 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from assay.contract import stage_graph
-from assay.errors import UserError
+from assay.errors import UserError, passing_warnings
 from assay.planning.races import refuse_unfair_races
 from assay.space import Settings
 from assay.spec import Sweep, Trial
+from assay.spec.expand import in_trials
 from assay.store import Computed, Decision, Decisions, Store, Suggestions
 from assay.workload import JSON, Stage, Workload
 
@@ -39,6 +40,8 @@ class PlannedTrial:
 
     trial: Trial
     rungs: tuple[Rung, ...]
+    warned: tuple[str, ...] = ()
+    """What its workload warned of while its config was resolved and its stages were made."""
 
     @property
     def name(self) -> str:
@@ -93,6 +96,14 @@ class PlannedTrial:
 
 
 @dataclass(frozen=True)
+class Warned:
+    """Something the user should know before a run, and the names of the trials that it is about."""
+
+    message: str
+    trials: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Plan:
     """A sweep's trials and every distinct stage among them."""
 
@@ -105,6 +116,26 @@ class Plan:
     """Trials beyond limits.trials, which are not in `trials`."""
     suggested: tuple[Mapping[str, JSON], ...] = ()
     """What its searcher suggested in earlier runs, as far as searcher.num_trials goes: its trials are of these."""
+    found: tuple[Warned, ...] = ()
+    """What the checks of its stages warned of, once `assay.planning.checked` has made them."""
+
+    @cached_property
+    def warned(self) -> tuple[Warned, ...]:
+        """What its trials and the checks of their stages warn of, once each."""
+        named: dict[str, list[str]] = {}
+        for trial in self.trials:
+            for message in trial.warned:
+                named.setdefault(message, []).append(trial.name)
+        of_trials = tuple(Warned(message, tuple(names)) for message, names in named.items())
+        return of_trials + tuple(warned for warned in self.found if warned.message not in named)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The same in words: a warning that is not about all trials says about which."""
+        return tuple(
+            in_trials(warned.message, warned.trials if len(warned.trials) < len(self.trials) else ())
+            for warned in self.warned
+        )
 
     @cached_property
     def stages(self) -> dict[str, Stage]:
@@ -135,14 +166,15 @@ class Plan:
         return {key: tuple(trials) for key, trials in users.items()}
 
 
-def make_plan(sweep: Sweep, store: Store | None = None) -> Plan:
-    """The plan of a sweep; with what was suggested and decided in earlier runs, where a store remembers.
+def make_plan(sweep: Sweep, store: Store | None = None, most: int | None = None) -> Plan:
+    """The plan of a sweep; with what was suggested and decided in earlier runs, where a store remembers. Of `most`
+    trials at most, where not all are wanted.
 
     Raises UserError for a race of trials that are measured otherwise.
     """
     workload = sweep.find_workload()
     suggested = _suggested(sweep, store)
-    trials = sweep.trials(suggested)
+    trials = sweep.trials(suggested, most)
     limit = sweep.limits.trials
     chosen = trials if limit is None else trials[:limit]
     planned = tuple(_planned(sweep, workload, trial) for trial in chosen)
@@ -158,12 +190,16 @@ def remembered(plan: Plan, store: Store) -> Plan:
 
 
 def _planned(sweep: Sweep, workload: Workload, trial: Trial) -> PlannedTrial:
-    if not sweep.scheduler.rungs:
-        return PlannedTrial(trial, (Rung(None, _stages(workload, trial.config)),))
-    configs = list(_configs(sweep, workload, trial))
-    rungs = zip(sweep.scheduler.rungs, configs, strict=True)
-    at_the_top = replace(trial, config=configs[-1])
-    return PlannedTrial(at_the_top, tuple(Rung(amount, _stages(workload, config)) for amount, config in rungs))
+    warned = list(trial.warned)
+    with passing_warnings(warned.append):
+        if sweep.scheduler.rungs:
+            configs = list(_configs(sweep, workload, trial))
+            trial = replace(trial, config=configs[-1])
+            amounts: Sequence[int | None] = sweep.scheduler.rungs
+        else:
+            configs, amounts = [trial.config], [None]
+        rungs = [Rung(a, _stages(workload, config)) for a, config in zip(amounts, configs, strict=True)]
+    return PlannedTrial(trial, tuple(rungs), tuple(dict.fromkeys(warned)))
 
 
 def _configs(sweep: Sweep, workload: Workload, trial: Trial) -> Iterator[Mapping[str, JSON]]:
@@ -199,11 +235,13 @@ def suggestions_of(sweep: Sweep, store: Store) -> Suggestions:
     Neither do other first values: they are tried next. Nor other arms and larger budgets: all that was suggested is
     tried with these.
     """
+    with passing_warnings(None):  # these configs are of no trial
+        config = _config_of(sweep)
     space: Sequence[Any] = [
         [path, p.model_dump(mode="json", exclude={"first"})] for path, p in sweep.parameters.items()
     ]
     searcher = {"name": sweep.searcher.name, "seed": sweep.searcher.seed}
-    study = {**_study(sweep), "space": space, "searcher": searcher, "config": _config_of(sweep)}
+    study = {**_study(sweep), "space": space, "searcher": searcher, "config": config}
     return store.suggestions(study, sweep.searcher.batch)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from assay.errors import StageFailed
+from assay.errors import StageFailed, passing_warnings
 from assay.ledger import entries, total
 from assay.planning import Plan, PlannedTrial, Rung
 from assay.report.estimates import read_estimates
@@ -227,7 +227,8 @@ def _has_chance(plan: Plan) -> bool:
     """Whether another seed would be another computation."""
     first, workload = plan.trials[0], plan.workload
     reseeded = with_value(first.trial.config, workload.seed_path, first.trial.seed + 1)
-    return workload.stages(reseeded)[-1].key != first.leaf.key
+    with passing_warnings(None):  # planning passes them on
+        return workload.stages(reseeded)[-1].key != first.leaf.key
 
 
 def _cost_note(trials: Sequence[TrialResults]) -> list[str]:

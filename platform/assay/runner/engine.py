@@ -9,14 +9,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from assay.errors import AssayError, StageFailed
+from assay.errors import AssayError, StageFailed, UserError
 from assay.home import Home
 from assay.planning import (
     Plan,
     PlannedTrial,
     StageStatus,
+    checked,
     computed_of,
-    refuse_impossible_groups,
     remembered,
     survey,
 )
@@ -161,12 +161,17 @@ class _Run:
         stored = {key: result for key in plan.stages if (result := self.store.sound(key)) is not None}
         before = survey(plan, self.store)
         missing = plan.needed.keys() - stored.keys()
+        try:
+            plan = checked(plan, stored, "refused" if self._executor == "inline" else "left")
+        except UserError as error:
+            raise UserError(f"{error}\nNothing was started.") from error
         if missing:
-            refuse_impossible_groups((plan.needed[key] for key in missing), plan.sweep.resources)
             self.store.probe()  # what is wrong with it is said now, not once a stage
         for listener in self._listeners:
             listener.begin(plan, before, stored)
         self._is_begun = True
+        for warned, words in zip(plan.warned, plan.warnings, strict=True):
+            self._tell(Event("warning", message=words, once=warned.message))
         while self._warnings:
             self._tell(Event("warning", message=self._warnings.pop(0)))
         if plan.waiting:

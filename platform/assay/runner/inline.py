@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from assay.planning import Plan
-from assay.runner.checks import refuse
 from assay.runner.events import Emit, Event
 from assay.runner.judge import Judge
 from assay.runner.needs import threads as threads_of
@@ -24,7 +23,6 @@ from assay.workload import Stage
 
 def run_trials(plan: Plan, store: Store, done: Sequence[str], judge: Judge, pause: Pause) -> None:
     """Compute every stage of the plan that is not done. Returns early when the run is asked to pause."""
-    refuse(stage for key, stage in plan.needed.items() if key not in done)
     told = Store(store.url, report=lambda message: judge.emit(Event("warning", message=message)))
     work = _Work(plan, told, set(done), judge.emit, pause)
     race = _Race(plan, judge)

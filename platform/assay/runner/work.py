@@ -8,17 +8,15 @@ from __future__ import annotations
 import platform
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from assay.errors import AssayError, AssayWarning
+from assay.errors import AssayError, passing_warnings
 from assay.runner.batch_size import MOST_ON_CPU, BatchSize
 from assay.runner.columns import to_numpy
 from assay.runner.context import Context, Leaving, MapContext, WorkerContext
@@ -63,17 +61,9 @@ def device_name(device: str) -> str:
 @contextmanager
 def warnings_told(stage: Stage, emit: Emit) -> Iterator[None]:
     """What a body warns of reaches the user, and not only the log of the process it happens to run in."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", AssayWarning)
-        show = warnings.showwarning
-
-        def tell(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-            if issubclass(category, AssayWarning):
-                emit(Event("warning", stage.key, message=f"{stage.name}: {message}", once=str(message)))
-            else:
-                show(message, category, *where, **more)
-
-        warnings.showwarning = tell
+    with passing_warnings(
+        lambda message: emit(Event("warning", stage.key, message=f"{stage.name}: {message}", once=message))
+    ):
         yield
 
 

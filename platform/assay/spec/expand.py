@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from assay.errors import passing_warnings
 from assay.space import Floats
 from assay.space import at_path as at_path
 from assay.spec.design import Choice, Design
@@ -35,6 +37,8 @@ class Trial:
     """Index of the random draw or suggestion that its values are of; None in a grid."""
     draws: tuple[int, ...] = ()
     """All that come to this config in its arm: the first is `draw`."""
+    warned: tuple[str, ...] = ()
+    """What the workload warned of while it resolved the config."""
 
 
 def short_names(paths: Sequence[str]) -> dict[str, str]:
@@ -56,6 +60,12 @@ def in_words(value: JSON) -> str:
         except ValueError:
             return value
     return json.dumps(value, ensure_ascii=False)
+
+
+def in_trials(message: str, names: Sequence[str]) -> str:
+    """The message, and in which trials that is; as it is where no trial is named."""
+    more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+    return f"{message} (in trial {names[0]!r}{more})" if names else message
 
 
 class Names:
@@ -93,20 +103,25 @@ def expand(
     config: Mapping[str, JSON],
     design: Design,
     suggested: Sequence[Mapping[str, JSON]] = (),
+    most: int | None = None,
 ) -> list[Trial]:
-    """Resolve every choice. Raises ConfigError at the first that the workload refuses."""
+    """Resolve every choice, or the first `most`. Raises ConfigError at the first that the workload refuses."""
     draws: dict[tuple[str | None, int, str], list[int]] = {}
     """Of which a trial is, by its arm, seed and config."""
     found: list[tuple[Choice, Mapping[str, JSON], Mapping[str, JSON]]] = []
-    for choice in design.choices(suggested):
+    warned: list[list[str]] = []
+    for choice in itertools.islice(design.choices(suggested), most):
         overrides = choice.overrides(workload.seed_path)
-        resolved = workload.resolve(base, {**config, **overrides})
+        heard: list[str] = []
+        with passing_warnings(heard.append):
+            resolved = workload.resolve(base, {**config, **overrides})
         if choice.draw is not None:
             drawn = draws.setdefault(_identity(choice, resolved), [])
             drawn.append(choice.draw)
             if len(drawn) > 1:
                 continue
         found.append((choice, overrides, resolved))
+        warned.append(heard)
     # What is drawn later will differ, if it does not yet.
     drawn_paths = [] if design.searcher.name == "grid" else list(design.parameters)
     paths = dict.fromkeys([*drawn_paths, *(path for _, overrides, _ in found for path in overrides)])
@@ -128,6 +143,7 @@ def expand(
             varied={path: columns[path][index] for path in varying},
             draw=choice.draw,
             draws=tuple(draws.get(_identity(choice, resolved), ())),
+            warned=tuple(warned[index]),
         )
         for index, (choice, overrides, resolved) in enumerate(found)
     ]

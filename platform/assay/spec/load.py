@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from assay.errors import SpecError, SpecProblem
+from assay.errors import SpecError, SpecProblem, passing_warnings
 from assay.spec.check import FindWorkload, check
 from assay.spec.merge import unknown_profile, with_profile, with_sets
 from assay.spec.schema import Sweep
@@ -50,13 +50,15 @@ def load_sweep(
         problems.append(unknown_profile(document, profile))
 
     chosen = with_sets(chosen, sets)
-    workload, found = check(_normal(chosen), find_workload)
+    with passing_warnings(None):  # planning passes them on, with the trial that they are about
+        workload, found = check(_normal(chosen), find_workload)
     problems += [*chosen.problems, *_schema_problems(chosen), *found]
     # A value that could not be read at all stands as null: what else is wrong with that null is no news.
     problems = [p for p in problems if p in document.problems or (p.file, p.path) not in document.unread]
     if problems:
         raise SpecError(problems)
     sweep = Sweep.model_validate(_normal(chosen).data)
+    sweep._document = chosen
     sweep._workload, sweep._file, sweep._profile, sweep._sets = workload, file, profile, tuple(sets)
     return sweep
 

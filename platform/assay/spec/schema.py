@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
+from assay.errors import passing_warnings
 from assay.space import Settings, Space
 from assay.spec.arms import combine
 from assay.spec.design import Design
@@ -30,7 +31,11 @@ from assay.spec.fields import (
     Text,
 )
 from assay.spec.search import Parameter, Scheduler, Searcher
+from assay.spec.yaml_lines import Document, Path, mentions
 from assay.workload import JSON, Workload, load_workload
+
+SHORTEST_QUOTED = 4
+"""Characters of a value from which on a message that has them is taken to be about it."""
 
 
 class TrainResources(Section):
@@ -145,6 +150,7 @@ class Sweep(Section):
     _file: str = PrivateAttr("")
     _profile: str | None = PrivateAttr(None)
     _sets: tuple[str, ...] = PrivateAttr(())
+    _document: Document | None = PrivateAttr(None)
 
     @property
     def file(self) -> str:
@@ -165,7 +171,8 @@ class Sweep(Section):
     @property
     def design(self) -> Design:
         """Its arms, parameters and seeds, before the workload has seen them."""
-        base = self.find_workload().resolve(self.base, {})
+        with passing_warnings(None):  # its trials are warned of, and a base is none
+            base = self.find_workload().resolve(self.base, {})
         arms = combine(self.arms, self.arms_mode, self.base)
         return Design(arms, self.parameters, self.seeds, self.searcher, base, self.config)
 
@@ -180,10 +187,29 @@ class Sweep(Section):
         """How many there are, without resolving their configs; at most, where draws may turn out to be the same."""
         return self.design.count()
 
-    def trials(self, suggested: Sequence[Mapping[str, JSON]] = ()) -> list[Trial]:
-        """Every trial. Grid: arms in the order of the file, then the grid of parameters, then seeds.
+    def trials(self, suggested: Sequence[Mapping[str, JSON]] = (), most: int | None = None) -> list[Trial]:
+        """Every trial, or the first `most`. Grid: arms in the order of the file, then parameters, then seeds.
 
         Searchers that draw: draw after draw, then arms, then seeds; one that resolves to the config of an earlier draw
         is left out. Those of optuna are `suggested`: none before anything is.
         """
-        return expand(self.find_workload(), self.base, self.config, self.design, suggested)
+        return expand(self.find_workload(), self.base, self.config, self.design, suggested, most)
+
+    def written(self, message: str, trial: Trial) -> str:
+        """Where the user wrote the value of a trial that a message names or quotes, as "file:line: path: "; empty where
+        it does neither, and in a sweep that was built in Python."""
+        if self._document is None:
+            return ""
+        arm = next(arm for arm in combine(self.arms, self.arms_mode, self.base) if arm.name == trial.arm)
+        places: dict[str, Path] = {path: ("config", path) for path in self.config}
+        places |= {path: ("parameters", path) for path in self.parameters if path in trial.overrides}
+        places |= {path: ("arms", member, path) for path, member in arm.origins.items()}
+        values = {**self.config, **trial.overrides}
+        named = [place for path, place in places.items() if mentions(message, path)]
+        quoted = [
+            place
+            for path, place in places.items()
+            if isinstance(value := values[path], str) and len(value) >= SHORTEST_QUOTED and value in message
+        ]
+        found = [*named[::-1], *quoted[::-1]]  # an arm's own over the config that it starts from
+        return str(self._document.problem(found[0], "")) if found else ""

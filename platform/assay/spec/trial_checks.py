@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Set
 
 from assay.contract import stage_graph
 from assay.errors import ConfigError, ConfigProblem, SpecProblem, UserError, did_you_mean
 from assay.spec.design import Choice, Design
 from assay.spec.draft import Draft
-from assay.spec.expand import Names
-from assay.spec.yaml_lines import Document, Path
+from assay.spec.expand import Names, in_trials
+from assay.spec.yaml_lines import Document, Path, mentions
 from assay.workload import JSON, Workload, canonical_json
 
 Config = Mapping[str, JSON]
@@ -195,9 +194,9 @@ class TrialChecks:
             inner = tuple(int(part) if part.isdecimal() else part for part in rest)
             return self.document.problem(places[written] + inner, problem.message)
         ranked = [(path, place) for path, place in list(places.items())[::-1] if place[0] != "seeds"]
-        named = [place for path, place in ranked if _mentions(problem.message, path)]
+        named = [place for path, place in ranked if mentions(problem.message, path)]
         within = [(path, place) for path, place in ranked if not problem.path or path.startswith(f"{problem.path}.")]
-        hinted = [place for path, place in within if _mentions(problem.message, path.rpartition(".")[2])]
+        hinted = [place for path, place in within if mentions(problem.message, path.rpartition(".")[2])]
         around = [place for _, place in within] if problem.path else []
         best = next(iter([*named, *hinted, *around]), fallback or ("base",))
         return self.document.problem(best, problem.message)
@@ -209,19 +208,13 @@ def _written(path: str, places: Mapping[str, Path]) -> str | None:
     return max(covering, key=len, default=None)
 
 
-def _mentions(message: str, name: str) -> bool:
-    return re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", message) is not None
-
-
 def _is_own(problem: SpecProblem) -> bool:
     """Whether the place itself belongs to some trials only, so that naming them says nothing new."""
     return problem.path.startswith(("arms.", "parameters.", "seeds"))
 
 
 def _in_trials(problem: SpecProblem, names: list[str]) -> SpecProblem:
-    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    message = f"{problem.message} (in trial {names[0]!r}{more})"
-    return SpecProblem(problem.file, problem.line, problem.path, message)
+    return SpecProblem(problem.file, problem.line, problem.path, in_trials(problem.message, names))
 
 
 def _spelled(choice: Choice) -> str:

@@ -292,8 +292,8 @@ def test_what_checks_refuse_is_told_together_before_anything_is_computed(assay: 
     result = assay("run", "norms")
     assert result.code == 2
     assert result.err.splitlines() == [
-        "train: train.refuse: got 'no data', allowed: nothing",
-        "train: train.refuse: got 'no GPU', allowed: nothing",
+        "sweeps/norms.yaml:7: arms.AdaGN.train.refuse: train: train.refuse: got 'no data', allowed: nothing",
+        "sweeps/norms.yaml:8: arms.addition.train.refuse: train: train.refuse: got 'no GPU', allowed: nothing",
         "Nothing was started.",
     ]
     assert "started" not in result.out

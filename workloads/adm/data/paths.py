@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from adm.config import DataConfig
-from assay.errors import UserError, did_you_mean
+from assay.errors import NotHere, UserError, did_you_mean
 
 
 def located(data: DataConfig, takes: str, *, folder: bool, file: bool = False) -> Path:
-    """data.path, where it is a folder or file as the source takes it; `takes` says what that is. Raises UserError."""
+    """data.path, where it is a folder or file as the source takes it; `takes` says what that is.
+
+    Raises UserError for something else that is there, NotHere where nothing is."""
     if data.path is None:
-        raise UserError(f"data.source {data.source} needs data.path: {takes}")
+        raise NotHere(f"data.source {data.source} needs data.path: {takes}")
     path = Path(data.path).expanduser()
     if (folder and path.is_dir()) or (file and path.is_file()):
         return path
@@ -21,7 +23,7 @@ def located(data: DataConfig, takes: str, *, folder: bool, file: bool = False) -
     if path.exists():
         raise UserError(f"data.path {data.path!r} is not a {kind}; data.source {data.source} takes {takes}")
     near = [neighbour.name for neighbour in path.parent.iterdir()] if path.parent.is_dir() else []
-    raise UserError(
+    raise NotHere(
         f"data.path {data.path!r} is not a {kind}: there is nothing of that name{did_you_mean(path.name, near)}"
     )
 

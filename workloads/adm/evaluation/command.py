@@ -22,7 +22,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from assay.errors import AssayWarning, UserError
+from assay.errors import AssayWarning, UserError, passing_warnings
 
 if TYPE_CHECKING:
     from adm.evaluation.command_output import Outcome
@@ -237,14 +237,12 @@ def _telling_warnings(err: Console) -> Iterator[list[str]]:
     """Tell each AssayWarning once, in one line, and keep it."""
     told: list[str] = []
 
-    def tell(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
-        if str(message) not in told:
-            told.append(str(message))
+    def tell(message: str) -> None:
+        if message not in told:
+            told.append(message)
             err.print(f"warning: {message}")
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", AssayWarning)
-        warnings.showwarning = tell
+    with passing_warnings(tell):
         yield told
 
 

@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assay.errors import UserError
+from assay.errors import NotHere, UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,6 +32,10 @@ PUBLISHED = "inception-2015-12-05"
 
 class InceptionWeightsError(UserError):
     """The weights are absent, damaged, or others than the published ones."""
+
+
+class NoInceptionWeights(InceptionWeightsError, NotHere):
+    """There is no file where the weights should be."""
 
 
 def find(path: str | os.PathLike[str] | None = None) -> Path:
@@ -58,8 +62,9 @@ def how_to_get() -> str:
 def _existing(path: Path, why: str) -> Path:
     if path.is_file():
         return path
-    problem = "is a folder" if path.is_dir() else "does not exist"
-    raise InceptionWeightsError(f"Inception's weights: {path}{why} {problem}; {how_to_get()}")
+    if path.is_dir():
+        raise InceptionWeightsError(f"Inception's weights: {path}{why} is a folder; {how_to_get()}")
+    raise NoInceptionWeights(f"Inception's weights: {path}{why} does not exist; {how_to_get()}")
 
 
 def read(path: Path, *, any_weights: bool = False) -> dict[str, Tensor]:

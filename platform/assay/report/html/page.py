@@ -53,7 +53,7 @@ def page(contents: Contents) -> str:
     sweep = contents.plan.sweep
     name = f"{sweep.name} ({sweep.profile})" if sweep.profile else sweep.name
     sections = [
-        section("result", "Result", *_result(contents.table)),
+        section("result", "Result", *_result(contents.table, contents.plan.warnings)),
         section("plots", "Plots", _plots(contents.plots)),
         section("samples", "Samples", _samples(contents)),
         section("configs", "What differs", *_configs(contents)),
@@ -104,7 +104,7 @@ def _lead(contents: Contents) -> str:
     return f'{lead}<p class="dim">{escape(" · ".join(about))}</p>'
 
 
-def _result(made: Table) -> Iterator[str]:
+def _result(made: Table, warned: Sequence[str]) -> Iterator[str]:
     if made.arms:
         cells = arm_columns(made)
         rows = (Cells([show(arm) for _, show in cells], "best" if arm.name == made.best else "") for arm in made.arms)
@@ -114,7 +114,7 @@ def _result(made: Table) -> Iterator[str]:
     trials = table([c.title or c.header for c in shown], [c.is_number for c in shown], rows, pinned=1)
     yield folded(f"Each of {plural(len(made.rows), 'trial')}", trials) if made.arms else trials
     source = [f"paper's: {made.reference_source}"] if made.reference_source and made.reference_metrics else []
-    yield listed([*source, *failure_lines(made), *made.notes])
+    yield listed([*source, *failure_lines(made), *made.notes, *(f"Warning: {message}" for message in warned)])
 
 
 def _text(column: Column, row: Row) -> str:

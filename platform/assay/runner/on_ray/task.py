@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import ray
 
-from assay.runner.checks import Check, refusals
+from assay.planning.checks import Check, Finding, findings
 from assay.runner.on_ray.job import Job
 from assay.runner.work import reduce
 
@@ -23,9 +23,9 @@ def _reduce(job: Job) -> None:
     reduce(job.stage, job.store(), job.place(), job.emit)
 
 
-def remote_refusals(checks: Sequence[Check]) -> list[str]:
-    """`refusals`, asked where stages run: what they need may be there and not here. One task, since they are quick."""
+def remote_findings(checks: Sequence[Check]) -> list[Finding]:
+    """`findings`, asked where stages run: what they need may be there and not here. One task, since they are quick."""
     try:
-        return ray.get(ray.remote(refusals).options(num_cpus=1).remote(checks))
+        return ray.get(ray.remote(findings).options(num_cpus=1).remote(checks))
     except ray.exceptions.RayTaskError as error:
         raise error.cause from None

@@ -15,10 +15,9 @@ from ray import tune
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from assay.errors import AssayError, UserError
-from assay.planning import Plan
+from assay.planning import Plan, check_where_stages_run
 from assay.report.words import size
 from assay.runner.broker import Request, too_large
-from assay.runner.checks import refuse
 from assay.runner.events import Emit, Event
 from assay.runner.judge import Judge
 from assay.runner.needs import need
@@ -27,7 +26,7 @@ from assay.runner.on_ray.capacity import capacity
 from assay.runner.on_ray.growth import grow, limit
 from assay.runner.on_ray.job import Job, execute
 from assay.runner.on_ray.scheduler import TIME, StudyScheduler, rung_time, tune_scheduler
-from assay.runner.on_ray.task import remote_refusals
+from assay.runner.on_ray.task import remote_findings
 from assay.runner.pause import Pause, Paused
 from assay.runner.room import Machine, total
 from assay.spec import Resources, Scheduler
@@ -85,7 +84,8 @@ def run_trials(plan: Plan, store: Store, done: Sequence[str], scratch_url: str, 
     ]
     _refuse_what_cannot_fit(works, capacity())
     _refuse_without_memory()
-    refuse((stage for key, stage in plan.needed.items() if key not in done), remote_refusals)
+    for message in check_where_stages_run(plan, done, remote_findings):
+        judge.emit(Event("warning", message=message, once=message))
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     # On the driver's node: no other may take all the trials with it.
     actor = ray.remote(BrokerActor).options(num_cpus=0, max_concurrency=1000, scheduling_strategy=here)

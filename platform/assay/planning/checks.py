@@ -1,0 +1,130 @@
+"""What stages refuse and warn of before anything is computed: no work begins that could only fail at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from assay.errors import NotHere, UserError, passing_warnings
+from assay.planning.plan import Plan, Warned
+from assay.workload import Stage, canonical_json, load_attribute
+
+Absence = Literal["warned of", "refused", "left"]
+"""What becomes of a check that does not find here what may be there where stages run: a run on a cluster leaves it to
+the check that it makes there."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check of stages that are alike to it. Picklable, so that it can be made where the stages will run."""
+
+    stage: str
+    keys: tuple[str, ...]
+    function: str
+    calls: tuple[tuple[Any, ...], ...]
+    """Arguments of each call. Nothing more is asked after the first that is refused."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check says of its stages."""
+
+    stage: str
+    keys: tuple[str, ...]
+    kind: Literal["refusal", "absence", "warning"]
+    message: str
+
+
+def findings(checks: Sequence[Check]) -> list[Finding]:
+    """What the checks say, in their order. What is no UserError is a bug of the check, and raised."""
+    said: list[Finding] = []
+    for check in checks:
+        warned: list[str] = []
+        function = load_attribute(check.function)
+        try:
+            with passing_warnings(warned.append):
+                for arguments in check.calls:
+                    function(*arguments)
+        except NotHere as error:
+            said.append(Finding(check.stage, check.keys, "absence", str(error)))
+        except UserError as error:
+            said.append(Finding(check.stage, check.keys, "refusal", str(error)))
+        said += [Finding(check.stage, check.keys, "warning", message) for message in dict.fromkeys(warned)]
+    return said
+
+
+def checked(plan: Plan, stored: Collection[str] = (), absence: Absence = "warned of") -> Plan:
+    """The plan, with what the checks of its stages warn of, as far as that can be seen from here.
+
+    Raises UserError with everything that is refused of stages that are not `stored`. Those that are stored were good
+    once: they are only warned of.
+    """
+    group = plan.sweep.resources.train
+    sizes = [(workers, group.gpus_per_worker) for workers in range(group.least_workers, group.most_workers + 1)]
+    said = findings([*_group_checks(plan.needed.values(), sizes), *checks_of(plan.needed.values())])
+    raise_refusals(plan, said, stored, with_absences=absence == "refused")
+    told = ("warning", "absence") if absence == "warned of" else ("warning",)
+    warned: dict[str, list[str]] = {}
+    for finding in said:
+        if finding.kind in told:
+            users = {trial.name for key in finding.keys for trial in plan.trials_of[key]}
+            named = warned.setdefault(finding.message, [])
+            named += [trial.name for trial in plan.trials if trial.name in users and trial.name not in named]
+    return replace(plan, found=tuple(Warned(message, tuple(names)) for message, names in warned.items()))
+
+
+def check_where_stages_run(
+    plan: Plan, stored: Collection[str], ask: Callable[[Sequence[Check]], Sequence[Finding]]
+) -> list[str]:
+    """Raise UserError where a check of what is missing refuses there; returns what is warned of. `ask` is not called
+    when there are no checks."""
+    checks = checks_of(stage for key, stage in plan.needed.items() if key not in stored)
+    said = ask(checks) if checks else []
+    raise_refusals(plan, said, stored, with_absences=True)
+    return list(dict.fromkeys(finding.message for finding in said if finding.kind == "warning"))
+
+
+def raise_refusals(plan: Plan, said: Sequence[Finding], stored: Collection[str], *, with_absences: bool) -> None:
+    """One UserError with what is refused, once each, at the line of the sweep that it is about, where one is named."""
+    refused: dict[tuple[str, str], list[str]] = {}
+    kinds = ("refusal", "absence") if with_absences else ("refusal",)
+    for finding in said:
+        lacking = [key for key in finding.keys if key not in stored]
+        if finding.kind in kinds and lacking:
+            where = plan.sweep.written(finding.message, plan.trials_of[lacking[0]][0].trial)
+            refused.setdefault((where, finding.message), []).append(finding.stage)
+    if refused:
+        lines = (
+            f"{where}{', '.join(dict.fromkeys(stages))}: {message}" for (where, message), stages in refused.items()
+        )
+        raise UserError("\n".join(lines))
+
+
+def checks_of(stages: Iterable[Stage]) -> list[Check]:
+    """Every distinct check: stages that share a config are asked once."""
+    return _distinct((stage, stage.check, [(dict(stage.config),)]) for stage in stages if stage.check is not None)
+
+
+def _group_checks(stages: Iterable[Stage], sizes: Sequence[tuple[int, float]]) -> list[Check]:
+    """Whether the trainings can be done by a group of any size that the sweep's resources allow."""
+    return _distinct(
+        (stage, stage.group_check, [(dict(stage.config), dict(stage.execution), *size) for size in sizes])
+        for stage in stages
+        if stage.group_check is not None
+    )
+
+
+def _distinct(asked: Iterable[tuple[Stage, str, list[tuple[Any, ...]]]]) -> list[Check]:
+    alike: dict[str, list[tuple[Stage, str, list[tuple[Any, ...]]]]] = {}
+    for stage, function, calls in asked:
+        alike.setdefault(canonical_json([function, calls]), []).append((stage, function, calls))
+    return [
+        Check(
+            ", ".join(dict.fromkeys(stage.name for stage, _, _ in same)),
+            tuple(stage.key for stage, _, _ in same),
+            same[0][1],
+            tuple(same[0][2]),
+        )
+        for same in alike.values()
+    ]
