@@ -56,8 +56,8 @@ def test_the_readmes_models_are_as_it_says() -> None:
 
 def test_planning_imports_neither_ray_nor_torch_nor_mlflow() -> None:
     code = (
-        "import sys; from assay.spec import load_sweep; from assay.planning import make_plan\n"
-        f"make_plan(load_sweep({str(SWEEPS[0])!r})).stages\n"
+        "import sys; from assay.spec import load_sweep; from assay.planning import checked, make_plan\n"
+        f"checked(make_plan(load_sweep({str(SWEEPS[0])!r}))).stages\n"
         "print(*{'ray', 'torch', 'mlflow', 'pandas'} & set(sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip() == ""

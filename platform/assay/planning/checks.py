@@ -69,7 +69,8 @@ def checked(plan: Plan, stored: Collection[str] = (), absence: Absence = "warned
     for finding in said:
         if finding.kind in told:
             users = {trial.name for key in finding.keys for trial in plan.trials_of[key]}
-            named = warned.setdefault(finding.message, [])
+            elsewhere = "; a run needs it where its stages run" if finding.kind == "absence" else ""
+            named = warned.setdefault(finding.message + elsewhere, [])
             named += [trial.name for trial in plan.trials if trial.name in users and trial.name not in named]
     return replace(plan, found=tuple(Warned(message, tuple(names)) for message, names in warned.items()))
 

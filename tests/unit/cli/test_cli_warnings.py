@@ -112,7 +112,10 @@ class TestRefusals:
 
         monkeypatch.setattr(toy_workload, "check_train", check)
         planned = assay("plan", "norms")
-        assert (planned.code, planned.err) == (0, "warning: no such folder: pictures\n")
+        assert (planned.code, planned.err) == (
+            0,
+            "warning: no such folder: pictures; a run needs it where its stages run\n",
+        )
         run = assay("run", "norms")
         assert run.code == 2
         assert run.err.splitlines() == ["train: no such folder: pictures", "Nothing was started."]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from adm import data
+from adm.evaluation import inception_weights
 from adm.evaluation.image_faults import NUM_LOOKED_AT, fault_of
 from assay.errors import UserError
 
@@ -27,9 +28,7 @@ def reference(config: Mapping[str, Any]) -> None:
 
 def statistics(config: Mapping[str, Any]) -> None:
     """Inception's weights are here, and an imported file is a reference made by them. Raises UserError."""
-    from adm.evaluation.extractors import verified_weights
-
-    verified_weights(config["inception"])
+    inception_weights.planned(config["inception"])
     if config["imported"] is not None:
         imported_reference(config)
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -67,7 +66,7 @@ class Inception:
     def __init__(self, ctx: StageContext) -> None:
         config = ctx.config["inception"]
         self._network = InceptionV3(
-            verified_weights(config), precision=config["precision"], any_weights=config["weights"] is not None
+            inception_weights.planned(config), precision=config["precision"], any_weights=config["weights"] is not None
         ).to(ctx.device)
 
     def __call__(self, images: Images) -> Mapping[str, Tensor]:
@@ -80,19 +79,6 @@ EXTRACTORS: dict[str, type[ClassifierFeatures] | type[Pixels] | type[Inception]]
     "pixels": Pixels,
     "inception": Inception,
 }
-
-
-def verified_weights(config: Mapping[str, Any]) -> Path:
-    """The file of Inception's weights that a stage was planned with. Raises UserError where there is another or none.
-
-    Without a path it is wherever this machine keeps the published one.
-    """
-    path = inception_weights.find(config["weights"])
-    if config["weights"] is None:
-        inception_weights.verify(path)
-    elif inception_weights.sha256_of(path) != config["sha256"]:
-        raise UserError(f"{path} is not the file of weights that this was planned with: it has changed. Run again")
-    return path
 
 
 def as_rgb(images: Images) -> Images:

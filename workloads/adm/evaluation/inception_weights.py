@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from assay.errors import NotHere, UserError
 
@@ -48,6 +48,19 @@ def find(path: str | os.PathLike[str] | None = None) -> Path:
     if named := os.environ.get(ENVIRONMENT):
         return _existing(Path(named).expanduser(), f", which {ENVIRONMENT} names,")
     return _existing((CACHE / FILE_NAME).expanduser(), "")
+
+
+def planned(config: Mapping[str, Any]) -> Path:
+    """The file of Inception's weights that a stage was planned with. Raises UserError where there is another or none.
+
+    Without a path it is wherever this machine keeps the published one.
+    """
+    path = find(config["weights"])
+    if config["weights"] is None:
+        verify(path)
+    elif sha256_of(path) != config["sha256"]:
+        raise UserError(f"{path} is not the file of weights that this was planned with: it has changed. Run again")
+    return path
 
 
 def how_to_get() -> str:
