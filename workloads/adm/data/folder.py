@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from adm.config import DataConfig
+from adm.data.decode import opened
 from adm.data.paths import files_below, located
 from adm.data.types import Labels
 from assay.errors import UserError
@@ -44,7 +44,7 @@ class Folder:
         except OSError as error:
             # A file that cannot be read is not a broken image: the next run might read it.
             raise UserError(f"{self.name(index)} cannot be read: {error.strerror}") from error
-        return Image.open(io.BytesIO(encoded))
+        return opened(encoded)
 
     def _by_name(self, by_subfolder: bool) -> Labels:
         if by_subfolder:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from threading import Lock
 from weakref import WeakValueDictionary
@@ -13,8 +12,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from adm.config import DataConfig
+from adm.data.decode import NoImage, opened
 from adm.data.paths import located
-from adm.data.pictures import NoImage
 from assay.errors import UserError
 
 DATABASE = "data.mdb"
@@ -51,7 +50,7 @@ class Lmdb:
             raise UserError(f"{self.name(index)} cannot be read: {error}") from error
         if encoded is None:
             raise NoImage("the database has lost the key since it was opened")
-        return Image.open(io.BytesIO(encoded))
+        return opened(encoded)
 
 
 class _Database:

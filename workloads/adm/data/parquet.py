@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import warnings
 from collections import OrderedDict
 from pathlib import Path
@@ -17,8 +16,8 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from adm.config import DataConfig
+from adm.data.decode import NoImage, opened
 from adm.data.paths import located
-from adm.data.pictures import NoImage
 from assay.errors import AssayWarning, UserError, did_you_mean
 
 HELD_BYTES = 512 << 20
@@ -72,7 +71,7 @@ class Parquet:
         encoded = self._group(group)[index - (int(self._ends[group - 1]) if group else 0)].as_py()
         if encoded is None:
             raise NoImage("the row has no bytes")
-        return Image.open(io.BytesIO(encoded))
+        return opened(encoded)
 
     def _group_of(self, index: int) -> int:
         return int(np.searchsorted(self._ends, index, side="right"))

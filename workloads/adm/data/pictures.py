@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from typing import Literal
@@ -11,17 +9,11 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from adm.data.decode import NoImage, in_8_bits, upright_size
 from adm.data.resize import centre_crop, random_crop
 from adm.data.types import Crops, Examples, Images, Indices, Labels, Stored
 from assay.errors import UserError
 
-
-class NoImage(Exception):
-    """There are no bytes where an image should be, or they make none that can be shown."""
-
-
-BROKEN = (NoImage, OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
-"""What Pillow raises for bytes that are no image."""
 PARALLEL_FROM = 16
 """Images a call from which threads are worth their start."""
 
@@ -73,13 +65,11 @@ class Pictures:
         """Raise UserError for the first of these images that data.crop none cannot take. Reads headers only."""
         for index in indices:
             try:
-                image = self.stored.open(int(index))
-            except UserError:  # a ValueError, but not of Pillow
-                raise
-            except BROKEN as error:
+                size = upright_size(self.stored.open(int(index)))
+            except NoImage as error:
                 self._broken(int(index), error)
             else:
-                self._exact(image, int(index))
+                self._refuse_other_sizes(size, int(index))
 
     def _readable(self, index: int, numbers: Crops | None) -> tuple[int, Images]:
         """(index, pixels) of the image at index, or of the next one that is not broken."""
@@ -88,9 +78,7 @@ class Pictures:
                 continue
             try:
                 image = in_8_bits(self.stored.open(candidate), "L" if self._channels == 1 else "RGB")
-            except UserError:  # a ValueError, but not of Pillow
-                raise
-            except BROKEN as error:
+            except NoImage as error:
                 self._broken(candidate, error)
             else:
                 pixels = np.asarray(self._cropped(image, candidate, numbers))
@@ -99,20 +87,21 @@ class Pictures:
 
     def _cropped(self, image: Image.Image, index: int, numbers: Crops | None) -> Image.Image:
         if self._crop == "none":
-            return self._exact(image, index)
+            self._refuse_other_sizes(image.size, index)
+            return image
         if self._crop == "random" and numbers is not None:
             return random_crop(image, self._size, numbers.tolist())
         return centre_crop(image, self._size)
 
-    def _exact(self, image: Image.Image, index: int) -> Image.Image:
-        if image.size != (self._size, self._size):
+    def _refuse_other_sizes(self, size: tuple[int, int], index: int) -> None:
+        """data.crop none takes one size."""
+        if size != (self._size, self._size):
             raise UserError(
-                f"{self.stored.name(index)} is {image.width}×{image.height}, but data.crop none takes images of "
+                f"{self.stored.name(index)} is {size[0]}×{size[1]}, but data.crop none takes images of "
                 f"exactly {self._size}×{self._size}; set data.crop centre, or resize it"
             )
-        return image
 
-    def _broken(self, index: int, error: Exception) -> None:
+    def _broken(self, index: int, error: NoImage) -> None:
         """Note an image to skip, or raise."""
         name = self.stored.name(index)
         if not self._skip_broken:
@@ -120,17 +109,3 @@ class Pictures:
                 f"{name} cannot be decoded as an image: {error}; replace it, or set data.broken_images skip"
             ) from error
         self.skipped.add(name)
-
-
-def in_8_bits(image: Image.Image, mode: Literal["L", "RGB"]) -> Image.Image:
-    """Grey or RGB. Raises NoImage for pixels whose black and white are not known: integers of 32 bits, and floats."""
-    if image.mode in ("I", "F"):
-        raise NoImage(
-            f"its pixels are {'32-bit integers' if image.mode == 'I' else 'floats'} (mode {image.mode}), of which "
-            "nothing says what is black and what white: save it with 8 bits a channel"
-        )
-    if image.mode.startswith("I;16"):  # Pillow would make all above 255 white
-        image = Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
-    elif image.mode == "P" and isinstance(image.info.get("transparency"), bytes):
-        image = image.convert("RGBA")  # the colours are the same, and Pillow warns of any other way
-    return image.convert(mode)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from PIL import Image
 
+MOST_RESIZED = 1 << 24
+"""Pixels of an image that is resized as a whole before the window is cut out of it."""
 MIN_SHARE, MAX_SHARE = 0.8, 1.0
 """How much of the shorter side a random crop keeps."""
 
 
 def centre_crop(image: Image.Image, size: int) -> Image.Image:
     """The middle `size`×`size` pixels, once the shorter side is `size`."""
-    image = _shrink(image, size)
-    left, top = (image.width - size) // 2, (image.height - size) // 2
-    return image.crop((left, top, left + size, top + size))
+    return _window(image, size, size, lambda width, height: ((width - size) // 2, (height - size) // 2))
 
 
 def random_crop(image: Image.Image, size: int, numbers: Sequence[float]) -> Image.Image:
@@ -25,15 +25,35 @@ def random_crop(image: Image.Image, size: int, numbers: Sequence[float]) -> Imag
     """
     smallest, largest = math.ceil(size / MAX_SHARE), math.ceil(size / MIN_SHARE)
     which_size, which_top, which_left = numbers
-    image = _shrink(image, smallest + int(which_size * (largest - smallest + 1)))
-    top = int(which_top * (image.height - size + 1))
-    left = int(which_left * (image.width - size + 1))
-    return image.crop((left, top, left + size, top + size))
+    shorter = smallest + int(which_size * (largest - smallest + 1))
+    return _window(
+        image,
+        shorter,
+        size,
+        lambda width, height: (int(which_left * (width - size + 1)), int(which_top * (height - size + 1))),
+    )
 
 
-def _shrink(image: Image.Image, shorter: int) -> Image.Image:
-    """The image with a shorter side of `shorter`: halved by box filter while at least twice too large, then bicubic."""
+def _window(image: Image.Image, shorter: int, size: int, corner: Callable[[int, int], tuple[int, int]]) -> Image.Image:
+    """`size`×`size` pixels of the image with a shorter side of `shorter`, from the corner (left, top) that `corner`
+    chooses in that (width, height).
+
+    The image is halved by box filter while at least twice too large, then resized by bicubic filter.
+    """
     while min(image.size) >= 2 * shorter:
         image = image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX)
     scale = shorter / min(image.size)
-    return image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BICUBIC)
+    width, height = round(image.width * scale), round(image.height * scale)
+    left, top = corner(width, height)
+    if width * height <= MOST_RESIZED:
+        resized = image.resize((width, height), Image.Resampling.BICUBIC)
+        return resized.crop((left, top, left + size, top + size))
+    # A thin image would become far larger than it is: the same filter, at the window's pixels alone.
+    per_x, per_y = image.width / width, image.height / height
+    box = (
+        left * per_x,
+        top * per_y,
+        min((left + size) * per_x, image.width),
+        min((top + size) * per_y, image.height),
+    )
+    return image.resize((size, size), Image.Resampling.BICUBIC, box)

@@ -61,4 +61,4 @@ class Stored(Protocol):
         """What a message calls an image: its path, or its row."""
 
     def open(self, index: int) -> Image.Image:
-        """An image; its pixels may still be encoded. Raises one of `pictures.BROKEN` where they make no image."""
+        """An image; its pixels may still be encoded. Raises `decode.NoImage` where they make none."""
