@@ -120,12 +120,17 @@ class DataConfig(Section):
         return self
 
 
+ENCODED_SOURCES = ("folder", "parquet", "lmdb")
+"""Those whose images are encoded, so that they are decoded, or are broken."""
+DECODER = 1
+"""Which pixels `adm.data.decode` makes of encoded images. It is in the keys of what is made of them: raise it when the
+pixels of the same bytes change."""
 OPTIONS_OF_SOURCES = {
     "labels": ("folder",),
     "image_column": ("parquet",),
     "label_column": ("parquet",),
     "crop": ("folder", "npz", "parquet", "lmdb"),
-    "broken_images": ("folder", "parquet", "lmdb"),
+    "broken_images": ENCODED_SOURCES,
 }
 """Which sources an option of DataConfig is for, where it is not for all."""
 NUM_DIGITS, DIGIT_CLASSES = 1797, 10

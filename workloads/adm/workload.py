@@ -21,6 +21,8 @@ from pydantic import BaseModel, ValidationError
 from adm import evaluation_graph, presets
 from adm.compute.v100 import training_flops
 from adm.config import (
+    DECODER,
+    ENCODED_SOURCES,
     TRAINING_STAGES,
     Config,
     Crop,
@@ -242,6 +244,8 @@ def _data(c: Config) -> dict[str, JSON]:
     data = c.data.model_dump(mode="json", exclude={"validation", "flip"})
     if c.data.crop == "random":
         data["crop"] = "centre"
+    if c.data.source in ENCODED_SOURCES:
+        data["decoder"] = DECODER
     return {**data, "listing": _listing(c.data.source, c.data.path)} if c.data.path is not None else data
 
 

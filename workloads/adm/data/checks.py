@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from adm.data.pictures import Pictures
+from adm.data.remarks import remarks
 from adm.data.sources import data_config, open_source
 from adm.data.types import Indices
+from assay.errors import AssayWarning
 
 MOST_HEADERS = 1000
 """Images of which the size is looked at, for data.crop none."""
+ANY_SIZE = 8
+"""Pixels a side, where an image is decoded to see that it is one."""
 RUNS = 10
 """Places where they are looked at side by side, in data of which each place costs much to reach."""
 
 
 def check(config: Mapping[str, Any]) -> None:
-    """Open the data of a stage and decode its first and its last image. Raises UserError where a stage would.
+    """Open the data of a stage and decode its first and its last image. Raises UserError where a stage would, and warns
+    of what may be meant otherwise (`remarks`).
 
-    `config` has "data", and either "model" (a ModelConfig as a mapping) or "image_size" and "channels". With data.crop
-    none the sizes of up to 1,000 images are compared, spread evenly, or in ten runs where scattered reading is slow.
+    `config` has "data", and "model" (a ModelConfig as a mapping), or "image_size" and "channels", or neither. With
+    data.crop none the sizes of up to 1,000 images are compared, spread evenly, or in ten runs where
+    scattered reading is slow.
     """
     data = data_config(config["data"])
+    if "model" not in config and "image_size" not in config:  # a network that is another stage's says its size
+        data = data.model_copy(update={"crop": "centre"})
     size, channels, classes = _wanted(config)
     source = open_source(data, size, channels, classes)
+    for remark in remarks(data, source.labels, classes) if data.path is not None else ():
+        warnings.warn(remark, AssayWarning, stacklevel=2)
     if data.crop == "none" and isinstance(source, Pictures):
         source.check_sizes(_sample(len(source), source.stored.scattered))
     source.read(np.array([0, len(source) - 1]))
@@ -43,7 +54,7 @@ def _sample(count: int, scattered: bool) -> Indices:
 def _wanted(config: Mapping[str, Any]) -> tuple[int, int, int | None]:
     """(pixels a side, channels, classes) of the model, or of the stage."""
     if "model" not in config:
-        return config["image_size"], config["channels"], None
+        return config.get("image_size", ANY_SIZE), config.get("channels", 3), None
     model = config["model"]
     classes = model["out_channels"] if model["kind"] == "encoder" else model["num_classes"]
     return model["image_size"], model["in_channels"], classes

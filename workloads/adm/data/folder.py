@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -54,11 +55,16 @@ class Folder:
                         f"{self._root / file} is in no subfolder, which data.labels subfolder takes for its class; "
                         "move it, or set data.labels basename"
                     )
-            names = [file.split(os.sep, 1)[0] for file in self._files]
-        else:
-            names = [os.path.basename(file).split("_")[0] for file in self._files]  # noqa: PTH119  a million of them
+        names = [class_name(file, "subfolder" if by_subfolder else "basename") for file in self._files]
         order = {name: index for index, name in enumerate(sorted(set(names)))}
         return np.array([order[name] for name in names], dtype=np.int64)
+
+
+def class_name(file: str, labels: Literal["basename", "subfolder"]) -> str:
+    """The class of a file, by its path below the folder."""
+    if labels == "subfolder":
+        return file.split(os.sep, 1)[0]
+    return os.path.basename(file).split("_")[0]  # noqa: PTH119  a million of them
 
 
 def image_files(root: Path) -> list[str]:

@@ -16,8 +16,8 @@ from assay.errors import AssayWarning, UserError
 
 
 def data_config(values: Mapping[str, Any]) -> DataConfig:
-    """The DataConfig of a stage, whose slice also says what was in the folder: that is for its key."""
-    return DataConfig(**{name: value for name, value in values.items() if name != "listing"})
+    """The DataConfig of a stage, whose slice also says what was in the folder and how it is decoded, for its key."""
+    return DataConfig(**{name: value for name, value in values.items() if name not in ("listing", "decoder")})
 
 
 def open_source(

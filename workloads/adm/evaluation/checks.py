@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,19 +12,26 @@ import numpy as np
 from adm import data
 from adm.evaluation import inception_weights
 from adm.evaluation.image_faults import NUM_LOOKED_AT, fault_of
-from assay.errors import UserError
+from assay.errors import AssayWarning, UserError
 
 if TYPE_CHECKING:
     from adm.evaluation.reference_npz import Reference
 
+MOST_LOOKED_AT = 1000
+"""Images all over a set that are looked at where the first are none."""
+
 
 def reference(config: Mapping[str, Any]) -> None:
-    """The data can be read, and its first images are images. Raises UserError."""
+    """The data can be read, and its images are images, or UserError; warns where the first of them alone are none."""
     data.check(config)
     source = data.open_source(data.data_config(config["data"]), config["image_size"], config["channels"])
     first = source.read(np.arange(min(NUM_LOOKED_AT, len(source)))).images
     if fault := fault_of(first):
-        raise UserError(f"{config['data']['path']}: the first {len(first)} images {fault}")
+        told = f"{config['data']['path']}: the first {len(first)} images {fault}"
+        all_over = np.linspace(0, len(source) - 1, min(MOST_LOOKED_AT, len(source))).round().astype(np.int64)
+        if fault_of(source.read(all_over).images):
+            raise UserError(told)
+        warnings.warn(f"{told}. Others are not", AssayWarning, stacklevel=2)
 
 
 def statistics(config: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from adm.evaluation.image_faults import NUM_LOOKED_AT, Images, fault_of
-from assay.errors import UserError
+from assay.errors import AssayWarning, UserError
 
 IMAGES = "arr_0"
 UNREADABLE = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError)
@@ -31,7 +32,8 @@ class NpzImages:
         """Look at the header and at the first images.
 
         Raises UserError for a file that is absent, truncated or no npz; without arr_0; whose array is not uint8
-        (N, H, W, 3) with N ≥ 2; or whose first images are all of one colour, all the same, or hold no value above 1.
+        (N, H, W, 3) with N ≥ 2; or whose images are all of one colour, all the same, or hold no value above 1. Warns
+        where only the first ones are.
         """
         with opened(path) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
@@ -45,9 +47,13 @@ class NpzImages:
                 first = _read(path, member, (min(NUM_LOOKED_AT, shape[0]), *shape[1:]), dtype)
         if dtype != np.uint8:
             raise UserError(f"{path}: images must be uint8, 0 to 255; got {dtype}{_what_to_do(first)}")
+        images = cls(path, (shape[0], shape[1], shape[2], shape[3]))
         if fault := fault_of(first):
-            raise UserError(f"{path}: the first {len(first)} images {fault}")
-        return cls(path, (shape[0], shape[1], shape[2], shape[3]))
+            told = f"{path}: the first {len(first)} images {fault}"
+            if all(map(fault_of, images.batches(NUM_LOOKED_AT))):
+                raise UserError(told)
+            warnings.warn(f"{told}. Others are not", AssayWarning, stacklevel=2)
+        return images
 
     def __len__(self) -> int:
         return self.shape[0]
