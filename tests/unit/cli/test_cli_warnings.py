@@ -13,6 +13,8 @@ import pytest
 import assay as platform
 import toy_workload
 from assay.errors import AssayWarning, NotHere
+from assay.planning import check_where_stages_run, checked, make_plan
+from assay.planning.checks import findings
 
 Assay = Callable[..., Any]
 ODD = "norm add is odd (in trial 'addition, scale 0.0' and 1 more)"
@@ -119,6 +121,23 @@ class TestRefusals:
         run = assay("run", "norms")
         assert run.code == 2
         assert run.err.splitlines() == ["train: no such folder: pictures", "Nothing was started."]
+
+    def test_a_cluster_is_asked_what_cannot_be_seen_from_here(
+        self, project: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        plan = make_plan(platform.load_sweep("sweeps/norms.yaml"))
+
+        def check(config: Mapping[str, Any]) -> None:
+            if config["norm"] == "add":
+                raise NotHere("no such folder: pictures")
+            warnings.warn(DATA, AssayWarning, stacklevel=2)
+
+        monkeypatch.setattr(toy_workload, "check_train", check)
+        assert checked(plan, absence="left").warnings == (f"{DATA} (in trial 'AdaGN, scale 0.0' and 1 more)",)
+        with pytest.raises(toy_workload.UserError, match=r"^train: no such folder: pictures$"):
+            check_where_stages_run(plan, [], findings)
+        there = [stage.key for stage in plan.stages.values() if stage.config.get("norm") == "add"]
+        assert check_where_stages_run(plan, there, findings) == [DATA]
 
     def test_results_that_are_stored_are_not_refused(self, assay: Assay, monkeypatch: pytest.MonkeyPatch) -> None:
         assert assay("run", "norms").code == 0

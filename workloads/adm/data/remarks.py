@@ -112,7 +112,8 @@ def _other_arrays(where: str, file: Path) -> Iterator[str]:
 def _classes(where: str, data: DataConfig, labels: Labels, classes: int, names: Sequence[str] | None) -> Iterator[str]:
     """Classes without images, and with hardly any."""
     counts = np.bincount(labels, minlength=classes)
-    there, empty = np.flatnonzero(counts), np.flatnonzero(counts == 0)
+    there: list[int] = np.flatnonzero(counts).tolist()
+    empty: list[int] = np.flatnonzero(counts == 0).tolist()
 
     def name(index: int) -> str:
         return str(index) if names is None else f"{_fit(names[index])!r}"
