@@ -98,8 +98,10 @@ class Stage:
     checkpointing: Checkpointing | None = None
     """Train stages: None saves at the end only."""
     check: str | None = None
-    """Import path "module:attribute" of a function of `config` that raises UserError where the stage could only fail.
-    Called where the stage will run, before anything of the sweep is computed."""
+    """Import path "module:attribute" of a function of `config` that raises UserError where the stage could only fail,
+    and warns (AssayWarning) of what the user should know. Called when a sweep is validated or planned, so it imports
+    little and takes a moment at most; and before anything is computed, where the stage will run. What may be there and
+    is not here is NotHere: planning warns of it, and the run refuses."""
     group_check: str | None = None
     """Train stages: import path "module:attribute" of a function of (config, execution, workers, GPUs of each) that
     raises UserError where such a group could not train. Called when a sweep is planned, so it imports little."""

@@ -41,13 +41,16 @@ def findings(checks: Sequence[Check]) -> list[Finding]:
     said: list[Finding] = []
     for check in checks:
         warned: list[str] = []
-        function = load_attribute(check.function)
         try:
+            function = load_attribute(check.function)
             with passing_warnings(warned.append):
                 for arguments in check.calls:
                     function(*arguments)
         except NotHere as error:
             said.append(Finding(check.stage, check.keys, "absence", str(error)))
+        except ImportError as error:
+            message = f"its check {check.function} needs what is not installed: {error}"
+            said.append(Finding(check.stage, check.keys, "absence", message))
         except UserError as error:
             said.append(Finding(check.stage, check.keys, "refusal", str(error)))
         said += [Finding(check.stage, check.keys, "warning", message) for message in dict.fromkeys(warned)]

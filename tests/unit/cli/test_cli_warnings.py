@@ -122,6 +122,18 @@ class TestRefusals:
         assert run.code == 2
         assert run.err.splitlines() == ["train: no such folder: pictures", "Nothing was started."]
 
+    def test_what_is_not_installed_here_may_be_installed_there(
+        self, assay: Assay, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def check(config: Mapping[str, Any]) -> None:
+            import gone_package  # noqa: F401
+
+        monkeypatch.setattr(toy_workload, "check_train", check)
+        result = assay("validate", "norms")
+        assert result.code == 0
+        assert "its check toy_workload:check_train needs what is not installed: No module named 'gone_pa" in result.err
+        assert "needs what is not installed" in assay("run", "norms").err.splitlines()[0]
+
     def test_a_cluster_is_asked_what_cannot_be_seen_from_here(
         self, project: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

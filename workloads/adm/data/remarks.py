@@ -119,7 +119,8 @@ def _classes(where: str, data: DataConfig, labels: Labels, classes: int, names: 
         return str(index) if names is None else f"{_fit(names[index])!r}"
 
     if len(empty):
-        lacking = f"{where}: {len(empty):,} of the model's {classes:,} classes have no image"
+        have = "has" if len(empty) == 1 else "have"
+        lacking = f"{where}: {len(empty):,} of the model's {classes:,} classes {have} no image"
         if len(there) == 1:
             hint = ""
             if data.source == "folder" and data.labels == "basename":
