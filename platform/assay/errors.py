@@ -50,7 +50,7 @@ def passing_warnings(tell: Callable[[str], None] | None) -> Iterator[None]:
         def pass_on(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
             if issubclass(category, AssayWarning):
                 if tell is not None:
-                    tell(str(message))
+                    tell(hide_secrets(str(message)))
             else:
                 show(message, category, *where, **more)
 

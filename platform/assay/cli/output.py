@@ -35,7 +35,7 @@ def print_text(text: str) -> None:
 def print_warnings(warned: Sequence[str]) -> None:
     """To stderr, a line each: the answer itself is on stdout."""
     for message in warned:
-        print(f"warning: {message}", file=sys.stderr)
+        print(f"warning: {printable(message, is_line=True)}", file=sys.stderr)
 
 
 def print_json(value: Any) -> None:

@@ -16,6 +16,7 @@ from adm.data.folder import SUFFIXES, class_name
 from adm.data.npz import IMAGES
 from adm.data.paths import files_below
 from adm.data.types import Labels
+from assay.text import printable
 
 SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -28,6 +29,11 @@ SPLIT = re.compile(rf"({'|'.join(SPLITS)})[-_ ]?(set|split|images?|data|[-_0-9].
 FEW = 10
 """Images of a class that are few, where others have ten times as many and more."""
 MOST_NAMED = 5
+OTHER_LABELS = {
+    "basename": ", as their names begin alike; data.labels subfolder takes the first folder for the class",
+    "subfolder": ", as all are below one folder; data.labels basename takes the name before '_' for the class",
+}
+"""data.labels → why all images may be of one class, and what to do."""
 
 
 def remarks(data: DataConfig, labels: Labels, classes: int | None) -> Iterator[str]:
@@ -35,6 +41,7 @@ def remarks(data: DataConfig, labels: Labels, classes: int | None) -> Iterator[s
     assert data.path is not None
     where, root = f"data.path {data.path!r}", Path(data.path).expanduser()
     names: Sequence[str] | None = None
+    has_subfolders = False
     if data.source == "folder":
         found = list(files_below(root))
         read = [file for file in found if file.lower().endswith(SUFFIXES)]
@@ -42,6 +49,7 @@ def remarks(data: DataConfig, labels: Labels, classes: int | None) -> Iterator[s
         is_class = "; data.labels subfolder takes them for classes" if data.labels == "subfolder" else ""
         yield from _splits(where, _split_of_folders(read), len(labels), "folder", is_class)
         names = sorted({class_name(file, data.labels) for file in read})
+        has_subfolders = any(os.sep in file for file in read)
     elif data.source == "parquet" and root.is_dir():
         found = list(files_below(root))
         read = [file for file in found if os.sep not in file and file.endswith(".parquet")]
@@ -50,7 +58,8 @@ def remarks(data: DataConfig, labels: Labels, classes: int | None) -> Iterator[s
     elif data.source == "npz":
         yield from _other_arrays(where, root)
     if classes is not None and classes > 1:
-        yield from _classes(where, data, labels, classes, names)
+        other = "" if not has_subfolders else OTHER_LABELS[data.labels]
+        yield from _classes(where, labels, classes, names, other)
 
 
 def _left_out(where: str, files: Iterable[str], formats: Sequence[str]) -> Iterator[str]:
@@ -69,7 +78,7 @@ def _kind(file: str) -> str:
     if not stem:
         return "without a suffix"
     inner = f".{stem[-1]}" if len(stem) > 1 and f".{stem[-1].lower()}" in SUFFIXES else ""
-    return _fit(f"{inner}.{last}")
+    return _line(f"{inner}.{last}")
 
 
 def _split_of_folders(files: Sequence[str]) -> dict[str, str | None]:
@@ -92,7 +101,9 @@ def _splits(where: str, split_of: Mapping[str, str | None], count: int, by: str,
             files[split].append(file)
     if len(files) > 1:
         there = [split for split in dict.fromkeys(SPLITS.values()) if split in files]
-        told = [f"{split} ({_number(len(files[split]), 'file')}, such as {_fit(min(files[split]))})" for split in there]
+        told = [
+            f"{split} ({_number(len(files[split]), 'file')}, such as {_line(min(files[split]))})" for split in there
+        ]
         yield (
             f"{where} mixes splits: {' and '.join(told)}; all {count:,} images are read as one data set{consequence}. "
             f"To read one split, name its {by}"
@@ -103,31 +114,26 @@ def _other_arrays(where: str, file: Path) -> Iterator[str]:
     """Arrays beside the images that are a split's: x_train, test_images."""
     with zipfile.ZipFile(file) as archive:
         names = [name.removesuffix(".npy") for name in archive.namelist()]
-    of_splits = [_fit(name) for name in names if SPLITS.keys() & set(re.split("[^a-z]+", name.lower()))]
+    of_splits = [_line(name) for name in names if SPLITS.keys() & set(re.split("[^a-z]+", name.lower()))]
     if of_splits:
         is_one = "array is" if len(of_splits) == 1 else "arrays are"
         yield f"{where}: {len(of_splits):,} {is_one} not read: {listed(of_splits)}; read are {IMAGES} and its labels"
 
 
-def _classes(where: str, data: DataConfig, labels: Labels, classes: int, names: Sequence[str] | None) -> Iterator[str]:
-    """Classes without images, and with hardly any."""
+def _classes(where: str, labels: Labels, classes: int, names: Sequence[str] | None, other: str) -> Iterator[str]:
+    """Classes without images, and with hardly any. `other` says how else a class may be told."""
     counts = np.bincount(labels, minlength=classes)
     there: list[int] = np.flatnonzero(counts).tolist()
     empty: list[int] = np.flatnonzero(counts == 0).tolist()
 
     def name(index: int) -> str:
-        return str(index) if names is None else f"{_fit(names[index])!r}"
+        return str(index) if names is None else f"{_line(names[index])!r}"
 
     if len(empty):
         have = "has" if len(empty) == 1 else "have"
         lacking = f"{where}: {len(empty):,} of the model's {classes:,} classes {have} no image"
         if len(there) == 1:
-            hint = ""
-            if data.source == "folder" and data.labels == "basename":
-                hint = ", as their names begin alike; data.labels subfolder takes the first folder for the class"
-            elif data.source == "folder":
-                hint = ", as all are below one folder; data.labels basename takes the name before '_' for the class"
-            yield f"{lacking}: all {len(labels):,} images are of the one class {name(there[0])}{hint}"
+            yield f"{lacking}: all {len(labels):,} images are of the one class {name(there[0])}{other}"
         else:
             has = f"the data has {len(there):,} ({listed([name(index) for index in there])})"
             without = "" if names is not None else f": {listed([str(index) for index in empty])}"
@@ -151,6 +157,6 @@ def _number(count: int, one: str, several: str = "") -> str:
     return f"{count:,} {one if count == 1 else several or f'{one}s'}"
 
 
-def _fit(name: str) -> str:
-    """A name of somebody's file, fit to be shown."""
-    return name if name.isprintable() else ascii(name)[1:-1]
+def _line(name: str) -> str:
+    """The name of somebody's file, fit to be shown."""
+    return printable(name, is_line=True)
