@@ -17,7 +17,7 @@ from PIL import Image
 
 Mode = Literal["L", "RGB"]
 MOST_PIXELS = 100_000_000
-"""A larger image is refused: decoded, it would take up to 1.1 GB of a thread's memory."""
+"""A larger image is refused: decoded, it would take about 1 GB of a thread's memory."""
 PREFIX_BYTES = 16
 """By which Pillow tells formats."""
 WHITE = (255, 255, 255)
