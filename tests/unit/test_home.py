@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from assay.home import Home
-from assay.tracking.logged import sqlite_file
+from assay.tracking.database import sqlite_file
 
 VARIABLES = ("ASSAY_HOME", "ASSAY_STORE", "MLFLOW_TRACKING_URI")
 

@@ -433,7 +433,7 @@ def test_a_server_that_is_down_is_told_once_and_stops_nothing(
 def test_a_database_that_is_no_database_is_told_once(home: Home, tmp_path: Path) -> None:
     home.root.mkdir()
     (home.root / "mlflow.db").write_text("this is no database, and long enough to be taken for a damaged one" * 20)
-    assert logged_runs(home.tracking_uri, "toy-study") == {}
+    assert logged_runs(home, "toy-study") == {}
     run = ToyRun(home, make_plan(tmp_path)).whole()
     assert len(run.warnings) == 1
 

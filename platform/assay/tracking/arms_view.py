@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from assay.planning import Plan
-from assay.tracking import view
+from assay.tracking import limits, view
 from assay.workload import JSON, canonical_json
 
 KEY = "arms"
 MAX_COLUMNS = 15
-"""MLflow refuses a tag of an experiment over 5000 characters."""
 MAX_AXES = 8
 """Of parallel coordinates, beside the metric."""
 TAG = f"mlflow.sharedViewState.{KEY}"
@@ -27,39 +26,44 @@ def experiment_tags(plan: Plan, parent_run_id: str) -> dict[str, str]:
     """The description, and the view: the current arms alone, ranked, with what varies and what was measured."""
     sweep = plan.sweep
     measured = [name for trial in plan.trials for name in plan.workload.metrics(trial.trial.config)]
-    varied = list(dict.fromkeys(path for trial in plan.trials for path in trial.trial.varied))
-    names = list(dict.fromkeys([sweep.metric, *measured, "cost/seconds"]))
-    columns = [
-        *(f"metrics.`{name}`" for name in names),
-        *(f"params.`{path}`" for path in varied),
-    ]
-    state = {
-        "searchFilter": f"tags.`mlflow.parentRunId` = '{parent_run_id}' AND tags.`{STANDING}` = '{CURRENT}'",
-        "orderByKey": f"metrics.`{sweep.metric}`",
-        "orderByAsc": sweep.mode == "min",
-        "selectedColumns": columns[:MAX_COLUMNS],
-        "compareRunSections": [{"uuid": "arms", "name": "Arms", "display": True, "isReordered": False}],
-        "compareRunCharts": _charts(plan, names[:MAX_COLUMNS], varied),
-    }
+    varied = [path for trial in plan.trials for path in trial.trial.varied]
+    names = list(dict.fromkeys(map(limits.key, [sweep.metric, *measured, "cost/seconds"])))
+    paths = list(dict.fromkeys(map(limits.key, varied)))
+    views = (_view(plan, parent_run_id, names, paths, most) for most in range(MAX_COLUMNS, -1, -1))
+    fitting = next(text for text in views if len(text) <= limits.EXPERIMENT_TAG)  # the least always does
     return {
         "mlflow.experimentKind": "custom_model_development",
-        "mlflow.experiment.primaryMetric.name": sweep.metric,
+        "mlflow.experiment.primaryMetric.name": limits.key(sweep.metric),
         "mlflow.note.content": sweep.description,
-        TAG: canonical_json(state),
+        TAG: fitting,
     }
 
 
-def _charts(plan: Plan, metrics: Sequence[str], varied: Sequence[str]) -> list[JSON]:
+def _view(plan: Plan, parent_run_id: str, metrics: Sequence[str], varied: Sequence[str], most: int) -> str:
+    """Its JSON, with so many columns and charts of metrics at most: with long names few fit into a tag."""
+    columns = [*(f"metrics.`{name}`" for name in metrics), *(f"params.`{path}`" for path in varied)]
+    state = {
+        "searchFilter": f"tags.`mlflow.parentRunId` = '{parent_run_id}' AND tags.`{STANDING}` = '{CURRENT}'",
+        "orderByKey": f"metrics.`{metrics[0]}`",
+        "orderByAsc": plan.sweep.mode == "min",
+        "selectedColumns": columns[:most],
+        "compareRunSections": [{"uuid": "arms", "name": "Arms", "display": True, "isReordered": False}],
+        "compareRunCharts": _charts(plan, metrics, varied, most),
+    }
+    return canonical_json(state)
+
+
+def _charts(plan: Plan, metrics: Sequence[str], varied: Sequence[str], most: int) -> list[JSON]:
     """A bar an arm for every metric, a line an arm across what varies to the metric, the sample grids side by side.
 
     By itself MLflow draws a metric as a line, here of one point, since its step is the budget.
     """
-    charts: list[dict[str, JSON]] = [{"type": "BAR", "metricKey": name, "displayName": name} for name in metrics]
+    charts: list[dict[str, JSON]] = [{"type": "BAR", "metricKey": name, "displayName": name} for name in metrics[:most]]
     if len(varied) > 1:
-        across = {"selectedParams": list(varied[:MAX_AXES]), "selectedMetrics": [plan.sweep.metric]}
+        across = {"selectedParams": list(varied[: min(MAX_AXES, most)]), "selectedMetrics": [metrics[0]]}
         charts.insert(1, {"type": "PARALLEL", "showAllRuns": True, **across})  # beside the sweep's own metric
     if plan.workload.report.sample_grid is not None:
-        name = Path(plan.workload.report.sample_grid).stem
+        name = limits.image_key(Path(plan.workload.report.sample_grid).stem)
         step = max((view.budget_step(trial.rungs[-1]) for trial in plan.trials), default=0)
         charts.append({"type": "IMAGE", "imageKeys": [name], "step": step, "displayName": name})
     place = {"metricSectionId": "arms", "isGenerated": False, "deleted": False}

@@ -51,7 +51,7 @@ class Comparison:
                 "rows": [[_cell(value) for value in row] for row in self.rows],
                 "trials": dict(trial_digests),
                 "sweep": file.read_text(encoding="utf-8", errors="replace") if file is not None and is_there else "",
-                "pictures": {picture.name: sha256_of(picture) for picture in pictures},
+                "pictures": {picture.name: sha256_of(picture) for picture in pictures if picture.is_file()},
             }
         )
 

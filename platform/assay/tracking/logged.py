@@ -6,16 +6,16 @@ of artifacts shows at once.
 
 from __future__ import annotations
 
-import fcntl
-import logging
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
+from assay.home import Home
 from assay.network import ask_this_machine_directly
+from assay.tracking.database import RUN_DEPTH, place_here, recorded_folder, sqlite_file
 
 LOGGED = "assay.logged"
 """The tag that says what a run shows: the digest of it. Set last."""
@@ -28,17 +28,23 @@ and runs.lifecycle_stage = 'active' and experiments.lifecycle_stage = 'active'
 """
 
 
-def sqlite_file(tracking_uri: str) -> Path | None:
-    """The database file of a local tracking URI; None for a server."""
-    scheme = "sqlite:///"
-    if not tracking_uri.startswith(scheme):
-        return None
-    return Path(unquote(tracking_uri.removeprefix(scheme).split("?")[0]))
+@dataclass(frozen=True)
+class LoggedRun:
+    status: str
+    folder: Path
+    """Its artifacts."""
+
+    def is_whole(self, artifacts: Iterable[str]) -> bool:
+        """Whether it ended, and its artifacts are all there."""
+        return self.status == "FINISHED" and are_there(self.folder, artifacts)
 
 
-def logged_runs(tracking_uri: str, experiment: str) -> Mapping[str, str]:
-    """Digest → status, of the experiment's runs that are whole. Empty when that cannot be told without MLflow."""
-    file = sqlite_file(tracking_uri)
+def logged_runs(home: Home, experiment: str) -> Mapping[str, LoggedRun]:
+    """By digest, the experiment's runs that were logged to the end. Empty when that cannot be told without MLflow.
+
+    A run whose artifacts are recorded to be elsewhere, as before the home was moved, is left out.
+    """
+    file = sqlite_file(home.tracking_uri)
     if file is None or not file.is_file():
         return {}
     try:
@@ -46,7 +52,16 @@ def logged_runs(tracking_uri: str, experiment: str) -> Mapping[str, str]:
             rows = database.execute(QUERY, (experiment,)).fetchall()
     except sqlite3.Error:
         return {}
-    return {digest: status for digest, status, artifacts in rows if Path(unquote(urlsplit(artifacts).path)).is_dir()}
+    recorded = ((digest, status, recorded_folder(uri)) for digest, status, uri in rows)
+    return {
+        digest: LoggedRun(status, folder)
+        for digest, status, folder in recorded
+        if folder is not None and place_here(home, folder, RUN_DEPTH) == folder
+    }
+
+
+def are_there(folder: Path, artifacts: Iterable[str]) -> bool:
+    return all((folder / name).exists() for name in artifacts)
 
 
 def quiet_environment() -> None:
@@ -54,20 +69,7 @@ def quiet_environment() -> None:
     ask_this_machine_directly()
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # with the password that the URL has
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "CRITICAL")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-
-
-@contextmanager
-def one_at_a_time(database: Path | None) -> Iterator[None]:
-    """Two commands that create one database at once leave it half-made for good, and find or create runs twice."""
-    if database is None:
-        yield
-        return
-    database.parent.mkdir(parents=True, exist_ok=True)
-    with database.with_name(f"{database.name}.lock").open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
+    os.environ.setdefault("MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER", "false")

@@ -7,13 +7,10 @@ from typing import Any
 
 from assay.home import Home
 from assay.spec import Sweep
-from assay.text import hide_secrets
 from assay.tracking import view
-from assay.tracking.logged import quiet_environment, sqlite_file
-
-REPORT = "report"
-"""Its folder of artifacts."""
-
+from assay.tracking.client import Client
+from assay.tracking.database import sqlite_file
+from assay.tracking.writer import Writer
 
 PROFILE = "assay.profile"
 """The tag that says it. Without a profile there is none: any word may be a profile's name."""
@@ -24,11 +21,10 @@ def parent_tags(sweep: Sweep) -> dict[str, str]:
     return {"assay.role": "sweep", **({} if sweep.profile is None else {PROFILE: sweep.profile})}
 
 
-def find_parent(client: Any, experiment_id: str, sweep: Sweep) -> Any | None:
+def find_parent(client: Client, experiment_id: str, sweep: Sweep) -> Any | None:
     """Its run; None before there is one."""
-    query, oldest = "tags.`assay.role` = 'sweep'", ["attributes.start_time"]
-    found = client.search_runs([experiment_id], query, max_results=1000, order_by=oldest)
-    return next((run for run in found if run.data.tags.get(PROFILE) == sweep.profile), None)
+    runs = client.search(experiment_id, "tags.`assay.role` = 'sweep'")
+    return next((run for run in runs if run.data.tags.get(PROFILE) == sweep.profile), None)
 
 
 def log_report(home: Home, sweep: Sweep, folder: Path) -> str:
@@ -40,23 +36,18 @@ def log_report(home: Home, sweep: Sweep, folder: Path) -> str:
     database = sqlite_file(home.tracking_uri)
     if database is not None and not database.is_file():
         return missing
-    try:
-        quiet_environment()
-        from mlflow.tracking import MlflowClient
+    said = [missing]
 
-        client: Any = MlflowClient(tracking_uri=home.tracking_uri)
-        experiment = client.get_experiment_by_name(sweep.name)
+    def log() -> None:
+        client = Client(home, writer.patience)
+        experiment = client.experiment(sweep.name)
         parent = None if experiment is None else find_parent(client, experiment.experiment_id, sweep)
-        if parent is None:
-            return missing
-        for file in view.pictures_in(folder):
-            client.log_artifact(parent.info.run_id, str(file), REPORT)
-    except Exception as error:  # the boundary: whatever MLflow, its database or its server raise
-        told = f"{home.tracking_uri} could not be written to: {first_line(error)}; the page is written all the same"
-        return hide_secrets(told)
-    return f"the report is on the run {parent.info.run_name}"
+        if parent is not None:
+            for file in view.pictures_in(folder):
+                client.log_file(parent, file, view.REPORT)
+            said[:] = [f"the report is on the run {parent.info.run_name}"]
 
-
-def first_line(error: Exception) -> str:
-    text = hide_secrets(str(error)).strip()  # before it is cut: half a URL does not look like one
-    return f"{type(error).__name__}: {text.splitlines()[0][:300]}" if text else type(error).__name__
+    writer = Writer(home)
+    writer.put(log)
+    writer.finish()
+    return said[0] if writer.trouble is None else writer.trouble

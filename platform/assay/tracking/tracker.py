@@ -1,15 +1,13 @@
 """The tracker: listens to a run, and shows it in MLflow from a thread of its own.
 
-MLflow takes seconds to import and to open its database, and a server can be slow or gone. None of that is the sweep's
-affair: one writer thread works through a queue, and whatever goes wrong there is told once and costs no result.
+MLflow takes seconds to import and to open its database, and a server can be slow, gone, or silent. None of that is the
+sweep's affair: a thread of its own writes, and whatever goes wrong there is told once and costs no result.
 """
 
 from __future__ import annotations
 
-import queue
-import threading
-import time
-from collections.abc import Callable, Collection, Mapping
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -18,16 +16,13 @@ from assay.errors import StageFailed
 from assay.home import Home
 from assay.planning import Plan, PlannedTrial, StageStatus
 from assay.store import Decision, Store, StoredResult
-from assay.text import hide_secrets
 from assay.tracking import view
+from assay.tracking.client import Status
 from assay.tracking.comparison import Comparison, comparison
 from assay.tracking.logged import logged_runs
-from assay.tracking.parent import first_line
-from assay.tracking.runs import Runs, Status
+from assay.tracking.runs import Runs
+from assay.tracking.writer import Writer
 
-Task = Callable[[], None]
-PAUSE_S = 60.0
-"""How long after trouble nothing is tried while the sweep goes on; the end is always tried."""
 ABORT_WAIT_S = 15.0
 """How long an interrupted command waits for MLflow."""
 
@@ -48,11 +43,8 @@ class Tracker:
     def __init__(self, home: Home, warn: Callable[[str], None]) -> None:
         self._home = home
         self._warn = warn
-        self._queue: queue.Queue[Task | None] = queue.Queue()
-        self._thread: threading.Thread | None = None
-        self._trouble: str | None = None
         self._told = False
-        self._quiet_until = 0.0
+        self._writer: Writer | None = None
         self._plan: Plan | None = None
         self._runs: Runs | None = None
         self._results: dict[str, StoredResult] = {}
@@ -60,100 +52,88 @@ class Tracker:
         self._finished: dict[int, str] = {}
 
     def begin(self, plan: Plan, before: Mapping[str, StageStatus], stored: Mapping[str, StoredResult]) -> None:
-        if self._thread is None and plan.needed.keys() <= stored.keys() and self._trials_are_logged(plan, stored):
+        if self._writer is None and plan.needed.keys() <= stored.keys() and self._trials_are_logged(plan, stored):
             return
-        self._start()
-        self._put(lambda: self._show_plan(plan, stored))
+        self._started().put(lambda: self._show_plan(plan, stored))
 
     def event(self, event: view.EventLike) -> None:
-        self._tell()
-        if event.kind == "committed" and self._thread is not None:
+        if self._writer is None:
+            return
+        self._tell(self._writer)
+        if event.kind == "committed":
             key = event.key
-            self._put(lambda: self._show_stage(key))
-        elif event.kind == "rung" and self._thread is not None:
+            self._writer.put(lambda: self._show_stage(key))
+        elif event.kind == "rung":
             leaf, decision = event.key, cast(Decision, event.message)
-            self._put(lambda: self._show_decision(leaf, decision))
+            self._writer.put(lambda: self._show_decision(leaf, decision))
 
     def end(self, outcome: view.OutcomeLike, report: Path | None = None) -> None:
-        """Show the outcome, and the pictures in the report's folder. Waits until MLflow has it all."""
-        sweep = outcome.plan.sweep
+        """Show the outcome, and the pictures in the report's folder. Waits until MLflow has it all, or is silent."""
+        sweep, table = outcome.plan.sweep, comparison(outcome)
         pictures = view.pictures_in(report or self._home.report(sweep.name, sweep.profile))
-        table = comparison(outcome)
         digests = {
             t.planned.trial.index: view.trial_digest(t.planned, t.results)
             for t in outcome.trials
             if view.is_over(t.planned, t.results, outcome.plan.decided)
         }
         whole = table.digest(outcome.plan, {str(i): d for i, d in digests.items()}, pictures)
-        if self._thread is None:
-            there = logged_runs(self._home.tracking_uri, sweep.name)
-            if all(there.get(d) == "FINISHED" for d in [whole, *digests.values()]):
+        is_new = self._writer is None
+        if is_new:
+            files = {d: view.artifacts(outcome.plan, t.planned, t.results) for t, d in _over(outcome, digests)}
+            files[whole] = view.parent_artifacts(sweep, pictures)
+            there = logged_runs(self._home, sweep.name)
+            if all(digest in there and there[digest].is_whole(names) for digest, names in files.items()):
                 return
-            self._start()
-            self._put(lambda: self._show_plan(outcome.plan, {}), always=True)
-        self._put(lambda: self._show_outcome(outcome, digests, table, pictures, whole), always=True)
+
+        def show() -> None:
+            if is_new:
+                self._show_plan(outcome.plan, {})
+            self._show_outcome(outcome, digests, table, pictures, whole)
+
+        self._started().put(show, always=True)
         self._finish(None)
 
     def abort(self) -> None:
         """The run was cut off: what is not finished is KILLED, and reopened by the next command."""
-        if self._thread is not None:
-            self._put(self._kill)
+        if self._writer is not None:
+            self._writer.put(self._kill)
             self._finish(ABORT_WAIT_S)
 
     # In the caller's thread
 
     def _trials_are_logged(self, plan: Plan, stored: Mapping[str, StoredResult]) -> bool:
-        there = logged_runs(self._home.tracking_uri, plan.sweep.name)
-        own = ({s.key: stored[s.key] for s in t.climbed(plan.decided)} for t in plan.trials)
-        return all(
-            there.get(view.trial_digest(t, results)) == "FINISHED" for t, results in zip(plan.trials, own, strict=True)
-        )
+        there = logged_runs(self._home, plan.sweep.name)
+        for planned in plan.trials:
+            results = {s.key: stored[s.key] for s in planned.climbed(plan.decided)}
+            run = there.get(view.trial_digest(planned, results))
+            if run is None or not run.is_whole(view.artifacts(plan, planned, results)):
+                return False
+        return True
 
-    def _start(self) -> None:
-        if self._thread is not None:
-            return
-        self._thread = threading.Thread(target=self._work, name="assay-tracking", daemon=True)
-        self._thread.start()
-
-    def _put(self, task: Task, *, always: bool = False) -> None:
-        def guarded() -> None:
-            if not always and time.monotonic() < self._quiet_until:
-                return
-            task()
-
-        self._queue.put(guarded)
+    def _started(self) -> Writer:
+        if self._writer is None:
+            self._writer = Writer(self._home)
+        return self._writer
 
     def _finish(self, timeout_s: float | None) -> None:
-        self._queue.put(None)
-        if self._thread is not None:
-            self._thread.join(timeout_s)
-        self._thread = None
+        if self._writer is not None:
+            self._writer.finish(math.inf if timeout_s is None else timeout_s)
+            self._tell(self._writer)
+        self._writer = None
         self._runs = None
-        self._tell()
 
-    def _tell(self) -> None:
-        if self._trouble is not None and not self._told:
+    def _tell(self, writer: Writer) -> None:
+        if writer.trouble is not None and not self._told:
             self._told = True
-            told = (
-                f"MLflow at {self._home.tracking_uri} could not be written to: {self._trouble}. The sweep goes on and "
-                "its results are stored; when MLflow answers again, `assay sync` shows them there"
-            )
-            self._warn(hide_secrets(told))
+            self._warn(writer.trouble)
 
     # In the writer's thread
-
-    def _work(self) -> None:
-        while (task := self._queue.get()) is not None:
-            try:
-                task()
-            except Exception as error:  # the boundary: whatever MLflow, its database or its server raise
-                self._quiet_until = time.monotonic() + PAUSE_S
-                self._trouble = self._trouble or first_line(error)
 
     def _opened(self) -> Runs:
         if self._runs is None:
             assert self._plan is not None
-            self._runs = Runs(self._home, self._plan)
+            assert self._writer is not None
+            self._runs = Runs(self._home, self._plan, self._writer.patience)
         return self._runs
 
     def _show_plan(self, plan: Plan, stored: Mapping[str, StoredResult]) -> None:
@@ -212,7 +192,7 @@ class Tracker:
     def _show_trial(self, trial: view.TrialOutcomeLike) -> None:
         runs, index = self._opened(), trial.planned.trial.index
         digest = view.trial_digest(trial.planned, trial.results)
-        if self._finished.get(index) != digest and not runs.is_logged(runs.children[index], digest):
+        if self._finished.get(index) != digest and not runs.is_logged(trial, digest):
             runs.log_trial(trial, digest)
         self._finished[index] = digest
 
@@ -225,6 +205,7 @@ class Tracker:
         whole: str,
     ) -> None:
         runs = self._opened()
+        runs.refuse_unusable()  # MLflow would wait long for a lock, and the command waits for it
         for trial in outcome.trials:
             index = trial.planned.trial.index
             if index in digests:
@@ -243,3 +224,10 @@ class Tracker:
             if index not in self._finished:
                 runs.status(run, "KILLED")
         runs.status(runs.parent, "KILLED")
+
+
+def _over(outcome: view.OutcomeLike, digests: Mapping[int, str]) -> Iterator[tuple[view.TrialOutcomeLike, str]]:
+    """The trials that are over, each with its digest."""
+    for trial in outcome.trials:
+        if (digest := digests.get(trial.planned.trial.index)) is not None:
+            yield trial, digest

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -20,8 +21,9 @@ from assay.errors import AssayError, UserError, did_you_mean
 from assay.home import Home
 from assay.text import hide_secrets
 from assay.tracking.arms_view import TAG, address
-from assay.tracking.logged import quiet_environment, sqlite_file
-from assay.tracking.parent import first_line
+from assay.tracking.database import bring_home, sqlite_file
+from assay.tracking.logged import quiet_environment
+from assay.tracking.writer import first_line, in_words
 
 HOST = "127.0.0.1"
 PORT = 5000
@@ -53,6 +55,10 @@ def serve(home: Home, port: int = PORT, sweep: str | None = None, say: Callable[
     if file is not None and not file.is_file():
         raise UserError(f"nothing is tracked in {file} yet; run a sweep first: assay run SWEEP.yaml")
     _check_free(port)
+    try:
+        bring_home(home)
+    except sqlite3.Error as error:
+        raise AssayError(in_words(home, error)) from error
     log = home.root / "mlflow-server.log"
     with _stopped_by_sigterm(), log.open("wb") as output:
         # A session of its own: Ctrl-C reaches us alone, and we end the server and its workers in good order.

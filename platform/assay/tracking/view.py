@@ -15,17 +15,18 @@ from typing import Protocol
 
 from assay.errors import StageFailed
 from assay.planning import Plan, PlannedTrial, Rung
+from assay.spec import Sweep
 from assay.spec.expand import in_words
 from assay.store import Decision, StoredResult
-from assay.text import printable
+from assay.tracking import limits
 from assay.workload import digest
 
 FORMAT = 1
 """Raise it when the same results are to be shown differently: runs logged in an older format are logged again."""
 POINTS_A_CURVE = 1000
 """MLflow's charts draw 320. The whole curve stays in the store."""
-MAX_TEXT = 5000
-"""MLflow refuses a parameter over 6000 characters and a tag over 8000."""
+CONFIG, COMPARISON, IMAGES, SWEEP, REPORT = "config.yaml", "comparison.json", "images", "sweep", "report"
+"""Artifacts, and their folders."""
 SHOWN = {".html", ".png", ".jpg", ".jpeg", ".svg", ".webp"}
 """Of a report's files: the page and the pictures."""
 
@@ -83,7 +84,21 @@ class Point:
 
 def params(planned: PlannedTrial) -> dict[str, str]:
     """Only what varies, so that the compare view is readable."""
-    return {path: printable(in_words(value))[:MAX_TEXT] for path, value in planned.trial.varied.items()}
+    varied = planned.trial.varied
+    return {limits.key(path): limits.text(in_words(value), limits.PARAMETER) for path, value in varied.items()}
+
+
+def artifacts(plan: Plan, planned: PlannedTrial, results: Mapping[str, StoredResult]) -> list[str]:
+    """What a trial's run has of files and folders."""
+    grid, leaf = plan.workload.report.sample_grid, planned.result(results)
+    has_grid = grid is not None and leaf is not None and grid in leaf.files
+    return [CONFIG, *([Path(grid).name, IMAGES] if grid is not None and has_grid else [])]
+
+
+def parent_artifacts(sweep: Sweep, pictures: Sequence[Path]) -> list[str]:
+    """What the parent's run has."""
+    file = [f"{SWEEP}/{Path(sweep.file).name}"] if sweep.file and Path(sweep.file).is_file() else []
+    return [COMPARISON, *file, *(f"{REPORT}/{picture.name}" for picture in pictures)]
 
 
 def budget_step(rung: Rung) -> int:
@@ -127,6 +142,7 @@ def curve_points(result: StoredResult) -> list[Point]:
     return [
         Point(f"{result.stage}/{name}", value, int(row["step"]), when)
         for row in kept
+        if math.isfinite(row["step"])
         for name, value in row.items()
         if name != "step"
     ]
@@ -167,7 +183,9 @@ def trial_digest(planned: PlannedTrial, results: Mapping[str, StoredResult]) -> 
 
 
 def pictures_in(report: Path) -> list[Path]:
-    return sorted(p for p in report.rglob("*") if p.suffix.lower() in SHOWN) if report.is_dir() else []
+    """The page and the pictures; not what another command is about to put there."""
+    files = report.rglob("*") if report.is_dir() else []
+    return sorted(p for p in files if p.suffix.lower() in SHOWN and not p.relative_to(report).parts[0].startswith("."))
 
 
 def _device(result: StoredResult) -> str:
