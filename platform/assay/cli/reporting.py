@@ -7,12 +7,10 @@ from pathlib import Path
 
 from assay.cli.names import open_sweep, report_folder
 from assay.cli.output import console, print_json, store_to_look_at
-from assay.errors import AssayError
 from assay.home import Home
 from assay.planning import checked, computed_of, make_plan
-from assay.report import PAGE, earlier_failures, earlier_logs, from_store, priced, write_page
+from assay.report import PAGE, cannot_write, earlier_failures, earlier_logs, from_store, priced, write_page
 from assay.report.words import plural, relative, size
-from assay.store.trouble import full, no_room
 from assay.tracking import log_report
 
 
@@ -30,9 +28,7 @@ def report_sweep(name: str, profile: str | None, sets: Sequence[str], output: Pa
         computed = computed_of(plan.sweep, store).all()
         made = write_page(plan, trials, file, computed, logs, priced(plan, store))
     except OSError as error:
-        if reason := no_room(error):
-            raise full(f"the disk of the report {file}", reason) from error
-        raise AssayError(f"cannot write the report to {file}: {error}") from error
+        raise cannot_write(file, error) from error
     done = sum(bool(row.estimates) for row in made.rows)
     tracked = log_report(home, plan.sweep, folder) if output is None else None
     if is_json:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from assay.cli import EXIT_INTERRUPTED, EXIT_PAUSED, EXIT_TRIAL_FAILED
+from assay.cli import EXIT_INTERRUPTED, EXIT_PAUSED, EXIT_TRIAL_FAILED, tell
 from assay.cli.display import LiveDisplay, PlainDisplay
 from assay.cli.names import command_line, open_sweep, program, report_folder
 from assay.cli.output import console, print_json
@@ -16,14 +16,13 @@ from assay.cli.rows import Rows
 from assay.errors import AssayError
 from assay.home import Home
 from assay.planning import Plan, StageStatus, computed_of, make_plan
-from assay.report import Written, as_json, as_rich, priced, write
+from assay.report import Table, Written, as_json, as_rich, cannot_write, priced, table, write
 from assay.report.grids import Terminal
 from assay.report.words import relative
 from assay.runner import Event, Listener, Outcome, Pause
 from assay.runner.engine import ExecutorName
 from assay.spec import Sweep
 from assay.store import Store
-from assay.store.trouble import full, no_room
 from assay.text import printable
 
 if TYPE_CHECKING:
@@ -44,6 +43,8 @@ class _Publisher:
         self._display = display
         self.tracker: Tracker | None = None
         self.written: Written | None = None
+        self.trouble: AssayError | None = None
+        """Why nothing is written."""
 
     def begin(self, plan: Plan, before: dict[str, StageStatus], stored: dict[str, StoredResult]) -> None:
         if self.tracker is not None:
@@ -59,12 +60,7 @@ class _Publisher:
             plan, computed = outcome.plan, computed_of(outcome.plan.sweep, self._store).all()
             self.written = write(plan, outcome.trials, self._folder, computed, priced(plan, self._store))
         except OSError as error:
-            if reason := no_room(error):
-                raise full(f"the disk of the report {self._folder}", reason) from error
-            raise AssayError(
-                f"cannot write the report to {self._folder}: {error}; the results are stored, and "
-                "`assay compare` prints their table"
-            ) from error
+            self.trouble = cannot_write(self._folder, error)
         if self.tracker is not None:
             self._display.say("bringing MLflow up to date")
             self.tracker.end(outcome, self._folder)
@@ -116,6 +112,9 @@ def run_sweep(
         display.close()
     if outcome.paused == STOPPED:
         return _stopped()
+    if publisher.trouble is not None:
+        _print_table(table(outcome.plan, outcome.trials), is_json)
+        return tell(publisher.trouble)
     assert publisher.written is not None
     _print_result(publisher.written, outcome, with_tracking, is_json)
     if outcome.paused is not None:
@@ -184,6 +183,14 @@ def _print_result(written: Written, outcome: Outcome, with_tracking: bool, is_js
     )
     if with_tracking:
         out.print(f"MLflow:  {program()} ui", soft_wrap=True)
+
+
+def _print_table(made: Table, is_json: bool) -> None:
+    """All there is to show where no report could be written."""
+    if is_json:
+        print_json(as_json(made))
+    else:
+        console().print(as_rich(made), crop=False)
 
 
 def _as_json(written: Written) -> dict[str, Any]:

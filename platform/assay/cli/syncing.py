@@ -12,7 +12,7 @@ from assay.cli.reports import reports
 from assay.errors import UserError
 from assay.home import Home
 from assay.planning import Plan, computed_of, make_plan
-from assay.report import PAGE, Standing, earlier_failures, from_store, priced, write
+from assay.report import PAGE, Standing, cannot_write, earlier_failures, from_store, priced, write
 from assay.report.words import plural, relative
 from assay.spec import Sweep
 from assay.text import hide_secrets
@@ -62,9 +62,12 @@ def _sync(home: Home, sweep: Sweep) -> tuple[_Found, str | None]:
     trials = from_store(plan, store, computed, earlier_failures(folder))
     is_whole = plan.needed.keys() <= {key for trial in trials for key in trial.results}
     found = _Found(plan, trials, None if is_whole else "not finished")
-    if not (folder / PAGE).is_file():
-        write(plan, found.trials, folder, computed, priced(plan, store))
     warnings: list[str] = []
+    if not (folder / PAGE).is_file():
+        try:
+            write(plan, found.trials, folder, computed, priced(plan, store))
+        except OSError as error:
+            warnings.append(str(cannot_write(folder, error)))
     Tracker(home, warnings.append).end(found, folder)
     return found, warnings[0] if warnings else None
 

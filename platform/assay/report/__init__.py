@@ -1,6 +1,6 @@
 """What a sweep found: the table of its arms, and its pictures. Pure; the pictures alone need matplotlib."""
 
-from assay.report.folder import PAGE, REPORT, Written, earlier_failures, earlier_logs, write, write_page
+from assay.report.folder import PAGE, REPORT, Written, cannot_write, earlier_failures, earlier_logs, write, write_page
 from assay.report.formats import as_csv, as_json, as_markdown, as_rich, as_text
 from assay.report.labels import serves
 from assay.report.priced import Priced, priced
@@ -24,6 +24,7 @@ __all__ = [
     "as_markdown",
     "as_rich",
     "as_text",
+    "cannot_write",
     "earlier_failures",
     "earlier_logs",
     "from_store",

@@ -10,13 +10,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assay.errors import StageFailed
+from assay.errors import AssayError, StageFailed
 from assay.planning import Plan
+from assay.report.aside import written_aside
 from assay.report.cost import CostSheet, cost_sheet
 from assay.report.cost_formats import cost_as_csv, cost_as_json
 from assay.report.formats import as_csv, as_json, as_markdown
 from assay.report.priced import NOT_PRICED, Priced
 from assay.report.table import Table, TrialResults, table
+from assay.store.trouble import full, no_room
 
 if TYPE_CHECKING:
     from assay.report.drawing import Drawn
@@ -47,28 +49,31 @@ def write(
     computed: Set[str],
     by_ledger: Priced = NOT_PRICED,
 ) -> Written:
-    """Write the whole report, replacing an earlier one. `computed`: the keys that the study's own runs computed."""
-    folder.mkdir(parents=True, exist_ok=True)
-    made = table(plan, trials, _write_logs(trials, folder / ERRORS), by_ledger)
-    _remove_earlier_pictures(folder)
-    drawn = _draw(plan, trials, made, folder)
-    made, cost = replace(made, notes=(*made.notes, *drawn.lacking)), _cost(plan, trials, computed)
-    (folder / "table.csv").write_text(as_csv(made), encoding="utf-8")
-    (folder / "table.md").write_text(as_markdown(made), encoding="utf-8")
-    (folder / "cost.csv").write_text(cost_as_csv([cost]), encoding="utf-8")
-    summary = {
-        **as_json(made),
-        "cost": cost_as_json(cost),
-        "file": plan.sweep.file,
-        "profile": plan.sweep.profile,
-        "sets": list(plan.sweep.sets),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "pictures": [picture.name for picture in drawn.pictures],
-        "grids": {trial: grid.name for trial, grid in drawn.grids.items()},
-    }
-    (folder / REPORT).write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    (folder / PAGE).write_text(_page(plan, trials, made, cost, drawn), encoding="utf-8")
-    return Written(made, folder, drawn.pictures)
+    """Write the whole report, replacing an earlier one. `computed`: the keys that the study's own runs computed.
+
+    Whoever writes it at the same time replaces all of it or nothing: its files are of one writer. Raises OSError, and
+    leaves an earlier report as it was.
+    """
+    with written_aside(folder, lambda aside: _of_earlier(folder, aside)) as aside:
+        made = table(plan, trials, _write_logs(trials, folder / ERRORS, aside / ERRORS), by_ledger)
+        drawn = _draw(plan, trials, made, aside)
+        made, cost = replace(made, notes=(*made.notes, *drawn.lacking)), _cost(plan, trials, computed)
+        (aside / "table.csv").write_text(as_csv(made), encoding="utf-8")
+        (aside / "table.md").write_text(as_markdown(made), encoding="utf-8")
+        (aside / "cost.csv").write_text(cost_as_csv([cost]), encoding="utf-8")
+        summary = {
+            **as_json(made),
+            "cost": cost_as_json(cost),
+            "file": plan.sweep.file,
+            "profile": plan.sweep.profile,
+            "sets": list(plan.sweep.sets),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "pictures": [picture.name for picture in drawn.pictures],
+            "grids": {trial: grid.name for trial, grid in drawn.grids.items()},
+        }
+        (aside / REPORT).write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        (aside / PAGE).write_text(_page(plan, trials, made, cost, drawn), encoding="utf-8")
+    return Written(made, folder, tuple(folder / picture.name for picture in drawn.pictures))
 
 
 def write_page(
@@ -85,8 +90,11 @@ def write_page(
         drawn = _draw(plan, trials, made, Path(folder))
         made = replace(made, notes=(*made.notes, *drawn.lacking))
         text = _page(plan, trials, made, _cost(plan, trials, computed), drawn)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding="utf-8")
+    if file.exists() and not file.is_file():
+        file.write_text(text, encoding="utf-8")  # a pipe or a device, which nothing can replace
+        return made
+    with written_aside(file.resolve().parent) as aside:
+        (aside / file.resolve().name).write_text(text, encoding="utf-8")
     return made
 
 
@@ -107,14 +115,24 @@ def _cost(plan: Plan, trials: Sequence[TrialResults], computed: Set[str]) -> Cos
     return cost_sheet(plan, {key: result for trial in trials for key, result in trial.results.items()}, computed)
 
 
+def cannot_write(where: Path, error: OSError) -> AssayError:
+    """In one line. The results are no part of the report."""
+    if reason := no_room(error):
+        return full(f"the disk of the report {where}", reason)
+    return AssayError(
+        f"cannot write the report to {where}: {error}; the results are stored, and `assay compare` prints their table"
+    )
+
+
 def earlier_failures(folder: Path) -> dict[str, StageFailed]:
     """Key → why the stage failed when the report in the folder was written; empty where there is none."""
     try:
         rows = json.loads((folder / REPORT).read_text(encoding="utf-8"))["trials"]
         told = [row["failure"] for row in rows if row["failure"] is not None]
+        failures = [StageFailed(str(one["stage"]), str(one["key"]), str(one["cause"])) for one in told]
     except (OSError, ValueError, KeyError, TypeError):
         return {}  # no report yet, one that was cut off, or something else of that name
-    return {one["key"]: StageFailed(one["stage"], one["key"], _whole_cause(one)) for one in told}
+    return {error.key: _with_whole_cause(error, _log(folder / ERRORS, error)) for error in failures}
 
 
 def earlier_logs(folder: Path, failures: Iterable[StageFailed]) -> dict[str, Path]:
@@ -127,29 +145,34 @@ def _log(folder: Path, error: StageFailed) -> Path:
     return folder / f"{error.stage}-{error.key[:12]}.log"
 
 
-def _whole_cause(failure: Mapping[str, str | None]) -> str:
-    log = Path(failure["log"] or "")
-    return log.read_text(encoding="utf-8").rstrip() if log.is_file() else str(failure["cause"])
+def _with_whole_cause(error: StageFailed, log: Path) -> StageFailed:
+    """As its log tells it, where that can be read."""
+    try:
+        return StageFailed(error.stage, error.key, log.read_text(encoding="utf-8", errors="replace").rstrip())
+    except OSError:
+        return error
 
 
-def _write_logs(trials: Sequence[TrialResults], folder: Path) -> Mapping[str, Path]:
-    """Key → the file with its traceback. Logs of earlier runs go: they would be taken for this one's."""
-    for old in folder.glob("*.log"):
-        old.unlink()
+def _write_logs(trials: Sequence[TrialResults], folder: Path, aside: Path) -> Mapping[str, Path]:
+    """Key → the file in `folder` that will have its traceback, which is written aside."""
     logs = {}
     for error in {trial.error.key: trial.error for trial in trials if trial.error is not None}.values():
-        folder.mkdir(parents=True, exist_ok=True)
         logs[error.key] = _log(folder, error)
-        logs[error.key].write_text(error.cause + "\n", encoding="utf-8")
+        aside.mkdir(exist_ok=True)
+        _log(aside, error).write_text(error.cause + "\n", encoding="utf-8")
     return logs
 
 
-def _remove_earlier_pictures(folder: Path) -> None:
-    """What an earlier report drew: its arms may be gone. Nothing else in the folder is touched."""
+def _of_earlier(folder: Path, aside: Path) -> list[Path]:
+    """What an earlier report left in the folder and this one has not: its arms, or its failures, may be gone.
+
+    Nothing else in the folder is touched.
+    """
     try:
         earlier = json.loads((folder / REPORT).read_text(encoding="utf-8"))
-        names = [*earlier["pictures"], *earlier["grids"].values()]
+        names = [str(name) for name in (*earlier["pictures"], *earlier["grids"].values())]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return  # the first report here, one that was cut off, or something else of that name
-    for name in names:
-        (folder / Path(name).name).unlink(missing_ok=True)
+        names = []  # the first report here, one that was cut off, or something else of that name
+    pictures = [folder / Path(name).name for name in names]
+    old = [*pictures, *(folder / ERRORS).glob("*.log")]
+    return [file for file in old if file.is_file() and not (aside / file.relative_to(folder)).exists()]

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from assay.store.trouble import has_no_room
+
 T = TypeVar("T")
 MOST_NAMED = 3
 """Pictures that fail for one reason; of more, how many."""
@@ -44,6 +46,8 @@ class Lacking:
             raise  # who has warnings be errors wants to see them
         except Exception as error:
             undo()
+            if has_no_room(error):
+                raise  # the disk is full: that is not a matter of this picture
             self._failed.setdefault(_cause(error), []).append(name)
             return None
 
