@@ -20,8 +20,8 @@ from assay.tracking.view import Point
 from assay.workload import JSON
 
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
-DATABASE_PATIENCE_S = 60.0
-"""Of a local file: to create it takes two seconds, and on a busy machine more."""
+DATABASE_PATIENCE_S = 300.0
+"""For a local file: to create it takes two seconds, and much more on a busy machine. A lock is noticed sooner."""
 
 
 class Client:

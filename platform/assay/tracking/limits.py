@@ -40,7 +40,7 @@ def key(name: str) -> str:
     """
     cleaned = re.sub(r"[^/\w.\- :]", "_", name)
     cleaned = "/".join(part for part in cleaned.split("/") if part not in ("", ".", ".."))
-    if cleaned == name and len(name) <= KEY:
+    if name and cleaned == name and len(name) <= KEY:
         return name
     mark = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[: MARK - 1]
     return f"{cleaned[: KEY - MARK] or 'unnamed'}_{mark}"
