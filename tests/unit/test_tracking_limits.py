@@ -12,14 +12,13 @@ import pytest
 
 from assay.home import Home
 from assay.planning import Plan, PlannedTrial, Rung
-from assay.report.words import plural
 from assay.spec import Sweep
 from assay.store import Cost
 from assay.tracking import limits
 from assay.workload import JSON, ReportHints, Stage, topological
 from tracked_toy import ToyRun
 
-NAMES = ["fid@5k", "fid#5k", "loss (train)", "../up", "/rooted", "a//b", "", "tab\tbed", "ü/größe", "x" * 400, "\udcff"]
+NAMES = ["fid@5k", "fid#5k", "loss (train)", "../up", "/rooted", "a//b", "", "tab\tbed", "ü/größe", "x" * 400]
 PATHS = [f"deep.{'path' * 70}{number}[0]" for number in range(130)]
 VALUES = [0.5, math.nan, math.inf, -math.inf, 1e-320, 1e308, 2.0**70]
 
@@ -34,7 +33,8 @@ class Wordy:
         return ["one"]
 
     def resolve(self, base: str, overrides: Mapping[str, JSON]) -> Mapping[str, JSON]:
-        return {"seed": 0, **dict.fromkeys(PATHS, ""), **overrides}
+        deep = dict.fromkeys(PATHS, "") | {path: value for path, value in overrides.items() if path != "seed"}
+        return {"seed": 0, "deep": {path.partition(".")[2]: value for path, value in deep.items()}}
 
     def paths(self, base: str) -> Sequence[str]:
         return ["seed", *PATHS]
@@ -43,7 +43,7 @@ class Wordy:
         return NAMES
 
     def stages(self, config: Mapping[str, JSON]) -> Sequence[Stage]:
-        return [Stage("count\x1b[31m", 1, "reduce", ("wordy:count",), {"all": [config[path] for path in PATHS]})]
+        return [Stage("count\x1b[31m", 1, "reduce", ("wordy:count",), dict(config["deep"]))]
 
 
 class WordyRun(ToyRun):
@@ -60,10 +60,11 @@ class WordyRun(ToyRun):
 def make_plan(folder: Path) -> Plan:
     file = folder / "wordy.yaml"
     file.write_text("version: 1\n")
-    changed = {path: f"{number} é\x00\x1b[31m\udcff" + "\u4e00" * 7000 for number, path in enumerate(PATHS)}
-    arms = {"plain": {}, "arm \x1b[31m\x00 <b>" + "y" * 900: changed}
+    text = "é\x00\x1b[31m" + "\u4e00" * 7000
+    arms = {"plain": {}, "arm \x1b[31m\x00 <b>" + "y" * 900: {PATHS[5]: "other"}}
+    parameters = {path: {"values": [text, text + "other"]} for path in PATHS[:1]}
     written = {"version": 1, "name": "wordy", "description": "word\x00 " * 5000, "workload": "wordy", "base": "one"}
-    sweep = Sweep.model_validate({**written, "arms": arms, "metric": "fid@5k", "mode": "min"})
+    sweep = Sweep.model_validate({**written, "arms": arms, "parameters": parameters, "metric": "fid@5k", "mode": "min"})
     wordy = Wordy()
     sweep._workload, sweep._file = wordy, str(file)
     trials = tuple(PlannedTrial(t, (Rung(None, tuple(topological(wordy.stages(t.config)))),)) for t in sweep.trials())
@@ -73,12 +74,12 @@ def make_plan(folder: Path) -> Plan:
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """MLflow's client and the experiment, after the sweep ran and ran again."""
-    from mlflow.tracking import MlflowClient
-
     folder = tmp_path_factory.mktemp("wordy")
     home, plan = Home(folder / "home"), make_plan(folder)
     assert WordyRun(home, plan).whole().warnings == []
     assert WordyRun(home, plan).whole().warnings == [], "what is logged again is the same"
+    from mlflow.tracking import MlflowClient
+
     return MlflowClient(tracking_uri=home.tracking_uri), plan
 
 
@@ -86,18 +87,18 @@ def test_everything_is_there_under_names_that_differ(shown: Any) -> None:
     client, _ = shown
     experiment = client.get_experiment_by_name("wordy")
     children = client.search_runs([experiment.experiment_id], "tags.`assay.role` = 'trial'")
-    assert len(children) == 2, plural(len(children), "run")
+    assert len(children) == 4
     for run in children:
         final = {name for name in run.data.metrics if not name.startswith(("count", "cost"))}
         assert len(final) == len(NAMES)
         assert {"ü/größe", limits.key("fid@5k"), limits.key("fid#5k")} <= final
         assert math.isnan(run.data.metrics[limits.key("fid#5k")])
-        assert len(run.data.params) == len(PATHS)
         assert len([name for name in run.data.tags if name.startswith("assay.count")]) == 130
-    (long,) = [run for run in children if run.info.run_name != "plain"]
+    long = next(run for run in children if not run.info.run_name.startswith("plain"))
+    assert set(long.data.params) == {limits.key(PATHS[0]), limits.key(PATHS[5])}
     assert long.info.run_name.startswith("arm \\x1b[31m\\x00 <b>yyy")
     assert len(long.info.run_name) == limits.RUN_NAME
-    assert next(iter(long.data.params.values())).endswith(limits.CUT)
+    assert long.data.params[limits.key(PATHS[0])].endswith(limits.CUT)
     told = json.dumps([long.data.to_dictionary(), dict(experiment.tags)])
     assert not {"\\u0000", "\\u001b", "\\udcff"} & {told[i : i + 6] for i in range(len(told))}
 

@@ -13,6 +13,7 @@ from assay.report import Row, table
 from assay.report import Table as Report
 from assay.report.neutral import markdown, markdown_row, markdown_rule
 from assay.store import sha256_of
+from assay.tracking import limits
 from assay.tracking.view import FORMAT, OutcomeLike, TrialOutcomeLike, budget_step, seconds
 from assay.workload import JSON, digest
 
@@ -63,7 +64,7 @@ def comparison(outcome: OutcomeLike) -> Comparison:
     return Comparison(
         ("rank", "arm", *metrics, "budget", "seconds", "status"),
         tuple(_cells(row, trials[row.trial], metrics) for row in made.rows),
-        made.best,
+        None if made.best is None else limits.run_name(made.best),
         _first_metrics(made),
     )
 
@@ -71,7 +72,7 @@ def comparison(outcome: OutcomeLike) -> Comparison:
 def _cells(row: Row, trial: TrialOutcomeLike, metrics: Sequence[str]) -> tuple[JSON, ...]:
     status = "failed" if row.failure is not None else "done" if row.metrics else "not run"
     values = [row.metrics.get(name) for name in metrics]
-    return row.rank, row.trial, *values, _step(trial), round(seconds(trial.results), 1), status
+    return row.rank, limits.run_name(row.trial), *values, _step(trial), round(seconds(trial.results), 1), status
 
 
 def _step(trial: TrialOutcomeLike) -> int:

@@ -257,6 +257,7 @@ def test_a_report_that_cannot_be_written_costs_no_result(assay: Assay, project: 
     assert result.code == 3
     assert "cannot write the report" in result.err
     assert "Traceback" not in result.err
+    assert "paper's: table 3" in result.out, "the table is printed all the same"
     assert "AdaGN" in assay("compare", "norms").out
 
 
