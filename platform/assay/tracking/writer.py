@@ -75,7 +75,7 @@ class Writer:
 
 def in_words(home: Home, error: Exception) -> str:
     """What is wrong with MLflow and what to do about it, in one line without secrets."""
-    where = f"MLflow at {home.tracking_uri}"
+    where = f"MLflow at {hide_secrets(home.tracking_uri)}"
     first, causes = first_line(error), list(_causes(error))
     if any(_is_full(cause) for cause in causes):
         told = f"{where} is full: {first}. Free some room; what is finished is kept, and `assay sync` shows it there"
@@ -85,11 +85,11 @@ def in_words(home: Home, error: Exception) -> str:
         if "database schema" in first or any(type(cause).__module__.startswith("alembic") for cause in causes):
             advice = f"it was made by another version of MLflow: use that, or {BUILT_AGAIN}"
         told = f"{where} could not be written to: {first}. The results are stored; {advice}"
-    return hide_secrets(printable(told, is_line=True))
+    return printable(told, is_line=True)
 
 
 def first_line(error: Exception) -> str:
-    text = str(error).strip()
+    text = hide_secrets(str(error)).strip()
     return f"{type(error).__name__}: {text.splitlines()[0][:300]}" if text else type(error).__name__
 
 
