@@ -14,10 +14,10 @@ import time
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 
 from assay.errors import ClusterError
-from assay.runner.on_ray.seclusion import LOOPBACK_ALONE, write_token
+from assay.runner.on_ray.seclusion import write_token
 from assay.runner.on_ray.session import QUIET
 
 START_S = 180.0
@@ -73,7 +73,6 @@ class LocalCluster:
         self._run(
             *("--head", f"--port={self.gcs_port}", f"--dashboard-host={LOCALHOST}", f"--dashboard-port={dashboard}"),
             *(f"--ray-client-server-port={client}", f"--num-cpus={self.num_cpus}"),
-            more={LOOPBACK_ALONE: "0"},  # a head alone; Ray lets no machine that is set so join another
         )
         self._wait_for_machines(1)
 
@@ -102,7 +101,7 @@ class LocalCluster:
                 process.wait()
         self.machines.clear()
 
-    def _run(self, *options: str, more: Mapping[str, str] = MappingProxyType({})) -> subprocess.Popen[bytes]:
+    def _run(self, *options: str) -> subprocess.Popen[bytes]:
         here = Path(sys.executable).parent
         environment = {
             **{name: value for name, value in os.environ.items() if name not in ("RAY_ADDRESS", "RAY_AUTH_TOKEN")},
@@ -113,7 +112,6 @@ class LocalCluster:
             "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # nobody waits for what is stopped
             "RAY_worker_maximum_startup_concurrency": QUIET["RAY_worker_maximum_startup_concurrency"],
             **self._environment,
-            **more,
         }
         # All ports but those that are named are Ray's to choose, so that clusters side by side do not meet.
         ports = ("--dashboard-agent-listen-port=0", "--min-worker-port=0", "--max-worker-port=0")
