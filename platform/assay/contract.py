@@ -52,8 +52,8 @@ def _stage_problem(stage: Stage) -> str | None:
         return f'its body is {shown(paths)}, expected import paths such as ("package.module:attribute",)'
     if stage.kind != "map" and len(paths) > 1:
         return f"it has {len(paths)} bodies ({', '.join(paths)}), allowed for a {stage.kind} stage: one"
-    if stage.amount < 1:
-        return f"its budget is {stage.amount} {stage.unit}, allowed: 1 or more"
+    if not isinstance(stage.amount, int) or stage.amount < 1:
+        return f"its budget is {shown(stage.amount)}, allowed: a whole number of {stage.unit}, 1 or more"
     return None
 
 

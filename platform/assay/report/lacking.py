@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from assay.store.trouble import has_no_room
+from assay.store.trouble import no_room
 
 T = TypeVar("T")
 MOST_NAMED = 3
@@ -46,7 +46,7 @@ class Lacking:
             raise  # who has warnings be errors wants to see them
         except Exception as error:
             undo()
-            if has_no_room(error):
+            if no_room(error):
                 raise  # the disk is full: that is not a matter of this picture
             self._failed.setdefault(_cause(error), []).append(name)
             return None

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from assay.home import Home
-from assay.store.trouble import has_no_room
+from assay.store.trouble import no_room
 from assay.text import hide_secrets, printable
 from assay.tracking.patience import Patience
 
@@ -112,4 +112,4 @@ def _is_full(error: BaseException) -> bool:
         # A limit of the size of files ends in an error of writing: SQLite knows no other word for it.
         names = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_TRUNCATE")
         return getattr(error, "sqlite_errorname", None) in names
-    return isinstance(error, Exception) and has_no_room(error)
+    return no_room(error) is not None
