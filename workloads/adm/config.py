@@ -11,7 +11,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from adm.fields import Bool, CountInt, Fraction, PositiveFloat, PositiveInt, Section, Seed, Str
+from adm.fields import (
+    Bool,
+    CountInt,
+    Fraction,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    Section,
+    Seed,
+    Str,
+    Unsigned,
+)
 from adm.respacing import space_timesteps
 from adm.studies.config import ComputeConfig, FiguresConfig, InversionConfig, Measure, ThroughputConfig
 
@@ -33,11 +44,11 @@ class ModelConfig(Section):
     out_channels: PositiveInt = 6
     """Twice in_channels when the variance is learned; the number of classes for an encoder."""
     channels: PositiveInt
-    num_res_blocks: PositiveInt = 2
+    num_res_blocks: Annotated[int, Field(strict=True, ge=1, le=1000)] = 2
     """"Depth" in the tables: residual blocks a resolution."""
-    channel_mult: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
+    channel_mult: Annotated[tuple[Annotated[float, Field(strict=True, gt=0, le=1000)], ...], Field(min_length=1)]
     attention_resolutions: tuple[PositiveInt, ...] = (32, 16, 8)
-    """In pixels, as the tables give them. One the network never reaches has no effect."""
+    """In pixels, as the tables give them. One that the network never reaches has no effect, and is warned of."""
     num_heads: PositiveInt = 1
     num_heads_up: PositiveInt | None = None
     """Heads on the way up, when they differ from num_heads (unet, super_res)."""
@@ -72,11 +83,15 @@ class ModelConfig(Section):
         return self
 
 
+LEAST_STEPS = {"linear": 21, "cosine": 1}
+"""Steps without which a schedule's last β is 1 or more: linear goes to 0.02 at 1000 steps, and to 20/T at T."""
+
+
 class DiffusionConfig(Section):
     """The process the model learns to reverse (appendix C)."""
 
     schedule: Literal["linear", "cosine"] = "linear"
-    steps: PositiveInt = 1000
+    steps: Annotated[int, Field(strict=True, ge=1, le=100_000)] = 1000
     mean: Literal["epsilon", "x0", "previous"] = "epsilon"
     variance: Literal["fixed_small", "fixed_large", "learned", "learned_range"] = "learned_range"
     loss: Literal["mse", "rescaled_mse", "kl", "rescaled_kl"] = "mse"
@@ -149,7 +164,7 @@ class TrainConfig(Section):
     anneal_iterations: PositiveInt | Literal["iterations"] | None = None
     """The learning rate falls linearly to 0 over so many iterations; None keeps it. iterations: over the whole
     training. Another length then changes every step: a longer training, or a higher rung, starts anew."""
-    weight_decay: Annotated[float, Field(strict=True, ge=0)] = 0.0
+    weight_decay: NonNegativeFloat = 0.0
     gradient_clip: PositiveFloat | None = None
     """Largest L2 norm of a step's gradient; None does not clip."""
     ema_rates: Annotated[tuple[Fraction, ...], Field(min_length=1)] = (0.9999,)
@@ -206,7 +221,7 @@ class ClassifierConfig(Section):
 
 Steps = PositiveInt | tuple[CountInt, ...] | Str
 SamplerName = Literal["ddpm", "ddim"]
-Eta = Annotated[float, Field(strict=True, ge=0, le=1)]
+Eta = Annotated[float, Field(strict=True, ge=0, le=1), Unsigned]
 
 
 class UpsamplerConfig(Section):
@@ -232,7 +247,7 @@ class SampleConfig(Section):
     """A count, counts a section ([90, 60, 60, 20, 20]), or "ddimN"."""
     eta: Eta = 0.0
     """DDIM's η: 0 is deterministic."""
-    guidance_scale: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)] = 0.0
+    guidance_scale: NonNegativeFloat = 0.0
     guidance_at: Literal["x_t", "mean"] = "x_t"
     """Where the classifier's gradient is taken: at x_t, or at μ as equation 56 has it."""
     temperature: PositiveFloat = 1.0
@@ -247,6 +262,10 @@ class SampleConfig(Section):
     runs out. The images are the same."""
     keep_images: Literal["none", "npz", "png"] = "none"
     """Keep all images as a file: npz as the reference evaluator reads it, or PNGs in a zip. none: 100, for the grid."""
+
+
+MOST_GIB = 1e6
+"""More than any machine has: no bound."""
 
 
 class EvaluateConfig(Section):
@@ -269,7 +288,7 @@ class EvaluateConfig(Section):
     fid_infinity: Bool = False
     """Also extrapolate the distance to infinitely many samples."""
     precision_recall_k: PositiveInt = 3
-    max_gib: PositiveFloat = 1.0
+    max_gib: Annotated[float, Field(strict=True, gt=0, le=MOST_GIB)] = 1.0
     """Working memory of precision, recall, KID and neighbours, beyond the features. It changes the time, no figure."""
 
     @model_validator(mode="after")

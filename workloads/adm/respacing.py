@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 Sections = str | int | Sequence[int]
+MOST_DIGITS = 18
+"""Of a count that is read: Python refuses thousands of them in words of its own."""
+
+
+LONGEST_SHOWN = 60
+"""Characters of a text that a message repeats."""
 
 
 def space_timesteps(num_timesteps: int, sections: Sections) -> list[int]:
@@ -22,16 +28,20 @@ def space_timesteps(num_timesteps: int, sections: Sections) -> list[int]:
     """
     if num_timesteps < 1:
         raise ValueError(f"a process needs at least 1 step to respace, got {num_timesteps}")
-    if isinstance(sections, str):
-        text = sections.strip()
-        if not text:
-            return list(range(num_timesteps))
-        if text.startswith("ddim"):
-            return _ddim_stride(num_timesteps, text)
-        counts = [_count(part, sections) for part in text.split(",")]
-    else:
-        counts = [sections] if isinstance(sections, int) else [int(count) for count in sections]
-    return _sections(num_timesteps, counts)
+    counts = section_counts(num_timesteps, sections)
+    return (
+        _sections(num_timesteps, counts) if counts is not None else _ddim_stride(num_timesteps, str(sections).strip())
+    )
+
+
+def section_counts(num_timesteps: int, sections: Sections) -> list[int] | None:
+    """Steps to take in each section, as `space_timesteps` reads it; None for "ddimN", which has none."""
+    if not isinstance(sections, str):
+        return [sections] if isinstance(sections, int) else [int(count) for count in sections]
+    text = sections.strip()
+    if not text:
+        return [num_timesteps]
+    return None if text.startswith("ddim") else [_count(part, sections) for part in text.split(",")]
 
 
 def _count(part: str, sections: str) -> int:
@@ -39,23 +49,35 @@ def _count(part: str, sections: str) -> int:
         return int(part)
     except ValueError:
         raise ValueError(
-            f"cannot read {part.strip()!r} in respacing {sections!r}: use counts a section (such as '90,60,60,20,20') "
-            "or 'ddimN' (such as 'ddim25')"
+            f"cannot read {_shown(part.strip())} in respacing {_shown(sections)}: use counts a section (such as "
+            "'90,60,60,20,20') or 'ddimN' (such as 'ddim25')"
         ) from None
+
+
+def _shown(sections: str) -> str:
+    return repr(sections if len(sections) <= LONGEST_SHOWN else f"{sections[:LONGEST_SHOWN]}…")
 
 
 def _ddim_stride(num_timesteps: int, sections: str) -> list[int]:
     digits = sections.removeprefix("ddim")
     if not digits.isdecimal():
-        raise ValueError(f"respacing {sections!r} is not 'ddim' and a count, such as 'ddim25'")
-    wanted = int(digits)
+        raise ValueError(f"respacing {_shown(sections)} is not 'ddim' and a count, such as 'ddim25'")
+    wanted = int(digits[:MOST_DIGITS])
     for stride in range(1, num_timesteps):
-        if len(range(0, num_timesteps, stride)) == wanted:
+        if _visited(num_timesteps, stride) == wanted:
             return list(range(0, num_timesteps, stride))
+    there_are = {_visited(num_timesteps, stride) for stride in range(1, num_timesteps)}
+    nearest = sorted(there_are, key=lambda count: abs(count - wanted))[:2]
+    named = f"; near to it are {' and '.join(f'ddim{count}' for count in sorted(nearest))}" if nearest else ""
+    plain = f"; {wanted} as plain section counts does without an integer stride" if 1 <= wanted <= num_timesteps else ""
     raise ValueError(
-        f"respacing {sections!r}: no integer stride visits exactly {wanted} of {num_timesteps} steps; "
-        f"{wanted} as plain section counts does without an integer stride"
+        f"respacing {_shown(sections)}: no integer stride visits exactly {wanted} of {num_timesteps} steps"
+        f"{named}{plain}"
     )
+
+
+def _visited(num_timesteps: int, stride: int) -> int:
+    return len(range(0, num_timesteps, stride))
 
 
 def _sections(num_timesteps: int, counts: Sequence[int]) -> list[int]:

@@ -11,6 +11,7 @@ Where images are kept, `draw` draws them, `sample` reads them, and `images` make
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
@@ -32,11 +33,12 @@ from adm.config import (
     TrainConfig,
     validation_timesteps,
 )
+from adm.effective import PRINTED_RESOLUTIONS, effective, reached_resolutions, trained_process
 from adm.models.layout import layout
 from adm.sampling import check as sampling_check
 from adm.sampling import graph as sampling
 from adm.studies import check, graph
-from assay.errors import ConfigError, ConfigProblem, UserError, did_you_mean
+from assay.errors import AssayWarning, ConfigError, ConfigProblem, UserError, did_you_mean
 from assay.typed import config_problems
 from assay.workload import JSON, Budget, Checkpointing, PrintedTable, ReportHints, Stage
 
@@ -72,7 +74,8 @@ class AdmWorkload:
 
     def resolve(self, base: str, overrides: Mapping[str, JSON]) -> Mapping[str, JSON]:
         """The preset with overrides, as JSON values. Setting a section to null removes it: {"classifier": None}."""
-        values = presets.load(base).model_dump(mode="json")
+        preset = presets.load(base)
+        values = preset.model_dump(mode="json")
         known = _settable()
         unknown = [path for path in overrides if path not in known]
         if unknown:
@@ -84,7 +87,7 @@ class AdmWorkload:
         except ValidationError as error:
             raise ConfigError(config_problems(error, Config)) from error
         problems = [
-            *_network_problems(config),
+            *_network_problems(config, preset),
             *sampling_check.problems(config),
             *evaluation_graph.problems(config),
             *check.problems(config),
@@ -104,7 +107,10 @@ class AdmWorkload:
         return [*evaluation_graph.metrics(Config.model_validate(config)), *of_a_study]
 
     def stages(self, config: Mapping[str, JSON]) -> Sequence[Stage]:
-        c = Config.model_validate(config)
+        given = Config.model_validate(config)
+        for caution in (*_unreached(given), *sampling_check.cautions(given)):
+            warnings.warn(caution, AssayWarning, stacklevel=2)
+        c = effective(given)
         if c.measure == "throughput":
             return [graph.throughput(c)]
         if c.measure == "compute":
@@ -141,7 +147,7 @@ def _train(c: Config) -> Stage:
     config = {
         "seed": c.seed,
         "data": _training_data(c, c.data.crop),
-        "diffusion": c.diffusion.model_dump(mode="json"),
+        "diffusion": trained_process(c.diffusion).model_dump(mode="json"),
     }
     return _training("train_diffusion", config, c.data, c.model, c.train, "train")
 
@@ -165,7 +171,7 @@ def _upsampler(c: Config, model: ModelConfig, diffusion: DiffusionConfig, train:
     config = {
         "seed": c.seed,
         "data": _training_data(c, c.data.crop),
-        "diffusion": diffusion.model_dump(mode="json"),
+        "diffusion": trained_process(diffusion).model_dump(mode="json"),
     }
     return _training("train_diffusion", config, c.data, model, train, section)
 
@@ -260,18 +266,45 @@ def _listing(source: str, path: str) -> str | None:
     return listing(source, path)
 
 
-def _network_problems(c: Config) -> Iterator[ConfigProblem]:
-    """Widths and heads that no network can have."""
-    networks = {"model": c.model}
-    if c.classifier is not None:
-        networks["classifier.model"] = c.classifier.model
-    if c.upsampler is not None:
-        networks["upsampler.model"] = c.upsampler.model
-    for path, model in networks.items():
+def _network_problems(c: Config, preset: Config) -> Iterator[ConfigProblem]:
+    """Widths and heads that no network can have, and heads that were asked for in vain."""
+    in_preset = dict(_networks(preset))
+    for path, model in _networks(c):
         try:
             layout(model)
         except UserError as error:
             yield ConfigProblem(path, str(error))
+        heads = ("num_heads", "num_heads_up")
+        # A preset may have both, and a profile may go on from another one: what stands there is no mistake.
+        for name in heads if model.head_channels is not None else ():
+            value = getattr(model, name)
+            if value not in (ModelConfig.model_fields[name].default, getattr(in_preset.get(path), name, None)):
+                yield ConfigProblem(
+                    f"{path}.{name}",
+                    f"{value} has no effect, since {path}.head_channels {model.head_channels} decides the number of "
+                    f"heads; leave it out, or set {path}.head_channels to null",
+                )
+
+
+def _unreached(c: Config) -> Iterator[str]:
+    """Resolutions at which a network was to attend, and which it never works at: but for those that tables print."""
+    for path, model in _networks(c):
+        reached = reached_resolutions(model)
+        unreached = [size for size in model.attention_resolutions if size not in (*reached, *PRINTED_RESOLUTIONS)]
+        if unreached:
+            yield (
+                f"{path}.attention_resolutions {', '.join(map(str, unreached))} is never reached, and changes nothing: "
+                f"the network works at {', '.join(map(str, reached))} pixels a side"
+            )
+
+
+def _networks(c: Config) -> Iterator[tuple[str, ModelConfig]]:
+    """The networks of a config and their paths."""
+    yield "model", c.model
+    if c.classifier is not None:
+        yield "classifier.model", c.classifier.model
+    if c.upsampler is not None:
+        yield "upsampler.model", c.upsampler.model
 
 
 @cache

@@ -1,16 +1,31 @@
-"""What of a config could not be drawn, said before anything is planned. No torch here."""
+"""What of a config could not be drawn, or not well, said before anything is planned. No torch here."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from adm.config import Config, UpsamplerConfig
-from adm.respacing import space_timesteps
+from adm.config import LEAST_STEPS, Config, DiffusionConfig, Steps, UpsamplerConfig
+from adm.respacing import section_counts, space_timesteps
 from assay.errors import ConfigProblem
+
+NOISY_END = 0.8
+"""Share of T from where on an image is noise to the eye, in a linear schedule: ᾱ is 0.002 there."""
+MOST_SHOWN = 3
+"""Sections and timesteps that a message lists."""
 
 
 def problems(c: Config) -> Iterator[ConfigProblem]:
-    """Every problem of how images are drawn and kept, and of an upsampler, at its path."""
+    """Every problem of how images are noised, drawn and kept, and of an upsampler, at its path."""
+    for path, process in _processes(c).items():
+        yield from _too_short(path, process)
+    for path, (process, steps) in _spacings(c).items():
+        if _last_step(process, steps) == 0 < process.steps - 1:
+            yield ConfigProblem(
+                path,
+                f"{_taken(process, steps)}, where all but a trace of the noise should be gone: no image comes of it"
+                f"{_meant(steps) or '; take more steps'}",
+            )
     rate, first = c.sample.ema_rate, c.train.ema_rates[0]
     if c.train.checkpoint is not None and rate not in (None, first):
         yield ConfigProblem(
@@ -32,6 +47,78 @@ def problems(c: Config) -> Iterator[ConfigProblem]:
         )
     if c.upsampler is not None:
         yield from _upsampler(c, c.upsampler)
+
+
+def cautions(c: Config) -> Iterator[str]:
+    """What is drawn, and is hardly what was meant."""
+    for path, (process, steps) in _spacings(c).items():
+        last, counts = _last_step(process, steps), section_counts(process.steps, steps)
+        last_section = process.steps - process.steps // len(counts) if counts else 0
+        if last < max(NOISY_END * (process.steps - 1), last_section):
+            yield (
+                f"{path} {_taken(process, steps)}, and none at the noisy end, where the image is decided: sampling "
+                f"starts from pure noise at step {last}, where the model expects to see something of the image"
+                f"{_meant(steps)}"
+            )
+
+
+def _processes(c: Config) -> dict[str, DiffusionConfig]:
+    """The processes of a config by their paths."""
+    return {"diffusion": c.diffusion} | ({} if c.upsampler is None else {"upsampler.diffusion": c.upsampler.diffusion})
+
+
+def _too_short(path: str, process: DiffusionConfig) -> Iterator[ConfigProblem]:
+    least = LEAST_STEPS[process.schedule]
+    if process.steps < least:
+        yield ConfigProblem(
+            f"{path}.steps",
+            f"got {process.steps}, allowed: {least} or more with {path}.schedule {process.schedule}, whose last β "
+            "would be 1 or more. To sample in fewer steps than the model is trained with, set sample.steps",
+        )
+
+
+def _spacings(c: Config) -> dict[str, tuple[DiffusionConfig, Steps]]:
+    """Path → the process and the steps of it that are taken, where images are drawn and the steps are there."""
+    if c.model.kind != "unet" or c.measure not in ("quality", "inversion"):
+        return {}
+    spacings = {"sample.steps": (c.diffusion, c.sample.steps)}
+    if c.upsampler is not None:
+        spacings["upsampler.steps"] = (c.upsampler.diffusion, c.upsampler.steps)
+    return {path: spacing for path, spacing in spacings.items() if _fits(*spacing)}
+
+
+def _fits(process: DiffusionConfig, steps: Steps) -> bool:
+    try:
+        return bool(space_timesteps(process.steps, steps))
+    except ValueError:
+        return False
+
+
+def _last_step(process: DiffusionConfig, steps: Steps) -> int:
+    """The noisiest step that is taken, from which sampling starts."""
+    return space_timesteps(process.steps, steps)[-1]
+
+
+def _taken(process: DiffusionConfig, steps: Steps) -> str:
+    """How steps are read, and which of the process's steps that takes."""
+    counts, kept = section_counts(process.steps, steps), space_timesteps(process.steps, steps)
+    read = f" is read as the sections {_listed(counts, ' and ')}, and" if counts and len(counts) > 1 else ""
+    spelled = repr(steps) if isinstance(steps, str) else str(list(steps)) if isinstance(steps, tuple) else str(steps)
+    return f"{spelled}{read} takes of the steps 0 to {process.steps - 1} only {_listed(kept, ', ')}"
+
+
+def _listed(numbers: list[int], last: str) -> str:
+    if len(numbers) > 2 * MOST_SHOWN:
+        return f"{', '.join(map(str, numbers[:MOST_SHOWN]))}, … {numbers[-1]}"
+    return last.join([", ".join(map(str, numbers[:-1])), str(numbers[-1])] if numbers[:-1] else map(str, numbers))
+
+
+def _meant(steps: Steps) -> str:
+    """Advice for a count with a comma for every thousand."""
+    if isinstance(steps, str) and re.fullmatch(r"\d{1,3}(,\d{3})+", steps.strip()):
+        count = steps.strip().replace(",", "")
+        return f"; for {count} steps write {count}, without a comma"
+    return ""
 
 
 def _upsampler(c: Config, up: UpsamplerConfig) -> Iterator[ConfigProblem]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from adm.compute.sampling import sampling_flops
 from adm.config import Config
+from adm.effective import sampled_process
 from adm.evaluation_graph import extraction
 from assay.workload import JSON, Budget, Stage
 
@@ -73,18 +74,18 @@ def images(c: Config, draw: Stage) -> Stage:
 
 def _drawing(c: Config) -> dict[str, JSON]:
     """What of the config says how image i is drawn."""
-    sample = c.sample.model_dump(mode="json", exclude={"batch_size", "keep_images"})
-    if c.sample.ema_rate == c.train.ema_rates[0]:
-        sample["ema_rate"] = None
-    if c.sample.temperature == 1.0:  # scales nothing
-        sample["temperature_scales"] = "noise"
-    if c.sample.guidance_scale == 0.0:  # no gradient is taken anywhere
-        sample["guidance_at"] = "x_t"
-    config = {"seed": c.seed, "diffusion": c.diffusion.model_dump(mode="json"), "sample": sample}
-    if c.upsampler is None:
+    diffusion = sampled_process(c.diffusion, c.sample.sampler, c.train.checkpoint is not None)
+    config = {
+        "seed": c.seed,
+        "diffusion": diffusion.model_dump(mode="json"),
+        "sample": c.sample.model_dump(mode="json", exclude={"batch_size", "keep_images"}),
+    }
+    if (up := c.upsampler) is None:
         return config
-    how = c.upsampler.model_dump(mode="json", exclude={"model", "train"})
-    return {**config, "upsampler": {**how, "clip_denoised": c.sample.clip_denoised}}
+    process = sampled_process(up.diffusion, up.sampler, up.train.checkpoint is not None)
+    how = up.model_dump(mode="json", exclude={"model", "train", "diffusion"})
+    enlarging = {**how, "diffusion": process.model_dump(mode="json"), "clip_denoised": c.sample.clip_denoised}
+    return {**config, "upsampler": enlarging}
 
 
 def batches(c: Config) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from adm import presets
 from adm.compute import num_sampling_steps, training_flops
 from adm.compute.network import network_cost
 from adm.config import TRAINING_STAGES, Config, DiffusionConfig, ModelConfig, TrainConfig
+from adm.effective import sampled_process
 from adm.studies.config import TrainingOf
 from assay.workload import JSON, Budget, Stage, Work
 
@@ -90,6 +91,7 @@ def figures(
 def inversion(c: Config, data: Mapping[str, JSON], train: Stage, classifier: Stage | None) -> Stage:
     """Pairs of real images, encoded and decoded; a guided model also decodes by the classifier's gradient."""
     passes = c.inversion.num_images + 2
+    diffusion = sampled_process(c.diffusion, "ddim", c.train.checkpoint is not None)
     pairs = Stage(
         name="invert",
         version=1,
@@ -98,12 +100,12 @@ def inversion(c: Config, data: Mapping[str, JSON], train: Stage, classifier: Sta
         config={
             "seed": c.seed,
             "data": dict(data),
-            "diffusion": c.diffusion.model_dump(mode="json"),
+            "diffusion": diffusion.model_dump(mode="json"),
             "steps": c.sample.model_dump(mode="json")["steps"],
             "guidance_scale": c.sample.guidance_scale,
             "clip_denoised": c.sample.clip_denoised,
             "precision": c.sample.precision,
-            "ema_rate": None if c.sample.ema_rate == c.train.ema_rates[0] else c.sample.ema_rate,
+            "ema_rate": c.sample.ema_rate,
             "num_images": c.inversion.num_images,
         },
         inputs={"model": train, **({"classifier": classifier} if classifier is not None else {})},

@@ -1,0 +1,126 @@
+"""A config without what changes nothing: what has no effect has its default, and what has several spellings has one.
+
+Stages are made of it, so trials that can only be equal share them. No torch here.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar, get_args
+
+from adm.config import Config, DiffusionConfig, ModelConfig, SampleConfig, Steps, TrainConfig
+from adm.models.layout import Attention, layout
+from adm.respacing import section_counts, space_timesteps
+from adm.studies.config import FiguresConfig, Picture
+
+T = TypeVar("T", ModelConfig, TrainConfig, DiffusionConfig, SampleConfig, FiguresConfig)
+PRINTED_RESOLUTIONS: tuple[int, ...] = ModelConfig.model_fields["attention_resolutions"].default
+
+
+def effective(c: Config) -> Config:
+    """The config whose stages are those of `c`."""
+    update: dict[str, object] = {
+        "model": _model(c.model),
+        "train": _train(c.train),
+        "sample": _sample(c),
+        "figures": _figures(c.figures),
+    }
+    if (classifier := c.classifier) is not None:
+        changed = {"model": _model(classifier.model), "train": _train(classifier.train)}
+        update["classifier"] = classifier.model_copy(update=changed)
+    if (up := c.upsampler) is not None:
+        steps = _steps(up.diffusion.steps, up.steps)
+        changed = {"model": _model(up.model), "train": _train(up.train), "steps": steps}
+        update["upsampler"] = up.model_copy(update=changed)
+    return c.model_copy(update=update)
+
+
+def trained_process(process: DiffusionConfig) -> DiffusionConfig:
+    """What of a process its training depends on: L_simple with a fixed variance asks neither which, nor for a factor of
+    the bound."""
+    if process.loss in ("mse", "rescaled_mse") and process.variance.startswith("fixed"):
+        return _with(process, variance="fixed_small", loss="mse")
+    return process
+
+
+def sampled_process(process: DiffusionConfig, sampler: str, is_loaded: bool) -> DiffusionConfig:
+    """What of a process sampling depends on. DDIM has a variance of its own; how weights from a file were trained, they
+    were."""
+    if is_loaded:
+        process = _with(process, loss="mse")
+    if sampler == "ddim":
+        process = _with(process, variance="fixed_small" if process.variance.startswith("fixed") else "learned_range")
+    return process
+
+
+def reached_resolutions(model: ModelConfig) -> tuple[int, ...]:
+    """Pixels a side that the network works at, largest first."""
+    return tuple(model.image_size >> level for level in range(len(model.channel_mult)))
+
+
+def _model(model: ModelConfig) -> ModelConfig:
+    model = _with(model, attention_resolutions=_attention_resolutions(model))
+    if model.kind == "encoder" or model.num_heads_up == model.num_heads or model.head_channels is not None:
+        model = _with(model, num_heads_up=None)
+    if model.kind != "encoder":
+        model = _with(model, pool="attention")
+    if len(model.channel_mult) == 1:  # nothing is resampled
+        model = _with(model, updown="residual")
+    return _with(model, qkv_order="legacy") if _has_one_head(model) else model
+
+
+def _attention_resolutions(model: ModelConfig) -> tuple[int, ...]:
+    """Those that the network reaches; what attends where the tables' do is written as they are, 8 pixels included that
+    table 13's upsampler never reaches."""
+    reached = reached_resolutions(model)
+    attended, printed = (
+        tuple(size for size in reached if size in sizes) for sizes in (model.attention_resolutions, PRINTED_RESOLUTIONS)
+    )
+    return PRINTED_RESOLUTIONS if attended == printed else attended
+
+
+def _has_one_head(model: ModelConfig) -> bool:
+    """Everywhere: then [heads, 3, ch] is [3, heads, ch]."""
+    network = layout(model)
+    blocks = (*network.input_blocks, network.middle_block, *network.output_blocks)
+    return all(layer.heads == 1 for block in blocks for layer in block if isinstance(layer, Attention))
+
+
+def _train(train: TrainConfig) -> TrainConfig:
+    if train.weight_decay == 0:
+        train = _with(train, optimizer="adamw")
+    first, *others = train.ema_rates
+    return _with(train, ema_rates=(first, *sorted(others, reverse=True)))
+
+
+def _sample(c: Config) -> SampleConfig:
+    sample = c.sample
+    if sample.ema_rate == c.train.ema_rates[0]:
+        sample = _with(sample, ema_rate=None)
+    if sample.temperature == 1.0:  # scales nothing
+        sample = _with(sample, temperature_scales="noise")
+    if sample.guidance_scale == 0.0:  # no gradient is taken anywhere
+        sample = _with(sample, guidance_at="x_t")
+        if c.model.num_classes is None:  # no label is looked at
+            sample = _with(sample, labels="balanced")
+    return _with(sample, steps=_steps(c.diffusion.steps, sample.steps)) if c.model.kind == "unet" else sample
+
+
+def _steps(num_timesteps: int, steps: Steps) -> Steps:
+    """A count where the steps are spaced as by a count, else the counts a section, else "ddimN"."""
+    kept = space_timesteps(num_timesteps, steps)
+    if kept == space_timesteps(num_timesteps, len(kept)):
+        return len(kept)
+    counts = section_counts(num_timesteps, steps)
+    return f"ddim{len(kept)}" if counts is None else tuple(counts)
+
+
+def _figures(figures: FiguresConfig) -> FiguresConfig:
+    figures = _with(figures, draw=tuple(name for name in get_args(Picture) if name in figures.draw))
+    if "neighbours" in figures.draw:
+        return figures
+    default = FiguresConfig()
+    return _with(figures, num_neighbours=default.num_neighbours, num_reference=default.num_reference)
+
+
+def _with(section: T, **values: object) -> T:
+    return section.model_copy(update=values)
