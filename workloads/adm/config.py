@@ -380,10 +380,6 @@ class Config(Section):
         if self.classifier is not None and self.classifier.model.kind != "encoder":
             raise ValueError(f"classifier.model.kind is {self.classifier.model.kind}, allowed: encoder")
         if self.data.source == "digits":
-            if self.model.kind == "unet" and (self.evaluate.num_reference or 0) > NUM_DIGITS:
-                raise ValueError(
-                    f"evaluate.num_reference is {self.evaluate.num_reference}, but the digits are {NUM_DIGITS} images"
-                )
             if self.model.kind == "unet" and self.model.num_classes not in (None, DIGIT_CLASSES):
                 raise ValueError(f"model.num_classes is {self.model.num_classes}, but the digits have {DIGIT_CLASSES}")
             if self.classifier is not None and self.classifier.model.out_channels != DIGIT_CLASSES:

@@ -13,11 +13,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adm.config import NUM_DIGITS, Config
 from assay.errors import ConfigProblem, UserError
 from assay.workload import JSON, Budget, Stage, digest
+
+if TYPE_CHECKING:
+    from adm.evaluation.reference_npz import Origin
 
 RGB = 3
 LABEL_DIGITS = 8
@@ -28,6 +31,13 @@ ASSUMED_IMAGES = 50_000
 MOST_PIXELS = 4096
 PAIRS = ("precision", "recall", "kid")
 """Metrics that compare features with features, and not statistics."""
+
+
+def cautions(c: Config) -> Iterator[str]:
+    """What samples are compared with, and may not be comparable to."""
+    imported = _imported(c) if c.model.kind == "unet" and c.measure == "quality" else None
+    if imported is not None and (caution := imported.origin.caution(_features_name(c))) is not None:
+        yield caution
 
 
 def extraction(c: Config) -> dict[str, JSON]:
@@ -58,7 +68,9 @@ def metrics(c: Config) -> list[str]:
 
 
 def problems(c: Config) -> Iterator[ConfigProblem]:
-    """What of the section evaluate could only fail after the trainings, at its path."""
+    """What of the data and of the section evaluate could only fail after the trainings, at its path."""
+    if c.model.kind == "encoder" and c.measure == "quality":
+        yield from _nothing_held_out(c)
     if c.model.kind != "unet" or c.measure != "quality":
         return
     for path, look in (("evaluate.inception_weights", _inception_sha256), ("evaluate.reference", _imported)):
@@ -73,6 +85,7 @@ def problems(c: Config) -> Iterator[ConfigProblem]:
         yield ConfigProblem("data.path", str(error))
         return
     yield from _too_few(c)
+    yield from _too_many(c)
     num_features = c.image_size**2 * c.model.in_channels
     if c.evaluate.extractor == "pixels" and num_features > MOST_PIXELS:
         yield ConfigProblem(
@@ -109,6 +122,61 @@ def _too_few(c: Config) -> Iterator[ConfigProblem]:
             )
 
 
+def _too_many(c: Config) -> Iterator[ConfigProblem]:
+    """Parts of the data that are more than all of it, where it can be seen from here."""
+    there_are = num_images(c)
+    if there_are is None:
+        return
+    asked: dict[str, int | None] = {}
+    if c.evaluate.reference is None:
+        asked["evaluate.num_reference"] = c.evaluate.num_reference
+        asked["figures.num_reference"] = c.figures.num_reference if "neighbours" in c.figures.draw else None
+    for path, count in asked.items():
+        if count is not None and count > there_are:
+            yield ConfigProblem(
+                path, f"got {count}, but the data has {there_are} images; allowed: at most {there_are}, or null for all"
+            )
+    if "diversity" in c.figures.draw and c.evaluate.reference is None and c.figures.num_samples**2 > there_are:
+        yield ConfigProblem(
+            "figures.num_samples",
+            f"{c.figures.num_samples} asks for {c.figures.num_samples**2} training images to show beside as many "
+            f"samples, but the data has {there_are}",
+        )
+
+
+def _nothing_held_out(c: Config) -> Iterator[ConfigProblem]:
+    """A share of the data that rounds to no image: a classifier's accuracy would not be reported.
+
+    What only the sizes of the classes tell is said where a run starts.
+    """
+    if not c.data.validation or c.train.checkpoint is not None:
+        return
+    try:
+        there_are = num_images(c)
+    except UserError as error:
+        yield ConfigProblem("data.path", str(error))
+        return
+    if there_are is not None and round(there_are * c.data.validation) == 0:
+        yield ConfigProblem("data.validation", nothing_held_out(c.data.validation, there_are))
+
+
+def nothing_held_out(validation: float, num_images: int) -> str:
+    """What to say of a share of the data that no image makes up."""
+    return (
+        f"{validation} of {num_images} images, rounded class by class, holds out none, so there is no accuracy to "
+        "report: hold out more, or set it to 0"
+    )
+
+
+def num_images(c: Config) -> int | None:
+    """Images of the data set, where they can be seen from here. Raises UserError for what is there, and is none."""
+    if c.data.source == "digits":
+        return NUM_DIGITS
+    from adm import data  # here, so that a sweep of the digits is planned without NumPy
+
+    return data.num_images(c.data)
+
+
 def reference_images(c: Config, data: Mapping[str, JSON]) -> dict[str, JSON] | None:
     """What samples are compared with, as config of a stage that reads images; None where there are only statistics."""
     imported = _imported(c)
@@ -125,11 +193,7 @@ def _num_reference(c: Config) -> int:
     """Images of the data set that samples are compared with."""
     if c.evaluate.num_reference is not None:
         return c.evaluate.num_reference
-    if c.data.source == "digits":
-        return NUM_DIGITS
-    from adm.data import num_images  # here, so that a sweep of the digits is planned without NumPy
-
-    return num_images(c.data) or ASSUMED_IMAGES
+    return num_images(c) or ASSUMED_IMAGES
 
 
 def _num_paired(c: Config, reference: Stage) -> int:
@@ -252,6 +316,8 @@ class _Imported:
     num_images: int | None
     """How many images it has; None: statistics alone."""
     has_spatial: bool
+    origin: Origin
+    """What made its statistics."""
 
 
 def _imported(c: Config) -> _Imported | None:
@@ -267,15 +333,14 @@ def _imported(c: Config) -> _Imported | None:
 
 @lru_cache(maxsize=8)
 def _looked_at(path: Path, num_bytes: int, modified_ns: int) -> _Imported:
-    """The names in the file and its checksum, which make a changed file another reference. Read once a process."""
+    """What the file has, its arrays left aside, and its checksum, which makes a changed file another reference. Read
+    once a process."""
     from adm.evaluation.inception_weights import sha256_of
-    from adm.evaluation.npz_images import IMAGES, NpzImages, opened
-    from adm.evaluation.reference_npz import SPATIAL, names_in
+    from adm.evaluation.reference_npz import read_reference
 
-    with opened(path) as archive:
-        names = names_in(archive)
-    num_images = len(NpzImages.open(path)) if IMAGES in names else None
-    return _Imported(path, sha256_of(path), num_images, set(SPATIAL) <= set(names))
+    found = read_reference(path)
+    num_images = None if found.images is None else len(found.images)
+    return _Imported(path, sha256_of(path), num_images, found.spatial is not None, found.origin)
 
 
 def _absolute(path: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 Sections = str | int | Sequence[int]
 MOST_DIGITS = 18
-"""Of a count that is read: Python refuses thousands of them in words of its own."""
+"""Digits of a count that are read: Python refuses thousands of them in words of its own."""
 
 
 LONGEST_SHOWN = 60

@@ -45,6 +45,8 @@ from assay.workload import JSON, Budget, Checkpointing, PrintedTable, ReportHint
 PACE = ("iterations", "checkpoint_every", "keep_last", "keep_every", "keep_best", "checkpoint")
 """Of a training: how far it goes and when it saves, neither of which changes what a step does."""
 TRAINING_EXECUTION = ("engine", "zero_stage", "micro_batch")
+MOST_KEYS = 5
+"""Keys that are told, when a sweep is planned, of a checkpoint that does not fit."""
 NETWORK_EXECUTION = ("activation_checkpointing", "implementation")
 """How a step is computed, which changes its rounding at most."""
 
@@ -108,7 +110,13 @@ class AdmWorkload:
 
     def stages(self, config: Mapping[str, JSON]) -> Sequence[Stage]:
         given = Config.model_validate(config)
-        for caution in (*_unreached(given), *sampling_check.cautions(given)):
+        cautions = (
+            *_unreached(given),
+            *sampling_check.cautions(given),
+            *_repeated(given),
+            *evaluation_graph.cautions(given),
+        )
+        for caution in cautions:
             warnings.warn(caution, AssayWarning, stacklevel=2)
         c = effective(given)
         if c.measure == "throughput":
@@ -220,11 +228,18 @@ def _without(values: Mapping[str, JSON], names: Sequence[str]) -> dict[str, JSON
 
 
 def _load(model: ModelConfig, checkpoint: str, section: str) -> Stage:
-    """Weights that are there already, instead of training. Raises UserError when the file is not there."""
+    """Weights that are there already, instead of training. Raises UserError for a file that is absent, is no
+    checkpoint, or is one of another network."""
     path = Path(checkpoint).expanduser().absolute()
-    if not path.is_file():
+    if not path.exists():
         raise UserError(f"{section}.checkpoint {checkpoint!r}: there is no such file; leave it out to train")
     status = path.stat()
+    try:
+        _refuse_misfit(path, status.st_size, status.st_mtime_ns, model)
+    except UserError as error:
+        first, *keys = str(error).splitlines()
+        shown = [*keys[:MOST_KEYS], *([f"  … and {len(keys) - MOST_KEYS} more"] if len(keys) > MOST_KEYS else [])]
+        raise UserError("\n".join([f"{section}.checkpoint: {first}", *shown])) from error
     return Stage(
         name="load",
         version=1,
@@ -236,6 +251,14 @@ def _load(model: ModelConfig, checkpoint: str, section: str) -> Stage:
             "model": model.model_dump(mode="json"),
         },
     )
+
+
+@lru_cache(maxsize=64)
+def _refuse_misfit(path: Path, size: int, modified_ns: int, model: ModelConfig) -> None:
+    """Raise UserError unless the file holds weights of the model. Looked at once, however many trials use it."""
+    from adm import checkpoints  # here, so that a sweep without checkpoints is planned without torch
+
+    checkpoints.load(path).check(model)
 
 
 @lru_cache(maxsize=64)
@@ -295,6 +318,24 @@ def _unreached(c: Config) -> Iterator[str]:
             yield (
                 f"{path}.attention_resolutions {', '.join(map(str, unreached))} is never reached, and changes nothing: "
                 f"the network works at {', '.join(map(str, reached))} pixels a side"
+            )
+
+
+def _repeated(c: Config) -> Iterator[str]:
+    """Batches that hold an image twice, since there are not as many."""
+    if c.measure not in ("quality", "inversion"):
+        return
+    trainings = {"train": c.train}
+    if c.classifier is not None:
+        trainings["classifier.train"] = c.classifier.train
+    if c.upsampler is not None:
+        trainings["upsampler.train"] = c.upsampler.train
+    there_are = evaluation_graph.num_images(c)
+    for path, train in trainings.items():
+        if there_are is not None and train.checkpoint is None and train.batch_size > there_are:
+            yield (
+                f"{path}.batch_size {train.batch_size} is more than the {there_are} images of the data: every step "
+                "repeats some"
             )
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from adm import presets
 from adm.checkpoints import files
-from adm.checkpoints.fit import fitting_presets, shape_differences, silent_differences
+from adm.checkpoints.fit import fitting_presets, prefixes_that_fit, shape_differences, silent_differences
 from adm.config import ModelConfig
 from adm.models import build
 from adm.models.trunk import Trunk
@@ -89,6 +89,12 @@ class Checkpoint(Mapping[str, Tensor]):
         if not lines:
             self._warn_of_a_guess(config)
             return
+        if prefixes := prefixes_that_fit(self.shapes, config):
+            named = " and ".join(map(repr, prefixes))
+            raise UserError(
+                f"{self.path} does not fit the model, but those of its keys do that begin with {named}: save them "
+                "alone, without that prefix"
+            )
         fitting = _fitting(self.path, self.shapes)
         # Of presets with these shapes, one that would compute something else is no advice.
         if said is not None:

@@ -37,6 +37,14 @@ def shape_differences(found: Shapes, config: ModelConfig) -> list[str]:
     ]
 
 
+def prefixes_that_fit(found: Shapes, config: ModelConfig) -> list[str]:
+    """What stands before the network's keys, where a file has all of them among others: as one of several networks."""
+    expected = expected_shapes(config)
+    first = next(iter(expected))
+    prefixes = [key.removesuffix(first) for key in found if key.endswith(f".{first}")]
+    return [prefix for prefix in prefixes if all(found.get(f"{prefix}{key}") == expected[key] for key in expected)]
+
+
 def silent_differences(found: ModelConfig, config: ModelConfig, origin: str = "the file") -> list[str]:
     """One line for every key whose weights would load, since shapes agree, and compute something else.
 
