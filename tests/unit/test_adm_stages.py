@@ -210,9 +210,8 @@ class TestEvaluation:
     def test_more_reference_images_than_there_are_is_an_error(self, tmp_path: Path) -> None:
         for number in range(4):
             Image.fromarray(np.zeros((8, 8), dtype=np.uint8)).save(tmp_path / f"zero_{number}.png")
-        stages = graph(data__source="folder", data__path=str(tmp_path), evaluate__extractor="pixels")
-        with pytest.raises(UserError, match="num_reference is 100, but the data has 4 images"):
-            compute(stages, Store(tmp_path / "store"), "reference")
+        with pytest.raises(UserError, match="num_reference: got 100, but the data has 4 images"):
+            graph(data__source="folder", data__path=str(tmp_path), evaluate__extractor="pixels")
 
 
 class TestGraph:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import os
 import re
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -235,6 +238,26 @@ BAD_REFERENCES: dict[str, tuple[Callable[[], dict[str, Array]], str]] = {
     "2048 spatial": (lambda: {**statistics(), **statistics(2048, ("mu_s", "sigma_s"))}, "made by another extractor"),
     "half": (lambda: {"mu": np.zeros(2048)}, "has mu without sigma"),
     "NaN": (lambda: statistics(value=np.nan), "mu and sigma: mean and covariance must be finite"),
+    "not symmetric": (
+        lambda: {"mu": np.zeros(2048), "sigma": np.triu(np.ones((2048, 2048)))},
+        "mu and sigma: covariance must be symmetric",
+    ),
+    "negative": (lambda: statistics(value=-1.0), "sigma is no covariance: a variance on its diagonal is negative"),
+    "complex": (
+        lambda: {"mu": np.zeros(2048), "sigma": np.eye(2048) * 1j},
+        "sigma must be real numbers; got complex128",
+    ),
+    "text": (lambda: {"mu": np.full(2048, "0"), "sigma": np.eye(2048)}, "mu must be real numbers; got <U1"),
+    "a row": (lambda: {"mu": np.zeros((1, 2048)), "sigma": np.eye(2048)}, r"mean must be \(D,\) and covariance"),
+    "many counts": (
+        lambda: {**statistics(), "num_images": np.array([1, 2])},
+        r"num_images must be one count; got int64",
+    ),
+    "no count": (
+        lambda: {**statistics(), "num_images": np.array("many")},
+        "num_images must be one count; got <U4 'many'",
+    ),
+    "none of them": (lambda: {**statistics(), "num_images": np.array(0)}, "num_images must be one count; got int64 0"),
     "pickled": (lambda: {"mu": np.array([{}]), "sigma": np.eye(2048)}, "mu cannot be read: Object arrays cannot"),
 }
 
@@ -267,6 +290,71 @@ def test_damaged_and_absent_files_are_refused(tmp_path: Path, weights: Path) -> 
             assert f"adm-evaluate: {bad} {message}" in result.stderr
     with pytest.raises(UserError, match=r"flipped\.npz is damaged: Bad CRC-32"):
         list(NpzImages.open(flipped).batches(7))
+
+
+def archive(path: Path, name: str, flags: int = 0, method: int = 0) -> Path:
+    """A zip file of one array under a name, its headers altered: 1 in `flags` encrypts, an odd `method` compresses."""
+    content = io.BytesIO()
+    np.save(content, pictures(4, 1))
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr(name, content.getvalue())
+    altered = bytearray(path.read_bytes())
+    central = altered.rfind(b"PK\x01\x02")
+    altered[6] |= flags
+    altered[8] |= method
+    altered[central + 8] |= flags
+    altered[central + 10] |= method
+    path.write_bytes(altered)
+    return path
+
+
+def test_archives_that_are_no_npz_files_are_refused_in_one_line(tmp_path: Path, weights: Path) -> None:
+    good = saved(tmp_path / "good.npz", pictures(4, 1))
+    (tmp_path / "loop.npz").symlink_to("loop.npz")
+    os.mkfifo(tmp_path / "fifo.npz")
+    for bad, message in {
+        archive(
+            tmp_path / "bare.npz", "arr_0"
+        ): "has no array arr_0, where the images should be; it has arr_0 (no array)",
+        archive(tmp_path / "locked.npz", "arr_0.npy", flags=1): "is damaged: File 'arr_0.npy' is encrypted",
+        archive(tmp_path / "odd.npz", "arr_0.npy", method=99): "is damaged: That compression method is not supported",
+        tmp_path / "loop.npz": "does not exist; an npz file is needed",
+        tmp_path / "fifo.npz": "is no file; an npz file is needed",
+        tmp_path / f"{'x' * 300}.npz": "cannot be read: File name too long",
+    }.items():
+        for files in ((good, bad), (bad, good)):
+            result = run(*files, "--inception", weights)
+            assert (result.exit_code, result.stdout) == (2, ""), bad
+            assert result.stderr.startswith(f"adm-evaluate: {bad} ")
+            assert result.stderr.count("\n") == 1
+        assert message in run(good, bad, "--inception", weights).stderr
+
+
+@pytest.mark.parametrize("value", ["nan", "0", "-1"])
+def test_memory_is_bounded_by_a_number(value: str, tmp_path: Path, weights: Path) -> None:
+    file = saved(tmp_path / "a.npz", pictures(4, 1))
+    refused = run(file, file, "--max-gib", value, "--inception", weights)
+    assert refused.exit_code == 2
+    assert "--max-gib" in refused.stderr
+
+
+@pytest.mark.parametrize("value", ["inf", "1e300"])
+def test_no_bound_of_memory_is_no_error(value: str, tmp_path: Path, weights: Path) -> None:
+    file = saved(tmp_path / "a.npz", pictures(4, 1))
+    found = run(file, file, "--max-gib", value, "--inception", weights, "--any-weights", "--json")
+    assert found.exit_code == 0, found.stderr
+    assert json.loads(found.stdout)["samples"][0]["metrics"]["precision"]["value"] == 1.0
+
+
+def test_statistics_of_who_knows_whom_are_cautioned_of(tmp_path: Path) -> None:
+    """The published files have the spatial ones, too, and no label either."""
+    published, other = tmp_path / "published.npz", tmp_path / "other.npz"
+    saved(published, **statistics(), **statistics(2023, ("mu_s", "sigma_s")))
+    saved(other, **statistics())
+    assert read_reference(published).origin.caution(inception_weights.PUBLISHED) is None
+    caution = read_reference(other).origin.caution(inception_weights.PUBLISHED)
+    assert caution is not None
+    assert caution.startswith(f"{other} has mu and sigma alone, and does not say what made them.")
 
 
 def test_what_else_is_asked_wrongly(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -149,7 +149,7 @@ def _nothing_held_out(c: Config) -> Iterator[ConfigProblem]:
 
     What only the sizes of the classes tell is said where a run starts.
     """
-    if not c.data.validation or c.train.checkpoint is not None:
+    if not c.data.validation:
         return
     try:
         there_are = num_images(c)
@@ -157,15 +157,9 @@ def _nothing_held_out(c: Config) -> Iterator[ConfigProblem]:
         yield ConfigProblem("data.path", str(error))
         return
     if there_are is not None and round(there_are * c.data.validation) == 0:
-        yield ConfigProblem("data.validation", nothing_held_out(c.data.validation, there_are))
+        from adm import data
 
-
-def nothing_held_out(validation: float, num_images: int) -> str:
-    """What to say of a share of the data that no image makes up."""
-    return (
-        f"{validation} of {num_images} images, rounded class by class, holds out none, so there is no accuracy to "
-        "report: hold out more, or set it to 0"
-    )
+        yield ConfigProblem("data.validation", data.nothing_held_out(c.data.validation, there_are))
 
 
 def num_images(c: Config) -> int | None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,14 @@ from assay.workload import JSON, Budget, Checkpointing, PrintedTable, ReportHint
 PACE = ("iterations", "checkpoint_every", "keep_last", "keep_every", "keep_best", "checkpoint")
 """Of a training: how far it goes and when it saves, neither of which changes what a step does."""
 TRAINING_EXECUTION = ("engine", "zero_stage", "micro_batch")
-MOST_KEYS = 5
-"""Keys that are told, when a sweep is planned, of a checkpoint that does not fit."""
+CHECKPOINT_CHECKS = {
+    "train": "adm.checkpoints.checks:model",
+    "classifier.train": "adm.checkpoints.checks:classifier",
+    "upsampler.train": "adm.checkpoints.checks:upsampler",
+}
+"""Where the config names a checkpoint → what looks at it before anything is computed."""
+NUM_HEADS_IN_PRESETS = {(1, None), (4, None)}
+"""What a config has that says nothing of num_heads and num_heads_up."""
 NETWORK_EXECUTION = ("activation_checkpointing", "implementation")
 """How a step is computed, which changes its rounding at most."""
 
@@ -76,8 +83,7 @@ class AdmWorkload:
 
     def resolve(self, base: str, overrides: Mapping[str, JSON]) -> Mapping[str, JSON]:
         """The preset with overrides, as JSON values. Setting a section to null removes it: {"classifier": None}."""
-        preset = presets.load(base)
-        values = preset.model_dump(mode="json")
+        values = presets.load(base).model_dump(mode="json")
         known = _settable()
         unknown = [path for path in overrides if path not in known]
         if unknown:
@@ -89,7 +95,7 @@ class AdmWorkload:
         except ValidationError as error:
             raise ConfigError(config_problems(error, Config)) from error
         problems = [
-            *_network_problems(config, preset),
+            *_network_problems(config),
             *sampling_check.problems(config),
             *evaluation_graph.problems(config),
             *check.problems(config),
@@ -111,9 +117,8 @@ class AdmWorkload:
     def stages(self, config: Mapping[str, JSON]) -> Sequence[Stage]:
         given = Config.model_validate(config)
         cautions = (
-            *_unreached(given),
+            *_without_effect(given),
             *sampling_check.cautions(given),
-            *_repeated(given),
             *evaluation_graph.cautions(given),
         )
         for caution in cautions:
@@ -124,9 +129,9 @@ class AdmWorkload:
         if c.measure == "compute":
             return [graph.compute(c)]
         if c.model.kind == "encoder":
-            return [_classifier(c, c.model, c.train, c.data.crop, "train")]
+            return [_measured(c, _classifier(c, c.model, c.train, c.data.crop, "train"))]
         if c.model.kind == "super_res":
-            return [_upsampler(c, c.model, c.diffusion, c.train, "train")]
+            return [_measured(c, _upsampler(c, c.model, c.diffusion, c.train, "train"))]
         train = _train(c) if c.train.checkpoint is None else _load(c.model, c.train.checkpoint, "train")
         classifier = None
         if c.classifier is not None:
@@ -228,37 +233,50 @@ def _without(values: Mapping[str, JSON], names: Sequence[str]) -> dict[str, JSON
 
 
 def _load(model: ModelConfig, checkpoint: str, section: str) -> Stage:
-    """Weights that are there already, instead of training. Raises UserError for a file that is absent, is no
-    checkpoint, or is one of another network."""
+    """Weights that are there already, instead of training. Raises UserError when there is no file that can be read."""
     path = Path(checkpoint).expanduser().absolute()
-    if not path.exists():
+    if path.is_dir():
+        raise UserError(f"{section}.checkpoint {checkpoint!r} is a folder: name a file in it")
+    if not path.is_file():
         raise UserError(f"{section}.checkpoint {checkpoint!r}: there is no such file; leave it out to train")
     status = path.stat()
     try:
-        _refuse_misfit(path, status.st_size, status.st_mtime_ns, model)
-    except UserError as error:
-        first, *keys = str(error).splitlines()
-        shown = [*keys[:MOST_KEYS], *([f"  … and {len(keys) - MOST_KEYS} more"] if len(keys) > MOST_KEYS else [])]
-        raise UserError("\n".join([f"{section}.checkpoint: {first}", *shown])) from error
+        sha256 = _sha256(path, status.st_size, status.st_mtime_ns)
+    except OSError as error:
+        raise UserError(
+            f"{section}.checkpoint {checkpoint!r} cannot be read: {error.strerror}; make it readable for this user"
+        ) from error
     return Stage(
         name="load",
         version=1,
         kind="reduce",
         body=("adm.training.stages:load_weights",),
-        config={
-            "checkpoint": str(path),
-            "sha256": _sha256(path, status.st_size, status.st_mtime_ns),
-            "model": model.model_dump(mode="json"),
-        },
+        config={"checkpoint": str(path), "sha256": sha256, "model": model.model_dump(mode="json")},
+        check=CHECKPOINT_CHECKS[section],
     )
 
 
-@lru_cache(maxsize=64)
-def _refuse_misfit(path: Path, size: int, modified_ns: int, model: ModelConfig) -> None:
-    """Raise UserError unless the file holds weights of the model. Looked at once, however many trials use it."""
-    from adm import checkpoints  # here, so that a sweep without checkpoints is planned without torch
-
-    checkpoints.load(path).check(model)
+def _measured(c: Config, network: Stage) -> Stage:
+    """What a trial of one network reports: its training's metrics, or those of weights that are there already."""
+    is_classifier = c.model.kind == "encoder"
+    if c.train.checkpoint is None:
+        # Its accuracy is the trial's: not to be measured is no reason to warn here, but to refuse.
+        return replace(network, check="adm.data:check_with_accuracy") if is_classifier else network
+    process = c.diffusion.model_dump(mode="json", include={"schedule", "steps"} if is_classifier else None)
+    return Stage(
+        name="measure",
+        version=1,
+        kind="reduce",
+        body=("adm.training.stages:measure_weights",),
+        config={
+            "seed": c.seed,
+            "data": {**_data(c), "validation": c.data.validation if is_classifier else 0.0},
+            "diffusion": process,
+            "model": network.config["model"],
+        },
+        inputs={"model": network},
+        check="adm.data:check_with_accuracy",
+    )
 
 
 @lru_cache(maxsize=64)
@@ -289,28 +307,17 @@ def _listing(source: str, path: str) -> str | None:
     return listing(source, path)
 
 
-def _network_problems(c: Config, preset: Config) -> Iterator[ConfigProblem]:
-    """Widths and heads that no network can have, and heads that were asked for in vain."""
-    in_preset = dict(_networks(preset))
+def _network_problems(c: Config) -> Iterator[ConfigProblem]:
+    """Widths and heads that no network can have."""
     for path, model in _networks(c):
         try:
             layout(model)
         except UserError as error:
             yield ConfigProblem(path, str(error))
-        heads = ("num_heads", "num_heads_up")
-        # A preset may have both, and a profile may go on from another one: what stands there is no mistake.
-        for name in heads if model.head_channels is not None else ():
-            value = getattr(model, name)
-            if value not in (ModelConfig.model_fields[name].default, getattr(in_preset.get(path), name, None)):
-                yield ConfigProblem(
-                    f"{path}.{name}",
-                    f"{value} has no effect, since {path}.head_channels {model.head_channels} decides the number of "
-                    f"heads; leave it out, or set {path}.head_channels to null",
-                )
 
 
-def _unreached(c: Config) -> Iterator[str]:
-    """Resolutions at which a network was to attend, and which it never works at: but for those that tables print."""
+def _without_effect(c: Config) -> Iterator[str]:
+    """Attention that was asked for in vain, but for what the tables print."""
     for path, model in _networks(c):
         reached = reached_resolutions(model)
         unreached = [size for size in model.attention_resolutions if size not in (*reached, *PRINTED_RESOLUTIONS)]
@@ -319,23 +326,10 @@ def _unreached(c: Config) -> Iterator[str]:
                 f"{path}.attention_resolutions {', '.join(map(str, unreached))} is never reached, and changes nothing: "
                 f"the network works at {', '.join(map(str, reached))} pixels a side"
             )
-
-
-def _repeated(c: Config) -> Iterator[str]:
-    """Batches that hold an image twice, since there are not as many."""
-    if c.measure not in ("quality", "inversion"):
-        return
-    trainings = {"train": c.train}
-    if c.classifier is not None:
-        trainings["classifier.train"] = c.classifier.train
-    if c.upsampler is not None:
-        trainings["upsampler.train"] = c.upsampler.train
-    there_are = evaluation_graph.num_images(c)
-    for path, train in trainings.items():
-        if there_are is not None and train.checkpoint is None and train.batch_size > there_are:
+        if model.head_channels is not None and (model.num_heads, model.num_heads_up) not in NUM_HEADS_IN_PRESETS:
             yield (
-                f"{path}.batch_size {train.batch_size} is more than the {there_are} images of the data: every step "
-                "repeats some"
+                f"{path}.num_heads changes nothing: {path}.head_channels {model.head_channels} decides the number of "
+                f"heads; set {path}.head_channels to null"
             )
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from assay.contract import stage_graph
 from assay.errors import UserError, passing_warnings
 from assay.planning.races import refuse_unfair_races
+from assay.planning.twins import warn_of_twins
 from assay.space import Settings
 from assay.spec import Sweep, Trial
 from assay.spec.expand import in_trials
@@ -171,6 +172,9 @@ def make_plan(sweep: Sweep, store: Store | None = None, most: int | None = None)
     trials at most, where not all are wanted.
 
     Raises UserError for a race of trials that are measured otherwise.
+
+    Warns:
+        AssayWarning: settings that make no difference.
     """
     workload = sweep.find_workload()
     suggested = _suggested(sweep, store)
@@ -179,6 +183,7 @@ def make_plan(sweep: Sweep, store: Store | None = None, most: int | None = None)
     chosen = trials if limit is None else trials[:limit]
     planned = tuple(_planned(sweep, workload, trial) for trial in chosen)
     refuse_unfair_races(sweep, planned)
+    warn_of_twins(planned)
     decided = decisions_of(sweep, store).all() if store is not None and sweep.scheduler.rungs else {}
     return Plan(sweep, workload, planned, decided, waiting=len(trials) - len(chosen), suggested=tuple(suggested))
 

@@ -27,6 +27,8 @@ class TrialChecks:
         self.workload, self.base, self.doubtful = workload, base, doubtful
         self.config = {path: value for path, value in draft.config.items() if ("config", path) not in doubtful}
         self.in_config: dict[str, Path] = {path: ("config", path) for path in self.config}
+        self.left_out: dict[str, Path] = {}
+        """Paths of `config` whose value is wrong by itself."""
         self.written = {
             path: {canonical_json(value): place for place, value in _written_values(path, draft)}
             for path in draft.parameters
@@ -44,6 +46,8 @@ class TrialChecks:
             config, refused = self.resolve({**self.config, **overrides})
             fallback: Path = ("arms", choice.arm.members[-1]) if choice.arm.members else ("base",)
             for problem in refused:
+                if _written(problem.path, self.left_out) and not _written(problem.path, places):
+                    continue  # of the preset's value, which stands there only since the user's was left out
                 new = problem not in inherited
                 blamed = self.blame(problem, {**self.in_config, **(places if new else {})}, fallback if new else None)
                 refusals.setdefault(blamed, []).append(name)
@@ -73,6 +77,7 @@ class TrialChecks:
             written = _written(problem.path, self.in_config)
             if written is not None:
                 yield self.blame(problem, self.in_config, None)
+                self.left_out[written] = self.in_config[written]
                 self.config.pop(written, None)
 
     def once_a_range(self, refusals: Mapping[SpecProblem, list[str]]) -> dict[SpecProblem, list[str]]:

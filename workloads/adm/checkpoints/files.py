@@ -74,12 +74,10 @@ def _read_torch(path: Path) -> object:
         if not said.startswith("Weights only"):
             raise UserError(f"{path} is damaged or no checkpoint: {_first_line(error)}") from error
         named = NAMED_IN_REFUSAL.search(said)
-        is_what = (
-            f"a pickle that holds more than tensors ({named[1]})" if named else "damaged, or holds more than tensors"
-        )
+        is_what = f" ({named[1]})" if named else ", or is damaged"
         raise UserError(
-            f"{path} is refused: it is {is_what}, and such a file can run code when it is read. Save the state dict "
-            "alone: torch.save(model.state_dict(), path)"
+            f"{path} is refused: it is a pickle that holds more than tensors{is_what}, and such a file can run code "
+            "when it is read. Save the state dict alone: torch.save(model.state_dict(), path)"
         ) from error
     except Exception as error:  # whatever bytes that are no pickle make the unpickler do
         raise UserError(f"{path} is damaged or no checkpoint: {_first_line(error)}") from error

@@ -3,9 +3,9 @@
 No torch is imported here, so a sweep's data can be checked before any worker starts.
 """
 
-from adm.data.checks import check
+from adm.data.checks import check, check_with_accuracy
 from adm.data.model_range import to_model_range
-from adm.data.order import batch_indices, split
+from adm.data.order import batch_indices, everything_held_out, nothing_held_out, split
 from adm.data.prefetch import Prefetch
 from adm.data.reference_order import images_of_rows, rows_of_sample
 from adm.data.sources import data_config, num_images, open_source
@@ -21,8 +21,11 @@ __all__ = [
     "Source",
     "batch_indices",
     "check",
+    "check_with_accuracy",
     "data_config",
+    "everything_held_out",
     "images_of_rows",
+    "nothing_held_out",
     "num_images",
     "open_source",
     "rows_of_sample",

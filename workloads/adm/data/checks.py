@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from adm.data.order import everything_held_out, nothing_held_out, split
 from adm.data.pictures import Pictures
 from adm.data.remarks import remarks
 from adm.data.sources import data_config, open_source
 from adm.data.types import Indices
-from assay.errors import AssayWarning
+from assay.errors import AssayWarning, UserError
 
 MOST_HEADERS = 1000
 """Images of which the size is looked at, for data.crop none."""
@@ -40,6 +41,18 @@ def check(config: Mapping[str, Any]) -> None:
     if data.crop == "none" and isinstance(source, Pictures):
         source.check_sizes(_sample(len(source), source.stored.scattered))
     source.read(np.array([0, len(source) - 1]))
+
+
+def check_with_accuracy(config: Mapping[str, Any]) -> None:
+    """As `check`, for a classifier whose accuracy is to be reported: some images are held out for it, and not all."""
+    check(config)
+    data = data_config(config["data"])
+    source = open_source(data, *_wanted(config))
+    training, held_out = split(source, data.validation)
+    if not len(training):
+        raise UserError(everything_held_out(data.validation, len(source)))
+    if data.validation and not len(held_out):
+        raise UserError(nothing_held_out(data.validation, len(source)))
 
 
 def _sample(count: int, scattered: bool) -> Indices:

@@ -33,6 +33,19 @@ def split(source: Source, validation: float) -> tuple[Indices, Indices]:
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 
+def nothing_held_out(validation: float, num_images: int) -> str:
+    """What to say where the validation indices of `split` are none."""
+    return (
+        f"data.validation {validation} of {num_images} images, rounded class by class, holds out none, so there is no "
+        "accuracy to measure: hold out more, or set it to 0"
+    )
+
+
+def everything_held_out(validation: float, num_images: int) -> str:
+    """What to say where the training indices of `split` are none."""
+    return f"data.validation {validation} of {num_images} images, rounded class by class, holds out all: hold out fewer"
+
+
 @lru_cache(maxsize=2)
 def _permutation(seed: int, epoch: int, num_images: int) -> Indices:
     return np.random.default_rng([seed, epoch]).permutation(num_images)

@@ -22,6 +22,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from adm.config import MOST_GIB
 from assay.errors import AssayWarning, UserError, passing_warnings
 
 if TYPE_CHECKING:
@@ -60,7 +61,11 @@ def evaluate(
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at once in Inception.")] = 64,
     max_gib: Annotated[
-        float, typer.Option(min=0.001, help="Working memory for precision and recall, beyond the features.")
+        float,
+        typer.Option(
+            min=0.001,
+            help="Working memory for precision and recall, beyond the features; inf: no bound.",
+        ),
     ] = 1.0,
     inception: Annotated[
         Path | None,
@@ -108,7 +113,7 @@ def evaluate(
             weights = find(inception)
             files = _opened(reference, samples)
             network = _network(weights, any_weights, precision, device)
-            outcome = _outcome(network, *files, batch_size, int(max_gib * 2**30), save_reference, err)
+            outcome = _outcome(network, *files, batch_size, int(min(max_gib, MOST_GIB) * 2**30), save_reference, err)
         typer.echo(as_json_text(outcome, told) if as_json else as_text(outcome))
     except KeyboardInterrupt:
         err.print("adm-evaluate: stopped before there were figures")

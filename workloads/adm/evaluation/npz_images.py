@@ -17,7 +17,10 @@ from adm.evaluation.image_faults import NUM_LOOKED_AT, Images, fault_of
 from assay.errors import AssayWarning, UserError
 
 IMAGES = "arr_0"
-UNREADABLE = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError)
+UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError),
+    *(KeyError, RuntimeError, NotImplementedError),  # no such member, an encrypted one, an unknown compression
+)
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class NpzImages:
         where only the first ones are.
         """
         with opened(path) as archive:
-            names = [name.removesuffix(".npy") for name in archive.namelist()]
+            names = names_in(archive)
             if IMAGES not in names:
                 raise UserError(
                     f"{path} has no array {IMAGES}, where the images should be; it has {', '.join(names) or 'none'}"
@@ -69,14 +72,25 @@ class NpzImages:
 
 def opened(path: Path) -> zipfile.ZipFile:
     """The npz file as the zip archive that it is. Raises UserError when it is none."""
-    if not path.is_file():
-        raise UserError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}; an npz file is needed")
+    try:
+        if not path.is_file():
+            what = "is a folder" if path.is_dir() else "is no file" if path.exists() else "does not exist"
+            raise UserError(f"{path} {what}; an npz file is needed")
+    except OSError as error:  # a name that is too long, a folder that may not be looked into
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
     try:
         return zipfile.ZipFile(path)
+    except PermissionError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}; make it readable for this user") from error
     except UNREADABLE as error:
         raise UserError(
             f"{path} is no npz file, or truncated: {error}. Copy it again, or write it with numpy.savez"
         ) from error
+
+
+def names_in(archive: zipfile.ZipFile) -> list[str]:
+    """The arrays of an npz file, and the names of what else it holds."""
+    return [name.removesuffix(".npy") if name.endswith(".npy") else f"{name} (no array)" for name in archive.namelist()]
 
 
 def _member(path: Path, archive: zipfile.ZipFile) -> IO[bytes]:

@@ -23,7 +23,7 @@ from adm.evaluation.feature_arrays import FeatureError
 from adm.evaluation.image_faults import Images
 from adm.evaluation.inception_weights import PUBLISHED
 from adm.evaluation.moments import Gaussian
-from adm.evaluation.npz_images import IMAGES, UNREADABLE, NpzImages, opened
+from adm.evaluation.npz_images import IMAGES, UNREADABLE, NpzImages, names_in, opened
 from assay.errors import AssayWarning, UserError
 
 POOL, SPATIAL = ("mu", "sigma"), ("mu_s", "sigma_s")
@@ -149,11 +149,6 @@ def read_reference(path: Path) -> Reference:
     return Reference(path, pool, spatial, made_by, num_images, NpzImages.open(path) if IMAGES in names else None)
 
 
-def names_in(archive: zipfile.ZipFile) -> list[str]:
-    """The arrays of an npz file."""
-    return [name.removesuffix(".npy") for name in archive.namelist()]
-
-
 def _statistics(
     path: Path, archive: zipfile.ZipFile
 ) -> tuple[Gaussian | None, Gaussian | None, str | None, int | None]:
@@ -161,7 +156,7 @@ def _statistics(
     wanted = {*POOL, *SPATIAL, *ABOUT} & set(names_in(archive))
     arrays = {name: _array(path, archive, name) for name in wanted}
     made_by = str(arrays["extractor"]) if "extractor" in arrays else None
-    num_images = int(arrays["num_images"]) if "num_images" in arrays else None
+    num_images = _count(path, arrays["num_images"]) if "num_images" in arrays else None
     return _gaussian(path, arrays, POOL), _gaussian(path, arrays, SPATIAL), made_by, num_images
 
 
@@ -173,12 +168,23 @@ def _array(path: Path, archive: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:
         raise UserError(f"{path}: {name} cannot be read: {error}") from error
 
 
+def _count(path: Path, array: npt.NDArray[Any]) -> int:
+    if array.dtype.kind not in "iu" or array.size != 1 or array.item() < 1:
+        raise UserError(f"{path}: num_images must be one count; got {array.dtype} {array.tolist()!r:.60}")
+    return int(array.item())
+
+
 def _gaussian(path: Path, arrays: Mapping[str, npt.NDArray[Any]], names: tuple[str, str]) -> Gaussian | None:
     mean, cov = (arrays.get(name) for name in names)
     if mean is None and cov is None:
         return None
     if mean is None or cov is None:
         raise UserError(f"{path} has {names[0] if cov is None else names[1]} without {names[1 if cov is None else 0]}")
+    for name, array in zip(names, (mean, cov), strict=True):
+        if array.dtype.kind not in "fiu":
+            raise UserError(f"{path}: {name} must be real numbers; got {array.dtype}")
+    if cov.ndim == 2 and np.diagonal(cov).min(initial=0.0) < 0:
+        raise UserError(f"{path}: {names[1]} is no covariance: a variance on its diagonal is negative")
     try:
         return Gaussian(mean, cov)
     except FeatureError as error:

@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
 from adm import checkpoints, models
 from adm.config import DataConfig, DiffusionConfig, ModelConfig, TrainConfig, validation_timesteps
-from adm.data import Indices, Source, data_config, open_source, split, to_model_range
+from adm.data import (
+    Indices,
+    Source,
+    data_config,
+    everything_held_out,
+    nothing_held_out,
+    open_source,
+    split,
+    to_model_range,
+)
 from adm.diffusion import Diffusion
 from adm.models.trunk import Trunk
 from adm.training.batches import Batch
-from adm.training.loop import Task, Trained, fit, note_skipped
-from assay.errors import UserError
+from adm.training.loop import Objective, Task, Trained, fit, note_skipped
+from assay.errors import AssayWarning, UserError
 from assay.workload import StageContext, TrainContext
 
 WEIGHTS = "model.safetensors"
 VALIDATION_BATCH = 500
+MOST_MEASURED = 1000
 
 
 def train_diffusion(ctx: TrainContext) -> Mapping[str, float]:
@@ -31,15 +43,9 @@ def train_diffusion(ctx: TrainContext) -> Mapping[str, float]:
     """
     model_config, train = _configs(ctx)
     diffusion = Diffusion.from_config(DiffusionConfig(**ctx.config["diffusion"]))
-
-    def objective(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        kwargs = {"y": batch.y} if model_config.num_classes else {}
-        if model_config.low_res_size is not None:
-            kwargs["low_res"] = low_resolution(batch.x0, model_config.low_res_size)
-        return diffusion.losses(network, batch.x0, batch.t, batch.noise, model_kwargs=kwargs)
-
     source, data = _open(ctx, model_config, model_config.num_classes)
     everything, _ = split(source, 0.0)
+    objective = denoising(diffusion, model_config)
     task = Task(_network(ctx, model_config), objective, diffusion.num_timesteps, source, everything, data, _seed(ctx))
     return _finish(ctx, fit(ctx, task, train), model_config)
 
@@ -48,18 +54,14 @@ def train_classifier(ctx: TrainContext) -> Mapping[str, float]:
     """Train p_φ(y | x_t) on noised images; commits the averaged weights, measures accuracy on images held out."""
     model_config, train = _configs(ctx)
     diffusion = Diffusion.from_config(DiffusionConfig(**ctx.config["diffusion"]))
-
-    def objective(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        logits = network(diffusion.q_sample(batch.x0, batch.t, batch.noise), batch.t).float()
-        correct = (logits.argmax(1) == batch.y).float()
-        return {"loss": cross_entropy(logits, batch.y, reduction="none"), "accuracy": correct}
-
     source, data = _open(ctx, model_config, model_config.out_channels)
     training, held_out = split(source, data.validation)
     if not len(training):
-        raise UserError(f"data.validation {data.validation} holds out every image; hold out fewer")
+        raise UserError(everything_held_out(data.validation, len(source)))
+    if data.validation and not len(held_out) and ctx.rank == 0:
+        warnings.warn(nothing_held_out(data.validation, len(source)), AssayWarning, stacklevel=1)
     model = _network(ctx, model_config)
-    task = Task(model, objective, diffusion.num_timesteps, source, training, data, _seed(ctx))
+    task = Task(model, classifying(diffusion), diffusion.num_timesteps, source, training, data, _seed(ctx))
     trained = fit(ctx, task, train)
     metrics = dict(_finish(ctx, trained, model_config))
     if len(held_out) and ctx.rank == 0:
@@ -67,6 +69,29 @@ def train_classifier(ctx: TrainContext) -> Mapping[str, float]:
         metrics |= validation_accuracy(model, diffusion, source, held_out, ctx.device)
         note_skipped(ctx, source)
     return metrics
+
+
+def denoising(diffusion: Diffusion, model: ModelConfig) -> Objective:
+    """The objective of a diffusion model, or of an upsampler."""
+
+    def objective(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        kwargs = {"y": batch.y} if model.num_classes else {}
+        if model.low_res_size is not None:
+            kwargs["low_res"] = low_resolution(batch.x0, model.low_res_size)
+        return diffusion.losses(network, batch.x0, batch.t, batch.noise, model_kwargs=kwargs)
+
+    return objective
+
+
+def classifying(diffusion: Diffusion) -> Objective:
+    """The objective of a noise-aware classifier."""
+
+    def objective(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        logits = network(diffusion.q_sample(batch.x0, batch.t, batch.noise), batch.t).float()
+        correct = (logits.argmax(1) == batch.y).float()
+        return {"loss": cross_entropy(logits, batch.y, reduction="none"), "accuracy": correct}
+
+    return objective
 
 
 def load_weights(ctx: StageContext) -> Mapping[str, float]:
@@ -81,6 +106,35 @@ def load_weights(ctx: StageContext) -> Mapping[str, float]:
     checkpoint.check(model_config)
     checkpoints.save(ctx.output / WEIGHTS, checkpoint, model_config)
     return {}
+
+
+@torch.no_grad()
+def measure_weights(ctx: StageContext) -> Mapping[str, float]:
+    """The loss of a network that was not trained here, over MOST_MEASURED images at uniform timesteps, and a
+    classifier's accuracy: on the images held out, or without them on any."""
+    config, data = ModelConfig(**ctx.config["model"]), data_config(ctx.config["data"])
+    diffusion, is_classifier = (
+        Diffusion.from_config(DiffusionConfig(**ctx.config["diffusion"])),
+        config.kind == "encoder",
+    )
+    objective = classifying(diffusion) if is_classifier else denoising(diffusion, config)
+    network = checkpoints.load(ctx.inputs["model"].file(WEIGHTS)).build().to(ctx.device).eval()
+    classes = config.out_channels if is_classifier else config.num_classes
+    source = open_source(data, config.image_size, config.in_channels, classes, threads=ctx.threads)
+    training, held_out = split(source, data.validation)
+    chosen = np.random.default_rng(ctx.config["seed"]).permutation(held_out if len(held_out) else training)
+    generator, total = torch.Generator().manual_seed(ctx.config["seed"]), 0.0
+    for start in range(0, len(chosen := chosen[:MOST_MEASURED]), VALIDATION_BATCH):
+        images, labels = source.read(chosen[start : start + VALIDATION_BATCH])
+        x0 = to_model_range(images, ctx.device)
+        t = torch.randint(diffusion.num_timesteps, (len(x0),), generator=generator)
+        noise = torch.randn(x0.shape, generator=generator)
+        drawn = (tensor.to(ctx.device) for tensor in (torch.from_numpy(labels), t, torch.ones(len(x0)), noise))
+        total += float(objective(network, Batch(x0, *drawn))["loss"].sum())
+    found = {"loss": total / len(chosen), "num_images": float(len(chosen))}
+    if is_classifier and len(held_out):
+        found |= validation_accuracy(network, diffusion, source, held_out, ctx.device)
+    return found
 
 
 @torch.no_grad()
