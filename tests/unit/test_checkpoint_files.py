@@ -103,7 +103,7 @@ def empty_zip(path: Path) -> None:
 
 
 NO_CHECKPOINTS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "empty": (bytes_of(b""), "is empty: copy or download it again"),
+    "empty": (bytes_of(b""), "it is empty; copy or download it again"),
     "a page": (bytes_of(b"<html>Not found</html>"), "neither safetensors nor a file of torch.save"),
     "cut off": (cut_off, "is damaged: its end is missing"),
     "an npz file": (npz, r"is no checkpoint: it is a zip file of arr_0\.npy, and not one of torch\.save"),
@@ -146,10 +146,18 @@ def test_a_checkpoint_that_cannot_be_read_is_told_when_it_is_planned(tmp_path: P
             workload.stages(config)
 
 
-SMALL = {
-    "data.source": "digits", "data.crop": "centre", "data.validation": 0.1, "diffusion.steps": 40,
-    "model.image_size": 8, "model.in_channels": 1, "model.channels": 32, "model.head_channels": 32,
-    "model.channel_mult": [1.0], "model.num_res_blocks": 1, "model.attention_resolutions": [],
+SMALL: dict[str, Any] = {
+    "data.source": "digits",
+    "data.crop": "centre",
+    "data.validation": 0.1,
+    "diffusion.steps": 40,
+    "model.image_size": 8,
+    "model.in_channels": 1,
+    "model.channels": 32,
+    "model.head_channels": 32,
+    "model.channel_mult": [1.0],
+    "model.num_res_blocks": 1,
+    "model.attention_resolutions": [],
 }
 KINDS: dict[str, dict[str, Any]] = {
     "classifier64": {"model.out_channels": 10},

@@ -49,7 +49,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], ModelConfig | None]:
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}; make it readable for this user") from error
     if not start:
-        raise UserError(f"{path} is empty: copy or download it again")
+        raise UserError(f"{path} is damaged or no checkpoint: it is empty; copy or download it again")
     if start[JSON_AT:] == JSON:
         weights, config = _read_native(path)
         return (weights, config) if config is not None else (_unwrapped(path, weights), None)
