@@ -35,16 +35,16 @@ def effective(c: Config) -> Config:
 
 
 def trained_process(process: DiffusionConfig) -> DiffusionConfig:
-    """What of a process its training depends on: L_simple with a fixed variance asks neither which, nor for a factor of
-    the bound."""
+    """The process as its training sees it: L_simple with a fixed variance asks neither which, nor for a factor of the
+    bound."""
     if process.loss in ("mse", "rescaled_mse") and process.variance.startswith("fixed"):
         return _with(process, variance="fixed_small", loss="mse")
     return process
 
 
 def sampled_process(process: DiffusionConfig, sampler: str, is_loaded: bool) -> DiffusionConfig:
-    """What of a process sampling depends on. DDIM has a variance of its own; how weights from a file were trained, they
-    were."""
+    """The process as sampling sees it: DDIM has a variance of its own, and weights from a file had an objective that
+    nobody asks for."""
     if is_loaded:
         process = _with(process, loss="mse")
     if sampler == "ddim":

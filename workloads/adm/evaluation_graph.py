@@ -13,14 +13,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from adm.config import NUM_DIGITS, Config
 from assay.errors import ConfigProblem, UserError
 from assay.workload import JSON, Budget, Stage, digest
-
-if TYPE_CHECKING:
-    from adm.evaluation.reference_npz import Origin
 
 RGB = 3
 LABEL_DIGITS = 8
@@ -31,13 +28,6 @@ ASSUMED_IMAGES = 50_000
 MOST_PIXELS = 4096
 PAIRS = ("precision", "recall", "kid")
 """Metrics that compare features with features, and not statistics."""
-
-
-def cautions(c: Config) -> Iterator[str]:
-    """What samples are compared with, and may not be comparable to."""
-    imported = _imported(c) if c.model.kind == "unet" and c.measure == "quality" else None
-    if imported is not None and (caution := imported.origin.caution(_features_name(c))) is not None:
-        yield caution
 
 
 def extraction(c: Config) -> dict[str, JSON]:
@@ -310,8 +300,6 @@ class _Imported:
     num_images: int | None
     """How many images it has; None: statistics alone."""
     has_spatial: bool
-    origin: Origin
-    """What made its statistics."""
 
 
 def _imported(c: Config) -> _Imported | None:
@@ -327,14 +315,15 @@ def _imported(c: Config) -> _Imported | None:
 
 @lru_cache(maxsize=8)
 def _looked_at(path: Path, num_bytes: int, modified_ns: int) -> _Imported:
-    """What the file has, its arrays left aside, and its checksum, which makes a changed file another reference. Read
-    once a process."""
+    """The names in the file and its checksum, which make a changed file another reference. Read once a process."""
     from adm.evaluation.inception_weights import sha256_of
-    from adm.evaluation.reference_npz import read_reference
+    from adm.evaluation.npz_images import IMAGES, NpzImages, opened
+    from adm.evaluation.reference_npz import SPATIAL, names_in
 
-    found = read_reference(path)
-    num_images = None if found.images is None else len(found.images)
-    return _Imported(path, sha256_of(path), num_images, found.spatial is not None, found.origin)
+    with opened(path) as archive:
+        names = names_in(archive)
+    num_images = len(NpzImages.open(path)) if IMAGES in names else None
+    return _Imported(path, sha256_of(path), num_images, set(SPATIAL) <= set(names))
 
 
 def _absolute(path: str) -> str:

@@ -116,12 +116,7 @@ class AdmWorkload:
 
     def stages(self, config: Mapping[str, JSON]) -> Sequence[Stage]:
         given = Config.model_validate(config)
-        cautions = (
-            *_without_effect(given),
-            *sampling_check.cautions(given),
-            *evaluation_graph.cautions(given),
-        )
-        for caution in cautions:
+        for caution in (*_without_effect(given), *sampling_check.cautions(given)):
             warnings.warn(caution, AssayWarning, stacklevel=2)
         c = effective(given)
         if c.measure == "throughput":

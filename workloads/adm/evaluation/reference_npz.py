@@ -45,11 +45,6 @@ class Statistics:
     num_images: int | None
     """How many images the statistics are of, where the file says it."""
 
-    @property
-    def origin(self) -> Origin:
-        """What made the statistics, as far as the file tells."""
-        return Origin(self.path, self.pool is not None, self.spatial is not None, self.extractor)
-
     def refuse_another(self, extractor: str) -> None:
         """Raise UserError where the file says that its statistics are not of the features called `extractor`."""
         if self.extractor not in (None, extractor):
@@ -59,48 +54,31 @@ class Statistics:
             )
 
     def warn_if_unlabelled(self, extractor: str) -> None:
-        """Warn as `Origin.caution` does."""
-        if (caution := self.origin.caution(extractor)) is not None:
-            warnings.warn(caution, AssayWarning, stacklevel=3)
+        """Warn where statistics that do not say what made them meet other features than the published files'; or the
+        same, while the file is not like those, which have spatial statistics, too."""
+        if self.label(extractor) is not None or (extractor == PUBLISHED and self.spatial is not None):
+            return
+        if extractor == PUBLISHED:
+            caution = (
+                "has mu and sigma alone, and does not say what made them. Other programs than the published evaluator "
+                "have other Inceptions, and other ways to resize images for them, and their figures do not compare: "
+                f"these do only if {extractor} made them. Make the statistics again from the images"
+            )
+        else:
+            caution = (
+                "does not say what made its statistics; if Inception's published weights in fp32, as of "
+                f"the published files, then distances of samples seen by {extractor} are off: by some percent in "
+                "bf16, and by any amount with other weights. Make the statistics again from the images"
+            )
+        warnings.warn(f"{self.path} {caution}", AssayWarning, stacklevel=3)
 
     def label(self, extractor: str) -> str | None:
         """What made the statistics of a file that is written from this one, where `extractor` makes those it lacks.
 
         None: statistics that do not say what made them are passed on as such.
         """
-        return None if self.origin.is_unlabelled else extractor
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What is known of the statistics in a reference file, without them."""
-
-    path: Path
-    has_pool: bool
-    has_spatial: bool
-    extractor: str | None
-
-    @property
-    def is_unlabelled(self) -> bool:
-        """Whether there are statistics that do not say what made them."""
-        return self.extractor is None and (self.has_pool or self.has_spatial)
-
-    def caution(self, extractor: str) -> str | None:
-        """What to say where statistics that do not say what made them meet the features called `extractor`: those of
-        the published files, which have spatial ones, meet none but their own."""
-        if not self.is_unlabelled or (extractor == PUBLISHED and self.has_spatial):
-            return None
-        if extractor == PUBLISHED:
-            return (
-                f"{self.path} has mu and sigma alone, and does not say what made them. Other programs than the "
-                "published evaluator have other Inceptions, and other ways to resize images for them: figures compare "
-                f"only where {extractor} made these, too. Make the statistics again from the images"
-            )
-        return (
-            f"{self.path} does not say what made its statistics; if Inception's published weights in fp32, as of "
-            f"the published files, then distances of samples seen by {extractor} are off: by some percent in "
-            "bf16, and by any amount with other weights. Make the statistics again from the images"
-        )
+        has_statistics = self.pool is not None or self.spatial is not None
+        return None if has_statistics and self.extractor is None else extractor
 
 
 @dataclass(frozen=True)
