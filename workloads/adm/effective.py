@@ -25,11 +25,12 @@ def effective(c: Config) -> Config:
         "figures": _figures(c.figures),
     }
     if (classifier := c.classifier) is not None:
-        changed = {"model": _model(classifier.model), "train": _train(classifier.train)}
-        update["classifier"] = classifier.model_copy(update=changed)
+        update["classifier"] = classifier.model_copy(
+            update={"model": _model(classifier.model), "train": _train(classifier.train)}
+        )
     if (up := c.upsampler) is not None:
-        steps = _steps(up.diffusion.steps, up.steps)
-        changed = {"model": _model(up.model), "train": _train(up.train), "steps": steps}
+        changed: dict[str, object] = {"model": _model(up.model), "train": _train(up.train)}
+        changed["steps"] = _steps(up.diffusion.steps, up.steps)
         update["upsampler"] = up.model_copy(update=changed)
     return c.model_copy(update=update)
 
