@@ -317,8 +317,8 @@ def _imported(c: Config) -> _Imported | None:
 def _looked_at(path: Path, num_bytes: int, modified_ns: int) -> _Imported:
     """The names in the file and its checksum, which make a changed file another reference. Read once a process."""
     from adm.evaluation.inception_weights import sha256_of
-    from adm.evaluation.npz_images import IMAGES, NpzImages, opened
-    from adm.evaluation.reference_npz import SPATIAL, names_in
+    from adm.evaluation.npz_images import IMAGES, NpzImages, names_in, opened
+    from adm.evaluation.reference_npz import SPATIAL
 
     with opened(path) as archive:
         names = names_in(archive)

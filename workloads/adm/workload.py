@@ -115,10 +115,10 @@ class AdmWorkload:
         return [*evaluation_graph.metrics(Config.model_validate(config)), *of_a_study]
 
     def stages(self, config: Mapping[str, JSON]) -> Sequence[Stage]:
-        given = Config.model_validate(config)
-        for caution in (*_without_effect(given), *sampling_check.cautions(given)):
+        written = Config.model_validate(config)
+        for caution in (*_without_effect(written), *sampling_check.cautions(written)):
             warnings.warn(caution, AssayWarning, stacklevel=2)
-        c = effective(given)
+        c = effective(written)
         if c.measure == "throughput":
             return [graph.throughput(c)]
         if c.measure == "compute":

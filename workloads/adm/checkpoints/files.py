@@ -119,7 +119,7 @@ def _unwrapped(path: Path, content: object) -> dict[str, Tensor]:
             raise UserError(f"{path} is no state dict: no tensor under {_some(wrong)}")
         ((name, content),) = inside.items()
         told.append(f"takes the weights under {name!r}")
-    weights: dict[str, Tensor] = dict(content)
+    weights = {str(key): value for key, value in content.items()}
     if prefix := _shared_prefix(weights):
         weights = {key.removeprefix(prefix): value for key, value in weights.items()}
         told.append(f"leaves out {prefix!r}, with which every key begins")
