@@ -9,6 +9,7 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeGuard
 
 import torch
 from pydantic import ValidationError
@@ -107,7 +108,9 @@ def _unwrapped(path: Path, content: object) -> dict[str, Tensor]:
     if not isinstance(content, Mapping) or not content:
         raise UserError(f"{path} holds a {type(content).__name__}, not a state dict of named tensors")
     told = []
-    if not _is_state_dict(content):
+    if _is_state_dict(content):
+        found = content
+    else:
         inside = {str(name): value for name, value in content.items() if _is_state_dict(value)}
         if len(inside) > 1:
             raise UserError(
@@ -117,9 +120,9 @@ def _unwrapped(path: Path, content: object) -> dict[str, Tensor]:
         if not inside:
             wrong = [str(key) for key, value in content.items() if not isinstance(value, Tensor)]
             raise UserError(f"{path} is no state dict: no tensor under {_some(wrong)}")
-        ((name, content),) = inside.items()
+        ((name, found),) = inside.items()
         told.append(f"takes the weights under {name!r}")
-    weights = {str(key): value for key, value in content.items()}
+    weights = dict(found)
     if prefix := _shared_prefix(weights):
         weights = {key.removeprefix(prefix): value for key, value in weights.items()}
         told.append(f"leaves out {prefix!r}, with which every key begins")
@@ -128,7 +131,7 @@ def _unwrapped(path: Path, content: object) -> dict[str, Tensor]:
     return weights
 
 
-def _is_state_dict(value: object) -> bool:
+def _is_state_dict(value: object) -> TypeGuard[Mapping[str, Tensor]]:
     return (
         isinstance(value, Mapping)
         and bool(value)
