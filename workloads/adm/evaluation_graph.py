@@ -114,7 +114,7 @@ def _too_few(c: Config) -> Iterator[ConfigProblem]:
 
 def _too_many(c: Config) -> Iterator[ConfigProblem]:
     """Parts of the data that are more than all of it, where it can be seen from here."""
-    there_are = num_images(c)
+    there_are = _countable(c)
     if there_are is None:
         return
     asked: dict[str, int | None] = {}
@@ -141,15 +141,19 @@ def _nothing_held_out(c: Config) -> Iterator[ConfigProblem]:
     """
     if not c.data.validation:
         return
-    try:
-        there_are = num_images(c)
-    except UserError as error:
-        yield ConfigProblem("data.path", str(error))
-        return
+    there_are = _countable(c)
     if there_are is not None and round(there_are * c.data.validation) == 0:
         from adm import data
 
         yield ConfigProblem("data.validation", data.nothing_held_out(c.data.validation, there_are))
+
+
+def _countable(c: Config) -> int | None:
+    """Images of the data set, where there is one to be seen from here; what is wrong with it, its readers' checks say."""
+    try:
+        return num_images(c)
+    except UserError:
+        return None
 
 
 def num_images(c: Config) -> int | None:
