@@ -149,7 +149,7 @@ def _nothing_held_out(c: Config) -> Iterator[ConfigProblem]:
 
 
 def _countable(c: Config) -> int | None:
-    """Images of the data set, where there is one to be seen from here; what is wrong with it, its readers' checks say."""
+    """Images of the data set, if one is to be seen from here: what is wrong with data, its readers say."""
     try:
         return num_images(c)
     except UserError:
