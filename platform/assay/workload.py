@@ -18,6 +18,7 @@ import hashlib
 import importlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import entry_points
@@ -43,6 +44,14 @@ def canonical_json(value: JSON) -> str:
 
 def digest(value: JSON) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:KEY_LENGTH]
+
+
+def section_of(config: JSON, path: str) -> JSON | None:
+    """Where a config has the value at a dotted path; None where it has none there."""
+    *sections, name = path.split(".")
+    for part in sections:
+        config = config.get(part) if isinstance(config, dict) else None
+    return config if isinstance(config, dict) and name in config else None
 
 
 @dataclass(frozen=True)
@@ -91,6 +100,10 @@ class Stage:
     """Import paths "module:attribute"; a map stage chains several, the others have one."""
     config: Mapping[str, JSON]
     """The slice of the config this stage reads, as plain JSON values. Nothing else may change its result."""
+    places: tuple[str, ...] = field(default=(), kw_only=True)
+    """Dotted paths into `config` of values that say where something is or what it is called, and not what it is: a
+    folder, a file. They are not part of the key. What is there must be in it another way, as a digest of its
+    contents."""
     inputs: Mapping[str, Stage] = field(default_factory=dict)
     budget: Budget | None = None
     resources: str = "reduce"
@@ -130,13 +143,25 @@ class Stage:
     the ledger has of such work. Not part of the key."""
 
     @cached_property
+    def keyed_config(self) -> Mapping[str, JSON]:
+        """The config without `places`: what of it is in the key."""
+        if not self.places:
+            return self.config
+        config = deepcopy(dict(self.config))
+        for path in self.places:
+            section = section_of(config, path)
+            if section is not None:
+                del section[path.rpartition(".")[2]]
+        return config
+
+    @cached_property
     def lineage(self) -> str:
         """The key without the budget: stages that differ only in how far they go share checkpoints and shards."""
         return digest(
             {
                 "name": self.name,
                 "version": self.version,
-                "config": self.config,
+                "config": self.keyed_config,
                 "inputs": {role: stage.key for role, stage in self.inputs.items()},
             }
         )

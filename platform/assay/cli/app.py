@@ -27,6 +27,12 @@ SetOpt = Annotated[
     list[str] | None,
     typer.Option("--set", "-s", metavar="PATH=VALUE", help="Override a config path in every arm. May be repeated."),
 ]
+VerifyOpt = Annotated[
+    bool,
+    typer.Option(
+        "--verify-data", help="Read all data again, whatever its size and times say, and tell what is otherwise."
+    ),
+]
 AddressOpt = Annotated[
     str | None,
     typer.Option(
@@ -72,6 +78,7 @@ def run(
     rows: Annotated[
         bool, typer.Option("--rows", help="Print each result as a line of JSON, too, for programs that read the log.")
     ] = False,
+    verify_data: VerifyOpt = False,
     as_json: JsonOpt = False,
 ) -> None:
     """Compute what is missing of a sweep, and compare its arms.
@@ -91,6 +98,7 @@ def run(
             plain=plain,
             with_rows=rows,
             is_json=as_json,
+            verifies_data=verify_data,
         )
     )
 
@@ -157,19 +165,31 @@ def stop(job: JobArg, address: AddressOpt = None) -> None:
 
 
 @app.command()
-def validate(sweep: SweepArg, profile: ProfileOpt = None, sets: SetOpt = None, as_json: JsonOpt = False) -> None:
+def validate(
+    sweep: SweepArg,
+    profile: ProfileOpt = None,
+    sets: SetOpt = None,
+    verify_data: VerifyOpt = False,
+    as_json: JsonOpt = False,
+) -> None:
     """Check a sweep file: every mistake at once, each with its line."""
     from assay.cli.planning import validate_sweep
 
-    validate_sweep(sweep, profile, sets or [], as_json)
+    validate_sweep(sweep, profile, sets or [], as_json, verifies_data=verify_data)
 
 
 @app.command()
-def plan(sweep: SweepArg, profile: ProfileOpt = None, sets: SetOpt = None, as_json: JsonOpt = False) -> None:
+def plan(
+    sweep: SweepArg,
+    profile: ProfileOpt = None,
+    sets: SetOpt = None,
+    verify_data: VerifyOpt = False,
+    as_json: JsonOpt = False,
+) -> None:
     """Say what a run would do: its trials, its stages, what is stored already, and what the rest costs."""
     from assay.cli.planning import plan_sweep
 
-    plan_sweep(sweep, profile, sets or [], as_json)
+    plan_sweep(sweep, profile, sets or [], as_json, verifies_data=verify_data)
 
 
 @app.command(name="ls")

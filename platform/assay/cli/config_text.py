@@ -6,8 +6,7 @@ import io
 from collections.abc import Mapping
 
 from assay.spec.expand import in_words
-from assay.store import section_of
-from assay.workload import JSON
+from assay.workload import JSON, section_of
 
 
 def as_yaml(value: Mapping[str, JSON], asked: Mapping[str, JSON] | None = None) -> str:

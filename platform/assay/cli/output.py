@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from assay.home import Home
+from assay.look import a_look
 from assay.report.grids import Terminal
 from assay.store import Store
 from assay.text import printable
@@ -43,3 +45,12 @@ def print_json(value: Any) -> None:
     is_unicode = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
     json.dump(value, sys.stdout, indent=1, ensure_ascii=not is_unicode, allow_nan=False)
     print()
+
+
+@contextmanager
+def a_told_look(verifies: bool) -> Iterator[None]:
+    """A look at the data of a sweep; what it remarks goes to stderr."""
+    with a_look(verifies=verifies) as look:
+        yield
+    for remark in dict.fromkeys(look.remarks):
+        print(remark, file=sys.stderr)

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from assay.cli.estimating import Sum, suggested_as_it_goes, summary
 from assay.cli.names import open_sweep
-from assay.cli.output import console, print_json, print_text, print_warnings, store_to_look_at
+from assay.cli.output import a_told_look, console, print_json, print_text, print_warnings, store_to_look_at
 from assay.home import Home
 from assay.planning import Plan, StageStatus, State, checked, make_plan, survey
 from assay.report import serves
@@ -34,12 +34,15 @@ STATE_STYLES: dict[State, str] = {
 }
 
 
-def validate_sweep(name: str, profile: str | None, sets: Sequence[str], is_json: bool) -> None:
-    sweep = open_sweep(name, profile, sets)
-    count = sweep.num_trials()
-    is_sample = count > MOST_CHECKED
-    # Stages see more than configs do, such as a file that is not there.
-    plan = checked(make_plan(sweep, most=MOST_PLANNED if is_sample else None))
+def validate_sweep(
+    name: str, profile: str | None, sets: Sequence[str], is_json: bool, *, verifies_data: bool = False
+) -> None:
+    with a_told_look(verifies_data):
+        sweep = open_sweep(name, profile, sets)
+        count = sweep.num_trials()
+        is_sample = count > MOST_CHECKED
+        # Stages see more than configs do, such as a file that is not there.
+        plan = checked(make_plan(sweep, most=MOST_PLANNED if is_sample else None))
     if not is_sample:
         count = len(plan.trials) or count
     if is_json:
@@ -58,11 +61,14 @@ def validate_sweep(name: str, profile: str | None, sets: Sequence[str], is_json:
         print(suggested_as_it_goes(sweep))
 
 
-def plan_sweep(name: str, profile: str | None, sets: Sequence[str], is_json: bool) -> None:
+def plan_sweep(
+    name: str, profile: str | None, sets: Sequence[str], is_json: bool, *, verifies_data: bool = False
+) -> None:
     store = store_to_look_at(Home.default())
-    plan = make_plan(open_sweep(name, profile, sets), store)
-    statuses = survey(plan, store)
-    plan = checked(plan, {key for key, status in statuses.items() if status.state == "stored"})
+    with a_told_look(verifies_data):
+        plan = make_plan(open_sweep(name, profile, sets), store)
+        statuses = survey(plan, store)
+        plan = checked(plan, {key for key, status in statuses.items() if status.state == "stored"})
     if is_json:
         print_json(_as_json(plan, statuses))
         return

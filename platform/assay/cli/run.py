@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from assay.cli import EXIT_INTERRUPTED, EXIT_PAUSED, EXIT_TRIAL_FAILED, tell
 from assay.cli.display import LiveDisplay, PlainDisplay
 from assay.cli.names import command_line, open_sweep, program, report_folder
-from assay.cli.output import console, print_json
+from assay.cli.output import a_told_look, console, print_json
 from assay.cli.rows import Rows
 from assay.errors import AssayError
 from assay.home import Home
@@ -81,12 +81,14 @@ def run_sweep(
     plain: bool,
     with_rows: bool,
     is_json: bool,
+    verifies_data: bool = False,
 ) -> int:
     """Run a sweep in the foreground; returns the exit code."""
     import assay
 
     home = Home.default()
-    plan = make_plan(open_sweep(name, profile, sets), Store(home.store_url, heals=False))
+    with a_told_look(verifies_data):
+        plan = make_plan(open_sweep(name, profile, sets), Store(home.store_url, heals=False))
     display = _display(plain, is_json)
     publisher = _Publisher(home, plan.sweep, display)
     listeners: list[Listener] = [publisher, display]

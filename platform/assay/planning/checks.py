@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from assay.errors import NotHere, UserError, passing_warnings
+from assay.look import a_look
 from assay.planning.plan import Plan, Warned
 from assay.workload import Stage, canonical_json, load_attribute
 
@@ -36,6 +37,7 @@ class Finding:
     message: str
 
 
+@a_look()
 def findings(checks: Sequence[Check]) -> list[Finding]:
     """What the checks say, in their order. What is no UserError is a bug of the check, and raised."""
     said: list[Finding] = []

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from assay.contract import stage_graph
 from assay.errors import UserError, passing_warnings
+from assay.look import a_look
 from assay.planning.races import refuse_unfair_races
 from assay.planning.twins import warn_of_twins
 from assay.space import Settings
@@ -167,6 +168,7 @@ class Plan:
         return {key: tuple(trials) for key, trials in users.items()}
 
 
+@a_look()
 def make_plan(sweep: Sweep, store: Store | None = None, most: int | None = None) -> Plan:
     """The plan of a sweep; with what was suggested and decided in earlier runs, where a store remembers. Of `most`
     trials at most, where not all are wanted.

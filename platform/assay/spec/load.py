@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from assay.errors import SpecError, SpecProblem, passing_warnings
+from assay.look import a_look
 from assay.spec.check import FindWorkload, check
 from assay.spec.merge import unknown_profile, with_profile, with_sets
 from assay.spec.schema import Sweep
@@ -18,6 +19,7 @@ from assay.typed import located_messages
 from assay.workload import JSON, load_workload
 
 
+@a_look()
 def load_sweep(
     path: str | os.PathLike[str],
     *,

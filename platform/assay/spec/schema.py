@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from assay.errors import passing_warnings
+from assay.look import a_look
 from assay.space import Settings, Space
 from assay.spec.arms import combine
 from assay.spec.design import Design
@@ -187,8 +188,10 @@ class Sweep(Section):
         """How many there are, without resolving their configs; at most, where draws may turn out to be the same."""
         return self.design.count()
 
+    @a_look()
     def trials(self, suggested: Sequence[Mapping[str, JSON]] = (), most: int | None = None) -> list[Trial]:
         """Every trial, or the first `most`. Grid: arms in the order of the file, then parameters, then seeds.
+
 
         Searchers that draw: draw after draw, then arms, then seeds; one that resolves to the config of an earlier draw
         is left out. Those of optuna are `suggested`: none before anything is.

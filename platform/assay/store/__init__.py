@@ -1,6 +1,5 @@
 """Content-addressed results: what was computed, by key, with checksums. The store is the truth."""
 
-from assay.store.choices import section_of
 from assay.store.downloads import local_copy
 from assay.store.journal import Computed, Decisions, Suggestions
 from assay.store.records import FileRecord, Files, sha256_of
@@ -19,6 +18,5 @@ __all__ = [
     "StoredResult",
     "Suggestions",
     "local_copy",
-    "section_of",
     "sha256_of",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import deepcopy
 
-from assay.workload import JSON
+from assay.workload import JSON, section_of
 
 
 def as_run(config: Mapping[str, JSON], notes: Mapping[str, JSON]) -> tuple[dict[str, JSON], dict[str, JSON]]:
@@ -21,11 +21,3 @@ def as_run(config: Mapping[str, JSON], notes: Mapping[str, JSON]) -> tuple[dict[
             continue
         asked[path], section[name] = section[name], chosen
     return ran, asked
-
-
-def section_of(config: JSON, path: str) -> JSON | None:
-    """Where a config has the value at a dotted path; None where it has none there."""
-    *sections, name = path.split(".")
-    for part in sections:
-        config = config.get(part) if isinstance(config, dict) else None
-    return config if isinstance(config, dict) and name in config else None
