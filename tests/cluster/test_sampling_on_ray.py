@@ -8,10 +8,12 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from adm.data.digits import Digits
 from terminal import LONGEST_S, User
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
@@ -30,6 +32,8 @@ config:
   model.channel_mult: [1]
   model.attention_resolutions: []
   classifier: null
+  data.source: npz
+  data.path: images/digits.npz
   train.iterations: 20
   train.batch_size: 16
   train.precision: fp32
@@ -69,6 +73,9 @@ def sample_rows(user: User) -> pa.Table:
 
 def test_ten_thousand_samples_survive_a_killed_driver_and_a_killed_actor(tmp_path: Path) -> None:
     user = User(tmp_path / "disturbed", SWEEP)
+    digits = Digits().read(np.arange(NUM_REFERENCE))
+    (user.folder / "images").mkdir()  # the copies of it below are the same data
+    np.savez(user.folder / "images" / "digits.npz", digits.images, digits.labels)
     few = ("--set", "evaluate.num_samples=100")
     user.run("run", "sweep.yaml", "--plain", "--no-tracking", "--executor", "inline", *few)
     for other in ("undisturbed", "four"):
@@ -103,6 +110,8 @@ def test_ten_thousand_samples_survive_a_killed_driver_and_a_killed_actor(tmp_pat
     assert rows.equals(sample_rows(undisturbed))
     assert record_of(user, "evaluate")["metrics"] == record_of(undisturbed, "evaluate")["metrics"]
     assert record_of(user, "evaluate")["metrics"]["num_samples"] == NUM_SAMPLES
+
+    assert [each.stages().count("train") for each in (user, undisturbed)] == [1, 1], "elsewhere it is the same data"
 
     # Two actors a CPU: a part of the same samples, whoever draws them.
     four = User(tmp_path / "four", SWEEP.replace(f"[1, {MOST_ACTORS}]", "[4, 4], cpus_per_actor: 0.5"))

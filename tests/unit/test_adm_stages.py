@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file
 
-import adm.workload
 from adm import checkpoints
 from adm.workload import workload
 from assay.errors import ConfigError, UserError
@@ -262,7 +261,6 @@ class TestGraph:
 
     def test_other_images_in_the_same_folder_are_other_data(self, tmp_path: Path) -> None:
         def reference() -> str:
-            adm.workload._listing.cache_clear()
             config = workload.resolve("imagenet64", {"data.path": str(tmp_path)})
             return {stage.name: stage.key for stage in topological(workload.stages(config))}["reference"]
 

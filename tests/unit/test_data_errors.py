@@ -362,7 +362,8 @@ class TestCheck:
     """What is found before anything is started."""
 
     def test_what_can_work_passes(self, tmp_path: Path) -> None:
-        data = folder(tmp_path, [png(0), png(1)]).model_dump(mode="json") | {"listing": "abc"}
+        images = folder(tmp_path, [png(0), png(1)])
+        data = images.model_dump(mode="json") | adm_data.planned_data(images)
         adm_data.check({"data": data, "model": MODEL})
         adm_data.check({"data": data, "image_size": 4, "channels": 1, "extractor": "pixels"})
         adm_data.check({"data": {"source": "digits"}, "image_size": 8, "channels": 1})

@@ -74,12 +74,12 @@ def test_every_broken_image_counts_once_over_all_runs_and_held_out_ones_too(tmp_
     half = under("data", data) | under("classifier.model", SMALL)
     half |= under("classifier.train", {**FAST, "batch_size": 10, "iterations": 3})
     whole = half | {"classifier.train.iterations": 4}
-    first, then = (stages("digits", overrides)["train_classifier"] for overrides in (half, whole))
-    source = open_source(data_config(first.config["data"]), 8, 1)
+    source = open_source(data_config(data), 8, 1)
     training, held_out = split(source, 0.25)
     paths = sorted(folder.iterdir())
     for index in (*training[[3, 11, 20, 27]], *held_out[[2, 7]]):
         paths[index].write_bytes(b"no image")
+    first, then = (stages("digits", overrides)["train_classifier"] for overrides in (half, whole))
     store = Store(tmp_path / "store")
     assert train(first, store).notes["skipped_images"] == 6, "three steps see all 30 to train on"
     assert train(then, store).notes["skipped_images"] == 6, "the fourth sees ten, and few of the broken ones"

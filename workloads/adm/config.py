@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from adm.fields import (
     Bool,
     CountInt,
+    FilePath,
     Fraction,
     NonNegativeFloat,
     PositiveFloat,
@@ -103,8 +104,9 @@ class DataConfig(Section):
     source: Literal["digits", "folder", "npz", "parquet", "lmdb"]
     """digits: scikit-learn's 1,797 images of 8×8. folder: image files. npz: arr_0 uint8 (N, H, W, C), with classes in
     arr_1 or labels. parquet: encoded images in a column, one file or a folder of them. lmdb: a folder as LSUN ships."""
-    path: Str | None = None
-    """The folder or file. Every source but the digits needs it by the time it is opened."""
+    path: FilePath | None = None
+    """The folder or file. A relative path starts where you stand when the sweep is planned, wherever the sweep file is.
+    Every source but the digits needs it by the time it is opened."""
     labels: Literal["basename", "subfolder"] = "basename"
     """folder: the class is the basename before "_", or the subfolder; classes in sorted order."""
     image_column: Str = "image"
@@ -184,7 +186,7 @@ class TrainConfig(Section):
     """Checkpoints at multiples of so many iterations are kept for good."""
     keep_best: Bool = False
     """So is the one before which the mean loss was lowest."""
-    checkpoint: Str | None = None
+    checkpoint: FilePath | None = None
     """A published or native checkpoint to use instead of training."""
 
     @model_validator(mode="after")
@@ -275,12 +277,12 @@ class EvaluateConfig(Section):
     num_reference: PositiveInt | None = None
     """How many images of the data set, chosen at random, the samples are compared with; None: all, as in the paper.
     Precision, recall and KID take 10,000 of them at most, as the published evaluator does."""
-    reference: Str | None = None
+    reference: FilePath | None = None
     """A reference file of the published evaluator (npz) to compare with instead: its statistics, and all of its images
     for precision, recall and KID. For extractor inception."""
     extractor: Literal["classifier", "pixels", "inception"] = "classifier"
     """classifier: the sweep's own. pixels: of small images. inception: FID's network."""
-    inception_weights: Str | None = None
+    inception_weights: FilePath | None = None
     """A file of weights. None: the published ones, from ADM_INCEPTION_WEIGHTS or ~/.cache/adm. With others a distance
     is no FID, and called fd_<extractor>."""
     inception_precision: Literal["fp32", "bf16"] = "fp32"

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from adm.config import NUM_DIGITS, Config
+from adm.config import NUM_DIGITS, Config, DataConfig
+from adm.paths import is_there, places_in, whole
 from assay.errors import ConfigProblem, UserError
+from assay.look import once_a_look
 from assay.workload import JSON, Budget, Stage, digest
 
 RGB = 3
@@ -37,7 +38,7 @@ def extraction(c: Config) -> dict[str, JSON]:
     return {
         "extractor": "inception",
         "inception": {
-            "weights": c.evaluate.inception_weights and _absolute(c.evaluate.inception_weights),
+            "weights": c.evaluate.inception_weights and str(whole(c.evaluate.inception_weights)),
             "sha256": _inception_sha256(c),
             "precision": c.evaluate.inception_precision,
         },
@@ -173,8 +174,11 @@ def reference_images(c: Config, data: Mapping[str, JSON]) -> dict[str, JSON] | N
         return {"data": dict(data), "image_size": c.image_size, "channels": c.model.in_channels, "order": order}
     if imported.num_images is None:
         return None
-    npz: dict[str, JSON] = {"source": "npz", "path": str(imported.path), "crop": "none", "listing": imported.sha256}
-    return {"data": npz, "image_size": c.image_size, "channels": RGB, "order": "stored"}
+    from adm.data import planned_data
+
+    npz = DataConfig(source="npz", path=str(imported.path), crop="none")
+    section = {"source": npz.source, "crop": npz.crop, **planned_data(npz)}
+    return {"data": section, "image_size": c.image_size, "channels": RGB, "order": "stored"}
 
 
 def _num_reference(c: Config) -> int:
@@ -198,12 +202,14 @@ def reference(
         return None
     num_images = _num_reference(c) if imported is None else imported.num_images
     assert num_images is not None
+    config = {**images, **extraction(c)}
     return Stage(
         name="reference",
         version=2,
         kind="map",
         body=("adm.evaluation.extractors:ReferenceImages", "adm.evaluation.extractors:Features"),
-        config={**images, **extraction(c)},
+        config=config,
+        places=places_in(config),
         inputs={"classifier": classifier} if classifier is not None else {},
         budget=Budget("evaluate.num_reference", num_images, "images"),
         check="adm.evaluation.checks:reference" if c.data.source != "digits" or imported is not None else None,
@@ -216,18 +222,20 @@ def reference(
 def statistics(c: Config, data: Mapping[str, JSON], reference: Stage | None) -> Stage:
     """Mean and covariance of the reference's features, as a file that other programs read, too."""
     imported, is_inception = _imported(c), c.evaluate.extractor == "inception"
+    config: dict[str, JSON] = {
+        **extraction(c),
+        "features": _features_name(c),
+        "imported": None if imported is None else {"path": str(imported.path), "sha256": imported.sha256},
+        "images": reference_images(c, data),
+        "num_exported": _num_paired(c, reference) if is_inception and reference is not None else 0,
+    }
     return Stage(
         name="statistics",
         version=2,
         kind="reduce",
         body=("adm.evaluation.stages:statistics",),
-        config={
-            **extraction(c),
-            "features": _features_name(c),
-            "imported": None if imported is None else {"path": str(imported.path), "sha256": imported.sha256},
-            "images": reference_images(c, data),
-            "num_exported": _num_paired(c, reference) if is_inception and reference is not None else 0,
-        },
+        config=config,
+        places=places_in(config),
         inputs={"reference": reference} if reference is not None else {},
         check="adm.evaluation.checks:statistics" if is_inception else None,
     )
@@ -256,6 +264,8 @@ def evaluate(c: Config, reference: Stage | None, statistics: Stage, sample: Stag
             "pairs": pairs,
             "conditions": conditions,
         },
+        # A file's name, beside the digest that its statistics have in their key.
+        places=("conditions.reference",) if _imported(c) is not None else (),
         inputs={
             **({"reference": reference} if reference is not None else {}),
             "statistics": statistics,
@@ -291,8 +301,18 @@ def _inception_sha256(c: Config) -> str:
     from adm.evaluation import inception_weights  # here, so that a sweep of the digits is planned without NumPy
 
     if c.evaluate.inception_weights is None:
+        inception_weights.refuse_relative()
         return inception_weights.SHA256
-    return inception_weights.sha256_of(inception_weights.find(_absolute(c.evaluate.inception_weights)))
+    path = whole(c.evaluate.inception_weights)
+    return file_sha256(path if is_there(path) else inception_weights.find(path))
+
+
+@once_a_look
+def file_sha256(path: Path) -> str:
+    """What a file holds. Raises UserError where it cannot be read."""
+    from adm.contents import sha256_of  # here, so that a sweep of the digits is planned without NumPy
+
+    return sha256_of(path)
 
 
 @dataclass(frozen=True)
@@ -310,28 +330,23 @@ def _imported(c: Config) -> _Imported | None:
     """Raises UserError for a file that is absent or no reference."""
     if c.evaluate.reference is None:
         return None
-    path = Path(_absolute(c.evaluate.reference))
-    if not path.is_file():
+    path = whole(c.evaluate.reference)
+    if not is_there(path):
         raise UserError(f"{path} does not exist; leave it out to compare with the data")
-    status = path.stat()
-    return _looked_at(path, status.st_size, status.st_mtime_ns)
+    return _looked_at(path)
 
 
-@lru_cache(maxsize=8)
-def _looked_at(path: Path, num_bytes: int, modified_ns: int) -> _Imported:
-    """The names in the file and its checksum, which make a changed file another reference. Read once a process."""
-    from adm.evaluation.inception_weights import sha256_of
+@once_a_look
+def _looked_at(path: Path) -> _Imported:
+    """The names in the file and its checksum, which make a changed file another reference."""
     from adm.evaluation.npz_images import IMAGES, NpzImages, names_in, opened
     from adm.evaluation.reference_npz import SPATIAL
 
+    sha256 = file_sha256(path)
     with opened(path) as archive:
         names = names_in(archive)
     num_images = len(NpzImages.open(path)) if IMAGES in names else None
-    return _Imported(path, sha256_of(path), num_images, set(SPATIAL) <= set(names))
-
-
-def _absolute(path: str) -> str:
-    return str(Path(path).expanduser().absolute())
+    return _Imported(path, sha256, num_images, set(SPATIAL) <= set(names))
 
 
 def _reference_label(c: Config, reference: Stage | None) -> str:
@@ -340,13 +355,13 @@ def _reference_label(c: Config, reference: Stage | None) -> str:
     if imported is not None:
         return f"{imported.path.name} {imported.sha256[:LABEL_DIGITS]}"
     assert reference is not None
-    what = {name: reference.config[name] for name in ("data", "image_size", "channels", "order")}
+    what = {name: reference.keyed_config[name] for name in ("data", "image_size", "channels", "order")}
     return _label(c.data.source, {**what, "num_images": reference.amount})
 
 
 def _without_seed(classifier: Stage) -> JSON:
     """How a classifier was trained. Replicates have one each, made alike: their distances may be averaged."""
-    config = {name: value for name, value in classifier.config.items() if name != "seed"}
+    config = {name: value for name, value in classifier.keyed_config.items() if name != "seed"}
     return {"config": config, "amount": classifier.amount}
 
 

@@ -31,6 +31,16 @@ Bool = Annotated[bool, Field(strict=True)]
 Str = Annotated[str, Field(strict=True)]
 
 
+def _path(value: str) -> str:
+    if not value or "\0" in value:
+        raise ValueError(f"got {value!r}, allowed: the path of a file or folder, or null")
+    return value
+
+
+FilePath = Annotated[Str, AfterValidator(_path)]
+"""As the user writes it: from where she stands, from ~ or from the root."""
+
+
 class Section(BaseModel):
     """A section of the config: frozen, and without keys that nobody knows."""
 

@@ -10,12 +10,10 @@ Where images are kept, `draw` draws them, `sample` reads them, and `images` make
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache, lru_cache
-from pathlib import Path
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -36,10 +34,12 @@ from adm.config import (
 )
 from adm.effective import PRINTED_RESOLUTIONS, effective, reached_resolutions, trained_process
 from adm.models.layout import layout
+from adm.paths import is_there, places_in, whole
 from adm.sampling import check as sampling_check
 from adm.sampling import graph as sampling
 from adm.studies import check, graph
 from assay.errors import AssayWarning, ConfigError, ConfigProblem, UserError, did_you_mean
+from assay.look import a_look
 from assay.typed import config_problems
 from assay.workload import JSON, Budget, Checkpointing, PrintedTable, ReportHints, Stage
 
@@ -81,6 +81,7 @@ class AdmWorkload:
     def paths(self, base: str) -> Sequence[str]:
         return list(_leaves(Config))
 
+    @a_look()
     def resolve(self, base: str, overrides: Mapping[str, JSON]) -> Mapping[str, JSON]:
         """The preset with overrides, as JSON values. Setting a section to null removes it: {"classifier": None}."""
         values = presets.load(base).model_dump(mode="json")
@@ -104,6 +105,7 @@ class AdmWorkload:
             raise ConfigError(problems)
         return config.model_dump(mode="json")
 
+    @a_look()
     def metrics(self, config: Mapping[str, JSON]) -> Sequence[str]:
         of_a_study = graph.metrics(Config.model_validate(config))
         if config["measure"] != "quality":
@@ -114,6 +116,7 @@ class AdmWorkload:
             return ["loss"]
         return [*evaluation_graph.metrics(Config.model_validate(config)), *of_a_study]
 
+    @a_look()
     def stages(self, config: Mapping[str, JSON]) -> Sequence[Stage]:
         written = Config.model_validate(config)
         for caution in (*_without_effect(written), *sampling_check.cautions(written)):
@@ -206,6 +209,7 @@ def _training(
             # A number, also where it is the training's own length: that changes every step, so it is in the key.
             "train": {**_without(training, PACE), "anneal_iterations": train.annealed_over},
         },
+        places=places_in(config),
         execution={"model": network_execution, "train": training_execution},
         budget=Budget(f"{section}.iterations", train.iterations, "iterations"),
         checkpointing=Checkpointing(train.checkpoint_every, train.keep_last, train.keep_every, train.keep_best),
@@ -229,24 +233,23 @@ def _without(values: Mapping[str, JSON], names: Sequence[str]) -> dict[str, JSON
 
 def _load(model: ModelConfig, checkpoint: str, section: str) -> Stage:
     """Weights that are there already, instead of training. Raises UserError when there is no file that can be read."""
-    path = Path(checkpoint).expanduser().absolute()
+    path = whole(checkpoint)
+    if not is_there(path):
+        raise UserError(f"{section}.checkpoint {checkpoint!r}: there is no such file; leave it out to train")
     if path.is_dir():
         raise UserError(f"{section}.checkpoint {checkpoint!r} is a folder: name a file in it")
-    if not path.is_file():
-        raise UserError(f"{section}.checkpoint {checkpoint!r}: there is no such file; leave it out to train")
-    status = path.stat()
     try:
-        sha256 = _sha256(path, status.st_size, status.st_mtime_ns)
-    except OSError as error:
-        raise UserError(
-            f"{section}.checkpoint {checkpoint!r} cannot be read: {error.strerror}; make it readable for this user"
-        ) from error
+        sha256 = evaluation_graph.file_sha256(path)
+    except UserError as error:
+        raise UserError(f"{section}.checkpoint: {error}") from error
+    config = {"checkpoint": str(path), "sha256": sha256, "model": model.model_dump(mode="json")}
     return Stage(
         name="load",
         version=1,
         kind="reduce",
         body=("adm.training.stages:load_weights",),
-        config={"checkpoint": str(path), "sha256": sha256, "model": model.model_dump(mode="json")},
+        config=config,
+        places=places_in(config),
         check=CHECKPOINT_CHECKS[section],
     )
 
@@ -258,27 +261,22 @@ def _measured(c: Config, network: Stage) -> Stage:
         # Its accuracy is the trial's: not to be measured is no reason to warn here, but to refuse.
         return replace(network, check="adm.data:check_with_accuracy") if is_classifier else network
     process = c.diffusion.model_dump(mode="json", include={"schedule", "steps"} if is_classifier else None)
+    config = {
+        "seed": c.seed,
+        "data": {**_data(c), "validation": c.data.validation if is_classifier else 0.0},
+        "diffusion": process,
+        "model": network.config["model"],
+    }
     return Stage(
         name="measure",
         version=1,
         kind="reduce",
         body=("adm.training.stages:measure_weights",),
-        config={
-            "seed": c.seed,
-            "data": {**_data(c), "validation": c.data.validation if is_classifier else 0.0},
-            "diffusion": process,
-            "model": network.config["model"],
-        },
+        config=config,
+        places=places_in(config),
         inputs={"model": network},
         check="adm.data:check_with_accuracy",
     )
-
-
-@lru_cache(maxsize=64)
-def _sha256(path: Path, size: int, modified_ns: int) -> str:
-    """Of the content: a file that changed under its name is another stage. Read once, however many trials use it."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _data(c: Config) -> dict[str, JSON]:
@@ -288,18 +286,15 @@ def _data(c: Config) -> dict[str, JSON]:
         data["crop"] = "centre"
     if c.data.source in ENCODED_SOURCES:
         data["decoder"] = DECODER
-    return {**data, "listing": _listing(c.data.source, c.data.path)} if c.data.path is not None else data
+    if c.data.path is None:
+        return data
+    from adm.data import planned_data  # here, so that a sweep of the digits is planned without NumPy
+
+    return {**data, **planned_data(c.data)}
 
 
 def _training_data(c: Config, crop: Crop) -> dict[str, JSON]:
     return {**_data(c), "crop": crop, "flip": c.data.flip}
-
-
-@lru_cache(maxsize=8)
-def _listing(source: str, path: str) -> str | None:
-    from adm.data.listing import listing  # here, so that a sweep of the digits is planned without NumPy
-
-    return listing(source, path)
 
 
 def _network_problems(c: Config) -> Iterator[ConfigProblem]:

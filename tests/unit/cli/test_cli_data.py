@@ -64,9 +64,9 @@ def test_it_is_told_in_one_line_and_nothing_is_started(
     result = assay("run", "photographs")
     assert result.code == 2
     said = result.err.strip().splitlines()
-    assert len(said) == 2, result.err
     assert told in said[0]
-    assert said[1] == "Nothing was started."
+    # What planning refuses already is not even about to be started.
+    assert said[1:] == ([] if write is empty_folder else ["Nothing was started."]), result.err
     assert "started" not in result.out
 
 
@@ -97,3 +97,17 @@ def test_a_training_that_no_group_of_the_resources_can_do_is_refused(
     assert len(lines) == 1 or (command == "run" and lines[1:] == ["Nothing was started."]), result.err
     assert "good" not in result.out
     assert "started" not in result.out
+
+
+def test_data_is_verified_where_that_is_asked_for(assay: Callable[..., Any], project: Path) -> None:
+    (project / "images").mkdir()
+    for index in range(10):
+        (project / "images" / f"{index}_0.png").write_bytes(png(seed=index))
+    config = {"data.source": "folder", "data.path": "images", "evaluate.num_samples": 5, "evaluate.num_reference": 5}
+    sweep = {"version": 1, "name": "photographs", "workload": "adm", "base": "cifar10", "metric": "fd_classifier"}
+    (project / "sweeps" / "photographs.yaml").write_text(json.dumps({**sweep, "mode": "min", "config": config}))
+    for command in ("validate", "plan"):
+        result = assay(command, "photographs", "--verify-data")
+        assert result.code == 0
+        assert f"verified: 10 files in {project / 'images'} read whole" in result.err.splitlines()
+        assert "verified" not in assay(command, "photographs").err

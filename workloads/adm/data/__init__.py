@@ -8,7 +8,7 @@ from adm.data.model_range import to_model_range
 from adm.data.order import batch_indices, everything_held_out, nothing_held_out, split
 from adm.data.prefetch import Prefetch
 from adm.data.reference_order import images_of_rows, rows_of_sample
-from adm.data.sources import data_config, num_images, open_source
+from adm.data.sources import data_config, num_images, open_planned, open_source, planned_data
 from adm.data.types import Crops, Examples, Images, Indices, Labels, Source
 
 __all__ = [
@@ -27,7 +27,9 @@ __all__ = [
     "images_of_rows",
     "nothing_held_out",
     "num_images",
+    "open_planned",
     "open_source",
+    "planned_data",
     "rows_of_sample",
     "split",
     "to_model_range",

@@ -11,7 +11,7 @@ import numpy as np
 from adm.data.order import everything_held_out, nothing_held_out, split
 from adm.data.pictures import Pictures
 from adm.data.remarks import remarks
-from adm.data.sources import data_config, open_source
+from adm.data.sources import data_config, open_planned
 from adm.data.types import Indices
 from assay.errors import AssayWarning, UserError
 
@@ -31,11 +31,11 @@ def check(config: Mapping[str, Any]) -> None:
     data.crop none the sizes of up to 1,000 images are compared, spread evenly, or in ten runs where
     scattered reading is slow.
     """
-    data = data_config(config["data"])
+    values = config["data"]
     if "model" not in config and "image_size" not in config:  # a network that is another stage's says its size
-        data = data.model_copy(update={"crop": "centre"})
-    size, channels, classes = _wanted(config)
-    source = open_source(data, size, channels, classes)
+        values = {**values, "crop": "centre"}
+    data, (size, channels, classes) = data_config(values), _wanted(config)
+    source = open_planned(values, size, channels, classes)
     for remark in remarks(data, source.labels, classes) if data.path is not None else ():
         warnings.warn(remark, AssayWarning, stacklevel=2)
     if data.crop == "none" and isinstance(source, Pictures):
@@ -47,7 +47,7 @@ def check_with_accuracy(config: Mapping[str, Any]) -> None:
     """As `check`, for a classifier whose accuracy is to be reported: some images are held out for it, and not all."""
     check(config)
     data = data_config(config["data"])
-    source = open_source(data, *_wanted(config))
+    source = open_planned(config["data"], *_wanted(config))
     training, held_out = split(source, data.validation)
     if not len(training):
         raise UserError(everything_held_out(data.validation, len(source)))

@@ -10,10 +10,13 @@ import numpy as np
 from PIL import Image
 
 from adm.config import DataConfig
+from adm.contents import Files
 from adm.data.decode import opened
 from adm.data.paths import files_below, located
 from adm.data.types import Labels
+from adm.paths import shown, unreadable
 from assay.errors import UserError
+from assay.look import once_a_look
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp")
 """Of files that are read. Of a GIF it is the first frame."""
@@ -26,10 +29,8 @@ class Folder:
     scattered = True
 
     def __init__(self, data: DataConfig) -> None:
-        self._root = located(data, "the folder with the images", folder=True)
-        self._files = image_files(self._root)
-        if not self._files:
-            raise UserError(f"data.path {data.path!r} holds no images; looked for {', '.join(SUFFIXES)}")
+        self.files = folder_files(data)
+        self._root, self._files = Path(self.files.root), self.files.names
         self.labels_from = f"data.labels {data.labels} of {self._root}"
         self.labels = self._by_name(data.labels == "subfolder")
 
@@ -37,14 +38,17 @@ class Folder:
         return len(self._files)
 
     def name(self, index: int) -> str:
-        return str(self._root / self._files[index])
+        return shown(self.files.path(index))
+
+    def file_of(self, index: int) -> int:
+        return index
 
     def open(self, index: int) -> Image.Image:
         try:
             encoded = (self._root / self._files[index]).read_bytes()
         except OSError as error:
             # A file that cannot be read is not a broken image: the next run might read it.
-            raise UserError(f"{self.name(index)} cannot be read: {error.strerror}") from error
+            raise unreadable(self._root / self._files[index], error) from error
         return opened(encoded)
 
     def _by_name(self, by_subfolder: bool) -> Labels:
@@ -65,6 +69,16 @@ def class_name(file: str, labels: Literal["basename", "subfolder"]) -> str:
     if labels == "subfolder":
         return file.split(os.sep, 1)[0]
     return os.path.basename(file).split("_")[0]  # noqa: PTH119  a million of them
+
+
+@once_a_look
+def folder_files(data: DataConfig) -> Files:
+    """The images of a folder: where one is below it says its class, and which comes first. Raises UserError."""
+    root = located(data, "the folder with the images", folder=True)
+    names = image_files(root)
+    if not names:
+        raise UserError(f"data.path {data.path!r} holds no images; looked for {', '.join(SUFFIXES)}")
+    return Files(str(root), names, are_named=True)
 
 
 def image_files(root: Path) -> list[str]:

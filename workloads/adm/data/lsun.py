@@ -12,8 +12,10 @@ import numpy.typing as npt
 from PIL import Image
 
 from adm.config import DataConfig
+from adm.contents import Files
 from adm.data.decode import NoImage, opened
 from adm.data.paths import located
+from adm.paths import is_there, status_of
 from assay.errors import UserError
 
 DATABASE = "data.mdb"
@@ -26,11 +28,8 @@ class Lmdb:
     labels: npt.NDArray[np.generic] | None = None
 
     def __init__(self, data: DataConfig) -> None:
-        self._path = located(data, f"the folder with the {DATABASE} of an LMDB", folder=True)
-        if not (self._path / DATABASE).is_file():
-            raise UserError(
-                f"data.path {data.path!r} holds no {DATABASE}; data.source lmdb takes the folder that has it"
-            )
+        self.files = lmdb_files(data)
+        self._path = Path(self.files.root)
         self._database = _database(self._path)
         if not self._database.keys:
             raise UserError(f"data.path {data.path!r} is an LMDB without entries")
@@ -41,6 +40,9 @@ class Lmdb:
 
     def name(self, index: int) -> str:
         return f"key {self._database.keys[index].decode(errors='backslashreplace')} of {self._path}"
+
+    def file_of(self, index: int) -> int:
+        return 0
 
     def open(self, index: int) -> Image.Image:
         try:
@@ -53,17 +55,21 @@ class Lmdb:
         return opened(encoded)
 
 
-class _Database:
-    """An open database and its keys."""
+def lmdb_files(data: DataConfig) -> Files:
+    """The file with the data; its lock file is none of it. Raises UserError."""
+    path = located(data, f"the folder with the {DATABASE} of an LMDB", folder=True)
+    if not is_there(path / DATABASE):
+        raise UserError(f"data.path {data.path!r} holds no {DATABASE}; data.source lmdb takes the folder that has it")
+    return Files(str(path), [DATABASE])
 
-    def __init__(self, path: Path) -> None:
-        try:
-            # Nobody writes: no lock file, so a read-only disk and any number of processes will do.
-            self.environment = lmdb.open(str(path), readonly=True, lock=False, readahead=False, create=False)
-            with self.environment.begin() as transaction, transaction.cursor() as cursor:
-                self.keys: list[bytes] = list(cursor.iternext(keys=True, values=False))
-        except lmdb.Error as error:
-            raise UserError(f"{path} cannot be read as an LMDB: {error}") from error
+
+class _Database:
+    """An open database, and the keys that it had when its file had this size and time."""
+
+    def __init__(self, environment: lmdb.Environment, written: tuple[int, int]) -> None:
+        self.environment, self.written = environment, written
+        with environment.begin() as transaction, transaction.cursor() as cursor:
+            self.keys: list[bytes] = list(cursor.iternext(keys=True, values=False))
 
 
 _open: WeakValueDictionary[tuple[int, int], _Database] = WeakValueDictionary()
@@ -71,10 +77,19 @@ _opening = Lock()
 
 
 def _database(path: Path) -> _Database:
-    """The database at a path. A process may have it open only once, so all its sources share it."""
-    status = (path / DATABASE).stat()
-    with _opening:
-        found = _open.get((status.st_dev, status.st_ino))
-        if found is None:
-            found = _open[status.st_dev, status.st_ino] = _Database(path)
-        return found
+    """The database at a path. A process may have it open only once, so all its sources share it; where it was written
+    to since, a new one reads its keys again. Raises UserError."""
+    status = status_of(path / DATABASE)
+    file, written = (status.st_dev, status.st_ino), (status.st_size, status.st_mtime_ns)
+    try:
+        with _opening:
+            database = _open.get(file)
+            if database is None:
+                # Nobody writes: no lock file, so a read-only disk and any number of processes will do.
+                opened = lmdb.open(str(path), readonly=True, lock=False, readahead=False, create=False)
+                database = _open[file] = _Database(opened, written)
+            elif database.written != written:
+                database = _open[file] = _Database(database.environment, written)
+            return database
+    except lmdb.Error as error:
+        raise UserError(f"{path} cannot be read as an LMDB: {error}") from error

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from adm.config import DataConfig
+from adm.contents import Files
 from adm.data.paths import located
 from assay.errors import AssayWarning, UserError, did_you_mean
 
@@ -35,7 +36,8 @@ class Npz:
     scattered = True
 
     def __init__(self, data: DataConfig) -> None:
-        self._path = located(data, "an npz file", folder=False, file=True)
+        self.files = npz_files(data)
+        self._path = Path(self.files.path(0))
         try:
             with zipfile.ZipFile(self._path) as archive:
                 names = [name.removesuffix(".npy") for name in archive.namelist()]
@@ -61,9 +63,18 @@ class Npz:
     def name(self, index: int) -> str:
         return f"image {index} of {self._path}"
 
+    def file_of(self, index: int) -> int:
+        return 0
+
     def open(self, index: int) -> Image.Image:
-        pixels = self._images[index]
+        pixels = np.array(self._images[index])  # read now, where the file is mapped
         return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+
+
+def npz_files(data: DataConfig) -> Files:
+    """The file, whatever it is called. Raises UserError."""
+    path = located(data, "an npz file", folder=False, file=True)
+    return Files(str(path.parent), [path.name])
 
 
 def _images(path: Path, archive: zipfile.ZipFile) -> npt.NDArray[np.uint8]:

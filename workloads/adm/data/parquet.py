@@ -16,8 +16,9 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from adm.config import DataConfig
+from adm.contents import Files
 from adm.data.decode import NoImage, opened
-from adm.data.paths import located
+from adm.data.paths import files_in, located
 from assay.errors import AssayWarning, UserError, did_you_mean
 
 HELD_BYTES = 512 << 20
@@ -31,10 +32,8 @@ class Parquet:
     at a time."""
 
     def __init__(self, data: DataConfig) -> None:
-        path = located(data, "a parquet file, or a folder of them", folder=True, file=True)
-        self._paths = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
-        if not self._paths:
-            raise UserError(f"data.path {data.path!r} holds no *.parquet")
+        self.files = parquet_files(data)
+        self._paths = [Path(self.files.root) / name for name in self.files.names]
         self._files = [_opened(file) for file in self._paths]
         self._columns = [_image_column(f, p, data.image_column) for f, p in zip(self._files, self._paths, strict=True)]
         self._groups = [(n, group) for n, file in enumerate(self._files) for group in range(file.num_row_groups)]
@@ -61,8 +60,11 @@ class Parquet:
     def __len__(self) -> int:
         return int(self._ends[-1])
 
+    def file_of(self, index: int) -> int:
+        return int(np.searchsorted(self._file_ends, index, side="right"))
+
     def name(self, index: int) -> str:
-        number = int(np.searchsorted(self._file_ends, index, side="right"))
+        number = self.file_of(index)
         before = int(self._file_ends[number - 1]) if number else 0
         return f"row {index - before} of {self._paths[number]}"
 
@@ -121,6 +123,17 @@ class Parquet:
                 raise UserError(f"{where}: {values.null_count} rows have no label; give them one, or leave them out")
             found.append(values.to_numpy())
         return np.concatenate(found), f"column {column!r} of {self._paths[0].parent if found[1:] else self._paths[0]}"
+
+
+def parquet_files(data: DataConfig) -> Files:
+    """The file, or those of a folder: what they are called orders them, and says no more. Raises UserError."""
+    path = located(data, "a parquet file, or a folder of them", folder=True, file=True)
+    if not path.is_dir():
+        return Files(str(path.parent), [path.name])
+    names = files_in(path, ".parquet")
+    if not names:
+        raise UserError(f"data.path {data.path!r} holds no *.parquet")
+    return Files(str(path), names)
 
 
 def _opened(path: Path) -> pq.ParquetFile:

@@ -4,20 +4,52 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from adm.config import NUM_DIGITS, DataConfig
+from adm.contents import Files, contents_of
 from adm.data.labels import checked_labels
 from adm.data.pictures import Pictures
 from adm.data.types import Source, Stored
+from adm.data.watched import Watched
+from adm.paths import is_there, whole
 from assay.errors import AssayWarning, UserError
+from assay.look import once_a_look
+
+ABOUT_FILES = ("contents", "times", "decoder")
+"""What the section "data" of a stage's config has beside a DataConfig: what files hold, and how they are decoded."""
+
+
+@once_a_look
+def planned_data(data: DataConfig) -> dict[str, Any]:
+    """Where the files of a data set are, and what they hold: path, contents and times, for a stage's config.
+
+    Contents are None where nothing is to be seen from here: such a stage can be planned, and not run. Times are left
+    out where they tell nothing. Raises UserError for what is there and is no data set, or cannot be read.
+    """
+    assert data.path is not None
+    path = whole(data.path)
+    if not is_there(path):
+        return {"path": str(path), "contents": None}
+    contents = contents_of(_files(data))
+    times = {} if contents.times is None else {"times": contents.times}
+    return {"path": str(path), "contents": contents.digest, **times}
 
 
 def data_config(values: Mapping[str, Any]) -> DataConfig:
-    """The DataConfig of a stage, whose slice also says what was in the folder and how it is decoded, for its key."""
-    return DataConfig(**{name: value for name, value in values.items() if name not in ("listing", "decoder")})
+    """The DataConfig of a stage, whose slice also says what the files hold."""
+    return DataConfig(**{name: value for name, value in values.items() if name not in ABOUT_FILES})
+
+
+def open_planned(
+    values: Mapping[str, Any], image_size: int, channels: int, classes: int | None = None, threads: int = 1
+) -> Source:
+    """The data set of a stage, as `open_source`: the one that the stage was planned with.
+
+    `values` are the section "data" of its config. Raises UserError where it is another now, and as soon as it becomes
+    another while it is read.
+    """
+    return _open(data_config(values), image_size, channels, classes, threads, values)
 
 
 def open_source(
@@ -27,6 +59,12 @@ def open_source(
 
     `classes` is how many the model knows; None is a model that is not told any. `threads` decode one `read` together.
     """
+    return _open(data, image_size, channels, classes, threads, {})
+
+
+def _open(
+    data: DataConfig, image_size: int, channels: int, classes: int | None, threads: int, planned: Mapping[str, Any]
+) -> Source:
     if data.source == "digits":
         return _digits(image_size, channels, classes)
     if channels not in (1, 3):
@@ -34,19 +72,26 @@ def open_source(
             f"images have 1 channel (grey) or 3 (RGB), but the model takes {channels}: set model.in_channels"
         )
     stored = _stored(data)
+    if "contents" in planned:
+        if planned["contents"] is None:
+            raise UserError(
+                f"data.path {data.path!r} can be read here, but not from where the sweep was planned, so nothing tells "
+                "whether it stays the same: run the sweep on a machine that reads it, as `assay submit` does"
+            )
+        stored = Watched(stored, planned["contents"], planned.get("times"))
     labels = checked_labels(stored.labels, len(stored), classes, stored.labels_from)
     return Pictures(stored, labels, image_size, channels, data.crop, data.broken_images == "skip", threads)
 
 
-@lru_cache(maxsize=8)
+@once_a_look
 def num_images(data: DataConfig) -> int | None:
-    """How many images a data set has; None where nothing is to be seen from here. Counted once a process.
+    """How many images a data set has; None where nothing is to be seen from here.
 
     Raises UserError for what is there, and is no data set.
     """
     if data.source == "digits":
         return NUM_DIGITS
-    if data.path is None or not Path(data.path).expanduser().exists():
+    if data.path is None or not is_there(whole(data.path)):
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AssayWarning)  # told by whoever reads the images
@@ -64,6 +109,29 @@ def _digits(image_size: int, channels: int, classes: int | None) -> Source:
     source = digits(image_size)
     checked_labels(source.labels, len(source), classes, "the digits")
     return source
+
+
+def _files(data: DataConfig) -> Files:
+    """What a data set is read from, without opening it. Raises UserError for what is no such data set."""
+    match data.source:
+        case "folder":
+            from adm.data.folder import folder_files
+
+            return folder_files(data)
+        case "npz":
+            from adm.data.npz import npz_files
+
+            return npz_files(data)
+        case "parquet":
+            from adm.data.parquet import parquet_files
+
+            return parquet_files(data)
+        case "lmdb":
+            from adm.data.lsun import lmdb_files
+
+            return lmdb_files(data)
+        case _:
+            raise AssertionError(data.source)
 
 
 def _stored(data: DataConfig) -> Stored:

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from adm.contents import Files
+
 Images = npt.NDArray[np.uint8]
 """(N, H, W, C)."""
 Labels = npt.NDArray[np.int64]
@@ -50,6 +52,8 @@ class Stored(Protocol):
     """Where the labels are, or would be, for messages."""
     scattered: bool
     """Whether an image anywhere costs no more than the next one."""
+    files: Files
+    """What it is read from."""
 
     @property
     def labels(self) -> npt.NDArray[np.generic] | None:
@@ -60,5 +64,8 @@ class Stored(Protocol):
     def name(self, index: int) -> str:
         """What a message calls an image: its path, or its row."""
 
+    def file_of(self, index: int) -> int:
+        """Which of `files` holds an image."""
+
     def open(self, index: int) -> Image.Image:
-        """An image; its pixels may still be encoded. Raises `decode.NoImage` where they make none."""
+        """An image, its bytes read; its pixels may still be encoded. Raises `decode.NoImage` where they make none."""

@@ -24,7 +24,7 @@ MOST_LOOKED_AT = 1000
 def reference(config: Mapping[str, Any]) -> None:
     """The data can be read, and its images are images, or UserError; warns where the first of them alone are none."""
     data.check(config)
-    source = data.open_source(data.data_config(config["data"]), config["image_size"], config["channels"])
+    source = data.open_planned(config["data"], config["image_size"], config["channels"])
     first = source.read(np.arange(min(NUM_LOOKED_AT, len(source)))).images
     if fault := fault_of(first):
         told = f"{config['data']['path']}: the first {len(first)} images {fault}"
@@ -43,7 +43,7 @@ def statistics(config: Mapping[str, Any]) -> None:
 
 def imported_reference(config: Mapping[str, Any]) -> Reference:
     """The reference file that a stage was planned with, as `read_reference` has it. Raises UserError."""
-    from adm.evaluation.inception_weights import sha256_of
+    from adm.contents import sha256_of
     from adm.evaluation.reference_npz import read_reference
 
     path = Path(config["imported"]["path"])

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from adm import checkpoints
-from adm.data import data_config, images_of_rows, open_source, to_model_range
+from adm.data import images_of_rows, open_planned, to_model_range
 from adm.evaluation import inception_weights
 from adm.evaluation.feature_arrays import FeatureError
 from adm.evaluation.inception import InceptionV3
@@ -113,15 +113,10 @@ class ReferenceImages:
     """
 
     def __init__(self, ctx: StageContext) -> None:
-        self._source = open_source(
-            data_config(ctx.config["data"]), ctx.config["image_size"], ctx.config["channels"], threads=ctx.threads
+        self._source = open_planned(
+            ctx.config["data"], ctx.config["image_size"], ctx.config["channels"], threads=ctx.threads
         )
         order, there = ctx.config["order"], len(self._source)
-        if order == "stored" and ctx.amount != there:
-            raise UserError(
-                f"this was planned as all images of the data, {ctx.amount} then, but the data has {there} now or here: "
-                "run again where the data can be seen, or say how many as evaluate.num_reference"
-            )
         if ctx.amount > there:
             raise UserError(
                 f"evaluate.num_reference is {ctx.amount}, but the data has {there} images; ask for fewer, or for null, "

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from adm.contents import sha256_of
 from adm.diffusion.results import Result
 from adm.evaluation import inception_weights
 from adm.evaluation.inception_network import Network, folded
@@ -95,7 +96,7 @@ class InceptionV3(Network):
         """Load a file of weights; the published one, unless `any_weights`."""
         path = inception_weights.find(path)
         self.load(inception_weights.read(path, any_weights=any_weights), f"{path}: ")
-        self._name = inception_weights.extractor_name(inception_weights.sha256_of(path))
+        self._name = inception_weights.extractor_name(sha256_of(path))
 
     def load(self, weights: Mapping[str, Tensor], origin: str = "") -> None:
         """Load a state dict; `origin` begins what an error says. Raises UserError when a key or a shape differs."""

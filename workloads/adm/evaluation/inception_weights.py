@@ -10,10 +10,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adm.contents import sha256_of
 from assay.errors import NotHere, UserError
 
 if TYPE_CHECKING:
@@ -63,6 +63,15 @@ def planned(config: Mapping[str, Any]) -> Path:
     return path
 
 
+def refuse_relative() -> None:
+    """Raise InceptionWeightsError where ADM_INCEPTION_WEIGHTS starts where the user stands: stages run elsewhere."""
+    named = os.environ.get(ENVIRONMENT)
+    if named and not Path(named).expanduser().is_absolute():
+        raise InceptionWeightsError(
+            f"{ENVIRONMENT} is {named!r}, allowed: a whole path, as every machine and process finds it"
+        )
+
+
 def how_to_get() -> str:
     """A command that puts the published file where `find` looks, for messages."""
     cached = (CACHE / FILE_NAME).expanduser()
@@ -95,7 +104,7 @@ def read(path: Path, *, any_weights: bool = False) -> dict[str, Tensor]:
 
 
 def verify(path: Path) -> None:
-    """Raise InceptionWeightsError unless the file is the published one. Reads it once a process, in about 0.1 s."""
+    """Raise InceptionWeightsError unless the file is the published one. Reads it, unless `contents` knows it."""
     found = path.stat()
     if found.st_size != NUM_BYTES:
         short = "; the download broke off" if found.st_size < NUM_BYTES else ""
@@ -108,19 +117,6 @@ def verify(path: Path) -> None:
             f"{path} is not the published file of Inception's weights: its sha256 is {digest}, and the published "
             f"one's {SHA256}. Download it again: curl -L -o {path} {URL}"
         )
-
-
-def sha256_of(path: Path) -> str:
-    """The checksum of a file of weights. Reads it once a process, unless it changes."""
-    found = path.stat()
-    return _file_digest(path, found.st_size, found.st_mtime_ns)
-
-
-@lru_cache
-def _file_digest(path: Path, num_bytes: int, modified_ns: int) -> str:
-    """sha256 of a file. The other arguments tell a changed file from the one whose digest is kept."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def extractor_name(sha256: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from adm.data import Source, data_config, images_of_rows, open_source, rows_of_sample
+from adm.data import Source, images_of_rows, open_planned, rows_of_sample
 from adm.evaluation.checks import imported_reference
 from adm.evaluation.extractors import FEATURES, LOGITS, SPATIAL, as_rgb
 from adm.evaluation.feature_arrays import CollapsedSamples
@@ -83,8 +83,8 @@ class _Copied:
 
     def __init__(self, ctx: StageContext) -> None:
         images = ctx.config["images"]
-        self._source: Source = open_source(
-            data_config(images["data"]), images["image_size"], images["channels"], threads=ctx.threads
+        self._source: Source = open_planned(
+            images["data"], images["image_size"], images["channels"], threads=ctx.threads
         )
         there, order = len(self._source), images["order"]
         self._chosen = images_of_rows(order, there)[rows_of_sample(order, there, ctx.config["num_exported"])]

@@ -16,6 +16,7 @@ from adm.compute.sampling import sampling_flops
 from adm.config import Config
 from adm.effective import sampled_process
 from adm.evaluation_graph import extraction
+from adm.paths import places_in
 from assay.workload import JSON, Budget, Stage
 
 SHOWN_IMAGES = 100
@@ -27,12 +28,14 @@ def sample(c: Config, inputs: Mapping[str, Stage], draw: Stage | None) -> Stage:
 
     Its key does not say whether they are: it changes no feature.
     """
+    config = {**_drawing(c), **extraction(c)}
     return Stage(
         name="sample",
         version=1,
         kind="map",
         body=("adm.sampling.stages:Sampler", "adm.evaluation.extractors:Features"),
-        config={**_drawing(c), **extraction(c)},
+        config=config,
+        places=places_in(config),
         inputs=dict(inputs),
         budget=Budget("evaluate.num_samples", c.evaluate.num_samples, "images"),
         resources="sample",

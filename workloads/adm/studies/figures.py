@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from adm.data import Source, data_config, images_of_rows, open_source, rows_of_sample
+from adm.data import Source, images_of_rows, open_planned, rows_of_sample
 from adm.evaluation.extractors import FEATURES
 from adm.evaluation.grid import GRID
 from adm.evaluation.neighbours import DEFAULT_MAX_BYTES, nearest_neighbours
@@ -114,4 +114,4 @@ def _first_images(result: Result, count: int) -> Pixels:
 
 def _source(ctx: StageContext) -> Source:
     config = ctx.config
-    return open_source(data_config(config["data"]), config["image_size"], config["channels"], threads=ctx.threads)
+    return open_planned(config["data"], config["image_size"], config["channels"], threads=ctx.threads)

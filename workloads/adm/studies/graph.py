@@ -16,6 +16,7 @@ from adm.compute import num_sampling_steps, training_flops
 from adm.compute.network import network_cost
 from adm.config import TRAINING_STAGES, Config, DiffusionConfig, ModelConfig, TrainConfig
 from adm.effective import sampled_process
+from adm.paths import places_in
 from adm.studies.config import TrainingOf
 from assay.workload import JSON, Budget, Stage, Work
 
@@ -66,18 +67,20 @@ def figures(
         images = {**(images or {}), "order": "shuffled"}
         config = {**reference.config, "order": "shuffled"}
         reference = replace(reference, config=config, budget=replace(reference.budget, amount=num_images))
+    config = {
+        "seed": c.seed,
+        **(images or {}),
+        **c.figures.model_dump(mode="json"),
+        "num_rows": None if reference is None else reference.amount,
+        "conditions": evaluate.config["conditions"],
+    }
     return Stage(
         name="figures",
         version=2,
         kind="reduce",
         body=("adm.studies.figures:figures",),
-        config={
-            "seed": c.seed,
-            **(images or {}),
-            **c.figures.model_dump(mode="json"),
-            "num_rows": None if reference is None else reference.amount,
-            "conditions": evaluate.config["conditions"],
-        },
+        config=config,
+        places=(*places_in(config), *evaluate.places),
         inputs={
             "evaluated": evaluate,
             **({"reference": reference} if reference is not None else {}),
@@ -108,6 +111,7 @@ def inversion(c: Config, data: Mapping[str, JSON], train: Stage, classifier: Sta
             "ema_rate": c.sample.ema_rate,
             "num_images": c.inversion.num_images,
         },
+        places=places_in({"data": data}),
         inputs={"model": train, **({"classifier": classifier} if classifier is not None else {})},
         budget=Budget("inversion.num_pairs", c.inversion.num_pairs, "pairs"),
         check="adm.data:check" if c.data.source != "digits" else None,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from adm import checkpoints
 from adm.config import DiffusionConfig
-from adm.data import data_config, open_source, to_model_range
+from adm.data import open_planned, to_model_range
 from adm.diffusion import Diffusion, classifier_gradient
 from adm.diffusion.interpolation import angles, interpolate_images
 from adm.sampling.stages import to_uint8
@@ -48,7 +48,7 @@ class Inverter:
             classifier = judge.build().to(ctx.device).eval()
             self._cond_fn = classifier_gradient(classifier, config["guidance_scale"])
         size, channels = loaded.config.image_size, loaded.config.in_channels
-        self._source = open_source(data_config(config["data"]), size, channels, self._classes, threads=ctx.threads)
+        self._source = open_planned(config["data"], size, channels, self._classes, threads=ctx.threads)
         if len(self._source) < 2:
             raise UserError(f"an interpolation needs 2 images, but the data has {len(self._source)}")
 

@@ -20,7 +20,7 @@ from adm.data import (
     data_config,
     everything_held_out,
     nothing_held_out,
-    open_source,
+    open_planned,
     split,
     to_model_range,
 )
@@ -120,7 +120,7 @@ def measure_weights(ctx: StageContext) -> Mapping[str, float]:
     objective = classifying(diffusion) if is_classifier else denoising(diffusion, config)
     network = checkpoints.load(ctx.inputs["model"].file(WEIGHTS)).build().to(ctx.device).eval()
     classes = config.out_channels if is_classifier else config.num_classes
-    source = open_source(data, config.image_size, config.in_channels, classes, threads=ctx.threads)
+    source = open_planned(ctx.config["data"], config.image_size, config.in_channels, classes, threads=ctx.threads)
     training, held_out = split(source, data.validation)
     chosen = np.random.default_rng(ctx.config["seed"]).permutation(held_out if len(held_out) else training)
     generator, total = torch.Generator().manual_seed(ctx.config["seed"]), 0.0
@@ -184,8 +184,8 @@ def _network(ctx: TrainContext, config: ModelConfig) -> Trunk:
 
 
 def _open(ctx: TrainContext, model: ModelConfig, classes: int | None) -> tuple[Source, DataConfig]:
-    data = data_config(ctx.config["data"])
-    return open_source(data, model.image_size, model.in_channels, classes, threads=ctx.threads), data
+    values = ctx.config["data"]
+    return open_planned(values, model.image_size, model.in_channels, classes, threads=ctx.threads), data_config(values)
 
 
 def _finish(ctx: TrainContext, trained: Trained, model_config: ModelConfig) -> Mapping[str, float]:
