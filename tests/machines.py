@@ -30,13 +30,15 @@ class Witness:
         self.said: list[str] = []
         self.notes: list[tuple[str, Any]] = []
         self.started: list[str] = []
+        self.outcome: Outcome | None = None
 
     def gate(self, event: Event) -> Path:
         return self.gates / f"shut-{event.done}"
 
     def begin(self, *_: object) -> None: ...
 
-    def end(self, outcome: Outcome) -> None: ...
+    def end(self, outcome: Outcome) -> None:
+        self.outcome = outcome
 
     def event(self, event: Event) -> None:
         if event.kind == "started":
@@ -85,8 +87,18 @@ class Machines:
         return True
 
     def kill_a_trial(self) -> bool:
-        (trial,) = children(self.cluster.head_node.all_processes["raylet"][0].process.pid, b"ImplicitFunc")
-        os.kill(trial, signal.SIGKILL)
+        return self._kill_on_the_head(b"ImplicitFunc")
+
+    def kill_a_controller(self) -> bool:
+        """The process that looks after a training's workers."""
+        return self._kill_on_the_head(b"TrainController")
+
+    def kill_the_broker(self) -> bool:
+        return self._kill_on_the_head(b"BrokerActor")
+
+    def _kill_on_the_head(self, title: bytes) -> bool:
+        (process,) = children(self.cluster.head_node.all_processes["raylet"][0].process.pid, title)
+        os.kill(process, signal.SIGKILL)
         return True
 
     def kill_a_machine(self) -> bool:

@@ -6,7 +6,8 @@ AssayError
 │   ├── ConfigError            a workload's config: every problem at once, each with its dotted path
 │   └── NotHere                a check does not find what may be there where stages run
 ├── ClusterError               the cluster does not answer, or does not do it
-│   └── UnknownJob             it answers, and has no such job
+│   ├── UnknownJob             it answers, and has no such job
+│   └── ClusterLost            it was there, and ended while a run used it
 ├── StoreError                 the store cannot be read or written
 ├── DamagedResult              a stored result does not match its checksums
 ├── BodyError                  a stage's body does not keep to the protocol of a workload
@@ -110,6 +111,10 @@ class ClusterError(AssayError):
 
 class UnknownJob(ClusterError):
     """The cluster answers, and has no such job (any more)."""
+
+
+class ClusterLost(ClusterError):
+    """The cluster ended while a run used it. What the run had finished is stored."""
 
 
 class StoreError(AssayError):

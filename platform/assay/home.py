@@ -56,6 +56,10 @@ class Home:
         """
         return self.root / "reports" / (sweep if profile is None else f"{sweep}@{quote(profile, safe='')}")
 
+    def ray_log(self, sweep: str, profile: str | None = None) -> Path:
+        """What Ray said in the driver of the sweep's last run; absent where it said nothing."""
+        return self.report(sweep, profile) / "ray.log"
+
 
 def ensure_user_home() -> None:
     """Libraries look for their settings in the user's home as they are imported, and raise where there is none: HOME is

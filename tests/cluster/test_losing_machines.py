@@ -17,6 +17,7 @@ import assay
 import toy_workload
 from assay.errors import UserError
 from assay.home import Home
+from assay.runner.on_ray.deaths import failure_by
 from assay.runner.on_ray.train import is_taken_away
 from assay.spec import Sweep, load_sweep
 from assay.store import Store, StoredResult
@@ -36,6 +37,9 @@ limits: {{retries: {retries}}}
 metric: loss
 mode: min
 """
+
+
+FAILED = "train (tiny): a worker failed; retry 1 of 1, from the last checkpoint: "
 
 
 class TrainingAlone(toy_workload.Toy):
@@ -105,8 +109,9 @@ def test_a_group_of_two_loses_a_worker_and_then_a_machine(study: Study, machines
     assert_equal(result, study.undisturbed())
     assert result.cost.count == 1
     assert result.cost.details["checkpoint_bytes"] > 0
-    assert witness.said[0] == "train: a worker failed; retry 1 of 1, from the last checkpoint"
-    assert "train: a worker failed; retry 1 of 1, from the last checkpoint" in witness.said[1:], "it had got further"
+    assert witness.said[0].startswith(FAILED), "the stage, the trial, what is done about it, and why"
+    assert "killed or crashed without a word" in witness.said[0]
+    assert any(said.startswith(FAILED) for said in witness.said[1:]), "it had got further"
     assert witness.notes == [("batch", 4), ("workers", 2), ("workers", 1)], "said once, though every group said it"
 
 
@@ -116,8 +121,8 @@ def test_a_machine_taken_away_after_notice_and_one_lost_without(study: Study, ma
     result = study.run(witness)
     assert_equal(result, study.undisturbed())
     notice, loss = witness.said
-    assert notice == "train: its machine is being taken away; saved at step 12, going on elsewhere"
-    assert loss == "train: a worker failed; retry 1 of 1, from the last checkpoint", "the notice was no failure"
+    assert notice == "train (tiny): its machine is being taken away; saved at step 12, going on elsewhere"
+    assert loss.startswith(FAILED), "the notice was no failure"
 
 
 def test_a_worker_that_died_with_its_announced_machine_is_no_failure() -> None:
@@ -126,6 +131,14 @@ def test_a_worker_that_died_with_its_announced_machine_is_no_failure() -> None:
     assert is_taken_away(of_a_group)
     crash = WorkerHealthCheckFailedError("rank 0 is dead", ray.exceptions.RayActorError())
     assert not is_taken_away(ray.train.WorkerGroupError("rank 0", {0: crash}))
+
+
+def test_of_a_group_the_worker_that_died_is_the_cause() -> None:
+    death = WorkerHealthCheckFailedError("rank 1 is dead", ray.exceptions.RayActorError())
+    group = ray.train.WorkerGroupError("both", {0: RuntimeError("Connection closed by peer"), 1: death})
+    assert "killed or crashed" in failure_by(group, "train").cause
+    alone = ray.train.WorkerGroupError("one", {0: RuntimeError("the loss is not a number")})
+    assert failure_by(alone, "train").cause == "RuntimeError: the loss is not a number"
 
 
 def test_what_a_check_refuses_is_told_before_anything_starts(study: Study, machines: Machines) -> None:

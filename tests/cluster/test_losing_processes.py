@@ -6,8 +6,9 @@ import pytest
 
 import assay
 import toy_workload
-from assay.errors import UserError
+from assay.errors import ClusterLost, UserError
 from assay.home import Home
+from assay.report.words import one_line
 from assay.runner import Outcome
 from assay.spec import load_sweep
 from machines import Machines, Witness
@@ -19,7 +20,7 @@ version: 1
 name: losses
 workload: toy
 base: tiny
-config: {{train.gates: {gates}, sample.dies: {dies}}}
+config: {{train.gates: {gates}, sample.dies: {dies}, sample.fail: {fails}}}
 resources: {{sample: {{actors: [1, 1]}}, reduce: {{cpus: {cpus}}}}}
 limits: {{retries: {retries}}}
 metric: distance
@@ -34,13 +35,20 @@ def two_machines(machines: Machines) -> Machines:
 
 
 def run(
-    folder: Path, machines: Machines, witness: Witness, dies: bool = False, cpus: int = 1, retries: int = 0
+    folder: Path,
+    machines: Machines,
+    witness: Witness,
+    dies: bool = False,
+    fails: bool = False,
+    cpus: int = 1,
+    retries: int = 0,
 ) -> Outcome:
     witness.gates = folder
     for step in witness.deeds:
         (folder / f"shut-{step}").touch()
     file = folder / "losses.yaml"
-    file.write_text(SWEEP.format(gates=folder, dies=str(dies).lower(), cpus=cpus, retries=retries))
+    values = {"dies": str(dies).lower(), "fails": str(fails).lower(), "cpus": cpus, "retries": retries}
+    file.write_text(SWEEP.format(gates=folder, **values))
     sweep = load_sweep(file, find_workload=lambda name: toy_workload.Toy())
     return assay.run(sweep, Home(folder / "home"), address=machines.cluster.address, listeners=[witness])
 
@@ -53,12 +61,50 @@ def test_a_trial_whose_process_is_gone_is_a_failed_trial(two_machines: Machines,
     assert "the trial's own process failed" in failed.error.cause
 
 
+def test_a_dead_trial_and_a_dead_controller_are_tried_again_like_workers(
+    two_machines: Machines, tmp_path: Path
+) -> None:
+    witness = Witness({7: two_machines.kill_a_controller, 12: two_machines.kill_a_trial})
+    outcome = run(tmp_path, two_machines, witness, retries=1)
+    assert not outcome.failed
+    controller, trial = witness.said
+    assert controller.startswith("train (tiny): a worker failed; retry 1 of 1, from the last checkpoint: its process")
+    assert trial.startswith("tiny: the trial's own process failed; retry 1 of 1, from what is stored: its process was")
+    assert witness.started.count(outcome.plan.trials[0].leaf.inputs["samples"].inputs["model"].key) == 2
+
+
+def test_the_one_process_that_cannot_be_replaced_ends_the_run_in_words(two_machines: Machines, tmp_path: Path) -> None:
+    witness = Witness({12: two_machines.kill_the_broker})
+    with pytest.raises(ClusterLost, match=r"the process that tells the trials what to do is gone .*rerun the same"):
+        run(tmp_path, two_machines, witness)
+    assert witness.outcome is not None, "listeners hear how far it came: the report is written"
+    assert witness.outcome.paused is not None
+
+
+def test_an_exception_is_tried_again_and_the_same_at_the_same_place_is_not(
+    two_machines: Machines, tmp_path: Path
+) -> None:
+    witness = Witness()
+    outcome = run(tmp_path, two_machines, witness, fails=True, retries=3)
+    (failed,) = outcome.failed
+    assert failed.error is not None
+    assert failed.error.stage == "sample"
+    assert one_line(failed.error.cause) == "ValueError: cannot draw: no ink"
+    assert "RayTaskError" not in failed.error.cause, "its own traceback, in none of Ray's wrapping"
+    retry = "sample (tiny): it failed; retry 1 of 3, from what is stored: ValueError: cannot draw: no ink"
+    assert witness.said == [retry], "another two would end alike"
+
+
 def test_a_process_that_dies_at_every_try_fails_its_stage(two_machines: Machines, tmp_path: Path) -> None:
-    outcome = run(tmp_path, two_machines, Witness(), dies=True, retries=1)
+    witness = Witness()
+    outcome = run(tmp_path, two_machines, witness, dies=True, retries=1)
     (failed,) = outcome.failed
     assert failed.error is not None
     assert failed.error.stage == "sample"
     assert "sample: its process died 2 times at the ids 0 to 5, allowed: limits.retries" in failed.error.cause
+    assert "lower its batch_size" in failed.error.cause
+    (retry,) = witness.said
+    assert retry.startswith("sample (tiny): its process ended at the ids 0 to 5; retry 1 of 1: its process was killed")
     assert {result.stage for result in failed.results.values()} >= {"train"}, "what was done is kept"
 
 

@@ -85,10 +85,11 @@ def run(
 
     Run it again to go on after Ctrl-C, a crash or an edit: what is stored is never computed twice.
     """
+    from assay.cli.output import stderr_apart
     from assay.cli.run import run_sweep
 
-    raise typer.Exit(
-        run_sweep(
+    with stderr_apart():
+        code = run_sweep(
             sweep,
             profile,
             sets or [],
@@ -100,7 +101,7 @@ def run(
             is_json=as_json,
             verifies_data=verify_data,
         )
-    )
+    raise typer.Exit(code)
 
 
 @app.command()

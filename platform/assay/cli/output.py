@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
 from typing import Any
 
 from assay.home import Home
@@ -54,3 +55,19 @@ def a_told_look(verifies: bool) -> Iterator[None]:
         yield
     for remark in dict.fromkeys(look.remarks):
         print(remark, file=sys.stderr)
+
+
+@contextmanager
+def stderr_apart() -> Iterator[None]:
+    """Within it Python's stderr has a file descriptor of its own, and what C++ writes to stderr can be told from it."""
+    shown = sys.stderr
+    if not isinstance(shown, TextIOWrapper) or shown.fileno() != 2:
+        yield  # somebody's capture
+        return
+    shown.flush()
+    sys.stderr = open(os.dup(2), "w", buffering=1, encoding=shown.encoding, errors=shown.errors)  # noqa: SIM115, PTH123
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        sys.stderr = shown  # the other one stays open: loggers may have kept it

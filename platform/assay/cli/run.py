@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.cli import EXIT_INTERRUPTED, EXIT_PAUSED, EXIT_TRIAL_FAILED, tell
@@ -118,7 +119,9 @@ def run_sweep(
         _print_table(table(outcome.plan, outcome.trials), is_json)
         return tell(publisher.trouble)
     assert publisher.written is not None
-    _print_result(publisher.written, outcome, with_tracking, is_json)
+    log = home.ray_log(plan.sweep.name, plan.sweep.profile)
+    has_log = executor == "ray" and bool(outcome.computed or outcome.failed) and log.is_file()
+    _print_result(publisher.written, outcome, with_tracking, is_json, log if has_log else None)
     if outcome.paused is not None:
         print(printable(f"Paused: {outcome.paused}"), file=sys.stderr)
     return EXIT_TRIAL_FAILED if outcome.failed else EXIT_PAUSED if outcome.paused else 0
@@ -169,7 +172,7 @@ def _display(plain: bool, is_json: bool) -> Display:
     return LiveDisplay(Terminal(file=out))
 
 
-def _print_result(written: Written, outcome: Outcome, with_tracking: bool, is_json: bool) -> None:
+def _print_result(written: Written, outcome: Outcome, with_tracking: bool, is_json: bool, ray_log: Path | None) -> None:
     if is_json:
         print_json(_as_json(written) | {"computed": len(outcome.computed), "run_seconds": outcome.seconds})
         return
@@ -183,6 +186,8 @@ def _print_result(written: Written, outcome: Outcome, with_tracking: bool, is_js
     out.print(
         f"tables:  {relative(written.folder / 'table.csv')}, {relative(written.folder / 'table.md')}", soft_wrap=True
     )
+    if ray_log is not None:
+        out.print(f"Ray:     what it said is in {relative(ray_log)}", soft_wrap=True)
     if with_tracking:
         out.print(f"MLflow:  {program()} ui", soft_wrap=True)
 

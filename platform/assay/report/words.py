@@ -15,6 +15,9 @@ from assay.workload import JSON
 UNIT_ABBREVIATIONS = {"iterations": "it", "images": "img", "samples": "img"}
 FAR = 100
 """How many times the median a metric is that diverged."""
+PLACE = "at "
+"""How the note below a traceback begins that says where a body was: "at step 12", "at the ids 0 to 5"."""
+OWN_ERROR = re.compile(r"^assay\.errors\.\w+: (?=.)")
 ERROR_LINE = re.compile(r"^[\w.]*(Error|Exception|Failed|Failure|Interrupt|Exit|Warning)\b.*")
 
 
@@ -127,10 +130,13 @@ def counted(names: Sequence[str]) -> str:
 
 
 def one_line(trace: str) -> str:
-    """The line of a traceback that says what happened: its last "SomethingError: …", else its last line."""
-    lines = [line.strip() for line in trace.strip().splitlines() if line.strip()]
+    """The line of a traceback that says what happened: its last "SomethingError: …", else its last line.
+
+    An error of assay's own says it all in its message.
+    """
+    lines = [line.strip() for line in trace.strip().splitlines() if line.strip() and not line.startswith(PLACE)]
     named = [line for line in lines if ERROR_LINE.match(line)]
-    return (named or lines or ["unknown cause"])[-1]
+    return OWN_ERROR.sub("", (named or lines or ["unknown cause"])[-1])
 
 
 def relative(path: Path) -> str:

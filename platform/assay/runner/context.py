@@ -35,6 +35,8 @@ class Context:
         self.threads = threads
         self.history: list[dict[str, float]] = []
         self.notes: dict[str, str | float] = {}
+        self.reached = 0
+        """How far the body said that it is."""
         self._device_name = device_name
         self._emit = emit
         self._started = time.monotonic()
@@ -74,12 +76,13 @@ class Context:
         return Cost(self._device_name, 1, time.monotonic() - self._started)
 
     def progress(self, done: int, metrics: Mapping[str, float] | None = None) -> None:
-        now = time.monotonic()
+        now, self.reached = time.monotonic(), done
         if now - self._last_progress >= PROGRESS_INTERVAL_S or done >= self.amount:
             self._last_progress = now
             self._emit(Event("progress", self.stage.key, done=done, metrics=dict(metrics or {}), cost=self.cost))
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        self.reached = step
         self.history.append({"step": step, **{name: float(value) for name, value in metrics.items()}})
 
     def note(self, name: str, value: str | float) -> None:

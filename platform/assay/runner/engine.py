@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from assay.errors import AssayError, StageFailed, UserError
+from assay.errors import AssayError, ClusterLost, StageFailed, UserError
 from assay.home import Home
 from assay.planning import (
     Plan,
@@ -95,7 +95,8 @@ def run(
 
     A stage that fails does not stop the trials that do not need it: its error is in the outcome. When it is asked to
     pause, by `pause` or by the sweep's limits, trainings save and the outcome says why. KeyboardInterrupt leaves
-    everything committed so far in the store. After both, the same call goes on from there.
+    everything committed so far in the store. A cluster that is lost raises ClusterLost once all listeners have heard
+    how far it came. After all three, the same call goes on from there.
     """
     started = time.monotonic()
     with _Run(plan.sweep, home, executor, address, listeners, pause or Pause()) as work:
@@ -109,6 +110,8 @@ def run(
         outcome = work.outcome(plan, results, time.monotonic() - started)
     for listener in listeners:
         listener.end(outcome)
+    if work.lost is not None and outcome.paused is not None:
+        raise work.lost from None
     return outcome
 
 
@@ -134,9 +137,11 @@ class _Run:
         pause: Pause,
     ) -> None:
         self.pause = pause
+        self.lost: ClusterLost | None = None
         self.computed: set[str] = set()
         self.failed: dict[str, str] = {}
         self._home, self._executor, self._address, self._listeners = home, executor, address, listeners
+        self._log = home.ray_log(sweep.name, sweep.profile)
         self._warnings: list[str] = []
         self._told_once: set[str] = set()
         self._is_begun = False
@@ -183,7 +188,11 @@ class _Run:
         if (missing or _is_undecided(plan)) and self.pause.reason is None:
             judge = Judge(plan, dict(plan.decided), self._decisions.add, self._tell)
             if missing:
-                self._execute(plan, sorted(stored), judge)
+                try:
+                    self._execute(plan, sorted(stored), judge)
+                except ClusterLost as error:
+                    self.lost = error
+                    self.pause.ask(str(error))
             else:  # another sweep stored it all: what remains is to judge it
                 inline.run_trials(plan, self.store, sorted(stored), judge, self.pause)
             plan = replace(plan, decided=judge.known)
@@ -213,7 +222,7 @@ class _Run:
 
         if not self._is_connected:
             self._scratch = self._resources.enter_context(run_folder(self._home.scratch_url))
-            self._resources.enter_context(session(self._address))
+            self._resources.enter_context(session(self._address, self._log))
             self._is_connected = True
         from assay.runner.on_ray.trials import run_trials
 

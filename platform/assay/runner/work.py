@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from assay.errors import AssayError, passing_warnings
+from assay.report.words import PLACE
 from assay.runner.batch_size import MOST_ON_CPU, BatchSize
 from assay.runner.columns import to_numpy
 from assay.runner.context import Context, Leaving, MapContext, WorkerContext
@@ -95,6 +96,9 @@ def train_worker(
                 returned = body(ctx)
         except Leaving as leaving:
             return leaving.step
+        except Exception as error:
+            error.add_note(f"{PLACE}step {ctx.reached:,}")
+            raise
         if ranks.rank == 0:
             metrics = returned_metrics(stage, returned)
             check_output(stage, output)

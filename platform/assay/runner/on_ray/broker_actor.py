@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +13,8 @@ import ray
 
 from assay.runner.broker import Decision, Request, StageBroker
 from assay.runner.events import Event
-from assay.runner.on_ray.capacity import capacity
+from assay.runner.on_ray.capacity import capacity, free_what_the_dead_hold
+from assay.runner.retries import Failure
 
 WAIT_S = 10.0
 """How long one question is held open before the trial asks again."""
@@ -29,8 +30,8 @@ class BrokerActor:
         """Those that the driver has yet to fetch."""
         self._fetched = 0
         self._notes: dict[str, dict[str, str | float]] = {}
-        self._refused: dict[str, str] = {}
-        self._begun: Counter[tuple[str, str]] = Counter()
+        self._reported: dict[str, Failure] = {}
+        self._begun: dict[tuple[str, str], list[str]] = {}
         self._short: set[str] = set()
         self._changed = asyncio.Condition()
         self._mail = asyncio.Condition()
@@ -52,6 +53,7 @@ class BrokerActor:
         Waits, and holds nothing, until there are any.
         """
         async with self._changed:
+            self._start_over(key)
             self._changed.notify_all()  # what it had is free
             while not self._broker.is_paused:
                 self._broker.capacity = capacity()
@@ -65,6 +67,7 @@ class BrokerActor:
 
         Returns what it would need for one more of them: the resources of a worker each.
         """
+        free_what_the_dead_hold()
         async with self._changed:
             before, self._broker.capacity = self._broker.capacity, capacity()
             if self._broker.capacity != before:
@@ -110,23 +113,27 @@ class BrokerActor:
             if key not in self._broker.failed:
                 await self.fail(key, message)
 
-    async def refuse(self, key: str, message: str) -> None:
-        """A body said that its stage cannot be done as asked: there is no use in trying again."""
-        self._refused[key] = message
+    async def report(self, key: str, failure: Failure) -> None:
+        """A stage's body raised: in its words, before Ray wraps them. The first of a group is the one that counts."""
+        self._reported.setdefault(key, failure)
 
-    async def refusal(self, key: str) -> str | None:
-        return self._refused.get(key)
+    async def reported(self, key: str) -> Failure | None:
+        """What the last try of a stage reported; it is over, and the next one has yet to."""
+        return self._reported.pop(key, None)
 
-    async def begun(self, key: str, what: str, after: str | None) -> int:
-        """How often a part of a stage's work was begun in this run, now included. What comes before it is over, and may
-        begin anew."""
+    async def begun(self, key: str, what: str, worker: str, after: str | None) -> list[str]:
+        """A worker begins a part of a stage's work; returns those that began it earlier in this run, and died of it.
+        What comes before it is over, and may begin anew."""
         if after is not None:
             self._begun.pop((key, after), None)
-        self._begun[key, what] += 1
-        return self._begun[key, what]
+        earlier = self._begun.setdefault((key, what), [])
+        earlier.append(worker)
+        return earlier[:-1]
 
     async def abandon(self, trial: int) -> None:
         async with self._changed:
+            for key in [key for key, its in self._broker.running().items() if its == trial]:
+                self._start_over(key)
             self._broker.abandon(trial)
             self._changed.notify_all()
 
@@ -151,6 +158,11 @@ class BrokerActor:
             if not self._events:
                 await _notified(self._mail, time.monotonic() + MAIL_WAIT_S)
             return list(itertools.islice(self._events, MOST_MAIL))
+
+    def _start_over(self, key: str) -> None:
+        """What an earlier try of a stage reported, and who began a part of it, is no news of the next one."""
+        self._reported.pop(key, None)
+        self._begun = {part: workers for part, workers in self._begun.items() if part[0] != key}
 
     async def _post(self, event: Event) -> None:
         async with self._mail:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 import ray
+from ray.core.generated import gcs_pb2
+from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 
 def leaving_nodes() -> Collection[str]:
@@ -18,3 +20,17 @@ def capacity() -> list[Mapping[str, float]]:
     """Of every node that is alive and was not told that it will be taken away: resource → amount."""
     leaving = leaving_nodes()
     return [node["Resources"] for node in ray.nodes() if node["Alive"] and node["NodeID"] not in leaving]
+
+
+def free_what_the_dead_hold() -> None:
+    """Remove the placement groups of this run whose creator died, as the controller of a training may.
+
+    Ray keeps them until the run is over (ray#54305). Its Train has a process that looks after them, but by the
+    dashboard, which there need not be.
+    """
+    job = ray.get_runtime_context().get_job_id()
+    for record in ray._private.state.state._connect_and_get_accessor().get_placement_group_table():
+        group = gcs_pb2.PlacementGroupTableData.FromString(record)
+        is_ours = group.creator_job_id.hex() == job and not ray.ActorID(group.creator_actor_id).is_nil()
+        if is_ours and group.creator_actor_dead and group.state != gcs_pb2.PlacementGroupTableData.REMOVED:
+            remove_placement_group(PlacementGroup(ray.PlacementGroupID(group.placement_group_id)))

@@ -11,7 +11,9 @@ import ray
 import ray.data
 
 from assay.errors import AssayError
+from assay.report.words import PLACE
 from assay.runner.needs import threads
+from assay.runner.on_ray.deaths import death_of, with_advice
 from assay.runner.on_ray.job import Job
 from assay.runner.work import MapStep, commit_map, ids_of, pending
 from assay.store.shards import Range
@@ -28,7 +30,8 @@ class RayMapStep(MapStep):
         self._job, self._operator = job, index
         self._start = f"the start of {ray.get_runtime_context().get_actor_id()}"
         self._begin(self._start, "as it started")
-        super().__init__(job.stage, index, job.store(), job.place(), job.emit)
+        with job.failures_told():
+            super().__init__(job.stage, index, job.store(), job.place(), job.emit)
 
     def __call__(self, block: pa.Table) -> pa.Table:
         """The first operator is given a range of ids instead of the ids."""
@@ -36,16 +39,29 @@ class RayMapStep(MapStep):
             (span,) = block.to_pylist()
             block = ids_of((span["start"], span["stop"]))
         ids = block.column("id")
-        self._begin(f"{self._operator} {ids[0]}", f"at the ids {ids[0].as_py():,} to {ids[-1].as_py():,}")
-        return super().__call__(block)
+        where = f"{PLACE}the ids {ids[0].as_py():,} to {ids[-1].as_py():,}"
+        self._begin(f"{self._operator} {ids[0]}", where)
+        with self._job.failures_told():
+            try:
+                return super().__call__(block)
+            except Exception as error:
+                error.add_note(where)
+                raise
 
     def _begin(self, what: str, where: str) -> None:
-        after = None if what == self._start else self._start
-        tries = ray.get(self._job.broker.begun.remote(self._job.stage.key, what, after))
-        if tries > self._job.retries + 1:
+        job, after = self._job, None if what == self._start else self._start
+        me = ray.get_runtime_context().get_worker_id()
+        died = ray.get(job.broker.begun.remote(job.stage.key, what, me, after))
+        if not died:
+            return
+        why = with_advice(death_of(died[-1]), "map")
+        if len(died) <= job.retries:
+            job.warn(f"its process ended {where}; retry {len(died)} of {job.retries}: {why}")
+            return
+        with job.failures_told():
             raise AssayError(
-                f"{self._job.stage.name}: its process died {tries - 1:,} times {where}, allowed: limits.retries, which "
-                f"is {self._job.retries}. Out of memory, perhaps: Ray's own logs say more"
+                f"{job.stage.name}: its process died {len(died):,} times {where}, allowed: limits.retries, which is "
+                f"{job.retries}: {why}"
             )
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ray import cloudpickle
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 
 from assay.runner.judge import Judge
@@ -16,8 +19,8 @@ TIME = "rung_time"
 """What Tune's schedulers take for time: divisor^rung, so that their milestones are the rungs."""
 WORST = 1e300
 """What a metric that is no number counts as. Finite, since cutoffs are interpolated."""
-Lost = Callable[[int, str], None]
-"""Told of a trial, by its number, and why it is lost."""
+Died = Callable[[int, Exception, int], None]
+"""Told of a trial's process that died: the trial's number, why, and which retry follows; 0 where it is lost."""
 
 
 def rung_time(scheduler: Scheduler, rung: int) -> int:
@@ -44,15 +47,26 @@ def tune_scheduler(scheduler: Scheduler) -> TrialScheduler:
     return FIFOScheduler()
 
 
+class Left(BaseException):
+    """Ends Tune's loop where it stands. No Exception, upon which it would ask its cluster to clean up."""
+
+
 class StudyScheduler(TrialScheduler):  # type: ignore[misc]
-    """Asks the inner scheduler at every rung, and does what the judge says. Tells `lost` of a trial that ended for good
-    without a word, and why: Tune itself goes on without it."""
+    """Asks the inner scheduler at every rung, and does what the judge says. Tells `died` of a trial whose process ended
+    without a word: Tune itself starts it again, or goes on without it. Raises Left once the run is `over`."""
 
     def __init__(
-        self, inner: TrialScheduler, judge: Judge, metric: str, mode: str, lost: Lost = lambda trial, cause: None
+        self,
+        inner: TrialScheduler,
+        judge: Judge,
+        metric: str,
+        mode: str,
+        died: Died = lambda *_: None,
+        over: threading.Event | None = None,
     ) -> None:
         super().__init__()
-        self._lost = lost
+        self._died = died
+        self._over = over or threading.Event()
         self._inner = inner
         self._judge = judge
         self._metric = metric
@@ -77,8 +91,7 @@ class StudyScheduler(TrialScheduler):  # type: ignore[misc]
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         self._inner.on_trial_error(tune_controller, trial)
-        if not trial.should_recover():  # or it is tried again
-            self._lost(trial.config["trial"], str(trial.get_error()).strip())
+        self._died(trial.config["trial"], _error_of(trial), trial.num_failures if trial.should_recover() else 0)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: Mapping[str, Any]) -> str:
         if "rung" not in result:
@@ -96,7 +109,18 @@ class StudyScheduler(TrialScheduler):  # type: ignore[misc]
         self._inner.on_trial_remove(tune_controller, trial)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        if self._over.is_set():
+            raise Left
         return self._inner.choose_trial_to_run(tune_controller)
 
     def debug_string(self) -> str:
         return self._inner.debug_string()
+
+
+def _error_of(trial: Any) -> Exception:
+    """From the files that Tune has just written here: where the trial is stored they come later."""
+    if trial.pickled_error_file is not None and (pickled := Path(trial.pickled_error_file)).is_file():
+        error: Exception = cloudpickle.loads(pickled.read_bytes())
+        return error
+    text = Path(trial.error_file or "")
+    return RuntimeError(text.read_text() if text.is_file() else "Ray does not say why")

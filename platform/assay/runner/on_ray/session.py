@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from assay.errors import AssayError, UserError
 from assay.network import ask_this_machine_directly
@@ -29,8 +30,8 @@ QUIET = {
 
 
 @contextmanager
-def session(address: str | None) -> Iterator[None]:
-    """Connect, or start Ray inside this process; leave it as it was found."""
+def session(address: str | None, log: Path) -> Iterator[None]:
+    """Connect, or start Ray inside this process; leave it as it was found. What Ray says meanwhile goes to the log."""
     ask_this_machine_directly()
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
@@ -42,6 +43,9 @@ def session(address: str | None) -> Iterator[None]:
             from assay.runner.on_ray.seclusion import secluded
 
             folder = str(stack.enter_context(secluded()))
+        from assay.runner.on_ray.words import words_in  # imports Ray, which reads what was set above
+
+        stack.enter_context(words_in(log))
         _connect(address, folder)
         stack.callback(_disconnect)
         yield
@@ -51,14 +55,16 @@ def _connect(address: str | None, folder: str | None) -> None:
     """To the cluster at the address, or to one that is started here and keeps its session in the folder."""
     import ray
 
-    logging.getLogger("ray").setLevel(logging.ERROR)
+    # A thread that outlives its cluster must not start another one, or join a stranger's. For good: it has no end.
+    ray._private.auto_init_hook.enable_auto_connect = False
+    logging.getLogger("ray").setLevel(logging.WARNING)
     on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(
             address=address or "local",
             include_dashboard=None if address else False,
             log_to_driver=False,
-            logging_level=logging.ERROR,
+            logging_level=logging.WARNING,
             namespace="assay",
             _temp_dir=folder,
         )

@@ -14,13 +14,14 @@ from assay.runner.work import reduce
 def reduce_task(job: Job) -> None:
     group = job.resources.reduce
     task = ray.remote(_reduce).options(
-        num_cpus=group.cpus, num_gpus=group.gpus, max_retries=job.retries, scheduling_strategy="DEFAULT"
+        num_cpus=group.cpus, num_gpus=group.gpus, max_retries=0, scheduling_strategy="DEFAULT"
     )
     ray.get(task.remote(job))
 
 
 def _reduce(job: Job) -> None:
-    reduce(job.stage, job.store(), job.place(), job.emit)
+    with job.failures_told():
+        reduce(job.stage, job.store(), job.place(), job.emit)
 
 
 def remote_findings(checks: Sequence[Check]) -> list[Finding]:

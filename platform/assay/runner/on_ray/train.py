@@ -1,4 +1,4 @@
-"""Training on Ray Train: a worker group that runs a train body, and is started again when it ends too early.
+"""Training on Ray Train: a worker group that runs a train body.
 
 Each start is a run of Ray Train of its own. Its own restarts (max_failures, elastic workers) would save a few seconds,
 but count what other stages hold as free, keep a lost node in the count for up to 20 s, and cannot tell a body's
@@ -17,62 +17,36 @@ import ray.train
 import ray.train.torch
 from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError, WorkerHealthCheckFailedError
 
-from assay.errors import AssayError, StoreError
 from assay.runner.needs import threads
 from assay.runner.on_ray.capacity import leaving_nodes
-from assay.runner.on_ray.job import LOOK_S, Job
+from assay.runner.on_ray.job import LOOK_S, CutOff, Job
 from assay.runner.on_ray.session import QUIET
-from assay.runner.pause import Paused
 from assay.runner.ranks import Ranks
 from assay.runner.work import Place, train_worker
 
 
 def train(job: Job) -> None:
-    """Worker groups, one after the other, until the body is done; rank 0 commits.
-
-    A group that failed goes on from the last checkpoint, up to `job.retries` times without getting further. What is not
-    the training's fault does not count: a machine that is taken away, a cluster that has no room. What the body says
-    cannot be done (an AssayError: a loss that is no number, data that does not fit) is not tried again.
-    """
-    workers, failures, failed_at = job.units, 0, -1
-    checkpoints = job.store().checkpoints(job.stage)
+    """One worker group, which goes on from the last checkpoint; rank 0 commits."""
     os.environ |= {name: os.environ.get(name, value) for name, value in QUIET.items()}  # the controller's are read here
-    while True:
-        try:
-            left_at = _trainer(job, workers).fit().return_value
-            if left_at is None:
-                return
-            what = f"its machine is being taken away; saved at step {left_at:,}, going on elsewhere"
-        except ray.train.TrainingFailedError as error:
-            refusal = ray.get(job.broker.refusal.remote(job.stage.key))
-            if refusal is not None:
-                raise AssayError(refusal) from None
-            if is_taken_away(error):
-                what = "its machine was taken away; going on elsewhere from the last checkpoint"
-            elif _has_no_room(error):
-                what = "the cluster has no room for its workers at present; trying again"
-            else:
-                saved = max((step for step in checkpoints.steps() if step <= job.stage.amount), default=0)
-                failures = 1 if saved > failed_at else failures + 1
-                failed_at = saved
-                if failures > job.retries:
-                    raise
-                what = f"a worker failed; retry {failures} of {job.retries}, from the last checkpoint"
-        before, workers = workers, ray.get(job.broker.again.remote(job.stage.key))
-        if not workers:
-            raise Paused
-        job.warn(what)
-        if workers != before:
-            job.warn(f"goes on with {workers} of at most {job.resources.train.most_workers} workers")
+    try:
+        left_at = _trainer(job).fit().return_value
+    except ray.train.TrainingFailedError as error:
+        if is_taken_away(error):
+            raise CutOff("its machine was taken away; going on elsewhere from the last checkpoint") from error
+        if _has_no_room(error):
+            raise CutOff("the cluster has no room for its workers at present; trying again") from error
+        raise
+    if left_at is not None:
+        raise CutOff(f"its machine is being taken away; saved at step {left_at:,}, going on elsewhere")
 
 
-def _trainer(job: Job, workers: int) -> ray.train.torch.TorchTrainer:
+def _trainer(job: Job) -> ray.train.torch.TorchTrainer:
     group = job.resources.train
     return ray.train.torch.TorchTrainer(
         _train_loop,
         train_loop_config={"job": job},
         scaling_config=ray.train.ScalingConfig(
-            num_workers=workers,
+            num_workers=job.units,
             use_gpu=group.gpus_per_worker > 0,
             resources_per_worker={"CPU": group.cpus_per_worker, "GPU": group.gpus_per_worker},
         ),
@@ -91,13 +65,8 @@ def _train_loop(config: dict[str, Any]) -> int | None:
     context = ray.train.get_context()
     ranks = Ranks(context.get_world_rank(), context.get_world_size())
     place = Place(str(ray.train.torch.get_device()), threads(job.stage, job.resources))
-    try:
+    with job.failures_told():
         return train_worker(job.stage, job.store(), place, job.emit, ranks, _Notice(job))
-    except StoreError:
-        raise  # it may be there again at the next try
-    except AssayError as error:
-        ray.get(job.broker.refuse.remote(job.stage.key, str(error)))
-        raise
 
 
 class _Notice:

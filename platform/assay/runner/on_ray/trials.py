@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
-import traceback
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future
+from concurrent.futures import wait as wait_for
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import ray
@@ -16,18 +18,23 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from assay.errors import AssayError, UserError
 from assay.planning import Plan, check_where_stages_run
+from assay.report.labels import serves
 from assay.report.words import size
 from assay.runner.broker import Request, too_large
 from assay.runner.events import Emit, Event
 from assay.runner.judge import Judge
 from assay.runner.needs import need
+from assay.runner.on_ray.aside import aside
 from assay.runner.on_ray.broker_actor import BrokerActor, RemoteEmit
 from assay.runner.on_ray.capacity import capacity
+from assay.runner.on_ray.deaths import RAY_ENDED, in_words, quoted
 from assay.runner.on_ray.growth import grow, limit
-from assay.runner.on_ray.job import Job, execute
+from assay.runner.on_ray.job import Job, StageEnded, execute
 from assay.runner.on_ray.scheduler import TIME, StudyScheduler, rung_time, tune_scheduler
 from assay.runner.on_ray.task import remote_findings
+from assay.runner.on_ray.watch import ended, ended_by, lose, watch
 from assay.runner.pause import Pause, Paused
+from assay.runner.retries import failure_of
 from assay.runner.room import Machine, total
 from assay.spec import Resources, Scheduler
 from assay.store import Store
@@ -39,6 +46,8 @@ would be too little for a worker that needs a whole one."""
 TRIALS_PER_CPU = 2
 MOST_TO_RACE = 8
 PASS_ON_S = 0.2
+LEAVE_S = 5.0
+"""How long a run that ends early waits for its threads: those that ask a cluster that is gone do not come back."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,8 @@ class TrialWork:
     scratch_url: str
     retries: int
     metric: str
+    titles: Mapping[str, str]
+    """Key → what a stage is called, with the trials it is for."""
 
     def requests(self, rung: int) -> list[Request]:
         return [
@@ -66,9 +77,34 @@ def run_trials(plan: Plan, store: Store, done: Sequence[str], scratch_url: str, 
     """Compute every stage of the plan that is not done, on the cluster this process is connected to.
 
     Failed stages are told through the judge's `emit`; the trials that do not need them go on. Returns early when the
-    run is asked to pause.
+    run is asked to pause. Raises ClusterLost as soon as the cluster is gone.
     """
+    over = threading.Event()
+    lost: Future[None] = Future()
+    aside(partial(watch, lost, over))
+    # Aside, since whoever asks a cluster that is gone waits for it, until Ray ends the whole process.
+    work = aside(partial(_run_trials, plan, store, done, scratch_url, judge, pause, lost, over))
+    try:
+        wait_for([work, lost], return_when=FIRST_COMPLETED)
+        (lost if lost.done() else work).result()
+    finally:
+        pause.is_heard = False
+        over.set()
+        wait_for([work], LEAVE_S)
+
+
+def _run_trials(
+    plan: Plan,
+    store: Store,
+    done: Sequence[str],
+    scratch_url: str,
+    judge: Judge,
+    pause: Pause,
+    lost: Future[None],
+    over: threading.Event,
+) -> None:
     sweep = plan.sweep
+    titles = {key: f"{stage.name} ({serves(plan, key)})" for key, stage in plan.stages.items()}
     works = [
         TrialWork(
             index=number,
@@ -79,6 +115,7 @@ def run_trials(plan: Plan, store: Store, done: Sequence[str], scratch_url: str, 
             scratch_url=scratch_url,
             retries=sweep.limits.retries,
             metric=sweep.metric,
+            titles={stage.key: titles[stage.key] for rung in planned.rungs for stage in rung.stages},
         )
         for number, planned in enumerate(plan.trials)
     ]
@@ -92,20 +129,17 @@ def run_trials(plan: Plan, store: Store, done: Sequence[str], scratch_url: str, 
     broker = actor.remote(list(done))
     stop = threading.Event()
     trouble: list[Exception] = []
-    mail = threading.Thread(target=_deliver, args=(broker, judge.emit, stop, pause, trouble), daemon=True)
-    mail.start()
-    threading.Thread(target=_pass_on, args=(broker, pause, stop), daemon=True).start()
-    growing = threading.Thread(target=_grow, args=(broker, pause, stop, trouble), daemon=True)
-    growing.start()
+    mail = aside(lambda: _deliver(broker, judge.emit, stop, pause, trouble, lost))
+    growing = aside(lambda: _grow(broker, pause, stop, trouble))
+    aside(lambda: _pass_on(broker, pause, over))
     pause.is_heard = True
     try:
         for group in _groups(works, judge, pause):
-            _tune(plan, group, broker, scratch_url, judge)
+            _tune_despite_memory(plan, group, broker, scratch_url, judge, over)
     finally:
         pause.is_heard = False
         stop.set()
-        mail.join()
-        growing.join()
+        wait_for([mail, growing], LEAVE_S if over.is_set() else None)
     if trouble:
         raise trouble[0]
 
@@ -143,15 +177,45 @@ def _refuse_without_memory() -> None:
         )
 
 
-def _tune(plan: Plan, works: Sequence[TrialWork], broker: Any, scratch_url: str, judge: Judge) -> None:
+def _tune_despite_memory(
+    plan: Plan, works: Sequence[TrialWork], broker: Any, scratch_url: str, judge: Judge, over: threading.Event
+) -> None:
+    """`_tune`, again where Ray ended a trial's own process for memory: Tune raises, as at an error it does not know."""
+    retries = plan.sweep.limits.retries
+    for retry in range(1, retries + 2):
+        try:
+            _tune(plan, works, broker, scratch_url, judge, over)
+            return
+        except Exception as error:
+            why = in_words(error)
+            if not why.startswith(RAY_ENDED):
+                raise
+            why = why.replace("its process", "a trial's own process")
+            if retry > retries:
+                raise ended_by(f"{why}; let fewer stages run at once, or give Ray a larger machine") from error
+            again = f"{why}; all trials start over from what is stored, retry {retry} of {retries}"
+            judge.emit(Event("warning", message=again))
+
+
+def _tune(
+    plan: Plan, works: Sequence[TrialWork], broker: Any, scratch_url: str, judge: Judge, over: threading.Event
+) -> None:
     sweep = plan.sweep
     cpus = total(capacity()).get("CPU", 0)
     refs = {work.index: ray.put(work) for work in works}  # each trial fetches its own
     leaves = {work.index: work.rungs[max(work.rungs)][-1].key for work in works}
 
-    def lost(trial: int, cause: str) -> None:
+    def died(trial: int, error: Exception, retry: int) -> None:
+        why = in_words(error)
+        if retry:
+            again = (
+                f"the trial's own process failed; retry {retry} of {sweep.limits.retries}, from what is stored: {why}"
+            )
+            judge.emit(Event("warning", leaves[trial], trial=trial, message=f"{plan.trials[trial].name}: {again}"))
+            return
+        message = f"{quoted(str(error))}\nthe trial's own process failed: {why}"
         with suppress(ray.exceptions.RayError):  # who carries events notices as well, and tells
-            ray.get(broker.lose.remote(trial, leaves[trial], f"the trial's own process failed: {cause}"))
+            ray.get(broker.lose.remote(trial, leaves[trial], message))
 
     # Who races needs company: a rung tells more, the more trials have come there. A cluster without CPUs grows.
     least = MOST_TO_RACE if sweep.scheduler.name != "fifo" or not cpus else 1
@@ -160,7 +224,7 @@ def _tune(plan: Plan, works: Sequence[TrialWork], broker: Any, scratch_url: str,
         tune.with_resources(tune.with_parameters(_trial, works=refs, broker=broker), _beside_the_driver()),
         param_space={"trial": tune.grid_search([work.index for work in works])},
         tune_config=tune.TuneConfig(
-            scheduler=StudyScheduler(tune_scheduler(sweep.scheduler), judge, sweep.metric, sweep.mode, lost),
+            scheduler=StudyScheduler(tune_scheduler(sweep.scheduler), judge, sweep.metric, sweep.mode, died, over),
             max_concurrent_trials=sweep.limits.concurrent_trials or several,
             reuse_actors=True,
         ),
@@ -210,7 +274,16 @@ def _climb(work: TrialWork, rung: int, broker: Any) -> bool:
         if decision.action == "run":
             stage = stages[decision.key]
             emit(Event("started", stage.key, trial=work.index))
-            job = Job(stage, work.store_url, work.scratch_url, work.resources, work.retries, decision.units, broker)
+            job = Job(
+                stage,
+                work.titles[stage.key],
+                work.store_url,
+                work.scratch_url,
+                work.resources,
+                work.retries,
+                decision.units,
+                broker,
+            )
             try:
                 execute(job)
             except Paused:
@@ -218,18 +291,17 @@ def _climb(work: TrialWork, rung: int, broker: Any) -> bool:
                 return False
             except Exception as error:
                 # The one place where a stage's own failure ends: told to the driver with its traceback.
-                ray.get(broker.fail.remote(stage.key, _cause(error)))
+                failure = error.failure if isinstance(error, StageEnded) else failure_of(error)
+                ray.get(broker.fail.remote(stage.key, failure.trace))
             else:
                 ray.get(broker.finish.remote(stage.key))
         elif decision.action != "wait":
             return bool(decision.action == "done")
 
 
-def _cause(error: BaseException) -> str:
-    return "".join(traceback.format_exception(error)).strip()
-
-
-def _deliver(broker: Any, emit: Emit, stop: threading.Event, pause: Pause, trouble: list[Exception]) -> None:
+def _deliver(
+    broker: Any, emit: Emit, stop: threading.Event, pause: Pause, trouble: list[Exception], lost: Future[None]
+) -> None:
     """Carry events from the broker's mailbox to the driver until told to stop and the box is empty.
 
     A listener that raises ends the run: trainings save, and the caller gets the error.
@@ -240,7 +312,8 @@ def _deliver(broker: Any, emit: Emit, stop: threading.Event, pause: Pause, troub
         try:
             events = ray.get(broker.events.remote(seen))
         except ray.exceptions.RayError as error:
-            trouble.append(AssayError(f"this run lost touch with its cluster: {error}"))
+            gone = ended(ray._private.worker.global_worker.node)
+            lose(lost, gone or f"the process that tells the trials what to do is gone ({in_words(error)})")
             return
         try:
             for event in events:

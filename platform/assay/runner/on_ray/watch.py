@@ -1,0 +1,73 @@
+"""Notices that a cluster is gone before Ray does, which ends the whole process after a minute of waiting for it."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+from collections import Counter
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from typing import Any
+
+import ray
+
+from assay.errors import ClusterLost
+
+LOOK_S = 1.0
+CONNECT_S = 2.0
+MISSES = 5
+"""So often in a row nobody must answer. The kernel answers for a process that is busy or stopped, and not for one that
+is gone: seconds of a machine under load are no alarm."""
+NAMES = {"gcs_server": "Ray's head process (gcs_server)", "raylet": "Ray's process on this machine (raylet)"}
+
+
+def watch(lost: Future[None], stop: threading.Event) -> None:
+    """Look until told to stop; where the cluster is gone, `lost` gets a ClusterLost that says how."""
+    node = ray._private.worker.global_worker.node
+    misses: Counter[str] = Counter()
+    while not stop.wait(LOOK_S):
+        if (reason := ended(node)) is not None:
+            lose(lost, reason)
+            return
+        for kind, address in _ports(node).items():
+            misses[kind] = 0 if _answers(*address) else misses[kind] + 1
+            if misses[kind] >= MISSES:
+                lose(lost, f"{NAMES[kind]} does not answer any more at {address[0]}:{address[1]}")
+                return
+
+
+def ended(node: Any) -> str | None:
+    """Which of the processes that this one started for Ray is over, and how; None while all are there."""
+    for kind, process in node.dead_processes():
+        if kind in NAMES:
+            return f"{NAMES[kind]} {_how(process.returncode)}"
+    return None
+
+
+def lose(lost: Future[None], reason: str) -> None:
+    with suppress(InvalidStateError):  # it was noticed already
+        lost.set_exception(ended_by(f"{reason}, and this run's cluster with it"))
+
+
+def ended_by(reason: str) -> ClusterLost:
+    return ClusterLost(f"{reason}; what this run had finished is stored: rerun the same command to resume")
+
+
+def _ports(node: Any) -> dict[str, tuple[str, int]]:
+    host, _, port = node.gcs_address.rpartition(":")
+    return {"gcs_server": (host.strip("[]"), int(port)), "raylet": (node.node_ip_address, node.node_manager_port)}
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), CONNECT_S).close()
+    except OSError:
+        return False
+    return True
+
+
+def _how(returncode: int) -> str:
+    if returncode == -signal.SIGKILL:
+        return "was killed by signal 9 (often by the kernel, for memory)"
+    return f"was killed by signal {-returncode}" if returncode < 0 else f"ended with exit code {returncode}"

@@ -1,0 +1,70 @@
+"""What Ray, Tune, Train and Data say in the driver goes to a file: their tracebacks are no news to who runs a sweep."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray._private.log import PlainRayHandler
+
+from assay.errors import AssayError
+
+FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+STDERR = 2
+"""The file descriptor that C++ writes to, whatever sys.stderr is."""
+
+
+@contextmanager
+def words_in(log: Path) -> Iterator[None]:
+    """Within it their loggers, and what Ray prints of its other processes, write to the file. An empty one is removed.
+
+    C++ writes there, too, where sys.stderr has another file descriptor: else the process's own words would be turned
+    away with it.
+    """
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_bytes(b"")
+        file = logging.FileHandler(log, encoding="utf-8")
+    except OSError as error:
+        raise AssayError(f"cannot write Ray's log to {log}: {error}. Nothing was started.") from error
+    logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)  # that there is a token is no warning
+    file.setFormatter(logging.Formatter(FORMAT))
+    # Each of their loggers has a handler of this class, some only once it is imported.
+    shown, printed = PlainRayHandler.emit, ray._private.worker.print_to_stdstream
+
+    def keep(_: PlainRayHandler, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.WARNING:
+            file.handle(record)
+
+    def keep_printed(data: Mapping[str, Any], ignore_prefix: bool) -> None:
+        logging.getLogger("ray").warning("(%s) %s", data["pid"], "\n".join(data["lines"]))
+
+    PlainRayHandler.emit, ray._private.worker.print_to_stdstream = keep, keep_printed
+    turned = None if _is_ours(STDERR) else os.dup(STDERR)
+    if turned is not None:
+        with log.open("ab") as native:
+            os.dup2(native.fileno(), STDERR)
+    try:
+        yield
+    finally:
+        if turned is not None:
+            os.dup2(turned, STDERR)
+            os.close(turned)
+        PlainRayHandler.emit, ray._private.worker.print_to_stdstream = shown, printed
+        file.close()
+        if not log.stat().st_size:
+            log.unlink()
+
+
+def _is_ours(descriptor: int) -> bool:
+    """Whether Python's own stderr writes there."""
+    try:
+        return sys.stderr.fileno() == descriptor
+    except (AttributeError, OSError, ValueError):
+        return False  # it is no file: a notebook's, or closed
