@@ -25,7 +25,13 @@ SweepArg = Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep file, or
 ProfileOpt = Annotated[str | None, typer.Option("--profile", "-p", metavar="NAME", help="A profile of the sweep file.")]
 SetOpt = Annotated[
     list[str] | None,
-    typer.Option("--set", "-s", metavar="PATH=VALUE", help="Override a config path in every arm. May be repeated."),
+    typer.Option(
+        "--set",
+        "-s",
+        metavar="PATH=VALUE",
+        help="Override a config path in every arm. VALUE is all of the text after the first =: a number, true, false, "
+        'null, a [list], a {key: value} or "quoted text" as in YAML, and anything else as it stands. May be repeated.',
+    ),
 ]
 VerifyOpt = Annotated[
     bool,

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 from importlib.metadata import entry_points
-from io import StringIO
 from pathlib import Path
-
-from ruamel.yaml import YAML
 
 from assay.errors import UserError
 from assay.report.words import size
@@ -68,14 +66,13 @@ def sweep_file(sweep: Sweep) -> str:
 def as_file(sweep: Sweep) -> str:
     """The sweep as a file that says the same: what was checked here is what runs there.
 
-    Its profile and --set are applied already; the profile is there by name, since reports are called after it.
+    Its profile and --set are applied already; the profile is there by name, since reports are called after it. It is
+    JSON, which is YAML in which no text can be taken for a number.
     """
     content = sweep.model_dump(mode="json", exclude_defaults=True, exclude={"profiles"})
     if sweep.profile is not None:
         content["profiles"] = {sweep.profile: {}}
-    out = StringIO()
-    YAML().dump(content, out)
-    return out.getvalue()
+    return json.dumps(content, indent=1)
 
 
 def _files(package: Path) -> Iterator[tuple[Path, Path]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
 from assay.errors import SpecError, SpecProblem, did_you_mean
 from assay.spec.schema import Sweep
-from assay.spec.yaml_lines import Document, Origin, Path, dotted, parse
+from assay.spec.yaml_lines import Document, Origin, Path, dotted, is_unicode, parse_value
 from assay.typed import got
 from assay.workload import JSON
 
@@ -61,10 +63,14 @@ def with_sets(document: Document, sets: Sequence[str]) -> Document:
         if not equals or not path:
             merged.problems.append(SpecProblem(label, 0, "", "allowed: path=value, as in train.batch_size=64"))
             continue
+        if not is_unicode(value):
+            merged.problems.append(SpecProblem(ascii(label)[1:-1], 0, path, "got bytes that are no UTF-8 text"))
+            continue
         try:
-            parsed = parse(value, label, line=0)
+            parsed = parse_value(value, label)
         except SpecError as error:
-            merged.problems.extend(SpecProblem(label, 0, path, problem.message) for problem in error.problems)
+            told = f"{error.problems[0].message}; {_as_text(path, value)}"
+            merged.problems.append(SpecProblem(label, 0, path, told))
             continue
         if parsed.problems:
             merged.problems.extend(SpecProblem(label, 0, path, problem.message) for problem in parsed.problems)
@@ -80,6 +86,12 @@ def with_sets(document: Document, sets: Sequence[str]) -> Document:
             there = f"{dotted(taken)}, which is {got(_at(merged, taken))}"
             merged.problems.append(SpecProblem(label, 0, path, f"got a key below {there}; allowed: {dotted(taken)}=…"))
     return merged
+
+
+def _as_text(path: str, value: str) -> str:
+    """How to say that a value is text, whatever YAML sees in it."""
+    quoted = f"{path}={json.dumps(value, ensure_ascii=not value.isprintable())}"
+    return f"for the text itself, quote it: --set {shlex.quote(quoted)}"
 
 
 def _target(path: str) -> Path | None:

@@ -10,6 +10,7 @@ import math
 import re
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
@@ -24,6 +25,8 @@ from assay.workload import JSON
 Path = tuple[str | int, ...]
 MOST_VALUES = 100_000
 TAG = "tag:yaml.org,2002:"
+TYPED = tuple(TAG + kind for kind in ("int", "float", "bool", "null"))
+"""Plain scalars that are no text."""
 # Numbers of YAML 1.2 that ruamel leaves as text.
 FLOAT = re.compile(r"[-+]?\.[0-9]+([eE][-+]?[0-9]+)?")
 
@@ -99,17 +102,67 @@ def _neighbours(path: FilePath) -> str:
     return hint if hint.endswith("?") else ""
 
 
-def parse(text: str, file: str, line: int | None = None) -> Document:
-    """Text to values. Raises SpecError when it is not YAML; what is wrong with single values is in `problems`.
+def parse(text: str, file: str) -> Document:
+    """Text to values. Raises SpecError when it is not YAML; what is wrong with single values is in `problems`."""
+    with _refusals(text, file, None):
+        return _built(_compose(text), file, None)
 
-    `line` fixes the line of every value: 0 for a value from the command line.
+
+def parse_value(text: str, file: str) -> Document:
+    """A value from the command line, all of whose lines are 0.
+
+    Numbers, true, false, null, quoted text, and lists and mappings in brackets are read as in a file. Anything else is
+    the text itself, whole, also where YAML would cut it (" #"), refuse it ("@") or read something else ("a: b", "~").
+    Raises SpecError for brackets that YAML cannot read, and for what is not text.
     """
+    is_bracketed = text.lstrip().startswith(("[", "{"))
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", YAMLWarning)
-            root = YAML(typ="safe", pure=True).compose(text)
-            builder = _Builder(file, line)
-            data = None if root is None else builder.build(root, ())
+        with _refusals(text, file, 0):
+            root = _compose(text)
+            if root is not None and _is_all_of(root, text):
+                return _built(root, file, 0)
+    except SpecError as error:
+        if is_bracketed or isinstance(error.__cause__, ReaderError):
+            raise
+    if is_bracketed:
+        raise SpecError([SpecProblem(file, 0, "", "not YAML: more than one list or mapping, or one with an anchor")])
+    return Document(file, text, {})
+
+
+def _compose(text: str) -> Node | None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", YAMLWarning)
+        return YAML(typ="safe", pure=True).compose(text)
+
+
+def _built(root: Node | None, file: str, line: int | None) -> Document:
+    builder = _Builder(file, line)
+    data = None if root is None else builder.build(root, ())
+    return Document(file, data, builder.origins, builder.problems, builder.unread)
+
+
+def _is_all_of(root: Node, text: str) -> bool:
+    """Whether a value of a person is what YAML made of it, and no comment, anchor, tag or indicator is lost."""
+    written = text.strip()
+    if isinstance(root, ScalarNode) and root.style is None:
+        is_typed = root.tag in TYPED or FLOAT.fullmatch(root.value) is not None
+        return is_typed and root.anchor is None and root.value == written and written != "~"
+    is_enclosed = written.startswith(("[", "{", '"', "'")) and (isinstance(root, ScalarNode) or root.flow_style)
+    return is_enclosed and text[root.start_mark.index : root.end_mark.index] == written and not _has_anchor(root)
+
+
+def _has_anchor(node: Node) -> bool:
+    if node.anchor is not None:
+        return True
+    children = [] if isinstance(node, ScalarNode) else node.value
+    return any(_has_anchor(part) for child in children for part in (child if isinstance(child, tuple) else (child,)))
+
+
+@contextmanager
+def _refusals(text: str, file: str, line: int | None) -> Iterator[None]:
+    """What YAML raises of a text as a SpecError. `line` fixes the line: 0 for a value from the command line."""
+    try:
+        yield
     except SpecError:
         raise
     except RecursionError:
@@ -117,7 +170,8 @@ def parse(text: str, file: str, line: int | None = None) -> Document:
     except ReaderError as error:
         at = text.count("\n", 0, error.position) + 1 if line is None else line
         code = error.character if isinstance(error.character, int) else ord(error.character)
-        raise SpecError([SpecProblem(file, at, "", f"not YAML: the character U+{code:04X} is not text")]) from None
+        message = f"not YAML: the character U+{code:04X} is not text"
+        raise SpecError([SpecProblem(file, at, "", message)]) from error
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         at = line if line is not None else mark.line + 1 if mark else 0
@@ -133,7 +187,6 @@ def parse(text: str, file: str, line: int | None = None) -> Document:
     ) as error:
         # A scanner of hostile text may trip over itself; to the user that is one and the same.
         raise SpecError([SpecProblem(file, line or 0, "", f"not YAML: {type(error).__name__}: {error}")]) from error
-    return Document(file, data, builder.origins, builder.problems, builder.unread)
 
 
 def _reason(error: MarkedYAMLError) -> str:
@@ -182,8 +235,8 @@ class _Builder:
             if not isinstance(key, ScalarNode):
                 self.refuse(key, path, "got a list or a mapping as a key, allowed: text")
                 continue
-            name = str(key.value)
-            if not _is_unicode(name):
+            name = _whole_characters(str(key.value))
+            if name is None:
                 self.refuse(key, path, "got half of a surrogate pair in a key, allowed: whole characters")
                 continue
             if key.tag == TAG + "merge":
@@ -198,8 +251,8 @@ class _Builder:
             yield name, value
 
     def scalar(self, node: ScalarNode, path: Path) -> JSON:
-        text, tag = str(node.value), str(node.tag).removeprefix(TAG)
-        if not _is_unicode(text):
+        text, tag = _whole_characters(str(node.value)), str(node.tag).removeprefix(TAG)
+        if text is None:
             self.unreadable(node, path, "got half of a surrogate pair, allowed: whole characters")
             return None
         if tag in ("timestamp", "value", "str"):
@@ -239,9 +292,17 @@ class _Builder:
         self.problems.append(SpecProblem(self.file, self.at(node), dotted(path), message))
 
 
-def _is_unicode(text: str) -> bool:
-    """False for "\\ud800": YAML can escape it, but no file, JSON or terminal can hold it."""
+def is_unicode(text: str) -> bool:
+    """False for halves of surrogate pairs, which stand for bytes that are no UTF-8: no file or JSON can hold them."""
     return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _whole_characters(text: str) -> str | None:
+    """JSON escapes one character as a pair of surrogates. None for half of one: no file or terminal can hold it."""
+    try:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        return None
 
 
 def _integer(text: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -366,7 +367,8 @@ def test_names_of_profiles(lines: Lines, load: Load, name: str, expected: str) -
         ("mdoe=max", "mdoe: unknown config path; did you mean 'mode'?"),
         ("mode=mx", "mode: got 'mx' (str), allowed: min, max"),
         ("base=digts", "base: unknown preset 'digts'; did you mean 'digits'?"),
-        ("metric=", "metric: required, but missing"),
+        ("metric=null", "metric: required, but missing"),
+        ("metric=", "metric: got '', allowed: text that is not empty"),
         ("seed=3", "seed: replicate seeds set this path"),
         ("seeds=3", "seeds: got 3 (int), allowed: a list of integers ≥ 0"),
         ("searcher.name.x=random", "searcher.name: got {'x': 'random'} (mapping), allowed: grid, random, optuna"),
@@ -380,6 +382,14 @@ def test_sets(lines: Lines, text: str, expected: str) -> None:
     found = lines(sets=[text])
     assert len(found) == 1, found
     assert found[0].startswith(f"--set {text}: {expected}")
+
+
+@pytest.mark.parametrize("value", ["[1, 2", "[old] images", "{a", "[1] # all", "{*x}", "[&a, 1]", "[" * 5000])
+def test_brackets_that_yaml_cannot_read_say_how_to_set_the_text_itself(lines: Lines, load: Load, value: str) -> None:
+    (found,) = lines(sets=[f"description={value}"])
+    assert "not YAML: " in found or "nested too deeply" in found
+    _, advice = found.split("; for the text itself, quote it: --set ")
+    assert load(sets=shlex.split(advice)).description == value
 
 
 @pytest.mark.parametrize(

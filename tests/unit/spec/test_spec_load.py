@@ -12,6 +12,8 @@ import pytest
 from pydantic import ValidationError
 
 from assay.spec import Sweep, load_sweep
+from assay.spec.merge import with_sets
+from assay.spec.yaml_lines import Document
 
 Load = Callable[..., Sweep]
 
@@ -171,6 +173,31 @@ def test_sets_reach_the_sections_and_the_config(load: Load) -> None:
     assert sweep.config == {"train.batch_size": 5, "sample.steps": [1, 2], "train.learning_rate": 1e-3}
     assert sweep.description == "two: words"
     assert sweep.sets == tuple(sets)
+
+
+TEXTS = """
+run #2|#2|~|~/run|: |a: b|"a" and "b"|'tis|"open|-|- a|-x|--|@a|%a|`a|!a|!!int 5|&a 5|*a|| a ||a\tb|\ta|5 # five
+größe σ 💥|a\n\nb \n|---|--- 5|%YAML 1.2|? a|> a|<<|=|a, b]|a#b|http://x:1/#f|yes|1,000|12:30|2024-01-01|\x85|\ufeff5
+"""
+
+
+@pytest.mark.parametrize("text", [*TEXTS.strip("\n").split("|"), "a | b", "x" * 9000 + " #"])
+def test_a_set_is_the_whole_text(load: Load, text: str) -> None:
+    assert load(sets=[f"description={text}"]).description == text
+    assert load(PROFILE, profile="smoke", sets=[f"description={text}"]).description == text
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        *[("5", 5), (" 5 ", 5), ("1e-3", 1e-3), ("-.5e1", -5.0), ("null", None), ("true", True), ("False", False)],
+        *[('"5"', "5"), ("'it''s #2'", "it's #2"), ('"\\ud83d\\ude00"', "😀"), (" ' a ' ", " a ")],
+        *[("[1, 2]", [1, 2]), (" {a: [~, b c]} ", {"a": [None, "b c"]}), ('["a #b", {}]', ["a #b", {}])],
+    ],
+)
+def test_a_set_that_yaml_reads_whole_is_typed(text: str, value: object) -> None:
+    found = with_sets(Document("x.yaml", {}, {}), [f"some.path={text}"])
+    assert (found.data, found.problems) == ({"config": {"some.path": value}}, [])
 
 
 def test_sets_lie_over_the_profile_and_repair_the_file(load: Load) -> None:
