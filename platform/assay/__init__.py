@@ -13,6 +13,8 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from assay.errors import refuse_other
+
 if TYPE_CHECKING:
     from assay.client import Client
     from assay.home import Home
@@ -46,7 +48,9 @@ def plan(sweep: Sweep) -> Plan:
     Raises UserError for what a run would refuse, as far as that can be seen from here.
     """
     from assay.planning import checked, make_plan
+    from assay.spec import Sweep
 
+    refuse_other("sweep", sweep, Sweep, "what assay.load_sweep returns")
     return checked(make_plan(sweep))
 
 
@@ -67,7 +71,10 @@ def run(
     from assay import runner
     from assay.home import Home
     from assay.planning import Plan, make_plan
+    from assay.spec import Sweep
 
+    refuse_other("what", what, (Sweep, Plan), "what assay.load_sweep or assay.plan returns")
+    refuse_other("home", home, (Home, type(None)), "assay.home.Home(folder), a pathlib.Path, or None")
     made = what if isinstance(what, Plan) else make_plan(what)
     where = home if home is not None else Home.default()
     return runner.run(made, where, executor=executor, address=address, listeners=listeners, pause=pause)

@@ -189,6 +189,8 @@ def _deadline(timeout: float | None) -> float:
 def _as_sets(overrides: Sequence[str] | Mapping[str, object]) -> list[str]:
     if isinstance(overrides, Mapping):
         return [f"{path}={_as_json(path, value)}" for path, value in overrides.items()]
+    if isinstance(overrides, str):
+        raise UserError(f'overrides: got {overrides!r}, allowed: a list of "path=value", or a mapping of path to value')
     return list(overrides)
 
 

@@ -144,6 +144,20 @@ class StageFailed(AssayError):
         super().__init__(f"stage {stage} ({key[:12]}) failed: {cause}")
 
 
+def refuse_unless(what: str, value: object, allowed: Sequence[str]) -> None:
+    """Raise UserError for a value that is none of those a caller may choose from."""
+    if value not in allowed:
+        hint = did_you_mean(str(value), allowed)
+        choices = ", ".join(map(repr, allowed))
+        raise UserError(f"{what}: got {value!r}, allowed: {choices}{hint if hint.endswith('?') else ''}")
+
+
+def refuse_other(what: str, value: object, kind: type | tuple[type, ...], allowed: str) -> None:
+    """Raise UserError for an argument of another type than a caller may give."""
+    if not isinstance(value, kind):
+        raise UserError(f"{what}: got {value!r} ({type(value).__name__}), allowed: {allowed}")
+
+
 def did_you_mean(wrong: str, allowed: Iterable[str]) -> str:
     """`"; did you mean X?"` for the nearest allowed name, or the list when it is short, or nothing."""
     names = sorted({str(a) for a in allowed})

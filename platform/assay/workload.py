@@ -21,7 +21,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
+from inspect import get_annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, runtime_checkable
 
@@ -89,6 +90,14 @@ class Work:
     flops_per_image: float
 
 
+@dataclass(frozen=True)
+class Promise:
+    """What a workload says that a trial reports, and the sweep ranks by."""
+
+    workload: str
+    metric: str
+
+
 @dataclass(frozen=True, eq=False)
 class Stage:
     """One node of the graph: what to compute, from what, and how to name the answer."""
@@ -141,6 +150,8 @@ class Stage:
     prices: Mapping[str, tuple[Work, ...]] = field(default_factory=dict)
     """Metrics of a last stage that are V100-days of work which it does not do → that work. Reports put beside them what
     the ledger has of such work. Not part of the key."""
+    promise: Promise | None = None
+    """A last stage, in a plan: what its body must return. Not part of the key."""
 
     @cached_property
     def keyed_config(self) -> Mapping[str, JSON]:
@@ -369,22 +380,60 @@ class Workload(Protocol):
         """The leaves of the stage graph of one resolved config; the last leaf's metrics are the trial's."""
 
     def metrics(self, config: Mapping[str, JSON]) -> Sequence[str]:
-        """The metrics this config's trial reports: what `metric:` in a sweep may name."""
+        """The metrics this config's trial reports: what `metric:` and plots of a sweep may name.
+
+        A trial fails whose last stage does not return the one that the sweep ranks by; others may be lacking, where the
+        device decides.
+        """
 
 
 def load_attribute(path: str) -> Any:
-    """The object at "module:attribute"."""
-    module, _, attribute = path.partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    """The object at "module:attribute". Raises UserError where there is none; a module's own errors are its own."""
+    name, _, attribute = path.partition(":")
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise
+        raise UserError(f"{path!r}: there is no module {error.name}") from None
+    except ValueError:
+        raise UserError(f'{path!r}: allowed: "module:attribute"') from None
+    if not hasattr(module, attribute):
+        raise UserError(f"{path!r}: the module {name} has no {attribute or 'attribute without a name'}")
+    return getattr(module, attribute)
 
 
 def workload_names() -> list[str]:
     return sorted(point.name for point in entry_points(group="assay.workloads"))
 
 
+def package_of(workload: str) -> str:
+    """What was installed to have a workload: "assay", for its own."""
+    point = next((point for point in entry_points(group="assay.workloads") if point.name == workload), None)
+    if point is None:
+        return "no package that is installed"
+    return "an unnamed package" if point.dist is None else point.dist.name
+
+
 def load_workload(name: str) -> Workload:
-    """The installed workload of that name. Raises UserError that lists those there are."""
+    """The installed workload of that name. Raises UserError that lists those there are, or says what it lacks."""
     for point in entry_points(group="assay.workloads"):
         if point.name == name:
-            return point.load()
+            return _loaded(point)
     raise UserError(f"unknown workload {name!r}{did_you_mean(name, workload_names())}")
+
+
+def _loaded(point: EntryPoint) -> Workload:
+    package = f" of the package {point.dist.name}" if point.dist is not None else ""
+    label = f"workload {point.name!r} ({point.value}{package})"
+    try:
+        workload = point.load()
+    except Exception as error:  # whatever a module may raise while it is imported
+        told = (str(error).strip().splitlines() or ["no more is said"])[0]
+        raise UserError(f"{label} cannot be imported: {type(error).__name__}: {told}") from error
+    if isinstance(workload, type):
+        raise UserError(f"{label} is a class; allowed: an object of it")
+    members = [*get_annotations(Workload), *(name for name in vars(Workload) if not name.startswith("_"))]
+    if lacking := [member for member in members if not hasattr(workload, member)]:
+        raise UserError(f"{label} lacks {', '.join(lacking)}, which a workload has")
+    return workload

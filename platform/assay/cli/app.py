@@ -29,8 +29,8 @@ SetOpt = Annotated[
         "--set",
         "-s",
         metavar="PATH=VALUE",
-        help="Override a config path in every arm. VALUE is all of the text after the first =: a number, true, false, "
-        'null, a [list], a {key: value} or "quoted text" as in YAML, and anything else as it stands. May be repeated.',
+        help="Override a config path in every arm. VALUE is all of the text after the first =: numbers, true, false, "
+        'null, [1, 2], {key: 1} and "quoted text" are read as YAML, anything else as it stands. May be repeated.',
     ),
 ]
 VerifyOpt = Annotated[

@@ -90,7 +90,7 @@ def run_sweep(
     home = Home.default()
     with a_told_look(verifies_data):
         plan = make_plan(open_sweep(name, profile, sets), Store(home.store_url, heals=False))
-    display = _display(plain, is_json)
+    display = _display(plain or executor == "inline", is_json)  # a debugger has the terminal to itself
     publisher = _Publisher(home, plan.sweep, display)
     listeners: list[Listener] = [publisher, display]
     if with_rows:

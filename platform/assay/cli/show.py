@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -112,7 +113,12 @@ def _find_trial(plan: Plan, wanted: str) -> PlannedTrial:
 
 
 def _show_preset(name: str | None, is_json: bool) -> None:
-    workloads = [load_workload(found) for found in workload_names()]
+    workloads = []
+    for installed in workload_names():
+        try:
+            workloads.append(load_workload(installed))
+        except UserError as error:  # the presets of the others are shown all the same
+            print(error, file=sys.stderr)
     known = {preset: workload for workload in workloads for preset in workload.presets()}
     if name is None:
         if is_json:

@@ -13,6 +13,7 @@ from pathlib import Path
 from assay.errors import UserError
 from assay.report.words import size
 from assay.spec import Sweep
+from assay.workload import package_of
 
 LIMIT_BYTES = 100 << 20
 """What a cluster takes as a job's files."""
@@ -56,6 +57,17 @@ def packed(sweep: Sweep, workload_package: Path | None, folder: Path) -> str:
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         digest.update(f"{path.relative_to(folder)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def without_its_package(workload: str) -> str | None:
+    """A warning where a workload that assay does not come with stays here, and may be missing on the cluster."""
+    package = package_of(workload)
+    if package == "assay":
+        return None
+    return (
+        f"warning: the workload {workload} is of {package}, which does not go along; unless it is installed on all "
+        "of the cluster's machines, the job fails: give its folder to --workload-package"
+    )
 
 
 def sweep_file(sweep: Sweep) -> str:

@@ -17,7 +17,7 @@ from ray.job_submission import JobDetails
 
 from assay.errors import ClusterError, UserError
 from assay.jobs.cluster import Cluster
-from assay.jobs.package import packed, sweep_file
+from assay.jobs.package import packed, sweep_file, without_its_package
 from assay.jobs.places import DEFAULT_HOME, Place, environment, place, refuse_paths_from_here, remark
 from assay.spec import Sweep
 from assay.workload import digest
@@ -61,6 +61,8 @@ def submit(
         folder = Path(name)
         content = packed(sweep, workload_package, folder)
         base = f"{_title(sweep)}-{digest([content, sweep.profile, where.home, where.store])[:10]}"
+        lacking = None if workload_package is not None else without_its_package(sweep.workload)
+        said = "; ".join(filter(None, (remark(), lacking))) or None
         for pause in PAUSES_S:
             last = _last_attempt(cluster.jobs(), base)
             before = None if last is None else str(last.details.status.value)
@@ -76,7 +78,7 @@ def submit(
                 time.sleep(pause)
             else:
                 what: What = "submitted" if last is None else "submitted again"
-                return Submitted(job_id, what, where.told, before, remark())
+                return Submitted(job_id, what, where.told, before, said)
     raise AssertionError
 
 

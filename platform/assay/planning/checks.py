@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from assay.errors import NotHere, UserError, passing_warnings
 from assay.look import a_look
+from assay.planning.import_paths import refuse_missing_functions
 from assay.planning.plan import Plan, Warned
 from assay.workload import Stage, canonical_json, load_attribute
 
@@ -65,6 +66,8 @@ def checked(plan: Plan, stored: Collection[str] = (), absence: Absence = "warned
     Raises UserError with everything that is refused of stages that are not `stored`. Those that are stored were good
     once: they are only warned of.
     """
+    lacking = [stage for key, stage in plan.needed.items() if key not in stored]
+    refuse_missing_functions(lacking, plan.sweep.workload)
     group = plan.sweep.resources.train
     sizes = [(workers, group.gpus_per_worker) for workers in range(group.least_workers, group.most_workers + 1)]
     said = findings([*_group_checks(plan.needed.values(), sizes), *checks_of(plan.needed.values())])

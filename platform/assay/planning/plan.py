@@ -17,7 +17,7 @@ from assay.space import Settings
 from assay.spec import Sweep, Trial
 from assay.spec.expand import in_trials
 from assay.store import Computed, Decision, Decisions, Store, Suggestions
-from assay.workload import JSON, Stage, Workload
+from assay.workload import JSON, Promise, Stage, Workload
 
 T = TypeVar("T")
 
@@ -205,7 +205,7 @@ def _planned(sweep: Sweep, workload: Workload, trial: Trial) -> PlannedTrial:
             amounts: Sequence[int | None] = sweep.scheduler.rungs
         else:
             configs, amounts = [trial.config], [None]
-        rungs = [Rung(a, _stages(workload, config)) for a, config in zip(amounts, configs, strict=True)]
+        rungs = [Rung(a, _stages(sweep, workload, config)) for a, config in zip(amounts, configs, strict=True)]
     return PlannedTrial(trial, tuple(rungs), tuple(dict.fromkeys(warned)))
 
 
@@ -217,8 +217,9 @@ def _configs(sweep: Sweep, workload: Workload, trial: Trial) -> Iterator[Mapping
         yield workload.resolve(sweep.base, overrides)
 
 
-def _stages(workload: Workload, config: Mapping[str, JSON]) -> tuple[Stage, ...]:
-    return tuple(stage_graph(workload, config))
+def _stages(sweep: Sweep, workload: Workload, config: Mapping[str, JSON]) -> tuple[Stage, ...]:
+    *others, leaf = stage_graph(workload, config)
+    return (*others, replace(leaf, promise=Promise(sweep.workload, sweep.metric)))
 
 
 # What earlier runs decided. Arms may come and go and budgets may grow without making it void.

@@ -12,11 +12,9 @@ from assay.report.estimates import Estimate, read_estimates
 from assay.report.reference import config_at
 from assay.report.table import TrialResults
 from assay.spec.expand import at_path, in_words, short_names
+from assay.spec.trial_checks import ARM, COSTS
 from assay.store import StoredResult
 from assay.workload import JSON, canonical_json
-
-ARM = "arm"
-COSTS = ("seconds", "v100_days")
 
 
 @dataclass(frozen=True)

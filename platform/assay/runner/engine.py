@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
-from assay.errors import AssayError, ClusterLost, StageFailed, UserError
+from assay.errors import AssayError, ClusterLost, StageFailed, UserError, refuse_unless
 from assay.home import Home
 from assay.planning import (
     Plan,
@@ -98,6 +98,7 @@ def run(
     everything committed so far in the store. A cluster that is lost raises ClusterLost once all listeners have heard
     how far it came. After all three, the same call goes on from there.
     """
+    refuse_unless("executor", executor, get_args(ExecutorName))
     started = time.monotonic()
     with _Run(plan.sweep, home, executor, address, listeners, pause or Pause()) as work:
         plan = remembered(plan, work.store)
@@ -122,6 +123,16 @@ def _is_undecided(plan: Plan) -> bool:
         return scheduler.target is not None and any(trial.ended(plan.decided) is None for trial in plan.trials)
     decided = plan.decided
     return any(trial.decision(rung, decided) is None for trial in plan.trials for rung in trial.climbs(decided))
+
+
+def _unranked(trial: PlannedTrial, results: Mapping[str, StoredResult]) -> StageFailed | None:
+    """Where a result has no metric to rank by: it was stored by a sweep that ranks by another one."""
+    reached = trial.reached(results)
+    if reached is None or (promise := reached[0].leaf.promise) is None or promise.metric in reached[1].metrics:
+        return None
+    stage, told = reached[0].leaf, ", ".join(reached[1].metrics) or "none"
+    cause = f"AssayError: workload {promise.workload}: the stored result has no {promise.metric}; it has: {told}"
+    return StageFailed(stage.name, stage.key, cause)
 
 
 class _Run:
@@ -204,7 +215,7 @@ class _Run:
             climbed = planned.climbed(plan.decided)
             own = {stage.key: results[stage.key] for stage in climbed if stage.key in results}
             broken = next((stage for stage in climbed if stage.key in self.failed), None)
-            error = StageFailed(broken.name, broken.key, self.failed[broken.key]) if broken else None
+            error = StageFailed(broken.name, broken.key, self.failed[broken.key]) if broken else _unranked(planned, own)
             trials.append(TrialOutcome(planned, own, frozenset(own) & frozenset(self.computed), error))
         lacking = plan.needed.keys() - results.keys() - self.failed.keys()
         if lacking and not self.failed and self.pause.reason is None:

@@ -6,6 +6,8 @@ Tune as on a cluster, and starts no cluster for it.
 
 from __future__ import annotations
 
+import bdb
+import math
 import time
 import traceback
 from collections.abc import Mapping, Sequence
@@ -62,7 +64,7 @@ class _Work:
     def value(self, trial: int, rung: int) -> float:
         result = self.store.get(self.plan.trials[trial].rungs[rung].leaf.key)
         assert result is not None
-        return result.metrics[self.plan.sweep.metric]
+        return result.metrics.get(self.plan.sweep.metric, math.nan)
 
     def _compute(self, stage: Stage, trial: int) -> None:
         if any(source.key in self.failed for source in stage.sources):
@@ -75,6 +77,8 @@ class _Work:
             execute(stage, self.store, threads_of(stage, self.plan.sweep.resources), self.emit, self.pause)
         except Paused:
             raise
+        except bdb.BdbQuit:  # whoever leaves the debugger wants to stop, and not to meet the next trial there
+            raise KeyboardInterrupt from None
         except Exception:
             self.failed.add(stage.key)
             self.emit(Event("failed", stage.key, message=traceback.format_exc().strip()))

@@ -63,6 +63,9 @@ def returned_metrics(stage: Stage, returned: object) -> dict[str, float]:
         if number is None:
             raise _broken(stage, body, f"returned {shown(value)} for the metric {name!r}", "one number")
         metrics[name] = number
+    if stage.promise is not None and stage.promise.metric not in metrics:
+        promised = f"{stage.promise.metric}, which workload {stage.promise.workload} reports and the sweep ranks by"
+        raise _broken(stage, body, f"returned the metrics {', '.join(metrics) or 'none'}", promised)
     return metrics
 
 

@@ -39,6 +39,7 @@ def _objective(plan: Plan, draw: int, results: Mapping[str, StoredResult]) -> fl
         if draw in trial.trial.draws:
             climbed = {stage.key for stage in trial.climbed(plan.decided)}
             result = trial.result({key: result for key, result in results.items() if key in climbed})
-            if result is not None and math.isfinite(result.metrics[plan.sweep.metric]):
-                found.append(result.metrics[plan.sweep.metric])
+            value = math.nan if result is None else result.metrics.get(plan.sweep.metric, math.nan)
+            if math.isfinite(value):
+                found.append(value)
     return fmean(found) if found else None

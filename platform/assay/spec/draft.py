@@ -12,6 +12,7 @@ from assay.space import Floats
 from assay.spec.arms import combine
 from assay.spec.design import Design
 from assay.spec.fields import Section
+from assay.spec.schema import Plot
 from assay.spec.search import Parameter, Scheduler, Searcher
 from assay.workload import JSON, canonical_json
 
@@ -29,6 +30,8 @@ class Draft:
     seeds: list[int]
     searcher: Searcher | None
     scheduler: Scheduler | None
+    plots: dict[int, Plot]
+    """By their number in the report."""
     is_whole: bool
     """No parameter, arm, searcher had to be left out."""
 
@@ -41,6 +44,8 @@ class Draft:
         parameters = {path: parameter for path, parameter in kept.items() if parameter is not None}
         deltas = {name: delta for name, delta in arms.items() if isinstance(delta, dict)}
         searcher = _read(Searcher, data.get("searcher", {}))
+        drawn = mapping_at(data, "report").get("plots")
+        plots = {i: _read(Plot, plot) for i, plot in enumerate(drawn if isinstance(drawn, list) else [])}
         return cls(
             config=mapping_at(data, "config"),
             arms=deltas,
@@ -49,6 +54,7 @@ class Draft:
             seeds=list(dict.fromkeys(good)) or [0],
             searcher=searcher,
             scheduler=_read(Scheduler, data.get("scheduler", {})),
+            plots={i: plot for i, plot in plots.items() if plot is not None},
             is_whole=searcher is not None and len(parameters) == len(written) and len(deltas) == len(arms),
         )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from assay.errors import SpecError, SpecProblem, passing_warnings
+from assay.errors import SpecError, SpecProblem, UserError, passing_warnings, refuse_other
 from assay.look import a_look
 from assay.spec.check import FindWorkload, check
 from assay.spec.merge import unknown_profile, with_profile, with_sets
@@ -32,6 +32,10 @@ def load_sweep(
     Raises SpecError with every problem: of the file, of all its profiles' keys and types, and of the trials of the
     chosen profile. `find_workload` turns the file's `workload` into the workload.
     """
+    refuse_other("path", path, (str, os.PathLike), "the path of a sweep file")
+    refuse_other("profile", profile, (str, type(None)), "the name of a profile of the sweep, or None")
+    if isinstance(sets, str) or not all(isinstance(text, str) for text in sets):
+        raise UserError(f'sets: got {sets!r}, allowed: a list of "path=value"')
     file = os.fspath(path)
     document = parse(read_text(Path(path), file), file)
     if document.data is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 from assay.contract import stage_graph
 from assay.errors import ConfigError, ConfigProblem, SpecProblem, UserError, did_you_mean
@@ -13,6 +13,11 @@ from assay.spec.yaml_lines import Document, Path, mentions
 from assay.workload import JSON, Workload, canonical_json
 
 Config = Mapping[str, JSON]
+ARM = "arm"
+COSTS = ("seconds", "v100_days")
+"""What a plot may have on its x besides config paths and metrics."""
+MOST_ASKED = 100
+"""Trials that are asked for the names of their stages."""
 MOST_CHECKED = 1_000
 """Trials that are resolved for a check; of more, so many that are spread evenly, and the corners of the space."""
 
@@ -56,7 +61,9 @@ class TrialChecks:
         for blamed, named in self.once_a_range(refusals).items():
             yield _in_trials(blamed, named) if resolved and not _is_own(blamed) else blamed
         yield from self.twins(resolved)
-        yield from self.metric([(name, list(self.workload.metrics(config))) for _, name, config, _ in resolved])
+        reported = [(name, list(self.workload.metrics(config))) for _, name, config, _ in resolved]
+        yield from self.metric(reported)
+        yield from self.plots([config for _, _, config, _ in resolved], reported)
         yield from self.rungs(resolved)
 
     def choices(self) -> Iterator[Choice]:
@@ -158,6 +165,39 @@ class TrialChecks:
             )
             yield self.document.problem(("metric",), wrong + did_you_mean(metric, metrics))
 
+    def plots(self, configs: Sequence[Config], reported: list[tuple[str, list[str]]]) -> Iterator[SpecProblem]:
+        """What no trial will have is no axis: x may be what is set, what is measured or what it took."""
+        metrics = list(dict.fromkeys(name for _, names in reported for name in names))
+        told = ", ".join(metrics) or "none"
+        for number, plot in self.draft.plots.items() if configs else ():
+            place: Path = ("report", "plots", number)
+            for i, y in enumerate(plot.metrics):
+                if y not in metrics:
+                    at = (*place, "y") if isinstance(plot.y, str) else (*place, "y", i)
+                    hint = did_you_mean(y, metrics)
+                    message = f"no trial reports {y!r}{hint if hint.endswith('?') else f'; its metrics are {told}'}"
+                    yield self.document.problem(at, message)
+            if not self.is_axis(plot.x, metrics, configs):
+                hint = did_you_mean(plot.x, [ARM, *COSTS, *metrics, *self.workload.paths(self.base)])
+                choices = f"{ARM}, a config path, a metric ({told}), or seconds and v100_days, also as train.seconds"
+                message = f"no trial has {plot.x!r}{hint if hint.endswith('?') else f'; allowed: {choices}'}"
+                yield self.document.problem((*place, "x"), message)
+
+    def is_axis(self, x: str, metrics: Sequence[str], configs: Sequence[Config]) -> bool:
+        stage, _, last = x.rpartition(".")
+        if x == ARM or x in metrics or x in self.workload.paths(self.base) or (last in COSTS and not stage):
+            return True
+        if last in COSTS:
+            names = {name for config in configs[:MOST_ASKED] for name in self.names_of_stages(config)}
+            return not names or stage in names
+        return any(_has_path(config, x) for config in configs)
+
+    def names_of_stages(self, config: Config) -> list[str]:
+        try:
+            return [stage.name for stage in topological(self.workload.stages(config))]
+        except UserError:
+            return []  # a file that is not there: planning says so
+
     def rungs(self, resolved: list[tuple[Choice, str, Config, bool]]) -> Iterator[SpecProblem]:
         """The budget is one of a stage, and every rung a value that it may have: in the first trial of every arm."""
         scheduler = self.draft.scheduler
@@ -220,6 +260,15 @@ def _is_own(problem: SpecProblem) -> bool:
 
 def _in_trials(problem: SpecProblem, names: list[str]) -> SpecProblem:
     return SpecProblem(problem.file, problem.line, problem.path, in_trials(problem.message, names))
+
+
+def _has_path(config: Config, path: str) -> bool:
+    place: JSON = config
+    for part in path.split("."):
+        if not isinstance(place, Mapping) or part not in place:
+            return False
+        place = place[part]
+    return True
 
 
 def _spelled(choice: Choice) -> str:

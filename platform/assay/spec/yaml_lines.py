@@ -24,6 +24,8 @@ from assay.workload import JSON
 
 Path = tuple[str | int, ...]
 MOST_VALUES = 100_000
+MOST_BYTES = 4 << 20
+"""Of a file, and of all its text once aliases are written out."""
 TAG = "tag:yaml.org,2002:"
 TYPED = tuple(TAG + kind for kind in ("int", "float", "bool", "null"))
 """Plain scalars that are no text."""
@@ -77,7 +79,11 @@ def mentions(message: str, name: str) -> bool:
 def read_text(path: FilePath, file: str) -> str:
     """The file's text. Raises SpecError with one problem."""
     try:
-        raw = path.read_bytes()
+        # A pipe waits for somebody who writes; a shell's <(…), which is in /dev, has one.
+        if path.is_fifo() and not path.is_relative_to("/dev"):
+            raise OSError("it is a pipe; save the sweep to a file")
+        with path.open("rb") as opened:
+            raw = opened.read(MOST_BYTES + 1)
     except FileNotFoundError:
         raise SpecError([SpecProblem(file, 0, "", f"no such file{_neighbours(path)}")]) from None
     except IsADirectoryError:
@@ -85,6 +91,11 @@ def read_text(path: FilePath, file: str) -> str:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise SpecError([SpecProblem(file, 0, "", f"cannot be read: {reason}")]) from error
+    if len(raw) > MOST_BYTES:
+        message = (
+            f"is larger than {MOST_BYTES >> 20} MiB, which no sweep is; ranges and partitions stand for many values"
+        )
+        raise SpecError([SpecProblem(file, 0, "", message)])
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -204,7 +215,7 @@ class _Builder:
         self.problems: list[SpecProblem] = []
         self.unread: set[tuple[str, str]] = set()
         self.open: set[int] = set()
-        self.built = 0
+        self.built = self.length = 0
 
     def build(self, node: Node, path: Path) -> JSON:
         self.origins.setdefault(path, self.origin(node, path))
@@ -212,6 +223,10 @@ class _Builder:
         if self.built > MOST_VALUES:  # aliases of aliases grow exponentially
             raise SpecError([SpecProblem(self.file, self.at(node), "", f"more than {MOST_VALUES:,} values")])
         if isinstance(node, ScalarNode):
+            self.length += len(node.value)
+            if self.length > MOST_BYTES:
+                message = f"more than {MOST_BYTES >> 20} MiB of text, its aliases written out"
+                raise SpecError([SpecProblem(self.file, self.at(node), "", message)])
             return self.scalar(node, path)
         if id(node) in self.open:
             self.unreadable(node, path, "an alias inside its own anchor")

@@ -141,7 +141,7 @@ def test_asked_for_plots_are_drawn(assay: Assay, project: Path) -> None:
         file.write("report:\n  plots:\n")
         for kind, x in (("bar", "sample.scale"), ("line", "sample.scale"), ("scatter", "model.norm")):
             file.write(f"    - {{kind: {kind}, x: {x}, y: distance}}\n")
-        file.write("    - {kind: bar, x: sample.scale, y: nothing_reports_this}\n")
+        file.write("    - {kind: scatter, x: v100_days, y: distance}\n")  # unknown, of this machine
     report = json.loads(assay("run", "norms", "--json").out)
     assert len(report["pictures"]) == 5, "samples, curves and the three plots that have points"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -261,7 +262,7 @@ def _trial(config: Mapping[str, Any], works: Mapping[int, ray.ObjectRef], broker
             return
         result = store.get(stages[-1].key)
         assert result is not None
-        value = result.metrics[work.metric]
+        value = result.metrics.get(work.metric, math.nan)
         tune.report({work.metric: value, "rung": rung, TIME: rung_time(work.scheduler, rung)})
 
 
