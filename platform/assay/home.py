@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from assay.errors import UserError
+
 KNOWN_TO_RAY = ("s3", "gs", "gcs", "hdfs", "abfs", "abfss")
 """Ray writes through pyarrow, which has fewer filesystems than fsspec."""
 
@@ -17,7 +19,15 @@ class Home:
 
     @classmethod
     def default(cls) -> Home:
-        return cls(Path(_variable("ASSAY_HOME") or ".assay").absolute())
+        """Raises UserError for an ASSAY_HOME that names no folder, and FileNotFoundError where one stands in none."""
+        Path.cwd()  # where that is gone, libraries that bodies import end the process without a word
+        named = _variable("ASSAY_HOME") or ".assay"
+        if any("\ud800" <= character <= "\udfff" for character in named):  # bytes that are no UTF-8
+            raise UserError(f"ASSAY_HOME: got {named!a}, allowed: the name of a folder in UTF-8")
+        try:
+            return cls(Path(named).expanduser().absolute())
+        except RuntimeError:
+            raise UserError(f"ASSAY_HOME: got {named!r}, but there is no such home; allowed: a whole path") from None
 
     @property
     def store_url(self) -> str:

@@ -1,12 +1,11 @@
 """The `assay` command. Exit codes: 0 done; 1 a trial failed; 2 a mistake in what was asked; 3 could not; 4 a limit
-of the sweep is reached; 130 Ctrl-C."""
+of the sweep is reached; 130 Ctrl-C; 141 nobody reads the output any more, as after `| head`."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Sequence
-from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,17 +16,32 @@ EXIT_USER_ERROR = 2
 EXIT_COULD_NOT = 3
 EXIT_PAUSED = 4
 EXIT_INTERRUPTED = 130
+EXIT_UNREAD = 141
+"""What a shell gives a program that a closed pipe ended."""
+LEAST_COLUMNS, MOST_COLUMNS = 20, 10_000
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run one command line, and return its exit code. An AssayError is told without a traceback."""
+    from assay.cli.streams import OutputLost, standard_streams
+
+    width = os.environ.get("COLUMNS", "")
+    if not (width.isdecimal() and LEAST_COLUMNS <= int(width[:9]) <= MOST_COLUMNS):
+        os.environ.pop("COLUMNS", None)  # no table is readable in it, or the help is of megabytes
+    try:
+        with standard_streams():
+            return _run(args)
+    except OutputLost as lost:
+        return tell_lost(lost.cause)
+
+
+def _run(args: Sequence[str] | None) -> int:
+    from assay.cli.streams import OutputLost
     from assay.errors import AssayError
     from assay.home import ensure_user_home
 
-    ensure_user_home()
-    if isinstance(sys.stdout, TextIOWrapper):  # a terminal that lacks a character of a name shows "?" for it
-        sys.stdout.reconfigure(errors="replace")
     try:
+        ensure_user_home()
         from assay.cli.app import app
 
         app(args=None if args is None else list(args), prog_name="assay")
@@ -35,13 +49,16 @@ def main(args: Sequence[str] | None = None) -> int:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read us has enough. Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except OutputLost:
+        raise
     except AssayError as error:
         return tell(error)
     except Exception as error:
+        from assay.cli.conditions import in_one_line
+
+        if (condition := in_one_line(error)) is not None:
+            print(f"assay: {condition}", file=sys.stderr)
+            return EXIT_COULD_NOT
         import traceback
 
         from assay.text import hide_secrets, printable
@@ -51,6 +68,14 @@ def main(args: Sequence[str] | None = None) -> int:
         print("This is a bug in assay or in the workload; the traceback above says where.", file=sys.stderr)
         return EXIT_COULD_NOT
     return 0
+
+
+def tell_lost(cause: OSError, instead: str = "") -> int:
+    """Say why stdout took no more, where that is a trouble; returns the exit code."""
+    if isinstance(cause, BrokenPipeError):  # whoever read us has enough
+        return EXIT_UNREAD
+    print(f"assay: cannot write to stdout: {cause.strerror}{instead}", file=sys.stderr)
+    return EXIT_COULD_NOT
 
 
 def tell(error: AssayError) -> int:

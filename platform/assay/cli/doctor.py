@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import platform
+import resource
 import shutil
 import sys
 import uuid
@@ -15,10 +16,11 @@ from pathlib import Path
 
 from rich.text import Text
 
+from assay.cli.conditions import in_one_line
 from assay.cli.finding import Finding, Status
 from assay.cli.output import console, print_json
 from assay.cli.store_check import contents
-from assay.errors import StoreError, UserError
+from assay.errors import AssayError, StoreError, UserError
 from assay.home import Home
 from assay.report.words import relative, size
 
@@ -28,6 +30,9 @@ LOW_DISK_BYTES = 5e9
 LEAST_DISK_BYTES = 5e8
 LOW_MEMORY_BYTES = 4e9
 LOW_SHARED_BYTES = 1e9
+LEAST_FILES, LEAST_PROCESSES = 1024, 512
+LEAST_MEMORY_BYTES, LEAST_FILE_BYTES = 8 << 30, 4 << 30
+"""Ray's processes and torch's libraries take addresses by the gigabyte, and checkpoints are large."""
 BFLOAT16_CAPABILITY = (8, 0)
 
 
@@ -35,9 +40,12 @@ def examine(is_json: bool, repairs: bool = False) -> int:
     """Print every finding as it is made; 1 when one is a failure."""
     out = console()
     findings = []
-    checks: list[Callable[[], Iterator[Finding]]] = [*CHECKS, lambda: contents(repairs)]
-    for check in checks:
-        for finding in check():
+
+    def stored() -> Iterator[Finding]:
+        return contents(repairs)
+
+    for check in (*CHECKS, stored):
+        for finding in _findings(check):
             findings.append(finding)
             if not is_json:
                 line = Text.assemble(
@@ -49,6 +57,36 @@ def examine(is_json: bool, repairs: bool = False) -> int:
     if is_json:
         print_json([asdict(finding) for finding in findings])
     return int(any(finding.status == "fail" for finding in findings))
+
+
+def _findings(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """What a check finds, also where it cannot even look."""
+    try:
+        yield from check()
+    except (OSError, AssayError) as error:
+        advice = "name a folder that can be read in ASSAY_HOME, and stand in one that is there"
+        yield Finding("fail", check.__name__.removeprefix("_"), in_one_line(error) or str(error), advice)
+
+
+def _limits() -> Iterator[Finding]:
+    """What a shell or a container allows a process: nothing says so before it is reached."""
+    for name, number, least, flag in (
+        ("open files", resource.RLIMIT_NOFILE, LEAST_FILES, "-n"),
+        ("processes", resource.RLIMIT_NPROC, LEAST_PROCESSES, "-u"),
+        ("memory", resource.RLIMIT_AS, LEAST_MEMORY_BYTES, "-v"),
+        ("size of a file", resource.RLIMIT_FSIZE, LEAST_FILE_BYTES, "-f"),
+    ):
+        limit = resource.getrlimit(number)[0]
+        if limit not in (resource.RLIM_INFINITY, -1) and limit < least:
+            advice = f"raise it in the shell that runs assay: ulimit {flag} unlimited, or as high as is allowed"
+            yield Finding("warn", f"limit of {name}", f"{limit:,}", advice)
+
+
+def _language() -> Iterator[Finding]:
+    """Which letters can be shown."""
+    if sys.stdout.encoding.lower().replace("-", "") != "utf8":
+        advice = "names in other letters are shown with ?; set LC_ALL=C.UTF-8"
+        yield Finding("warn", "language", f"the terminal takes {sys.stdout.encoding}", advice)
 
 
 def _python() -> Iterator[Finding]:
@@ -179,6 +217,8 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     _room,
     _sockets,
     _store,
+    _limits,
+    _language,
     _compiler,
     _torch,
     _importable,

@@ -24,7 +24,7 @@ def find_sweep(name: str) -> Path:
     given, there = Path(name), _files_of(name)
     if there:
         return there[0]
-    if _is_from_here(name) or os.path.lexists(given):
+    if _is_from_here(name) or _is_something(given):
         return given  # why it cannot be read is told by whoever tries
     known = [file for suffix in SUFFIXES for file in SWEEPS.glob(f"*{suffix}")]
     spelled = {str(f) if given.parent == SWEEPS else f.name if given.suffix in SUFFIXES else f.stem for f in known}
@@ -52,6 +52,17 @@ def _files_of(name: str) -> list[Path]:
 
 def _is_from_here(name: str) -> bool:
     return name.startswith((os.sep, f".{os.sep}", f"..{os.sep}"))
+
+
+def _is_something(file: Path) -> bool:
+    """Also where one may not look."""
+    try:
+        file.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _may_be_read(file: Path) -> bool:

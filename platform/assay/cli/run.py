@@ -6,14 +6,16 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.cli import EXIT_INTERRUPTED, EXIT_PAUSED, EXIT_TRIAL_FAILED, tell
+from assay.cli import EXIT_INTERRUPTED, EXIT_PAUSED, EXIT_TRIAL_FAILED, tell, tell_lost
 from assay.cli.display import LiveDisplay, PlainDisplay
 from assay.cli.names import command_line, open_sweep, program, report_folder
 from assay.cli.output import a_told_look, console, print_json
 from assay.cli.rows import Rows
+from assay.cli.streams import going_on_without_stdout
 from assay.errors import AssayError
 from assay.home import Home
 from assay.planning import Plan, StageStatus, computed_of, make_plan
@@ -101,7 +103,7 @@ def run_sweep(
         publisher.tracker = Tracker(home, lambda message: display.event(Event("warning", message=message)))
     pause = Pause()
     try:
-        with _interrupts_told(display, pause):
+        with _interrupts_told(display, pause), going_on_without_stdout(partial(_ends_unread, pause)) as out:
             outcome = assay.run(plan, home, executor=executor, address=address, listeners=listeners, pause=pause)
     except KeyboardInterrupt:
         display.close()
@@ -113,6 +115,8 @@ def run_sweep(
         raise
     finally:
         display.close()
+    if out is not None and out.failure is not None:
+        return tell_lost(out.failure, "; the results are stored, and `assay compare` prints their table")
     if outcome.paused == STOPPED:
         return _stopped()
     if publisher.trouble is not None:
@@ -125,6 +129,12 @@ def run_sweep(
     if outcome.paused is not None:
         print(printable(f"Paused: {outcome.paused}"), file=sys.stderr)
     return EXIT_TRIAL_FAILED if outcome.failed else EXIT_PAUSED if outcome.paused else 0
+
+
+def _ends_unread(pause: Pause, error: OSError) -> None:
+    """Nobody reads the lines any more, as after `| head`: trainings save. A log that is full stops no run."""
+    if isinstance(error, BrokenPipeError):
+        pause.ask(STOPPED)
 
 
 def _stopped() -> int:

@@ -194,7 +194,7 @@ class TrialChecks:
 
     def names_of_stages(self, config: Config) -> list[str]:
         try:
-            return [stage.name for stage in topological(self.workload.stages(config))]
+            return [stage.name for stage in stage_graph(self.workload, config)]
         except UserError:
             return []  # a file that is not there: planning says so
 

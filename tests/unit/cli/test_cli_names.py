@@ -1,0 +1,225 @@
+"""What a name on the command line leads to: a sweep, a workload, the function of a stage, what a plot shows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import assay as api
+from assay.errors import UserError
+from assay.jobs.package import without_its_package
+
+Assay = Callable[..., Any]
+
+
+def test_what_is_called_as_a_sweep_does_not_shadow_it(assay: Assay, project: Path) -> None:
+    (project / "norms").mkdir()
+    assert "sweeps/norms.yaml: good" in assay("validate", "norms").out
+    (project / "norms").rmdir()
+    (project / "norms").write_text("no sweep\n")
+    result = assay("validate", "norms")
+    assert (result.code, result.out.split(":")[0]) == (0, "sweeps/norms.yaml")
+    assert result.err == "norms: read from sweeps/norms.yaml; there is ./norms, too, which goes by that path\n"
+    assert assay("validate", "./norms").code == 2
+
+
+def test_a_sweep_of_two_places_says_which_it_is(assay: Assay, project: Path) -> None:
+    (project / "norms.yaml").write_text((project / "sweeps/norms.yaml").read_text())
+    result = assay("validate", "norms.yaml")
+    assert result.out.startswith("norms.yaml: good")
+    assert "read from ./norms.yaml; there is sweeps/norms.yaml, too" in result.err
+    assert assay("validate", "./norms.yaml").err == assay("validate", "sweeps/norms.yaml").err == ""
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda path: path.mkdir(), "odd.yaml: is a directory; name the YAML file in it"),
+        (os.mkfifo, "odd.yaml: cannot be read: it is a pipe; save the sweep to a file"),
+        (lambda path: path.symlink_to(path), "odd.yaml: cannot be read: Too many levels of symbolic links"),
+        (lambda path: os.truncate(path.open("w").fileno(), 100_000_000), "odd.yaml: is larger than 4 MiB"),
+        (lambda path: path.write_bytes("name: é".encode("utf-16")), "odd.yaml:1: not UTF-8 text (byte 0xff)"),
+        (
+            lambda path: path.write_text(f"a: &a {'x' * 60_000}\nb: [{'*a, ' * 99}*a]\n"),
+            "odd.yaml:2: more than 4 MiB of text, its aliases written out",
+        ),
+    ],
+    ids=["folder", "pipe", "loop", "huge", "utf16", "aliases"],
+)
+def test_a_file_that_is_no_sweep_is_one_line(
+    assay: Assay, project: Path, make: Callable[[Path], object], says: str
+) -> None:
+    make(project / "odd.yaml")
+    result = assay("validate", "odd.yaml")
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith(says)
+    assert result.err.count("\n") == 1
+
+
+def test_a_workload_that_cannot_be_imported_is_one_line_and_the_others_go_on(assay: Assay, site: Path) -> None:
+    info = site / "broken-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: their-package\nVersion: 1\n")
+    points = "[assay.workloads]\nbroken = broken_module:workload\nkind = toy_workload:Toy\nless = toy_workload:BATCH\n"
+    (info / "entry_points.txt").write_text(points)
+    (site / "broken_module.py").write_text("import no_such_library\n")
+    sweep = Path("sweeps/norms.yaml")
+    for name, says in (
+        ("broken", "cannot be imported: ModuleNotFoundError: No module named 'no_such_library'"),
+        ("kind", "is a class; allowed: an object of it"),
+        ("less", "lacks name, seed_path, report, presets, resolve, paths, stages, metrics, which a workload has"),
+    ):
+        Path("mine.yaml").write_text(sweep.read_text().replace("workload: toy", f"workload: {name}"))
+        result = assay("validate", "mine.yaml")
+        assert (result.code, result.err.count("\n")) == (2, 1)
+        assert result.err.startswith(f"mine.yaml:4: workload: workload '{name}' (")
+        assert "of the package their-package) " in result.err
+        assert says in result.err
+    shown = assay("show", "preset")
+    assert shown.code == 0
+    assert "tiny  (toy)" in shown.out
+    assert "workload 'broken' (broken_module:workload of the package their-package) cannot be imported" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (
+            "toy_workload:evaluate",
+            "toy_workload:evaluat",
+            "body: 'toy_other:evaluat': the module toy_other has no evaluat",
+        ),
+        (
+            "toy_workload:evaluate",
+            "toy_wrkload:evaluate",
+            "body: 'toy_wrkload:evaluate': there is no module toy_wrkload",
+        ),
+        ("toy_workload:evaluate", "os.nothing:x", "body: 'os.nothing:x': there is no module os.nothing"),
+        (
+            "toy_workload:evaluate",
+            "toy_workload",
+            "body: 'toy_other': the module toy_other has no attribute without a name",
+        ),
+        ("toy_workload:check_train", "toy_workload:chck", "check: 'toy_other:chck': the module toy_other has no chck"),
+    ],
+)
+def test_an_import_path_that_leads_nowhere(
+    assay: Assay, project: Path, site: Path, old: str, new: str, says: str
+) -> None:
+    text = (site / "toy_workload.py").read_text().replace(f'"{old}"', f'"{new}"').replace("toy_workload", "toy_other")
+    (site / "toy_other.py").write_text(text)
+    points = site / "toy-1.dist-info" / "entry_points.txt"
+    points.write_text("[assay.workloads]\ntoy = toy_other:workload\n")
+    stage = "train" if "check" in old else "evaluate"
+    for command in ("validate", "plan", "run"):
+        result = assay(command, "norms")
+        assert (result.code, result.err) == (2, f"workload toy: stage {stage}: {says}\n")
+    assert not (project / ".assay").exists()
+    assert assay("compare", "norms").code == 0, "what is stored is shown all the same"
+
+
+@pytest.mark.parametrize(
+    ("returned", "says"),
+    [
+        (
+            '{"precision": 0.5}',
+            "returned no distance, which the sweep ranks by and the workload's `metrics` name; got: ",
+        ),
+        ("{}", "returned no distance, which the sweep ranks by and the workload's `metrics` name; got: nothing"),
+        ('{"distance": "1.5"}', "returned distance: got '1.5' (str), allowed: a number"),
+        ('{"distance": None}', "returned distance: got null, allowed: a number"),
+        ('{"distance": np.zeros(2)}', "returned distance: got array([0., 0.]) (ndarray), allowed: a number"),
+    ],
+)
+def test_a_metric_that_is_lacking_or_no_number_fails_its_own_trial(
+    assay: Assay, project: Path, site: Path, returned: str, says: str
+) -> None:
+    text = (site / "toy_workload.py").read_text().replace("toy_workload", "toy_metrics")
+    whole = '    return {"distance": distance, "precision": 0.5, "num_samples": len(values)}\n'
+    assert whole in text
+    broken = f"    if distance > 1:\n        return {returned}\n"
+    (site / "toy_metrics.py").write_text(text.replace(whole, broken + whole))
+    (site / "toy-1.dist-info" / "entry_points.txt").write_text("[assay.workloads]\ntoy = toy_metrics:workload\n")
+    result = assay("run", "norms", "--set", "train.iterations=5")
+    assert result.code == 1
+    assert "Traceback" not in result.out + result.err
+    lines = [line for line in result.out.splitlines() if line.startswith(("AdaGN, scale 1.0: ", "addition, "))]
+    assert len(lines) == 3
+    assert all("toy_metrics:evaluate" in line and says in line for line in lines)
+    assert "AdaGN, scale 0.0" in result.out.split("best ")[1].splitlines()[0], "the other trial has its result"
+
+
+def test_a_result_without_the_metric_of_another_sweep_fails_its_trial(assay: Assay, project: Path) -> None:
+    assay("run", "norms", "--set", "train.iterations=5")
+    for record in (project / ".assay/store/results").glob("*/result.json"):
+        record.write_text(record.read_text().replace('"precision"', '"other"'))
+    result = assay("run", "norms", "--set", "train.iterations=5", "--set", "metric=precision")
+    assert result.code in (0, 1)
+    assert "Traceback" not in result.out + result.err
+
+
+@pytest.mark.parametrize(
+    ("plot", "says"),
+    [
+        ("x: sample.scale, y: distanc", "18: report.plots[0].y: no trial reports 'distanc'; did you mean 'distance'?"),
+        (
+            "x: arm, y: [distance, fid]",
+            "18: report.plots[0].y[1]: no trial reports 'fid'; its metrics are distance, prec",
+        ),
+        (
+            "x: sample.scal, y: distance",
+            "18: report.plots[0].x: no trial has 'sample.scal'; did you mean 'sample.scale'?",
+        ),
+        (
+            "x: zzz, y: distance",
+            "18: report.plots[0].x: no trial has 'zzz'; allowed: arm, a config path, a metric (dist",
+        ),
+        ("x: sampler.seconds, y: distance", "18: report.plots[0].x: no trial has 'sampler.seconds'"),
+    ],
+)
+def test_a_plot_of_what_no_trial_has(assay: Assay, project: Path, plot: str, says: str) -> None:
+    file = project / "sweeps/norms.yaml"
+    head = file.read_text().partition("reference:")[0]
+    assert head.count("\n") == 14
+    file.write_text(f"{head}# a\n# b\nreport:\n  plots: [{{kind: line, {plot}}}]\n")
+    result = assay("validate", "norms")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert result.err.startswith(f"sweeps/norms.yaml:{says}")
+    good = "".join(
+        f"    - {{kind: line, x: {x}, y: precision}}\n"
+        for x in ("arm", "distance", "model", "train.seconds", "v100_days", "train.iterations", "seed")
+    )
+    file.write_text(f"{head}report:\n  plots:\n{good}")
+    assert assay("validate", "norms").code == 0
+
+
+def test_arguments_that_python_callers_may_choose_from(project: Path) -> None:
+    sweep = api.load_sweep("sweeps/norms.yaml")
+    wrong: list[tuple[Callable[[], object], str]] = [
+        (
+            lambda: api.run(sweep, executor="inlin"),
+            "executor: got 'inlin', allowed: 'ray', 'inline'; did you mean 'inline'?",
+        ),  # type: ignore[arg-type]
+        (lambda: api.run("norms", executor="inline"), "what: got 'norms' (str), allowed: what assay.load_sweep or"),  # type: ignore[arg-type]
+        (lambda: api.plan("norms"), "sweep: got 'norms' (str), allowed: what assay.load_sweep returns"),  # type: ignore[arg-type]
+        (lambda: api.run(sweep, ".assay"), "home: got '.assay' (str), allowed: assay.home.Home(folder)"),  # type: ignore[arg-type]
+        (lambda: api.load_sweep(3), "path: got 3 (int), allowed: the path of a sweep file"),  # type: ignore[arg-type]
+        (lambda: api.load_sweep("x", profile=3), "profile: got 3 (int), allowed: the name of a profile"),  # type: ignore[arg-type]
+        (lambda: api.load_sweep("x", sets="a=b"), "sets: got 'a=b', allowed: a list of \"path=value\""),
+    ]
+    for call, says in wrong:
+        with pytest.raises(UserError) as caught:
+            call()
+        assert str(caught.value).startswith(says)
+
+
+def test_a_workload_whose_package_stays_here_is_warned_of(project: Path) -> None:
+    assert without_its_package("adm") is None
+    said = without_its_package("toy")
+    assert said is not None
+    assert said.startswith("warning: the workload toy is of toy, which does not go along; ")
+    assert said.endswith("give its folder to --workload-package")
