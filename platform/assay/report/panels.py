@@ -8,12 +8,12 @@ from typing import Any
 
 from assay.report.axes import Axis, set_ticks
 from assay.report.figures import COLORS, HATCHES, MARKERS, literal
-from assay.report.reading import ARM
 from assay.report.reference import same_value
 from assay.report.series import Point, Series
 from assay.report.table import Table
 from assay.report.words import decimals, metric
 from assay.spec import Plot
+from assay.spec.trial_checks import ARM
 
 PAST_THE_MARKS = 8
 """Points between the end of a bar, or a mark beyond it, and the bar's value."""

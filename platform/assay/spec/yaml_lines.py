@@ -158,7 +158,7 @@ def _is_all_of(root: Node, text: str) -> bool:
     if isinstance(root, ScalarNode) and root.style is None:
         is_typed = root.tag in TYPED or FLOAT.fullmatch(root.value) is not None
         return is_typed and root.anchor is None and root.value == written and written != "~"
-    is_enclosed = written.startswith(("[", "{", '"', "'")) and (isinstance(root, ScalarNode) or root.flow_style)
+    is_enclosed = written.startswith(("[", "{", '"', "'")) and getattr(root, "flow_style", True)
     return is_enclosed and text[root.start_mark.index : root.end_mark.index] == written and not _has_anchor(root)
 
 
