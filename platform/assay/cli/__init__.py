@@ -28,11 +28,13 @@ def main(args: Sequence[str] | None = None) -> int:
     width = os.environ.get("COLUMNS", "")
     if not (width.isdecimal() and LEAST_COLUMNS <= int(width[:9]) <= MOST_COLUMNS):
         os.environ.pop("COLUMNS", None)  # no table is readable in it, or the help is of megabytes
-    try:
-        with standard_streams():
-            return _run(args)
-    except OutputLost as lost:
-        return tell_lost(lost.cause)
+    with standard_streams():
+        try:
+            code = _run(args)
+            sys.stdout.flush()
+        except OutputLost as lost:
+            return tell_lost(lost.cause)
+    return code
 
 
 def _run(args: Sequence[str] | None) -> int:

@@ -54,7 +54,7 @@ class Output:
 def standard_streams() -> Iterator[None]:
     """Streams that can be written to: one that is closed is the null device, a character that it lacks is "?".
 
-    Raises OutputLost where stdout takes no more. Of stderr there is nobody to tell.
+    Inside, what prints raises OutputLost where stdout takes no more. Of stderr there is nobody to tell.
     """
     _open_closed()
     out, err = sys.stdout, sys.stderr
@@ -63,7 +63,6 @@ def standard_streams() -> Iterator[None]:
     sys.stdout, sys.stderr = cast(TextIO, Output(out, _raise)), cast(TextIO, Output(err, lambda error: None))
     try:
         yield
-        sys.stdout.flush()
     finally:
         sys.stdout, sys.stderr = out, err
 

@@ -31,6 +31,7 @@ def shell(project: Path, site: Path) -> object:
 def test_a_reader_who_has_enough_and_a_full_disk_have_codes_of_their_own(shell, args: tuple[str, ...]) -> None:  # type: ignore[no-untyped-def]
     assert shell("| true", *args) == (141, "", "")
     assert shell("> /dev/full", *args) == (3, "", "assay: cannot write to stdout: No space left on device\n")
+    assert shell("> /dev/full 2> /dev/full", *args) == (3, "", "")
     assert shell(">&- 2>&- <&-", *args) == (0, "", "")
 
 
