@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from assay.runner.checks import checks_of, refusals
 from safetensors.torch import save_file
 from torch import Tensor
 
 from adm import checkpoints, models, presets
 from adm.config import ModelConfig
 from adm.workload import workload
+from asked_checks import refuse
 from assay.errors import AssayWarning, UserError
 from assay.runner import inline
 from assay.store import Store
@@ -130,7 +130,9 @@ def test_what_is_no_checkpoint_is_refused_before_anything_is_computed(tmp_path: 
     path = tmp_path / "m.pt"
     write(path)
     stages = topological(workload.stages(workload.resolve("tiny_digits", {f"{section}.checkpoint": str(path)})))
-    (refused,) = refusals(checks_of(stages))
+    with pytest.raises(UserError) as refusal:
+        refuse(stages)
+    refused = str(refusal.value)
     first, *keys = refused.splitlines()
     assert first.startswith(f"load: {section}.checkpoint: {path}")
     assert len(keys) <= 6
@@ -177,7 +179,7 @@ def test_a_network_from_a_file_is_measured_where_it_is_all_there_is(tmp_path: Pa
     torch.save(models.build(ModelConfig(**config["model"])).state_dict(), tmp_path / "m.pt")
     stages, store = topological(workload.stages(config)), Store(tmp_path / "store")
     assert [stage.name for stage in stages] == ["load", "measure"]
-    assert refusals(checks_of(stages)) == []
+    assert refuse(stages) == []
     for stage in stages:
         inline.execute(stage, store, 1, lambda event: None)
     result = store.get(stages[-1].key)

@@ -108,7 +108,8 @@ class TestWhereItIs:
     ) -> None:
         folder(tmp_path / "images")
         monkeypatch.chdir(tmp_path)
-        config = workload.resolve("digits", {"data.source": "folder", "data.path": "images"})
+        given = {"data.source": "folder", "data.path": "images", "evaluate.num_reference": None}
+        config = workload.resolve("digits", given)
         assert config["data"]["path"] == "images"
         reading = [stage for stage in topological(workload.stages(config)) if "data" in stage.config]
         assert {stage.name for stage in reading} == {"train", "train_classifier", "reference"}

@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from assay.text import printable
 from assay.workload import JSON
 
 Arms = Mapping[str, Mapping[str, JSON]]
@@ -25,6 +26,11 @@ class Arm:
     delta: Mapping[str, JSON]
     origins: Mapping[str, str]
     """Path → the member that set it: the last that does."""
+
+    @property
+    def label(self) -> str | None:
+        """Its name as it is shown: on a line, without what a terminal obeys."""
+        return None if self.name is None else printable(self.name, is_line=True)
 
     @classmethod
     def of(cls, arms: Arms, members: Sequence[str], name: str | None = None) -> Arm:

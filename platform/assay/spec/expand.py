@@ -136,7 +136,7 @@ def expand(
         Trial(
             index=index,
             name=names.name(choice),
-            arm=None if choice.arm.name is None else printable(choice.arm.name, is_line=True),
+            arm=choice.arm.label,
             overrides=overrides,
             config=resolved,
             seed=choice.seed,

@@ -203,7 +203,7 @@ class Sweep(Section):
         it does neither, and in a sweep that was built in Python."""
         if self._document is None:
             return ""
-        arm = next(arm for arm in combine(self.arms, self.arms_mode, self.base) if arm.name == trial.arm)
+        arm = next(arm for arm in combine(self.arms, self.arms_mode, self.base) if arm.label == trial.arm)
         places: dict[str, Path] = {path: ("config", path) for path in self.config}
         places |= {path: ("parameters", path) for path in self.parameters if path in trial.overrides}
         places |= {path: ("arms", member, path) for path, member in arm.origins.items()}
