@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from assay.errors import DamagedResult, StoreError
+from assay.errors import BodyError, DamagedResult, StoreError
 from assay.store import Cost, Store, StoredResult
 from assay.store.checkpoints import LEFT_ALONE_S, Part
 from assay.store.records import FileRecord
@@ -222,6 +222,15 @@ class TestShards:
         shards.write(rows(0, 100))
         shards.write(rows(200, 300))
         with store.staging() as output, pytest.raises(StoreError, match="ids from 100 on are missing"):
+            store.commit(map_stage(300), output, {}, COST)
+
+    def test_shards_of_processes_that_return_other_columns_are_not_mixed(self, store: Store) -> None:
+        shards = store.shards(map_stage(300))
+        shards.write(rows(0, 100).append_column("value", pa.array(range(100), pa.int64())))
+        shards.write(rows(100, 200).append_column("value", pa.array(range(100), pa.int64())))
+        shards.write(rows(200, 300).append_column("value", pa.array(range(100), pa.float32())))
+        told = "'value' is int64 for the ids 0 to 99, and float for 200 to 299; expected one type for all ids"
+        with store.staging() as output, pytest.raises(BodyError, match=told):
             store.commit(map_stage(300), output, {}, COST)
 
     def test_ids_twice_or_out_of_order_are_refused(self, store: Store) -> None:

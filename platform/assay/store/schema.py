@@ -164,6 +164,8 @@ class ShardRecord(Record):
     settled: dict[str, Scalar] = Field(default_factory=dict)
     """What it was made with, where the config left that open. Stores of old have it in progress/<lineage>/settled/
     alone."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Column → its type, as Arrow calls it. Empty in stores of old."""
 
     @model_validator(mode="after")
     def _has_rows(self) -> ShardRecord:

@@ -7,8 +7,8 @@ name of their own: another run may draw the same at the same time, and who drops
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,6 +32,8 @@ class Shard:
     device: str = ""
     """What drew it, in how many seconds. Empty in stores of old."""
     seconds: float = 0.0
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """Column → its type. Empty in stores of old."""
 
 
 class Shards:
@@ -69,10 +71,11 @@ class Shards:
         with self._files.staging() as staging:
             pq.write_table(table, staging / "rows.parquet", compression="zstd")
             file = self._files.upload(staging / "rows.parquet", f"{self.records.path}/{name}.parquet")
-        made = {"device": device, "seconds": seconds, "settled": dict(self._settled())}
+        columns = {column.name: str(column.type) for column in table.schema}
+        made = {"device": device, "seconds": seconds, "settled": dict(self._settled()), "columns": columns}
         content = {"start": start, "stop": stop, "files": as_json({"rows": file}), **made}
         self.records.write(f"{name}.json", content)
-        return Shard(start, stop, file, device, seconds)
+        return Shard(start, stop, file, device, seconds, columns)
 
     def charge(self, amount: int) -> None:
         """A result of so many ids was committed, with what all of its shards took."""
@@ -131,7 +134,9 @@ def _in_order(shards: Iterable[Shard]) -> list[Shard]:
 
 
 def _shard(record: ShardRecord) -> Shard:
-    return Shard(record.start, record.stop, file_record(record.files.rows), record.device, record.seconds)
+    return Shard(
+        record.start, record.stop, file_record(record.files.rows), record.device, record.seconds, record.columns
+    )
 
 
 def cover(shards: Iterable[Shard], amount: int) -> list[Shard]:
@@ -143,6 +148,24 @@ def cover(shards: Iterable[Shard], amount: int) -> list[Shard]:
             chosen.append(shard)
             reached = shard.stop
     return chosen
+
+
+def mixed_columns(shards: Iterable[Shard], first_only: Collection[str]) -> str | None:
+    """In words, where shards that make one result have other columns than the first; None where all have the same.
+
+    Those of `first_only` may be lacking. Shards of stores of old do not say what they have.
+    """
+    told = [shard for shard in shards if shard.columns]
+    for shard in told[1:]:
+        before, now = told[0].columns, shard.columns
+        for name in {**before, **now}:
+            if before.get(name) != now.get(name) and not (name in first_only and name not in now):
+                kinds = [columns.get(name, "lacking") for columns in (before, now)]
+                return (
+                    f"its column {name!r} is {kinds[0]} for the ids {told[0].start:,} to {told[0].stop - 1:,}, and "
+                    f"{kinds[1]} for {shard.start:,} to {shard.stop - 1:,}"
+                )
+    return None
 
 
 def missing_ranges(shards: Iterable[Shard], amount: int, shard_size: int) -> list[Range]:

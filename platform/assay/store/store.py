@@ -20,7 +20,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from assay.errors import DamagedResult, StoreError
+from assay.errors import BodyError, DamagedResult, StoreError
 from assay.store.checkpoints import Checkpoints
 from assay.store.choices import as_run
 from assay.store.damage import Damage
@@ -29,7 +29,7 @@ from assay.store.folders import KEY
 from assay.store.journal import Computed, Decisions, Suggestions
 from assay.store.records import FileRecord, Files, Report, as_json, file_record, file_records, typed
 from assay.store.schema import ResultRecord
-from assay.store.shards import Shard, Shards, cover
+from assay.store.shards import Shard, Shards, cover, mixed_columns
 from assay.store.trouble import first_line
 from assay.workload import JSON, Checkpointing, Stage, digest
 
@@ -242,6 +242,11 @@ class Store:
             if reached < stage.amount:
                 raise StoreError(
                     f"stage {stage.name} is not whole: ids from {reached} on are missing, of {stage.amount}"
+                )
+            if mixed := mixed_columns(shards, stage.first_only):
+                raise BodyError(
+                    f"stage {stage.name}: {mixed}; expected one type for all ids. If its body was edited in between, "
+                    "raise the stage's version: then all are made anew"
                 )
         folder = uuid.uuid4().hex[:8]
         files = self.files.upload_folder(output, f"results/{stage.key}/{folder}")
