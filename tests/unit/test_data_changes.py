@@ -17,6 +17,7 @@ from adm.data import num_images, open_planned, open_source, planned_data
 from adm.workload import workload
 from assay.errors import UserError
 from assay.home import Home
+from assay.report.words import one_line
 from assay.runner.events import Event
 from assay.spec import Sweep
 from assay.store import Store
@@ -164,7 +165,7 @@ def test_a_run_whose_data_change_stores_nothing_of_it_and_goes_on_with_the_new_d
     first = assay.run(sweep, home, executor="inline", listeners=[_Changes(images / "3_03.bmp")])
     (trial,) = first.trials
     assert trial.error is not None
-    last = trial.error.cause.splitlines()[-1]
+    last = one_line(trial.error.cause)
     assert "3_03.bmp changed while it was read" in last
     key = trial.planned.leaf.key
     assert Store(home.store_url).get(key) is None

@@ -72,6 +72,7 @@ def test_every_broken_image_counts_once_over_all_runs_and_held_out_ones_too(tmp_
         Image.fromarray(pixels).save(folder / f"{index % 10}_{index:02}.png")
     data = {"source": "folder", "path": str(folder), "broken_images": "skip", "validation": 0.25}
     half = under("data", data) | under("classifier.model", SMALL)
+    half |= {"evaluate.num_reference": None}
     half |= under("classifier.train", {**FAST, "batch_size": 10, "iterations": 3})
     whole = half | {"classifier.train.iterations": 4}
     source = open_source(data_config(data), 8, 1)
@@ -96,7 +97,7 @@ def test_cifar10_trains_both_networks_on_a_parquet_file(tmp_path: Path) -> None:
     pq.write_table(
         pa.table({"image": images, "label": [index % 10 for index in range(40)]}), tmp_path / "train.parquet"
     )
-    overrides: dict[str, Any] = {"data.path": str(tmp_path / "train.parquet")}
+    overrides: dict[str, Any] = {"data.path": str(tmp_path / "train.parquet"), "evaluate.num_reference": None}
     for section in ("", "classifier."):
         overrides |= under(f"{section}model", SMALL)
         overrides |= under(f"{section}train", {**FAST, "iterations": 2, "batch_size": 4, "checkpoint_every": 2})

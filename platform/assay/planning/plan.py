@@ -12,7 +12,7 @@ from assay.contract import stage_graph
 from assay.errors import UserError, passing_warnings
 from assay.look import a_look
 from assay.planning.races import refuse_unfair_races
-from assay.planning.twins import warn_of_twins
+from assay.planning.twins import remarks_on_twins
 from assay.space import Settings
 from assay.spec import Sweep, Trial
 from assay.spec.expand import in_trials
@@ -99,7 +99,7 @@ class PlannedTrial:
 
 @dataclass(frozen=True)
 class Warned:
-    """Something the user should know before a run, and the names of the trials that it is about."""
+    """Something the user should know before a run, and the trials that it is about; none where it names them."""
 
     message: str
     trials: tuple[str, ...]
@@ -123,13 +123,14 @@ class Plan:
 
     @cached_property
     def warned(self) -> tuple[Warned, ...]:
-        """What its trials and the checks of their stages warn of, once each."""
+        """What its trials and the checks of their stages warn of, once each; and trials that are one computation."""
         named: dict[str, list[str]] = {}
         for trial in self.trials:
             for message in trial.warned:
                 named.setdefault(message, []).append(trial.name)
         of_trials = tuple(Warned(message, tuple(names)) for message, names in named.items())
-        return of_trials + tuple(warned for warned in self.found if warned.message not in named)
+        twins = tuple(Warned(message, ()) for message in remarks_on_twins(self.trials))
+        return of_trials + twins + tuple(warned for warned in self.found if warned.message not in named)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -174,9 +175,6 @@ def make_plan(sweep: Sweep, store: Store | None = None, most: int | None = None)
     trials at most, where not all are wanted.
 
     Raises UserError for a race of trials that are measured otherwise.
-
-    Warns:
-        AssayWarning: settings that make no difference.
     """
     workload = sweep.find_workload()
     suggested = _suggested(sweep, store)
@@ -185,7 +183,6 @@ def make_plan(sweep: Sweep, store: Store | None = None, most: int | None = None)
     chosen = trials if limit is None else trials[:limit]
     planned = tuple(_planned(sweep, workload, trial) for trial in chosen)
     refuse_unfair_races(sweep, planned)
-    warn_of_twins(planned)
     decided = decisions_of(sweep, store).all() if store is not None and sweep.scheduler.rungs else {}
     return Plan(sweep, workload, planned, decided, waiting=len(trials) - len(chosen), suggested=tuple(suggested))
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
-from assay.errors import AssayWarning
 from assay.spec import Trial
 from assay.workload import Stage, canonical_json
 
@@ -28,8 +26,8 @@ class Planned(Protocol):
     def stages(self) -> Sequence[Stage]: ...
 
 
-def warn_of_twins(trials: Sequence[Planned]) -> None:
-    """Warn of settings that make no difference in any trial, once for the paths that they are of.
+def remarks_on_twins(trials: Sequence[Planned]) -> Iterator[str]:
+    """What to warn of: settings that make no difference in any trial, once for the paths that they are of.
 
     Not of settings that make one elsewhere: in a grid of temperatures, how 1.0 scales does not matter, and 0.9 does.
     """
@@ -46,7 +44,7 @@ def warn_of_twins(trials: Sequence[Planned]) -> None:
         one, other = _at(twin, paths), _at(planned.trial, paths)
         if all(keys[one] == keys[other] for keys in by_paths[paths] if one in keys and other in keys):
             told.add(paths)
-            warnings.warn(_message(twin, planned.trial, paths), AssayWarning, stacklevel=3)
+            yield _message(twin, planned.trial, paths)
 
 
 def _keys(planned: Planned) -> Keys:

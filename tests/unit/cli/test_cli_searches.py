@@ -42,7 +42,7 @@ def test_of_very_many_trials_a_sample_is_checked(assay: Assay, project: Path) ->
     with_scale(project, "{min: 0, max: 1, num: 4000}")
     assert assay("validate", "norms").out.splitlines() == [
         "sweeps/norms.yaml: good: norms, 8,000 trials of toy tiny",
-        "checked: about 1,000 of the trials, evenly spread, and the corners of the space.",
+        "checked: about 1,000 of the trials, evenly spread, and the corners of the space; the stages of the first 100.",
     ]
 
 

@@ -96,7 +96,7 @@ def test_a_report_that_cannot_be_written_leaves_the_earlier_one_as_it_was(
             write(plan, trials[:1], folder, frozenset())
     assert everything(folder) == before
     told = str(cannot_write(folder, raised.value))
-    assert told.startswith(f"no room for the report in {folder}: ")
+    assert told.startswith(f"the disk of the report {folder} is full: ")
     assert "Free some room, then run the same command again" in told
     write(plan, trials[:1], folder, frozenset())
     assert "arm-1.png" not in everything(folder), "its arm is gone"

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ray import cloudpickle
+from ray.exceptions import RayActorError
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 
+from assay.report.words import one_line
 from assay.runner.judge import Judge
 from assay.spec import Scheduler
 
@@ -118,9 +119,9 @@ class StudyScheduler(TrialScheduler):  # type: ignore[misc]
 
 
 def _error_of(trial: Any) -> Exception:
-    """From the files that Tune has just written here: where the trial is stored they come later."""
-    if trial.pickled_error_file is not None and (pickled := Path(trial.pickled_error_file)).is_file():
-        error: Exception = cloudpickle.loads(pickled.read_bytes())
-        return error
-    text = Path(trial.error_file or "")
-    return RuntimeError(text.read_text() if text.is_file() else "Ray does not say why")
+    """From the text that Tune has just written here: where the trial is stored it comes later, and the pickle beside it
+    would run whatever is in it."""
+    file = Path(trial.error_file or "")
+    text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else "Ray does not say why"
+    latest = text.rpartition("Failure # ")[2]
+    return RayActorError(error_msg=latest) if "actor died" in latest else RuntimeError(one_line(latest))
