@@ -10,10 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import get_args
 
 from assay.errors import UserError
+from assay.text import shorten
 from assay.workload import JSON, Stage, StageKind, Workload, topological
-
-MOST_SHOWN = 60
-"""Characters of a wrong value that a message quotes."""
 
 
 def stage_graph(workload: Workload, config: Mapping[str, JSON]) -> list[Stage]:
@@ -93,4 +91,4 @@ def shown(value: object) -> str:
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple) and not isinstance(value, (int, float)):
         return f"a {type(value).__module__.partition('.')[0]} {type(value).__name__} of shape {tuple(shape)}"
-    return f"{text if len(text) <= MOST_SHOWN else text[:MOST_SHOWN] + '…'} ({type(value).__name__})"
+    return f"{shorten(text)} ({type(value).__name__})"

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from assay.errors import UserError
+from assay.text import is_unicode
 
 KNOWN_TO_RAY = ("s3", "gs", "gcs", "hdfs", "abfs", "abfss")
 """Ray writes through pyarrow, which has fewer filesystems than fsspec."""
@@ -22,7 +23,7 @@ class Home:
         """Raises UserError for an ASSAY_HOME that names no folder, and FileNotFoundError where one stands in none."""
         Path.cwd()  # where that is gone, libraries that bodies import end the process without a word
         named = _variable("ASSAY_HOME") or ".assay"
-        if any("\ud800" <= character <= "\udfff" for character in named):  # bytes that are no UTF-8
+        if not is_unicode(named):
             raise UserError(f"ASSAY_HOME: got {named!a}, allowed: the name of a folder in UTF-8")
         try:
             return cls(Path(named).expanduser().absolute())

@@ -1,10 +1,15 @@
-"""Text from elsewhere, made fit to be shown: URLs without their secrets, and names without what a terminal obeys."""
+"""Text from elsewhere, made fit to be shown: URLs without their secrets, names without what a terminal obeys, errors
+and values in one line."""
 
 from __future__ import annotations
 
 import re
 
 HIDDEN = "***"
+LONGEST_LINE = 300
+"""Characters of an error that a message quotes."""
+LONGEST_VALUE = 60
+"""Characters of a value that a message quotes."""
 _SCHEME = r"(?<![a-z0-9+.\-])[a-z][a-z0-9+.\-]*://"
 _WORD = r"""(?<![^\s'"=(,])"""
 _PORT = r"""\d{1,5}(?:[/?#\s'",;:)\]]|$)"""
@@ -52,6 +57,23 @@ def printable(text: str, *, is_line: bool = False) -> str:
     Newlines and tabs are kept, unless the text `is_line`, as a name is: it must not forge a line of its own.
     """
     return (_OBEYED_IN_A_LINE if is_line else _OBEYED_IN_TEXT).sub(_escaped, text)
+
+
+def is_unicode(text: str) -> bool:
+    """False for halves of surrogate pairs, which stand for bytes that are no UTF-8: no file or JSON can hold them."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def shorten(text: str, most: int = LONGEST_VALUE, mark: str = "…") -> str:
+    """The text as far as it fits into so many characters, with the mark where some are left out."""
+    return text if len(text) <= most else text[: max(0, most - len(mark))] + mark
+
+
+def first_line(error: BaseException, *, with_type: bool = False) -> str:
+    """The first line of what an error says, without secrets, after its type if asked; the type of a silent one."""
+    text = hide_secrets(str(error)).strip().partition("\n")[0]  # before it is cut: half a URL does not look like one
+    name = type(error).__name__
+    return (f"{name}: " if with_type and text else "") + (text[:LONGEST_LINE] or name)
 
 
 def _escaped(match: re.Match[str]) -> str:

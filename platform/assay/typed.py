@@ -15,9 +15,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from assay.errors import ConfigProblem, did_you_mean
+from assay.text import shorten
 
 Path = tuple[str | int, ...]
-LONGEST = 60
 _annotated: Any = Annotated
 _MAPPINGS = (dict, collections.abc.Mapping)
 _LISTS = (tuple, list, collections.abc.Sequence)
@@ -42,7 +42,7 @@ def got(value: Any) -> str:
         return "null"
     kind = "mapping" if isinstance(value, Mapping) else "list" if isinstance(value, tuple) else type(value).__name__
     text = str(value).lower() if isinstance(value, bool) else repr(list(value) if isinstance(value, tuple) else value)
-    return f"{text if len(text) <= LONGEST else text[: LONGEST - 1] + '…'} ({kind})"
+    return f"{shorten(text)} ({kind})"
 
 
 def describe(annotation: Any, plural: bool = False) -> str:

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, runtime_checkable
 
 from assay.errors import UserError, did_you_mean
+from assay.text import first_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -429,8 +430,7 @@ def _loaded(point: EntryPoint) -> Workload:
     try:
         workload = point.load()
     except Exception as error:  # whatever a module may raise while it is imported
-        told = (str(error).strip().splitlines() or ["no more is said"])[0]
-        raise UserError(f"{label} cannot be imported: {type(error).__name__}: {told}") from error
+        raise UserError(f"{label} cannot be imported: {first_line(error, with_type=True)}") from error
     if isinstance(workload, type):
         raise UserError(f"{label} is a class; allowed: an object of it")
     members = [*get_annotations(Workload), *(name for name in vars(Workload) if not name.startswith("_"))]

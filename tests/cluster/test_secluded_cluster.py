@@ -21,7 +21,7 @@ import psutil
 
 from assay.runner.on_ray.session import session
 
-with session(None):
+with session(None, Path(os.environ["HOME"], "ray.log")):
     import ray
 
     def seen():

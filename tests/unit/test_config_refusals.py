@@ -79,7 +79,7 @@ def test_taken(overrides: dict[str, Any]) -> None:
         ),
         ("digits_4_to_8", {"upsampler.steps": [1]}, r"^upsampler\.steps: \[1\] takes"),
         ("digits", {"sample.steps": "ddim300"}, r"near to it are ddim250 and ddim334"),
-        ("digits", {"sample.steps": "ddim" + "9" * 5000}, r"respacing 'ddim9{56}…': no integer stride"),
+        ("digits", {"sample.steps": "ddim" + "9" * 5000}, r"respacing 'ddim9{55}…': no integer stride"),
         (
             "digits",
             {"evaluate.num_reference": 1798},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
 import time
@@ -14,7 +13,8 @@ import pytest
 from assay.errors import UserError
 from assay.network import ask_this_machine_directly
 from assay.runner.on_ray import seclusion
-from assay.runner.on_ray.seclusion import KEPT_S, LOCK, PREFIX, fresh_folder, write_token
+from assay.runner.on_ray.seclusion import PREFIX, fresh_folder, write_token
+from assay.store.scratch import LEFT_ALONE_S, in_use, remove_leftovers
 
 
 @pytest.fixture
@@ -67,22 +67,23 @@ def test_where_none_is_fit_each_is_named_with_its_trouble(tmp_path: Path, monkey
 
 
 def test_folders_of_runs_that_are_over_since_a_day_go_and_others_stay(tmp_path: Path) -> None:
-    def folder(name: str, age_s: float, *, has_lock: bool = True) -> Path:
-        made = tmp_path / f"{PREFIX}{name}"
-        (made / "ray" / "session" / "logs").mkdir(parents=True)
-        if has_lock:
-            (made / LOCK).touch()
-            os.utime(made / LOCK, (time.time() - age_s,) * 2)
+    def folder(name: str, age_s: float, log_age_s: float) -> Path:
+        made = tmp_path / name
+        log = made / "ray" / "session" / "logs" / "raylet.out"
+        log.parent.mkdir(parents=True)
+        log.touch()
+        for path in (log, *log.parents[:4]):
+            os.utime(path, (time.time() - (log_age_s if path == log else age_s),) * 2)
         return made
 
-    old, fresh, running = folder("old", KEPT_S + 1), folder("fresh", 60), folder("running", KEPT_S * 9)
-    others = [folder("of-another-program", 0, has_lock=False), tmp_path / "else"]
-    others[1].mkdir()
-    with (running / LOCK).open("rb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        seclusion.remove_old(tmp_path)
+    over, days = LEFT_ALONE_S + 1, LEFT_ALONE_S * 9
+    old, fresh = folder(f"{PREFIX}old", over, over), folder(f"{PREFIX}fresh", 60, 60)
+    ended, running = folder(f"{PREFIX}ended", days, 60), folder(f"{PREFIX}running", days, days)
+    other = folder("of-another-program", days, days)
+    with in_use(running):
+        remove_leftovers(tmp_path, PREFIX)
     assert not old.exists()
-    assert all(path.is_dir() for path in (fresh, running, *others))
+    assert all(path.is_dir() for path in (fresh, ended, running, other))
 
 
 def test_nobody_else_can_read_the_token_at_any_moment(tmp_path: Path) -> None:

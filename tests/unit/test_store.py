@@ -12,8 +12,9 @@ import pytest
 
 from assay.errors import BodyError, DamagedResult, StoreError
 from assay.store import Cost, Store, StoredResult
-from assay.store.checkpoints import LEFT_ALONE_S, Part
+from assay.store.checkpoints import Part
 from assay.store.records import FileRecord
+from assay.store.scratch import LEFT_ALONE_S
 from assay.store.shards import Shard, cover, missing_ranges
 from assay.workload import Budget, Checkpointing, Stage
 

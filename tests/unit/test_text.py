@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from assay.text import hide_secrets, printable
+from assay.text import first_line, hide_secrets, printable, shorten
 
 SECRET = "s3cr3t"
 
@@ -67,3 +67,17 @@ def test_what_a_terminal_obeys_is_spelled_out() -> None:
     assert printable("a\nassay: done\t\r", is_line=True) == "a\\nassay: done\\t\\r"
     for kept in ("AdaGN + σ², naïve 日本 👩‍👩‍👧", "-0.5", "[bold]", "\\x1b", "=1+1"):
         assert printable(kept, is_line=True) == kept
+
+
+def test_an_error_in_one_line() -> None:
+    error = ValueError("no http://me:s3cr3t@host\nand more of it")
+    assert first_line(error) == "no http://***@host"
+    assert first_line(error, with_type=True) == "ValueError: no http://***@host"
+    assert first_line(KeyError()) == first_line(KeyError(), with_type=True) == "KeyError"
+    assert len(first_line(ValueError("a" * 5000))) == 300
+
+
+def test_a_text_is_shortened_to_what_there_is_room_for() -> None:
+    assert shorten("a" * 60) == "a" * 60
+    assert shorten("a" * 61) == "a" * 59 + "…"
+    assert shorten("abcdef", 5, " …") == "abc …"

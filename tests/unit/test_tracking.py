@@ -238,7 +238,7 @@ def test_a_failed_trial_says_why_until_it_succeeds(home: Home, tmp_path: Path) -
     for stage in plan.stages.values():
         if stage.key != bad.key:
             run.compute(stage)
-    run.failed[bad.key] = "Traceback …\nValueError: out of digits"
+    run.failed[bad.key] = "Traceback …\nValueError: out of digits\nat step 12"
     run.tracker.end(run.outcome())
     seen = Seen(home)
     failed = seen.children[plan.trials[-1].name]

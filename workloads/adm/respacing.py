@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from assay.text import shorten
+
 Sections = str | int | Sequence[int]
 MOST_DIGITS = 18
 """Digits of a count that are read: Python refuses thousands of them in words of its own."""
-
-
-LONGEST_SHOWN = 60
-"""Characters of a text that a message repeats."""
 
 
 def space_timesteps(num_timesteps: int, sections: Sections) -> list[int]:
@@ -55,7 +53,7 @@ def _count(part: str, sections: str) -> int:
 
 
 def _shown(sections: str) -> str:
-    return repr(sections if len(sections) <= LONGEST_SHOWN else f"{sections[:LONGEST_SHOWN]}…")
+    return repr(shorten(sections))
 
 
 def _ddim_stride(num_timesteps: int, sections: str) -> list[int]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 
+from assay.text import first_line
+
 ADVICE = {
     errno.ENOSPC: "free some room, or name a folder on another disk in ASSAY_HOME",
     errno.EDQUOT: "free some room, or name a folder on another disk in ASSAY_HOME",
@@ -35,7 +37,7 @@ def in_one_line(error: BaseException) -> str | None:
     if isinstance(error, FileNotFoundError) and not _has_cwd():
         return "the folder where you stand is gone: change to one that is there"
     if isinstance(error, UnicodeError):
-        return f"{_first_line(error)}; text and names are UTF-8: check the file, or set LC_ALL=C.UTF-8"
+        return f"{first_line(error)}; text and names are UTF-8: check the file, or set LC_ALL=C.UTF-8"
     if isinstance(error, OSError) and error.errno is not None:
         names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
         advice = ADVICE.get(error.errno)
@@ -46,7 +48,7 @@ def in_one_line(error: BaseException) -> str | None:
         return NO_THREADS
     if isinstance(error, ImportError):
         advice = next((advice for said, advice in LOADER_SAYS.items() if said in str(error)), None)
-        return None if advice is None else f"{_first_line(error)}; {advice}"
+        return None if advice is None else f"{first_line(error)}; {advice}"
     return None
 
 
@@ -56,7 +58,3 @@ def _has_cwd() -> bool:
     except OSError:
         return False
     return True
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -23,6 +23,7 @@ from assay.cli.store_check import contents
 from assay.errors import AssayError, StoreError, UserError
 from assay.home import Home
 from assay.report.words import relative, size
+from assay.text import first_line
 
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 OLDEST_PYTHON = (3, 11)
@@ -120,7 +121,7 @@ def _torch() -> Iterator[Finding]:
     try:
         import torch
     except Exception as error:  # a broken build may raise anything
-        yield Finding("fail", "torch", _told(error), "reinstall torch for this machine")
+        yield Finding("fail", "torch", first_line(error, with_type=True), "reinstall torch for this machine")
         return
     if not torch.cuda.is_available():
         kind = torch.backends.cpu.get_cpu_capability()
@@ -141,7 +142,9 @@ def _importable() -> Iterator[Finding]:
         except Exception as error:  # a broken install may raise anything
             status: Status = "fail" if name == "ray" else "warn"
             instead = "--executor inline" if name == "ray" else "--no-tracking"
-            yield Finding(status, name, _told(error), f"cannot {purpose}; reinstall {name}, or use {instead}")
+            yield Finding(
+                status, name, first_line(error, with_type=True), f"cannot {purpose}; reinstall {name}, or use {instead}"
+            )
         else:
             yield Finding("ok", name, f"{module.__version__} imports")
 
@@ -170,7 +173,7 @@ def _store() -> Iterator[Finding]:
         count = len(store.known())
     except (OSError, StoreError, Damage) as error:
         advice = "check the folder's rights, or name another one in ASSAY_HOME or ASSAY_STORE"
-        yield Finding("fail", "store", _told(error), advice)
+        yield Finding("fail", "store", first_line(error, with_type=True), advice)
         return
     yield Finding("ok", "store", f"{store.url} can be read and written; {count} results")
 
@@ -228,7 +231,3 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
 def _existing(path: Path) -> Path:
     """The folder, or the nearest one around it that is there."""
     return next(folder for folder in (path, *path.parents) if folder.exists())
-
-
-def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"

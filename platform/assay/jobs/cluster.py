@@ -21,7 +21,7 @@ from ray.job_submission import JobDetails, JobSubmissionClient
 from assay.errors import ClusterError, UnknownJob, UserError
 from assay.jobs.token import find_token
 from assay.network import ask_this_machine_directly
-from assay.text import hide_secrets
+from assay.text import first_line, hide_secrets
 
 CONNECT_S = 10.0
 ANSWER_S = 120.0
@@ -215,7 +215,7 @@ def _why(error: BaseException) -> str:
         hint = "; a server without TLS is at http://, not https://"
     elif "BadStatusLine" in repr(root) or "Protocol" in repr(root):
         hint = "; something else is at this port: jobs are served where the dashboard is, at 8265 unless told otherwise"
-    return f"{_first_line(root) or type(root).__name__}{hint}"
+    return f"{first_line(root)}{hint}"
 
 
 def _told_there(error: RuntimeError) -> str:
@@ -223,7 +223,3 @@ def _told_there(error: RuntimeError) -> str:
     status, _, traceback = hide_secrets(str(error)).partition(": ")
     lines = [line for line in traceback.splitlines() if line.strip(" .")]
     return f"{status}: {lines[-1].strip()[:300]}" if lines else status
-
-
-def _first_line(error: BaseException) -> str:
-    return hide_secrets(str(error)).strip().partition("\n")[0][:300]  # hidden first: half a URL does not look like one

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from assay.errors import UserError
+from assay.text import first_line
 from assay.workload import Stage, load_attribute
 
 
@@ -23,8 +24,10 @@ def refuse_missing_functions(stages: Iterable[Stage], workload: str) -> None:
                 try:
                     load_attribute(path)  # a module may make its names as it is imported
                 except Exception as error:  # whatever a module may raise while it is imported
-                    told = str(error) if isinstance(error, UserError) else f"{path!r}: {type(error).__name__}: {error}"
-                    missing[f"workload {workload}: stage {stage.name}: {role}: {told}"] = None
+                    why = (
+                        str(error) if isinstance(error, UserError) else f"{path!r}: {first_line(error, with_type=True)}"
+                    )
+                    missing[f"workload {workload}: stage {stage.name}: {role}: {why}"] = None
     if missing:
         raise UserError("\n".join(missing))
 

@@ -6,11 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from assay.spec import Trial
+from assay.text import shorten
 from assay.workload import Stage, canonical_json
-
-LONGEST = 60
-"""Characters of a setting that a message shows."""
-
 
 Keys = frozenset[str]
 """Those of all stages of a trial."""
@@ -79,5 +76,4 @@ def _message(one: Trial, other: Trial, paths: Sequence[str]) -> str:
 
 
 def _shown(trial: Trial, path: str) -> str:
-    text = canonical_json(trial.varied.get(path))
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+    return shorten(canonical_json(trial.varied.get(path)))

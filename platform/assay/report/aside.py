@@ -5,15 +5,13 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import shutil
-import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from assay.store.scratch import remove_leftovers, scratch
+
 PREFIX = ".assay-writing-"
-A_DAY_S = 86_400
 
 
 @contextmanager
@@ -24,9 +22,8 @@ def written_aside(folder: Path, outdated: Callable[[Path], Iterable[Path]] = lam
     Nothing changes where the body raises.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    _clear_leftovers(folder)
-    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=folder, ignore_cleanup_errors=True) as made:
-        aside = Path(made)
+    remove_leftovers(folder, PREFIX)
+    with scratch(folder, PREFIX) as aside:
         yield aside
         with _alone_in(folder):
             old = list(outdated(aside))
@@ -51,14 +48,3 @@ def _alone_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _clear_leftovers(folder: Path) -> None:
-    """Of writers that were killed."""
-    for left in folder.glob(f"{PREFIX}*"):
-        try:
-            is_old = time.time() - left.stat().st_mtime > A_DAY_S
-        except FileNotFoundError:
-            continue  # its writer is done
-        if is_old:
-            shutil.rmtree(left, ignore_errors=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from assay.store.trouble import no_room
+from assay.text import first_line
 
 T = TypeVar("T")
 MOST_NAMED = 3
@@ -48,7 +49,7 @@ class Lacking:
             undo()
             if no_room(error):
                 raise  # the disk is full: that is not a matter of this picture
-            self._failed.setdefault(_cause(error), []).append(name)
+            self._failed.setdefault(first_line(error, with_type=True), []).append(name)
             return None
 
 
@@ -62,11 +63,6 @@ def readable(picture: Path) -> Path:
     except UnidentifiedImageError as error:
         raise UnidentifiedImageError("this is no picture") from error  # where it lies is of no interest
     return picture
-
-
-def _cause(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def _some(names: list[str]) -> str:

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from assay.errors import SpecError, SpecProblem, did_you_mean
 from assay.spec.schema import Sweep
-from assay.spec.yaml_lines import Document, Origin, Path, dotted, is_unicode, parse_value
+from assay.spec.yaml_lines import Document, Origin, Path, dotted, parse_value
+from assay.text import is_unicode
 from assay.typed import got
 from assay.workload import JSON
 

@@ -25,7 +25,7 @@ from assay.workload import JSON
 Path = tuple[str | int, ...]
 MOST_VALUES = 100_000
 MOST_BYTES = 4 << 20
-"""Of a file, and of all its text once aliases are written out."""
+"""What a file may have, and all of its text once aliases are written out."""
 TAG = "tag:yaml.org,2002:"
 TYPED = tuple(TAG + kind for kind in ("int", "float", "bool", "null"))
 """Plain scalars that are no text."""
@@ -305,11 +305,6 @@ class _Builder:
 
     def refuse(self, node: Node, path: Path, message: str) -> None:
         self.problems.append(SpecProblem(self.file, self.at(node), dotted(path), message))
-
-
-def is_unicode(text: str) -> bool:
-    """False for halves of surrogate pairs, which stand for bytes that are no UTF-8: no file or JSON can hold them."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _whole_characters(text: str) -> str | None:

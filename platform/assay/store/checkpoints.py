@@ -22,7 +22,6 @@ from assay.store.folders import Folder
 from assay.store.records import FileRecord, Files, as_json, file_records
 from assay.store.schema import CheckpointRecord, ReaderRecord
 from assay.store.scratch import FETCHED, is_recent, scratch
-from assay.store.scratch import LEFT_ALONE_S as LEFT_ALONE_S
 from assay.workload import Checkpointing
 
 Part = Mapping[str, FileRecord]

@@ -28,9 +28,9 @@ from assay.errors import StoreError
 from assay.store.damage import Damage, blame, check_file, check_folder
 from assay.store.schema import FileEntry
 from assay.store.scratch import FETCHED, STAGING, is_left, remove_leftovers, scratch
-from assay.store.trouble import cannot_read, cannot_write, first_line, reading, room_told, writing
+from assay.store.trouble import cannot_read, cannot_write, reading, room_told, writing
 from assay.store.url import open_url, resolve
-from assay.text import hide_secrets
+from assay.text import first_line, hide_secrets
 from assay.workload import JSON, canonical_json
 
 CHUNK_BYTES = 1 << 20
@@ -87,7 +87,7 @@ class Files:
         try:
             self.read_record(name)
         except Damage as damage:
-            raise StoreError(f"cannot read the store {self.url}: {damage}; see: assay doctor") from damage
+            raise cannot_read(self.url, str(damage)) from damage
         self.remove(name)
         if self.is_local and (free := shutil.disk_usage(self.root).free) < LEAST_FREE_BYTES:
             raise StoreError(

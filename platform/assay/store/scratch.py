@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 
 from assay.store.trouble import writing
@@ -22,7 +23,7 @@ are a day apart. Who began earlier was killed, unless it holds a lock."""
 
 
 def is_recent(when: float) -> bool:
-    """Of a time in seconds. One that lies further ahead was told by a clock that has been set back since."""
+    """Whether a time in seconds is. One that lies further ahead was told by a clock that has been set back since."""
     return abs(time.time() - when) < LEFT_ALONE_S
 
 
@@ -30,13 +31,22 @@ def is_recent(when: float) -> bool:
 def scratch(parent: Path, prefix: str) -> Iterator[Path]:
     """An empty local folder, this process's own; gone afterwards. Raises OSError where there can be none."""
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    with in_use(folder):
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)  # who else has a file of it open may make another one meanwhile
+
+
+@contextmanager
+def in_use(folder: Path) -> Iterator[None]:
+    """Within it nobody takes the folder for one that a killed process left."""
     held = os.open(folder, os.O_RDONLY)
     try:
         with suppress(OSError):  # a filesystem without locks: there `remove_leftovers` gets none, and leaves it alone
             fcntl.flock(held, fcntl.LOCK_SH)
-        yield folder
+        yield
     finally:
-        shutil.rmtree(folder, ignore_errors=True)  # who else has a file of it open may make another one meanwhile
         os.close(held)
 
 
@@ -77,7 +87,7 @@ def is_left(path: Path) -> bool:
         if path.lstat().st_uid != os.geteuid():
             return False
         inside = path.rglob("*") if path.is_dir() else []
-        if any(is_recent(part.lstat().st_mtime) for part in (path, *inside)):
+        if any(is_recent(part.lstat().st_mtime) for part in chain((path,), inside)):
             return False
         held = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:  # it has just gone, or may not be read

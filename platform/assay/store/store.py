@@ -30,7 +30,7 @@ from assay.store.journal import Computed, Decisions, Suggestions
 from assay.store.records import FileRecord, Files, Report, as_json, file_record, file_records, typed
 from assay.store.schema import ResultRecord
 from assay.store.shards import Shard, Shards, cover, mixed_columns
-from assay.store.trouble import first_line
+from assay.text import first_line
 from assay.workload import JSON, Checkpointing, Stage, digest
 
 FORMAT = 1

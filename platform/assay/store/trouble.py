@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from assay.errors import AssayError, StoreError
-from assay.text import hide_secrets
+from assay.text import first_line
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 TRIED_BYTES = 1 << 20
@@ -78,11 +78,6 @@ def cannot_write(url: str, error: Exception) -> StoreError:
     if reason := no_room(error):
         return full(f"the store {url}", reason)
     return StoreError(f"cannot write to the store {url}: {first_line(error)}; see: assay doctor")
-
-
-def first_line(error: BaseException) -> str:
-    text = hide_secrets(str(error)).strip().partition("\n")[0]  # before it is cut: half a URL does not look like one
-    return text[:300] or type(error).__name__
 
 
 def _asked(folder: Path) -> str | None:

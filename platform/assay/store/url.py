@@ -12,7 +12,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from assay.errors import StoreError
-from assay.store.trouble import first_line
+from assay.text import first_line
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 FOLDER = ("file", "local")

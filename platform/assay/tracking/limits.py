@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from assay.text import printable
+from assay.text import printable, shorten
 
 T = TypeVar("T")
 
@@ -53,7 +53,7 @@ def image_key(name: str) -> str:
 
 def run_name(name: str) -> str:
     """One line, without what terminals and databases do not take. Runs are told apart by tags, not by their names."""
-    return shortened(printable(name, is_line=True), RUN_NAME, "…")
+    return shorten(printable(name, is_line=True), RUN_NAME)
 
 
 def step(number: int) -> int:
@@ -62,11 +62,7 @@ def step(number: int) -> int:
 
 def text(value: str, most: int) -> str:
     """A value or a description, likewise."""
-    return shortened(printable(value), most)
-
-
-def shortened(value: str, most: int, cut: str = CUT) -> str:
-    return value if len(value) <= most else value[: max(0, most - len(cut))] + cut
+    return shorten(printable(value), most, CUT)
 
 
 def batches(items: Iterable[T], most: int, as_sent: Callable[[T], object]) -> Iterator[list[T]]:

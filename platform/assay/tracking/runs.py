@@ -16,7 +16,9 @@ from ruamel.yaml import YAML
 
 from assay.home import Home
 from assay.planning import Plan, PlannedTrial, Rung
+from assay.report.words import one_line
 from assay.store import StoredResult
+from assay.text import shorten
 from assay.tracking import arms_view, limits, view
 from assay.tracking.arms_view import CURRENT, STANDING, SUPERSEDED
 from assay.tracking.client import Client, Status, now_ms
@@ -108,10 +110,9 @@ class Runs:
         return fresh
 
     def log_failure(self, run: Any, stage: str, cause: str) -> None:
-        last_line = cause.strip().splitlines()[-1] if cause.strip() else "unknown"
         fence = "`" * (3 + max(map(len, re.findall("`+", cause)), default=0))  # longer than any in the text
         note = f"Stage `{stage}` failed:\n\n{fence}\n{cause[-MOST_OF_A_CAUSE:]}\n{fence}"
-        self._client.set_tags(run, {"assay.error": f"{stage}: {last_line}", "mlflow.note.content": note})
+        self._client.set_tags(run, {"assay.error": f"{stage}: {one_line(cause)}", "mlflow.note.content": note})
         self.status(run, "FAILED")
 
     def log_sweep(self, table: Comparison, pictures: Sequence[Path], digest: str, status: Status) -> None:
@@ -213,4 +214,4 @@ def _as_yaml(config: Mapping[str, JSON]) -> str:
 def _note(description: str, table: str) -> str:
     """Both, where MLflow takes both; else the table has at least half of the room."""
     room = max(limits.TAG - len(table) - 2, limits.TAG // 2)
-    return f"{limits.shortened(description, room)}\n\n{table}".strip()
+    return f"{shorten(description, room, limits.CUT)}\n\n{table}".strip()

@@ -19,11 +19,11 @@ from urllib.request import urlopen
 
 from assay.errors import AssayError, UserError, did_you_mean
 from assay.home import Home
-from assay.text import hide_secrets
+from assay.text import first_line, hide_secrets
 from assay.tracking.arms_view import TAG, address
 from assay.tracking.database import bring_home, sqlite_file
 from assay.tracking.logged import quiet_environment
-from assay.tracking.writer import first_line, in_words
+from assay.tracking.writer import in_words
 
 HOST = "127.0.0.1"
 PORT = 5000
@@ -157,7 +157,9 @@ def _say_addresses(server: str, sweep: str | None, say: Callable[[str], None]) -
     try:
         experiments = _experiments(server)
     except Exception as error:  # the boundary: whatever MLflow and its server raise
-        raise AssayError(f"MLflow at {base} does not answer: {first_line(error)}; is the server up?") from error
+        raise AssayError(
+            f"MLflow at {base} does not answer: {first_line(error, with_type=True)}; is the server up?"
+        ) from error
     if sweep is not None:
         if sweep not in experiments:
             raise UserError(f"no sweep {sweep!r} is tracked at {base}{did_you_mean(sweep, experiments)}")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from assay.home import Home
 from assay.store.trouble import no_room
-from assay.text import hide_secrets, printable
+from assay.text import first_line, hide_secrets, printable
 from assay.tracking.patience import Patience
 
 Task = Callable[[], None]
@@ -76,7 +76,7 @@ class Writer:
 def in_words(home: Home, error: Exception) -> str:
     """What is wrong with MLflow and what to do about it, in one line without secrets."""
     where = f"MLflow at {hide_secrets(home.tracking_uri)}"
-    first, causes = first_line(error), list(_causes(error))
+    first, causes = first_line(error, with_type=True), list(_causes(error))
     if any(_is_full(cause) for cause in causes):
         told = f"{where} is full: {first}. Free some room; what is finished is kept, and `assay sync` shows it there"
     else:
@@ -86,11 +86,6 @@ def in_words(home: Home, error: Exception) -> str:
             advice = f"it was made by another version of MLflow: use that, or {BUILT_AGAIN}"
         told = f"{where} could not be written to: {first}. The results are stored; {advice}"
     return printable(told, is_line=True)
-
-
-def first_line(error: Exception) -> str:
-    text = hide_secrets(str(error)).strip()
-    return f"{type(error).__name__}: {text.splitlines()[0][:300]}" if text else type(error).__name__
 
 
 def _silence(seconds: float) -> Exception:

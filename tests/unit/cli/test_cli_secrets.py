@@ -16,7 +16,7 @@ from assay.home import Home
 from assay.runner import Event
 from assay.store import Store
 from assay.store.trouble import cannot_write
-from assay.tracking.writer import first_line
+from assay.text import first_line
 
 SECRET = "s3cr3t"
 NOWHERE = "127.0.0.1:9"

@@ -18,7 +18,8 @@ from PIL import Image
 from assay.errors import AssayError, StageFailed
 from assay.report import cannot_write, earlier_failures, write, write_page
 from assay.report import folder as report_folder
-from assay.report.aside import A_DAY_S, PREFIX, written_aside
+from assay.report.aside import PREFIX, written_aside
+from assay.store.scratch import LEFT_ALONE_S
 from assay.tracking.view import pictures_in
 
 NAMES = ("page", "table", "errors/log", "picture.png")
@@ -56,11 +57,12 @@ def test_files_of_two_writers_are_never_mixed(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_writer_left_goes_after_a_day(tmp_path: Path) -> None:
-    for name, age in (("old", A_DAY_S + 60), ("new", 60.0)):
+    for name, age in (("old", LEFT_ALONE_S + 60), ("new", 60.0)):
         left = tmp_path / f"{PREFIX}{name}"
         left.mkdir()
         (left / "page.png").touch()
-        os.utime(left, (time.time() - age,) * 2)
+        for path in (left / "page.png", left):
+            os.utime(path, (time.time() - age,) * 2)
     with written_aside(tmp_path) as aside:
         (aside / "page").touch()
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"{PREFIX}new", "page"]

@@ -20,6 +20,7 @@ from torch import Tensor
 from adm.checkpoints.fit import expected_shapes
 from adm.config import ModelConfig
 from assay.errors import AssayWarning, UserError
+from assay.text import first_line
 
 CONFIG_KEY = "adm.model"
 """Where a native file's header holds the ModelConfig, as JSON."""
@@ -73,7 +74,7 @@ def _read_torch(path: Path) -> object:
     except pickle.UnpicklingError as error:
         said = str(error)
         if not said.startswith("Weights only"):
-            raise UserError(f"{path} is damaged or no checkpoint: {_first_line(error)}") from error
+            raise UserError(f"{path} is damaged or no checkpoint: {first_line(error)}") from error
         named = NAMED_IN_REFUSAL.search(said)
         is_what = f" ({named[1]})" if named else ", or is damaged"
         raise UserError(
@@ -81,7 +82,7 @@ def _read_torch(path: Path) -> object:
             "when it is read. Save the state dict alone: torch.save(model.state_dict(), path)"
         ) from error
     except Exception as error:  # whatever bytes that are no pickle make the unpickler do
-        raise UserError(f"{path} is damaged or no checkpoint: {_first_line(error)}") from error
+        raise UserError(f"{path} is damaged or no checkpoint: {first_line(error)}") from error
 
 
 def _refuse_other_zips(path: Path) -> None:
@@ -97,10 +98,6 @@ def _refuse_other_zips(path: Path) -> None:
             f"{path} is a TorchScript program, which is code: save the state dict of its module instead, "
             "torch.save(module.state_dict(), path)"
         )
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _unwrapped(path: Path, content: object) -> dict[str, Tensor]:
@@ -161,7 +158,7 @@ def _read_native(path: Path) -> tuple[dict[str, Tensor], ModelConfig | None]:
             header = file.metadata() or {}
             weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is damaged or no checkpoint: {_first_line(error)}") from error
+        raise UserError(f"{path} is damaged or no checkpoint: {first_line(error)}") from error
     if CONFIG_KEY not in header:
         return weights, None
     try:

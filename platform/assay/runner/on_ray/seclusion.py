@@ -6,26 +6,23 @@ the machine's addresses.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 import shutil
 import socket
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from assay.errors import UserError
+from assay.store.scratch import in_use, remove_leftovers
 
 NAMED_BY = ("RAY_TMPDIR", "TMPDIR")
 ELSE = ("/tmp", "/var/tmp")
 """Where Ray keeps its session: the first place that is fit."""
 PREFIX = "assay-ray-"
-LOCK, TOKEN = "lock", "token"
-KEPT_S = 86_400
-"""How long the folder of a run that is over is kept, for the logs in it."""
+TOKEN = "token"
 LEAST_FREE_BYTES = 50e6
 LONGEST_SOCKET = 107
 """Bytes in the path of a Unix socket, on Linux."""
@@ -39,14 +36,14 @@ LOOPBACK_ALONE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 def secluded() -> Iterator[Path]:
     """Where Ray is to keep its session; while it is open, this process and those that it starts have the run's token.
 
-    The token goes when it is closed, and the rest, which holds the logs, with the first run after a day.
+    The token goes when it is closed, and the rest, which holds the logs, with the first run after a day; that of a run
+    which was killed, too.
     """
     from ray._private import ray_constants
 
     folder = fresh_folder()
-    remove_old(folder.parent)
-    with (folder / LOCK).open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    remove_leftovers(folder.parent, PREFIX)
+    with in_use(folder):
         token = folder / TOKEN
         write_token(token, secrets.token_hex(32))
         settings = {
@@ -101,20 +98,6 @@ def _folder_in(place: Path) -> Path:
         folder.rmdir()
         raise
     return folder
-
-
-def remove_old(place: Path) -> None:
-    """The folders of this user's runs that are over since a day: also of those that were killed."""
-    for folder in place.glob(f"{PREFIX}*"):
-        lock = folder / LOCK
-        try:
-            if folder.lstat().st_uid != os.getuid() or time.time() - lock.lstat().st_mtime < KEPT_S:
-                continue
-            with lock.open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
-        except OSError:  # another user's, not made by a run, still in use, or removed by another run just now
-            continue
 
 
 def _loopback_interface() -> str:
