@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.errors import UserError
+from assay.text import printable
 from assay.workload import section_of
 
 PLACES = (
@@ -40,8 +41,7 @@ def whole(path: str) -> Path:
 
 def shown(path: str | os.PathLike[str]) -> str:
     """A path for messages: on one line, and what of a name is no text is escaped."""
-    text = os.fsencode(path).decode(errors="backslashreplace")
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    return printable(os.fsencode(path).decode(errors="backslashreplace"), is_line=True)
 
 
 def is_there(path: Path) -> bool:

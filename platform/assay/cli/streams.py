@@ -54,7 +54,7 @@ class Output:
 def standard_streams() -> Iterator[None]:
     """Streams that can be written to: one that is closed is the null device, a character that it lacks is "?".
 
-    Inside, what prints raises OutputLost where stdout takes no more. Of stderr there is nobody to tell.
+    Inside, what prints raises OutputLost where stdout takes no more; where stderr does not, there is nobody to tell.
     """
     _open_closed()
     out, err = sys.stdout, sys.stderr

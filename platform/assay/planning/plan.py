@@ -171,8 +171,8 @@ class Plan:
 
 @a_look()
 def make_plan(sweep: Sweep, store: Store | None = None, most: int | None = None) -> Plan:
-    """The plan of a sweep; with what was suggested and decided in earlier runs, where a store remembers. Of `most`
-    trials at most, where not all are wanted.
+    """The plan of a sweep, or of its first `most` trials; with what was suggested and decided in earlier runs, where a
+    store remembers.
 
     Raises UserError for a race of trials that are measured otherwise.
     """

@@ -192,7 +192,6 @@ class Sweep(Section):
     def trials(self, suggested: Sequence[Mapping[str, JSON]] = (), most: int | None = None) -> list[Trial]:
         """Every trial, or the first `most`. Grid: arms in the order of the file, then parameters, then seeds.
 
-
         Searchers that draw: draw after draw, then arms, then seeds; one that resolves to the config of an earlier draw
         is left out. Those of optuna are `suggested`: none before anything is.
         """

@@ -10,7 +10,7 @@ from assay.spec.design import Choice, Design
 from assay.spec.draft import Draft
 from assay.spec.expand import Names, in_trials
 from assay.spec.yaml_lines import Document, Path, mentions
-from assay.workload import JSON, Workload, canonical_json
+from assay.workload import JSON, Workload, canonical_json, section_of
 
 Config = Mapping[str, JSON]
 ARM = "arm"
@@ -190,7 +190,7 @@ class TrialChecks:
         if last in COSTS:
             names = {name for config in configs[:MOST_ASKED] for name in self.names_of_stages(config)}
             return not names or stage in names
-        return any(_has_path(config, x) for config in configs)
+        return any(section_of(config, x) is not None for config in configs)
 
     def names_of_stages(self, config: Config) -> list[str]:
         try:
@@ -260,15 +260,6 @@ def _is_own(problem: SpecProblem) -> bool:
 
 def _in_trials(problem: SpecProblem, names: list[str]) -> SpecProblem:
     return SpecProblem(problem.file, problem.line, problem.path, in_trials(problem.message, names))
-
-
-def _has_path(config: Config, path: str) -> bool:
-    place: JSON = config
-    for part in path.split("."):
-        if not isinstance(place, Mapping) or part not in place:
-            return False
-        place = place[part]
-    return True
 
 
 def _spelled(choice: Choice) -> str:

@@ -248,6 +248,6 @@ def _step(name: str) -> int:
 
 
 def _begun_recently(name: str) -> bool:
-    """Of a name that ends in `_now_and_id`. Stores have older names, "step" and "step-id", which do not say when."""
+    """Whether a name says so, as `_now_and_id` ends it. Stores have older names, "step" and "step-id", which do not."""
     parts = name.removesuffix(".json").split("-")
     return len(parts) > 2 and parts[-2].isdecimal() and is_recent(int(parts[-2]))

@@ -43,7 +43,7 @@ class Folder(Generic[R]):
         return self._names.fullmatch(name) is not None
 
     def names(self) -> list[str]:
-        """Of everything in it that may be there."""
+        """The names of everything in it that may be there."""
         try:
             there = self.files.names(self.path)
         except Damage as damage:

@@ -35,7 +35,7 @@ from assay.workload import JSON, canonical_json
 
 CHUNK_BYTES = 1 << 20
 LEAST_FREE_BYTES = 100e6
-"""Of the disk of a local store, before a run begins."""
+"""On the disk of a local store, before a run begins."""
 Report = Callable[[str], None]
 """Where a store says what the user should know."""
 M = TypeVar("M", bound=BaseModel)
@@ -307,7 +307,9 @@ class Files:
         return self.is_local and is_left(self.local_path(path))
 
     def remove_leftovers(self, path: str, named: Set[str]) -> None:
-        """Of a folder, what uploads that were cut off left there; `named` is what records name."""
+        """Remove what uploads that were cut off left in a folder; `named` is what records name."""
+        if not self.is_local:
+            return  # nothing there says how old it is
         for name in self.names(path):
             if name not in named and not name.endswith(".json") and self.is_left(f"{path}/{name}"):
                 self.remove(f"{path}/{name}")

@@ -25,7 +25,7 @@ Seconds = Annotated[float, Field(ge=0, le=float(MOST), allow_inf_nan=False)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Scalar = str | bool | int | float
 Decision = Literal["go on", "stop", "reached", "finished"]
-"""Of a trial at a rung: it climbs on; others are better; it has reached the target; there was no higher rung."""
+"""For a trial at a rung: it climbs on; others are better; it has reached the target; there was no higher rung."""
 
 
 class Record(BaseModel):

@@ -144,7 +144,7 @@ class StoredResult:
 
 
 class Store:
-    """Results by key, on a folder or any URL that fsspec knows."""
+    """Results by key, in a folder or a store of objects that fsspec knows."""
 
     def __init__(self, url: str | Path, report: Report | None = None, *, heals: bool = True) -> None:
         """`report` is told of what is damaged. Who only looks does not heal: damage is left out, and left there."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
 from adm.config import DataConfig
 from adm.paths import is_there, unreadable, whole
 from assay.errors import NotHere, UserError, did_you_mean
+from assay.look import once_a_look
 
 NOT_DATA = frozenset(
     {
@@ -53,7 +54,8 @@ def _names_beside(path: Path) -> list[str]:
         return []
 
 
-def files_below(root: Path) -> Iterator[str]:
+@once_a_look
+def files_below(root: Path) -> Sequence[str]:
     """Paths below `root` of all that is no folder and not hidden, through links to folders as well: class folders are
     often links.
 
@@ -64,6 +66,7 @@ def files_below(root: Path) -> Iterator[str]:
     def refuse(error: OSError) -> None:
         raise unreadable(error.filename, error)
 
+    below: list[str] = []
     came_through: dict[str, tuple[str, ...]] = {str(root): (os.path.realpath(root),)}
     for folder, inner, names in os.walk(root, onerror=refuse, followlinks=True):
         above = came_through.pop(folder)
@@ -75,9 +78,10 @@ def files_below(root: Path) -> Iterator[str]:
                 inner.remove(name)
             else:
                 came_through[path] = (*above, real)
-        below = os.path.relpath(folder, root)
-        prefix = "" if below == "." else below + os.sep
-        yield from (prefix + name for name in names if not is_hidden(name))
+        way = os.path.relpath(folder, root)
+        prefix = "" if way == "." else way + os.sep
+        below += [prefix + name for name in names if not is_hidden(name)]
+    return below
 
 
 def files_in(folder: Path, suffix: str) -> list[str]:

@@ -16,6 +16,7 @@ from adm.data.folder import SUFFIXES, class_name
 from adm.data.npz import IMAGES
 from adm.data.paths import files_below
 from adm.data.types import Labels
+from adm.paths import shown, whole
 from assay.text import printable
 
 SPLITS = {
@@ -39,21 +40,21 @@ OTHER_LABELS = {
 def remarks(data: DataConfig, labels: Labels, classes: int | None) -> Iterator[str]:
     """What the user should know of the data, a line each. `classes` is how many the model is told, or None."""
     assert data.path is not None
-    where, root = f"data.path {data.path!r}", Path(data.path).expanduser()
+    where, root = f"data.path {data.path!r}", whole(data.path)
     names: Sequence[str] | None = None
     has_subfolders = False
     if data.source == "folder":
-        found = list(files_below(root))
-        read = [file for file in found if file.lower().endswith(SUFFIXES)]
-        yield from _left_out(where, (file for file in found if not file.lower().endswith(SUFFIXES)), SUFFIXES)
+        below = files_below(root)
+        read = [file for file in below if file.lower().endswith(SUFFIXES)]
+        yield from _left_out(where, (file for file in below if not file.lower().endswith(SUFFIXES)), SUFFIXES)
         is_class = "; data.labels subfolder takes them for classes" if data.labels == "subfolder" else ""
         yield from _splits(where, _split_of_folders(read), len(labels), "folder", is_class)
         names = sorted({class_name(file, data.labels) for file in read})
         has_subfolders = any(os.sep in file for file in read)
     elif data.source == "parquet" and root.is_dir():
-        found = list(files_below(root))
-        read = [file for file in found if os.sep not in file and file.endswith(".parquet")]
-        yield from _left_out(where, set(found) - set(read), (".parquet of this folder itself",))
+        below = files_below(root)
+        read = [file for file in below if os.sep not in file and file.endswith(".parquet")]
+        yield from _left_out(where, set(below) - set(read), (".parquet of this folder itself",))
         yield from _splits(where, {file: _split_of(file) for file in read}, len(labels), "file", "")
     elif data.source == "npz":
         yield from _other_arrays(where, root)
@@ -78,7 +79,7 @@ def _kind(file: str) -> str:
     if not stem:
         return "without a suffix"
     inner = f".{stem[-1]}" if len(stem) > 1 and f".{stem[-1].lower()}" in SUFFIXES else ""
-    return _line(f"{inner}.{last}")
+    return shown(f"{inner}.{last}")
 
 
 def _split_of_folders(files: Sequence[str]) -> dict[str, str | None]:
@@ -102,7 +103,7 @@ def _splits(where: str, split_of: Mapping[str, str | None], count: int, by: str,
     if len(files) > 1:
         there = [split for split in dict.fromkeys(SPLITS.values()) if split in files]
         told = [
-            f"{split} ({_number(len(files[split]), 'file')}, such as {_line(min(files[split]))})" for split in there
+            f"{split} ({_number(len(files[split]), 'file')}, such as {shown(min(files[split]))})" for split in there
         ]
         yield (
             f"{where} mixes splits: {' and '.join(told)}; all {count:,} images are read as one data set{consequence}. "
@@ -114,7 +115,9 @@ def _other_arrays(where: str, file: Path) -> Iterator[str]:
     """Arrays beside the images that are a split's: x_train, test_images."""
     with zipfile.ZipFile(file) as archive:
         names = [name.removesuffix(".npy") for name in archive.namelist()]
-    of_splits = [_line(name) for name in names if SPLITS.keys() & set(re.split("[^a-z]+", name.lower()))]
+    of_splits = [
+        printable(name, is_line=True) for name in names if SPLITS.keys() & set(re.split("[^a-z]+", name.lower()))
+    ]
     if of_splits:
         is_one = "array is" if len(of_splits) == 1 else "arrays are"
         yield f"{where}: {len(of_splits):,} {is_one} not read: {listed(of_splits)}; read are {IMAGES} and its labels"
@@ -127,7 +130,7 @@ def _classes(where: str, labels: Labels, classes: int, names: Sequence[str] | No
     empty: list[int] = np.flatnonzero(counts == 0).tolist()
 
     def name(index: int) -> str:
-        return str(index) if names is None else f"{_line(names[index])!r}"
+        return str(index) if names is None else f"{shown(names[index])!r}"
 
     if len(empty):
         have = "has" if len(empty) == 1 else "have"
@@ -155,8 +158,3 @@ def listed(names: Sequence[str]) -> str:
 
 def _number(count: int, one: str, several: str = "") -> str:
     return f"{count:,} {one if count == 1 else several or f'{one}s'}"
-
-
-def _line(name: str) -> str:
-    """The name of somebody's file, fit to be shown."""
-    return printable(name, is_line=True)

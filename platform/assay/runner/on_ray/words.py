@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +58,9 @@ def words_in(log: Path) -> Iterator[None]:
             os.close(turned)
         PlainRayHandler.emit, ray._private.worker.print_to_stdstream = shown, printed
         file.close()
-        if not log.stat().st_size:
-            log.unlink()
+        with suppress(FileNotFoundError):  # who tidies the reports meanwhile may have come first
+            if not log.stat().st_size:
+                log.unlink()
 
 
 def _is_ours(descriptor: int) -> bool:
