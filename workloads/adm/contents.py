@@ -131,20 +131,22 @@ class Unchanged:
 @once_a_look
 def statuses_of(files: Files) -> Statuses:
     """Raises UserError for the first that is no file, or cannot be looked at."""
-    found = np.empty((len(files.names), 3), dtype=np.int64)
+    statuses = np.empty((len(files.names), 3), dtype=np.int64)
 
     def look(part: range) -> None:
         for index in part:
-            found[index] = _row(files.path(index))
+            statuses[index] = _row(files.path(index))
 
-    parts = [range(start, min(start + LOOKS_AT_ONCE, len(found))) for start in range(0, len(found), LOOKS_AT_ONCE)]
+    parts = [
+        range(start, min(start + LOOKS_AT_ONCE, len(statuses))) for start in range(0, len(statuses), LOOKS_AT_ONCE)
+    ]
     if len(parts) <= 1:
-        look(range(len(found)))
+        look(range(len(statuses)))
     else:  # over a network each look is a wait
         with ThreadPoolExecutor(THREADS, thread_name_prefix="look") as pool:
             for _ in pool.map(look, parts):
                 pass
-    return found
+    return statuses
 
 
 def _row(path: str) -> tuple[int, int, int]:

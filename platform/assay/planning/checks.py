@@ -80,7 +80,7 @@ def checked(plan: Plan, stored: Collection[str] = (), absence: Absence = "warned
             elsewhere = "; a run needs it where its stages run" if finding.kind == "absence" else ""
             named = warned.setdefault(finding.message + elsewhere, [])
             named += [trial.name for trial in plan.trials if trial.name in users and trial.name not in named]
-    return replace(plan, found=tuple(Warned(message, tuple(names)) for message, names in warned.items()))
+    return replace(plan, warned_by_checks=tuple(Warned(message, tuple(names)) for message, names in warned.items()))
 
 
 def check_where_stages_run(

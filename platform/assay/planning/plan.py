@@ -118,7 +118,7 @@ class Plan:
     """Trials beyond limits.trials, which are not in `trials`."""
     suggested: tuple[Mapping[str, JSON], ...] = ()
     """What its searcher suggested in earlier runs, as far as searcher.num_trials goes: its trials are of these."""
-    found: tuple[Warned, ...] = ()
+    warned_by_checks: tuple[Warned, ...] = ()
     """What the checks of its stages warned of, once `assay.planning.checked` has made them."""
 
     @cached_property
@@ -130,7 +130,7 @@ class Plan:
                 named.setdefault(message, []).append(trial.name)
         of_trials = tuple(Warned(message, tuple(names)) for message, names in named.items())
         twins = tuple(Warned(message, ()) for message in remarks_on_twins(self.trials))
-        return of_trials + twins + tuple(warned for warned in self.found if warned.message not in named)
+        return of_trials + twins + tuple(warned for warned in self.warned_by_checks if warned.message not in named)
 
     @property
     def warnings(self) -> tuple[str, ...]:

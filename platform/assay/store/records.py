@@ -132,10 +132,10 @@ class Files:
         try:
             content = json.loads(data)
             claimed = content.pop("sha256")
-            found = hashlib.sha256(canonical_json(content).encode()).hexdigest()
+            actual = hashlib.sha256(canonical_json(content).encode()).hexdigest()
         except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
             raise Damage(path, f"is not a whole record ({len(data)} bytes)") from None
-        if found != claimed:
+        if actual != claimed:
             raise Damage(path, "does not match its own checksum")
         if (written_at := content.pop("at", path)) != path:  # stores of old do not say
             raise Damage(path, f"was written as {written_at}, and was moved here")

@@ -155,14 +155,14 @@ def mixed_columns(shards: Iterable[Shard], first_only: Collection[str]) -> str |
 
     Those of `first_only` may be lacking. Shards of stores of old do not say what they have.
     """
-    told = [shard for shard in shards if shard.columns]
-    for shard in told[1:]:
-        before, now = told[0].columns, shard.columns
+    typed = [shard for shard in shards if shard.columns]
+    for shard in typed[1:]:
+        before, now = typed[0].columns, shard.columns
         for name in {**before, **now}:
             if before.get(name) != now.get(name) and not (name in first_only and name not in now):
                 kinds = [columns.get(name, "lacking") for columns in (before, now)]
                 return (
-                    f"its column {name!r} is {kinds[0]} for the ids {told[0].start:,} to {told[0].stop - 1:,}, and "
+                    f"its column {name!r} is {kinds[0]} for the ids {typed[0].start:,} to {typed[0].stop - 1:,}, and "
                     f"{kinds[1]} for {shard.start:,} to {shard.stop - 1:,}"
                 )
     return None

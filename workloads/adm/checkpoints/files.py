@@ -104,9 +104,9 @@ def _unwrapped(path: Path, content: object) -> dict[str, Tensor]:
     """The state dict in what a file holds."""
     if not isinstance(content, Mapping) or not content:
         raise UserError(f"{path} holds a {type(content).__name__}, not a state dict of named tensors")
-    told = []
+    remarks = []
     if _is_state_dict(content):
-        found = content
+        state = content
     else:
         inside = {str(name): value for name, value in content.items() if _is_state_dict(value)}
         if len(inside) > 1:
@@ -117,14 +117,14 @@ def _unwrapped(path: Path, content: object) -> dict[str, Tensor]:
         if not inside:
             wrong = [str(key) for key, value in content.items() if not isinstance(value, Tensor)]
             raise UserError(f"{path} is no state dict: no tensor under {_some(wrong)}")
-        ((name, found),) = inside.items()
-        told.append(f"takes the weights under {name!r}")
-    weights = dict(found)
+        ((name, state),) = inside.items()
+        remarks.append(f"takes the weights under {name!r}")
+    weights = dict(state)
     if prefix := _shared_prefix(weights):
         weights = {key.removeprefix(prefix): value for key, value in weights.items()}
-        told.append(f"leaves out {prefix!r}, with which every key begins")
-    if told:
-        warnings.warn(f"{path}: {' and '.join(told)}", AssayWarning, stacklevel=4)
+        remarks.append(f"leaves out {prefix!r}, with which every key begins")
+    if remarks:
+        warnings.warn(f"{path}: {' and '.join(remarks)}", AssayWarning, stacklevel=4)
     return weights
 
 

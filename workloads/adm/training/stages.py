@@ -131,10 +131,10 @@ def measure_weights(ctx: StageContext) -> Mapping[str, float]:
         noise = torch.randn(x0.shape, generator=generator)
         drawn = (tensor.to(ctx.device) for tensor in (torch.from_numpy(labels), t, torch.ones(len(x0)), noise))
         total += float(objective(network, Batch(x0, *drawn))["loss"].sum())
-    found = {"loss": total / len(chosen), "num_images": float(len(chosen))}
+    metrics = {"loss": total / len(chosen), "num_images": float(len(chosen))}
     if is_classifier and len(held_out):
-        found |= validation_accuracy(network, diffusion, source, held_out, ctx.device)
-    return found
+        metrics |= validation_accuracy(network, diffusion, source, held_out, ctx.device)
+    return metrics
 
 
 @torch.no_grad()

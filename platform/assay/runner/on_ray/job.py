@@ -104,8 +104,8 @@ def execute(job: Job) -> None:
             what = str(reason)
         except Exception as error:
             reported = ray.get(job.broker.reported.remote(job.stage.key))
-            found = failure_by(error, job.stage.kind, kernel_kills() - killed)
-            failure = reported if reported is not None and found.place is not None else found
+            observed = failure_by(error, job.stage.kind, kernel_kills() - killed)
+            failure = reported if reported is not None and observed.place is not None else observed
             if (reached := _reached(job)) > furthest:
                 failures, furthest = [], reached
             failures.append(failure)
