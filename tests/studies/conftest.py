@@ -19,17 +19,18 @@ ON_RAY = {"appendix_k_guidance"}
 
 
 @pytest.fixture(scope="session")
-def smoke(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Study]]:
-    """Runs the smoke profile of a sweep, once a session."""
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Study]]:
+    """Runs the smoke profile of a sweep, once a session; with further overrides, where a test has some."""
     home = tmp_path_factory.mktemp("studies")
     done: dict[str, Study] = {}
 
-    def run(name: str) -> Study:
+    def run(name: str, *overrides: str) -> Study:
         if name not in done:
             out = io.StringIO()
             with contextlib.redirect_stdout(out):
                 how = [] if name in ON_RAY else ["--executor", "inline", "--no-tracking"]
-                code = main(["run", name, "--profile", "smoke", "--plain", *how])
+                sets = [word for override in overrides for word in ("--set", override)]
+                code = main(["run", name, "--profile", "smoke", "--plain", *how, *sets])
             assert code == 0, out.getvalue()
             done[name] = Study(out.getvalue(), home / "reports" / f"{name}@smoke")
         return done[name]

@@ -20,7 +20,7 @@ from assay.home import Home
 from assay.report.reference import matching_row
 from smoke_study import Study
 
-Smoke = Callable[[str], Study]
+Smoke = Callable[..., Study]
 FOLDER = Path(__file__).parents[2] / "sweeps"
 SWEEPS = sorted(FOLDER.glob("*.yaml"))
 NO_STUDIES = {"quickstart", "cifar10"}
@@ -70,7 +70,8 @@ def test_table_6_finds_what_the_paper_found(smoke: Smoke) -> None:
 
 
 def test_figure_6_trades_recall_for_precision(smoke: Smoke) -> None:
-    study = smoke("figure6_guidance")
+    # In bf16, CPUs that multiply it otherwise (AMX, AVX-512) train other models, and 100 samples of some say otherwise.
+    study = smoke("figure6_guidance", *(f"{path}.precision=fp32" for path in ("train", "classifier.train", "sample")))
     for sampler in ("20 steps", "DDIM, 10 steps"):
         weak, strong = f"{sampler}, guidance_scale 0.0", f"{sampler}, guidance_scale 4.0"
         assert study.metric(strong, "precision") > study.metric(weak, "precision")
