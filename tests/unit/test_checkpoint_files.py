@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from adm import checkpoints, models, presets
+from adm.checkpoints import checks
 from adm.config import ModelConfig
 from adm.workload import workload
 from asked_checks import refuse
@@ -138,6 +139,35 @@ def test_what_is_no_checkpoint_is_refused_before_anything_is_computed(tmp_path: 
     assert len(keys) <= 6
     assert "Weights only" not in refused
     assert re.search(told, first)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda weights: weights.to("meta"), "has no values, only a shape"),
+        (lambda weights: weights.int(), r"has torch\.int32, .*; allowed: dense tensors of floating-point numbers"),
+        (lambda weights: weights.to(torch.complex64), r"has torch\.complex64"),
+        (lambda weights: weights.to_sparse(), r"torch\.sparse_coo; allowed: dense"),
+        (lambda weights: weights * torch.nan, "has values that are infinite or no numbers"),
+    ],
+)
+def test_weights_that_fit_and_are_none_are_refused(
+    tmp_path: Path, weights: dict[str, Tensor], change: Callable[[Tensor], Tensor], told: str
+) -> None:
+    """Shapes do not tell: a cast would take them, or the first step fail."""
+    path = tmp_path / "m.pt"
+    first = next(iter(weights))
+    torch.save({**weights, first: change(weights[first])}, path)
+    config = {"checkpoint": str(path), "model": MODEL.model_dump(mode="json")}
+    with pytest.raises(UserError, match=rf"train\.checkpoint: .*{re.escape(first)} .*{told}"):
+        checks.model(config)
+
+
+def test_a_link_that_leads_nowhere_is_told_with_the_setting_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "m.pt").symlink_to("m.pt")
+    config = workload.resolve("tiny_digits", {"train.checkpoint": str(tmp_path / "m.pt")})
+    with pytest.raises(UserError, match=r"train\.checkpoint: .*m\.pt is a link that leads back to itself"):
+        workload.stages(config)
 
 
 def test_a_checkpoint_that_cannot_be_read_is_told_when_it_is_planned(tmp_path: Path) -> None:

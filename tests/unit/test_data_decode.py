@@ -138,6 +138,16 @@ PICTURES: dict[str, tuple[bytes, npt.NDArray[Any], int]] = {
         0,
     ),
     "16-bit RGB": (png(16, 2, WIDE_RGB.reshape(SIZE, -1)), WIDE_RGB >> 8, 0),
+    "16-bit RGB, one transparent": (
+        png(
+            16,
+            2,
+            WIDE_RGB.reshape(SIZE, -1),
+            chunk(b"tRNS", np.asarray(WIDE_RGB[0, 0], dtype=">u2").tobytes()),
+        ),
+        np.where((WIDE_RGB[0, 0] >> 8 == WIDE_RGB >> 8).all(axis=-1, keepdims=True), 255, WIDE_RGB >> 8),
+        0,
+    ),
     "16-bit RGBA": (
         png(16, 6, np.dstack([WIDE_RGB, ALPHA.astype(np.uint16) * 257]).reshape(SIZE, -1)),
         over_white((WIDE_RGB >> 8).astype(np.uint8), ALPHA),

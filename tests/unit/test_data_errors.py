@@ -1,6 +1,7 @@
 """What is wrong with data is said in one message: what was found, what is allowed, what to do."""
 
 import io
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -321,6 +322,24 @@ class TestFiles:
         (tmp_path / "data.mdb").write_bytes(content)
         with pytest.raises(UserError, match="cannot be read as an LMDB"):
             opened(DataConfig(source="lmdb", path=str(tmp_path)))
+
+    def test_an_lmdb_whose_end_is_missing(self, tmp_path: Path) -> None:
+        """What is not there of a mapped file ends the process that reads it."""
+        data = lsun(tmp_path, [png(seed) for seed in range(200)])
+        database = tmp_path / "data.mdb"
+        whole = database.read_bytes()
+        for part in (len(whole) // 2, len(whole) - 1):
+            (tmp_path / "part").mkdir(exist_ok=True)
+            (tmp_path / "part" / "data.mdb").write_bytes(whole[:part])
+            with pytest.raises(UserError, match=rf"the end of its data\.mdb is missing, {part:,} of {len(whole):,}"):
+                opened(data.model_copy(update={"path": str(tmp_path / "part")}))
+
+    def test_an_lmdb_that_becomes_shorter_while_it_is_open(self, tmp_path: Path) -> None:
+        source = opened(data := lsun(tmp_path, [png(seed) for seed in range(200)]))
+        os.truncate(tmp_path / "data.mdb", 4 * 4096)
+        with pytest.raises(UserError, match=r"the end of its data\.mdb is missing"):
+            opened(data)
+        del source
 
     def test_an_lmdb_without_entries(self, tmp_path: Path) -> None:
         with pytest.raises(UserError, match="an LMDB without entries"):

@@ -287,6 +287,15 @@ class TestReferenceFiles:
 
 
 class TestWeights:
+    def test_absent_ones_do_not_hide_what_is_wrong_with_a_reference(self, tmp_path: Path, monkeypatch: Any) -> None:
+        monkeypatch.delenv("ADM_INCEPTION_WEIGHTS", raising=False)
+        monkeypatch.setenv("HOME", str(tmp_path))
+        np.savez(tmp_path / "reference.npz", mu=np.zeros(64), sigma=np.eye(64))
+        overrides = {"evaluate.extractor": "inception", "evaluate.reference": str(tmp_path / "reference.npz")}
+        (leaf,) = workload.stages(workload.resolve("tiny_digits", overrides))
+        with pytest.raises(UserError, match=r"reference\.npz.*2048"):
+            refuse(topological([leaf.inputs["statistics"]]))
+
     def test_absent_ones_are_said_before_anything_starts(self, tmp_path: Path, folder: Path) -> None:
         """Once for all stages, with what to download, from where, and where to put it."""
         about = {"version": 1, "name": "weights", "workload": "adm", "base": "digits", "metric": "fid", "mode": "min"}

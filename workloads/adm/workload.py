@@ -233,15 +233,14 @@ def _without(values: Mapping[str, JSON], names: Sequence[str]) -> dict[str, JSON
 
 def _load(model: ModelConfig, checkpoint: str, section: str) -> Stage:
     """Weights that are there already, instead of training. Raises UserError when there is no file that can be read."""
-    path = whole(checkpoint)
-    if not is_there(path):
-        raise UserError(f"{section}.checkpoint {checkpoint!r}: there is no such file; leave it out to train")
-    if path.is_dir():
-        raise UserError(f"{section}.checkpoint {checkpoint!r} is a folder: name a file in it")
     try:
-        sha256 = evaluation_graph.file_sha256(path)
+        path = whole(checkpoint)
+        sha256 = evaluation_graph.file_sha256(path) if is_there(path) and not path.is_dir() else None
     except UserError as error:
         raise UserError(f"{section}.checkpoint: {error}") from error
+    if sha256 is None:
+        wrong = " is a folder: name a file in it" if path.is_dir() else ": there is no such file; leave it out to train"
+        raise UserError(f"{section}.checkpoint {checkpoint!r}{wrong}")
     config = {"checkpoint": str(path), "sha256": sha256, "model": model.model_dump(mode="json")}
     return Stage(
         name="load",

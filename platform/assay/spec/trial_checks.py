@@ -244,7 +244,9 @@ class TrialChecks:
         hinted = [place for path, place in within if mentions(problem.message, path.rpartition(".")[2])]
         around = [place for _, place in within] if problem.path else []
         best = next(iter([*named, *hinted, *around]), fallback or ("base",))
-        return self.document.problem(best, problem.message)
+        # The line names another path, so the message has to name the one that is refused.
+        is_told = not problem.path or best in around or mentions(problem.message, problem.path)
+        return self.document.problem(best, problem.message if is_told else f"{problem.path}: {problem.message}")
 
 
 def _written(path: str, places: Mapping[str, Path]) -> str | None:

@@ -164,7 +164,10 @@ def _read_native(path: Path) -> tuple[dict[str, Tensor], ModelConfig | None]:
     try:
         return weights, ModelConfig.model_validate_json(header[CONFIG_KEY])
     except ValidationError as error:
-        raise UserError(f"{path} carries a model config that this version cannot read: {error}") from error
+        wrong = "; ".join(
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}".removeprefix(": ") for problem in error.errors()
+        )
+        raise UserError(f"{path} carries a model config that this version cannot read: {wrong}") from error
 
 
 def write_native(path: Path, weights: Mapping[str, Tensor], config: ModelConfig) -> None:

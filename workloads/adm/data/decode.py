@@ -78,8 +78,11 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
 
 def in_8_bits(image: Image.Image, mode: Mode) -> Image.Image:
     """The pixels of an opened image, upright and without transparency. Raises NoImage where they cannot be decoded."""
+    is_16_bits = any(";16" in str(tile.args) for tile in getattr(image, "tile", ()))
     try:
         image.load()
+        if is_16_bits and isinstance(key := image.info.get("transparency"), tuple):
+            image.info["transparency"] = tuple(value >> 8 for value in key)  # as the pixels are by now
         turn = UPRIGHT.get(_orientation(image))
         image = _opaque(image).convert(mode)
     except BROKEN as error:
@@ -120,6 +123,8 @@ def _opaque(image: Image.Image) -> Image.Image:
         if "transparency" in image.info:  # one grey value stands for it
             grey[values == image.info["transparency"]] = WHITE[0]
         return Image.fromarray(grey)
+    if image.mode == "LAB":  # Pillow knows no way from there to grey
+        image = image.convert("RGB")
     if not image.has_transparency_data:
         return image
     if image.mode == "La":  # Pillow knows one way from there

@@ -68,6 +68,12 @@ class _Database:
 
     def __init__(self, environment: lmdb.Environment, written: tuple[int, int]) -> None:
         self.environment, self.written = environment, written
+        expected = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+        if written[0] < expected:  # to read what is missing of a mapped file would end the process
+            raise UserError(
+                f"{environment.path()} cannot be read as an LMDB: the end of its {DATABASE} is missing, "
+                f"{written[0]:,} of {expected:,} bytes are there, as after a copy that broke off; copy it again"
+            )
         with environment.begin() as transaction, transaction.cursor() as cursor:
             self.keys: list[bytes] = list(cursor.iternext(keys=True, values=False))
 
@@ -81,6 +87,8 @@ def _database(path: Path) -> _Database:
     to since, a new one reads its keys again. Raises UserError."""
     status = status_of(path / DATABASE)
     file, written = (status.st_dev, status.st_ino), (status.st_size, status.st_mtime_ns)
+    if not status.st_size:
+        raise UserError(f"{path} cannot be read as an LMDB: its {DATABASE} is empty; copy it again")
     try:
         with _opening:
             database = _open.get(file)

@@ -35,10 +35,10 @@ def reference(config: Mapping[str, Any]) -> None:
 
 
 def statistics(config: Mapping[str, Any]) -> None:
-    """Inception's weights are here, and an imported file is a reference made by them. Raises UserError."""
-    inception_weights.planned(config["inception"])
-    if config["imported"] is not None:
+    """An imported file is a reference made by Inception's weights, and these are here. Raises UserError."""
+    if config["imported"] is not None:  # first: where weights are not here yet, they do not hide what is wrong with it
         imported_reference(config)
+    inception_weights.planned(config["inception"])
 
 
 def imported_reference(config: Mapping[str, Any]) -> Reference:
