@@ -322,6 +322,14 @@ class TestWeights:
         with pytest.raises(UserError, match="is not the published file of Inception's weights"):
             refuse(graph(folder).values())
 
+    @pytest.mark.parametrize("content", [b"", b"no weights"])
+    def test_a_file_that_holds_none_is_refused_before_anything_starts(
+        self, tmp_path: Path, folder: Path, content: bytes
+    ) -> None:
+        (tmp_path / "mine.pth").write_bytes(content)
+        with pytest.raises(UserError, match=r"mine\.pth is damaged or no checkpoint"):
+            refuse(graph(folder, evaluate__inception_weights=str(tmp_path / "mine.pth")).values())
+
     def test_where_the_published_ones_are_does_not_matter(
         self, folder: Path, by_rule: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -101,13 +101,9 @@ def _too_few(c: Config) -> Iterator[ConfigProblem]:
     imported = _imported(c)
     num_images = _num_reference(c) if imported is None else imported.num_images
     if num_images is not None and num_images < least:
-        if imported is not None:
-            path, what = "evaluate.reference", f"has {num_images} images"
-        elif c.evaluate.num_reference is None:
-            path, what = "data.path", f"the data has {num_images} images"
-        else:
-            path, what = "evaluate.num_reference", f"got {num_images}"
-        yield ConfigProblem(path, f"{what}; precision_recall_k {k} needs {least} or more")
+        given = "data.path" if c.evaluate.num_reference is None else "evaluate.num_reference"
+        path = given if imported is None else "evaluate.reference"
+        yield ConfigProblem(path, f"has {num_images} images; precision_recall_k {k} needs {least} or more")
     if c.evaluate.fid_infinity:
         from adm.evaluation.jackknife import NUM_BLOCKS
 
