@@ -10,7 +10,8 @@ LONGEST_LINE = 300
 """Characters of an error that a message quotes."""
 LONGEST_VALUE = 60
 """Characters of a value that a message quotes."""
-_SCHEME = r"(?<![a-z0-9+.\-])[a-z][a-z0-9+.\-]*://"
+_SCHEME = r"(?<![a-z0-9+.\-])(?:https?:/+|[a-z][a-z0-9+.\-]*:/{1,2})"
+"""Also with a slash too few or, where it is no path, too many: a mistyped URL is told of, too."""
 _WORD = r"""(?<![^\s'"=(,])"""
 _PORT = r"""\d{1,5}(?:[/?#\s'",;:)\]]|$)"""
 _CREDENTIALS = [
@@ -20,12 +21,12 @@ _CREDENTIALS = [
         (rf"{_SCHEME}|{_WORD}//", rf"(?![\[*])[^\s/?#:@]*:(?!{_PORT})(?:(?!://)\S)*@"),
         (_SCHEME, rf"(?![\[*])[^\s/?#:@]+:(?!{_PORT})(?=\S)(?:(?!://)[^\n@])*@"),
         # a name alone: in HTTP it is a token
-        ("https?://", r"[^\s/?#@'\"*]+@"),
+        ("https?:/+", r"[^\s/?#@'\"*]+@"),
         # name:password@host without a scheme, as proxies are written
         (_WORD, r"[^\s/?#:@'\"=(,]+:[^\s/@'\"]+@(?=[\w.\[])"),
     )
 ]
-_SECRET_NAMES = "pass|pwd|secret|token|key|sig|cred|auth|session|jwt|sas|odbc|cookie|private"
+_SECRET_NAMES = "pass|pwd|pw|secret|token|key|sig|cred|auth|session|jwt|sas|odbc|cookie|private"
 _QUERY = re.compile(
     rf"([?&;#][^\s=&;#?]{{0,64}}?(?:{_SECRET_NAMES})[^\s=&;#?]{{0,64}}=)[^\s&#;]*?"
     r"""(?=['")\]>,.;:]*(?:[\s&#;]|$))""",  # quotes and punctuation around a URL are the sentence's

@@ -25,12 +25,12 @@ def csv_text(headers: Sequence[str], lines: Iterable[Mapping[str, object]]) -> s
 
 
 def csv_cell(value: object) -> object:
-    """A value as it stands in a cell. Text that a spreadsheet would compute begins with an apostrophe; numbers do not,
+    """A value as it stands in a cell. Text that a spreadsheet would compute, spaces before it or not, begins with an apostrophe; numbers do not,
     negative ones neither."""
     if not isinstance(value, str):
         return value
     text = printable(value, is_line=True)
-    return f"'{text}" if text.startswith(FORMULA) and not _is_number(text) else text
+    return f"'{text}" if text.lstrip().startswith(FORMULA) and not _is_number(text) else text
 
 
 def _is_number(text: str) -> bool:

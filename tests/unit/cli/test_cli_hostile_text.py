@@ -102,7 +102,9 @@ def test_a_failure_is_told_as_text(hostile: Path, assay: Callable[..., SimpleNam
     assert not OBEYED.search(result.out + result.err)
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1+1", "-1+cmd|' /C calc'!A0", "@SUM(A1)", "＝1", "-a", "+"])
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1+1", "-1+cmd|' /C calc'!A0", "@SUM(A1)", "＝1", " =1", "\xa0@a", "-a", "+"]
+)
 def test_text_that_a_spreadsheet_would_compute_is_text(text: str) -> None:
     assert csv_cell(text) == f"'{text}"
     assert csv_text([text], [{text: text}]).startswith(("'", "\"'"))
