@@ -218,3 +218,15 @@ def test_who_has_no_name_and_no_home_is_shown_by_number(home: Home, tmp_path: Pa
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "", "")
     assert {run.data.tags["mlflow.user"] for run in Seen(home).runs} >= {str(os.getuid())}
+
+
+def test_no_file_in_the_place_of_the_database_is_noticed_before_mlflow_tries_for_minutes(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "nowhere").symlink_to("missing/mlflow.db")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("folder", "loop", "nowhere", "pipe"):
+        with pytest.raises(sqlite3.Error):
+            local_database.refuse_unusable(tmp_path / name)
+    local_database.refuse_unusable(tmp_path / "missing")
+    assert not (tmp_path / "missing").exists()

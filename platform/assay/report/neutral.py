@@ -25,8 +25,8 @@ def csv_text(headers: Sequence[str], lines: Iterable[Mapping[str, object]]) -> s
 
 
 def csv_cell(value: object) -> object:
-    """A value as it stands in a cell. Text that a spreadsheet would compute, spaces before it or not, begins with an apostrophe; numbers do not,
-    negative ones neither."""
+    """A value as it stands in a cell. Text that a spreadsheet would compute, spaces before it or not, begins with an
+    apostrophe; numbers do not, negative ones neither."""
     if not isinstance(value, str):
         return value
     text = printable(value, is_line=True)

@@ -41,8 +41,11 @@ def one_at_a_time(database: Path | None) -> Iterator[None]:
 
 
 def refuse_unusable(file: Path) -> None:
-    """Raise sqlite3.Error where the file is locked, read-only or no database. One that is not there is usable."""
-    if file.is_file():
+    """Raise sqlite3.Error where the file is locked, read-only or no database, as a folder or a link to itself is not.
+
+    One that is not there is usable.
+    """
+    if os.path.lexists(file):
         with closing(_opened(file)) as database:
             database.execute("begin immediate")
             database.execute("rollback")

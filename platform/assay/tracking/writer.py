@@ -25,7 +25,7 @@ ADVICE = {
     sqlite3.SQLITE_NOTADB: BUILT_AGAIN,
     sqlite3.SQLITE_CORRUPT: BUILT_AGAIN,
     sqlite3.SQLITE_READONLY: "make it writable; then `assay sync` shows them there",
-    sqlite3.SQLITE_CANTOPEN: "make it and its folder writable; then `assay sync` shows them there",
+    sqlite3.SQLITE_CANTOPEN: "make it a writable file in a writable folder; then `assay sync` shows them there",
 }
 """By what SQLite says: what to do so that MLflow shows the results."""
 OTHERWISE = "when MLflow answers again, `assay sync` shows them there"
