@@ -39,6 +39,7 @@ from assay.runner.retries import failure_of
 from assay.runner.room import Machine, total
 from assay.spec import Resources, Scheduler
 from assay.store import Store
+from assay.text import first_line
 from assay.workload import Stage
 
 TRIAL_MEMORY_BYTES = 512 << 20
@@ -82,7 +83,7 @@ def run_trials(plan: Plan, store: Store, done: Sequence[str], scratch_url: str, 
     """
     over = threading.Event()
     lost: Future[None] = Future()
-    aside(partial(watch, lost, over))
+    aside(partial(watch, lost, over)).add_done_callback(partial(_tell_if_unwatched, judge.emit))
     # Aside, since whoever asks a cluster that is gone waits for it, until Ray ends the whole process.
     work = aside(partial(_run_trials, plan, store, done, scratch_url, judge, pause, lost, over))
     try:
@@ -92,6 +93,12 @@ def run_trials(plan: Plan, store: Store, done: Sequence[str], scratch_url: str, 
         pause.is_heard = False
         over.set()
         wait_for([work], LEAVE_S)
+
+
+def _tell_if_unwatched(emit: Emit, watching: Future[None]) -> None:
+    if (error := watching.exception()) is not None:
+        message = f"nobody watches the cluster any more: {first_line(error)}; if it is lost, Ray itself ends the run"
+        emit(Event("warning", message=message))
 
 
 def _run_trials(

@@ -19,6 +19,11 @@ FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 STDERR = 2
 """The file descriptor that C++ writes to, whatever sys.stderr is."""
 
+NO_NEWS = (
+    "ray._private.authentication",  # warns that there is a token
+    "ray.tune.analysis.experiment_analysis",  # warns that trials left no files of Tune's: ours are in the store
+)
+
 
 @contextmanager
 def words_in(log: Path) -> Iterator[None]:
@@ -33,7 +38,8 @@ def words_in(log: Path) -> Iterator[None]:
         file = logging.FileHandler(log, encoding="utf-8")
     except OSError as error:
         raise AssayError(f"cannot write Ray's log to {log}: {error}. Nothing was started.") from error
-    logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)  # that there is a token is no warning
+    for name in NO_NEWS:
+        logging.getLogger(name).setLevel(logging.ERROR)
     file.setFormatter(logging.Formatter(FORMAT))
     # Each of their loggers has a handler of this class, some only once it is imported.
     shown, printed = PlainRayHandler.emit, ray._private.worker.print_to_stdstream
