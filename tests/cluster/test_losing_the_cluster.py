@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import ray
-from ray.cluster_utils import Cluster
 
 import assay
 import toy_workload
@@ -19,7 +20,7 @@ from assay.errors import ClusterLost
 from assay.home import Home
 from assay.spec import load_sweep
 from machines import Witness
-from terminal import User
+from terminal import LONGEST_S, User
 
 pytestmark = pytest.mark.cluster
 
@@ -39,7 +40,7 @@ def kill(node: Any, kind: str) -> bool:
     return True
 
 
-def lose(folder: Path, witness: Witness, address: str | None = None) -> None:
+def lose(folder: Path, witness: Witness) -> None:
     """Run a sweep while the witness ends its cluster: it says so, stops, and the same call finishes it elsewhere."""
     witness.gates = folder
     for step in witness.deeds:
@@ -48,25 +49,23 @@ def lose(folder: Path, witness: Witness, address: str | None = None) -> None:
     file.write_text(SWEEP.format(gates=folder))
     sweep, home = load_sweep(file, find_workload=lambda name: toy_workload.Toy()), Home(folder / "home")
     with pytest.raises(ClusterLost, match=r"and this run's cluster with it; .*: rerun the same command to resume"):
-        assay.run(sweep, home, address=address, listeners=[witness])
+        assay.run(sweep, home, listeners=[witness])
     assert witness.outcome is not None
     assert witness.outcome.paused is not None
     assert not ray.is_initialized(), "nothing of Ray is left that could end this process"
     assert not assay.run(sweep, home, executor="inline").failed
 
 
-def test_the_head_process_of_an_embedded_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(toy_workload.__file__).parent))
-    lose(tmp_path, Witness({12: lambda: kill(ray._private.worker._global_node, "gcs_server")}))
+def embedded(folder: Path) -> None:
+    lose(folder, Witness({12: lambda: kill(ray._private.worker._global_node, "gcs_server")}))
 
 
-def test_the_head_of_a_cluster_that_the_driver_joined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(toy_workload.__file__).parent))
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
-    try:
-        lose(tmp_path, Witness({12: lambda: kill(cluster.head_node, "gcs_server")}), cluster.address)
-    finally:
-        cluster.shutdown()
+def test_the_head_process_of_an_embedded_cluster(tmp_path: Path) -> None:
+    """In a process of its own: what Ray keeps of a lost cluster could end the one that runs the tests."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(toy_workload.__file__).parent)}
+    line = [sys.executable, __file__, str(tmp_path)]
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=LONGEST_S)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_raylet_at_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,3 +92,7 @@ def test_the_raylet_at_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert (folder / "report.html").is_file()
     with closing(sqlite3.connect(tmp_path / ".assay" / "mlflow.db")) as database:
         assert set(database.execute("select status from runs")) == {("KILLED",)}
+
+
+if __name__ == "__main__":
+    embedded(Path(sys.argv[1]))

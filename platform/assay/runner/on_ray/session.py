@@ -28,6 +28,9 @@ QUIET = {
     "RAY_worker_maximum_startup_concurrency": "8",  # a warning comes at four times this many processes
 }
 
+DEBUGGER = "PYTHONBREAKPOINT"
+"""Ray sets it, and leaves it to whatever this process starts later."""
+
 
 @contextmanager
 def session(address: str | None, log: Path) -> Iterator[None]:
@@ -46,6 +49,7 @@ def session(address: str | None, log: Path) -> Iterator[None]:
         from assay.runner.on_ray.words import words_in  # imports Ray, which reads what was set above
 
         stack.enter_context(words_in(log))
+        stack.callback(_restore, DEBUGGER, os.environ.get(DEBUGGER))
         _connect(address, folder)
         stack.callback(_disconnect)
         yield
@@ -86,6 +90,13 @@ def _connect(address: str | None, folder: str | None) -> None:
         ) from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own prints a stack and exits
+
+
+def _restore(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
 
 
 def _disconnect() -> None:
