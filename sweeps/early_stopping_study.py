@@ -22,12 +22,12 @@ import pandas as pd
 import assay
 from assay.cli import EXIT_INTERRUPTED, tell
 from assay.client import OVER, Client, Job
+from assay.costs.prices import V100_UTILISATION, v100_days_of
 from assay.errors import AssayError
 from assay.home import Home
 from assay.jobs.following import patiently
 from assay.jobs.local import LocalCluster
-from assay.planning.prices import V100_UTILISATION, v100_days_of
-from assay.spec import Sweep
+from assay.sweep import Sweep
 
 SWEEP = Path(__file__).with_name("table8_early_stopping.yaml")
 TRAININGS = "train"

@@ -14,7 +14,7 @@ from ray._raylet import GcsClient
 from ray.cluster_utils import Cluster
 from ray.core.generated import autoscaler_pb2
 
-from assay.runner import Event, Outcome
+from assay.execution import Event, Outcome
 
 Deed = Callable[[], bool]
 """Does something to the cluster. Returns whether the gate opens then: whoever comes there again may pass."""

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from adm.workload import workload
-from assay.runner import inline
-from assay.runner.events import Event
+from assay.execution import inline
+from assay.execution.events import Event
 from assay.store import Store, StoredResult
 from assay.workload import Stage, topological
 

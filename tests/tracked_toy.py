@@ -13,8 +13,8 @@ from PIL import Image
 from assay.errors import StageFailed
 from assay.home import Home
 from assay.planning import Plan, PlannedTrial, Rung
-from assay.spec import Sweep
 from assay.store import Cost, Store, StoredResult
+from assay.sweep import Sweep
 from assay.tracking import Tracker
 from assay.workload import JSON, Budget, ReportHints, Stage, topological
 

@@ -13,8 +13,8 @@ import torch.distributed as dist
 
 from adm.training import precision
 from adm.workload import workload
-from assay.runner.ranks import Ranks
-from assay.runner.work import Place, train_worker
+from assay.execution.ranks import Ranks
+from assay.execution.work import Place, train_worker
 from assay.store import Store
 from assay.workload import Stage, topological
 

@@ -17,11 +17,11 @@ from assay.errors import refuse_other
 
 if TYPE_CHECKING:
     from assay.client import Client
+    from assay.execution import Listener, Outcome, Pause
+    from assay.execution.engine import ExecutorName
     from assay.home import Home
     from assay.planning import Plan
-    from assay.runner import Listener, Outcome, Pause
-    from assay.runner.engine import ExecutorName
-    from assay.spec import Sweep
+    from assay.sweep import Sweep
 
 __all__ = ["Client", "load_sweep", "plan", "run"]
 
@@ -37,7 +37,7 @@ def __getattr__(name: str) -> type[Client]:
 
 def load_sweep(path: str | os.PathLike[str], *, profile: str | None = None, sets: Sequence[str] = ()) -> Sweep:
     """The sweep in a YAML file, a profile and every "path=value" laid over it. Raises SpecError with every problem."""
-    from assay import spec
+    from assay import sweep as spec
 
     return spec.load_sweep(path, profile=profile, sets=sets)
 
@@ -48,7 +48,7 @@ def plan(sweep: Sweep) -> Plan:
     Raises UserError for what a run would refuse, as far as that can be seen from here.
     """
     from assay.planning import checked, make_plan
-    from assay.spec import Sweep
+    from assay.sweep import Sweep
 
     refuse_other("sweep", sweep, Sweep, "what assay.load_sweep returns")
     return checked(make_plan(sweep))
@@ -68,10 +68,10 @@ def run(
     Without `home` results are kept where the command line keeps them. A stage that fails is in the outcome. `pause.ask`
     from another thread makes trainings save and the run return; the same call goes on from there.
     """
-    from assay import runner
+    from assay import execution as runner
     from assay.home import Home
     from assay.planning import Plan, make_plan
-    from assay.spec import Sweep
+    from assay.sweep import Sweep
 
     refuse_other("what", what, (Sweep, Plan), "what assay.load_sweep or assay.plan returns")
     refuse_other("home", home, (Home, type(None)), "assay.home.Home(folder), a pathlib.Path, or None")

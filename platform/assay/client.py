@@ -25,8 +25,8 @@ from assay.errors import UserError
 from assay.jobs import following, tables
 from assay.jobs.cluster import FORGOTTEN, Cluster
 from assay.jobs.submission import JOB_ID, Submitted, submit
-from assay.report import log_rows
-from assay.spec import Sweep, load_sweep
+from assay.results import log_rows
+from assay.sweep import Sweep, load_sweep
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,15 +1,27 @@
-"""Text from elsewhere, made fit to be shown: URLs without their secrets, names without what a terminal obeys, errors
-and values in one line."""
+"""Words and units, and text from elsewhere made fit to be shown: URLs without their secrets, names without what a
+terminal obeys, errors and values in one line."""
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from statistics import median_low
 
 HIDDEN = "***"
 LONGEST_LINE = 300
 """Characters of an error that a message quotes."""
 LONGEST_VALUE = 60
 """Characters of a value that a message quotes."""
+UNIT_ABBREVIATIONS = {"iterations": "it", "images": "img", "samples": "img"}
+FAR = 100
+"""How many times the median a metric is that diverged."""
+PLACE = "at "
+"""How the note below a traceback begins that says where a body was: "at step 12", "at the ids 0 to 5"."""
+OWN_ERROR = re.compile(r"^assay\.errors\.\w+: (?=.)")
+ERROR_LINE = re.compile(r"^[\w.]*(Error|Exception|Failed|Failure|Interrupt|Exit|Warning)\b.*")
 _SCHEME = r"(?<![a-z0-9+.\-])(?:https?:/+|[a-z][a-z0-9+.\-]*:/{1,2})"
 """Also with a slash too few or, where it is no path, too many: a mistyped URL is told of, too."""
 _WORD = r"""(?<![^\s'"=(,])"""
@@ -80,3 +92,121 @@ def first_line(error: BaseException, *, with_type: bool = False) -> str:
 def _escaped(match: re.Match[str]) -> str:
     code = ord(match[0])
     return _SHORT.get(match[0]) or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
+
+
+def clock(seconds: float) -> str:
+    """A duration that is running: 0:25, 1:02:03, 2d 3h."""
+    whole = max(0, round(seconds))
+    days, rest = divmod(whole, 86_400)
+    hours, rest = divmod(rest, 3600)
+    minutes, secs = divmod(rest, 60)
+    if days:
+        return f"{days}d {hours}h"
+    return f"{hours}:{minutes:02d}:{secs:02d}" if hours else f"{minutes}:{secs:02d}"
+
+
+def took(seconds: float) -> str:
+    """A duration that is over: 0.4 s, 34 s, 2:05."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    return f"{seconds:.0f} s" if seconds < 100 else clock(seconds)
+
+
+def rate(per_second: float, unit: str) -> str:
+    """12.3 it/s, 140 img/s; slow ones the other way round: 4.1 s/it."""
+    short = UNIT_ABBREVIATIONS.get(unit, unit)
+    if 0 < per_second < 1:
+        return f"{_three_digits(1 / per_second)} s/{short}"
+    return f"{_three_digits(per_second)} {short}/s"
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:,.0f}" if value >= 99.95 else f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"
+
+
+def size(num_bytes: float) -> str:
+    """512 B, 1.3 MB."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if num_bytes < 1000 or unit == "TB":
+            return f"{num_bytes:.0f} {unit}" if unit == "B" or num_bytes >= 100 else f"{num_bytes:.1f} {unit}"
+        num_bytes /= 1000
+    raise AssertionError
+
+
+def age(seconds: float) -> str:
+    """12 s ago, 5 min ago, 3 h ago, 12 days ago."""
+    for limit, divisor, unit in ((60, 1, "s"), (3600, 60, "min"), (48 * 3600, 3600, "h")):
+        if seconds < limit:
+            return f"{max(0, seconds) // divisor:.0f} {unit} ago"
+    return f"{seconds // 86_400:.0f} days ago"
+
+
+def days(v100_days: float) -> str:
+    """V100-days, small ones too: 3.1e-05, 0.012, 5.3, 1,914."""
+    if v100_days == 0:
+        return "0"
+    return f"{v100_days:,.0f}" if v100_days >= 100 else f"{v100_days:.2g}"
+
+
+def decimals(values: Iterable[float]) -> int:
+    """How many decimals a column of metrics needs for three or four significant digits in its largest value.
+
+    One that diverged does not hide the others' digits: what is far above the median has them as well, up to four
+    decimals, and where two values would look the same, as many as tell them apart.
+    """
+    found = sorted({abs(v) for v in values if math.isfinite(v)})
+    if not found:
+        return 3
+    usual = [v for v in found if v <= FAR * median_low(found)]
+    places = max(_decimals_of(found[-1]), min(4, _decimals_of(usual[-1])))
+    for lower, higher in pairwise(found):
+        while places < _decimals_of(lower) and f"{lower:.{places}f}" == f"{higher:.{places}f}":
+            places += 1
+    return places
+
+
+def _decimals_of(value: float) -> int:
+    if value == 0:
+        return 3
+    return min(8, max(1, 3 - math.floor(math.log10(value)))) if value < 1000 else 1
+
+
+def metric(value: float, places: int) -> str:
+    return f"{value:.{places}f}" if math.isfinite(value) else str(value)
+
+
+def value_in_words(value: object) -> str:
+    """A condition's value: 50,000; inception; unknown."""
+    if value is None:
+        return "unknown"
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return f"{value:,g}" if value != int(value) else f"{int(value):,}"
+    return str(value)
+
+
+def plural(count: int, noun: str) -> str:
+    """1 trial, 4 trials."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def counted(names: Sequence[str]) -> str:
+    """reference, train ×2"""
+    unique = dict.fromkeys(names)
+    return ", ".join(f"{n} ×{names.count(n)}" if names.count(n) > 1 else n for n in unique)
+
+
+def one_line(trace: str) -> str:
+    """The line of a traceback that says what happened: its last "SomethingError: …", else its last line.
+
+    An error of assay's own says it all in its message.
+    """
+    lines = [line.strip() for line in trace.strip().splitlines() if line.strip() and not line.startswith(PLACE)]
+    named = [line for line in lines if ERROR_LINE.match(line)]
+    return OWN_ERROR.sub("", (named or lines or ["unknown cause"])[-1])
+
+
+def relative(path: Path) -> str:
+    """A path as seen from where the user stands, when it is below."""
+    absolute = path.absolute()
+    here = Path.cwd()
+    return str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(absolute)

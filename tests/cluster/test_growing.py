@@ -13,7 +13,7 @@ from assay.errors import UserError
 from assay.home import Home
 from assay.jobs.cluster import Cluster
 from assay.jobs.submission import submit
-from assay.spec import Sweep, load_sweep
+from assay.sweep import Sweep, load_sweep
 from growing_cluster import ENVIRONMENT, GrowingCluster
 from machines import Witness
 

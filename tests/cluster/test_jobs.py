@@ -15,7 +15,7 @@ import assay
 from assay.cli import main
 from assay.home import Home
 from assay.jobs.local import LocalCluster
-from assay.spec import load_sweep
+from assay.sweep import load_sweep
 from job_site import LONGEST_S, Proxy, held, installed, run_statuses, until
 
 pytestmark = pytest.mark.cluster

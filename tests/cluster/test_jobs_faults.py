@@ -22,7 +22,7 @@ from assay.errors import ClusterError, UnknownJob, UserError
 from assay.home import Home
 from assay.jobs import following
 from assay.jobs.local import LocalCluster
-from assay.spec import load_sweep
+from assay.sweep import load_sweep
 from job_site import LONGEST_S, descendants, environment, installed, until
 
 pytestmark = pytest.mark.cluster

@@ -16,11 +16,11 @@ from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 import assay
 import toy_workload
 from assay.errors import UserError
+from assay.execution.ray.deaths import failure_by
+from assay.execution.ray.train import is_taken_away
 from assay.home import Home
-from assay.runner.on_ray.deaths import failure_by
-from assay.runner.on_ray.train import is_taken_away
-from assay.spec import Sweep, load_sweep
 from assay.store import Store, StoredResult
+from assay.sweep import Sweep, load_sweep
 from assay.workload import Stage
 from machines import Machines, Witness
 

@@ -7,11 +7,11 @@ import pytest
 
 import assay
 import small_training
+from assay.execution import Event
 from assay.home import Home
 from assay.planning import make_plan
-from assay.runner import Event
-from assay.spec import load_sweep
 from assay.store import Store
+from assay.sweep import load_sweep
 from gated_training import GatedAdm
 from machines import Deed, Machines, Witness
 from small_training import ARMS, BOTH, Arms

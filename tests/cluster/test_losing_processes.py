@@ -7,10 +7,10 @@ import pytest
 import assay
 import toy_workload
 from assay.errors import ClusterLost, UserError
+from assay.execution import Outcome
 from assay.home import Home
-from assay.report.words import one_line
-from assay.runner import Outcome
-from assay.spec import load_sweep
+from assay.sweep import load_sweep
+from assay.text import one_line
 from machines import Machines, Witness
 
 pytestmark = pytest.mark.cluster

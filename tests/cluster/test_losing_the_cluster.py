@@ -18,7 +18,7 @@ import assay
 import toy_workload
 from assay.errors import ClusterLost
 from assay.home import Home
-from assay.spec import load_sweep
+from assay.sweep import load_sweep
 from machines import Witness
 from terminal import LONGEST_S, User
 

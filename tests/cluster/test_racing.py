@@ -13,11 +13,11 @@ from ray.cluster_utils import Cluster
 
 import assay
 import toy_workload
+from assay.execution import Event, Outcome
 from assay.home import Home
 from assay.planning import make_plan
-from assay.runner import Event, Outcome
-from assay.spec import Sweep, load_sweep
 from assay.store import Store
+from assay.sweep import Sweep, load_sweep
 from terminal import LONGEST_S, User
 
 pytestmark = pytest.mark.cluster

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from assay.runner.on_ray.session import session
+from assay.execution.ray.session import session
 
 with session(None, Path(os.environ["HOME"], "ray.log")):
     import ray

@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 
 import assay
 from assay.home import Home
-from assay.report.reference import matching_row
+from assay.results.reference import matching_row
 from smoke_study import Study
 
 Smoke = Callable[..., Study]
@@ -221,7 +221,7 @@ def test_every_number_of_the_paper_stands_beside_a_trial_at_full_scale(name: str
 
 def test_all_are_planned_without_torch_ray_or_mlflow() -> None:
     code = (
-        "import sys; from assay.spec import load_sweep; from assay.planning import checked, make_plan\n"
+        "import sys; from assay.sweep import load_sweep; from assay.planning import checked, make_plan\n"
         "for path in sys.argv[1:]:\n"
         "    for profile in [None, *load_sweep(path).profiles]:\n"
         "        assert checked(make_plan(load_sweep(path, profile=profile))).stages\n"

@@ -22,8 +22,8 @@ from PIL import Image
 from assay.errors import UserError
 from assay.home import Home
 from assay.planning import Plan, PlannedTrial, Rung
-from assay.spec import Sweep
 from assay.store import Cost, Store
+from assay.sweep import Sweep
 from assay.tracking import Tracker, serve
 from assay.workload import JSON, Budget, ReportHints, Stage
 

@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from adm import checkpoints
 from adm.workload import workload
 from assay.errors import ConfigError, UserError
-from assay.runner import inline
-from assay.runner.events import Event
-from assay.runner.work import to_numpy
+from assay.execution import inline
+from assay.execution.events import Event
+from assay.execution.work import to_numpy
 from assay.store import Store
 from assay.workload import Stage, topological
 
@@ -74,7 +74,7 @@ class TestTraining:
             if store_steps(cut, stage) == [8, 10]:
                 raise CutOff
 
-        import assay.runner.context as context
+        import assay.execution.contexts as context
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(context, "PROGRESS_INTERVAL_S", 0.0)

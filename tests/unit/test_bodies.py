@@ -9,12 +9,12 @@ import pytest
 import assay
 import odd_workload
 from assay.errors import UserError
+from assay.execution import Outcome
 from assay.home import Home
 from assay.planning import make_plan
 from assay.report import write
-from assay.report.words import one_line
-from assay.runner import Outcome
-from assay.spec import Sweep, load_sweep
+from assay.sweep import Sweep, load_sweep
+from assay.text import one_line
 
 SWEEP = """\
 version: 1

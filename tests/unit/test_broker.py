@@ -2,8 +2,8 @@
 
 import random
 
-from assay.runner.broker import Request, StageBroker, too_large
-from assay.runner.needs import Need
+from assay.execution.broker import Request, StageBroker, too_large
+from assay.execution.requirements import Need
 
 
 def request(key: str, *inputs: str, cpus: float = 1, units: tuple[int, int] = (1, 1), lineage: str = "") -> Request:

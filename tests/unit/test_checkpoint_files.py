@@ -23,7 +23,7 @@ from adm.config import ModelConfig
 from adm.workload import workload
 from asked_checks import refuse
 from assay.errors import AssayWarning, UserError
-from assay.runner import inline
+from assay.execution import inline
 from assay.store import Store
 from assay.workload import topological
 

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from assay.ledger import SECONDS_PER_DAY
+from assay.costs.ledger import SECONDS_PER_DAY
+from assay.costs.sheet import cost_sheet
 from assay.planning import Plan, PlannedTrial, Rung
-from assay.report.cost import cost_sheet
-from assay.report.cost_formats import cost_as_csv, cost_as_rich
-from assay.spec import Sweep, Trial
+from assay.report.tables.costs import cost_as_csv, cost_as_rich
 from assay.store import Cost, Decision, Store, StoredResult
+from assay.sweep import Sweep, Trial
 from assay.workload import Budget, ReportHints, Stage
 
 V100 = "Tesla V100-SXM2-16GB"

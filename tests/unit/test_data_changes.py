@@ -16,11 +16,11 @@ from adm.data import check as check_data
 from adm.data import num_images, open_planned, open_source, planned_data
 from adm.workload import workload
 from assay.errors import UserError
+from assay.execution.events import Event
 from assay.home import Home
-from assay.report.words import one_line
-from assay.runner.events import Event
-from assay.spec import Sweep
 from assay.store import Store
+from assay.sweep import Sweep
+from assay.text import one_line
 from assay.workload import topological
 
 SIZE = 8

@@ -14,10 +14,11 @@ from assay.cli.display import LiveDisplay, PlainDisplay
 from assay.cli.display.board import Board
 from assay.cli.display.live import _Rows
 from assay.cli.display.pace import Pace
-from assay.planning import Plan, PlannedTrial, Rung, StageStatus
-from assay.report.words import age, clock, days, one_line, rate, size, took
-from assay.runner import Event
-from assay.spec import Sweep, Trial
+from assay.costs.availability import StageStatus
+from assay.execution import Event
+from assay.planning import Plan, PlannedTrial, Rung
+from assay.sweep import Sweep, Trial
+from assay.text import age, clock, days, one_line, rate, size, took
 from assay.workload import Budget, ReportHints, Stage
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from assay.costs.prices import v100_days_of
 from assay.jobs import tables
-from assay.planning.prices import v100_days_of
-from assay.spec import load_sweep
+from assay.sweep import load_sweep
 
 FOLDER = Path(__file__).parents[2] / "sweeps"
 RUNGS = {25: ["c", "t25", "r", "s25"], 50: ["c", "t50", "r", "s50"], 100: ["c", "t100", "r", "s100"]}

@@ -13,7 +13,7 @@ from adm import models, presets
 from adm.workload import workload
 from assay.errors import AssayWarning
 from assay.planning import make_plan
-from assay.spec import load_sweep
+from assay.sweep import load_sweep
 from assay.workload import topological
 
 

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 import toy_workload
-from assay.ledger import SECONDS_PER_DAY
-from assay.planning import Plan, make_plan, survey
-from assay.planning.climb import climbers
-from assay.planning.prices import Prices, v100_days_of
-from assay.spec import Resources, Sweep
+from assay.costs.availability import survey
+from assay.costs.ledger import SECONDS_PER_DAY
+from assay.costs.prices import Prices, v100_days_of
+from assay.planning import Plan, make_plan
+from assay.planning.promotion import climbers
 from assay.store import Cost, Decision, Store
+from assay.sweep import Resources, Sweep
 from assay.workload import Budget, Stage
 
 V100, A100, CPU = "Tesla V100-SXM2-16GB", "NVIDIA A100-SXM4-40GB", "cpu (x86_64)"

@@ -25,11 +25,11 @@ from adm.evaluation.reference_npz import read_reference
 from adm.models import build
 from adm.workload import workload
 from assay.errors import ConfigError, UserError
+from assay.execution import inline
+from assay.execution.work import to_numpy
 from assay.home import Home
-from assay.runner import inline
-from assay.runner.work import to_numpy
-from assay.spec import Sweep
 from assay.store import Store, StoredResult
+from assay.sweep import Sweep
 from assay.workload import Stage, topological
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))

@@ -29,8 +29,8 @@ from adm.sampling.stages import to_uint8
 from adm.training.stages import WEIGHTS
 from adm.workload import workload
 from assay.errors import ConfigError, UserError
-from assay.runner import inline
-from assay.runner.work import to_numpy
+from assay.execution import inline
+from assay.execution.work import to_numpy
 from assay.store import Store, StoredResult
 from assay.workload import JACKKNIFE, Stage, topological
 

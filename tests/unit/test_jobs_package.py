@@ -17,7 +17,7 @@ from assay.errors import UserError
 from assay.jobs import package, submission
 from assay.jobs.package import as_file, packed
 from assay.planning import make_plan
-from assay.spec import Sweep, load_sweep
+from assay.sweep import Sweep, load_sweep
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 TOY = """\

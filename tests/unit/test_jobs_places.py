@@ -9,7 +9,7 @@ import pytest
 import toy_workload
 from assay.errors import UserError
 from assay.jobs import places
-from assay.spec import load_sweep
+from assay.sweep import load_sweep
 
 SWEEP = """\
 version: 1

@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from assay.devices import DEVICES, V100_DATA_SHEET_FLOPS, find_device
-from assay.ledger import SECONDS_PER_DAY, Total, entries, total, v100_days
+from assay.costs.devices import DEVICES, V100_DATA_SHEET_FLOPS, find_device
+from assay.costs.ledger import SECONDS_PER_DAY, Total, entries, total, v100_days
 from assay.store import Cost, Store, StoredResult
 from assay.workload import Budget, Stage
 

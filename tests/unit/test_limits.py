@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from assay.runner.events import Event
-from assay.runner.limits import Limiter
-from assay.runner.pause import Pause
-from assay.spec import Limits
+from assay.execution.events import Event
+from assay.execution.limits import Limiter
+from assay.execution.pause import Pause
 from assay.store import Cost, Store, StoredResult
+from assay.sweep import Limits
 from assay.workload import Budget, Stage
 
 V100, CPU = "Tesla V100-SXM2-16GB", "cpu (x86_64)"

@@ -9,17 +9,17 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-import assay.runner.context as context
+import assay.execution.contexts as context
 from assay.errors import AssayError, DamagedResult, UserError
-from assay.runner import inline
-from assay.runner.batch_size import BatchSize
-from assay.runner.broker import Request, StageBroker
-from assay.runner.events import Event
-from assay.runner.needs import Need, need
-from assay.runner.pause import Pause, Paused
-from assay.runner.work import device_name
-from assay.spec import Resources
+from assay.execution import inline
+from assay.execution.batch_size import BatchSize
+from assay.execution.broker import Request, StageBroker
+from assay.execution.events import Event
+from assay.execution.pause import Pause, Paused
+from assay.execution.requirements import Need, need
+from assay.execution.work import device_name
 from assay.store import Store
+from assay.sweep import Resources
 from assay.workload import Batch, Budget, Stage, StageContext
 
 

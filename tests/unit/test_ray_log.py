@@ -10,7 +10,7 @@ import pytest
 import ray
 
 from assay.errors import AssayError
-from assay.runner.on_ray.words import words_in
+from assay.execution.ray.log import words_in
 
 TURNED_AWAY = """
 import os, sys

@@ -7,8 +7,8 @@ import pytest
 import ray
 
 from assay.errors import AssayError, StoreError, UserError
-from assay.runner.on_ray.deaths import failure_by, kernel_kills
-from assay.runner.retries import Failure, failure_of, may_help
+from assay.execution.ray.deaths import failure_by, kernel_kills
+from assay.execution.retries import Failure, failure_of, may_help
 
 
 def raised(error: Exception, place: str = "at step 7") -> Failure:

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from assay.runner.broker import Request, StageBroker, too_large
-from assay.runner.needs import Need
-from assay.runner.room import how_many
+from assay.execution.broker import Request, StageBroker, too_large
+from assay.execution.packing import how_many
+from assay.execution.requirements import Need
 
 SMALL, LARGE = {"CPU": 8.0}, {"CPU": 60.0, "GPU": 8.0}
 

@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 
 import assay
-import assay.devices
+import assay.costs.devices
 import toy_workload
-from assay.devices import Device
+from assay.costs.devices import Device
 from assay.errors import UserError
+from assay.execution import Event, Outcome, Pause
 from assay.home import Home
 from assay.planning import make_plan
-from assay.report import from_store
-from assay.runner import Event, Outcome, Pause
-from assay.spec import Sweep, load_sweep
+from assay.results import from_store
 from assay.store import Store
+from assay.sweep import Sweep, load_sweep
 
 SWEEP = """\
 version: 1
@@ -257,7 +257,7 @@ def test_a_limit_of_v100_days_counts_an_earlier_run_once_however_often_trials_ar
 @pytest.fixture
 def declared(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine whose CPU is worth a V100."""
-    monkeypatch.setattr(assay.devices, "DEVICES", (Device("^cpu", None, 1.0, "for this test"),))
+    monkeypatch.setattr(assay.costs.devices, "DEVICES", (Device("^cpu", None, 1.0, "for this test"),))
 
 
 @pytest.mark.usefixtures("declared")

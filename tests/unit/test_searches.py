@@ -13,13 +13,13 @@ import pytest
 import assay
 import toy_workload
 from assay.errors import ConfigError, ConfigProblem
+from assay.execution import Outcome
+from assay.execution.suggestions import _objective
 from assay.home import Home
 from assay.planning import make_plan
 from assay.planning.plan import suggestions_of
-from assay.runner import Outcome
-from assay.runner.search import _objective
-from assay.spec import Sweep, load_sweep
 from assay.store import Store
+from assay.sweep import Sweep, load_sweep
 from assay.workload import canonical_json
 
 SWEEP = """\

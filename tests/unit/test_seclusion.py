@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from assay.errors import UserError
+from assay.execution.ray import seclusion
+from assay.execution.ray.seclusion import PREFIX, fresh_folder, write_token
 from assay.network import ask_this_machine_directly
-from assay.runner.on_ray import seclusion
-from assay.runner.on_ray.seclusion import PREFIX, fresh_folder, write_token
 from assay.store.scratch import LEFT_ALONE_S, in_use, remove_leftovers
 
 

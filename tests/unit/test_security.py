@@ -11,7 +11,7 @@ import pytest
 from assay.errors import SpecError
 from assay.home import Home
 from assay.jobs.local import LOCALHOST
-from assay.spec import load_sweep
+from assay.sweep import load_sweep
 from assay.tracking.ui import ui_command
 
 ROOT = Path(__file__).parents[2]

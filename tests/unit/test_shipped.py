@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from assay.planning import make_plan
-from assay.spec import load_sweep
+from assay.sweep import load_sweep
 
 ROOT = Path(__file__).parents[2]
 SWEEPS = sorted(ROOT.glob("sweeps/*.yaml"))
@@ -56,7 +56,7 @@ def test_the_readmes_models_are_as_it_says() -> None:
 
 def test_planning_imports_neither_ray_nor_torch_nor_mlflow() -> None:
     code = (
-        "import sys; from assay.spec import load_sweep; from assay.planning import checked, make_plan\n"
+        "import sys; from assay.sweep import load_sweep; from assay.planning import checked, make_plan\n"
         f"checked(make_plan(load_sweep({str(SWEEPS[0])!r}))).stages\n"
         "print(*{'ray', 'torch', 'mlflow', 'pandas'} & set(sys.modules))"
     )

@@ -9,8 +9,8 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.space import Floats, Integers, Partitions, Values
-from assay.space.partitions import apportion, count, every, nth
+from assay.sweep.search import Floats, Integers, Partitions, Values
+from assay.sweep.search.partitions import apportion, count, every, nth
 
 
 def test_all_partitions_of_250_steps_in_tens() -> None:

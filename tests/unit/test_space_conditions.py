@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.space import Axis, Floats, Integers, Partitions, Settings, Space, Values
+from assay.sweep.search import Axis, Floats, Integers, Partitions, Settings, Space, Values
 from assay.workload import canonical_json
 
 BASE = {"sample": {"sampler": "ddpm", "eta": 0.0, "steps": 10}, "classifier": {"depth": 2}}

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import optuna
 import pytest
 
-from assay.space import Floats, Integers, Partitions, Settings, Space, Told, Values, suggest
+from assay.sweep.search import Floats, Integers, Partitions, Settings, Space, Told, Values, suggest
 from assay.workload import canonical_json
 
 BASE = {"sampler": "ddpm", "eta": 0.0}

@@ -14,11 +14,11 @@ import pytest
 import assay
 import toy_workload
 from assay.errors import StoreError
+from assay.execution import Event, Outcome
 from assay.home import Home
-from assay.runner import Event, Outcome
-from assay.spec import Sweep, load_sweep
 from assay.store import FileRecord, Files, Store, local_copy
 from assay.store.checkpoints import Checkpoints
+from assay.sweep import Sweep, load_sweep
 from assay.workload import Budget, Stage
 from s3_server import s3_server
 

@@ -20,7 +20,7 @@ from adm.studies.figures import nearest_of_all
 from adm.studies.panels import save_panel
 from adm.workload import workload
 from assay.errors import ConfigError
-from assay.runner import inline
+from assay.execution import inline
 from assay.store import Store, StoredResult
 from assay.workload import Stage, topological
 

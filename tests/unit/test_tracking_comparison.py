@@ -12,11 +12,11 @@ import pytest
 
 import assay
 import toy_workload
+from assay.execution import Outcome
 from assay.home import Home
 from assay.planning import make_plan
-from assay.report import table
-from assay.runner import Outcome
-from assay.spec import Sweep
+from assay.results import table
+from assay.sweep import Sweep
 from assay.tracking import Tracker
 from assay.tracking.comparison import comparison
 from assay.workload import ReportHints, Stage, StageContext

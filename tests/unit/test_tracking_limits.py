@@ -12,8 +12,8 @@ import pytest
 
 from assay.home import Home
 from assay.planning import Plan, PlannedTrial, Rung
-from assay.spec import Sweep
 from assay.store import Cost
+from assay.sweep import Sweep
 from assay.tracking import limits
 from assay.workload import JSON, ReportHints, Stage, topological
 from tracked_toy import ToyRun

@@ -9,12 +9,12 @@ import pytest
 
 import assay
 import toy_workload
+from assay.execution import Outcome
 from assay.home import Home
 from assay.planning import make_plan
-from assay.report import from_store
-from assay.runner import Outcome
-from assay.spec import Sweep
+from assay.results import from_store
 from assay.store import Store
+from assay.sweep import Sweep
 from assay.tracking import Tracker
 
 RUNGS = (6, 12, 30)

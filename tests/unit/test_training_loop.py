@@ -24,9 +24,9 @@ from adm.training.shares import micro_batches
 from adm.training.stages import low_resolution
 from adm.workload import workload
 from assay.errors import AssayError, UserError
-from assay.runner import inline
-from assay.runner.context import WorkerContext
-from assay.runner.ranks import ALONE
+from assay.execution import inline
+from assay.execution.contexts import WorkerContext
+from assay.execution.ranks import ALONE
 from assay.store import Store
 from assay.workload import Budget, Checkpointing, Stage, topological
 

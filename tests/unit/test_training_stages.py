@@ -15,7 +15,7 @@ from PIL import Image
 from adm.data import open_source, split
 from adm.data.sources import data_config
 from adm.workload import workload
-from assay.runner import inline
+from assay.execution import inline
 from assay.store import Store, StoredResult
 from assay.store.checkpoints import Checkpoints
 from assay.workload import Stage, topological

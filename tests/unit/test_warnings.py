@@ -11,9 +11,9 @@ import pytest
 import assay
 import toy_workload
 from assay.errors import AssayWarning
+from assay.execution import Event
 from assay.home import Home
-from assay.runner import Event
-from assay.spec import load_sweep
+from assay.sweep import load_sweep
 from assay.workload import StageContext
 
 SWEEP = """\

@@ -12,11 +12,11 @@ import pytest
 import torch.distributed
 import torch.multiprocessing
 
-import assay.runner.context as runner_context
-from assay.ledger import entries
-from assay.runner.context import CONTEXT_FILE, Leaving, WorkerContext
-from assay.runner.events import Event
-from assay.runner.ranks import ALONE, Ranks
+import assay.execution.contexts as runner_context
+from assay.costs.ledger import entries
+from assay.execution.contexts import CONTEXT_FILE, Leaving, WorkerContext
+from assay.execution.events import Event
+from assay.execution.ranks import ALONE, Ranks
 from assay.store import Cost, Store
 from assay.workload import Budget, Checkpointing, Stage
 

@@ -40,8 +40,8 @@ from adm.sampling import graph as sampling
 from adm.studies import check, graph
 from assay.errors import AssayWarning, ConfigError, ConfigProblem, UserError, did_you_mean
 from assay.look import a_look
-from assay.typed import config_problems
 from assay.workload import JSON, Budget, Checkpointing, PrintedTable, ReportHints, Stage
+from assay.workload.typed import config_problems
 
 PACE = ("iterations", "checkpoint_every", "keep_last", "keep_every", "keep_best", "checkpoint")
 """Of a training: how far it goes and when it saves, neither of which changes what a step does."""

@@ -91,8 +91,8 @@ def run(
 
     Run it again to go on after Ctrl-C, a crash or an edit: what is stored is never computed twice.
     """
+    from assay.cli.commands.run import run_sweep
     from assay.cli.output import stderr_apart
-    from assay.cli.run import run_sweep
 
     with stderr_apart():
         code = run_sweep(
@@ -133,7 +133,7 @@ def submit(
 
     The same sweep again attaches to the job that runs it, or goes on from what is stored.
     """
-    from assay.cli.jobs import submit_sweep
+    from assay.cli.commands.jobs import submit_sweep
 
     raise typer.Exit(
         submit_sweep(
@@ -158,7 +158,7 @@ def logs(
     ] = False,
 ) -> None:
     """Print what a job has printed."""
-    from assay.cli.jobs import show_logs
+    from assay.cli.commands.jobs import show_logs
 
     raise typer.Exit(show_logs(job, address=address, is_followed=follow))
 
@@ -166,7 +166,7 @@ def logs(
 @app.command()
 def stop(job: JobArg, address: AddressOpt = None) -> None:
     """Stop a job: its trainings save, and all that it held is free."""
-    from assay.cli.jobs import stop_job
+    from assay.cli.commands.jobs import stop_job
 
     raise typer.Exit(stop_job(job, address=address))
 
@@ -180,7 +180,7 @@ def validate(
     as_json: JsonOpt = False,
 ) -> None:
     """Check a sweep file: every mistake at once, each with its line."""
-    from assay.cli.planning import validate_sweep
+    from assay.cli.commands.plan import validate_sweep
 
     validate_sweep(sweep, profile, sets or [], as_json, verifies_data=verify_data)
 
@@ -194,7 +194,7 @@ def plan(
     as_json: JsonOpt = False,
 ) -> None:
     """Say what a run would do: its trials, its stages, what is stored already, and what the rest costs."""
-    from assay.cli.planning import plan_sweep
+    from assay.cli.commands.plan import plan_sweep
 
     plan_sweep(sweep, profile, sets or [], as_json, verifies_data=verify_data)
 
@@ -202,7 +202,7 @@ def plan(
 @app.command(name="ls")
 def list_(address: AddressOpt = None, as_json: JsonOpt = False) -> None:
     """List the sweeps that have a report here, the stages in the store, and a cluster's jobs."""
-    from assay.cli.listing import list_everything
+    from assay.cli.commands.ls import list_everything
 
     list_everything(address, as_json)
 
@@ -222,7 +222,7 @@ def show(
     as_json: JsonOpt = False,
 ) -> None:
     """Show a stored stage, a sweep, one of its trials, a job, or a preset: config, inputs, metrics, cost, files."""
-    from assay.cli.show import show_anything
+    from assay.cli.commands.show import show_anything
 
     show_anything(what, name, profile, sets or [], address=address, is_json=as_json)
 
@@ -237,7 +237,7 @@ def compare(
     as_json: JsonOpt = False,
 ) -> None:
     """Print the final table of sweeps from what is stored; several also ranked together. Computes nothing."""
-    from assay.cli.comparing import compare_sweeps
+    from assay.cli.commands.compare import compare_sweeps
 
     compare_sweeps(sweeps, profile, sets or [], is_json=as_json, is_csv=as_csv, is_cost=cost)
 
@@ -254,7 +254,7 @@ def report(
     as_json: JsonOpt = False,
 ) -> None:
     """Write a sweep's report as one HTML file: table, plots, samples, configs, cost. Computes nothing."""
-    from assay.cli.reporting import report_sweep
+    from assay.cli.commands.report import report_sweep
 
     report_sweep(sweep, profile, sets or [], output, as_json)
 
@@ -269,7 +269,7 @@ def sync(
     as_json: JsonOpt = False,
 ) -> None:
     """Show in MLflow what is stored, as after a run: when it was down, wiped or elsewhere. Computes nothing."""
-    from assay.cli.syncing import sync_sweeps
+    from assay.cli.commands.sync import sync_sweeps
 
     raise typer.Exit(sync_sweeps(sweeps or [], profile, sets or [], as_json))
 
@@ -294,6 +294,6 @@ def doctor(
     as_json: JsonOpt = False,
 ) -> None:
     """Check this machine: versions, devices, room, and every record and file of the store."""
-    from assay.cli.doctor import examine
+    from assay.cli.commands.doctor import examine
 
     raise typer.Exit(examine(as_json, repair))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 
-from assay.spec.expand import in_words
+from assay.sweep.expansion import in_words
 from assay.workload import JSON, section_of
 
 

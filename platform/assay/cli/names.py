@@ -11,9 +11,8 @@ from pathlib import Path
 
 from assay.errors import UserError, did_you_mean
 from assay.home import Home
-from assay.report.words import relative
-from assay.spec import Sweep, load_sweep
-from assay.text import hide_secrets
+from assay.sweep import Sweep, load_sweep
+from assay.text import hide_secrets, relative
 
 SWEEPS = Path("sweeps")
 SUFFIXES = (".yaml", ".yml")

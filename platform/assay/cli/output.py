@@ -12,7 +12,7 @@ from typing import Any
 
 from assay.home import Home
 from assay.look import a_look
-from assay.report.grids import Terminal
+from assay.report.tables.grids import Terminal
 from assay.store import Store
 from assay.text import printable
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from types import TracebackType
 
 from assay.errors import ClusterError
-from assay.runner.on_ray.seclusion import write_token
-from assay.runner.on_ray.session import QUIET
+from assay.execution.ray.seclusion import write_token
+from assay.execution.ray.session import QUIET
 
 START_S = 180.0
 STOP_S = 60.0

@@ -11,8 +11,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from assay.errors import UserError
-from assay.report.words import size
-from assay.spec import Sweep
+from assay.sweep import Sweep
+from assay.text import size
 from assay.workload import package_of
 
 LIMIT_BYTES = 100 << 20

@@ -10,9 +10,9 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from assay.errors import UserError
-from assay.runner.on_ray.session import QUIET
-from assay.spec import Sweep
+from assay.execution.ray.session import QUIET
 from assay.store.url import refusal, resolve
+from assay.sweep import Sweep
 from assay.text import hide_secrets
 from assay.workload import JSON
 

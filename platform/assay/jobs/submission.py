@@ -19,7 +19,7 @@ from assay.errors import ClusterError, UserError
 from assay.jobs.cluster import Cluster
 from assay.jobs.package import packed, sweep_file, without_its_package
 from assay.jobs.places import DEFAULT_HOME, Place, environment, place, refuse_paths_from_here, remark
-from assay.spec import Sweep
+from assay.sweep import Sweep
 from assay.workload import digest
 
 JOB_ID = re.compile(r"(?P<sweep>.+)-(?P<digest>[0-9a-f]{10})-(?P<attempt>\d+)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from assay.report.log_rows import LogRow
+from assay.results.log_rows import LogRow
 
 if TYPE_CHECKING:
     import pandas as pd

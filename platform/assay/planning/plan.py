@@ -8,16 +8,16 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
-from assay.contract import stage_graph
 from assay.errors import UserError, passing_warnings
 from assay.look import a_look
-from assay.planning.races import refuse_unfair_races
+from assay.planning.comparability import refuse_unfair_races
 from assay.planning.twins import remarks_on_twins
-from assay.space import Settings
-from assay.spec import Sweep, Trial
-from assay.spec.expand import in_trials
 from assay.store import Computed, Decision, Decisions, Store, Suggestions
+from assay.sweep import Sweep, Trial
+from assay.sweep.expansion import in_trials
+from assay.sweep.search import Settings
 from assay.workload import JSON, Promise, Stage, Workload
+from assay.workload.contract import stage_graph
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
-from assay.spec import Trial
+from assay.sweep import Trial
 from assay.text import shorten
 from assay.workload import Stage, canonical_json
 

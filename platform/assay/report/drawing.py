@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assay.planning import Plan
-from assay.report.curves import CURVES, draw_curves
-from assay.report.lacking import Lacking
-from assay.report.pictures import draw_pictures
-from assay.report.plots import draw_plots
-from assay.report.samples import OVERVIEW, copy_grids, draw_overview
-from assay.report.table import Table, TrialResults
+from assay.report.omissions import Lacking
+from assay.report.pictures.committed import draw_pictures
+from assay.report.pictures.samples import OVERVIEW, copy_grids, draw_overview
+from assay.report.plots.curves import CURVES, draw_curves
+from assay.report.plots.requested import draw_plots
+from assay.results.table import Table, TrialResults
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assay.costs.priced import NOT_PRICED, Priced
+from assay.costs.sheet import CostSheet, cost_sheet
 from assay.errors import AssayError, StageFailed
 from assay.planning import Plan
-from assay.report.aside import written_aside
-from assay.report.cost import CostSheet, cost_sheet
-from assay.report.cost_formats import cost_as_csv, cost_as_json
-from assay.report.formats import as_csv, as_json, as_markdown
-from assay.report.priced import NOT_PRICED, Priced
-from assay.report.table import Table, TrialResults, table
-from assay.store.trouble import full, no_room
+from assay.report.atomic_files import written_aside
+from assay.report.tables.costs import cost_as_csv, cost_as_json
+from assay.report.tables.formats import as_csv, as_json, as_markdown
+from assay.results.table import Table, TrialResults, table
+from assay.store.io_errors import full, no_room
 
 if TYPE_CHECKING:
     from assay.report.drawing import Drawn

@@ -9,8 +9,8 @@ import uuid
 from pathlib import Path
 
 from assay.errors import StoreError
+from assay.store.io_errors import reading
 from assay.store.records import FileRecord, Files, sha256_of
-from assay.store.trouble import reading
 
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 

@@ -26,9 +26,9 @@ from pydantic import BaseModel, ValidationError
 
 from assay.errors import StoreError
 from assay.store.damage import Damage, blame, check_file, check_folder
+from assay.store.io_errors import cannot_read, cannot_write, reading, room_told, writing
 from assay.store.schema import FileEntry
 from assay.store.scratch import FETCHED, STAGING, is_left, remove_leftovers, scratch
-from assay.store.trouble import cannot_read, cannot_write, reading, room_told, writing
 from assay.store.url import open_url, resolve
 from assay.text import first_line, hide_secrets
 from assay.workload import JSON, canonical_json

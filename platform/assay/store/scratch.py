@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 
-from assay.store.trouble import writing
+from assay.store.io_errors import writing
 
 STAGING = "assay-staging-"
 FETCHED = "assay-checkpoint-"

@@ -22,12 +22,12 @@ import pyarrow.parquet as pq
 
 from assay.errors import BodyError, DamagedResult, StoreError
 from assay.store.checkpoints import Checkpoints
-from assay.store.choices import as_run
 from assay.store.damage import Damage
 from assay.store.downloads import local_copy
 from assay.store.folders import KEY
 from assay.store.journal import Computed, Decisions, Suggestions
 from assay.store.records import FileRecord, Files, Report, as_json, file_record, file_records, typed
+from assay.store.resolved_config import as_run
 from assay.store.schema import ResultRecord
 from assay.store.shards import Shard, Shards, cover, mixed_columns
 from assay.text import first_line

@@ -9,9 +9,9 @@ from pathlib import Path
 from statistics import fmean
 
 from assay.planning import Plan
-from assay.report import Row, table
-from assay.report import Table as Report
-from assay.report.neutral import markdown, markdown_row, markdown_rule
+from assay.report.tables.neutral import markdown, markdown_row, markdown_rule
+from assay.results import Row, table
+from assay.results import Table as Report
 from assay.store import sha256_of
 from assay.tracking import limits
 from assay.tracking.view import FORMAT, OutcomeLike, TrialOutcomeLike, budget_step, seconds

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.home import Home
-from assay.spec import Sweep
+from assay.sweep import Sweep
 from assay.tracking import view
 from assay.tracking.client import Client
 from assay.tracking.database import sqlite_file

@@ -16,9 +16,8 @@ from ruamel.yaml import YAML
 
 from assay.home import Home
 from assay.planning import Plan, PlannedTrial, Rung
-from assay.report.words import one_line
 from assay.store import StoredResult
-from assay.text import shorten
+from assay.text import one_line, shorten
 from assay.tracking import arms_view, limits, view
 from assay.tracking.arms_view import CURRENT, STANDING, SUPERSEDED
 from assay.tracking.client import Client, Status, now_ms

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
+from assay.costs.availability import StageStatus
 from assay.errors import StageFailed
 from assay.home import Home
-from assay.planning import Plan, PlannedTrial, StageStatus
+from assay.planning import Plan, PlannedTrial
 from assay.store import Decision, Store, StoredResult
 from assay.tracking import view
 from assay.tracking.client import Status

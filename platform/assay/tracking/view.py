@@ -15,9 +15,9 @@ from typing import Protocol
 
 from assay.errors import StageFailed
 from assay.planning import Plan, PlannedTrial, Rung
-from assay.spec import Sweep
-from assay.spec.expand import in_words
 from assay.store import Decision, StoredResult
+from assay.sweep import Sweep
+from assay.sweep.expansion import in_words
 from assay.tracking import limits
 from assay.workload import digest
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from assay.home import Home
-from assay.store.trouble import no_room
+from assay.store.io_errors import no_room
 from assay.text import first_line, hide_secrets, printable
 from assay.tracking.patience import Patience
 

@@ -194,7 +194,7 @@ def test_a_bug_is_told_in_short_and_in_full(assay: Assay, monkeypatch: pytest.Mo
 def test_doctor_says_what_it_found_and_writes_nothing(
     assay: Assay, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from assay.cli import doctor
+    from assay.cli.commands import doctor
 
     # Importing torch, ray and mlflow is what takes the seconds; the process tests are slow enough.
     light = tuple(c for c in doctor.CHECKS if c not in (doctor._torch, doctor._importable))
@@ -208,7 +208,7 @@ def test_doctor_says_what_it_found_and_writes_nothing(
 
 
 def test_doctor_fails_on_a_package_that_is_too_old(assay: Assay, monkeypatch: pytest.MonkeyPatch) -> None:
-    from assay.cli import doctor
+    from assay.cli.commands import doctor
 
     monkeypatch.setattr(doctor, "CHECKS", (doctor._packages,))
     monkeypatch.setattr(doctor.metadata, "requires", lambda name: ["numpy>=99", "no-such-package"])

@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 
 from assay.cli.display import LiveDisplay
-from assay.report.grids import Terminal
-from assay.report.neutral import csv_cell, csv_text, markdown, markdown_row
-from assay.runner import Event
+from assay.execution import Event
+from assay.report.tables.grids import Terminal
+from assay.report.tables.neutral import csv_cell, csv_text, markdown, markdown_row
 
 SWEEP = r"""
 version: 1

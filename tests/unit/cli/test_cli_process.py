@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from assay.cli.commands.run import _interrupts_told
 from assay.cli.display import PlainDisplay
-from assay.cli.run import _interrupts_told
-from assay.runner import Pause
+from assay.execution import Pause
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 

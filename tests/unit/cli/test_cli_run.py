@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import assay as api
-from assay.runner import Event
+from assay.execution import Event
 
 Assay = Callable[..., Any]
 

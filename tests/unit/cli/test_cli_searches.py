@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from assay.report import log_rows
+from assay.results import log_rows
 
 Assay = Callable[..., Any]
 

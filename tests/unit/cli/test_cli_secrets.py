@@ -12,10 +12,10 @@ import pytest
 
 from assay.cli import main
 from assay.errors import StoreError
+from assay.execution import Event
 from assay.home import Home
-from assay.runner import Event
 from assay.store import Store
-from assay.store.trouble import cannot_write
+from assay.store.io_errors import cannot_write
 from assay.text import first_line
 
 SECRET = "s3cr3t"

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 import assay
-from assay.cli import doctor
+from assay.cli.commands import doctor
+from assay.execution import Event, Outcome
 from assay.home import Home
-from assay.runner import Event, Outcome
-from assay.spec import Sweep, load_sweep
+from assay.sweep import Sweep, load_sweep
 
 SWEEP = """\
 version: 1

@@ -15,9 +15,9 @@ import assay
 from assay.errors import StoreError, UserError
 from assay.home import Home
 from assay.planning import make_plan
-from assay.spec import load_sweep
 from assay.store import Store
 from assay.store.damage import Damage
+from assay.sweep import load_sweep
 from assay.workload import Stage
 from store_damage import KINDS, put, signed
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from assay.planning import Plan, PlannedTrial, Rung, make_plan
-from assay.report import Standing, from_store
-from assay.spec import Sweep, Trial
+from assay.results import Standing, from_store
 from assay.store import Cost, Store
+from assay.sweep import Sweep, Trial
 from assay.workload import Budget, ReportHints, Stage
 
 Study = tuple[Plan, list[Standing]]

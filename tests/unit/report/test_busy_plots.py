@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from assay.planning import Plan, PlannedTrial, Rung
-from assay.report import Standing, Written, write
+from assay.report import Written, write
 from assay.report.figures import shortened
+from assay.results import Standing
 
 Filled = tuple[Plan, tuple[Standing, ...]]
 MOST_PIXELS = 6_500

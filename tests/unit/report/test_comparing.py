@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from assay.planning import Plan, PlannedTrial, Rung
-from assay.report import Standing, as_csv, as_json, as_text, joint, table
-from assay.report.estimates import Estimate, difference
+from assay.report import as_csv, as_json, as_text
+from assay.results import Standing, joint, table
+from assay.results.estimates import Estimate, difference
 
 Studies = Callable[..., tuple[Plan, list[Standing]]]
 BLOCKS, T_19 = 20, 2.0930240544082634

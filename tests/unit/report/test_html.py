@@ -16,8 +16,9 @@ from PIL import Image
 
 from assay.errors import StageFailed
 from assay.planning import Plan, PlannedTrial, Rung
-from assay.report import PAGE, Standing, earlier_failures, from_store, write, write_page
-from assay.report.samples import safe_name
+from assay.report import PAGE, earlier_failures, write, write_page
+from assay.report.pictures.samples import safe_name
+from assay.results import Standing, from_store
 from assay.store import Store
 
 Filled = tuple[Plan, tuple[Standing, ...]]

@@ -11,8 +11,9 @@ import pytest
 from scipy.stats import ttest_rel
 
 from assay.planning import Plan, PlannedTrial, Rung
-from assay.report import Standing, Table, as_json, as_markdown, as_text, table
-from assay.report.estimates import Difference, difference_over_seeds, half_width_over_seeds
+from assay.report import as_json, as_markdown, as_text
+from assay.results import Standing, Table, table
+from assay.results.estimates import Difference, difference_over_seeds, half_width_over_seeds
 
 Studies = Callable[..., tuple[Plan, list[Standing]]]
 

@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 from assay.planning import Plan
-from assay.report import Standing, table
-from assay.report.curves import furthest
-from assay.report.lacking import Lacking
-from assay.report.pictures import columns_a_row, draw_pictures
-from assay.report.samples import copy_grids, draw_overview, safe_name
+from assay.report.omissions import Lacking
+from assay.report.pictures.committed import columns_a_row, draw_pictures
+from assay.report.pictures.samples import copy_grids, draw_overview, safe_name
+from assay.report.plots.curves import furthest
+from assay.results import Standing, table
 
 Studies = Callable[..., tuple[Plan, list[Standing]]]
 

@@ -11,11 +11,12 @@ import pytest
 from PIL import Image
 
 from assay.planning import Plan, PlannedTrial, Rung
-from assay.report import Standing, table, write
-from assay.report.axes import Axis
-from assay.report.panels import error_bars_are
-from assay.report.series import Point, Series, series_of
-from assay.spec import Plot
+from assay.report import write
+from assay.report.plots.axes import Axis
+from assay.report.plots.panels import error_bars_are
+from assay.report.plots.series import Point, Series, series_of
+from assay.results import Standing, table
+from assay.sweep import Plot
 
 Filled = tuple[Plan, tuple[Standing, ...]]
 SCALES = [0.0, 1.0, 10.0]

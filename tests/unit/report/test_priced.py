@@ -8,13 +8,14 @@ import pytest
 from PIL import Image
 
 from adm.workload import workload
-from assay.ledger import SECONDS_PER_DAY, Total
+from assay.costs.ledger import SECONDS_PER_DAY, Total
+from assay.costs.priced import NOT_PRICED, priced
+from assay.execution import inline
 from assay.planning import make_plan
-from assay.report import as_csv, as_json, as_text, from_store, priced, table, write
-from assay.report.priced import NOT_PRICED
-from assay.runner import inline
-from assay.spec import Sweep
+from assay.report import as_csv, as_json, as_text, write
+from assay.results import from_store, table
 from assay.store import Cost, Store
+from assay.sweep import Sweep
 from assay.workload import topological
 
 V100, CPU = "Tesla V100-SXM2-16GB", "cpu (x86_64)"

@@ -12,10 +12,11 @@ import pytest
 
 from assay.errors import StageFailed
 from assay.planning import Plan
-from assay.report import Standing, as_csv, as_json, as_markdown, as_text, from_store, table
-from assay.report.labels import name_parts, serves
-from assay.report.words import decimals
+from assay.planning.labels import name_parts, serves
+from assay.report import as_csv, as_json, as_markdown, as_text
+from assay.results import Standing, from_store, table
 from assay.store import Store
+from assay.text import decimals
 
 Studies = Callable[..., tuple[Plan, list[Standing]]]
 Filled = tuple[Plan, tuple[Standing, ...]]

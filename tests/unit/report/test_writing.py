@@ -18,7 +18,7 @@ from PIL import Image
 from assay.errors import AssayError, StageFailed
 from assay.report import cannot_write, earlier_failures, write, write_page
 from assay.report import folder as report_folder
-from assay.report.aside import PREFIX, written_aside
+from assay.report.atomic_files import PREFIX, written_aside
 from assay.store.scratch import LEFT_ALONE_S
 from assay.tracking.view import pictures_in
 

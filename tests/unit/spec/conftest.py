@@ -10,9 +10,9 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from assay.errors import ConfigError, ConfigProblem, SpecError, UserError, did_you_mean
-from assay.spec import Sweep, load_sweep
-from assay.typed import config_problems
+from assay.sweep import Sweep, load_sweep
 from assay.workload import Budget, ReportHints, Stage, Workload
+from assay.workload.typed import config_problems
 
 Positive = Annotated[int, Field(strict=True, ge=1)]
 

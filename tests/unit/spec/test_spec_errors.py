@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from assay.errors import SpecError
-from assay.spec import Sweep, load_sweep
+from assay.sweep import Sweep, load_sweep
 
 Lines = Callable[..., list[str]]
 Load = Callable[..., Sweep]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.errors import SpecError, SpecProblem
-from assay.spec import load_sweep
+from assay.sweep import load_sweep
 from assay.workload import Workload
 
 FindWorkload = Callable[[str], Workload]

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from assay.spec import Sweep, load_sweep
-from assay.spec.merge import with_sets
-from assay.spec.yaml_lines import Document
+from assay.sweep import Sweep, load_sweep
+from assay.sweep.lines import Document
+from assay.sweep.merge import with_sets
 
 Load = Callable[..., Sweep]
 
@@ -218,6 +218,6 @@ def test_a_path_object_will_do(load: Load, find_workload: Callable[[str], object
 
 def test_reading_a_sweep_imports_nothing_heavy() -> None:
     heavy = "ray", "mlflow", "torch", "numpy", "pyarrow", "pandas", "optuna"
-    code = f"import sys, assay.spec; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import sys, assay.sweep; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from assay.typed import config_problems, plain_message
+from assay.workload.typed import config_problems, plain_message
 
 Count = Annotated[int, Field(strict=True, ge=0)]
 

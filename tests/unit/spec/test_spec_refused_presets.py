@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from assay.errors import SpecError
-from assay.spec import load_sweep
+from assay.sweep import load_sweep
 
 
 def test_the_message_names_the_setting_where_the_line_names_another(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from assay.space import Told, suggest
-from assay.spec import Sweep
+from assay.sweep import Sweep
+from assay.sweep.search import Told, suggest
 
 Lines = Callable[..., list[str]]
 Load = Callable[..., Sweep]

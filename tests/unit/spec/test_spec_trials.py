@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from assay.spec import Sweep
-from assay.spec.expand import short_names
+from assay.sweep import Sweep
+from assay.sweep.expansion import short_names
 
 Load = Callable[..., Sweep]
 

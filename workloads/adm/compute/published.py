@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from adm.compute.v100 import SECONDS_PER_DAY
-from assay.devices import find_device
+from assay.costs.devices import find_device
 
 STYLEGAN2_DAYS_PER_IMAGE = (32 + 13 / 24) / 25e6
 """Config-f on one V100: 25M images in 32 days 13 hours (appendix B.3)."""

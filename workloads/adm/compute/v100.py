@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from adm.compute.network import network_cost
 from adm.config import ModelConfig
-from assay.devices import V100_PEAK_FLOPS
+from assay.costs.devices import V100_PEAK_FLOPS
 
 V100_FLOPS_PER_S = V100_PEAK_FLOPS
 """What the paper takes for 100% of a V100 (appendix B.1)."""

@@ -18,7 +18,7 @@ from adm.training.ema import EMA
 from adm.training.engines.torch_engine import TorchEngine
 from adm.training.precision import choose
 from adm.training.stages import low_resolution
-from assay.devices import find_device
+from assay.costs.devices import find_device
 from assay.errors import UserError
 from assay.workload import StageContext
 

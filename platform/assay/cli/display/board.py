@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, cast
 
 from assay.cli.display.pace import Pace
-from assay.planning import Plan, StageStatus
-from assay.report.labels import serves
-from assay.report.words import counted, one_line, took
-from assay.runner import Event
-from assay.spec.expand import in_words
+from assay.costs.availability import StageStatus
+from assay.execution import Event
+from assay.planning import Plan
+from assay.planning.labels import serves
 from assay.store import Decision
+from assay.sweep.expansion import in_words
+from assay.text import counted, one_line, took
 from assay.workload import Stage
 
 DECISIONS: dict[Decision, str] = {"go on": "goes on", "stop": "stopped", "reached": "reached the target"}

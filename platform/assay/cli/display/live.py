@@ -15,9 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from assay.cli.display.board import Board, Note, Running
-from assay.planning import Plan, StageStatus
-from assay.report.words import clock, plural, rate
-from assay.runner import Event, Outcome
+from assay.costs.availability import StageStatus
+from assay.execution import Event, Outcome
+from assay.planning import Plan
+from assay.text import clock, plural, rate
 
 if TYPE_CHECKING:
     from assay.store import StoredResult

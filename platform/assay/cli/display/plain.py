@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TextIO
 
 from assay.cli.display.board import Board, Note, Running
-from assay.planning import Plan, StageStatus
-from assay.report.words import clock, plural, rate
-from assay.runner import Event, Outcome
-from assay.text import printable
+from assay.costs.availability import StageStatus
+from assay.execution import Event, Outcome
+from assay.planning import Plan
+from assay.text import clock, plural, printable, rate
 
 if TYPE_CHECKING:
     from assay.store import StoredResult

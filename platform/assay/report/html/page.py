@@ -16,17 +16,17 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from assay.costs.sheet import CostSheet
 from assay.planning import Plan
-from assay.report.columns import Column, arm_columns, columns
-from assay.report.cost import CostSheet
-from assay.report.cost_formats import NUMBERS, cost_lines, shown_charges
-from assay.report.formats import best_is, failure_lines
 from assay.report.html.elements import Cells, code, escape, figure, folded, listed, section, table
 from assay.report.html.style import CSS
-from assay.report.rows import Row
-from assay.report.table import Table, TrialResults
-from assay.report.words import decimals, metric, plural
-from assay.spec.expand import in_words
+from assay.report.tables.columns import Column, arm_columns, columns
+from assay.report.tables.costs import NUMBERS, cost_lines, shown_charges
+from assay.report.tables.formats import best_is, failure_lines
+from assay.results.rows import Row
+from assay.results.table import Table, TrialResults
+from assay.sweep.expansion import in_words
+from assay.text import decimals, metric, plural
 from assay.workload import JSON
 
 MOST_GRIDS = 24

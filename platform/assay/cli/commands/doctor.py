@@ -1,0 +1,232 @@
+"""`assay doctor`: is this machine fit to run a sweep? One line a question, and what to do where the answer is no."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import resource
+import shutil
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+
+from rich.text import Text
+
+from assay.cli.commands.finding import Finding, Status
+from assay.cli.commands.store_check import contents
+from assay.cli.conditions import in_one_line
+from assay.cli.output import console, print_json
+from assay.errors import AssayError, StoreError, UserError
+from assay.home import Home
+from assay.text import first_line, relative, size
+
+STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+OLDEST_PYTHON = (3, 11)
+LOW_DISK_BYTES = 5e9
+LEAST_DISK_BYTES = 5e8
+LOW_MEMORY_BYTES = 4e9
+LOW_SHARED_BYTES = 1e9
+LEAST_FILES, LEAST_PROCESSES = 1024, 512
+LEAST_MEMORY_BYTES, LEAST_FILE_BYTES = 8 << 30, 4 << 30
+"""Ray's processes and torch's libraries take addresses by the gigabyte, and checkpoints are large."""
+BFLOAT16_CAPABILITY = (8, 0)
+
+
+def examine(is_json: bool, repairs: bool = False) -> int:
+    """Print every finding as it is made; 1 when one is a failure."""
+    out = console()
+    findings = []
+
+    def stored() -> Iterator[Finding]:
+        return contents(repairs)
+
+    for check in (*CHECKS, stored):
+        for finding in _findings(check):
+            findings.append(finding)
+            if not is_json:
+                line = Text.assemble(
+                    (f"{finding.status:<5}", STYLES[finding.status]), f"{finding.what}: {finding.found}"
+                )
+                out.print(line, soft_wrap=True)
+                if finding.advice:
+                    out.print(f"     {finding.advice}", soft_wrap=True)
+    if is_json:
+        print_json([asdict(finding) for finding in findings])
+    return int(any(finding.status == "fail" for finding in findings))
+
+
+def _findings(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """What a check finds, also where it cannot even look."""
+    try:
+        yield from check()
+    except (OSError, AssayError) as error:
+        advice = "name a folder that can be read in ASSAY_HOME, and stand in one that is there"
+        yield Finding("fail", check.__name__.removeprefix("_"), in_one_line(error) or str(error), advice)
+
+
+def _limits() -> Iterator[Finding]:
+    """What a shell or a container allows a process: nothing says so before it is reached."""
+    for name, number, least, flag in (
+        ("open files", resource.RLIMIT_NOFILE, LEAST_FILES, "-n"),
+        ("processes", resource.RLIMIT_NPROC, LEAST_PROCESSES, "-u"),
+        ("memory", resource.RLIMIT_AS, LEAST_MEMORY_BYTES, "-v"),
+        ("size of a file", resource.RLIMIT_FSIZE, LEAST_FILE_BYTES, "-f"),
+    ):
+        limit = resource.getrlimit(number)[0]
+        if limit not in (resource.RLIM_INFINITY, -1) and limit < least:
+            advice = f"raise it in the shell that runs assay: ulimit {flag} unlimited, or as high as is allowed"
+            yield Finding("warn", f"limit of {name}", f"{limit:,}", advice)
+
+
+def _language() -> Iterator[Finding]:
+    """Which letters can be shown."""
+    if sys.stdout.encoding.lower().replace("-", "") != "utf8":
+        advice = "names in other letters are shown with ?; set LC_ALL=C.UTF-8"
+        yield Finding("warn", "language", f"the terminal takes {sys.stdout.encoding}", advice)
+
+
+def _python() -> Iterator[Finding]:
+    good = sys.version_info >= OLDEST_PYTHON
+    advice = "" if good else f"assay needs Python {OLDEST_PYTHON[0]}.{OLDEST_PYTHON[1]} or newer"
+    yield Finding("ok" if good else "fail", "Python", f"{platform.python_version()} at {sys.executable}", advice)
+
+
+def _packages() -> Iterator[Finding]:
+    from packaging.requirements import Requirement
+
+    wrong = []
+    needed = [Requirement(text) for text in metadata.requires("assay") or ()]
+    needed = [r for r in needed if r.marker is None or r.marker.evaluate({"extra": ""})]
+    for requirement in needed:
+        try:
+            installed = metadata.version(requirement.name)
+        except metadata.PackageNotFoundError:
+            wrong.append(f"{requirement.name} is missing")
+            continue
+        if not requirement.specifier.contains(installed, prereleases=True):
+            wrong.append(f"{requirement.name} {installed} is installed, needed is {requirement.specifier}")
+    if wrong:
+        yield Finding("fail", "packages", "; ".join(wrong), f"install them: {sys.executable} -m pip install assay")
+    else:
+        versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("ray", "torch", "mlflow", "deepspeed"))
+        yield Finding("ok", "packages", f"{len(needed)} of {len(needed)} as needed ({versions})")
+
+
+def _torch() -> Iterator[Finding]:
+    try:
+        import torch
+    except Exception as error:  # a broken build may raise anything
+        yield Finding("fail", "torch", first_line(error, with_type=True), "reinstall torch for this machine")
+        return
+    if not torch.cuda.is_available():
+        kind = torch.backends.cpu.get_cpu_capability()
+        has_bfloat16 = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+        good_at = f"CPU ({kind}), good at {'bfloat16' if has_bfloat16 else 'float32'}"
+        yield Finding("ok", "device", f"{good_at}: enough for digits and tests; the paper's models need GPUs")
+        return
+    for index in range(torch.cuda.device_count()):
+        about = torch.cuda.get_device_properties(index)
+        good_at = "bfloat16" if (about.major, about.minor) >= BFLOAT16_CAPABILITY else "float16 with loss scaling"
+        yield Finding("ok", f"device cuda:{index}", f"{about.name}, {size(about.total_memory)}, good at {good_at}")
+
+
+def _importable() -> Iterator[Finding]:
+    for name, purpose in (("ray", "run on a cluster"), ("mlflow", "show results in MLflow")):
+        try:
+            module = importlib.import_module(name)
+        except Exception as error:  # a broken install may raise anything
+            status: Status = "fail" if name == "ray" else "warn"
+            instead = "--executor inline" if name == "ray" else "--no-tracking"
+            yield Finding(
+                status, name, first_line(error, with_type=True), f"cannot {purpose}; reinstall {name}, or use {instead}"
+            )
+        else:
+            yield Finding("ok", name, f"{module.__version__} imports")
+
+
+def _compiler() -> Iterator[Finding]:
+    found = next((path for name in ("c++", "g++", "clang++") if (path := shutil.which(name))), None)
+    yield Finding("ok", "compiler", found or "none; none is needed, DeepSpeed's compiled extras stay off")
+
+
+def _store() -> Iterator[Finding]:
+    from assay.store import Store
+    from assay.store.damage import Damage
+
+    try:
+        store = Store(Home.default().store_url, heals=False)
+        if store.files.is_local and not Path(store.files.root).exists():
+            parent = _existing(Path(store.files.root))
+            good = os.access(parent, os.W_OK)
+            advice = "" if good else f"make {parent} writable, or name another folder in ASSAY_HOME"
+            yield Finding("ok" if good else "fail", "store", f"{store.url} will be created at the first run", advice)
+            return
+        probe = f"probe-{uuid.uuid4().hex}"
+        store.files.write_record(probe, {})
+        store.files.read_record(probe)
+        store.files.remove(probe)
+        count = len(store.known())
+    except (OSError, StoreError, Damage) as error:
+        advice = "check the folder's rights, or name another one in ASSAY_HOME or ASSAY_STORE"
+        yield Finding("fail", "store", first_line(error, with_type=True), advice)
+        return
+    yield Finding("ok", "store", f"{store.url} can be read and written; {count} results")
+
+
+def _room() -> Iterator[Finding]:
+    where = _existing(Home.default().root)
+    free = shutil.disk_usage(where).free
+    status: Status = "ok" if free > LOW_DISK_BYTES else "warn" if free > LEAST_DISK_BYTES else "fail"
+    advice = "" if status == "ok" else "free some, or name a folder on another disk in ASSAY_HOME"
+    yield Finding(status, "disk", f"{size(free)} free at {relative(where)}", advice)
+    shared = Path("/dev/shm")
+    if shared.is_dir() and (room := shutil.disk_usage(shared).free) < LOW_SHARED_BYTES:
+        advice = "Ray keeps its objects there and is slow without; in a container: --shm-size=4g"
+        yield Finding("warn", "shared memory", f"{size(room)} free at {shared}", advice)
+
+
+def _sockets() -> Iterator[Finding]:
+    from assay.execution.ray.seclusion import fresh_folder
+
+    try:
+        folder = fresh_folder()
+    except UserError as error:
+        yield Finding("fail", "Ray's folder", str(error), "without it: --executor inline")
+        return
+    folder.rmdir()
+    yield Finding("ok", "Ray's folder", f"sockets and logs of a run go to {folder.parent}")
+
+
+def _machine() -> Iterator[Finding]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = Path("/sys/fs/cgroup/memory.max")
+    if limit.is_file() and (text := limit.read_text(encoding="utf-8").strip()).isdecimal():
+        memory = min(memory, int(text))
+    few = cores < 2 or memory < LOW_MEMORY_BYTES
+    advice = "Ray alone takes about 1 GB; use --executor inline on a machine this small" if few else ""
+    yield Finding("warn" if few else "ok", "machine", f"{cores} cores, {size(memory)} of memory", advice)
+
+
+CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
+    _python,
+    _packages,
+    _machine,
+    _room,
+    _sockets,
+    _store,
+    _limits,
+    _language,
+    _compiler,
+    _torch,
+    _importable,
+)
+
+
+def _existing(path: Path) -> Path:
+    """The folder, or the nearest one around it that is there."""
+    return next(folder for folder in (path, *path.parents) if folder.exists())

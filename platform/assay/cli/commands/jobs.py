@@ -1,0 +1,181 @@
+"""`assay submit`, `logs` and `stop`, and what `ls` and `show` say of jobs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from assay.cli import EXIT_COULD_NOT, EXIT_INTERRUPTED
+from assay.cli.names import open_sweep, program
+from assay.cli.output import console, print_json
+from assay.client import OVER, About, Client, Job
+from assay.errors import UserError
+from assay.report.tables.grids import Grid, ruled
+from assay.results.log_rows import is_row
+from assay.text import age, clock, plural
+
+STYLES = {"SUCCEEDED": "green", "FAILED": "red", "STOPPED": "yellow", "RUNNING": "bold", "PENDING": ""}
+NOT_FOUND = 127
+"""What a shell exits with where there is no such command."""
+NO_ASSAY = ": there is no `assay` on the PATH of the cluster's head; install it there, or use an image that has it"
+LAST_WORDS = 5
+WORDS = {
+    "submitted": "Submitted as",
+    "attached": "Already submitted, and not over: attached to",
+    "submitted again": "Submitted again, since the attempt before is {before}; what is stored is not redone:",
+}
+
+
+def connect(address: str | None) -> Client:
+    if address is None:
+        raise UserError("no cluster is named: give --address http://HEAD:8265, or set ASSAY_ADDRESS")
+    return Client(address)
+
+
+def submit_sweep(
+    name: str,
+    profile: str | None,
+    sets: Sequence[str],
+    *,
+    address: str | None,
+    workload_package: Path | None,
+    store: str | None,
+    is_followed: bool,
+    is_json: bool,
+) -> int:
+    """Submit a sweep; returns the exit code: of submitting, or with --follow of the run."""
+    sweep = open_sweep(name, profile, sets)
+    client = connect(address)
+    job = client.submit(sweep, workload_package=workload_package, store=store)
+    assert job.submitted is not None
+    if is_json:
+        print_json({**asdict(job.submitted), "address": client.address})
+    else:
+        print(f"{WORDS[job.submitted.what].format(before=job.submitted.before)} {job.id}")
+        print(f"  results: {job.submitted.store}, on the cluster's machines")
+        if job.submitted.remark is not None:
+            print(f"  {job.submitted.remark}")
+        for verb in ("logs -f", "show", "stop"):
+            print(f"  {program()} {verb} {job.id} --address {client.address}")
+    return _follow(job, client, sys.stderr if is_json else sys.stdout) if is_followed else 0
+
+
+def show_logs(job_id: str, *, address: str | None, is_followed: bool) -> int:
+    client = connect(address)
+    job = client.job(job_id)
+    if is_followed:
+        return _follow(job, client, sys.stdout)
+    for line in job.logs():
+        print(line)
+    return 0
+
+
+def _follow(job: Job, client: Client, out: Any) -> int:
+    """Print the log until the job is over; returns what `assay run` would have."""
+    try:
+        for line in job.logs(follow=True):
+            print(line, file=out, flush=True)
+    except KeyboardInterrupt:
+        print(
+            f"\n{job.id} goes on without you: {program()} logs -f {job.id} --address {client.address}", file=sys.stderr
+        )
+        return EXIT_INTERRUPTED
+    about = job.about()
+    if about.status == "SUCCEEDED":
+        return 0
+    advice = NO_ASSAY if about.exit_code == NOT_FOUND else ""
+    print(f"{job.id}: {about.status}{advice}", file=sys.stderr)
+    return EXIT_INTERRUPTED if about.status == "STOPPED" else about.exit_code or EXIT_COULD_NOT
+
+
+def stop_job(job_id: str, *, address: str | None) -> int:
+    """Stop a job, and wait until it is; returns the exit code."""
+    job = connect(address).job(job_id)
+    before = job.status()
+    if before in OVER:
+        print(f"{job.id} is over already: {before}")
+        return 0
+    print(f"stopping {job.id}; it saves what it has", flush=True)
+    after = job.stop()
+    print(f"{job.id}: {after}. Submit the same sweep again to go on from there.")
+    return 0
+
+
+def jobs_json(address: str) -> list[dict[str, Any]]:
+    return [_as_json(about) for about in connect(address).jobs()]
+
+
+def jobs_grid(address: str) -> Grid:
+    return Grid(partial(_table, connect(address)))
+
+
+def find_job(job_id: str, address: str) -> Job:
+    return connect(address).job(job_id)
+
+
+def show_job(job: Job, is_json: bool) -> None:
+    about, results, ledger = job.about(), job.results(), job.ledger()
+    if is_json:
+        frames = {"results": results, "ledger": ledger}
+        tables = {name: json.loads(frame.to_json(orient="records")) for name, frame in frames.items()}
+        print_json(_as_json(about) | tables)
+        return
+    out = console()
+    out.print(Text.assemble((about.id, "bold"), "  ", (about.status, STYLES[about.status])))
+    profile = f" (profile {about.profile})" if about.profile else ""
+    out.print(f"  {about.sweep}{profile}, submitted by {about.user} with assay {about.version}", soft_wrap=True)
+    if about.started is not None:
+        started = f"{about.started.astimezone():%Y-%m-%d %H:%M:%S}"
+        out.print(f"  started {started}, {'took' if about.ended else 'running for'} {_lasted(about)}", soft_wrap=True)
+    for line in _last_words(about):
+        out.print(f"  {line}", style="red", soft_wrap=True, markup=False)
+    if len(results):
+        out.print(
+            f"\n{results.drop(columns=['key', 'stages']).to_string(index=False, na_rep='-')}",
+            markup=False,
+            soft_wrap=True,
+        )
+    days, unknown = ledger["v100_days"].sum(), int(ledger["v100_days"].isna().sum())
+    besides = f" besides {plural(unknown, 'stage')} on devices of unknown speed" if unknown else ""
+    out.print(f"\nledger: {plural(len(ledger), 'stage')}, {days:.3g} V100-days{besides}", soft_wrap=True)
+
+
+def _table(client: Client, is_tight: bool) -> Table:
+    abouts = client.jobs()
+    grid = ruled(f"{plural(len(abouts), 'job')} on {client.address}", is_tight)
+    grid.add_column("job", overflow="fold", min_width=16)
+    for header in ("status", "user"):
+        grid.add_column(header, no_wrap=True)
+    for header in ("started", "took"):
+        grid.add_column(header, justify="right", no_wrap=True)
+    for about in abouts:
+        started = "" if about.started is None else age((datetime.now(UTC) - about.started).total_seconds())
+        cells = (Text(about.id), Text(about.status, style=STYLES[about.status]), Text(about.user))
+        grid.add_row(*cells, started, _lasted(about))
+    return grid
+
+
+def _lasted(about: About) -> str:
+    if about.started is None:
+        return ""
+    return clock(((about.ended or datetime.now(UTC)) - about.started).total_seconds())
+
+
+def _last_words(about: About) -> list[str]:
+    """Of a job that failed: Ray's message ends with the last lines of its log."""
+    lines = [line for line in about.message.splitlines() if line.strip() and not is_row(line)]
+    return lines[-LAST_WORDS:] if about.status == "FAILED" else []
+
+
+def _as_json(about: About) -> dict[str, Any]:
+    times = {"started": about.started, "ended": about.ended}
+    return asdict(about) | {name: when.isoformat() if when else None for name, when in times.items()}

@@ -1,0 +1,181 @@
+"""`assay validate` and `assay plan`: what a sweep says, and what running it would mean. Neither starts Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from assay.cli.commands.estimates import Sum, suggested_as_it_goes, summary
+from assay.cli.names import open_sweep
+from assay.cli.output import a_told_look, console, print_json, print_text, print_warnings, store_to_look_at
+from assay.costs.availability import StageStatus, State, survey
+from assay.home import Home
+from assay.planning import Plan, checked, make_plan
+from assay.planning.labels import serves
+from assay.report.tables.grids import Grid, ruled
+from assay.sweep.expansion import in_words
+from assay.sweep.trial_checks import MOST_CHECKED
+from assay.text import days, plural, took
+
+MOST_LINES = 40
+"""Of a table. A race of thousands is told in sums; --json has it all."""
+MOST_PLANNED = 100
+"""Trials of which the stages are checked, where the configs of a sample are."""
+STATE_STYLES: dict[State, str] = {
+    "stored": "green",
+    "partial": "yellow",
+    "missing": "",
+    "damaged": "red",
+    "dropped": "dim",
+}
+
+
+def validate_sweep(
+    name: str, profile: str | None, sets: Sequence[str], is_json: bool, *, verifies_data: bool = False
+) -> None:
+    with a_told_look(verifies_data):
+        sweep = open_sweep(name, profile, sets)
+        count = sweep.num_trials()
+        is_sample = count > MOST_CHECKED
+        # Stages see more than configs do, such as a file that is not there.
+        plan = checked(make_plan(sweep, most=MOST_PLANNED if is_sample else None))
+    if not is_sample:
+        count = len(plan.trials) or count
+    if is_json:
+        about = {"file": sweep.file, "name": sweep.name, "profile": sweep.profile, "trials": count}
+        print_json({**about, "warnings": list(plan.warnings)})
+        return
+    print_warnings(plan.warnings)
+    at = f" with profile {sweep.profile}" if sweep.profile else ""
+    print_text(f"{sweep.file}{at}: good: {sweep.name}, {plural(count, 'trial')} of {sweep.workload} {sweep.base}")
+    if is_sample:
+        print(
+            f"checked: about {MOST_CHECKED:,} of the trials, evenly spread, and the corners of the space; "
+            f"the stages of the first {MOST_PLANNED}."
+        )
+    if sweep.searcher.name == "optuna":
+        print(suggested_as_it_goes(sweep))
+
+
+def plan_sweep(
+    name: str, profile: str | None, sets: Sequence[str], is_json: bool, *, verifies_data: bool = False
+) -> None:
+    store = store_to_look_at(Home.default())
+    with a_told_look(verifies_data):
+        plan = make_plan(open_sweep(name, profile, sets), store)
+        statuses = survey(plan, store)
+        plan = checked(plan, {key for key, status in statuses.items() if status.state == "stored"})
+    if is_json:
+        print_json(_as_json(plan, statuses))
+        return
+    print_warnings(plan.warnings)
+    out = console()
+    out.print(Text.assemble((plan.sweep.name, "bold"), f"  {plan.sweep.description}".rstrip()))
+    for make in (_trials, _stages):
+        out.print(Grid(partial(make, plan, statuses)))
+        out.print()
+    for line in summary(plan, statuses):
+        out.print(line, soft_wrap=True)
+
+
+def _trials(plan: Plan, statuses: dict[str, StageStatus], is_tight: bool) -> Table:
+    grid = ruled(plural(len(plan.trials), "trial"), is_tight)
+    varied = list(dict.fromkeys(path for trial in plan.trials for path in trial.trial.varied))
+    grid.add_column("trial", overflow="fold", min_width=16)
+    for path in varied:
+        grid.add_column(path, overflow="fold")
+    grid.add_column("stored", justify="right", no_wrap=True)
+    for trial in plan.trials[:MOST_LINES]:
+        stored = sum(statuses[stage.key].state == "stored" for stage in trial.stages)
+        values = [in_words(trial.trial.varied.get(path)) for path in varied]
+        grid.add_row(*map(Text, [trial.name, *values, f"{stored} of {len(trial.stages)}"]))
+    if len(plan.trials) > MOST_LINES:
+        grid.add_row(Text(f"… and {len(plan.trials) - MOST_LINES:,} more"))
+    return grid
+
+
+def _stages(plan: Plan, statuses: dict[str, StageStatus], is_tight: bool) -> Table:
+    grid = ruled(plural(len(plan.stages), "stage"), is_tight)
+    for header in ("stage", "kind"):
+        grid.add_column(header, no_wrap=True)
+    grid.add_column("for", overflow="fold", min_width=10)
+    grid.add_column("budget", justify="right", no_wrap=True)
+    grid.add_column("state", overflow="fold", min_width=7)
+    for header in ("V100-days", "about"):
+        grid.add_column(header, justify="right", no_wrap=True)
+    for alike in _alike(statuses):
+        first, together = statuses[alike[0]], [statuses[key] for key in alike]
+        if len(alike) == 1:  # what it costs if it is needed
+            together = [replace(first, chance=1.0)]
+        cost, time = Sum.of_days(together), Sum.of_seconds(together)
+        is_done = first.state in ("stored", "dropped")
+        grid.add_row(
+            Text(first.stage.name),
+            first.stage.kind,
+            Text(_for(plan, alike, cost.count)),
+            f"{first.stage.amount:,} {first.stage.unit}" if first.stage.budget else "",
+            Text(_state(first, is_alone=len(alike) == 1), style=STATE_STYLES[first.state]),
+            days(cost.total) if cost.is_known else "?",
+            "" if is_done else took(time.total) if time.is_known else "?",
+        )
+    return grid
+
+
+def _alike(statuses: dict[str, StageStatus]) -> list[list[str]]:
+    """Keys that share a line: one each, and all of a kind, budget and state where that were too many to read."""
+    if len(statuses) <= MOST_LINES:
+        return [[key] for key in statuses]
+    lines: dict[tuple[str, int, State], list[str]] = {}
+    for key, status in statuses.items():
+        lines.setdefault((status.stage.name, status.stage.amount, status.state), []).append(key)
+    return list(lines.values())
+
+
+def _for(plan: Plan, alike: Sequence[str], count: int) -> str:
+    """The trials that read a stage, and how many they are; of many stages, how many will be computed."""
+    if len(alike) > 1:
+        return f"{'' if count == len(alike) else f'{count:,} of '}{plural(len(alike), 'stage')}"
+    readers = len(plan.trials_of[alike[0]])
+    label = serves(plan, alike[0])
+    return label if readers in (1, len(plan.trials)) else f"{label} ({plural(readers, 'trial')})"
+
+
+def _state(status: StageStatus, is_alone: bool) -> str:
+    state = f"partial {status.done:,} of {status.stage.amount:,}" if status.state == "partial" else status.state
+    return f"{state}, if it climbs" if is_alone and status.chance < 1 else state
+
+
+def _as_json(plan: Plan, statuses: dict[str, StageStatus]) -> dict[str, Any]:
+    return {
+        "sweep": plan.sweep.name,
+        "file": plan.sweep.file,
+        "profile": plan.sweep.profile,
+        "trials": [
+            {"trial": t.name, "varied": dict(t.trial.varied), "stages": [stage.key for stage in t.stages]}
+            for t in plan.trials
+        ],
+        "stages": [
+            {
+                "key": key,
+                "stage": status.stage.name,
+                "kind": status.stage.kind,
+                "trials": [trial.name for trial in plan.trials_of[key]],
+                "budget": status.stage.amount if status.stage.budget else None,
+                "unit": status.stage.unit if status.stage.budget else None,
+                "state": status.state,
+                "done": status.done,
+                "chance": status.chance,
+                "v100_days": status.v100_days,
+                "v100_days_by": status.basis,
+                "seconds": status.seconds,
+            }
+            for key, status in statuses.items()
+        ],
+        "warnings": list(plan.warnings),
+        "stages_if_nothing_were_shared": sum(len(trial.stages) for trial in plan.trials),
+    }

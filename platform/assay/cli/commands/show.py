@@ -1,0 +1,260 @@
+"""`assay show`: one stored stage, a sweep, one of its trials, a preset, or a job."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from assay.cli.commands.ls import KEY_SHOWN, ago, budget_of, bytes_of
+from assay.cli.commands.preset_tables import show_tables
+from assay.cli.config_text import as_yaml, asked_in_words
+from assay.cli.names import find_sweep, open_sweep
+from assay.cli.output import console, print_json, print_text, store_to_look_at
+from assay.costs.availability import survey
+from assay.errors import AssayError, UserError, did_you_mean, passing_warnings
+from assay.home import Home
+from assay.planning import Plan, PlannedTrial, make_plan
+from assay.report.tables.grids import Grid, ruled
+from assay.store import Store, StoredResult
+from assay.sweep.expansion import in_words
+from assay.text import size, took
+from assay.workload import JSON, load_workload, workload_names
+
+KEY = re.compile(r"[0-9a-f]{4,32}")
+TABLE = "table"
+"""What the names of tables begin with, after `preset`."""
+JOB = re.compile(r".+-[0-9a-f]{10}-\d+")
+
+
+def show_anything(
+    what: str, name: str | None, profile: str | None, sets: Sequence[str], *, address: str | None, is_json: bool
+) -> None:
+    if what == "preset":
+        _show_preset(name, is_json)
+        return
+    if name is not None:
+        raise UserError(f"got {what!r} and {name!r}, allowed: one key or sweep, or: show preset NAME")
+    store = store_to_look_at(Home.default())
+    if KEY.fullmatch(what):
+        matching = [key for key in store.known() if key.startswith(what)]
+        if matching:
+            _show_result(_by_key(store, what, matching), is_json)
+            return
+    try:
+        sweep_name, trial = _split(what)
+    except UserError as error:
+        no_key = UserError(f"no stored stage has a key that starts with {what}; see them with: assay ls")
+        _show_job(what, address, is_json, otherwise=no_key if KEY.fullmatch(what) else error)
+        return
+    plan = make_plan(open_sweep(sweep_name, profile, sets), store)
+    if trial is None:
+        _show_sweep(plan, store, is_json)
+    else:
+        _show_trial(plan, _find_trial(plan, trial), store, is_json)
+
+
+def _show_job(what: str, address: str | None, is_json: bool, otherwise: UserError) -> None:
+    """A job by the beginning of its id; `otherwise` says why it can be nothing else."""
+    if address is None and JOB.fullmatch(what):
+        raise UserError(f"{what} is a job's id: say of which cluster, with --address http://HEAD:8265 or ASSAY_ADDRESS")
+    if address is None:
+        raise otherwise
+    from assay.cli.commands.jobs import find_job, show_job  # imports Ray
+
+    try:
+        job = find_job(what, address)
+    except AssayError as error:
+        raise type(error)(f"{otherwise}\nNor can it be shown as a job: {error}") from error
+    show_job(job, is_json)
+
+
+def _split(what: str) -> tuple[str, str | None]:
+    """ "sweep:trial" at the first colon after which the rest is no part of a file's name."""
+    try:
+        return str(find_sweep(what)), None
+    except UserError:
+        name, colon, trial = what.partition(":")
+        if not colon:
+            raise
+        return str(find_sweep(name)), trial
+
+
+def _by_key(store: Store, prefix: str, matching: Sequence[str]) -> StoredResult:
+    if len(matching) > 1:
+        raise UserError(
+            f"{prefix} begins {len(matching)} keys: {', '.join(k[:16] for k in matching[:6])}; give more of it"
+        )
+    result = store.get(matching[0])
+    if result is None:
+        raise UserError(f"{matching[0]} was never finished; the next run of its sweep goes on with it")
+    return result
+
+
+def _find_trial(plan: Plan, wanted: str) -> PlannedTrial:
+    """By its name, its number in the file, or the beginning of its name when only one begins so."""
+    names = [trial.name for trial in plan.trials]
+    if wanted in names:
+        return plan.trials[names.index(wanted)]
+    if wanted.isdecimal() and int(wanted) < len(names):
+        return plan.trials[int(wanted)]
+    begun = [trial for trial in plan.trials if trial.name.lower().startswith(wanted.lower())]
+    if len(begun) == 1:
+        return begun[0]
+    if begun:
+        raise UserError(f"{wanted!r} begins {len(begun)} trials: {'; '.join(t.name for t in begun)}")
+    hint = did_you_mean(wanted, names)
+    raise UserError(
+        f"{plan.sweep.name} has no trial {wanted!r}{hint if hint.endswith('?') else '; it has: ' + '; '.join(names)}"
+    )
+
+
+def _show_preset(name: str | None, is_json: bool) -> None:
+    workloads = []
+    for installed in workload_names():
+        try:
+            workloads.append(load_workload(installed))
+        except UserError as error:  # the presets of the others are shown all the same
+            print(error, file=sys.stderr)
+    known = {preset: workload for workload in workloads for preset in workload.presets()}
+    if name is None:
+        if is_json:
+            print_json(sorted(known))
+        else:
+            for preset, workload in known.items():
+                print(f"{preset}  ({workload.name})")
+        return
+    if name not in known and name.startswith(TABLE):
+        show_tables(workloads, name, is_json)
+        return
+    if name not in known:
+        raise UserError(f"unknown preset {name!r}{did_you_mean(name, known)}")
+    with passing_warnings(None):  # a preset is no trial
+        config = known[name].resolve(name, {})
+    if is_json:
+        print_json(config)
+    else:
+        print_text(as_yaml(config).rstrip("\n"))
+
+
+def _show_sweep(plan: Plan, store: Store, is_json: bool) -> None:
+    statuses = survey(plan, store)
+    if is_json:
+        print_json({"sweep": plan.sweep.name, "trials": [_trial_json(plan, trial, store) for trial in plan.trials]})
+        return
+    out = console()
+    out.print(Text.assemble((plan.sweep.name, "bold"), f"  {plan.sweep.description}".rstrip()))
+
+    def make(is_tight: bool) -> Table:
+        grid = ruled(None, is_tight)
+        for header in ("#", "trial", "stage", "key", "state"):
+            grid.add_column(header, overflow="fold", no_wrap=header != "trial")
+        for trial in plan.trials:
+            for number, stage in enumerate(trial.stages):
+                about = [str(trial.trial.index), trial.name] if number == 0 else ["", ""]
+                grid.add_row(*map(Text, [*about, stage.name, stage.key[:KEY_SHOWN], statuses[stage.key].state]))
+        return grid
+
+    out.print(Grid(make))
+    out.print()
+    out.print(f"A trial's whole config: assay show {plan.sweep.name}:0", soft_wrap=True)
+
+
+def _trial_json(plan: Plan, trial: PlannedTrial, store: Store) -> dict[str, Any]:
+    results = _results(plan, trial, store)
+    rung, leaf = trial.reached(results) or (None, None)
+    return {
+        "trial": trial.name,
+        "config": trial.trial.config,
+        "varied": dict(trial.trial.varied),
+        "stages": [{"stage": s.name, "key": s.key, "amount": s.amount if s.budget else None} for s in trial.stages],
+        "chosen": {result.stage: chosen for result in results.values() if (chosen := _chosen(result))},
+        "reached": rung and rung.amount,
+        "metrics": None if leaf is None else _numbers(leaf.metrics),
+    }
+
+
+def _show_trial(plan: Plan, trial: PlannedTrial, store: Store, is_json: bool) -> None:
+    if is_json:
+        print_json(_trial_json(plan, trial, store))
+        return
+    statuses = survey(plan, store)
+    out = console()
+    out.print(Text(trial.name, style="bold"))
+    for stage in trial.stages:
+        state = statuses[stage.key].state
+        out.print(f"  {stage.name:<18} {stage.key[:KEY_SHOWN]}  {state}", soft_wrap=True)
+    results = _results(plan, trial, store)
+    if (reached := trial.reached(results)) is not None:
+        rung, leaf = reached
+        where = "" if rung.amount is None else f" at {rung.amount:,} of {plan.sweep.scheduler.budget}"
+        out.print(f"\nmetrics{where}", style="bold")
+        _print_pairs(leaf.metrics)
+    out.print("\nconfig", style="bold")
+    print_text(as_yaml(trial.trial.config).rstrip("\n"))
+    if chosen := [(result, path) for result in results.values() for path in result.asked]:
+        out.print("\nchosen at run time", style="bold")
+        for result, path in chosen:
+            print_text(
+                f"  {result.stage:<18} {path} {in_words(result.notes[path])}  # {asked_in_words(result.asked[path])}"
+            )
+
+
+def _results(plan: Plan, trial: PlannedTrial, store: Store) -> dict[str, StoredResult]:
+    """By key, of the rungs it climbs."""
+    return {s.key: result for s in trial.climbed(plan.decided) if (result := store.find(s.key)) is not None}
+
+
+def _chosen(result: StoredResult) -> dict[str, JSON]:
+    """Path → what was chosen where the config asked for something else, as "auto" is."""
+    return {path: result.notes[path] for path in result.asked}
+
+
+def _show_result(result: StoredResult, is_json: bool) -> None:
+    record = result.record
+    if is_json:
+        print_json({**record, "metrics": _numbers(result.metrics)})
+        return
+    out, cost = console(), result.cost
+    devices = f"{cost.count} × {cost.device}" if cost.count > 1 else cost.device
+    out.print(Text.assemble((f"{result.stage}  {result.key}", "bold")), soft_wrap=True)
+    out.print(f"  committed {ago(record['created'])} ({record['created']}), {size(bytes_of(result))}", soft_wrap=True)
+    out.print(f"  took {took(cost.seconds)} on {devices}", soft_wrap=True)
+    if budget_of(result):
+        out.print(f"  budget {budget_of(result)} ({record['budget']['path']})", soft_wrap=True)
+    if result.notes:
+        out.print("\nnotes", style="bold")
+        for name, value in result.notes.items():
+            print_text(f"  {name:<18} {in_words(value)}")
+    if result.metrics:
+        out.print("\nmetrics", style="bold")
+        _print_pairs(result.metrics)
+    if record["inputs"]:
+        out.print("\ninputs", style="bold")
+        for role, key in record["inputs"].items():
+            out.print(f"  {role:<18} {key[:KEY_SHOWN]}", soft_wrap=True)
+    if result.files or result.shards:
+        out.print("\nfiles", style="bold")
+        for name in result.files:
+            out.print(f"  {name:<18} {size(result.files[name].bytes):>8}  {result.file(name)}", soft_wrap=True)
+        if result.shards:
+            out.print(f"  {len(result.shards)} shards of rows", soft_wrap=True)
+    out.print("\nconfig", style="bold")
+    print_text(as_yaml(record["config"], result.asked).rstrip("\n"))
+    if record["execution"]:
+        out.print("\nexecution", style="bold")
+        print_text(as_yaml(record["execution"], result.asked).rstrip("\n"))
+
+
+def _print_pairs(values: Mapping[str, float]) -> None:
+    for name, value in values.items():
+        print_text(f"  {name:<18} {value:.6g}")
+
+
+def _numbers(values: Mapping[str, float]) -> dict[str, float | str]:
+    """JSON has no NaN: such a value is told in words."""
+    return {name: value if value - value == 0 else str(value) for name, value in values.items()}

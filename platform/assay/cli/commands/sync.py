@@ -1,0 +1,85 @@
+"""`assay sync`: what MLflow shows, built again from the store. Computes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from assay.cli import EXIT_COULD_NOT
+from assay.cli.commands.reports import reports
+from assay.cli.names import open_sweep, report_folder
+from assay.cli.output import console, print_json, store_to_look_at
+from assay.costs.priced import priced
+from assay.errors import UserError
+from assay.home import Home
+from assay.planning import Plan, computed_of, make_plan
+from assay.report import PAGE, cannot_write, earlier_failures, write
+from assay.results import Standing, from_store
+from assay.sweep import Sweep
+from assay.text import hide_secrets, plural, relative
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A sweep as the store knows it, in the shape of a run's outcome."""
+
+    plan: Plan
+    trials: tuple[Standing, ...]
+    paused: str | None = None
+
+
+def sync_sweeps(names: Sequence[str], profile: str | None, sets: Sequence[str], is_json: bool) -> int:
+    """Show the sweeps in MLflow: those named, or all that have a report here. Returns the exit code."""
+    home = Home.default()
+    synced: dict[str, int] = {}
+    troubles: dict[str, str] = {}
+    sweeps = [open_sweep(name, profile, sets) for name in names] if names else list(_reported(home, troubles))
+    for sweep in sweeps:
+        label = f"{sweep.name} ({sweep.profile})" if sweep.profile else sweep.name
+        found, trouble = _sync(home, sweep)
+        if trouble is not None:
+            troubles[label] = trouble
+        else:
+            synced[label] = len(found.trials)
+    if is_json:
+        print_json({"tracking_uri": hide_secrets(home.tracking_uri), "synced": synced, "troubles": troubles})
+        return EXIT_COULD_NOT if troubles else 0
+    out = console()
+    for label, count in synced.items():
+        out.print(f"{label}: {plural(count, 'trial')} in MLflow", soft_wrap=True)
+    for label, trouble in troubles.items():
+        out.print(f"{label}: {trouble}", soft_wrap=True, style="red")
+    if not synced and not troubles:
+        out.print(f"No sweep has a report in {relative(home.root)} yet. Name one: assay sync SWEEP", soft_wrap=True)
+    return EXIT_COULD_NOT if troubles else 0
+
+
+def _sync(home: Home, sweep: Sweep) -> tuple[_Found, str | None]:
+    """One sweep; and what went wrong, if MLflow could not be written to."""
+    from assay.tracking import Tracker
+
+    store, folder = store_to_look_at(home), report_folder(home, sweep)
+    plan, computed = make_plan(sweep, store), computed_of(sweep, store).all()
+    trials = from_store(plan, store, computed, earlier_failures(folder))
+    is_whole = plan.needed.keys() <= {key for trial in trials for key in trial.results}
+    found = _Found(plan, trials, None if is_whole else "not finished")
+    warnings: list[str] = []
+    if not (folder / PAGE).is_file():
+        try:
+            write(plan, found.trials, folder, computed, priced(plan, store))
+        except OSError as error:
+            warnings.append(str(cannot_write(folder, error)))
+    Tracker(home, warnings.append).end(found, folder)
+    return found, warnings[0] if warnings else None
+
+
+def _reported(home: Home, troubles: dict[str, str]) -> Iterator[Sweep]:
+    """The sweeps that have a report here, as they were run."""
+    for folder, report in reports(home):
+        if isinstance(report, UserError):
+            troubles[folder.name] = str(report)
+            continue
+        try:
+            yield open_sweep(report.file, report.profile, report.sets)
+        except UserError as error:  # the sweep file went elsewhere or is wrong by now
+            troubles[folder.name] = f"{error}\nStand where it was run, or name it: assay sync SWEEP"

@@ -1,0 +1,90 @@
+"""What a stage would cost: by what earlier stages of its kind took, or else by its FLOPs.
+
+An earlier stage counts where its work is comparable: of the same name, and of a network and batch of the same order. A
+toy that leaves a GPU idle says nothing of ImageNet, and a CPU nothing of a GPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from assay.costs.devices import V100_PEAK_FLOPS
+from assay.costs.ledger import SECONDS_PER_DAY, Entry, entries
+from assay.store import Store
+from assay.sweep import Resources
+from assay.workload import Stage
+
+V100_UTILISATION = 0.36
+"""Share of the peak that table 7's optimized implementations reach, in the middle of their 29% to 41%."""
+SAME_ORDER = 10
+"""How many times more or fewer operations an item of comparable work may take."""
+
+Basis = Literal["earlier results", "FLOPs"]
+
+
+def v100_days_of(flops: float) -> float:
+    """V100-days of so many operations, at table 7's utilisation."""
+    return flops / (V100_PEAK_FLOPS * V100_UTILISATION * SECONDS_PER_DAY)
+
+
+@dataclass(frozen=True)
+class Price:
+    """Of a whole stage, from nothing."""
+
+    v100_days: float | None
+    """None when its FLOPs are unknown, and no earlier one ran on a declared device."""
+    basis: Basis | None
+    """Of the V100-days."""
+    seconds: float | None
+    """By earlier results, on as many devices as they had; None when none ran on the kind of device it asks for."""
+
+
+class Prices:
+    """A price list, from every result in a store."""
+
+    def __init__(self, store: Store, resources: Resources) -> None:
+        self._known: dict[str, list[Entry]] = {}
+        """By the stage's name, the latest last."""
+        for entry in entries(sorted(store.results(), key=lambda result: str(result.record["created"]))):
+            if entry.items > 0:
+                self._known.setdefault(entry.stage, []).append(entry)
+        self._rates: dict[tuple[str, float], tuple[float | None, float | None]] = {}
+        asked = resources
+        self._gpus = {
+            "train": asked.train.gpus_per_worker,
+            "map": asked.sample.gpus_per_actor,
+            "reduce": asked.reduce.gpus,
+        }
+
+    def of(self, stage: Stage) -> Price:
+        kind = (stage.name, (stage.flops or 0.0) / stage.amount)
+        if kind not in self._rates:
+            self._rates[kind] = self._rates_of(stage)
+        work = stage.flops or stage.amount
+        days, seconds = (None if rate is None else rate * work for rate in self._rates[kind])
+        if days is not None:
+            return Price(days, "earlier results", seconds)
+        return Price(v100_days_of(stage.flops), "FLOPs", seconds) if stage.flops else Price(None, None, seconds)
+
+    def _rates_of(self, stage: Stage) -> tuple[float | None, float | None]:
+        """V100-days and seconds an operation, where FLOPs are known, or else an item of the budget."""
+        alike = [entry for entry in self._known.get(stage.name, []) if _is_comparable(entry, stage)]
+        declared = [entry for entry in alike if entry.v100_days is not None]
+        here = [entry for entry in alike if entry.device.startswith("cpu") != (self._gpus[stage.kind] > 0)]
+        here = [entry for entry in here if entry.device == here[-1].device]  # as fast as it was last
+        return (
+            _rate(declared, sum(entry.v100_days or 0.0 for entry in declared)),
+            _rate(here, sum(entry.seconds for entry in here)),
+        )
+
+
+def _is_comparable(entry: Entry, stage: Stage) -> bool:
+    if not entry.flops or not stage.flops:
+        return not entry.flops and not stage.flops
+    return 1 / SAME_ORDER <= (entry.flops / entry.items) / (stage.flops / stage.amount) <= SAME_ORDER
+
+
+def _rate(known: Sequence[Entry], cost: float) -> float | None:
+    return cost / sum(entry.flops or entry.items for entry in known) if known else None

@@ -1,0 +1,133 @@
+"""What a study cost, stage by stage, and what it did not: by sharing, by what was stored before, by stopping early."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Set
+from dataclasses import dataclass
+
+from assay.costs.ledger import Entry, Total, entries, total
+from assay.planning import Plan
+from assay.planning.labels import serves
+from assay.store import StoredResult
+from assay.workload import Stage
+
+
+@dataclass(frozen=True)
+class Charge:
+    """One stage: its line in the ledger, and whom it was for."""
+
+    entry: Entry
+    budget: str
+    """ "5,000 images"; empty for a stage without one."""
+    serves: str
+    trials: int
+    is_found: bool
+    """It was stored before any run of this study needed it."""
+
+
+@dataclass(frozen=True)
+class Savings:
+    """What was not computed."""
+
+    sharing: Total
+    """Stages that several trials read were computed once: the other times."""
+    caching: Total
+    """Stages that were stored before."""
+    early_stopping: Total
+    """Rungs that the scheduler spared: an estimate, by what the same kind of stage took below."""
+
+
+@dataclass(frozen=True)
+class CostSheet:
+    sweep: str
+    charges: tuple[Charge, ...]
+    """Every stored stage of the study once, inputs before what reads them."""
+    total: Total
+    """Of what the study's own runs computed."""
+    savings: Savings
+
+
+def cost_sheet(plan: Plan, results: Mapping[str, StoredResult], computed: Set[str]) -> CostSheet:
+    """`results` by key, as far as they are stored; `computed` are the keys that the study's own runs computed."""
+    listed, uses = _entries(plan, results), _uses(plan)
+    charges = tuple(
+        Charge(entry, _budget(plan.stages[key]), serves(plan, key), uses[key], key not in computed)
+        for key, entry in listed.items()
+    )
+    own = total(charge.entry for charge in charges if not charge.is_found)
+    return CostSheet(plan.sweep.name, charges, own, saved(plan, results, computed))
+
+
+def saved(plan: Plan, results: Mapping[str, StoredResult], computed: Set[str]) -> Savings:
+    """What sharing, caching and early stopping spared the study."""
+    listed, uses = _entries(plan, results), _uses(plan)
+    again = (entry for key, entry in listed.items() for _ in range(uses[key] - 1))
+    found = (entry for key, entry in listed.items() if key not in computed)
+    dropped = [stage for key, stage in plan.stages.items() if key not in plan.needed and key not in results]
+    return Savings(total(again), total(found), _estimate(plan, dropped, listed.values()))
+
+
+def _entries(plan: Plan, results: Mapping[str, StoredResult]) -> dict[str, Entry]:
+    """By key, in the order of the plan."""
+    return {entry.key: entry for entry in entries(results[key] for key in plan.stages if key in results)}
+
+
+def _uses(plan: Plan) -> Counter[str]:
+    """Key → how many trials climb to it, as far as is decided."""
+    return Counter(key for t in plan.trials for key in {s.key for rung in t.climbs(plan.decided) for s in rung.stages})
+
+
+def _budget(stage: Stage) -> str:
+    return f"{stage.amount:,} {stage.unit}" if stage.budget else ""
+
+
+@dataclass(frozen=True)
+class _Rate:
+    """What a kind of stage takes for one of what its duration grows with: operations, else items of its budget."""
+
+    device_seconds: float
+    v100_days: float | None
+
+
+def _estimate(plan: Plan, dropped: Iterable[Stage], known: Collection[Entry]) -> Total:
+    """By the mean rate of the same kind of stage in this study; unknown where none was computed."""
+    rates, below = _rates(known), _next_smaller(plan)
+    spared = Total()
+    for stage in dropped:
+        work = (stage.flops or stage.amount) * (1 - below[stage.key] / stage.amount)
+        rate = rates.get((stage.name, bool(stage.flops)), _Rate(0.0, None))
+        seconds = rate.device_seconds * work
+        if rate.v100_days is None:
+            spared += Total(1, seconds, unknown=1, unknown_device_seconds=seconds)
+        else:
+            spared += Total(1, seconds, rate.v100_days * work)
+    return spared
+
+
+def _rates(known: Collection[Entry]) -> dict[tuple[str, bool], _Rate]:
+    """(Stage name, whether its operations are known) → its mean rate."""
+    rates = {}
+    for kind in {_kind(entry) for entry in known}:
+        ours = [entry for entry in known if _kind(entry) == kind]
+        work = sum(entry.flops or entry.items for entry in ours)
+        days = [entry.v100_days for entry in ours if entry.v100_days is not None]
+        if work > 0:
+            is_known = len(days) == len(ours)  # or the mean would be of other machines
+            rates[kind] = _Rate(sum(e.device_seconds for e in ours) / work, sum(days) / work if is_known else None)
+    return rates
+
+
+def _kind(entry: Entry) -> tuple[str, bool]:
+    return entry.stage, bool(entry.flops)
+
+
+def _next_smaller(plan: Plan) -> dict[str, int]:
+    """Key → the budget that a stage goes on from: the next smaller of its lineage in the plan; 0 for the smallest."""
+    amounts: dict[str, list[int]] = {}
+    for stage in plan.stages.values():
+        amounts.setdefault(stage.lineage, []).append(stage.amount)
+    return {
+        key: max((amount for amount in amounts[stage.lineage] if amount < stage.amount), default=0)
+        for key, stage in plan.stages.items()
+    }

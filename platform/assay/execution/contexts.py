@@ -1,0 +1,255 @@
+"""The contexts that stage bodies are given, the same under Ray and in-process."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from assay.execution.events import Emit, Event
+from assay.execution.ranks import Ranks
+from assay.store import Cost, Store, StoredResult
+from assay.store.checkpoints import Part
+from assay.store.resolved_config import as_run
+from assay.workload import JSON, Checkpointing, Stage
+
+PROGRESS_INTERVAL_S = 0.5
+MAP_PROGRESS_INTERVAL_S = 2.0
+"""Within a batch: a wide fan-out has many voices."""
+CONTEXT_FILE = "context.json"
+"""Beside the body's files in a checkpoint: what the platform needs to go on from it."""
+
+
+class Context:
+    """StageContext: config, inputs, a folder to write to, and a voice."""
+
+    def __init__(
+        self, stage: Stage, store: Store, output: Path, device: str, threads: int, emit: Emit, *, device_name: str
+    ) -> None:
+        self.stage = stage
+        self.store = store
+        self.output = output
+        self.device = device
+        self.threads = threads
+        self.history: list[dict[str, float]] = []
+        self.notes: dict[str, str | float] = {}
+        self.reached = 0
+        """How far the body said that it is."""
+        self._device_name = device_name
+        self._emit = emit
+        self._started = time.monotonic()
+        self._last_progress = 0.0
+        self._inputs: dict[str, StoredResult] | None = None
+
+    @property
+    def config(self) -> Mapping[str, JSON]:
+        return self.stage.config
+
+    @property
+    def execution(self) -> Mapping[str, JSON]:
+        return self.stage.execution
+
+    @property
+    def amount(self) -> int:
+        return self.stage.amount
+
+    @property
+    def inputs(self) -> Mapping[str, StoredResult]:
+        """Each input, its checksums verified: a damaged result never reaches a metric.
+
+        What is read besides is verified row by row as it is read: there may be much more of it than one worker reads.
+        """
+        if self._inputs is None:
+            found = {role: self.store.find(source.key) for role, source in self.stage.also_reads.items()}
+            self._inputs = {role: result for role, result in found.items() if result is not None}
+            for role, source in self.stage.inputs.items():
+                result = self.store.get(source.key, checksum=True)
+                assert result is not None, f"{self.stage.name} started before its input {source.name} was committed"
+                self._inputs[role] = result
+        return self._inputs
+
+    @property
+    def cost(self) -> Cost:
+        """What the stage took so far."""
+        return Cost(self._device_name, 1, time.monotonic() - self._started)
+
+    def progress(self, done: int, metrics: Mapping[str, float] | None = None) -> None:
+        now, self.reached = time.monotonic(), done
+        if now - self._last_progress >= PROGRESS_INTERVAL_S or done >= self.amount:
+            self._last_progress = now
+            self._emit(Event("progress", self.stage.key, done=done, metrics=dict(metrics or {}), cost=self.cost))
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        self.reached = step
+        self.history.append({"step": step, **{name: float(value) for name, value in metrics.items()}})
+
+    def note(self, name: str, value: str | float) -> None:
+        if self.notes.get(name) != value:
+            self.notes[name] = value
+            self._emit(Event("note", self.stage.key, note=(name, value)))
+
+
+class MapContext(Context):
+    """Of one operator of a map stage: its progress is told in steps, as ids are done; of a chain, one tells it."""
+
+    def __init__(self, *args: Any, tells_progress: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._tells_progress = tells_progress
+        self._settled = self.store.shards(self.stage).settled()
+        self._done = self._told = 0
+        """Ids of the block at hand that are done, and that were told to be."""
+        self._cost_told_at = self._started
+
+    @property
+    def config(self) -> Mapping[str, JSON]:
+        """Where it leaves something open ("auto"), what the shards that are there were made with."""
+        return as_run(self.stage.config, self._settled)[0]
+
+    def settle(self) -> None:
+        """Keep what was left open and is chosen now, for whoever makes another shard. Raises UserError as `Shards`."""
+        for path in as_run(self.stage.config, self.notes)[1]:
+            self.store.shards(self.stage).settle(path, self.notes[path])
+
+    def begin_block(self) -> None:
+        self._done = self._told = 0
+
+    def finish_batch(self, size: int) -> None:
+        self._done += size
+        self._tell(self._done)
+
+    def progress(self, done: int, metrics: Mapping[str, float] | None = None) -> None:
+        if time.monotonic() - self._last_progress >= MAP_PROGRESS_INTERVAL_S:
+            self._tell(self._done + done)
+
+    def _tell(self, reached: int) -> None:
+        # A batch that ran out of memory is begun again: what was told of it is not told twice.
+        if self._tells_progress and reached > self._told:
+            now = time.monotonic()
+            cost = Cost(self._device_name, 1, now - self._cost_told_at)
+            self._emit(Event("progress", self.stage.key, done=reached - self._told, advance=True, cost=cost))
+            self._told, self._last_progress, self._cost_told_at = reached, now, now
+
+
+class Leaving(BaseException):
+    """A body ends its worker group. No Exception, so that no body catches it by accident."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+        super().__init__(step)
+
+
+class WorkerContext(Context):
+    """TrainContext: a place in a worker group, and checkpoints that also carry the curve, the notes and the time."""
+
+    def __init__(self, *args: Any, ranks: Ranks, is_leaving: Callable[[], bool], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.cost_details: dict[str, float] = {}
+        self._ranks = ranks
+        self._is_leaving = is_leaving
+        self._checkpoints = self.store.checkpoints(self.stage)
+        self._device_names = {self._device_name}
+        self._seconds_before = 0.0
+        self._charged_from = 0
+        self._fetched: Path | None = None
+
+    @property
+    def rank(self) -> int:
+        return self._ranks.rank
+
+    @property
+    def world_size(self) -> int:
+        return self._ranks.size
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on this training, over all the runs it took, since the end of a smaller budget.
+
+        Times the number of workers it is device-seconds: what other numbers of workers took counts as if there had been
+        as many as now.
+        """
+        return self._seconds_before + time.monotonic() - self._started
+
+    @property
+    def cost(self) -> Cost:
+        return Cost(", ".join(sorted(self._device_names)), self.world_size, self.seconds)
+
+    @property
+    def items(self) -> int:
+        """What those seconds were for."""
+        return self.amount - self._charged_from
+
+    @property
+    def checkpointing(self) -> Checkpointing:
+        return self._checkpoints.rule
+
+    @property
+    def leaving(self) -> bool:
+        return self._is_leaving()
+
+    def leave(self, step: int) -> NoReturn:
+        raise Leaving(step)
+
+    def note(self, name: str, value: str | float) -> None:
+        if self.rank == 0:
+            super().note(name, value)
+
+    def latest_checkpoint(self) -> tuple[int, Path] | None:
+        # Rank 0 decides and tells the others its files: a shared disk may not show them to every machine at once.
+        found = self._ranks.of_first(self._checkpoints.latest(self.amount) if self.rank == 0 else None)
+        if found is None:
+            return None
+        self._fetched = folder = self._checkpoints.fetch(found)
+        state = json.loads((folder / CONTEXT_FILE).read_text())
+        self.history = state["history"]
+        self.notes = state.get("notes", {}) | self.notes
+        if state["step"] == state["amount"] < self.amount:
+            self._charged_from = found.step  # a smaller budget's end: its own result was charged with what it took
+        else:
+            # Older checkpoints do not say how many workers there were, or on what.
+            self._seconds_before = state["seconds"] * state.get("world_size", self.world_size) / self.world_size
+            self._charged_from = state["charged_from"]
+            self._device_names.update(state.get("devices", []))
+        return found.step, folder
+
+    def save_checkpoint(self, step: int, write: Callable[[Path], None], score: float | None = None) -> None:
+        started = time.monotonic()
+        place = self._ranks.of_first(self._checkpoints.new_place(step))
+        parts = self._ranks.gather(self._upload(write, place))
+        if self._fetched is not None:  # all ranks are here: all have read it
+            self._checkpoints.forget(self._fetched)
+            self._fetched = None
+        if self.rank == 0:
+            context = self._upload(lambda folder: self._write_context(folder, step), place)
+            saved = self._checkpoints.commit(step, [*parts, context], score)
+            self.cost_details = {
+                "checkpoint_seconds": time.monotonic() - started,
+                "checkpoint_bytes": saved.bytes,
+            }
+        # After it is committed: what a rank does next may rely on it. A body that looks at `leaving` by itself is asked
+        # nothing new here; one that never does leaves where it has just saved.
+        if any(self._ranks.gather(self.leaving)) and step < self.amount:
+            self.leave(step)
+
+    def _upload(self, write: Callable[[Path], None], place: str) -> Part:
+        with self.store.staging() as folder:
+            write(folder)
+            return self._checkpoints.upload(folder, place)
+
+    def _write_context(self, folder: Path, step: int) -> None:
+        config, _ = as_run(self.stage.config, self.notes)
+        execution, _ = as_run(self.stage.execution, self.notes)
+        state = {
+            "step": step,
+            "amount": self.amount,
+            "charged_from": self._charged_from,
+            "history": self.history,
+            "notes": self.notes,
+            "seconds": self.seconds,
+            "config": config,
+            "execution": execution,
+            "world_size": self.world_size,
+            "devices": sorted(self._device_names),
+        }
+        (folder / CONTEXT_FILE).write_text(json.dumps(state))

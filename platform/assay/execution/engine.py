@@ -1,0 +1,259 @@
+"""`run`: look at the store, compute what is missing, tell everyone who listens, and return what there is."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol, get_args
+
+from assay.costs.availability import StageStatus, survey
+from assay.errors import AssayError, ClusterLost, StageFailed, UserError, refuse_unless
+from assay.execution import inline
+from assay.execution.events import Event
+from assay.execution.limits import Limiter
+from assay.execution.pause import Pause
+from assay.execution.rung_decisions import Judge
+from assay.execution.suggestions import grown
+from assay.home import Home
+from assay.planning import Plan, PlannedTrial, checked, computed_of, remembered
+from assay.planning.plan import decisions_of
+from assay.store import Store, StoredResult
+from assay.store.scratch import run_folder
+from assay.sweep import Sweep
+
+ExecutorName = Literal["ray", "inline"]
+
+
+@dataclass(frozen=True)
+class TrialOutcome:
+    """A trial after a run: its results by stage key, or why there are none."""
+
+    planned: PlannedTrial
+    results: dict[str, StoredResult]
+    computed: frozenset[str]
+    """Keys of its stages that this run computed (for itself or for another trial)."""
+    error: StageFailed | None = None
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """At the highest rung it reached."""
+        leaf = self.planned.result(self.results)
+        return dict(leaf.metrics) if leaf is not None else {}
+
+    @property
+    def seconds(self) -> float:
+        """What its stages took, whenever and for whomever they were computed."""
+        return sum(result.cost.seconds for result in self.results.values())
+
+
+@dataclass(frozen=True)
+class Outcome:
+    plan: Plan
+    trials: tuple[TrialOutcome, ...]
+    computed: frozenset[str]
+    seconds: float
+    """Wall-clock of this run."""
+    paused: str | None = None
+    """Why it ended before everything was there, where nothing failed: a limit, or that it was told to stop."""
+
+    @property
+    def failed(self) -> tuple[TrialOutcome, ...]:
+        return tuple(trial for trial in self.trials if trial.error is not None)
+
+
+class Listener(Protocol):
+    """Someone a run talks to: the display, the tracker. Called in the driver, one call at a time."""
+
+    def begin(self, plan: Plan, before: dict[str, StageStatus], stored: dict[str, StoredResult]) -> None:
+        """Called again with a larger plan whenever the searcher suggests more trials."""
+
+    def event(self, event: Event) -> None: ...
+
+    def end(self, outcome: Outcome) -> None: ...
+
+
+def run(
+    plan: Plan,
+    home: Home,
+    *,
+    executor: ExecutorName = "ray",
+    address: str | None = None,
+    listeners: Sequence[Listener] = (),
+    pause: Pause | None = None,
+) -> Outcome:
+    """Compute every stage of the plan that is needed and that the store does not hold soundly.
+
+    A stage that fails does not stop the trials that do not need it: its error is in the outcome. When it is asked to
+    pause, by `pause` or by the sweep's limits, trainings save and the outcome says why. KeyboardInterrupt leaves
+    everything committed so far in the store. A cluster that is lost raises ClusterLost once all listeners have heard
+    how far it came. After all three, the same call goes on from there.
+    """
+    refuse_unless("executor", executor, get_args(ExecutorName))
+    started = time.monotonic()
+    with _Run(plan.sweep, home, executor, address, listeners, pause or Pause()) as work:
+        plan = remembered(plan, work.store)
+        while True:
+            plan, results = work.compute(plan)
+            larger = None if work.pause.reason is not None else grown(plan, work.store, results)
+            if larger is None:
+                break
+            plan = larger
+        outcome = work.outcome(plan, results, time.monotonic() - started)
+    for listener in listeners:
+        listener.end(outcome)
+    if work.lost is not None and outcome.paused is not None:
+        raise work.lost from None
+    return outcome
+
+
+def _is_undecided(plan: Plan) -> bool:
+    """Whether a trial climbs past a rung where this study has not yet decided that it may."""
+    scheduler = plan.sweep.scheduler
+    if scheduler.name == "fifo":  # decides by the target alone, and remembers only who reached it
+        return scheduler.target is not None and any(trial.ended(plan.decided) is None for trial in plan.trials)
+    decided = plan.decided
+    return any(trial.decision(rung, decided) is None for trial in plan.trials for rung in trial.climbs(decided))
+
+
+def _unranked(trial: PlannedTrial, results: Mapping[str, StoredResult]) -> StageFailed | None:
+    """Where a result has no metric to rank by: it was stored by a sweep that ranks by another one."""
+    reached = trial.reached(results)
+    if reached is None or (promise := reached[0].leaf.promise) is None or promise.metric in reached[1].metrics:
+        return None
+    stage, told = reached[0].leaf, ", ".join(reached[1].metrics) or "none"
+    cause = f"AssayError: workload {promise.workload}: the stored result has no {promise.metric}; it has: {told}"
+    return StageFailed(stage.name, stage.key, cause)
+
+
+class _Run:
+    """One call of `run`: its store, its cluster, who listens, and what happened so far."""
+
+    def __init__(
+        self,
+        sweep: Sweep,
+        home: Home,
+        executor: ExecutorName,
+        address: str | None,
+        listeners: Sequence[Listener],
+        pause: Pause,
+    ) -> None:
+        self.pause = pause
+        self.lost: ClusterLost | None = None
+        self.computed: set[str] = set()
+        self.failed: dict[str, str] = {}
+        self._home, self._executor, self._address, self._listeners = home, executor, address, listeners
+        self._log = home.ray_log(sweep.name, sweep.profile)
+        self._warnings: list[str] = []
+        self._told_once: set[str] = set()
+        self._is_begun = False
+        self._one_at_a_time = threading.RLock()
+        self.store = Store(home.store_url, report=self._warn)
+        self._charged = computed_of(sweep, self.store)
+        self._decisions = decisions_of(sweep, self.store)
+        self._limiter = Limiter(sweep.limits, pause, self._tell)
+        self._resources = ExitStack()
+        self._is_connected = False
+        self._scratch = home.scratch_url
+
+    def __enter__(self) -> _Run:
+        self._resources.enter_context(self._limiter.clock())
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._resources.close()
+
+    def compute(self, plan: Plan) -> tuple[Plan, dict[str, StoredResult]]:
+        """Compute what is missing of a plan; returns it with what was decided, and what is stored of it."""
+        stored = {key: result for key in plan.stages if (result := self.store.sound(key)) is not None}
+        before = survey(plan, self.store)
+        missing = plan.needed.keys() - stored.keys()
+        try:
+            plan = checked(plan, stored, "refused" if self._executor == "inline" else "left")
+        except UserError as error:
+            raise UserError(f"{error}\nNothing was started.") from error
+        if missing:
+            self.store.probe()  # what is wrong with it is said now, not once a stage
+        for listener in self._listeners:
+            listener.begin(plan, before, stored)
+        self._is_begun = True
+        for warned, words in zip(plan.warned, plan.warnings, strict=True):
+            self._tell(Event("warning", message=words, once=warned.message))
+        while self._warnings:
+            self._tell(Event("warning", message=self._warnings.pop(0)))
+        if plan.waiting:
+            message = (
+                f"limits.trials is {plan.sweep.limits.trials}: {plan.waiting:,} more trials wait; raise it to run them"
+            )
+            self._tell(Event("warning", message=message))
+        self._limiter.charge(stored[key] for key in self._charged.all() if key in stored)
+        if (missing or _is_undecided(plan)) and self.pause.reason is None:
+            judge = Judge(plan, dict(plan.decided), self._decisions.add, self._tell)
+            if missing:
+                try:
+                    self._execute(plan, sorted(stored), judge)
+                except ClusterLost as error:
+                    self.lost = error
+                    self.pause.ask(str(error))
+            else:  # another sweep stored it all: what remains is to judge it
+                inline.run_trials(plan, self.store, sorted(stored), judge, self.pause)
+            plan = replace(plan, decided=judge.known)
+        return plan, {key: result for key in plan.stages if (result := self.store.find(key)) is not None}
+
+    def outcome(self, plan: Plan, results: dict[str, StoredResult], seconds: float) -> Outcome:
+        trials = []
+        for planned in plan.trials:
+            climbed = planned.climbed(plan.decided)
+            own = {stage.key: results[stage.key] for stage in climbed if stage.key in results}
+            broken = next((stage for stage in climbed if stage.key in self.failed), None)
+            error = StageFailed(broken.name, broken.key, self.failed[broken.key]) if broken else _unranked(planned, own)
+            trials.append(TrialOutcome(planned, own, frozenset(own) & frozenset(self.computed), error))
+        lacking = plan.needed.keys() - results.keys() - self.failed.keys()
+        if lacking and not self.failed and self.pause.reason is None:
+            raise AssayError(
+                f"the run ended without {len(lacking):,} of its stages, and nothing said why; what is stored is safe, "
+                "and the same command goes on"
+            )
+        return Outcome(plan, tuple(trials), frozenset(self.computed), seconds, self.pause.reason if lacking else None)
+
+    def _execute(self, plan: Plan, done: Sequence[str], judge: Judge) -> None:
+        if self._executor == "inline":
+            inline.run_trials(plan, self.store, done, judge, self.pause)
+            return
+        from assay.execution.ray.session import session
+
+        if not self._is_connected:
+            self._scratch = self._resources.enter_context(run_folder(self._home.scratch_url))
+            self._resources.enter_context(session(self._address, self._log))
+            self._is_connected = True
+        from assay.execution.ray.trials import run_trials
+
+        run_trials(plan, self.store, done, self._scratch, judge, self.pause)
+
+    def _warn(self, message: str) -> None:
+        """What the store has to say; kept until somebody listens."""
+        if self._is_begun:
+            self._tell(Event("warning", message=message))
+        else:
+            self._warnings.append(message)
+
+    def _tell(self, event: Event) -> None:
+        with self._one_at_a_time:
+            if event.once in self._told_once:
+                return
+            if event.once:
+                self._told_once.add(event.once)
+            if event.kind == "committed":
+                self.computed.add(event.key)
+                self._charged.add(event.key)
+                result = self.store.find(event.key)
+                self._limiter.charge([result] if result is not None else [])
+            elif event.kind == "failed":
+                self.failed[event.key] = event.message
+                self._limiter.failed(event.key)
+            elif event.cost is not None:
+                self._limiter.running(event.key, event.cost, is_more=event.advance)
+            for listener in self._listeners:
+                listener.event(event)

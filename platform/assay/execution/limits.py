@@ -1,0 +1,98 @@
+"""What a study may use up: V100-days over all its runs, hours of one. Reaching a limit pauses the run.
+
+V100-days are those of the results there are, and of what the stages that run have taken so far: a training that would
+take more than the limit saves when it is reached, and not when all is spent.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+
+from assay.costs.ledger import v100_days
+from assay.costs.prices import V100_UTILISATION, v100_days_of
+from assay.execution.events import Emit, Event
+from assay.execution.pause import Pause
+from assay.store import Cost, StoredResult
+from assay.sweep import Limits
+from assay.text import days
+
+SECONDS_PER_HOUR = 3600
+
+
+class Limiter:
+    """Counts what the runs of a study compute, and asks this one to pause when a limit is reached."""
+
+    def __init__(self, limits: Limits, pause: Pause, emit: Emit) -> None:
+        self._limits = limits
+        self._pause = pause
+        self._emit = emit
+        self._spent = 0.0
+        self._counted: set[str] = set()
+        """Keys of the results that are in `_spent`."""
+        self._running: dict[str, float] = {}
+        """Key → V100-days that a stage took, and that are not."""
+        self._told: set[str] = set()
+
+    def clock(self) -> AbstractContextManager[object]:
+        """Within it, the hours of this run pass."""
+        return nullcontext() if self._limits.hours is None else _Alarm(self._limits.hours, self._pause)
+
+    def charge(self, results: Iterable[StoredResult]) -> None:
+        """These were computed, by this run or an earlier one of the study. Each counts once, however often it comes."""
+        if self._limits.v100_days is None:
+            return
+        for result in results:
+            self._running.pop(result.key, None)
+            if result.key not in self._counted:
+                self._counted.add(result.key)
+                self._spent += self._v100_days(result)
+        self._compare(self._limits.v100_days)
+
+    def running(self, key: str, cost: Cost, *, is_more: bool = False) -> None:
+        """A stage that runs took so much up to now; where `is_more`, so much more.
+
+        On a device of unknown worth that counts nothing until the stage is committed.
+        """
+        if self._limits.v100_days is None or key in self._counted:
+            return  # counted already: a straggler's last word
+        before = self._running.get(key, 0.0) if is_more else 0.0
+        self._running[key] = before + (v100_days(cost) or 0.0)
+        self._compare(self._limits.v100_days)
+
+    def failed(self, key: str) -> None:
+        """Nothing came of it that the study could be charged with."""
+        self._running.pop(key, None)
+
+    def _compare(self, limit: float) -> None:
+        spent = self._spent + sum(self._running.values())
+        if spent >= limit:
+            self._pause.ask(f"limits.v100_days is reached: {days(spent)} of {days(limit)} are spent; raise it to go on")
+
+    def _v100_days(self, result: StoredResult) -> float:
+        known = v100_days(result.cost)
+        if known is not None:
+            return known
+        device, flops = result.cost.device, result.record["flops"]
+        if device not in self._told:
+            self._told.add(device)
+            message = (
+                f"limits.v100_days: {device} has no declared worth in V100s; its stages count by their FLOPs, at "
+                f"{V100_UTILISATION:.0%} of a V100's peak, and those without FLOPs not at all"
+            )
+            self._emit(Event("warning", message=message))
+        return 0.0 if flops is None else v100_days_of(flops * result.share_charged)
+
+
+class _Alarm:
+    def __init__(self, hours: float, pause: Pause) -> None:
+        reason = f"limits.hours is reached: {hours:g} of one run; run the same command to go on"
+        self._timer = threading.Timer(hours * SECONDS_PER_HOUR, pause.ask, [reason])
+        self._timer.daemon = True
+
+    def __enter__(self) -> None:
+        self._timer.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()

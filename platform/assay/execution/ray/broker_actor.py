@@ -1,0 +1,191 @@
+"""The broker behind an actor, which is also the mailbox that workers' events reach the driver through."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ray
+
+from assay.execution.broker import Decision, Request, StageBroker
+from assay.execution.events import Event
+from assay.execution.ray.capacity import capacity, free_what_the_dead_hold
+from assay.execution.retries import Failure
+
+WAIT_S = 10.0
+"""How long one question is held open before the trial asks again."""
+MAIL_WAIT_S = 1.0
+MOST_MAIL = 1000
+"""Events that the driver is given at a time."""
+
+
+class BrokerActor:
+    def __init__(self, done: Sequence[str]) -> None:
+        self._broker = StageBroker(capacity(), set(done))
+        self._events: deque[Event] = deque()
+        """Those that the driver has yet to fetch."""
+        self._fetched = 0
+        self._notes: dict[str, dict[str, str | float]] = {}
+        self._reported: dict[str, Failure] = {}
+        self._begun: dict[tuple[str, str], list[str]] = {}
+        self._short: set[str] = set()
+        self._changed = asyncio.Condition()
+        self._mail = asyncio.Condition()
+        """Apart: progress concerns the driver, and no trial that waits for a stage or for room."""
+
+    async def next(self, trial: int, requests: Sequence[Request]) -> Decision:
+        """What the trial should do; "wait" only after nothing changed in its favour for WAIT_S."""
+        deadline = time.monotonic() + WAIT_S
+        async with self._changed:
+            while True:
+                self._broker.capacity = capacity()
+                decision = self._broker.decide(trial, requests)
+                if decision.action != "wait" or not await _notified(self._changed, deadline):
+                    return decision
+
+    async def again(self, key: str) -> int:
+        """With how many units a stage that must start over may do so; 0 when the run pauses.
+
+        Waits, and holds nothing, until there are any.
+        """
+        async with self._changed:
+            self._start_over(key)
+            self._changed.notify_all()  # what it had is free
+            while not self._broker.is_paused:
+                self._broker.capacity = capacity()
+                if units := self._broker.decide_again(key):
+                    return units
+                await self._changed.wait()
+            return 0
+
+    async def look(self) -> list[Mapping[str, float]]:
+        """Look at the cluster, which may lose and gain nodes, for those who wait, and tell what they wait for.
+
+        Returns what it would need for one more of them: the resources of a worker each.
+        """
+        free_what_the_dead_hold()
+        async with self._changed:
+            before, self._broker.capacity = self._broker.capacity, capacity()
+            if self._broker.capacity != before:
+                self._changed.notify_all()
+            shortages = self._broker.shortages()
+            for key, shortage in shortages.items():
+                if shortage not in self._short:
+                    self._short.add(shortage)
+                    await self._post(Event("warning", key, message=f"{shortage}; it waits for more machines"))
+            self._short &= set(shortages.values())
+            return self._broker.wanted()
+
+    async def pause(self) -> None:
+        """Nothing is begun any more; what is running should save and leave."""
+        async with self._changed:
+            self._broker.is_paused = True
+            self._changed.notify_all()
+
+    async def is_paused(self) -> bool:
+        """What a worker asks beside its work. Answered at once: an actor holds so many open calls and no more."""
+        return self._broker.is_paused
+
+    async def leave(self, key: str) -> None:
+        async with self._changed:
+            self._broker.leave(key)
+            self._changed.notify_all()
+
+    async def finish(self, key: str) -> None:
+        async with self._changed:
+            self._broker.finish(key)
+            await self._post(Event("committed", key))
+            self._changed.notify_all()
+
+    async def fail(self, key: str, message: str) -> None:
+        async with self._changed:
+            self._broker.fail(key, message)
+            await self._post(Event("failed", key, message=message))
+            self._changed.notify_all()
+
+    async def lose(self, trial: int, leaf: str, message: str) -> None:
+        """A trial ended without saying how: what it was computing failed, or else its own last stage."""
+        for key in [key for key, its in self._broker.running().items() if its == trial] or [leaf]:
+            if key not in self._broker.failed:
+                await self.fail(key, message)
+
+    async def report(self, key: str, failure: Failure) -> None:
+        """A stage's body raised: in its words, before Ray wraps them. The first of a group is the one that counts."""
+        self._reported.setdefault(key, failure)
+
+    async def reported(self, key: str) -> Failure | None:
+        """What the last try of a stage reported; it is over, and the next one has yet to."""
+        return self._reported.pop(key, None)
+
+    async def begun(self, key: str, what: str, worker: str, after: str | None) -> list[str]:
+        """A worker begins a part of a stage's work; returns those that began it earlier in this run, and died of it.
+        What comes before it is over, and may begin anew."""
+        if after is not None:
+            self._begun.pop((key, after), None)
+        earlier = self._begun.setdefault((key, what), [])
+        earlier.append(worker)
+        return earlier[:-1]
+
+    async def abandon(self, trial: int) -> None:
+        async with self._changed:
+            for key in [key for key, its in self._broker.running().items() if its == trial]:
+                self._start_over(key)
+            self._broker.abandon(trial)
+            self._changed.notify_all()
+
+    async def emit(self, event: Event) -> None:
+        if event.note is not None:
+            notes, (name, value) = self._notes.setdefault(event.key, {}), event.note
+            if notes.get(name) == value:
+                return  # every worker says it, and says it again when it is started again
+            notes[name] = value
+        await self._post(event)
+
+    async def notes(self, key: str) -> dict[str, str | float]:
+        """What a stage said in this run, wherever its workers are."""
+        return self._notes.get(key, {})
+
+    async def events(self, since: int) -> list[Event]:
+        """Events from number `since` on, at most MOST_MAIL; waits a moment for one. Those before it are forgotten."""
+        async with self._mail:
+            for _ in range(since - self._fetched):
+                self._events.popleft()
+            self._fetched = since
+            if not self._events:
+                await _notified(self._mail, time.monotonic() + MAIL_WAIT_S)
+            return list(itertools.islice(self._events, MOST_MAIL))
+
+    def _start_over(self, key: str) -> None:
+        """What an earlier try of a stage reported, and who began a part of it, is no news of the next one."""
+        self._reported.pop(key, None)
+        self._begun = {part: workers for part, workers in self._begun.items() if part[0] != key}
+
+    async def _post(self, event: Event) -> None:
+        async with self._mail:
+            self._events.append(event)
+            self._mail.notify_all()
+
+
+async def _notified(condition: asyncio.Condition, deadline: float) -> bool:
+    """Wait for a condition that is held; whether it was notified before the deadline."""
+    try:
+        await asyncio.wait_for(condition.wait(), max(0.0, deadline - time.monotonic()))
+    except TimeoutError:
+        return False
+    return True
+
+
+class RemoteEmit:
+    """An Emit that works in any process of the cluster."""
+
+    def __init__(self, broker: Any) -> None:
+        self.broker = broker
+
+    def __call__(self, event: Event) -> None:
+        told = self.broker.emit.remote(event)
+        if event.kind == "note":
+            ray.get(told)  # a note is part of the result: it is there before the work is done

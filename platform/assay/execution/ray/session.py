@@ -1,0 +1,116 @@
+"""A Ray cluster for the length of a run: an embedded one, or the one at an address."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from assay.errors import AssayError, UserError
+from assay.network import ask_this_machine_directly
+
+CONNECT_S = 10.0
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # the default of 2 s is added to every training, short ones too
+    "RAY_TRAIN_ENABLE_STATE_TRACKING": "0",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # an actor a training; workers look for notices themselves
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+    "RAY_worker_maximum_startup_concurrency": "8",  # a warning comes at four times this many processes
+}
+
+DEBUGGER = "PYTHONBREAKPOINT"
+"""Ray sets it, and leaves it to whatever this process starts later."""
+
+
+@contextmanager
+def session(address: str | None, log: Path) -> Iterator[None]:
+    """Connect, or start Ray inside this process; leave it as it was found. What Ray says meanwhile goes to the log."""
+    ask_this_machine_directly()
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    if address is not None:
+        _check_reachable(address)
+    with ExitStack() as stack:
+        folder = None
+        if address is None:
+            from assay.execution.ray.seclusion import secluded
+
+            folder = str(stack.enter_context(secluded()))
+        from assay.execution.ray.log import words_in  # imports Ray, which reads what was set above
+
+        stack.enter_context(words_in(log))
+        stack.callback(_restore, DEBUGGER, os.environ.get(DEBUGGER))
+        _connect(address, folder)
+        stack.callback(_disconnect)
+        yield
+
+
+def _connect(address: str | None, folder: str | None) -> None:
+    """To the cluster at the address, or to one that is started here and keeps its session in the folder."""
+    import ray
+
+    # A thread that outlives its cluster must not start another one, or join a stranger's. For good: it has no end.
+    ray._private.auto_init_hook.enable_auto_connect = False
+    logging.getLogger("ray").setLevel(logging.WARNING)
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(
+            address=address or "local",
+            include_dashboard=None if address else False,
+            log_to_driver=False,
+            logging_level=logging.WARNING,
+            namespace="assay",
+            _temp_dir=folder,
+        )
+    except ConnectionError as error:
+        advice = (
+            "If the cluster asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH here, to the present one."
+        )
+        raise UserError(f"no Ray cluster at {address or 'local'!r}: {error}. {advice}") from error
+    except ray.exceptions.AuthenticationError as error:
+        raise UserError(f"the token for the Ray cluster cannot be read: {str(error).partition('. ')[0]}") from error
+    except Exception as error:
+        if "Version mismatch" in str(error):
+            raise UserError(f"{' '.join(str(error).split())} Install the cluster's versions here.") from error
+        if "timed out during startup" not in str(error):
+            raise
+        raise AssayError(
+            "Ray did not start here within half a minute: is this machine busy with something else? Nothing was "
+            "computed; try again, or without Ray: --executor inline"
+        ) from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own prints a stack and exits
+
+
+def _restore(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
+
+
+def _disconnect() -> None:
+    import ray
+
+    ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself tries a dead address for minutes. Raises UserError when nothing answers at host:port."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        return  # "auto" and the like: Ray knows
+    try:
+        socket.create_connection((host, int(port)), CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(f"no Ray cluster at {address!r}: {error}; is its head running, and the port open?") from error

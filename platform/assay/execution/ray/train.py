@@ -1,0 +1,109 @@
+"""Training on Ray Train: a worker group that runs a train body.
+
+Each start is a run of Ray Train of its own. Its own restarts (max_failures, elastic workers) would save a few seconds,
+but count what other stages hold as free, keep a lost node in the count for up to 20 s, and cannot tell a body's
+refusal from a crash. So the broker, which knows all that, says how many workers there is room for.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from typing import Any
+
+import ray
+import ray.train
+import ray.train.torch
+from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError, WorkerHealthCheckFailedError
+
+from assay.execution.ranks import Ranks
+from assay.execution.ray.capacity import leaving_nodes
+from assay.execution.ray.job import LOOK_S, CutOff, Job
+from assay.execution.ray.session import QUIET
+from assay.execution.requirements import threads
+from assay.execution.work import Place, train_worker
+
+
+def train(job: Job) -> None:
+    """One worker group, which goes on from the last checkpoint; rank 0 commits."""
+    os.environ |= {name: os.environ.get(name, value) for name, value in QUIET.items()}  # the controller's are read here
+    try:
+        left_at = _trainer(job).fit().return_value
+    except ray.train.TrainingFailedError as error:
+        if is_taken_away(error):
+            raise CutOff("its machine was taken away; going on elsewhere from the last checkpoint") from error
+        if _has_no_room(error):
+            raise CutOff("the cluster has no room for its workers at present; trying again") from error
+        raise
+    if left_at is not None:
+        raise CutOff(f"its machine is being taken away; saved at step {left_at:,}, going on elsewhere")
+
+
+def _trainer(job: Job) -> ray.train.torch.TorchTrainer:
+    group = job.resources.train
+    return ray.train.torch.TorchTrainer(
+        _train_loop,
+        train_loop_config={"job": job},
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=job.units,
+            use_gpu=group.gpus_per_worker > 0,
+            resources_per_worker={"CPU": group.cpus_per_worker, "GPU": group.gpus_per_worker},
+        ),
+        # Checkpoints are the store's; Train's own folder holds nothing that is read again.
+        run_config=ray.train.RunConfig(
+            name=f"{job.stage.name}-{uuid.uuid4().hex[:12]}",
+            storage_path=job.scratch_url,
+            failure_config=ray.train.FailureConfig(controller_failure_limit=0, max_preemption_failures=0),
+        ),
+    )
+
+
+def _train_loop(config: dict[str, Any]) -> int | None:
+    """On every worker. Returns the step at which the body left, or None when it is done."""
+    job: Job = config["job"]
+    context = ray.train.get_context()
+    ranks = Ranks(context.get_world_rank(), context.get_world_size())
+    place = Place(str(ray.train.torch.get_device()), threads(job.stage, job.resources))
+    with job.failures_told():
+        return train_worker(job.stage, job.store(), place, job.emit, ranks, _Notice(job))
+
+
+class _Notice:
+    """Whether this worker should leave: its machine is taken away, or the run pauses. Looks now and then."""
+
+    def __init__(self, job: Job) -> None:
+        self._node = ray.get_runtime_context().get_node_id()
+        self._broker = job.broker
+        self._asked = job.broker.is_paused.remote()
+        self._looked = 0.0
+        self._is_leaving = False
+
+    def __call__(self) -> bool:
+        if not self._is_leaving and time.monotonic() - self._looked > LOOK_S:
+            self._is_leaving = self._is_paused() or self._node in leaving_nodes()
+            self._looked = time.monotonic()
+        return self._is_leaving
+
+    def _is_paused(self) -> bool:
+        """As of the last answer: a step does not wait for one."""
+        if not ray.wait([self._asked], timeout=0)[0]:
+            return False
+        answer, self._asked = ray.get(self._asked), self._broker.is_paused.remote()
+        return bool(answer)
+
+
+def is_taken_away(error: ray.train.TrainingFailedError) -> bool:
+    """Whether a group ended since a machine of it was announced to go, and went."""
+    if isinstance(error, ray.train.PreemptionError):
+        return True
+    failures = error.worker_failures.values() if isinstance(error, ray.train.WorkerGroupError) else ()
+    # A worker that died is a failed health check, which says why.
+    deaths = [f.health_check_failure if isinstance(f, WorkerHealthCheckFailedError) else f for f in failures]
+    return any(isinstance(death, ray.exceptions.RayActorError) and death.preempted for death in deaths)
+
+
+def _has_no_room(error: ray.train.TrainingFailedError) -> bool:
+    return isinstance(error, ray.train.ControllerError) and isinstance(
+        error.controller_failure, WorkerGroupStartupTimeoutError
+    )

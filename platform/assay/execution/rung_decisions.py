@@ -1,0 +1,89 @@
+"""What happens to a trial at a rung. Pure: the adapters ask Ray Tune's scheduler, and tell what it thinks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from assay.execution.events import Emit, Event
+from assay.planning import Plan
+from assay.store import Decision
+
+Record = Callable[[str, Decision], None]
+
+
+@dataclass
+class Judge:
+    """Decides as an earlier run did; else by the target; else as the scheduler thinks.
+
+    So a run that goes on decides the same as one that was never cut off, whatever order its stored rungs replay in,
+    and an arm that is added later races against all that is stored.
+    """
+
+    plan: Plan
+    known: dict[str, Decision]
+    """By the rung's leaf."""
+    record: Record
+    emit: Emit
+    _values: dict[int, dict[int, float]] = field(default_factory=dict)
+    """Rung → trial → its metric there, where the scheduler decides once all have come (halving)."""
+
+    @property
+    def waits_for_all(self) -> bool:
+        """Synchronous successive halving: nobody climbs before everybody is there."""
+        return self.plan.sweep.scheduler.name == "halving"
+
+    def __call__(self, trial: int, rung: int, value: float, would_stop: bool) -> Decision:
+        planned, scheduler = self.plan.trials[trial], self.plan.sweep.scheduler
+        at = planned.rungs[rung]
+        if at.amount is None:
+            return "go on"
+        decision = planned.decision(at, self.known)
+        is_last = at is planned.rungs[-1]
+        self._values.setdefault(rung, {})[trial] = value
+        if decision is None and self.waits_for_all and not is_last and not self._has_reached(value):
+            return "go on"  # as far as the next rung's gate
+        if decision is None:
+            decision = "reached" if self._has_reached(value) else "stop" if would_stop and not is_last else "go on"
+            if scheduler.name != "fifo" or decision != "go on":
+                self._decide(at.leaf.key, "finished" if is_last and decision == "go on" else decision)
+        self._tell(trial, rung, decision)
+        return decision
+
+    def cut(self, rung: int) -> None:
+        """All that climb have come to a rung: the best 1/divisor of them go on, at least one."""
+        values = self._values.get(rung, {})
+        sign = 1 if self.plan.sweep.mode == "min" else -1
+        ranked = sorted(values, key=lambda trial: (math.isnan(values[trial]), sign * values[trial]))
+        chosen = set(ranked[: max(1, len(ranked) // self.plan.sweep.scheduler.divisor)])
+        for trial in values:
+            planned = self.plan.trials[trial]
+            at = planned.rungs[rung]
+            if planned.decision(at, self.known) is None:
+                self._decide(at.leaf.key, "go on" if trial in chosen else "stop")
+                self._tell(trial, rung, self.known[at.leaf.key])
+
+    def climbing(self, rung: int) -> Iterable[int]:
+        """The trials that came to the rung below, and that no earlier rung ended."""
+        for number, planned in enumerate(self.plan.trials):
+            ended = planned.ended(self.known)
+            was_below = rung == 0 or number in self._values.get(rung - 1, {})
+            if was_below and (ended is None or planned.rungs.index(ended) >= rung):
+                yield number
+
+    def _decide(self, leaf: str, decision: Decision) -> None:
+        self.record(leaf, decision)
+        self.known[leaf] = decision
+
+    def _tell(self, trial: int, rung: int, decision: Decision) -> None:
+        at = self.plan.trials[trial].rungs[rung]
+        assert at.amount is not None
+        metrics = {self.plan.sweep.metric: self._values[rung][trial]}
+        self.emit(Event("rung", at.leaf.key, trial=trial, done=at.amount, metrics=metrics, message=decision))
+
+    def _has_reached(self, value: float) -> bool:
+        target = self.plan.sweep.scheduler.target
+        if target is None or math.isnan(value):
+            return False
+        return value <= target if self.plan.sweep.mode == "min" else value >= target

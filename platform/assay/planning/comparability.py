@@ -1,0 +1,29 @@
+"""Races that would be decided by how trials are measured, and not by how good they are: known when they are planned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from assay.errors import UserError
+from assay.sweep import Sweep
+
+if TYPE_CHECKING:
+    from assay.planning.plan import PlannedTrial
+
+
+def refuse_unfair_races(sweep: Sweep, trials: Sequence[PlannedTrial]) -> None:
+    """Raise UserError where a scheduler would compare values at a rung that were measured under other conditions."""
+    if sweep.scheduler.name == "fifo" or not trials:
+        return
+    for trial in trials[1:]:
+        for ours, theirs in zip(trials[0].rungs, trial.rungs, strict=True):
+            one, other = ours.leaf.conditions, theirs.leaf.conditions
+            if differing := [name for name in {**one, **other} if one.get(name) != other.get(name)]:
+                told = ", ".join(f"{name} {one.get(name)} and {other.get(name)}" for name in differing)
+                raise UserError(
+                    f"scheduler.name {sweep.scheduler.name} would race trials that are measured otherwise: at "
+                    f"{ours.amount} of {sweep.scheduler.budget}, {trials[0].name!r} and {trial.name!r} have {told}. "
+                    "Measure all trials alike, put these into sweeps of their own, or use scheduler fifo, which stops "
+                    "none"
+                )

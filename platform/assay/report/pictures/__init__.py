@@ -1,0 +1,1 @@
+"""Sheets of sample images, and the other pictures that stages commit."""

@@ -1,0 +1,72 @@
+"""The other pictures that a workload commits beside its sample grid, of all trials on one sheet each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from assay.planning import Plan
+from assay.planning.labels import name_parts
+from assay.report.figures import literal, wrapped
+from assay.report.omissions import Lacking, readable
+from assay.report.pictures.samples import short_names, title
+from assay.report.pictures.tiles import DPI, Tile, draw_tiles
+from assay.results.rows import Row
+from assay.results.table import Table, TrialResults
+from assay.store import StoredResult
+
+MOST_TRIALS = 48
+"""More would be too small to see on one sheet."""
+ACROSS, MOST_COLUMNS = 2, 12
+"""How many pictures stand in a row: wide ones, and columns."""
+COLUMN_WIDTH, COLUMN_CHARACTERS = 136, 18
+
+
+def draw_pictures(
+    plan: Plan, trials: Sequence[TrialResults], table: Table, folder: Path, lacking: Lacking
+) -> list[Path]:
+    """A sheet for every picture that some trial has: trials in the order of the sweep, so that what varies does."""
+    rows = {row.trial: row for row in table.rows}
+    names = short_names(table.rows)
+    drawn = []
+    for name, shows in plan.workload.report.pictures.items():
+        shown = [(row, leaf) for row, leaf in _results(trials, rows) if name in leaf.files]
+        is_column = name in plan.workload.report.side_by_side
+        some = f"the first {MOST_TRIALS} of {len(shown)} trials: " if len(shown) > MOST_TRIALS else ""
+        tiles = []
+        for row, leaf in shown[:MOST_TRIALS]:
+            # One that cannot be read would cost the sheet of all.
+            picture = lacking.attempt(f"{name} of {names[row.trial]}", partial(_picture, leaf, name))
+            if picture is not None:
+                words = column_title(names[row.trial]) if is_column else title(table, row, names)
+                tiles.append(Tile(picture, words))
+        if tiles:
+            across = columns_a_row(len(tiles)) if is_column else min(ACROSS, len(tiles))
+            widths = {"least_width": COLUMN_WIDTH} if is_column else {}
+            sheet = partial(draw_tiles, f"{table.sweep}: {some}{shows}", tiles, across, folder / name, **widths)
+            drawn.append(lacking.picture(folder / name, sheet))
+    return [sheet for sheet in drawn if sheet is not None]
+
+
+def _results(trials: Sequence[TrialResults], rows: Mapping[str, Row]) -> Iterator[tuple[Row, StoredResult]]:
+    for trial in trials:
+        leaf = trial.planned.result(trial.results)
+        if leaf is not None and trial.planned.name in rows:
+            yield rows[trial.planned.name], leaf
+
+
+def _picture(leaf: StoredResult, name: str) -> Path:
+    return readable(leaf.file(name))
+
+
+def columns_a_row(count: int) -> int:
+    """Rows of the same length, as far as that goes: 14 columns stand in two rows of 7."""
+    rows = -(-count // MOST_COLUMNS)
+    return -(-count // rows)
+
+
+def column_title(trial: str) -> str:
+    """The name in as many lines as a narrow column needs."""
+    lines = (line for part in name_parts(trial) for line in wrapped(part, COLUMN_CHARACTERS, COLUMN_WIDTH / DPI))
+    return literal("\n".join(lines))

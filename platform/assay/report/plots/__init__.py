@@ -1,0 +1,1 @@
+"""The plots that a sweep asks for, and learning curves."""

@@ -1,0 +1,121 @@
+"""The axes of a plot: numbers at themselves, anything else by name, and ticks that can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from assay.report.figures import literal, shortened
+from assay.report.plots.reading import is_cost
+from assay.report.plots.series import Series
+from assay.sweep import Plot
+from assay.sweep.expansion import in_words
+from assay.workload import JSON, canonical_json
+
+LONG_NAME = 10
+"""Characters: bars with longer names lie on their side."""
+MOST_STANDING = 12
+"""Of more bars, too."""
+SLANT = 30
+"""Degrees of long names below lines."""
+MOST_TICKS = 10
+MANY = 10_000
+"""From here on numbers on an axis are short: 250k, 4.36M."""
+HOUR_S = 3600
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Where values of x are: numbers at themselves, anything else one after the other."""
+
+    name: str
+    categories: tuple[str, ...]
+    """Empty for numbers."""
+    names: tuple[str, ...]
+    """Of the categories, as there is room for them."""
+    ticks: tuple[float, ...]
+    is_sideways: bool
+    scale: float
+    """What numbers are divided by: seconds become hours where they are many."""
+
+    @classmethod
+    def of(cls, plot: Plot, series: Sequence[Series]) -> Axis:
+        values = distinct_values(series)
+        if has_names(plot, series):
+            short = shortened(in_words(x) for x in _in_order(values))
+            is_long = len(short) > MOST_STANDING or max(map(len, short)) > LONG_NAME
+            return cls(plot.x, tuple(short), tuple(short.values()), (), plot.kind == "bar" and is_long, 1.0)
+        if not is_cost(plot.x):
+            return cls(plot.x, (), (), tuple(sorted(set(map(float, values)))), False, 1.0)
+        is_long = plot.x.endswith("seconds") and max(values) > 2 * HOUR_S
+        name = f"{plot.x.removesuffix('seconds')}hours" if is_long else plot.x
+        return cls(name, (), (), (), False, HOUR_S if is_long else 1)
+
+    @property
+    def is_slanted(self) -> bool:
+        return not self.is_sideways and (len(self.names) > MOST_STANDING or max(map(len, self.names)) > LONG_NAME)
+
+    def at(self, x: JSON) -> float:
+        return float(self.categories.index(in_words(x))) if self.categories else float(x) / self.scale
+
+
+def distinct_values(series: Sequence[Series]) -> list[JSON]:
+    """Every x, once."""
+    values = {canonical_json(point.x): point.x for one in series for point in (*one.points, *one.paper)}
+    return list(values.values())
+
+
+def has_names(plot: Plot, series: Sequence[Series]) -> bool:
+    """Whether values of x are names along the axis, and not numbers on it."""
+    return plot.kind == "bar" or not all(_is_number(x) for x in distinct_values(series))
+
+
+def _is_number(x: JSON) -> bool:
+    return isinstance(x, int | float) and not isinstance(x, bool)
+
+
+def _in_order(values: Sequence[JSON]) -> list[JSON]:
+    """Numbers by size, after null; anything else as the sweep has it."""
+    numbers = [value for value in values if _is_number(value)]
+    if len(numbers) + values.count(None) == len(values):
+        return [*([None] if None in values else []), *sorted(numbers)]
+    return list(values)
+
+
+def set_ticks(axes: Any, axis: Axis, plot: Plot) -> None:
+    if axis.categories:
+        names, places = [literal(name) for name in axis.names], range(len(axis.names))
+        if axis.is_sideways:
+            axes.set_yticks(places, names)
+            axes.set_ylim(len(names) - 0.4, -0.6)  # the first on top
+        else:
+            slant = {"rotation": SLANT, "ha": "right", "rotation_mode": "anchor"} if axis.is_slanted else {}
+            axes.set_xticks(places, names, **slant)
+    elif "x" in plot.log:
+        _log(axes, "x", axis.ticks)
+        if 0 < len(axis.ticks) <= MOST_TICKS:
+            axes.set_xticks(axis.ticks, [_short(tick) for tick in axis.ticks])
+            axes.minorticks_off()
+    elif max(axis.ticks, default=0) >= MANY:
+        axes.xaxis.set_major_formatter(lambda value, position: _short(value))
+    if "y" in plot.log:
+        _log(axes, "x" if axis.is_sideways else "y", ())
+
+
+def _short(value: float) -> str:
+    """250k, 4.36M"""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= max(size, MANY):
+            return f"{value / size:.3g}{unit}"
+    return f"{value:g}"
+
+
+def _log(axes: Any, name: str, values: Sequence[float]) -> None:
+    """Logarithmic; with a zero among the values, linear below the smallest of the others."""
+    positive = [value for value in values if value > 0]
+    if len(positive) < len(values) and positive:
+        getattr(axes, f"set_{name}scale")("symlog", linthresh=min(positive), linscale=0.5)
+    else:
+        getattr(axes, f"set_{name}scale")("log")
+    getattr(axes, f"{name}axis").set_major_formatter("{x:g}")  # 0.1, where the default writes 10⁻¹

@@ -1,0 +1,129 @@
+"""How a plot reads a sweep's trials: what x is of each, and which line and which point of it a result belongs to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from assay.costs.ledger import entries, total
+from assay.planning import Plan, PlannedTrial, Rung
+from assay.results.estimates import Estimate, read_estimates
+from assay.results.reference import config_at
+from assay.results.table import TrialResults
+from assay.store import StoredResult
+from assay.sweep.expansion import at_path, in_words, short_names
+from assay.sweep.trial_checks import ARM, COSTS
+from assay.workload import JSON, canonical_json
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One trial at one rung."""
+
+    planned: PlannedTrial
+    config: Mapping[str, JSON]
+    x: JSON
+    estimate: Estimate
+    is_ranked: bool
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Decided once for all trials: what the first of them happens to set says nothing of the others."""
+
+    plan: Plan
+    x: str
+    is_measured: bool
+    """x is what came out, a cost or a metric, and not what was set."""
+    along: str | None
+    """The parameter that a line follows where x is measured: the last one, if there are no rungs to follow."""
+    has_named_arms: bool
+    """Arms set more than x, and so are lines of their own."""
+
+    @classmethod
+    def of(cls, plan: Plan, x: str) -> Reading:
+        is_measured = is_cost(x) or not (x == ARM or _is_set(plan, x))
+        follows_rungs = is_cost(x) and any(len(one.rungs) > 1 for one in plan.trials)
+        along = next(reversed(list(plan.sweep.parameters)), None) if is_measured and not follows_rungs else None
+        others = {*plan.sweep.parameters, plan.workload.seed_path, x}
+        own = (set(one.trial.overrides) - others for one in plan.trials if one.trial.arm is not None)
+        return cls(plan, x, is_measured, along, x != ARM and any(own))
+
+    def observations(self, y: str, trials: Sequence[TrialResults], unranked: frozenset[str]) -> Iterator[Observation]:
+        climbs = is_rung(self.plan, self.x) or is_cost(self.x)
+        for trial in trials:
+            planned = trial.planned
+            top = planned.reached(trial.results)
+            rungs = [r for r in planned.rungs if r.leaf.key in trial.results] if climbs else [top[0]] if top else []
+            for rung in rungs:
+                leaf = trial.results[rung.leaf.key]
+                estimate = read_estimates(leaf).get(y, Estimate(math.nan))
+                x = self._measured(trial, rung, leaf) if self.is_measured else self._set(planned, rung)
+                if math.isfinite(estimate.value) and not (self.is_measured and x is None):
+                    is_ranked = climbs or planned.name not in unranked
+                    yield Observation(planned, config_at(self.plan, planned, rung), x, estimate, is_ranked)
+
+    def label(self, planned: PlannedTrial) -> str:
+        """What tells its line from the others: its arm, unless x is all that arms set, and its other parameters."""
+        trial, parameters = planned.trial, list(self.plan.sweep.parameters)
+        if self.x == ARM and trial.arm is None:
+            return ""  # x is its name, which has all of them
+        short = short_names(parameters)
+        others = [path for path in parameters if path not in (self.x, self.along) and path in trial.overrides]
+        told = [f"{short[path]} {in_words(trial.overrides[path])}" for path in others]
+        return ", ".join([*([str(trial.arm)] if self.has_named_arms else []), *told])
+
+    def place(self, seen: Observation) -> str:
+        """What observations of one point of a line have in common: all but the seed."""
+        if not self.is_measured:
+            return canonical_json(seen.x)
+        is_of_rungs = is_cost(self.x) and len(seen.planned.rungs) > 1
+        follows = self.plan.sweep.scheduler.budget if is_of_rungs else self.along
+        return "" if follows is None else canonical_json(at_path(seen.config, follows))
+
+    def _set(self, planned: PlannedTrial, rung: Rung) -> JSON:
+        """None where the config has null."""
+        about = planned.trial
+        if self.x == ARM:
+            return about.arm or about.name.removesuffix(f", seed {about.seed}")
+        return rung.amount if is_rung(self.plan, self.x) else at_path(about.config, self.x)
+
+    def _measured(self, trial: TrialResults, rung: Rung, leaf: StoredResult) -> float | None:
+        """None where it is not known."""
+        if is_cost(self.x):
+            return _cost(self.x, trial, rung)
+        value = leaf.metrics.get(self.x, math.nan)
+        return value if math.isfinite(value) else None
+
+
+def is_rung(plan: Plan, x: str) -> bool:
+    return x == plan.sweep.scheduler.budget and len(plan.sweep.scheduler.rungs) > 0
+
+
+def is_cost(x: str) -> bool:
+    return x.rpartition(".")[2] in COSTS
+
+
+def _is_set(plan: Plan, x: str) -> bool:
+    """Whether it is a path of the config, also where its value is null."""
+    section, _, name = x.rpartition(".")
+    configs = [one.trial.config for one in plan.trials]
+    sections = [at_path(config, section) if section else config for config in configs]
+    return any(isinstance(inner, Mapping) and name in inner for inner in sections) or (
+        x in plan.workload.paths(plan.sweep.base)
+    )
+
+
+def _cost(x: str, trial: TrialResults, rung: Rung) -> float | None:
+    """Of what the trial needed up to a rung; None on devices that are not declared."""
+    name, _, what = x.rpartition(".")
+    climbed = trial.planned.rungs[: trial.planned.rungs.index(rung) + 1]
+    keys = {s.key for r in climbed for s in r.stages if (not name or s.name == name) and s.key in trial.results}
+    if not keys:
+        return None
+    results = [trial.results[key] for key in keys]
+    if what == "seconds":
+        return sum(result.cost.seconds for result in results)
+    spent = total(entries(results))
+    return spent.v100_days if spent.unknown < spent.stages else None

@@ -1,0 +1,183 @@
+"""The plots a sweep asks for under `report.plots`: a panel a metric, the paper's numbers hollow beside ours."""
+
+from __future__ import annotations
+
+import textwrap
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from assay.planning import Plan
+from assay.report.figures import (
+    COLORS,
+    PLOT_DPI,
+    inches_wide,
+    literal,
+    new_figure,
+    save,
+    shortened,
+    without_glyph_warnings,
+)
+from assay.report.omissions import Lacking
+from assay.report.pictures.samples import safe_name
+from assay.report.plots.axes import Axis, has_names
+from assay.report.plots.panels import FADED, PAPERS, THE_OTHERS, Seats, draw_panel
+from assay.report.plots.series import Series, series_of
+from assay.results.rows import Row
+from assay.results.table import Table, TrialResults
+from assay.sweep import Plot
+from assay.workload import canonical_json
+
+PANEL = (6.4, 4.2)
+"""Inches."""
+MOST_PANEL, MOST_HEIGHT = 16.0, 40.0
+"""Inches: either side of a panel without the names at it, and a picture's height."""
+HEAD_CHARACTER = 0.115
+"""Inches: how wide one is at most in the title."""
+SLANTED = 1.2
+"""Inches of a slanted name that a panel has room for."""
+HEAD_CHARACTERS = 110
+"""Of a line of the title."""
+LEGEND_HEIGHT = 0.8
+"""Inches that a panel leaves for it: a higher one makes the picture higher."""
+MOST_ACROSS = 2
+MOST_IN_LEGEND = 48
+MOST_BARS = 40
+"""Of more, those of the best trials are shown."""
+
+
+def draw_plots(plan: Plan, trials: Sequence[TrialResults], made: Table, folder: Path, lacking: Lacking) -> list[Path]:
+    """One picture a plot; metrics that no result has along with their x are lacking."""
+    drawn: list[Path] = []
+    for plot in plan.sweep.report.plots:
+        file = _file(plot, folder, drawn)
+        picture = lacking.picture(file, partial(_plot, plan, plot, trials, made, file, lacking))
+        drawn += [] if picture is None else [picture]
+    return drawn
+
+
+def _file(plot: Plot, folder: Path, taken: Sequence[Path]) -> Path:
+    name = safe_name(f"{'-'.join(plot.metrics)}-by-{plot.x}-{plot.kind}")
+    path = folder / f"{name}.png"
+    return path if path not in taken else folder / f"{name}-{len(taken)}.png"
+
+
+def _plot(
+    plan: Plan, plot: Plot, trials: Sequence[TrialResults], made: Table, file: Path, lacking: Lacking
+) -> Path | None:
+    """None where there is nothing to show."""
+    is_begun = any(row.estimates for row in made.rows)
+    panels: dict[str, list[Series]] = {}
+    for y in plot.metrics:
+        series = _series(plan, plot, y, trials, made, lacking)
+        if series:
+            panels[y] = series
+        elif is_begun:
+            lacking.say(f"not plotted: {y} by {plot.x}, since no result has them")
+    return _draw(plan, plot, panels, made, file) if panels else None
+
+
+def _series(
+    plan: Plan, plot: Plot, y: str, trials: Sequence[TrialResults], made: Table, lacking: Lacking
+) -> list[Series]:
+    """Of more than there is room for, those of the best trials; where there are seeds, of the best arms."""
+    unranked = frozenset(row.trial for row in made.rows if row.unranked)
+    ledger = {row.trial: days for row in made.rows if (days := _by_ledger(row, y)) is not None}
+    arm_of = {row.trial: row.arm_name for row in made.rows}
+    best = list(dict.fromkeys([*(arm.name for arm in made.arms), *arm_of.values()]))
+
+    def of_best(count: int) -> list[Series]:
+        kept = set(best[:count])
+        some = [trial for trial in trials if arm_of[trial.planned.name] in kept]
+        return series_of(plan, plot.x, y, some, unranked, ledger)
+
+    series = of_best(len(best))
+    if _num_bars(plot, series) <= MOST_BARS or len(best) == 1:
+        return series
+    counts = range(1, MOST_BARS + 1)
+    shown = max(1, bisect_right(counts, MOST_BARS, key=lambda count: _num_bars(plot, of_best(count))))
+    noun = "arms" if made.arms else "trials"
+    lacking.say(f"plotted of {y} by {plot.x}: the best {shown} of {len(best):,} {noun}")
+    return [_where_ours_are(one) for one in of_best(shown)]
+
+
+def _num_bars(plot: Plot, series: Sequence[Series]) -> int:
+    """Of lines, how many names are along the axis."""
+    if not has_names(plot, series):
+        return 0
+    values = [canonical_json(point.x) for one in series for point in one.points]
+    return len(values) if plot.kind == "bar" else len(set(values))
+
+
+def _where_ours_are(series: Series) -> Series:
+    """Without what the paper reports elsewhere: there is no room for it."""
+    ours = {canonical_json(point.x) for point in series.points}
+    return replace(series, paper=[point for point in series.paper if canonical_json(point.x) in ours])
+
+
+def _by_ledger(row: Row, y: str) -> float | None:
+    """None where not all of it is known."""
+    return row.ledger[y].v100_days if y in row.ledger and not row.ledger[y].unknown else None
+
+
+def _draw(plan: Plan, plot: Plot, panels: dict[str, list[Series]], made: Table, file: Path) -> Path:
+    short = shortened(series.label for panel in panels.values() for series in panel)
+    panels = {y: [replace(series, label=short[series.label]) for series in panel] for y, panel in panels.items()}
+    every = [series for panel in panels.values() for series in panel]
+    axis = Axis.of(plot, every)
+    across = min(MOST_ACROSS, len(panels))
+    down = -(-len(panels) // across)
+    width, height = _panel_size(axis, max(Seats.of(axis, panel).most for panel in panels.values()))
+    title = textwrap.wrap(f"{plan.sweep.name}: {', '.join(panels)} by {plot.x}", HEAD_CHARACTERS)
+    size = max(width * across, HEAD_CHARACTER * max(map(len, title))), min(height * down, MOST_HEIGHT)
+    figure = new_figure(*size, PLOT_DPI, layout="constrained")
+    figure.suptitle(literal("\n".join(title)), fontweight="bold", x=0.01, ha="left")
+    grid = figure.subplots(down, across, squeeze=False).flatten()
+    for axes, (y, series) in zip(grid, panels.items(), strict=False):
+        draw_panel(axes, axis, plot, y, series, made)
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
+    _legend(figure, list(grid), every)
+    return save(figure, file)
+
+
+def _panel_size(axis: Axis, most_bars: int) -> tuple[float, float]:
+    """For so many bars at one x. Names have room of their own: they would take the bars' otherwise."""
+    width, height = PANEL
+    if not axis.names:
+        return PANEL
+    longest = inches_wide(axis.names)
+    if axis.is_sideways:
+        needed = 0.9 + 0.3 * len(axis.names) * max(1, 0.6 * most_bars)
+        return width + longest, min(max(height, needed), MOST_PANEL)
+    beyond = max(0.0, longest - SLANTED) if axis.is_slanted else 0.0
+    return min(max(width, 0.8 * len(axis.names)), MOST_PANEL) + beyond * 0.87, height + beyond * 0.5
+
+
+def _legend(figure: Any, grid: Sequence[Any], series: Sequence[Series]) -> None:
+    """One for all panels, where there is something to tell apart: our lines, the paper's, and the rest."""
+    handles = {label: handle for axes in grid for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    is_faded = any(not point.is_ranked for one in series for point in one.points)
+    if is_faded:
+        from matplotlib.patches import Patch
+
+        handles["measured otherwise, not ranked"] = Patch(color=COLORS[0], alpha=FADED)
+    if len(handles) < 2 and not is_faded and not any(one.paper for one in series):
+        return
+    ours = [label for label in handles if PAPERS not in label and not label.startswith(THE_OTHERS)]
+    rest = [label for label in handles if label not in ours]
+    labels = [*ours, *rest][:MOST_IN_LEGEND]
+    for columns in (2, 1):
+        place = {"loc": "outside lower center", "ncols": columns, "fontsize": 9}
+        legend = figure.legend([handles[label] for label in labels], labels, **place)
+        with without_glyph_warnings():
+            needed = legend.get_window_extent()
+        if needed.width <= figure.bbox.width - 0.2 * figure.dpi or columns == 1:
+            break
+        legend.remove()
+    width, height = figure.get_size_inches()
+    more = max(0.0, needed.height / figure.dpi - LEGEND_HEIGHT)
+    figure.set_size_inches(max(width, needed.width / figure.dpi + 0.2), height + more)

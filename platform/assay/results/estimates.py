@@ -1,0 +1,116 @@
+"""How sure a number is, and a difference of two: by leaving out blocks of samples, or by the spread over seeds.
+
+The first knows of sampling noise alone; the second also of what training again would change.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from assay.store import StoredResult
+from assay.workload import JACKKNIFE
+from assay.workload.contract import replicates
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A metric's value with its jackknife replicates, where there are any."""
+
+    value: float
+    replicates: tuple[float, ...] = ()
+    sizes: tuple[int, ...] = ()
+    """How many samples each block has that a replicate leaves out; none: equally many."""
+
+    @property
+    def half_width(self) -> float | None:
+        """Of the 95% interval of sampling noise; None when it is not known."""
+        error = self.error
+        return None if error is None else _finite(_student_95(len(self.replicates) - 1) * error)
+
+    @property
+    def error(self) -> float | None:
+        """√(1/B Σ (p_b − Σ p_b / h_b)² / (h_b − 1)), with h_b = N / n_b and p_b = h_b θ − (h_b − 1) θ₋b.
+
+        The delete-a-block jackknife for blocks of any size (Busing, Meijer and van der Leeden 1999); with equal ones it
+        is √((B − 1)/B Σ (θ₋b − mean θ₋)²). None where any of them is no finite number.
+        """
+        blocks = len(self.replicates)
+        if blocks < 2:
+            return None
+        sizes = self.sizes or (1,) * blocks
+        shares = [sum(sizes) / size for size in sizes]
+        pseudo = [h * self.value - (h - 1) * r for h, r in zip(shares, self.replicates, strict=True)]
+        centre = sum(p / h for p, h in zip(pseudo, shares, strict=True))
+        distances = ((p - centre) / math.sqrt(h - 1) for p, h in zip(pseudo, shares, strict=True))
+        return _finite(math.hypot(*distances) / math.sqrt(blocks))
+
+
+@dataclass(frozen=True)
+class Difference:
+    """From the best. `noise` is the half width of the 95% interval of the difference itself, None when unknown."""
+
+    value: float
+    noise: float | None = None
+
+    @property
+    def is_beyond_noise(self) -> bool | None:
+        return None if self.noise is None else abs(self.value) > self.noise
+
+
+def read_estimates(leaf: StoredResult) -> dict[str, Estimate]:
+    """Every metric of a trial's last stage."""
+    blocks: Mapping[str, tuple[tuple[float, ...], tuple[int, ...]]] = {}
+    if JACKKNIFE in leaf.files:
+        try:
+            blocks = replicates(leaf.file(JACKKNIFE).read_text(encoding="utf-8"))
+        except ValueError:
+            blocks = {}  # stored before such files were refused: the metrics stand, and nothing says how sure they are
+    return {name: Estimate(value, *blocks.get(name, ((), ()))) for name, value in leaf.metrics.items()}
+
+
+def difference(ours: Estimate, best: Estimate) -> Difference:
+    """Of two arms by their replicates: block by block where blocks are the same, as independent ones otherwise."""
+    value = ours.value - best.value
+    if len(ours.replicates) == len(best.replicates) and ours.sizes == best.sizes:
+        paired = tuple(a - b for a, b in zip(ours.replicates, best.replicates, strict=True))
+        return Difference(value, Estimate(value, paired, ours.sizes).half_width)
+    if ours.error is None or best.error is None:
+        return Difference(value)
+    return _welch(value, (ours.error, best.error), (len(ours.replicates) - 1, len(best.replicates) - 1))
+
+
+def half_width_over_seeds(values: list[float]) -> float | None:
+    """Of the 95% interval of the mean of a few values; None for one."""
+    return None if len(values) < 2 else _student_95(len(values) - 1) * stdev(values) / math.sqrt(len(values))
+
+
+def difference_over_seeds(ours: Mapping[int, float], best: Mapping[int, float]) -> Difference | None:
+    """Of two arms, each given by seed: seed by seed, over the seeds that both have; None where there are none.
+
+    What one arm has alone counts for nothing: a seed that is hard for both would be taken for a difference of theirs.
+    """
+    gaps = [ours[seed] - best[seed] for seed in ours if seed in best]
+    return Difference(fmean(gaps), half_width_over_seeds(gaps)) if gaps else None
+
+
+def _welch(value: float, errors: Sequence[float], freedoms: Sequence[int]) -> Difference:
+    """Of two independent estimates, by their standard errors and degrees of freedom (Welch, Satterthwaite)."""
+    whole = math.hypot(*errors)
+    if whole == 0:
+        return Difference(value, 0.0)
+    shares = [(error / whole) ** 2 for error in errors]
+    freedom = 1 / sum(share**2 / n for share, n in zip(shares, freedoms, strict=True))
+    return Difference(value, _finite(_student_95(freedom) * whole))
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _student_95(freedom: float) -> float:
+    from scipy.special import stdtrit  # here, so that a table without intervals is printed without SciPy
+
+    return float(stdtrit(freedom, 0.975))

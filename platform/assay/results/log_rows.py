@@ -1,0 +1,92 @@
+"""What a run found, as lines of its log that programs read: a trial at a rung it reached, a stage's cost, a failure.
+
+`assay run --rows` prints them among its other lines, and whoever has the log has the results.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from assay.costs.ledger import entries
+from assay.errors import StageFailed
+from assay.planning import Plan, PlannedTrial, Rung
+from assay.planning.labels import serves
+from assay.store import StoredResult
+from assay.text import one_line
+
+PREFIX = "assay-row "
+"""How such a line begins."""
+LogRow = Mapping[str, Any]
+
+
+def as_line(row: LogRow) -> str:
+    return PREFIX + json.dumps(row, ensure_ascii=False, allow_nan=False)
+
+
+def is_row(line: str) -> bool:
+    return line.startswith(PREFIX)
+
+
+def read(lines: Iterable[str]) -> Iterator[LogRow]:
+    """The rows among a log's lines. A line that was cut off is none."""
+    for line in lines:
+        if is_row(line):
+            try:
+                yield json.loads(line.removeprefix(PREFIX))
+            except ValueError:
+                continue
+
+
+def result_rows(plan: Plan, results: Mapping[str, StoredResult]) -> Iterator[LogRow]:
+    """Each trial at each of the rungs that it climbs and that has a result, lowest first.
+
+    Results of higher rungs, which another sweep may have stored, are none of this study.
+    """
+    for planned in plan.trials:
+        for rung in planned.climbs(plan.decided):
+            if rung.leaf.key in results:
+                yield _result_row(plan, planned, rung, results[rung.leaf.key])
+
+
+def _result_row(plan: Plan, planned: PlannedTrial, rung: Rung, result: StoredResult) -> LogRow:
+    return {
+        "row": "result",
+        **_about(plan, planned),
+        "budget": plan.sweep.scheduler.budget,
+        "amount": rung.amount,
+        "metrics": {name: _number(value) for name, value in result.metrics.items()},
+        "key": result.key,
+        "stages": [stage.key for stage in rung.stages],
+    }
+
+
+def failure_row(plan: Plan, planned: PlannedTrial, error: StageFailed) -> LogRow:
+    return {
+        "row": "failure",
+        **_about(plan, planned),
+        "stage": error.stage,
+        "key": error.key,
+        "cause": one_line(error.cause),
+    }
+
+
+def stage_rows(plan: Plan, results: Iterable[StoredResult]) -> Iterator[LogRow]:
+    """Their lines of the ledger."""
+    for entry in entries(results):
+        stage = plan.stages[entry.key]
+        budget = {"amount": stage.amount, "unit": stage.unit} if stage.budget else {"amount": None, "unit": None}
+        yield {"row": "stage", **asdict(entry), **budget, "serves": serves(plan, entry.key)}
+
+
+def _about(plan: Plan, planned: PlannedTrial) -> dict[str, Any]:
+    trial, seed_path = planned.trial, plan.workload.seed_path
+    varied = {path: value for path, value in trial.varied.items() if path != seed_path}
+    return {"trial": trial.name, "arm": trial.arm, "seed": trial.seed, "varied": varied}
+
+
+def _number(value: float) -> float | str:
+    """JSON has no NaN or infinity: such a value is told in words, which `float` reads."""
+    return value if value - value == 0 else str(value)

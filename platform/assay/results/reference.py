@@ -1,0 +1,39 @@
+"""The paper's number for a config."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from assay.planning import Plan, PlannedTrial, Rung
+from assay.sweep.expansion import at_path
+from assay.sweep.schema import Reference, ReferenceRow
+from assay.workload import JSON, canonical_json
+
+
+def matching_row(reference: Reference, config: Mapping[str, JSON]) -> ReferenceRow | None:
+    """The row whose `when` holds for this config; of several, the one that asks for most."""
+    matching = [row for row in reference.rows if all(same_value(at_path(config, p), v) for p, v in row.when.items())]
+    return max(matching, key=lambda row: len(row.when), default=None)
+
+
+def config_at(plan: Plan, planned: PlannedTrial, rung: Rung) -> Mapping[str, JSON]:
+    """What a trial was at a rung, where its own config is that of the last."""
+    budget = plan.sweep.scheduler.budget
+    if budget is None or rung.amount is None:
+        return planned.trial.config
+    return with_value(planned.trial.config, budget, rung.amount)
+
+
+def with_value(config: Mapping[str, JSON], path: str, value: JSON) -> dict[str, JSON]:
+    """The config with another value at a dotted path."""
+    name, _, rest = path.partition(".")
+    inner = config.get(name)
+    return {**config, name: with_value(inner if isinstance(inner, Mapping) else {}, rest, value) if rest else value}
+
+
+def same_value(ours: JSON, theirs: JSON) -> bool:
+    """Equal as JSON, and 1 is 1.0."""
+    numbers = (int, float)
+    if isinstance(ours, numbers) and isinstance(theirs, numbers) and not isinstance(ours, bool):
+        return float(ours) == float(theirs)
+    return canonical_json(ours) == canonical_json(theirs)

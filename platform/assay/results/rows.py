@@ -1,0 +1,89 @@
+"""What a table is made of: a row a trial, an arm its seeds, and the failures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from assay.costs.ledger import Total
+from assay.results.estimates import Difference, Estimate
+from assay.workload import JSON
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a trial has no result: the stage, one line of the cause, and where the rest of it is."""
+
+    stage: str
+    key: str
+    cause: str
+    log: Path | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One trial."""
+
+    trial: str
+    arm: str | None
+    seed: int
+    estimates: Mapping[str, Estimate]
+    """Everything its last stage reported."""
+    seconds: float | None
+    """What its stages took, whenever they were computed; None before any was."""
+    cost: Total
+    """Of the same."""
+    status: str
+    varied: Mapping[str, JSON]
+    is_stopped: bool = False
+    """The scheduler ended it, since others were better."""
+    came: float = math.inf
+    """How far along the scheduler's budget; inf where it came to its end, the last rung or the target."""
+    conditions: Mapping[str, JSON] = field(default_factory=dict)
+    """What must be the same in trials that are ranked together: the number of samples, the extractor."""
+    reference: Mapping[str, float] = field(default_factory=dict)
+    """The paper's numbers for this arm."""
+    ledger: Mapping[str, Total] = field(default_factory=dict)
+    """Of metrics that price work: V100-days of such work by the ledger."""
+    failure: Failure | None = None
+    rank: int | None = None
+    """From 1; None without a value of the metric, or with one that cannot be compared."""
+    unranked: str = ""
+    """Why its value cannot be compared with the ranked ones."""
+    from_best: Difference | None = None
+    """In the sweep's metric; None for the best."""
+
+    @property
+    def arm_name(self) -> str:
+        """What its seeds have in common."""
+        return self.trial.removesuffix(f", seed {self.seed}")
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        return {name: estimate.value for name, estimate in self.estimates.items()}
+
+    @property
+    def num_samples(self) -> int | None:
+        count = self.metrics.get("num_samples")
+        return None if count is None or not math.isfinite(count) else int(count)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What several seeds of one arm say of the sweep's metric."""
+
+    name: str
+    rank: int
+    """From 1; arms that lack seeds come last, and are shown without it."""
+    seeds: int
+    mean: float
+    spread: float | None
+    """Standard deviation over seeds."""
+    half_width: float | None
+    """Of the 95% interval of the mean, by Student's t."""
+    from_best: Difference | None
+    """Over the seeds that it shares with the best; None for the best, and where there is none to compare with."""
+    lacks: tuple[int, ...] = ()
+    """Seeds that other arms have."""

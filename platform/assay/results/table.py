@@ -1,0 +1,245 @@
+"""The final table of a sweep: its trials ranked, the paper's numbers beside ours, and what must be said about both.
+
+Pure: from a plan and what is known of its trials, whether a run just ended or the store is only looked at.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from assay.costs.ledger import entries, total
+from assay.costs.priced import NOT_PRICED, Priced
+from assay.errors import StageFailed, passing_warnings
+from assay.planning import Plan, PlannedTrial, Rung
+from assay.results.estimates import read_estimates
+from assay.results.ranking import arms_over_seeds, ranked
+from assay.results.reference import config_at, matching_row, with_value
+from assay.results.rows import Arm, Failure, Row
+from assay.store import StoredResult
+from assay.sweep import Reference
+from assay.text import counted, one_line, plural, took
+from assay.workload import JSON
+
+MARKS = "From the best, * is beyond that noise and ~ within it."
+
+
+class TrialResults(Protocol):
+    """What the report needs to know of a trial: the runner's TrialOutcome has it, and so has `Standing`."""
+
+    @property
+    def planned(self) -> PlannedTrial: ...
+    @property
+    def results(self) -> Mapping[str, StoredResult]: ...
+    @property
+    def computed(self) -> Set[str]: ...
+    @property
+    def error(self) -> StageFailed | None: ...
+
+
+@dataclass(frozen=True)
+class Table:
+    sweep: str
+    metric: str
+    mode: str
+    metrics: tuple[str, ...]
+    """Columns: the workload's leading metrics that some trial has, the sweep's own first."""
+    rows: tuple[Row, ...]
+    """Best first, then those without a value, then those that failed."""
+    reference_source: str = ""
+    notes: tuple[str, ...] = ()
+    arms: tuple[Arm, ...] = ()
+    """With several seeds: what they say together."""
+
+    @property
+    def reference_metrics(self) -> tuple[str, ...]:
+        """What the paper reports for some arm here: our columns first."""
+        known = {name for row in self.rows for name in row.reference}
+        return (*(n for n in self.metrics if n in known), *sorted(known - set(self.metrics)))
+
+    @property
+    def failures(self) -> tuple[Row, ...]:
+        return tuple(row for row in self.rows if row.failure is not None)
+
+    @property
+    def best(self) -> str | None:
+        """The best trial, or the best arm of several seeds, where there is something it is better than: in a race, also
+        those that were stopped before they came as far."""
+        ranked = [row.trial for row in self.rows if row.rank is not None]
+        names = [arm.name for arm in self.arms if not arm.lacks] if self.arms else ranked
+        measured = [row for row in self.rows if row.rank is not None or row.unranked]
+        others = [row for row in measured if row.trial not in names and row.arm_name not in names]
+        is_race = bool(others) and all(row.is_stopped for row in others)
+        return names[0] if len(names) > 1 or (names and is_race) else None
+
+
+def table(
+    plan: Plan,
+    trials: Sequence[TrialResults],
+    logs: Mapping[str, Path] | None = None,
+    by_ledger: Priced = NOT_PRICED,
+) -> Table:
+    """The table of a sweep. `logs` says where each failed stage's traceback is, by key."""
+    sweep, hints = plan.sweep, plan.workload.report
+    rows = [_row(plan, trial, logs or {}, by_ledger) for trial in trials]
+    made = _made(sweep.name, sweep.metric, sweep.mode, hints.metrics, rows, sweep.reference.source)
+    return replace(
+        made, notes=(*made.notes, *_seed_note(plan, made), *_cost_note(trials), *_days_note(rows), *by_ledger.notes)
+    )
+
+
+def joint(tables: Sequence[Table]) -> Table | None:
+    """One ranking of several sweeps; None where they are not ranked by the same metric."""
+    first = tables[0]
+    if len(tables) < 2 or any((t.metric, t.mode) != (first.metric, first.mode) for t in tables):
+        return None
+    rows = [replace(row, trial=f"{t.sweep}: {row.trial}") for t in tables for row in t.rows]
+    metrics = dict.fromkeys(name for t in tables for name in t.metrics)
+    sources = dict.fromkeys(t.reference_source for t in tables if t.reference_source)
+    names = " + ".join(t.sweep for t in tables)
+    return _made(names, first.metric, first.mode, list(metrics), rows, "; ".join(sources))
+
+
+def _made(name: str, metric: str, mode: str, leading: Sequence[str], rows: Sequence[Row], source: str) -> Table:
+    """Rank the rows, and say what must be said about the ranking."""
+    in_order = ranked(rows, metric, mode)
+    arms = arms_over_seeds(in_order, metric, mode)
+    if len({row.seed for row in in_order if row.rank is not None}) > 1:
+        # A seed's distance from the luckiest seed says nothing.
+        in_order = tuple(replace(row, from_best=None) for row in in_order)
+    wanted = dict.fromkeys([metric, *leading])
+    columns = tuple(name for name in wanted if any(name in row.estimates for row in in_order))
+    notes = [*_unranked_notes(in_order), *_seeds_notes(in_order, arms), *_noise_notes(in_order, arms, metric)]
+    return Table(name, metric, mode, columns, in_order, source, tuple(notes), arms)
+
+
+def _row(plan: Plan, trial: TrialResults, logs: Mapping[str, Path], by_ledger: Priced) -> Row:
+    about, results = trial.planned.trial, trial.results.values()
+    reached, ended = trial.planned.reached(trial.results), trial.planned.ended(plan.decided)
+    rung, leaf = reached or (trial.planned.rungs[-1], None)
+    return Row(
+        trial=about.name,
+        arm=about.arm,
+        seed=about.seed,
+        estimates=read_estimates(leaf) if leaf is not None else {},
+        seconds=sum(result.cost.seconds for result in results) if results else None,
+        cost=total(entries(results)),
+        status=_status(plan, trial),
+        varied=about.varied,
+        is_stopped=ended is not None and plan.decided[ended.leaf.key] == "stop",
+        came=_came(plan, trial.planned, rung),
+        conditions=_conditions(plan.workload.report.comparable, leaf),
+        reference=_reference(plan.sweep.reference, config_at(plan, trial.planned, rung)),
+        ledger=by_ledger.amounts.get(rung.leaf.key, {}),
+        failure=_failure(trial.error, logs),
+    )
+
+
+def _came(plan: Plan, planned: PlannedTrial, rung: Rung) -> float:
+    is_at_its_end = rung is planned.rungs[-1] or planned.decision(rung, plan.decided) == "reached"
+    return math.inf if is_at_its_end or rung.amount is None else rung.amount
+
+
+def _conditions(names: Sequence[str], leaf: StoredResult | None) -> Mapping[str, JSON]:
+    """What a result was measured under, as far as it says."""
+    if leaf is None:
+        return {}
+    said = {**leaf.notes, **leaf.metrics}
+    return {name: said[name] for name in names if name in said}
+
+
+def _status(plan: Plan, trial: TrialResults) -> str:
+    planned = trial.planned
+    if trial.error is not None:
+        return f"failed: {trial.error.stage}"
+    reached, ended = planned.reached(trial.results), planned.ended(plan.decided)
+    if ended is not None and reached is not None and reached[0].amount == ended.amount:
+        how = "reached the target" if plan.decided[ended.leaf.key] == "reached" else "stopped"
+        return f"{how} at {ended.amount:,}"
+    if planned.leaf.key not in trial.results:
+        if reached is not None:
+            return f"not finished: at {reached[0].amount:,} of {planned.rungs[-1].amount:,}"
+        return f"not finished: {len(trial.results)} of {len(planned.stages)} stages"
+    computed = [stage.name for stage in planned.stages if stage.key in trial.computed]
+    if not computed:
+        return "cached"
+    return "computed" if len(computed) == len(planned.stages) else f"computed: {counted(computed)}"
+
+
+def _failure(error: StageFailed | None, logs: Mapping[str, Path]) -> Failure | None:
+    return None if error is None else Failure(error.stage, error.key, one_line(error.cause), logs.get(error.key))
+
+
+def _reference(reference: Reference, config: Mapping[str, JSON]) -> Mapping[str, float]:
+    row = matching_row(reference, config)
+    return {} if row is None else row.metrics
+
+
+def _unranked_notes(rows: Sequence[Row]) -> list[str]:
+    """Who cannot be compared with the ranked trials, and why."""
+    reasons: dict[str, list[str]] = {}
+    stopped = sum(bool(row.unranked) and row.is_stopped for row in rows)
+    for row in rows:
+        if row.unranked and not row.is_stopped:
+            reasons.setdefault(row.unranked, []).append(row.trial)
+    told = [f"not ranked, as measured otherwise ({reason}): {'; '.join(names)}" for reason, names in reasons.items()]
+    race = [f"not ranked, as stopped before it could be compared: {plural(stopped, 'trial')}"] if stopped else []
+    return [*told, *race]
+
+
+def _seeds_notes(rows: Sequence[Row], arms: Sequence[Arm]) -> list[str]:
+    """Whose seeds are not those of the others, and where that is the race's doing."""
+    lacking = [f"{arm.name} ({', '.join(map(str, arm.lacks))})" for arm in arms if arm.lacks]
+    told = [f"not ranked, as seeds are lacking that other arms have: {'; '.join(lacking)}"] if lacking else []
+    stopped = {row.arm_name for row in rows if row.is_stopped}
+    left = {row.arm_name for row in rows if row.rank is not None and not row.is_stopped}
+    race = "each seed of an arm races alone: where some were stopped, those left are its luckiest, and flatter it"
+    return [*told, race] if stopped & left else told
+
+
+def _noise_notes(rows: Sequence[Row], arms: Sequence[Arm], metric: str) -> list[str]:
+    if arms:
+        return [
+            f"{metric} over seeds: mean ± half the width of its 95% interval (Student's t). {MARKS} A difference and "
+            "its noise are those of the values seed by seed, over the seeds that both have."
+        ]
+    known = any(row.from_best is not None and row.from_best.noise is not None for row in rows)
+    if not known:
+        return []
+    return [
+        f"± is half the width of a 95% interval (Student's t), by leaving out blocks of samples. {MARKS} This is "
+        "sampling noise alone: training again moves a metric more."
+    ]
+
+
+def _seed_note(plan: Plan, made: Table) -> list[str]:
+    seeds = plan.sweep.seeds
+    if len(seeds) > 1 or sum(row.rank is not None for row in made.rows) < 2 or not _has_chance(plan):
+        return []
+    more = f"[{seeds[0]}, {seeds[0] + 1}, {seeds[0] + 2}]"
+    return [f"one seed: differences may be noise. Give several, such as seeds: {more}, before calling one a finding."]
+
+
+def _has_chance(plan: Plan) -> bool:
+    """Whether another seed would be another computation."""
+    first, workload = plan.trials[0], plan.workload
+    reseeded = with_value(first.trial.config, workload.seed_path, first.trial.seed + 1)
+    with passing_warnings(None):  # planning passes them on
+        return workload.stages(reseeded)[-1].key != first.leaf.key
+
+
+def _cost_note(trials: Sequence[TrialResults]) -> list[str]:
+    distinct = {key: result.cost.seconds for trial in trials for key, result in trial.results.items()}
+    uses = sum(len(trial.results) for trial in trials)
+    if uses == len(distinct):
+        return []
+    return [f"shared stages count in every trial that reads them; each once, they took {took(sum(distinct.values()))}."]
+
+
+def _days_note(rows: Sequence[Row]) -> list[str]:
+    if all(row.cost.unknown in (0, row.cost.stages) for row in rows):
+        return []
+    return ["+? after V100-days: besides stages on devices whose worth is not declared, such as CPUs."]

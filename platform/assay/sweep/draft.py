@@ -1,0 +1,100 @@
+"""What of a document is well-formed enough to be checked further, so that one mistake does not hide the next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from assay.sweep.arms import combine
+from assay.sweep.design import Design
+from assay.sweep.fields import Section
+from assay.sweep.schema import Plot
+from assay.sweep.search import Floats
+from assay.sweep.search.options import Parameter, Scheduler, Searcher
+from assay.workload import JSON, canonical_json
+
+S = TypeVar("S", bound=Section)
+
+
+@dataclass
+class Draft:
+    """The sections that make trials; whatever in them has the wrong shape is left out."""
+
+    config: dict[str, JSON]
+    arms: dict[str, dict[str, JSON]]
+    arms_mode: str
+    parameters: dict[str, Parameter]
+    seeds: list[int]
+    searcher: Searcher | None
+    scheduler: Scheduler | None
+    plots: dict[int, Plot]
+    """By their number in the report."""
+    is_whole: bool
+    """No parameter, arm, searcher had to be left out."""
+
+    @classmethod
+    def of(cls, data: Mapping[str, JSON]) -> Draft:
+        seeds = data.get("seeds", [0])
+        good = [seed for seed in seeds if type(seed) is int and seed >= 0] if isinstance(seeds, list) else []
+        written, arms, mode = mapping_at(data, "parameters"), mapping_at(data, "arms"), data.get("arms_mode", "each")
+        kept = {path: _parameter(value) for path, value in written.items()}
+        parameters = {path: parameter for path, parameter in kept.items() if parameter is not None}
+        deltas = {name: delta for name, delta in arms.items() if isinstance(delta, dict)}
+        searcher = _read(Searcher, data.get("searcher", {}))
+        drawn = mapping_at(data, "report").get("plots")
+        plots = {i: _read(Plot, plot) for i, plot in enumerate(drawn if isinstance(drawn, list) else [])}
+        return cls(
+            config=mapping_at(data, "config"),
+            arms=deltas,
+            arms_mode=mode if mode in ("cumulative", "grid") else "each",
+            parameters=parameters,
+            seeds=list(dict.fromkeys(good)) or [0],
+            searcher=searcher,
+            scheduler=_read(Scheduler, data.get("scheduler", {})),
+            plots={i: plot for i, plot in plots.items() if plot is not None},
+            is_whole=searcher is not None and len(parameters) == len(written) and len(deltas) == len(arms),
+        )
+
+    def design(self, base_name: str, base: Mapping[str, JSON]) -> Design:
+        """Every value of a parameter once. Where it is not known which trials there are, none are: corners are."""
+        once = {path: _distinct(parameter) for path, parameter in self.parameters.items()}
+        searcher = self.searcher
+        if searcher is None or (searcher.name == "grid" and any(map(lacks_num, self.parameters.values()))):
+            searcher = Searcher(name="optuna", num_trials=1)
+        arms = combine(self.arms, self.arms_mode, base_name)
+        return Design(arms, once, self.seeds, searcher, base, self.config)
+
+
+def lacks_num(parameter: Parameter) -> bool:
+    """Whether no grid can be made of it."""
+    return isinstance(parameter.axis, Floats) and parameter.num is None
+
+
+def mapping_at(data: Mapping[str, JSON], key: str) -> dict[str, JSON]:
+    value = data.get(key)
+    return dict(value) if isinstance(value, dict) else {}
+
+
+def _read(section: type[S], value: JSON) -> S | None:
+    try:
+        return section.model_validate(value)
+    except ValidationError:
+        return None
+
+
+def _parameter(value: JSON) -> Parameter | None:
+    """Values can be checked though something else is wrong beside them."""
+    found = _read(Parameter, value)
+    values = value.get("values") if isinstance(value, dict) else None
+    if found is None and isinstance(values, list) and values and not value.get("when"):
+        return Parameter(values=tuple(values))
+    return found
+
+
+def _distinct(parameter: Parameter) -> Parameter:
+    if parameter.values is None:
+        return parameter
+    return parameter.model_copy(update={"values": tuple({canonical_json(v): v for v in parameter.values}.values())})

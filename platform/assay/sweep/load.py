@@ -1,0 +1,94 @@
+"""A sweep file to a Sweep: read, lay the profile and --set over it, check everything, report it all at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from assay.errors import SpecError, SpecProblem, UserError, passing_warnings, refuse_other
+from assay.look import a_look
+from assay.sweep.checks import FindWorkload, check
+from assay.sweep.lines import Document, parse, read_text
+from assay.sweep.merge import unknown_profile, with_profile, with_sets
+from assay.sweep.schema import Sweep
+from assay.workload import JSON, load_workload
+from assay.workload.typed import located_messages
+
+
+@a_look()
+def load_sweep(
+    path: str | os.PathLike[str],
+    *,
+    profile: str | None = None,
+    sets: Sequence[str] = (),
+    find_workload: FindWorkload = load_workload,
+) -> Sweep:
+    """The sweep in a YAML file, with one of its profiles and every "path=value" of `sets` over it.
+
+    Raises SpecError with every problem: of the file, of all its profiles' keys and types, and of the trials of the
+    chosen profile. `find_workload` turns the file's `workload` into the workload.
+    """
+    refuse_other("path", path, (str, os.PathLike), "the path of a sweep file")
+    refuse_other("profile", profile, (str, type(None)), "the name of a profile of the sweep, or None")
+    if isinstance(sets, str) or not all(isinstance(text, str) for text in sets):
+        raise UserError(f'sets: got {sets!r}, allowed: a list of "path=value"')
+    file = os.fspath(path)
+    document = parse(read_text(Path(path), file), file)
+    if document.data is None:
+        raise SpecError(
+            [SpecProblem(file, 0, "", "is empty; a sweep needs version, name, workload, base, metric, mode")]
+        )
+    if not isinstance(document.data, dict):
+        kind = "a list" if isinstance(document.data, list) else "a single value"
+        raise SpecError([document.problem((), f"got {kind} at the top, allowed: a mapping of keys to values")])
+    problems = [*document.problems, *_schema_problems(document)]
+    chosen = document
+    for name in _profile_names(document):
+        merged = with_profile(document, name)
+        problems += [*merged.problems, *_schema_problems(merged)]
+        if name == profile:
+            chosen = merged
+    if profile is not None and profile not in _profile_names(document):
+        problems.append(unknown_profile(document, profile))
+
+    chosen = with_sets(chosen, sets)
+    with passing_warnings(None):  # planning passes them on, with the trial that they are about
+        workload, found = check(_normal(chosen), find_workload)
+    problems += [*chosen.problems, *_schema_problems(chosen), *found]
+    # A value that could not be read at all stands as null: what else is wrong with that null is no news.
+    problems = [p for p in problems if p in document.problems or (p.file, p.path) not in document.unread]
+    if problems:
+        raise SpecError(problems)
+    sweep = Sweep.model_validate(_normal(chosen).data)
+    sweep._document = chosen
+    sweep._workload, sweep._file, sweep._profile, sweep._sets = workload, file, profile, tuple(sets)
+    return sweep
+
+
+def _normal(document: Document) -> Document:
+    """A known key without a value is a key left out; an arm without one is the base itself."""
+    data: dict[str, JSON] = {
+        key: value for key, value in document.data.items() if value is not None or key not in Sweep.model_fields
+    }
+    if isinstance(data.get("arms"), dict):
+        data["arms"] = {name: {} if delta is None else delta for name, delta in data["arms"].items()}
+    return replace(document, data=data)
+
+
+def _schema_problems(document: Document) -> list[SpecProblem]:
+    try:
+        Sweep.model_validate(_normal(document).data)
+    except ValidationError as error:
+        return [document.problem(path, message) for path, message in located_messages(error, Sweep)]
+    return []
+
+
+def _profile_names(document: Document) -> list[str]:
+    profiles = document.data.get("profiles")
+    if not isinstance(profiles, dict):
+        return []
+    return [name for name, profile in profiles.items() if isinstance(profile, dict)]

@@ -1,0 +1,217 @@
+"""The keys of a sweep file, typed and frozen. What they mean together is checked in assay.sweep.checks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+
+from assay.errors import passing_warnings
+from assay.look import a_look
+from assay.sweep.arms import combine
+from assay.sweep.design import Design
+from assay.sweep.expansion import Trial, expand
+from assay.sweep.fields import (
+    Bounds,
+    Count,
+    Cpus,
+    Gpus,
+    GpuShare,
+    Hours,
+    Name,
+    Number,
+    Positive,
+    PositiveNumber,
+    ProfileName,
+    SafeName,
+    Section,
+    Seeds,
+    SomeNames,
+    Text,
+)
+from assay.sweep.lines import Document, Path, mentions
+from assay.sweep.search import Settings, Space
+from assay.sweep.search.options import Parameter, Scheduler, Searcher
+from assay.workload import JSON, Workload, load_workload
+
+SHORTEST_QUOTED = 4
+"""Characters of a value from which on a message that has them is taken to be about it."""
+
+
+class TrainResources(Section):
+    workers: Positive | Bounds = 1
+    """A number, or [min, max]: what the cluster has room for when the group starts, and starts again."""
+    cpus_per_worker: Cpus = 1
+    gpus_per_worker: Gpus = 0
+
+    @property
+    def least_workers(self) -> int:
+        return self.workers if isinstance(self.workers, int) else self.workers[0]
+
+    @property
+    def most_workers(self) -> int:
+        return self.workers if isinstance(self.workers, int) else self.workers[1]
+
+
+class SampleResources(Section):
+    actors: Bounds = (1, 1)
+    """[min, max]: how wide the fan-out may grow."""
+    cpus_per_actor: Cpus = 1
+    gpus_per_actor: GpuShare = 0
+    """An actor computes on one GPU, or on a share of one."""
+
+
+class ReduceResources(Section):
+    cpus: Cpus = 1
+    gpus: Gpus = 0
+
+
+class Resources(Section):
+    """What each kind of stage asks of the cluster."""
+
+    train: TrainResources = TrainResources()
+    sample: SampleResources = SampleResources()
+    reduce: ReduceResources = ReduceResources()
+
+
+class Limits(Section):
+    """Reaching one pauses the sweep."""
+
+    v100_days: PositiveNumber | None = None
+    hours: Hours | None = None
+    trials: Positive | None = None
+    concurrent_trials: Positive | None = None
+    """None: as many as the cluster holds."""
+    retries: Count = 3
+
+
+class ReferenceRow(BaseModel):
+    """Published numbers of one arm: `when` says which, every other key is a metric."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    __pydantic_extra__: dict[str, Number] = Field(init=False)
+
+    when: Mapping[str, JSON] = {}
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        return dict(self.__pydantic_extra__)
+
+
+class Reference(Section):
+    source: Text = ""
+    rows: tuple[ReferenceRow, ...] = ()
+
+
+class Plot(Section):
+    kind: Literal["bar", "line", "scatter"]
+    x: Name
+    """A config path, the scheduler's budget for a point a rung, arm, a metric, seconds or v100_days; of the stages of
+    one name alone, as in train.seconds."""
+    y: Name | SomeNames
+    """A metric, or several: a panel each."""
+    log: tuple[Literal["x", "y"], ...] = ()
+    """The axes that are logarithmic."""
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return (self.y,) if isinstance(self.y, str) else self.y
+
+
+class Report(Section):
+    plots: tuple[Plot, ...] = ()
+
+
+class Sweep(Section):
+    """One study, as written, with its profile and --set applied."""
+
+    version: Annotated[int, Field(strict=True, ge=1, le=1)]
+    name: SafeName
+    description: Text = ""
+    workload: Name
+    base: Name
+    config: Mapping[str, JSON] = {}
+    parameters: Mapping[Name, Parameter] = {}
+    arms: Mapping[Name, Mapping[str, JSON]] = {}
+    arms_mode: Literal["each", "cumulative", "grid"] = "each"
+    """Arms alone; each on top of those before it; or every subset of them."""
+    searcher: Searcher = Searcher()
+    scheduler: Scheduler = Scheduler()
+    metric: Name
+    mode: Literal["min", "max"]
+    seeds: Seeds = (0,)
+    resources: Resources = Resources()
+    limits: Limits = Limits()
+    reference: Reference = Reference()
+    report: Report = Report()
+    profiles: Mapping[ProfileName, Mapping[str, Any]] = {}
+
+    _workload: Workload | None = PrivateAttr(None)
+    _file: str = PrivateAttr("")
+    _profile: str | None = PrivateAttr(None)
+    _sets: tuple[str, ...] = PrivateAttr(())
+    _document: Document | None = PrivateAttr(None)
+
+    @property
+    def file(self) -> str:
+        """Where it was read from; empty for a sweep that was built in Python."""
+        return self._file
+
+    @property
+    def profile(self) -> str | None:
+        return self._profile
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        return self._sets
+
+    def find_workload(self) -> Workload:
+        return self._workload if self._workload is not None else load_workload(self.workload)
+
+    @property
+    def design(self) -> Design:
+        """Its arms, parameters and seeds, before the workload has seen them."""
+        with passing_warnings(None):  # its trials are warned of, and a base is none
+            base = self.find_workload().resolve(self.base, {})
+        arms = combine(self.arms, self.arms_mode, self.base)
+        return Design(arms, self.parameters, self.seeds, self.searcher, base, self.config)
+
+    def space(self) -> Space:
+        return self.design.space
+
+    def settings(self) -> list[Settings]:
+        """What each arm gives, without the parameters: what conditions are compared with."""
+        return self.design.settings
+
+    def num_trials(self) -> int:
+        """How many there are, without resolving their configs; at most, where draws may turn out to be the same."""
+        return self.design.count()
+
+    @a_look()
+    def trials(self, suggested: Sequence[Mapping[str, JSON]] = (), most: int | None = None) -> list[Trial]:
+        """Every trial, or the first `most`. Grid: arms in the order of the file, then parameters, then seeds.
+
+        Searchers that draw: draw after draw, then arms, then seeds; one that resolves to the config of an earlier draw
+        is left out. Those of optuna are `suggested`: none before anything is.
+        """
+        return expand(self.find_workload(), self.base, self.config, self.design, suggested, most)
+
+    def written(self, message: str, trial: Trial) -> str:
+        """Where the user wrote the value of a trial that a message names or quotes, as "file:line: path: "; empty where
+        it does neither, and in a sweep that was built in Python."""
+        if self._document is None:
+            return ""
+        arm = next(arm for arm in combine(self.arms, self.arms_mode, self.base) if arm.label == trial.arm)
+        places: dict[str, Path] = {path: ("config", path) for path in self.config}
+        places |= {path: ("parameters", path) for path in self.parameters if path in trial.overrides}
+        places |= {path: ("arms", member, path) for path, member in arm.origins.items()}
+        values = {**self.config, **trial.overrides}
+        named = [place for path, place in places.items() if mentions(message, path)]
+        quoted = [
+            place
+            for path, place in places.items()
+            if isinstance(value := values[path], str) and len(value) >= SHORTEST_QUOTED and value in message
+        ]
+        found = [*named[::-1], *quoted[::-1]]  # an arm's own over the config that it starts from
+        return str(self._document.problem(found[0], "")) if found else ""

@@ -1,0 +1,92 @@
+"""Arms, parameters and searcher against each other: combinations that collide, conditions that never hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Set
+from itertools import islice
+
+from assay.errors import did_you_mean
+from assay.sweep.design import Design
+from assay.sweep.draft import Draft, lacks_num
+from assay.sweep.expansion import in_words
+from assay.sweep.lines import Document, Path
+from assay.sweep.search import same
+from assay.workload import JSON
+from assay.workload.typed import got
+
+Found = Iterator[tuple[Path, str]]
+
+
+def search_problems(document: Document, draft: Draft, design: Design, doubtful: Set[Path]) -> Found:
+    """Conditions at doubtful places are known to be wrong already."""
+    yield from _searcher(document, draft)
+    yield from _arms(document, draft, design)
+    if draft.is_whole:  # a condition may look at what was left out
+        for path, parameter in draft.parameters.items():
+            for other, value in parameter.when.items():
+                place: Path = ("parameters", path, "when", other)
+                wrong = None if place in doubtful else _condition(design, path, other, value)
+                if wrong:
+                    yield place, wrong
+
+
+def _searcher(document: Document, draft: Draft) -> Found:
+    if draft.searcher is None:
+        return
+    name, num_trials = draft.searcher.name, draft.searcher.num_trials
+    if name == "grid":
+        if num_trials is not None:
+            yield ("searcher", "num_trials"), "has no effect with searcher grid; allowed with: random, optuna"
+        for path, parameter in draft.parameters.items():
+            if parameter.first:
+                yield ("parameters", path, "first"), "has no effect with searcher grid; allowed with: random, optuna"
+            if lacks_num(parameter):
+                yield ("parameters", path), "a grid needs num, the number of points; or searcher: random or optuna"
+    elif not document.data.get("parameters"):
+        yield ("searcher", "name"), f"got {name}, but the sweep has no parameters: there is nothing to search"
+
+
+def _arms(document: Document, draft: Draft, design: Design) -> Found:
+    if draft.arms_mode != "each" and not document.data.get("arms"):
+        yield ("arms_mode",), "has no effect: the sweep has no arms"
+    if draft.arms_mode == "grid":
+        first: dict[str, str] = {}
+        for arm, delta in draft.arms.items():
+            for path in delta:
+                other = first.setdefault(path, arm)
+                if other != arm:
+                    yield ("arms", arm, path), f"arm {other!r} sets this path too; a grid of arms needs one of the two"
+    seen: dict[str | None, tuple[str, ...]] = {}
+    for combined in design.arms:
+        members = seen.setdefault(combined.name, combined.members)
+        if members != combined.members:
+            place: Path = ("arms", (combined.members or members)[-1])
+            yield place, f"a combination of arms is called {combined.name!r}; rename an arm"
+
+
+def _condition(design: Design, path: str, other: str, value: JSON) -> str | None:
+    """Why a condition cannot hold in any trial."""
+    order = list(design.parameters)
+    if other == path:
+        return "a parameter cannot depend on itself"
+    if other in order and order.index(other) > order.index(path):
+        return f"the parameter {other} comes later; write it above {path}"
+    if other in order and design.space.axes[other].has(value):
+        return None
+    is_always_varied = other in order and not design.parameters[other].when
+    there = [] if is_always_varied else [settings.at(other, {}) for settings in design.settings]
+    if any(same(value, each) for each in there):
+        return None
+    values = design.parameters[other].values if other in order else None
+    named = dict.fromkeys(in_words(each) for each in [*(values or ()), *there])
+    hint = did_you_mean(value, named) if isinstance(value, str) else f"; allowed: {', '.join(named)}" if named else ""
+    return f"got {got(value)}, which no trial has{hint}"
+
+
+def too_few_draws(design: Design) -> Found:
+    """Random draws are distinct: a small space runs out of them."""
+    wanted = design.searcher.num_trials
+    if design.searcher.name == "random" and wanted is not None:
+        found = sum(1 for _ in islice(design.space.draws(design.searcher.seed, design.settings), wanted))
+        if found < wanted:
+            yield ("searcher", "num_trials"), f"got {wanted:,}, allowed: at most {found:,}: random draws find no others"

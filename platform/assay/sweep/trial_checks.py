@@ -1,0 +1,281 @@
+"""Every trial resolved by the workload, and each refusal traced to the line where the user wrote what it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence, Set
+
+from assay.errors import ConfigError, ConfigProblem, SpecProblem, UserError, did_you_mean
+from assay.sweep.design import Choice, Design
+from assay.sweep.draft import Draft
+from assay.sweep.expansion import Names, in_trials
+from assay.sweep.lines import Document, Path, mentions
+from assay.workload import JSON, Workload, canonical_json, section_of
+from assay.workload.contract import stage_graph
+
+Config = Mapping[str, JSON]
+ARM = "arm"
+COSTS = ("seconds", "v100_days")
+"""What a plot may have on its x besides config paths and metrics."""
+MOST_ASKED = 100
+"""Trials that are asked for the names of their stages."""
+MOST_CHECKED = 1_000
+"""Trials that are resolved for a check; of more, so many that are spread evenly, and the corners of the space."""
+
+
+class TrialChecks:
+    """`doubtful` places are already known to be wrong: left out of the configs, so that the rest can be checked."""
+
+    def __init__(
+        self, document: Document, draft: Draft, design: Design, workload: Workload, base: str, doubtful: Set[Path]
+    ) -> None:
+        self.document, self.draft, self.design = document, draft, design
+        self.workload, self.base, self.doubtful = workload, base, doubtful
+        self.config = {path: value for path, value in draft.config.items() if ("config", path) not in doubtful}
+        self.in_config: dict[str, Path] = {path: ("config", path) for path in self.config}
+        self.left_out: dict[str, Path] = {}
+        """Paths of `config` whose value is wrong by itself."""
+        self.written = {
+            path: {canonical_json(value): place for place, value in _written_values(path, draft)}
+            for path in draft.parameters
+        }
+
+    def problems(self) -> Iterator[SpecProblem]:
+        yield from self.config_alone()
+        inherited = set(self.resolve(self.config)[1])
+        refusals: dict[SpecProblem, list[str]] = {}
+        resolved: list[tuple[Choice, str, Config, bool]] = []
+        names = Names(self.design, self.base)
+        for choice in self.choices():
+            name = names.name(choice)
+            overrides, places, whole = self.overrides(choice)
+            config, refused = self.resolve({**self.config, **overrides})
+            fallback: Path = ("arms", choice.arm.members[-1]) if choice.arm.members else ("base",)
+            for problem in refused:
+                if _written(problem.path, self.left_out) and not _written(problem.path, places):
+                    continue  # of the preset's value, which stands there only since the user's was left out
+                new = problem not in inherited
+                blamed = self.blame(problem, {**self.in_config, **(places if new else {})}, fallback if new else None)
+                refusals.setdefault(blamed, []).append(name)
+            if config is not None:
+                resolved.append((choice, name, config, whole))
+        for blamed, named in self.once_a_range(refusals).items():
+            yield _in_trials(blamed, named) if resolved and not _is_own(blamed) else blamed
+        yield from self.twins(resolved)
+        reported = [(name, list(self.workload.metrics(config))) for _, name, config, _ in resolved]
+        yield from self.metric(reported)
+        yield from self.plots([config for _, _, config, _ in resolved], reported)
+        yield from self.rungs(resolved)
+
+    def choices(self) -> Iterator[Choice]:
+        """All trials, or where they are many or not known yet, some."""
+        total = self.design.count()
+        every = -(-total // MOST_CHECKED)
+        known = self.design.choices()
+        yield from known if every <= 1 else (choice for i, choice in enumerate(known) if i % every == 0)
+        if every > 1 or self.design.searcher.name != "grid":
+            yield from self.design.corners()
+
+    def config_alone(self) -> Iterator[SpecProblem]:
+        """Values of `config` that are wrong by themselves. They are left out from here on.
+
+        The config need not hold together alone, since arms may complete it: that is for the trials to tell.
+        """
+        for problem in self.resolve(self.config)[1]:
+            written = _written(problem.path, self.in_config)
+            if written is not None:
+                yield self.blame(problem, self.in_config, None)
+                self.left_out[written] = self.in_config[written]
+                self.config.pop(written, None)
+
+    def once_a_range(self, refusals: Mapping[SpecProblem, list[str]]) -> dict[SpecProblem, list[str]]:
+        """Of a range or a partition the bounds that are refused, or else the first value, are enough to see why."""
+        kept = dict(refusals)
+        for path in (path for path, parameter in self.draft.parameters.items() if parameter.values is None):
+            place = self.document.problem(("parameters", path), "").path
+            inside = [p for p in refusals if p.path == place or p.path.startswith((f"{place}.", f"{place}["))]
+            bounds = [p for p in inside if p.path in (f"{place}.min", f"{place}.max")]
+            for problem in inside:
+                if problem not in (bounds or inside[:1]):
+                    del kept[problem]
+        return kept
+
+    def resolve(self, overrides: Config) -> tuple[Config | None, tuple[ConfigProblem, ...]]:
+        try:
+            return self.workload.resolve(self.base, overrides), ()
+        except ConfigError as error:
+            return None, error.problems
+
+    def overrides(self, choice: Choice) -> tuple[dict[str, JSON], dict[str, Path], bool]:
+        """What this trial sets, where each was written, and whether nothing of the trial had to be left out."""
+        places: dict[str, Path] = {
+            path: self.written[path].get(canonical_json(value), ("parameters", path))
+            for path, value in choice.values.items()
+        }
+        places |= {path: ("arms", member, path) for path, member in choice.arm.origins.items()}
+        places[self.workload.seed_path] = ("seeds", self.draft.seeds.index(choice.seed))
+        good = {path: place for path, place in places.items() if not self.is_doubtful(place)}
+        values = choice.overrides(self.workload.seed_path)
+        whole = len(good) == len(places) and len(self.config) == len(self.draft.config)
+        return {path: values[path] for path in good}, good, whole
+
+    def is_doubtful(self, place: Path) -> bool:
+        return any(place[:length] in self.doubtful for length in range(1, len(place) + 1))
+
+    def twins(self, resolved: list[tuple[Choice, str, Config, bool]]) -> Iterator[SpecProblem]:
+        """Trials that resolve to one config, once a line: the second would only repeat the first.
+
+        Draws may repeat each other, arms and seeds may not.
+        """
+        first_with: dict[str, tuple[Choice, str]] = {}
+        blamed: set[Path] = set()
+        for choice, name, config, whole in resolved:
+            if not whole:  # what was left out may have been the difference
+                continue
+            twin, twin_name = first_with.setdefault(canonical_json(config), (choice, name))
+            is_same = twin is choice or _spelled(twin) == _spelled(choice)
+            is_drawn = self.design.searcher.name != "grid"
+            if is_same or (is_drawn and (twin.arm, twin.seed) == (choice.arm, choice.seed)):
+                continue
+            place = self.difference(twin, choice)
+            if place in blamed:
+                continue
+            blamed.add(place)
+            line = self.document.origin(self.difference(choice, twin)).line
+            where = f" (line {line})" if line else ""
+            message = f"trial {name!r} resolves to the same config as {twin_name!r}{where}; every trial must differ"
+            yield self.document.problem(place, message)
+
+    def difference(self, one: Choice, other: Choice) -> Path:
+        """Where `other` was written differently from `one`: its arm, else its last differing value, else its seed."""
+        if one.arm != other.arm and other.arm.name is not None:
+            return ("arms", other.arm.members[-1]) if other.arm.members else ("arms",)
+        for path, value in list(other.values.items())[::-1]:
+            spelled = canonical_json(value)
+            if path not in one.values or canonical_json(one.values[path]) != spelled:
+                return self.written[path].get(spelled, ("parameters", path))
+        return ("seeds", self.draft.seeds.index(other.seed))
+
+    def metric(self, reported: list[tuple[str, list[str]]]) -> Iterator[SpecProblem]:
+        metric = self.document.data.get("metric")
+        lacking = [(name, metrics) for name, metrics in reported if metric not in metrics]
+        if lacking and isinstance(metric, str) and metric.strip():
+            name, metrics = lacking[0]
+            wrong = (
+                f"unknown metric {metric!r}" if lacking == reported else f"trial {name!r} does not report {metric!r}"
+            )
+            yield self.document.problem(("metric",), wrong + did_you_mean(metric, metrics))
+
+    def plots(self, configs: Sequence[Config], reported: list[tuple[str, list[str]]]) -> Iterator[SpecProblem]:
+        """What no trial will have is no axis: x may be what is set, what is measured or what it took."""
+        metrics = list(dict.fromkeys(name for _, names in reported for name in names))
+        told = ", ".join(metrics) or "none"
+        for number, plot in self.draft.plots.items() if configs else ():
+            place: Path = ("report", "plots", number)
+            for i, y in enumerate(plot.metrics):
+                if y not in metrics:
+                    at = (*place, "y") if isinstance(plot.y, str) else (*place, "y", i)
+                    hint = did_you_mean(y, metrics)
+                    message = f"no trial reports {y!r}{hint if hint.endswith('?') else f'; its metrics are {told}'}"
+                    yield self.document.problem(at, message)
+            if not self.is_axis(plot.x, metrics, configs):
+                hint = did_you_mean(plot.x, [ARM, *COSTS, *metrics, *self.workload.paths(self.base)])
+                choices = f"{ARM}, a config path, a metric ({told}), or seconds and v100_days, also as train.seconds"
+                message = f"no trial has {plot.x!r}{hint if hint.endswith('?') else f'; allowed: {choices}'}"
+                yield self.document.problem((*place, "x"), message)
+
+    def is_axis(self, x: str, metrics: Sequence[str], configs: Sequence[Config]) -> bool:
+        stage, _, last = x.rpartition(".")
+        if x == ARM or x in metrics or x in self.workload.paths(self.base) or (last in COSTS and not stage):
+            return True
+        if last in COSTS:
+            names = {name for config in configs[:MOST_ASKED] for name in self.names_of_stages(config)}
+            return not names or stage in names
+        return any(section_of(config, x) is not None for config in configs)
+
+    def names_of_stages(self, config: Config) -> list[str]:
+        try:
+            return [stage.name for stage in stage_graph(self.workload, config)]
+        except UserError:
+            return []  # a file that is not there: planning says so
+
+    def rungs(self, resolved: list[tuple[Choice, str, Config, bool]]) -> Iterator[SpecProblem]:
+        """The budget is one of a stage, and every rung a value that it may have: in the first trial of every arm."""
+        scheduler = self.draft.scheduler
+        if scheduler is None or scheduler.budget is None:
+            return
+        first_of = {choice.arm.name: (choice, name, config) for choice, name, config, _ in resolved[::-1]}
+        refused: dict[SpecProblem, list[str]] = {}
+        for choice, name, config in first_of.values():
+            budgets = self.budgets(config)
+            if budgets is not None and scheduler.budget not in budgets:
+                message = f"got {scheduler.budget!r}, which no stage has as its budget"
+                problem = self.document.problem(
+                    ("scheduler", "budget"), message + did_you_mean(scheduler.budget, budgets)
+                )
+                refused.setdefault(problem, []).append(name)
+                continue
+            overrides = {**self.config, **self.overrides(choice)[0]}
+            for i, amount in enumerate(scheduler.rungs):
+                for wrong in self.resolve({**overrides, scheduler.budget: amount})[1]:
+                    message = wrong.message if wrong.path == scheduler.budget else f"{wrong.path}: {wrong.message}"
+                    problem = self.document.problem(("scheduler", "rungs", i), message)
+                    refused.setdefault(problem, []).append(name)
+        for problem, names in refused.items():
+            yield _in_trials(problem, names) if len(names) < len(first_of) else problem
+
+    def budgets(self, config: Config) -> list[str] | None:
+        """Config paths that a trial's stages have as budgets; None where its stages cannot be told yet."""
+        try:
+            stages = stage_graph(self.workload, config)
+        except UserError:
+            return None  # a file that is not there: planning says so
+        return [stage.budget.path for stage in stages if stage.budget is not None]
+
+    def blame(self, problem: ConfigProblem, places: Mapping[str, Path], fallback: Path | None) -> SpecProblem:
+        """The problem, at the line where the user wrote what it is about. Later places win: an arm over config."""
+        written = _written(problem.path, places)
+        if written is not None:
+            rest = problem.path[len(written) :].split(".")[1:]
+            inner = tuple(int(part) if part.isdecimal() else part for part in rest)
+            return self.document.problem(places[written] + inner, problem.message)
+        ranked = [(path, place) for path, place in list(places.items())[::-1] if place[0] != "seeds"]
+        named = [place for path, place in ranked if mentions(problem.message, path)]
+        within = [(path, place) for path, place in ranked if not problem.path or path.startswith(f"{problem.path}.")]
+        hinted = [place for path, place in within if mentions(problem.message, path.rpartition(".")[2])]
+        around = [place for _, place in within] if problem.path else []
+        best = next(iter([*named, *hinted, *around]), fallback or ("base",))
+        # The line names another path, so the message has to name the one that is refused.
+        is_told = not problem.path or best in around or mentions(problem.message, problem.path)
+        return self.document.problem(best, problem.message if is_told else f"{problem.path}: {problem.message}")
+
+
+def _written(path: str, places: Mapping[str, Path]) -> str | None:
+    """The user's own path that covers a problem's path."""
+    covering = [written for written in places if path == written or path.startswith(f"{written}.")]
+    return max(covering, key=len, default=None)
+
+
+def _is_own(problem: SpecProblem) -> bool:
+    """Whether the place itself belongs to some trials only, so that naming them says nothing new."""
+    return problem.path.startswith(("arms.", "parameters.", "seeds"))
+
+
+def _in_trials(problem: SpecProblem, names: list[str]) -> SpecProblem:
+    return SpecProblem(problem.file, problem.line, problem.path, in_trials(problem.message, names))
+
+
+def _spelled(choice: Choice) -> str:
+    return canonical_json([choice.arm.name, choice.values, choice.seed])
+
+
+def _written_values(path: str, draft: Draft) -> Iterator[tuple[Path, JSON]]:
+    """Values of a parameter that stand in the file; of the same ones the first comes last."""
+    parameter = draft.parameters[path]
+    for i, value in list(enumerate(parameter.values or ()))[::-1]:
+        yield ("parameters", path, "values", i), value
+    for i, value in enumerate(parameter.first):
+        yield ("parameters", path, "first", i), value
+    for key in ("min", "max"):
+        bound = getattr(parameter, key)
+        if bound is not None:
+            yield ("parameters", path, key), round(bound) if parameter.int else bound

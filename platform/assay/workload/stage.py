@@ -1,0 +1,194 @@
+"""A stage: what to compute, from what, and the key that names the answer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+
+JSON = Any
+StageKind = Literal["train", "map", "reduce"]
+Batch = dict[str, "np.ndarray[Any, Any]"]
+KEY_LENGTH = 32
+
+
+def canonical_json(value: JSON) -> str:
+    """One spelling for one value: what keys and checksums are made of."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(value: JSON) -> str:
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:KEY_LENGTH]
+
+
+def section_of(config: JSON, path: str) -> JSON | None:
+    """Where a config has the value at a dotted path; None where it has none there."""
+    *sections, name = path.split(".")
+    for part in sections:
+        config = config.get(part) if isinstance(config, dict) else None
+    return config if isinstance(config, dict) and name in config else None
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How far a stage goes: `amount` of `unit` along the config path `path`. A larger budget extends a smaller one."""
+
+    path: str
+    amount: int
+    unit: str
+
+
+@dataclass(frozen=True)
+class Checkpointing:
+    """When a train stage saves, and what stays in the store. None of it changes what a step computes."""
+
+    every: int
+    """Save at multiples of this many steps, and at the end."""
+    keep_last: int = 2
+    """At least 1. Once the stage is done, only the last one stays."""
+    keep_every: int | None = None
+    """Checkpoints at multiples of this many steps stay for good."""
+    keep_best: bool = False
+    """The checkpoint with the lowest score stays for good, too."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """Work that a stage prices and does not do: `images` of some network, in stages like those that the ledger has."""
+
+    name: str
+    """What a reader calls it: a preset, a part."""
+    stage: str
+    """The name of the stages that do such work."""
+    images: int
+    flops_per_image: float
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What a workload says that a trial reports, and the sweep ranks by."""
+
+    workload: str
+    metric: str
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """One node of the graph: what to compute, from what, and how to name the answer."""
+
+    name: str
+    version: int
+    kind: StageKind
+    body: tuple[str, ...]
+    """Import paths "module:attribute"; a map stage chains several, the others have one."""
+    config: Mapping[str, JSON]
+    """The slice of the config this stage reads, as plain JSON values. Nothing else may change its result."""
+    places: tuple[str, ...] = field(default=(), kw_only=True)
+    """Dotted paths into `config` of values that say where something is or what it is called, and not what it is: a
+    folder, a file. They are not part of the key. What is there must be in it another way, as a digest of its
+    contents."""
+    inputs: Mapping[str, Stage] = field(default_factory=dict)
+    budget: Budget | None = None
+    resources: str = "reduce"
+    """Which entry of the sweep's `resources` applies: "train", "sample" or "reduce"."""
+    checkpointing: Checkpointing | None = None
+    """Train stages: None saves at the end only."""
+    check: str | None = None
+    """Import path "module:attribute" of a function of `config` that raises UserError where the stage could only fail,
+    and warns (AssayWarning) of what the user should know. Called when a sweep is validated or planned, so it imports
+    little and takes a moment at most; and before anything is computed, where the stage will run. What may be there and
+    is not here is NotHere: planning warns of it, and the run refuses."""
+    group_check: str | None = None
+    """Train stages: import path "module:attribute" of a function of (config, execution, workers, GPUs of each) that
+    raises UserError where such a group could not train. Called when a sweep is planned, so it imports little."""
+    execution: Mapping[str, JSON] = field(default_factory=dict)
+    """How the body goes about it, which does not change what comes out (micro-batches, an engine): not part of the key,
+    so a training that ran out of memory goes on with another one."""
+    flops: float | None = None
+    """Theoretical floating-point operations of the whole stage, for cost estimates; None when unknown."""
+    images: int | None = None
+    """How many images the whole stage goes over, for images a second; None: its budget, where that counts images."""
+    batch_size: int | Literal["auto"] = 64
+    """Map stages: how many ids one call gets at most; auto: found by trial on the device. Halved where memory runs out.
+    Not part of the key: results do not depend on it."""
+    shard_size: int = 1024
+    """Map stages: how many ids one committed shard holds. Not part of the key either."""
+    first_only: Mapping[str, int] = field(default_factory=dict)
+    """Map stages: columns that are stored for so many of the first ids, and for no others: large ones that few read."""
+    conditions: Mapping[str, JSON] = field(default_factory=dict)
+    """What its metrics are measured under, as far as a plan can tell (the number of samples, the extractor): trials are
+    not raced against each other where these differ. What is not part of the key elsewhere is not by this."""
+    also_reads: Mapping[str, Stage] = field(default_factory=dict)
+    """Stages that are computed first because they save this one work: images that were drawn already. What comes out is
+    the same without them, so they are not part of the key, and `ctx.inputs` has only those that are there."""
+    prices: Mapping[str, tuple[Work, ...]] = field(default_factory=dict)
+    """Metrics of a last stage that are V100-days of work which it does not do → that work. Reports put beside them what
+    the ledger has of such work. Not part of the key."""
+    promise: Promise | None = None
+    """A last stage, in a plan: what its body must return. Not part of the key."""
+
+    @cached_property
+    def keyed_config(self) -> Mapping[str, JSON]:
+        """The config without `places`: what of it is in the key."""
+        if not self.places:
+            return self.config
+        config = deepcopy(dict(self.config))
+        for path in self.places:
+            section = section_of(config, path)
+            if section is not None:
+                del section[path.rpartition(".")[2]]
+        return config
+
+    @cached_property
+    def lineage(self) -> str:
+        """The key without the budget: stages that differ only in how far they go share checkpoints and shards."""
+        return digest(
+            {
+                "name": self.name,
+                "version": self.version,
+                "config": self.keyed_config,
+                "inputs": {role: stage.key for role, stage in self.inputs.items()},
+            }
+        )
+
+    @cached_property
+    def key(self) -> str:
+        if self.budget is None:
+            return self.lineage
+        return digest({"lineage": self.lineage, "budget": self.budget.amount})
+
+    @property
+    def sources(self) -> tuple[Stage, ...]:
+        """Every stage that is computed before this one."""
+        return (*self.inputs.values(), *self.also_reads.values())
+
+    @property
+    def amount(self) -> int:
+        """Items to do: the budget's, or 1."""
+        return self.budget.amount if self.budget else 1
+
+    @property
+    def unit(self) -> str:
+        return self.budget.unit if self.budget else "steps"
+
+
+def topological(leaves: Sequence[Stage]) -> list[Stage]:
+    """Every stage the leaves need, each once, inputs before what reads them."""
+    order: dict[str, Stage] = {}
+
+    def visit(stage: Stage) -> None:
+        if stage.key not in order:
+            for source in stage.sources:
+                visit(source)
+            order[stage.key] = stage
+
+    for leaf in leaves:
+        visit(leaf)
+    return list(order.values())
