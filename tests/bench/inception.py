@@ -32,7 +32,7 @@ from adm.evaluation import FewSamples, InceptionV3, frechet_distance
 from adm.evaluation.inception import resized_as_tensorflow_1
 from adm.evaluation.inception_network import Network
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fixtures"))
 import inception_by_rule
 
 

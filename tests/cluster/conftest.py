@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from machines import Machines
-
-TESTS = Path(__file__).resolve().parents[1]
+from repository import FIXTURES
 
 
 @pytest.fixture(scope="module")
 def machines() -> Iterator[Machines]:
     """One for all tests of a module: its machines come and go, but to start Ray takes seconds."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(TESTS))  # workers import the tests' workloads
+        patch.setenv("PYTHONPATH", str(FIXTURES))  # workers import the tests' workloads
         made = Machines()
         yield made
         made.cluster.shutdown()

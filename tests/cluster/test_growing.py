@@ -16,10 +16,10 @@ from assay.jobs.submission import submit
 from assay.sweep import Sweep, load_sweep
 from growing_cluster import ENVIRONMENT, GrowingCluster
 from machines import Witness
+from repository import FIXTURES
 
 pytestmark = pytest.mark.cluster
 
-TESTS = Path(__file__).resolve().parents[1]
 SWEEP = """\
 version: 1
 name: growing
@@ -34,7 +34,7 @@ mode: min
 @pytest.fixture(scope="module")
 def growing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GrowingCluster]:
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {**ENVIRONMENT, "PYTHONPATH": str(TESTS)}.items():
+        for name, value in {**ENVIRONMENT, "PYTHONPATH": str(FIXTURES)}.items():
             patch.setenv(name, value)
         cluster = GrowingCluster(tmp_path_factory.mktemp("growing"), most=1, cpus=2)
         yield cluster

@@ -17,9 +17,9 @@ from assay.home import Home
 from assay.jobs.local import LocalCluster
 from assay.sweep import load_sweep
 from job_site import LONGEST_S, Proxy, held, installed, run_statuses, until
+from repository import ROOT
 
 pytestmark = pytest.mark.cluster
-ROOT = Path(__file__).parents[2]
 
 COUNTS = """\
 version: 1

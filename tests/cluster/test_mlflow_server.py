@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mlflow_on_postgres import Postgres, Server, postgres_programs
+from repository import FIXTURES
 from terminal import User
 
 PROGRAMS = postgres_programs()
@@ -55,7 +56,7 @@ def user(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> Use
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1\n")
     (info / "entry_points.txt").write_text("[assay.workloads]\ntoy = toy_workload:workload\n")
-    shutil.copy(Path(__file__).parents[1] / "toy_workload.py", info.parent)
+    shutil.copy(FIXTURES / "toy_workload.py", info.parent)
     monkeypatch.setenv("PYTHONPATH", str(info.parent))
     for name, value in server.client_environment().items():
         monkeypatch.setenv(name, value)

@@ -18,11 +18,11 @@ from assay.home import Home
 from assay.planning import make_plan
 from assay.store import Store
 from assay.sweep import Sweep, load_sweep
+from repository import FIXTURES
 from terminal import LONGEST_S, User
 
 pytestmark = pytest.mark.cluster
 
-TESTS = Path(__file__).resolve().parents[1]
 RACE = """\
 version: 1
 name: race
@@ -83,7 +83,7 @@ class Events:
 
 @pytest.fixture
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("PYTHONPATH", str(TESTS))  # workers import the toy
+    monkeypatch.setenv("PYTHONPATH", str(FIXTURES))  # workers import the toy
     return tmp_path
 
 
@@ -91,7 +91,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def two_cpus() -> Iterator[str]:
     """The address of a cluster that has two, whatever this machine has. One for all races."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(TESTS))
+        patch.setenv("PYTHONPATH", str(FIXTURES))
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
         yield cluster.address
         cluster.shutdown()

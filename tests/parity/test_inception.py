@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,10 @@ import pytest
 import torch
 from torch import Tensor
 
+import inception_by_rule
 from adm.evaluation import InceptionV3
 from adm.evaluation.inception import resized_as_tensorflow_1
 from adm.evaluation.inception_network import Network
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import inception_by_rule
 
 FIGURES = np.load(Path(__file__).parent / "oracle" / "inception.npz")
 RECORDED = {"pool": "pool", "spatial": "spatial", "logits": "logits_unbiased"}

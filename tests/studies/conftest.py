@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from assay.cli import main
+from repository import ROOT
 from smoke_study import Study
 
-ROOT = Path(__file__).parents[2]
 WIDTH = "140"
 ON_RAY = {"appendix_k_guidance"}
 """Run on Ray and tracked, as `assay run` does it. The others in-process, which takes less time."""

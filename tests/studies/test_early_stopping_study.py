@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "sweeps" / "early_stopping_study.py"
+from repository import ROOT
+
+SCRIPT = ROOT / "sweeps" / "early_stopping_study.py"
 SHORT = {
     "scheduler.rungs": "[2, 4, 100000]",
     "classifier.train.iterations": "2",

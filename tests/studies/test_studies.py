@@ -9,7 +9,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,10 +17,11 @@ from mlflow import MlflowClient
 import assay
 from assay.home import Home
 from assay.results.reference import matching_row
+from repository import ROOT
 from smoke_study import Study
 
 Smoke = Callable[..., Study]
-FOLDER = Path(__file__).parents[2] / "sweeps"
+FOLDER = ROOT / "sweeps"
 SWEEPS = sorted(FOLDER.glob("*.yaml"))
 NO_STUDIES = {"quickstart", "cifar10"}
 pytestmark = pytest.mark.studies
