@@ -215,7 +215,7 @@ def reference(
         budget=Budget("evaluate.num_reference", num_images, "images"),
         check="adm.evaluation.checks:reference" if c.data.source != "digits" or imported is not None else None,
         resources="sample",
-        first_only={"image": 0},
+        stored_prefix={"image": 0},
         **batches,
     )
 

@@ -6,18 +6,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from assay.errors import AssayError
+from assay.cli.exits import EXIT_COULD_NOT, EXIT_INTERRUPTED, tell, tell_lost
 
-EXIT_TRIAL_FAILED = 1
-EXIT_USER_ERROR = 2
-EXIT_COULD_NOT = 3
-EXIT_PAUSED = 4
-EXIT_INTERRUPTED = 130
-EXIT_UNREAD = 141
-"""What a shell gives a program that a closed pipe ended."""
 LEAST_COLUMNS, MOST_COLUMNS = 20, 10_000
 
 
@@ -70,21 +61,3 @@ def _run(args: Sequence[str] | None) -> int:
         print("This is a bug in assay or in the workload; the traceback above says where.", file=sys.stderr)
         return EXIT_COULD_NOT
     return 0
-
-
-def tell_lost(cause: OSError, instead: str = "") -> int:
-    """Say why stdout took no more, where that is a trouble; returns the exit code."""
-    if isinstance(cause, BrokenPipeError):  # whoever read us has enough
-        return EXIT_UNREAD
-    print(f"assay: cannot write to stdout: {cause.strerror}{instead}", file=sys.stderr)
-    return EXIT_COULD_NOT
-
-
-def tell(error: AssayError) -> int:
-    """Say on stderr what is wrong; returns the exit code of a command that ends so."""
-    from assay.errors import UserError
-    from assay.text import printable
-
-    is_users = isinstance(error, UserError)
-    print(printable(str(error) if is_users else f"assay: {error}"), file=sys.stderr)
-    return EXIT_USER_ERROR if is_users else EXIT_COULD_NOT

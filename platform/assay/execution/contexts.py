@@ -62,7 +62,7 @@ class Context:
         What is read besides is verified row by row as it is read: there may be much more of it than one worker reads.
         """
         if self._inputs is None:
-            found = {role: self.store.find(source.key) for role, source in self.stage.also_reads.items()}
+            found = {role: self.store.find(source.key) for role, source in self.stage.optional_inputs.items()}
             self._inputs = {role: result for role, result in found.items() if result is not None}
             for role, source in self.stage.inputs.items():
                 result = self.store.get(source.key, checksum=True)

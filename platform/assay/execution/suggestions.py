@@ -9,7 +9,8 @@ from statistics import fmean
 from assay.planning import Plan, make_plan
 from assay.planning.plan import suggestions_of
 from assay.store import Store, StoredResult
-from assay.sweep.search.suggest import Told, suggest
+from assay.sweep.search.observation import Observation
+from assay.sweep.search.suggest import suggest
 
 
 def grown(plan: Plan, store: Store, results: Mapping[str, StoredResult]) -> Plan | None:
@@ -20,7 +21,7 @@ def grown(plan: Plan, store: Store, results: Mapping[str, StoredResult]) -> Plan
     sweep = plan.sweep
     if sweep.searcher.name != "optuna" or plan.waiting:
         return None
-    told = [Told(values, _objective(plan, draw, results)) for draw, values in enumerate(plan.suggested)]
+    told = [Observation(values, _objective(plan, draw, results)) for draw, values in enumerate(plan.suggested)]
     new = suggest(sweep, told, sweep.searcher.batch)
     suggestions = suggestions_of(sweep, store)
     for values in new:

@@ -123,7 +123,7 @@ def reduce(stage: Stage, store: Store, place: Place, emit: Emit) -> None:
 def pending(stage: Stage, store: Store) -> list[Range]:
     """The ranges of ids that a map stage still has to do. Every id of a range is stored with the same columns."""
     spans = missing_ranges(store.shards(stage).good(), stage.amount, stage.shard_size)
-    for first in set(stage.first_only.values()):
+    for first in set(stage.stored_prefix.values()):
         spans = [part for start, stop in spans for part in _cut(start, stop, first)]
     return spans
 
@@ -187,7 +187,7 @@ class MapStep:
         if not self._last:
             return table
         first = table.column("id")[0].as_py()
-        unwanted = [name for name, count in self.stage.first_only.items() if first >= count]
+        unwanted = [name for name, count in self.stage.stored_prefix.items() if first >= count]
         before, self._written = self._written, time.monotonic()
         self._shards.write(table.drop_columns(unwanted), self.device, self._written - before)
         return table.select(["id"]).append_column("device", pa.array([self.device] * table.num_rows))

@@ -150,16 +150,16 @@ def cover(shards: Iterable[Shard], amount: int) -> list[Shard]:
     return chosen
 
 
-def mixed_columns(shards: Iterable[Shard], first_only: Collection[str]) -> str | None:
+def mixed_columns(shards: Iterable[Shard], stored_prefix: Collection[str]) -> str | None:
     """In words, where shards that make one result have other columns than the first; None where all have the same.
 
-    Those of `first_only` may be lacking. Shards of stores of old do not say what they have.
+    Those of `stored_prefix` may be lacking. Shards of stores of old do not say what they have.
     """
     typed = [shard for shard in shards if shard.columns]
     for shard in typed[1:]:
         before, now = typed[0].columns, shard.columns
         for name in {**before, **now}:
-            if before.get(name) != now.get(name) and not (name in first_only and name not in now):
+            if before.get(name) != now.get(name) and not (name in stored_prefix and name not in now):
                 kinds = [columns.get(name, "lacking") for columns in (before, now)]
                 return (
                     f"its column {name!r} is {kinds[0]} for the ids {typed[0].start:,} to {typed[0].stop - 1:,}, and "

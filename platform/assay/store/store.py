@@ -243,7 +243,7 @@ class Store:
                 raise StoreError(
                     f"stage {stage.name} is not whole: ids from {reached} on are missing, of {stage.amount}"
                 )
-            if mixed := mixed_columns(shards, stage.first_only):
+            if mixed := mixed_columns(shards, stage.stored_prefix):
                 raise BodyError(
                     f"stage {stage.name}: {mixed}; expected one type for all ids. If its body was edited in between, "
                     "raise the stage's version: then all are made anew"

@@ -120,12 +120,12 @@ class Stage:
     Not part of the key: results do not depend on it."""
     shard_size: int = 1024
     """Map stages: how many ids one committed shard holds. Not part of the key either."""
-    first_only: Mapping[str, int] = field(default_factory=dict)
+    stored_prefix: Mapping[str, int] = field(default_factory=dict)
     """Map stages: columns that are stored for so many of the first ids, and for no others: large ones that few read."""
     conditions: Mapping[str, JSON] = field(default_factory=dict)
     """What its metrics are measured under, as far as a plan can tell (the number of samples, the extractor): trials are
     not raced against each other where these differ. What is not part of the key elsewhere is not by this."""
-    also_reads: Mapping[str, Stage] = field(default_factory=dict)
+    optional_inputs: Mapping[str, Stage] = field(default_factory=dict)
     """Stages that are computed first because they save this one work: images that were drawn already. What comes out is
     the same without them, so they are not part of the key, and `ctx.inputs` has only those that are there."""
     prices: Mapping[str, tuple[Work, ...]] = field(default_factory=dict)
@@ -167,7 +167,7 @@ class Stage:
     @property
     def sources(self) -> tuple[Stage, ...]:
         """Every stage that is computed before this one."""
-        return (*self.inputs.values(), *self.also_reads.values())
+        return (*self.inputs.values(), *self.optional_inputs.values())
 
     @property
     def amount(self) -> int:

@@ -32,7 +32,7 @@ NEIGHBOUR = 3
 NO_IMAGES = "the reference has no images (arr_0)"
 
 Progress = Callable[[int], None]
-"""Told after each batch how many images it had."""
+"""Observation after each batch how many images it had."""
 
 
 @dataclass(frozen=True, eq=False)

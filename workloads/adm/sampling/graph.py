@@ -40,8 +40,8 @@ def sample(c: Config, inputs: Mapping[str, Stage], draw: Stage | None) -> Stage:
         budget=Budget("evaluate.num_samples", c.evaluate.num_samples, "images"),
         resources="sample",
         flops=float(sampling_flops(c) * c.evaluate.num_samples) if draw is None else 0.0,
-        first_only={"image": SHOWN_IMAGES},
-        also_reads={} if draw is None else {"images": draw},
+        stored_prefix={"image": SHOWN_IMAGES},
+        optional_inputs={} if draw is None else {"images": draw},
         **batches(c),
     )
 

@@ -14,7 +14,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from assay.cli import EXIT_COULD_NOT, EXIT_INTERRUPTED
+from assay.cli.exits import EXIT_COULD_NOT, EXIT_INTERRUPTED
 from assay.cli.names import open_sweep, program
 from assay.cli.output import console, print_json
 from assay.client import OVER, About, Client, Job

@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.cli import EXIT_INTERRUPTED, EXIT_PAUSED, EXIT_TRIAL_FAILED, tell, tell_lost
 from assay.cli.commands.rows import Rows
 from assay.cli.display import LiveDisplay, PlainDisplay
+from assay.cli.exits import EXIT_INTERRUPTED, EXIT_PAUSED, EXIT_TRIAL_FAILED, tell, tell_lost
 from assay.cli.names import command_line, open_sweep, program, report_folder
 from assay.cli.output import a_told_look, console, print_json
 from assay.cli.streams import going_on_without_stdout

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from assay.cli import EXIT_COULD_NOT
 from assay.cli.commands.reports import reports
+from assay.cli.exits import EXIT_COULD_NOT
 from assay.cli.names import open_sweep, report_folder
 from assay.cli.output import console, print_json, store_to_look_at
 from assay.costs.priced import priced

@@ -21,7 +21,7 @@ TIME = "rung_time"
 WORST = 1e300
 """What a metric that is no number counts as. Finite, since cutoffs are interpolated."""
 Died = Callable[[int, Exception, int], None]
-"""Told of a trial's process that died: the trial's number, why, and which retry follows; 0 where it is lost."""
+"""Observation of a trial's process that died: the trial's number, why, and which retry follows; 0 where it is lost."""
 
 
 def rung_time(scheduler: Scheduler, rung: int) -> int:

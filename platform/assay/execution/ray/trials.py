@@ -26,8 +26,9 @@ from assay.execution.ray.aside import aside
 from assay.execution.ray.broker_actor import BrokerActor, RemoteEmit
 from assay.execution.ray.capacity import capacity
 from assay.execution.ray.deaths import RAY_ENDED, in_words, quoted
+from assay.execution.ray.dispatch import execute
 from assay.execution.ray.growth import grow, limit
-from assay.execution.ray.job import Job, StageEnded, execute
+from assay.execution.ray.job import Job, StageEnded
 from assay.execution.ray.scheduler import TIME, StudyScheduler, rung_time, tune_scheduler
 from assay.execution.ray.task import remote_findings
 from assay.execution.ray.watch import ended, ended_by, lose, watch

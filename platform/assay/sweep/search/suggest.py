@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Literal, Protocol
 
+from assay.sweep.search.observation import Observation
 from assay.sweep.search.settings import Settings
 from assay.sweep.search.space import Point, Space
 from assay.workload import JSON, canonical_json
-
-
-@dataclass(frozen=True)
-class Told:
-    """One suggestion and what came of it."""
-
-    values: Mapping[str, JSON]
-    objective: float | None
-    """None while it runs, and when it failed: the search keeps away from there until it knows."""
 
 
 class _Searcher(Protocol):
@@ -40,20 +31,20 @@ class Search(Protocol):
         """One for each arm: a parameter is suggested when one of them has what its condition asks for."""
 
 
-def suggest(sweep: Search, told: Sequence[Told], count: int) -> list[Mapping[str, JSON]]:
+def suggest(sweep: Search, observations: Sequence[Observation], count: int) -> list[Mapping[str, JSON]]:
     """`count` points that were not tried yet, or fewer where searcher.num_trials or the space itself ends.
 
-    `told` is everything suggested so far, in order. The same history gives the same suggestions. Points of a space
+    `observations` are all suggestions so far, in order. The same history gives the same suggestions. Points of a space
     that was another are passed over. The first values come before anything is asked of the estimator.
     """
     from assay.sweep.search.tpe import Estimator  # here: Optuna takes longer to import than a sweep to plan
 
     num_trials, seed = sweep.searcher.num_trials, sweep.searcher.seed
     if num_trials is not None:
-        count = min(count, num_trials - len(told))
+        count = min(count, num_trials - len(observations))
     space, around = sweep.space(), sweep.settings()
-    estimator = Estimator(space, around, told, seed, sweep.mode)
-    seen = {canonical_json(one.values) for one in told}
+    estimator = Estimator(space, around, observations, seed, sweep.mode)
+    seen = {canonical_json(one.values) for one in observations}
     first = islice(space.draws(seed, around), space.num_first)
     num_first = sum(canonical_json(point) not in seen for point in first)
     draws = (point for point in space.draws(seed, around) if canonical_json(point) not in seen)
@@ -64,7 +55,7 @@ def suggest(sweep: Search, told: Sequence[Told], count: int) -> list[Mapping[str
             point = next(draws, None)
             if point is None:
                 break
-            estimator.add(Told(point, None))
+            estimator.add(Observation(point, None))
         seen.add(canonical_json(point))
         found.append(point)
     return list(found)

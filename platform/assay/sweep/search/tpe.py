@@ -25,9 +25,9 @@ from optuna.distributions import (
 from optuna.trial import TrialState, create_trial
 
 from assay.sweep.search.axes import Axis, Floats, Integers, Partitions, Values
+from assay.sweep.search.observation import Observation
 from assay.sweep.search.settings import Settings, same
 from assay.sweep.search.space import Point, Space
-from assay.sweep.search.suggest import Told
 from assay.workload import JSON, canonical_json
 
 ASKS = 10
@@ -35,36 +35,41 @@ ASKS = 10
 
 
 class Estimator:
-    """A study in memory that knows every trial told, asked for one more at a time."""
+    """A study in memory that knows every trial so far, asked for one more at a time."""
 
     def __init__(
-        self, space: Space, around: Sequence[Settings], told: Sequence[Told], seed: int, mode: Literal["min", "max"]
+        self,
+        space: Space,
+        around: Sequence[Settings],
+        observations: Sequence[Observation],
+        seed: int,
+        mode: Literal["min", "max"],
     ) -> None:
         self._space, self._around = space, around
         # The sampler is made anew for every batch; with one seed for all, each would begin with the same random draws.
-        seed = Random(f"{seed} {len(told)}").getrandbits(32)
+        seed = Random(f"{seed} {len(observations)}").getrandbits(32)
         with _quiet():
             sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
             direction = "minimize" if mode == "min" else "maximize"
             self._study = optuna.create_study(sampler=sampler, direction=direction)
-        for one in told:
+        for one in observations:
             self.add(one)
 
-    def add(self, told: Told) -> None:
+    def add(self, observation: Observation) -> None:
         """A trial that ended, or one that runs; not at all where the space has no such point."""
-        told_as: dict[str, tuple[Any, BaseDistribution]] = {}
-        for path, value in told.values.items():
+        params: dict[str, tuple[Any, BaseDistribution]] = {}
+        for path, value in observation.values.items():
             axis = self._space.axes.get(path)
             if axis is None or not axis.has(value):
                 return
-            told_as |= _told(path, axis, value)
-        is_known = told.objective is not None and math.isfinite(told.objective)
+            params |= _as_parameters(path, axis, value)
+        is_known = observation.objective is not None and math.isfinite(observation.objective)
         state = TrialState.COMPLETE if is_known else TrialState.RUNNING
         trial = create_trial(
             state=state,
-            value=told.objective if is_known else None,
-            params={name: value for name, (value, _) in told_as.items()},
-            distributions={name: distribution for name, (_, distribution) in told_as.items()},
+            value=observation.objective if is_known else None,
+            params={name: value for name, (value, _) in params.items()},
+            distributions={name: distribution for name, (_, distribution) in params.items()},
         )
         with _quiet():
             self._study.add_trial(trial)
@@ -94,7 +99,7 @@ class Estimator:
                 raise TypeError(f"Optuna has no distribution for {type(axis).__name__}")
 
 
-def _told(path: str, axis: Axis, value: JSON) -> dict[str, tuple[Any, BaseDistribution]]:
+def _as_parameters(path: str, axis: Axis, value: JSON) -> dict[str, tuple[Any, BaseDistribution]]:
     """Name → value and distribution, as if it had been suggested."""
     match axis:
         case Values():

@@ -170,8 +170,8 @@ def test_the_second_stage_gets_the_label_and_the_image_as_it_would_be_stored(tmp
     assert c.upsampler is not None
     ctx = context(c, tmp_path)
     at_once = Sampler(ctx)({"id": ids})
-    first_only = {name: value for name, value in ctx.config.items() if name != "upsampler"}
-    first = Sampler(SimpleNamespace(**{**vars(ctx), "config": first_only}))({"id": ids})
+    stored_prefix = {name: value for name, value in ctx.config.items() if name != "upsampler"}
+    first = Sampler(SimpleNamespace(**{**vars(ctx), "config": stored_prefix}))({"id": ids})
     assert first["image"].shape == (4, 4, 4, 1)
     assert np.array_equal(first["label"], at_once["label"])
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from adm.config import TrainConfig
 from adm.training.engines import Engine, build, deepspeed_engine
-from adm.training.engines.deepspeed_engine import why_not
+from adm.training.engines.deepspeed_engine import unavailable_reason
 
 ENGINES = {
     "torch": {"engine": "torch"},
@@ -29,7 +29,7 @@ X, Y = torch.randn(8, 10, generator=torch.Generator().manual_seed(1)), torch.lin
 @pytest.fixture(params=ENGINES)
 def options(request: pytest.FixtureRequest) -> dict[str, object]:
     found = ENGINES[request.param]
-    if found["engine"] == "deepspeed" and (reason := why_not("cpu")) is not None:
+    if found["engine"] == "deepspeed" and (reason := unavailable_reason("cpu")) is not None:
         pytest.skip(f"needs DeepSpeed's operators, which cannot be built here: {reason}")
     return found
 

@@ -11,7 +11,7 @@ import pytest
 from safetensors.torch import load_file
 
 import training_group
-from adm.training.engines.deepspeed_engine import why_not
+from adm.training.engines.deepspeed_engine import unavailable_reason
 from assay.store import Store
 
 ENGINES = {
@@ -43,7 +43,7 @@ def of(name: str) -> dict[str, Any]:
 
 def missing(*names: str) -> str | None:
     """Why one of these engines cannot be had here, if so."""
-    return why_not("cpu") if any(of(name)["train.engine"] == "deepspeed" for name in names) else None
+    return unavailable_reason("cpu") if any(of(name)["train.engine"] == "deepspeed" for name in names) else None
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from assay.sweep import Sweep
-from assay.sweep.search import Told, suggest
+from assay.sweep.search import Observation, suggest
 
 Lines = Callable[..., list[str]]
 Load = Callable[..., Sweep]
@@ -157,7 +157,7 @@ def test_suggestions_become_trials_of_every_arm(load: Load) -> None:
     first = suggest(sweep, [], sweep.searcher.batch)
     trials = sweep.trials(first)
     assert [(trial.draw, trial.arm) for trial in trials] == [(0, "a"), (0, "b"), (1, "a"), (1, "b")]
-    told = [Told(values, objective=float(i)) for i, values in enumerate(first)]
+    told = [Observation(values, objective=float(i)) for i, values in enumerate(first)]
     more = suggest(sweep, told, sweep.searcher.batch)
     assert more == suggest(load(OPTUNA), told, 2)
     assert sweep.trials([*first, *more])[:4] == trials

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from adm.config import TrainConfig
-from adm.training.engines.deepspeed_engine import DeepSpeedEngine, why_not
+from adm.training.engines.deepspeed_engine import DeepSpeedEngine, unavailable_reason
 from adm.training.engines.engine import Engine, LossFn, StepReport
 from adm.training.engines.torch_engine import TorchEngine
 from adm.training.group import gather
@@ -28,7 +28,7 @@ def build(model: nn.Module, config: TrainConfig, device: str, precision: str, mi
     """
     if config.engine == "torch":
         return TorchEngine(model, config, device, precision)
-    reasons = gather(why_not(torch.device(device).type))
+    reasons = gather(unavailable_reason(torch.device(device).type))
     reason = next((found for found in reasons if found is not None), None)  # anyone's: all must choose the same engine
     if reason is None:
         return DeepSpeedEngine(model, config, device, precision, micro_batches)

@@ -28,7 +28,7 @@ GROWTH_INTERVAL = 2000
 
 
 @cache
-def why_not(device_type: str) -> str | None:
+def unavailable_reason(device_type: str) -> str | None:
     """Why DeepSpeed's operators cannot be had in this process, or None. The first call on a machine compiles them."""
     try:
         accelerator = _accelerator(device_type)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import optuna
 import pytest
 
-from assay.sweep.search import Floats, Integers, Partitions, Settings, Space, Told, Values, suggest
+from assay.sweep.search import Floats, Integers, Observation, Partitions, Settings, Space, Values, suggest
 from assay.workload import canonical_json
 
 BASE = {"sampler": "ddpm", "eta": 0.0}
@@ -50,11 +50,11 @@ ALL = Space(
 )
 
 
-def search(study: Study, objective: Any, num: int, batch: int) -> list[Told]:
-    told: list[Told] = []
+def search(study: Study, objective: Any, num: int, batch: int) -> list[Observation]:
+    told: list[Observation] = []
     while len(told) < num:
         found = suggest(study, told, min(batch, num - len(told)))
-        told += [Told(values, objective(values)) for values in found]
+        told += [Observation(values, objective(values)) for values in found]
     return told
 
 
@@ -88,7 +88,7 @@ def test_seeds_batches_and_results_matter() -> None:
     other_seed = search(Study(ALL, searcher=Searcher(seed=1)), lambda values: values["rate"], 4, batch=4)
     assert [one.values for one in told[:4]] != [one.values for one in other_seed]
     assert [one.values for one in told[:4]] != [one.values for one in told[4:8]]
-    turned = [Told(one.values, -(one.objective or 0)) for one in told]
+    turned = [Observation(one.values, -(one.objective or 0)) for one in told]
     assert suggest(Study(ALL), told, 4) != suggest(Study(ALL), turned, 4)
     assert suggest(Study(ALL), told, 4) == suggest(Study(ALL, mode="max"), turned, 4)
 
@@ -118,11 +118,11 @@ def test_no_more_than_there_are_and_none_twice() -> None:
 def test_what_is_not_a_number_or_not_of_the_space_does_no_harm() -> None:
     space = Space({"x": Floats(0.0, 1.0)}, {})
     told = [
-        Told({"x": 0.5}, float("nan")),
-        Told({"x": 0.6}, float("inf")),
-        Told({"x": 7.0}, 1.0),
-        Told({"y": 1}, 1.0),
-        Told({"x": 0.25}, 2.0),
+        Observation({"x": 0.5}, float("nan")),
+        Observation({"x": 0.6}, float("inf")),
+        Observation({"x": 7.0}, 1.0),
+        Observation({"y": 1}, 1.0),
+        Observation({"x": 0.25}, 2.0),
     ]
     (found,) = suggest(Study(space), told, 1)
     assert space.axes["x"].has(found["x"])

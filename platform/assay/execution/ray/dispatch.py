@@ -1,0 +1,91 @@
+"""Computing a stage on the cluster: by the executor of its kind, and again where another try may help.
+
+Executors are imported when used: a worker that samples has no use for Ray Train, and every import delays its start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import wait as wait_for
+from dataclasses import replace
+
+import ray
+
+from assay.execution.pause import Paused
+from assay.execution.ray.aside import aside
+from assay.execution.ray.deaths import failure_by, kernel_kills
+from assay.execution.ray.job import LOOK_S, CutOff, Job, StageEnded
+from assay.execution.retries import Failure, may_help
+from assay.execution.work import pending
+
+
+def execute(job: Job) -> None:
+    """Compute and commit the job's stage; blocks, and raises StageEnded or Paused.
+
+    A try that failed is followed by another one, which goes on from what is stored: up to `job.retries` times without
+    getting further, and only where it may end otherwise. What is not the stage's fault does not count: a machine that
+    is taken away, a cluster that has no room.
+    """
+    run = _executor(job)
+    failures: list[Failure] = []
+    furthest = -1
+    while True:
+        killed = kernel_kills()
+        try:
+            run(job)
+            return
+        except Paused:
+            raise
+        except CutOff as reason:
+            what = str(reason)
+        except Exception as error:
+            reported = ray.get(job.broker.reported.remote(job.stage.key))
+            observed = failure_by(error, job.stage.kind, kernel_kills() - killed)
+            failure = reported if reported is not None and observed.place is not None else observed
+            if (reached := _reached(job)) > furthest:
+                failures, furthest = [], reached
+            failures.append(failure)
+            if not may_help(failures, job.retries):
+                raise StageEnded(failure) from error
+            who, whence = ("a worker", "the last checkpoint") if job.stage.kind == "train" else ("it", "what is stored")
+            what = f"{who} failed; retry {len(failures)} of {job.retries}, from {whence}: {failure.cause}"
+        before, units = job.units, ray.get(job.broker.again.remote(job.stage.key))
+        if not units:
+            raise Paused
+        job = replace(job, units=units)
+        job.warn(what)
+        if units != before and job.stage.kind == "train":
+            job.warn(f"goes on with {units} of at most {job.resources.train.most_workers} workers")
+
+
+def _executor(job: Job) -> Callable[[Job], None]:
+    if job.stage.kind == "train":
+        from assay.execution.ray.train import train
+
+        return train
+    if job.stage.kind == "map":
+        from assay.execution.ray.fan_out import fan_out
+
+        return lambda job: _until_paused(job, fan_out)
+    from assay.execution.ray.task import reduce_task
+
+    return lambda job: _until_paused(job, reduce_task)
+
+
+def _reached(job: Job) -> int:
+    """How much of the stage is stored."""
+    store, stage = job.store(), job.stage
+    if stage.kind == "train":
+        return max((step for step in store.checkpoints(stage).steps() if step <= stage.amount), default=0)
+    if stage.kind == "map":
+        return stage.amount - sum(stop - start for start, stop in pending(stage, store))
+    return 0
+
+
+def _until_paused(job: Job, work: Callable[[Job], None]) -> None:
+    """Do the work; or leave it when the run pauses: its shards are stored, and a reduction is short."""
+    done = aside(lambda: work(job))
+    while not wait_for([done], LOOK_S).done:
+        if ray.get(job.broker.is_paused.remote()):
+            raise Paused
+    done.result()

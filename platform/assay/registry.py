@@ -1,0 +1,70 @@
+"""A registry: each name that a user may write is registered once, with the facts that the rest of the code needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint, entry_points
+from typing import Generic, TypeVar
+
+from assay.errors import UserError, did_you_mean
+from assay.text import first_line
+
+Entry = TypeVar("Entry")
+
+
+class Registry(Generic[Entry]):
+    """Entries by name. An installed package adds one by an entry point of the registry's group; a name that is
+    registered here is not replaced by it.
+
+    An entry is a small frozen record of facts, so listing names and reading facts imports no heavy library: what does
+    the work is named by an import path "module:attribute".
+    """
+
+    def __init__(self, noun: str, group: str) -> None:
+        self.noun, self.group = noun, group
+        self._entries: dict[str, Entry] = {}
+
+    def register(self, name: str, entry: Entry) -> Entry:
+        """Add an entry. Raises ValueError if the name is taken."""
+        if name in self._entries:
+            raise ValueError(f"there is a {self.noun} {name!r} already")
+        self._entries[name] = entry
+        return entry
+
+    def names(self) -> list[str]:
+        """Our own names in the order of registration, then those of installed packages."""
+        return [*self._entries, *(name for name in sorted(self._points()) if name not in self._entries)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries or name in self._points()
+
+    def __getitem__(self, name: str) -> Entry:
+        """The entry. Raises UserError that lists the names there are, or says why a package's entry cannot be had."""
+        if name in self._entries:
+            return self._entries[name]
+        if (point := self._points().get(name)) is None:
+            raise UserError(self.refusal(name))
+        try:
+            self._entries[name] = point.load()
+        except Exception as error:  # whatever a module may raise while it is imported
+            reason = first_line(error, with_type=True)
+            raise UserError(f"the {self.noun} {name!r} ({point.value}) cannot be imported: {reason}") from error
+        return self._entries[name]
+
+    def checked(self, name: str) -> str:
+        """The name, for a validator of pydantic. Raises ValueError that lists the names there are."""
+        if name not in self:
+            raise ValueError(self.refusal(name))
+        return name
+
+    def refusal(self, name: str) -> str:
+        hint, every = did_you_mean(name, self.names()), ", ".join(self.names())
+        return (
+            f"unknown {self.noun} {name!r}{f'{hint} allowed: {every}' if hint.endswith('?') else f'; allowed: {every}'}"
+        )
+
+    def _points(self) -> dict[str, EntryPoint]:
+        return {point.name: point for point in entry_points(group=self.group)}
