@@ -68,7 +68,7 @@ def run(
     Without `home` results are kept where the command line keeps them. A stage that fails is in the outcome. `pause.ask`
     from another thread makes trainings save and the run return; the same call goes on from there.
     """
-    from assay import execution as runner
+    from assay import execution
     from assay.home import Home
     from assay.planning import Plan, make_plan
     from assay.sweep import Sweep
@@ -77,4 +77,4 @@ def run(
     refuse_other("home", home, (Home, type(None)), "assay.home.Home(folder), a pathlib.Path, or None")
     made = what if isinstance(what, Plan) else make_plan(what)
     where = home if home is not None else Home.default()
-    return runner.run(made, where, executor=executor, address=address, listeners=listeners, pause=pause)
+    return execution.run(made, where, executor=executor, address=address, listeners=listeners, pause=pause)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -68,30 +70,59 @@ def test_the_head_process_of_an_embedded_cluster(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_raylet_at_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One line on the screen, Ray's own words in a file, no run of MLflow's left running, exit code 3."""
+@pytest.fixture
+def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> User:
+    """Of the toy workload, installed; the training waits at step 12."""
     info = tmp_path / "site" / "toy-1.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1\n")
     (info / "entry_points.txt").write_text("[assay.workloads]\ntoy = toy_workload:workload\n")
     monkeypatch.setenv("PYTHONPATH", f"{info.parent}:{Path(toy_workload.__file__).parent}")
+    monkeypatch.setenv(
+        "RAY_AUTH_MODE", "disabled"
+    )  # a cluster that `ray start` makes takes the token in ~/.ray, if there is one
     (tmp_path / "shut-12").touch()
-    user = User(tmp_path, SWEEP.format(gates=tmp_path))
-    process = user.start("run", "sweep.yaml", "--plain")
+    return User(tmp_path, SWEEP.format(gates=tmp_path))
+
+
+def lose_at_a_terminal(user: User, kind: str, said_first: str, *args: str) -> None:
+    """One line on the screen, Ray's own words in a file, no run of MLflow's left running, exit code 3."""
+    process = user.start("run", "sweep.yaml", "--plain", *args)
     user.until(process, lambda: bool(user.checkpoints()))
-    (raylet,) = user.workers("raylet/raylet")
-    os.kill(raylet, signal.SIGKILL)
+    (victim,) = user.workers(kind)
+    os.kill(victim, signal.SIGKILL)
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 3, output + errors
     (said,) = errors.strip().splitlines()
-    assert said.startswith("assay: Ray's process on this machine (raylet) was killed by signal 9")
+    assert said.startswith(f"assay: {said_first}")
     assert said.endswith("rerun the same command to resume")
-    assert "(raylet)" not in output
-    folder = tmp_path / ".assay" / "reports" / "gone"
-    assert "Raylet is terminated" in (folder / "ray.log").read_text()
-    assert (folder / "report.html").is_file()
-    with closing(sqlite3.connect(tmp_path / ".assay" / "mlflow.db")) as database:
+    assert said_first not in output
+    assert (user.folder / ".assay" / "reports" / "gone" / "report.html").is_file()
+    with closing(sqlite3.connect(user.folder / ".assay" / "mlflow.db")) as database:
         assert set(database.execute("select status from runs")) == {("KILLED",)}
+
+
+def test_the_raylet_at_a_terminal(user: User) -> None:
+    lose_at_a_terminal(user, "raylet/raylet", "Ray's process on this machine (raylet) was killed by signal 9")
+    assert "Raylet is terminated" in (user.folder / ".assay" / "reports" / "gone" / "ray.log").read_text()
+
+
+def test_the_head_of_a_cluster_that_the_run_joined(user: User) -> None:
+    """With the head goes all that it had started, as where its machine is gone."""
+    with TemporaryDirectory(prefix="ray") as folder, socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = str(found.getsockname()[1])
+        found.close()
+        options = ("--num-cpus=2", "--include-dashboard=false", "--disable-usage-stats", f"--temp-dir={folder}")
+        head = user.start("start", "--head", "--block", f"--port={port}", *options, command="ray")
+        try:
+            user.until(head, lambda: bool(user.workers("raylet/raylet")))
+            lose_at_a_terminal(
+                user, "gcs_server", "Ray's head process (gcs_server) does not", "--address", f"127.0.0.1:{port}"
+            )
+        finally:
+            head.terminate()
+            head.communicate(timeout=LONGEST_S)
 
 
 if __name__ == "__main__":

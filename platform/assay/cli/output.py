@@ -8,8 +8,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
-from typing import Any
+from typing import Any, TextIO, cast
 
+from assay.cli.streams import Output
 from assay.home import Home
 from assay.look import a_look
 from assay.report.tables.grids import Terminal
@@ -61,11 +62,13 @@ def a_told_look(verifies: bool) -> Iterator[None]:
 def stderr_apart() -> Iterator[None]:
     """Within it Python's stderr has a file descriptor of its own, and what C++ writes to stderr can be told from it."""
     shown = sys.stderr
-    if not isinstance(shown, TextIOWrapper) or shown.fileno() != 2:
+    stream = shown.stream if isinstance(shown, Output) else shown
+    if not isinstance(stream, TextIOWrapper) or stream.fileno() != 2:
         yield  # somebody's capture
         return
     shown.flush()
-    sys.stderr = open(os.dup(2), "w", buffering=1, encoding=shown.encoding, errors=shown.errors)  # noqa: SIM115, PTH123
+    apart = open(os.dup(2), "w", buffering=1, encoding=stream.encoding, errors=stream.errors)  # noqa: SIM115, PTH123
+    sys.stderr = cast(TextIO, Output(apart, shown.lost)) if isinstance(shown, Output) else apart
     try:
         yield
     finally:

@@ -31,7 +31,7 @@ from assay.execution.ray.growth import grow, limit
 from assay.execution.ray.job import Job, StageEnded
 from assay.execution.ray.scheduler import TIME, StudyScheduler, rung_time, tune_scheduler
 from assay.execution.ray.task import remote_findings
-from assay.execution.ray.watch import ended, ended_by, lose, watch
+from assay.execution.ray.watch import ended_by, gone, lose, watch
 from assay.execution.requirements import need
 from assay.execution.retries import failure_of
 from assay.execution.rung_decisions import Judge
@@ -320,8 +320,8 @@ def _deliver(
         try:
             events = ray.get(broker.events.remote(seen))
         except ray.exceptions.RayError as error:
-            gone = ended(ray._private.worker.global_worker.node)
-            lose(lost, gone or f"the process that tells the trials what to do is gone ({in_words(error)})")
+            reason = gone(ray._private.worker.global_worker.node)
+            lose(lost, reason or f"the process that tells the trials what to do is gone ({in_words(error)})")
             return
         try:
             for event in events:

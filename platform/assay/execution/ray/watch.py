@@ -33,8 +33,15 @@ def watch(lost: Future[None], stop: threading.Event) -> None:
         for kind, address in _ports(node).items():
             misses[kind] = 0 if _answers(*address) else misses[kind] + 1
             if misses[kind] >= MISSES:
-                lose(lost, f"{NAMES[kind]} does not answer any more at {address[0]}:{address[1]}")
+                lose(lost, _silent(kind, address))
                 return
+
+
+def gone(node: Any) -> str | None:
+    """Which of Ray's processes that a run needs is over, or does not answer, now that something of the cluster is lost;
+    None while all are there."""
+    silent = (_silent(kind, address) for kind, address in _ports(node).items() if not _answers(*address))
+    return ended(node) or next(silent, None)
 
 
 def ended(node: Any) -> str | None:
@@ -57,6 +64,10 @@ def ended_by(reason: str) -> ClusterLost:
 def _ports(node: Any) -> dict[str, tuple[str, int]]:
     host, _, port = node.gcs_address.rpartition(":")
     return {"gcs_server": (host.strip("[]"), int(port)), "raylet": (node.node_ip_address, node.node_manager_port)}
+
+
+def _silent(kind: str, address: tuple[str, int]) -> str:
+    return f"{NAMES[kind]} does not answer any more at {address[0]}:{address[1]}"
 
 
 def _answers(host: str, port: int) -> bool:

@@ -15,7 +15,8 @@ from assay.execution.ray.log import words_in
 TURNED_AWAY = """
 import os, sys
 from assay.cli.output import stderr_apart
-with stderr_apart():
+from assay.cli.streams import standard_streams
+with standard_streams(), stderr_apart():
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     os.write(2, b"C++'s")
     print("assay's", file=sys.stderr)
