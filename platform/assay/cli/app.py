@@ -29,14 +29,14 @@ SetOpt = Annotated[
         "--set",
         "-s",
         metavar="PATH=VALUE",
-        help="Override a config path in every arm. VALUE is all of the text after the first =: numbers, true, false, "
-        'null, [1, 2], {key: 1} and "quoted text" are read as YAML, anything else as it stands. May be repeated.',
+        help="Override a config path in every arm. VALUE is the whole text after the first =: numbers, true, false, "
+        'null, [1, 2], {key: 1} and "quoted text" are read as YAML, anything else as it stands. Repeatable.',
     ),
 ]
 VerifyOpt = Annotated[
     bool,
     typer.Option(
-        "--verify-data", help="Read all data again, whatever its size and times say, and tell what is otherwise."
+        "--verify-data", help="Read all data again, whatever its sizes and times, and report what has changed."
     ),
 ]
 AddressOpt = Annotated[
@@ -45,7 +45,7 @@ AddressOpt = Annotated[
         "--address", metavar="URL", envvar="ASSAY_ADDRESS", help="A cluster's dashboard, as in http://head:8265."
     ),
 ]
-JobArg = Annotated[str, typer.Argument(metavar="JOB", help="A job's id, or the beginning of it.")]
+JobArg = Annotated[str, typer.Argument(metavar="JOB", help="A job's id, or its first characters.")]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
 
 
@@ -77,19 +77,20 @@ def run(
         Executor.ray
     ),
     address: Annotated[
-        str | None, typer.Option(help='A running Ray cluster ("auto", host:port). Default: one just for this run.')
+        str | None,
+        typer.Option(help='A running Ray cluster ("auto", host:port). Default: one for this run alone.'),
     ] = None,
     tracking: Annotated[bool, typer.Option("--tracking/--no-tracking", help="Show the sweep in MLflow.")] = True,
-    plain: Annotated[bool, typer.Option("--plain", help="Lines instead of a live display.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Print lines instead of a live display.")] = False,
     rows: Annotated[
-        bool, typer.Option("--rows", help="Print each result as a line of JSON, too, for programs that read the log.")
+        bool, typer.Option("--rows", help="Also print each result as a line of JSON, for programs that read the log.")
     ] = False,
     verify_data: VerifyOpt = False,
     as_json: JsonOpt = False,
 ) -> None:
-    """Compute what is missing of a sweep, and compare its arms.
+    """Compute what a sweep still lacks, and compare its arms.
 
-    Run it again to go on after Ctrl-C, a crash or an edit: what is stored is never computed twice.
+    Rerun the same command to resume after Ctrl-C, a crash or an edit: nothing is computed twice.
     """
     from assay.cli.commands.run import run_sweep
     from assay.cli.output import stderr_apart
@@ -116,9 +117,9 @@ def submit(
     address: AddressOpt = None,
     profile: ProfileOpt = None,
     sets: SetOpt = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print its log until it is over.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print its log until it ends.")] = False,
     workload_package: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="A folder of modules to take along: your own workload.")
+        Path | None, typer.Option(metavar="DIR", help="A folder of modules to send along: your own workload.")
     ] = None,
     store: Annotated[
         str | None,
@@ -131,7 +132,7 @@ def submit(
 ) -> None:
     """Run a sweep on a Ray cluster, and return at once.
 
-    The same sweep again attaches to the job that runs it, or goes on from what is stored.
+    Submitting the same sweep again attaches to its running job, or resumes from the store.
     """
     from assay.cli.commands.jobs import submit_sweep
 
@@ -154,7 +155,7 @@ def logs(
     job: JobArg,
     address: AddressOpt = None,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Until the job is over, across dropped connections.")
+        bool, typer.Option("--follow", "-f", help="Follow until the job ends, across dropped connections.")
     ] = False,
 ) -> None:
     """Print what a job has printed."""
@@ -165,7 +166,7 @@ def logs(
 
 @app.command()
 def stop(job: JobArg, address: AddressOpt = None) -> None:
-    """Stop a job: its trainings save, and all that it held is free."""
+    """Stop a job: checkpoint its trainings and release its resources."""
     from assay.cli.commands.jobs import stop_job
 
     raise typer.Exit(stop_job(job, address=address))
@@ -179,7 +180,7 @@ def validate(
     verify_data: VerifyOpt = False,
     as_json: JsonOpt = False,
 ) -> None:
-    """Check a sweep file: every mistake at once, each with its line."""
+    """Check a sweep file, and report every mistake with its line."""
     from assay.cli.commands.plan import validate_sweep
 
     validate_sweep(sweep, profile, sets or [], as_json, verifies_data=verify_data)
@@ -193,7 +194,7 @@ def plan(
     verify_data: VerifyOpt = False,
     as_json: JsonOpt = False,
 ) -> None:
-    """Say what a run would do: its trials, its stages, what is stored already, and what the rest costs."""
+    """Show what a run would do: its trials and stages, what is stored, and what the rest would cost."""
     from assay.cli.commands.plan import plan_sweep
 
     plan_sweep(sweep, profile, sets or [], as_json, verifies_data=verify_data)
@@ -232,11 +233,13 @@ def compare(
     sweeps: Annotated[list[str], typer.Argument(metavar="SWEEP...", help="Sweep files, or names in sweeps/.")],
     profile: ProfileOpt = None,
     sets: SetOpt = None,
-    cost: Annotated[bool, typer.Option("--cost", help="What the stages cost, and what was saved.")] = False,
+    cost: Annotated[
+        bool, typer.Option("--cost", help="What the stages cost, and what sharing and early stopping saved.")
+    ] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, and nothing else, on stdout.")] = False,
     as_json: JsonOpt = False,
 ) -> None:
-    """Print the final table of sweeps from what is stored; several also ranked together. Computes nothing."""
+    """Print the final tables of sweeps from stored results; several are also ranked together. Computes nothing."""
     from assay.cli.commands.compare import compare_sweeps
 
     compare_sweeps(sweeps, profile, sets or [], is_json=as_json, is_csv=as_csv, is_cost=cost)
@@ -249,7 +252,7 @@ def report(
     sets: SetOpt = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Where to. Default: the sweep's report folder."),
+        typer.Option("--output", "-o", metavar="FILE", help="Where to write it. Default: the sweep's report folder."),
     ] = None,
     as_json: JsonOpt = False,
 ) -> None:
@@ -268,7 +271,7 @@ def sync(
     sets: SetOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
-    """Show in MLflow what is stored, as after a run: when it was down, wiped or elsewhere. Computes nothing."""
+    """Rebuild MLflow's view from the store: after it was down, wiped or elsewhere. Computes nothing."""
     from assay.cli.commands.sync import sync_sweeps
 
     raise typer.Exit(sync_sweeps(sweeps or [], profile, sets or [], as_json))
@@ -276,10 +279,10 @@ def sync(
 
 @app.command()
 def ui(
-    sweep: Annotated[str | None, typer.Argument(metavar="[SWEEP]", help="Only this sweep's address.")] = None,
-    port: Annotated[int, typer.Option(help="Where MLflow's pages are served on this machine.")] = 5000,
+    sweep: Annotated[str | None, typer.Argument(metavar="[SWEEP]", help="Print only this sweep's address.")] = None,
+    port: Annotated[int, typer.Option(help="The port on this machine for MLflow's pages.")] = 5000,
 ) -> None:
-    """Open MLflow's pages on what was tracked here, until Ctrl-C."""
+    """Serve MLflow's pages of what was tracked here, until Ctrl-C."""
     from assay.home import Home
     from assay.tracking import serve
 
@@ -289,11 +292,11 @@ def ui(
 @app.command()
 def doctor(
     repair: Annotated[
-        bool, typer.Option("--repair", help="Set aside what of the store is damaged; nothing is deleted.")
+        bool, typer.Option("--repair", help="Set damaged records of the store aside; nothing is deleted.")
     ] = False,
     as_json: JsonOpt = False,
 ) -> None:
-    """Check this machine: versions, devices, room, and every record and file of the store."""
+    """Check that this machine can run a sweep: versions, devices, disk, and every record and file of the store."""
     from assay.cli.commands.doctor import examine
 
     raise typer.Exit(examine(as_json, repair))

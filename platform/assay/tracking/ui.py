@@ -97,7 +97,7 @@ def _check_free(port: int) -> None:
             probe.bind((HOST, port))
         except OSError as error:
             raise UserError(
-                f"port {port} on {HOST} cannot be had: {error.strerror}; perhaps another `assay ui` runs there; "
+                f"port {port} on {HOST} is unavailable: {error.strerror}; perhaps another `assay ui` runs there; "
                 f"stop it, or choose another port: assay ui --port {port + 1}"
             ) from error
 

@@ -85,9 +85,7 @@ def _follow(job: Job, client: Client, out: Any) -> int:
         for line in job.logs(follow=True):
             print(line, file=out, flush=True)
     except KeyboardInterrupt:
-        print(
-            f"\n{job.id} goes on without you: {program()} logs -f {job.id} --address {client.address}", file=sys.stderr
-        )
+        print(f"\n{job.id} keeps running: {program()} logs -f {job.id} --address {client.address}", file=sys.stderr)
         return EXIT_INTERRUPTED
     about = job.about()
     if about.status == "SUCCEEDED":

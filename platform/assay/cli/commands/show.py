@@ -86,9 +86,8 @@ def _split(what: str) -> tuple[str, str | None]:
 
 def _by_key(store: Store, prefix: str, matching: Sequence[str]) -> StoredResult:
     if len(matching) > 1:
-        raise UserError(
-            f"{prefix} begins {len(matching)} keys: {', '.join(k[:16] for k in matching[:6])}; give more of it"
-        )
+        shown = ", ".join(key[:16] for key in matching[:6])
+        raise UserError(f"ambiguous key prefix {prefix} ({len(matching)} matches: {shown}); type more characters")
     result = store.get(matching[0])
     if result is None:
         raise UserError(f"{matching[0]} was never finished; the next run of its sweep goes on with it")
