@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
 
-from adm.evaluation import (
+from imaging import (
     FewSamples,
     Gaussian,
     Moments,
@@ -28,7 +28,7 @@ from adm.evaluation import (
     frechet_distance_infinity,
     frechet_interval,
 )
-from adm.evaluation.jackknife import NUM_BLOCKS
+from imaging.metrics.jackknife import NUM_BLOCKS
 
 Array = npt.NDArray[np.float64]
 CORRELATION = 0.9

@@ -22,8 +22,8 @@ from PIL import Image
 
 from adm import presets
 from adm.compute.v100 import theoretical_throughput
-from adm.config import DataConfig
-from adm.data import Images, open_source
+from imaging.config import DataConfig
+from imaging.data import Images, open_source
 
 PRESETS = ("imagenet64", "imagenet128", "imagenet256", "classifier64", "upsample_64_256")
 BATCH = 256

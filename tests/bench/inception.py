@@ -28,9 +28,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from adm.evaluation import FewSamples, InceptionV3, frechet_distance
-from adm.evaluation.inception import resized_as_tensorflow_1
-from adm.evaluation.inception_network import Network
+from imaging import FewSamples, InceptionV3, frechet_distance
+from imaging.extractors.inception import resized_as_tensorflow_1
+from imaging.extractors.inception_network import Network
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fixtures"))
 import inception_by_rule

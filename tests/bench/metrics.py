@@ -48,7 +48,7 @@ def frechet(options: argparse.Namespace) -> None:
     import numpy as np
     import scipy.linalg
 
-    from adm.evaluation import Gaussian, Moments, frechet_distance, frechet_distance_infinity, frechet_interval
+    from imaging import Gaussian, Moments, frechet_distance, frechet_distance_infinity, frechet_interval
 
     reference, samples = features(options, 0, 2 * options.dim + 1000), features(options, 1, 3 * options.dim + 1000)
     first, second = Moments.of(reference), Moments.of(samples)
@@ -77,7 +77,7 @@ def precision_recall(options: argparse.Namespace) -> None:
     from sklearn.metrics import pairwise_distances_chunked
     from sklearn.neighbors import NearestNeighbors
 
-    from adm import evaluation
+    import imaging
 
     reference, samples = features(options, 0, options.references), features(options, 1, options.samples)
 
@@ -93,7 +93,7 @@ def precision_recall(options: argparse.Namespace) -> None:
         return float(np.concatenate(precise).mean()), float(recalled.mean())
 
     expected, textbook = timed(by_sklearn, 1)
-    found, ours = timed(lambda: evaluation.precision_recall(reference, samples), options.repeats)
+    found, ours = timed(lambda: imaging.precision_recall(reference, samples), options.repeats)
     assert np.allclose(found, expected, atol=2e-3), (found, expected)  # theirs is float32, and decides ties by it
     size = f"{options.samples:,} samples × {options.references:,} references"
     show(f"precision and recall, {size}, scikit-learn", textbook)
@@ -102,19 +102,19 @@ def precision_recall(options: argparse.Namespace) -> None:
 
 def trial(options: argparse.Namespace) -> None:
     """What intervals add to the metrics of a trial."""
-    from adm import evaluation
-    from adm.evaluation.sample_metrics import SampleMetrics
+    import imaging
+    from imaging.metrics.sample_metrics import SampleMetrics
 
     seen, samples = features(options, 0, options.references), features(options, 1, options.samples)
-    reference, num = evaluation.Moments.of(seen).gaussian, len(samples)
+    reference, num = imaging.Moments.of(seen).gaussian, len(samples)
     _, root = timed(lambda: reference.root, 1)
     show(f"of {num:,} samples, {len(seen):,} references: the reference's root, once a trial", root)
-    _, alone = timed(lambda: evaluation.frechet_distance(reference, samples), 1)
+    _, alone = timed(lambda: imaging.frechet_distance(reference, samples), 1)
     show("  Fréchet distance, from features", alone)
     _, sure = timed(lambda: SampleMetrics(num).add_distance("fid", reference, samples), 1)
     show("  with its interval of 20 blocks", sure)
-    _, hits = timed(lambda: evaluation.precision_recall(seen, samples), 1)
-    _, kernel = timed(lambda: evaluation.kid_with_standard_error(seen, samples), 1)
+    _, hits = timed(lambda: imaging.precision_recall(seen, samples), 1)
+    _, kernel = timed(lambda: imaging.kid_with_standard_error(seen, samples), 1)
     show("  precision and recall, and KID", Taken(hits.wall + kernel.wall, hits.cpu + kernel.cpu))
     show("  with intervals", timed(lambda: SampleMetrics(num).add_pairs(seen, samples, 3, "cpu"), 1)[1])
 
@@ -131,16 +131,16 @@ def memory(options: argparse.Namespace) -> None:
 
 def peak_memory(options: argparse.Namespace) -> tuple[int, int]:
     """Bytes that precision_recall added to the process's peak, and bytes of the float32 copies it is allowed."""
-    from adm import evaluation
+    import imaging
 
     def status(field: str) -> int:  # of Linux; ru_maxrss would count the process that started this one
         lines = Path("/proc/self/status").read_text().splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
 
     reference, samples = features(options, 0, options.references), features(options, 1, options.samples)
-    evaluation.precision_recall(reference[:50], samples[:50])  # so that libraries have loaded what they need
+    imaging.precision_recall(reference[:50], samples[:50])  # so that libraries have loaded what they need
     before = status("VmRSS:")
-    evaluation.precision_recall(reference, samples, max_bytes=options.max_bytes)
+    imaging.precision_recall(reference, samples, max_bytes=options.max_bytes)
     return status("VmHWM:") - before, reference.nbytes + samples.nbytes
 
 

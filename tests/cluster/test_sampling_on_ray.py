@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from adm.data.digits import Digits
+from imaging.data.digits import Digits
 from terminal import LONGEST_S, User
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]

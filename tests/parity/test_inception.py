@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 import inception_by_rule
-from adm.evaluation import InceptionV3
-from adm.evaluation.inception import resized_as_tensorflow_1
-from adm.evaluation.inception_network import Network
+from imaging import InceptionV3
+from imaging.extractors.inception import resized_as_tensorflow_1
+from imaging.extractors.inception_network import Network
 
 FIGURES = np.load(Path(__file__).parent / "oracle" / "inception.npz")
 RECORDED = {"pool": "pool", "spatial": "spatial", "logits": "logits_unbiased"}

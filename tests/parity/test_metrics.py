@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 import scipy.linalg
 
-from adm import evaluation
+import imaging
 
 ORACLE = json.loads((Path(__file__).parent / "oracle" / "metrics.json").read_text())
 CASE = ORACLE["cases"]["a"]
@@ -57,18 +57,18 @@ def brute_precision_recall(reference: npt.NDArray[Any], samples: npt.NDArray[Any
 
 
 def test_frechet_distance_is_the_recorded_one(pair: tuple[Any, Any]) -> None:
-    assert evaluation.frechet_distance(*pair) == pytest.approx(CASE["fid"], rel=1e-8)
+    assert imaging.frechet_distance(*pair) == pytest.approx(CASE["fid"], rel=1e-8)
 
 
 def test_precision_and_recall_are_the_recorded_ones_exactly(pair: tuple[Any, Any]) -> None:
-    assert evaluation.precision_recall(*pair, k=3) == (CASE["precision_k3"], CASE["recall_k3"])
+    assert imaging.precision_recall(*pair, k=3) == (CASE["precision_k3"], CASE["recall_k3"])
 
 
 @pytest.mark.parametrize("dim", [1, 7, 64])
 def test_frechet_distance_agrees_with_sqrtm(dim: int) -> None:
     reference, samples = oracle_features(11, 500, dim, 0.0, 1.0), oracle_features(12, 400, dim, 0.3, 0.8)
     expected = frechet_by_sqrtm(reference, samples) if dim > 1 else _frechet_of_a_line(reference, samples)
-    assert evaluation.frechet_distance(reference, samples) == pytest.approx(expected, rel=1e-9)
+    assert imaging.frechet_distance(reference, samples) == pytest.approx(expected, rel=1e-9)
 
 
 def _frechet_of_a_line(reference: npt.NDArray[Any], samples: npt.NDArray[Any]) -> float:
@@ -79,12 +79,12 @@ def _frechet_of_a_line(reference: npt.NDArray[Any], samples: npt.NDArray[Any]) -
 def test_frechet_distance_survives_rank_deficiency() -> None:
     """Padded with a constant and with a copy of each feature, the answer is known: the copies double it."""
     reference, samples = oracle_features(1, 300, 16, 0.0, 1.0), oracle_features(2, 250, 16, 0.1, 1.1)
-    plain = evaluation.frechet_distance(reference, samples)
+    plain = imaging.frechet_distance(reference, samples)
 
     def padded(features: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return np.concatenate([features, features, np.full((len(features), 5), 3.0)], axis=1)
 
-    assert evaluation.frechet_distance(padded(reference), padded(samples)) == pytest.approx(2 * plain, rel=1e-6)
+    assert imaging.frechet_distance(padded(reference), padded(samples)) == pytest.approx(2 * plain, rel=1e-6)
 
 
 def test_frechet_distance_with_fewer_samples_than_features_warns_and_is_right() -> None:
@@ -92,8 +92,8 @@ def test_frechet_distance_with_fewer_samples_than_features_warns_and_is_right() 
     rng = np.random.default_rng(0)
     reference, samples = np.zeros((20, 40)), np.zeros((20, 40))
     reference[:, :20], samples[:, 20:] = rng.standard_normal((20, 20)), rng.standard_normal((20, 20))
-    with pytest.warns(evaluation.FewSamples, match="20 samples for 40 features") as caught:
-        distance = evaluation.frechet_distance(reference, samples)
+    with pytest.warns(imaging.FewSamples, match="20 samples for 40 features") as caught:
+        distance = imaging.frechet_distance(reference, samples)
     assert [str(w.message).split(":")[0] for w in caught] == ["reference", "samples"]
     assert caught[0].filename == __file__
     first, second = np.cov(reference, rowvar=False), np.cov(samples, rowvar=False)
@@ -108,7 +108,7 @@ def test_precision_and_recall_are_those_of_brute_force(k: int, offset: float) ->
     rng = np.random.default_rng(k)
     reference = rng.standard_normal((230, 24)) + offset
     samples = rng.standard_normal((170, 24)) * 0.9 + 0.2 + offset
-    assert evaluation.precision_recall(reference, samples, k) == brute_precision_recall(reference, samples, k)
+    assert imaging.precision_recall(reference, samples, k) == brute_precision_recall(reference, samples, k)
 
 
 @pytest.mark.parametrize("kind", ["lattice", "one_hot", "duplicates", "clusters", "outlier"])
@@ -122,28 +122,28 @@ def test_precision_and_recall_with_ties_and_near_ties(kind: str) -> None:
         "outlier": lambda n: np.concatenate([rng.standard_normal((n - 1, 8)), np.full((1, 8), 1e15)]),
     }
     reference, samples = sets[kind](160), sets[kind](120)
-    assert evaluation.precision_recall(reference, samples, 3) == brute_precision_recall(reference, samples, 3)
+    assert imaging.precision_recall(reference, samples, 3) == brute_precision_recall(reference, samples, 3)
 
 
 @pytest.mark.parametrize("max_bytes", [1, 4_000, 100_000])
 def test_the_memory_bound_does_not_change_the_result(max_bytes: int) -> None:
     reference, samples = oracle_features(3, 120, 16, 0.0, 1.0), oracle_features(4, 100, 16, 0.1, 1.0)
-    expected = evaluation.precision_recall(reference, samples)
-    assert evaluation.precision_recall(reference, samples, max_bytes=max_bytes) == expected
+    expected = imaging.precision_recall(reference, samples)
+    assert imaging.precision_recall(reference, samples, max_bytes=max_bytes) == expected
 
 
 def test_float16_is_near_and_named(pair: tuple[Any, Any]) -> None:
-    precision, recall = evaluation.precision_recall(*pair, arithmetic="float16")
+    precision, recall = imaging.precision_recall(*pair, arithmetic="float16")
     assert precision == pytest.approx(CASE["precision_k3"], abs=0.05)
     assert recall == pytest.approx(CASE["recall_k3"], abs=0.05)
 
 
 def test_data_against_itself() -> None:
     features = oracle_features(1, 400, 32, 0.0, 1.0)
-    assert evaluation.precision_recall(features, features) == (1.0, 1.0)
+    assert imaging.precision_recall(features, features) == (1.0, 1.0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert evaluation.frechet_distance(features, features) == pytest.approx(0.0, abs=1e-9)
+        assert imaging.frechet_distance(features, features) == pytest.approx(0.0, abs=1e-9)
 
 
 def kid_by_definition(reference: npt.NDArray[Any], samples: npt.NDArray[Any]) -> float:
@@ -157,14 +157,14 @@ def kid_by_definition(reference: npt.NDArray[Any], samples: npt.NDArray[Any]) ->
 
 
 def test_kid_is_the_recorded_one(pair: tuple[Any, Any]) -> None:
-    assert evaluation.kid(*pair) == pytest.approx(CASE["kid_full_unbiased_poly3"], rel=1e-8)
-    assert evaluation.kid_with_standard_error(*pair).kid == evaluation.kid(*pair)
+    assert imaging.kid(*pair) == pytest.approx(CASE["kid_full_unbiased_poly3"], rel=1e-8)
+    assert imaging.kid_with_standard_error(*pair).kid == imaging.kid(*pair)
 
 
 def test_inception_score_is_the_recorded_one() -> None:
     case = ORACLE["cases"]["inception_score"]
     logits = np.random.default_rng(7).standard_normal((600, 50)) * 2
-    score = evaluation.inception_score(logits, split_size=case["split_size"])
+    score = imaging.inception_score(logits, split_size=case["split_size"])
     assert score == pytest.approx(case["mean"], rel=1e-8)
 
 
@@ -172,7 +172,7 @@ def test_inception_score_is_the_recorded_one() -> None:
 def test_kid_in_tiles_agrees_with_its_definition(max_bytes: int) -> None:
     reference, samples = oracle_features(3, 60, 12, 0.0, 1.0), oracle_features(4, 45, 12, 0.1, 1.0)
     expected = kid_by_definition(reference, samples)
-    assert evaluation.kid(reference, samples, max_bytes=max_bytes) == pytest.approx(expected, rel=1e-10)
+    assert imaging.kid(reference, samples, max_bytes=max_bytes) == pytest.approx(expected, rel=1e-10)
 
 
 def test_standard_error_of_kid_is_the_jackknife() -> None:
@@ -183,14 +183,14 @@ def test_standard_error_of_kid_is_the_jackknife() -> None:
         [kid_by_definition(x, np.delete(y, i, axis=0)) for i in range(len(y))],
     ):
         variance += (len(left_out) - 1) * float(np.var(left_out))
-    result = evaluation.kid_with_standard_error(x, y)
+    result = imaging.kid_with_standard_error(x, y)
     assert result.standard_error == pytest.approx(np.sqrt(variance), rel=1e-8)
 
 
 def test_standard_error_of_kid_is_the_spread_of_repeats() -> None:
     rng = np.random.default_rng(0)
     repeats = [
-        evaluation.kid_with_standard_error(rng.standard_normal((80, 8)), rng.standard_normal((80, 8)) + 0.3)
+        imaging.kid_with_standard_error(rng.standard_normal((80, 8)), rng.standard_normal((80, 8)) + 0.3)
         for _ in range(150)
     ]
     estimates, errors = np.array(repeats).T

@@ -11,7 +11,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from adm.fields import (
+from adm.respacing import space_timesteps
+from adm.studies.config import ComputeConfig, FiguresConfig, InversionConfig, Measure, ThroughputConfig
+from imaging import config as imaging_config
+from imaging.config import DIGIT_CLASSES, Crop, DataConfig, ExtractorName
+from imaging.extractors import EXTRACTORS, Extractor
+from imaging.fields import (
     Bool,
     CountInt,
     FilePath,
@@ -24,10 +29,7 @@ from adm.fields import (
     Str,
     Unsigned,
 )
-from adm.respacing import space_timesteps
-from adm.studies.config import ComputeConfig, FiguresConfig, InversionConfig, Measure, ThroughputConfig
 
-Crop = Literal["centre", "random", "none"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 TRAINING_STAGES = {"unet": "train", "super_res": "train_upsampler", "encoder": "train_classifier"}
 """Kind of network → the name of the stages that train it, in the store and in the ledger."""
@@ -96,62 +98,6 @@ class DiffusionConfig(Section):
     mean: Literal["epsilon", "x0", "previous"] = "epsilon"
     variance: Literal["fixed_small", "fixed_large", "learned", "learned_range"] = "learned_range"
     loss: Literal["mse", "rescaled_mse", "kl", "rescaled_kl"] = "mse"
-
-
-class DataConfig(Section):
-    """Real images, and how they become squares of the model's size."""
-
-    source: Literal["digits", "folder", "npz", "parquet", "lmdb"]
-    """digits: scikit-learn's 1,797 images of 8×8. folder: image files. npz: arr_0 uint8 (N, H, W, C), with classes in
-    arr_1 or labels. parquet: encoded images in a column, one file or a folder of them. lmdb: a folder as LSUN ships."""
-    path: FilePath | None = None
-    """The folder or file. A relative path starts where you stand when the sweep is planned, wherever the sweep file is.
-    Every source but the digits needs it by the time it is opened."""
-    labels: Literal["basename", "subfolder"] = "basename"
-    """folder: the class is the basename before "_", or the subfolder; classes in sorted order."""
-    image_column: Str = "image"
-    """parquet: binary, or a struct with the binary field "bytes"."""
-    label_column: Str | None = "label"
-    """parquet: integers from 0. None, or a missing column: no classes, for unconditional models."""
-    crop: Crop = "centre"
-    """centre: shrink the shorter side to the size, keep the middle. random: shrink it to 1 to 1/0.8 of the size, keep a
-    random window; training only. none: images have that size already."""
-    flip: Bool = False
-    """Mirror half of the training images, left to right."""
-    broken_images: Literal["error", "skip"] = "error"
-    """What to do with an image that cannot be decoded: stop, or take the next one in its place."""
-    validation: Fraction = 0.0
-    """Share of the images held out of classifier training, to measure its accuracy on."""
-
-    @model_validator(mode="after")
-    def _every_option_has_an_effect(self) -> DataConfig:
-        if self.source == "digits" and self.path is not None:
-            raise ValueError("data.path is not used by the built-in digits; leave it out")
-        for name, sources in OPTIONS_OF_SOURCES.items():
-            value = getattr(self, name)
-            if self.source not in sources and value != type(self).model_fields[name].default:
-                raise ValueError(
-                    f"data.{name} {value!r} has no effect on data.source {self.source}: "
-                    f"it is for {', '.join(sources)}; leave it out"
-                )
-        return self
-
-
-ENCODED_SOURCES = ("folder", "parquet", "lmdb")
-"""Those whose images are encoded, so that they are decoded, or are broken."""
-DECODER = 1
-"""Which pixels `adm.data.decode` makes of encoded images. It is in the keys of what is made of them: raise it when the
-pixels of the same bytes change."""
-OPTIONS_OF_SOURCES = {
-    "labels": ("folder",),
-    "image_column": ("parquet",),
-    "label_column": ("parquet",),
-    "crop": ("folder", "npz", "parquet", "lmdb"),
-    "broken_images": ENCODED_SOURCES,
-}
-"""Which sources an option of DataConfig is for, where it is not for all."""
-NUM_DIGITS, DIGIT_CLASSES = 1797, 10
-"""What scikit-learn ships."""
 
 
 class TrainConfig(Section):
@@ -266,43 +212,12 @@ class SampleConfig(Section):
     """Keep all images as a file: npz as the reference evaluator reads it, or PNGs in a zip. none: 100, for the grid."""
 
 
-MOST_GIB = 1e6
-"""More than any machine has: no bound."""
+EXTRACTORS.register("classifier", Extractor("adm.classifier_features:ClassifierFeatures", network="classifier"))
 
 
-class EvaluateConfig(Section):
-    """What samples are compared with, and in which features (appendix J)."""
-
-    num_samples: PositiveInt = 50_000
-    num_reference: PositiveInt | None = None
-    """How many images of the data set, chosen at random, the samples are compared with; None: all, as in the paper.
-    Precision, recall and KID take 10,000 of them at most, as the published evaluator does."""
-    reference: FilePath | None = None
-    """A reference file of the published evaluator (npz) to compare with instead: its statistics, and all of its images
-    for precision, recall and KID. For extractor inception."""
-    extractor: Literal["classifier", "pixels", "inception"] = "classifier"
-    """classifier: the sweep's own. pixels: of small images. inception: FID's network."""
-    inception_weights: FilePath | None = None
-    """A file of weights. None: the published ones, from ADM_INCEPTION_WEIGHTS or ~/.cache/adm. With others a distance
-    is no FID, and called fd_<extractor>."""
-    inception_precision: Literal["fp32", "bf16"] = "fp32"
-    """bf16 is about twice as fast, and moves FID by 1% at most where both sides are in it."""
-    fid_infinity: Bool = False
-    """Also extrapolate the distance to infinitely many samples."""
-    precision_recall_k: PositiveInt = 3
-    max_gib: Annotated[float, Field(strict=True, gt=0, le=MOST_GIB)] = 1.0
-    """Working memory of precision, recall, KID and neighbours, beyond the features. It changes the time, no figure."""
-
-    @model_validator(mode="after")
-    def _every_option_has_an_effect(self) -> EvaluateConfig:
-        for name in ("reference", "inception_weights", "inception_precision"):
-            value = getattr(self, name)
-            if self.extractor != "inception" and value != type(self).model_fields[name].default:
-                raise ValueError(
-                    f"evaluate.{name} {value!r} has no effect on evaluate.extractor {self.extractor}: it is for "
-                    "inception; leave it out"
-                )
-        return self
+class EvaluateConfig(imaging_config.EvaluateConfig):
+    extractor: ExtractorName = "classifier"
+    """classifier: the sweep's own. pixels: of small images. inception: FID's network. Or another that is registered."""
 
 
 class Config(Section):
@@ -326,6 +241,11 @@ class Config(Section):
     def image_size(self) -> int:
         """Pixels a side of the images that are drawn in the end, and compared with the data."""
         return self.model.image_size if self.upsampler is None else self.upsampler.model.image_size
+
+    @property
+    def channels(self) -> int:
+        """Of the images."""
+        return self.model.in_channels
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
@@ -367,8 +287,11 @@ class Config(Section):
             )
         if self.sample.sampler == "ddpm" and self.sample.eta != 0:
             raise ValueError(f"sample.eta {self.sample.eta} is for sample.sampler ddim; ddpm has no η")
-        if self.evaluate.extractor == "classifier" and self.model.kind != "encoder" and self.classifier is None:
-            raise ValueError("evaluate.extractor classifier needs a classifier; this base has none: use inception")
+        network = EXTRACTORS[self.evaluate.extractor].network
+        if network is not None and self.model.kind != "encoder" and self.classifier is None:
+            raise ValueError(
+                f"evaluate.extractor {self.evaluate.extractor} needs a {network}; this base has none: use inception"
+            )
         return self
 
     @model_validator(mode="after")

@@ -18,23 +18,11 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from adm import evaluation_graph, presets
+from adm import presets
 from adm.compute.v100 import training_flops
-from adm.config import (
-    DECODER,
-    ENCODED_SOURCES,
-    TRAINING_STAGES,
-    Config,
-    Crop,
-    DataConfig,
-    DiffusionConfig,
-    ModelConfig,
-    TrainConfig,
-    validation_timesteps,
-)
+from adm.config import TRAINING_STAGES, Config, DiffusionConfig, ModelConfig, TrainConfig, validation_timesteps
 from adm.effective import PRINTED_RESOLUTIONS, effective, reached_resolutions, trained_process
 from adm.models.layout import layout
-from adm.paths import is_there, places_in, whole
 from adm.sampling import check as sampling_check
 from adm.sampling import graph as sampling
 from adm.studies import check, graph
@@ -42,6 +30,9 @@ from assay.errors import AssayWarning, ConfigError, ConfigProblem, UserError, di
 from assay.look import a_look
 from assay.workload import JSON, Budget, Checkpointing, PrintedTable, ReportHints, Stage
 from assay.workload.typed import config_problems
+from imaging.config import Crop, DataConfig
+from imaging.evaluation import graph as evaluation_graph
+from imaging.paths import is_there, places_in, whole
 
 PACE = ("iterations", "checkpoint_every", "keep_last", "keep_every", "keep_best", "checkpoint")
 """Of a training: how far it goes and when it saves, neither of which changes what a step does."""
@@ -98,7 +89,7 @@ class AdmWorkload:
         problems = [
             *_network_problems(config),
             *sampling_check.problems(config),
-            *evaluation_graph.problems(config),
+            *_evaluation_problems(config),
             *check.problems(config),
         ]
         if problems:
@@ -135,19 +126,20 @@ class AdmWorkload:
         if c.classifier is not None:
             given = c.classifier
             classifier = _classifier(c, given.model, given.train, given.crop or c.data.crop, "classifier.train")
-        extractor = {"classifier": classifier} if c.evaluate.extractor == "classifier" and classifier else {}
+        looks_through = evaluation_graph.extractor(c).network
+        extractor = {looks_through: classifier} if looks_through is not None and classifier else {}
         guidance = {"classifier": classifier} if c.sample.guidance_scale > 0 and classifier else {}
         if c.measure == "inversion":
-            return [graph.inversion(c, _data(c), train, guidance.get("classifier"))]
+            return [graph.inversion(c, evaluation_graph.data_section(c.data), train, guidance.get("classifier"))]
         networks = {"model": train, **guidance}
         if (up := c.upsampler) is not None:
             networks["upsampler"] = _upsampler(c, up.model, up.diffusion, up.train, "upsampler.train")
         draw = sampling.draw(c, networks) if c.sample.keep_images != "none" else None
-        judge, data = extractor.get("classifier"), _data(c)
-        reference = evaluation_graph.reference(c, data, judge, sampling.batches(c))
+        data = evaluation_graph.data_section(c.data)
+        reference = evaluation_graph.reference(c, data, extractor, sampling.batches(c))
         statistics = evaluation_graph.statistics(c, data, reference)
         sample = sampling.sample(c, networks | extractor, draw)
-        evaluate = evaluation_graph.evaluate(c, reference, statistics, sample, judge)
+        evaluate = evaluation_graph.evaluate(c, reference, statistics, sample, extractor)
         compared_to = evaluation_graph.reference_images(c, data)
         leaf = graph.figures(c, compared_to, evaluate, reference, sample) if c.figures.draw else evaluate
         return [leaf] if draw is None else [sampling.images(c, draw), leaf]
@@ -213,7 +205,7 @@ def _training(
         execution={"model": network_execution, "train": training_execution},
         budget=Budget(f"{section}.iterations", train.iterations, "iterations"),
         checkpointing=Checkpointing(train.checkpoint_every, train.keep_last, train.keep_every, train.keep_best),
-        check="adm.data:check" if data.source != "digits" else None,
+        check="imaging.data:check" if data.source != "digits" else None,
         group_check="adm.training.shares:check_group",
         resources="train",
         flops=float(training_flops(model) * train.iterations * train.batch_size),
@@ -235,7 +227,9 @@ def _load(model: ModelConfig, checkpoint: str, section: str) -> Stage:
     """Weights that are there already, instead of training. Raises UserError when there is no file that can be read."""
     try:
         path = whole(checkpoint)
-        sha256 = evaluation_graph.file_sha256(path) if is_there(path) and not path.is_dir() else None
+        from imaging.contents import file_sha256  # here, so that a sweep without files is planned without NumPy
+
+        sha256 = file_sha256(path) if is_there(path) and not path.is_dir() else None
     except UserError as error:
         raise UserError(f"{section}.checkpoint: {error}") from error
     if sha256 is None:
@@ -258,11 +252,11 @@ def _measured(c: Config, network: Stage) -> Stage:
     is_classifier = c.model.kind == "encoder"
     if c.train.checkpoint is None:
         # Its accuracy is the trial's: not to be measured is no reason to warn here, but to refuse.
-        return replace(network, check="adm.data:check_with_accuracy") if is_classifier else network
+        return replace(network, check="imaging.data:check_with_accuracy") if is_classifier else network
     process = c.diffusion.model_dump(mode="json", include={"schedule", "steps"} if is_classifier else None)
     config = {
         "seed": c.seed,
-        "data": {**_data(c), "validation": c.data.validation if is_classifier else 0.0},
+        "data": {**evaluation_graph.data_section(c.data), "validation": c.data.validation if is_classifier else 0.0},
         "diffusion": process,
         "model": network.config["model"],
     }
@@ -274,26 +268,12 @@ def _measured(c: Config, network: Stage) -> Stage:
         config=config,
         places=places_in(config),
         inputs={"model": network},
-        check="adm.data:check_with_accuracy",
+        check="imaging.data:check_with_accuracy",
     )
 
 
-def _data(c: Config) -> dict[str, JSON]:
-    """What the images are, without how training varies them: a random crop is of an image whose centre is the image."""
-    data = c.data.model_dump(mode="json", exclude={"validation", "flip"})
-    if c.data.crop == "random":
-        data["crop"] = "centre"
-    if c.data.source in ENCODED_SOURCES:
-        data["decoder"] = DECODER
-    if c.data.path is None:
-        return data
-    from adm.data import planned_data  # here, so that a sweep of the digits is planned without NumPy
-
-    return {**data, **planned_data(c.data)}
-
-
 def _training_data(c: Config, crop: Crop) -> dict[str, JSON]:
-    return {**_data(c), "crop": crop, "flip": c.data.flip}
+    return {**evaluation_graph.data_section(c.data), "crop": crop, "flip": c.data.flip}
 
 
 def _network_problems(c: Config) -> Iterator[ConfigProblem]:
@@ -303,6 +283,21 @@ def _network_problems(c: Config) -> Iterator[ConfigProblem]:
             layout(model)
         except UserError as error:
             yield ConfigProblem(path, str(error))
+
+
+def _evaluation_problems(c: Config) -> Iterator[ConfigProblem]:
+    """What of the data, and of how samples are judged, could only fail after the trainings."""
+    if c.measure != "quality":
+        return
+    if c.model.kind == "unet":
+        yield from evaluation_graph.problems(c)
+    elif c.model.kind == "encoder" and c.data.validation:
+        # A share that rounds to no image. What only the sizes of the classes tell is said where a run starts.
+        there_are = evaluation_graph.countable(c)
+        if there_are is not None and round(there_are * c.data.validation) == 0:
+            from imaging import data
+
+            yield ConfigProblem("data.validation", data.nothing_held_out(c.data.validation, there_are))
 
 
 def _without_effect(c: Config) -> Iterator[str]:

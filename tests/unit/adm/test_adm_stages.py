@@ -198,7 +198,7 @@ class TestEvaluation:
         assert result.file("samples.png").read_bytes().startswith(b"\x89PNG")
 
     def test_the_data_against_itself_is_at_distance_zero(self, tmp_path: Path) -> None:
-        from adm.evaluation import frechet_distance, precision_recall
+        from imaging import frechet_distance, precision_recall
 
         store = Store(tmp_path)
         stage = compute(graph(evaluate__extractor="pixels", sample__guidance_scale=0.0), store, "reference")

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adm.config import DataConfig
-from adm.data import open_source
 from adm.workload import workload
 from assay.errors import ConfigError, UserError
 from assay.store import Store
 from assay.workload import Stage, topological
+from imaging.config import DataConfig
+from imaging.data import open_source
 from quick_samples import compute, result, tensors
 
 BASE = "digits_4_to_8"

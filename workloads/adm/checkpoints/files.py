@@ -3,166 +3,31 @@
 from __future__ import annotations
 
 import os
-import pickle
-import re
-import warnings
-import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeGuard
 
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from adm.checkpoints.fit import expected_shapes
 from adm.config import ModelConfig
-from assay.errors import AssayWarning, UserError
-from assay.text import first_line
+from assay.errors import UserError
+from imaging import weight_files
 
 CONFIG_KEY = "adm.model"
 """Where a native file's header holds the ModelConfig, as JSON."""
-ZIP, PICKLE = b"PK", b"\x80"
-"""How a file of torch.save starts: since PyTorch 1.6, and before."""
-JSON_AT, JSON = 8, b"{"
-"""A safetensors file has a JSON header after its length. That length may start as a pickle does."""
-MOST_NAMED = 5
-NAMED_IN_REFUSAL = re.compile(r"(?:GLOBAL|class|global|function) (?:\S+ )?([\w.]+\.[\w.]+)")
-"""What PyTorch will not read, in the words of its error."""
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], ModelConfig | None]:
-    """The tensors of a file by key, and the config it carries. Raises UserError as `adm.checkpoints.load` does.
-
-    Weights that lie one level down, beside an optimizer and the like, and keys that all begin alike, as wrapped modules
-    save them, are taken for what is meant.
-
-    Warns:
-        AssayWarning: that was so.
-    """
-    if not path.is_file():
-        what = "is a folder, and a checkpoint is a file" if path.is_dir() else "there is no such checkpoint file"
-        raise UserError(f"{path}: {what}")
-    try:
-        with path.open("rb") as file:
-            start = file.read(JSON_AT + 1)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}; make it readable for this user") from error
-    if not start:
-        raise UserError(f"{path} is damaged or no checkpoint: it is empty; copy or download it again")
-    if start[JSON_AT:] == JSON:
-        weights, config = _read_native(path)
-        return (weights, config) if config is not None else (_unwrapped(path, weights), None)
-    if start.startswith(ZIP) and not zipfile.is_zipfile(path):
-        raise UserError(f"{path} is damaged: its end is missing, as after a download that broke off")
-    if start.startswith((ZIP, PICKLE)):
-        return _unwrapped(path, _read_torch(path)), None
-    raise UserError(f"{path} is damaged or no checkpoint: it is neither safetensors nor a file of torch.save")
-
-
-def _read_torch(path: Path) -> object:
-    """What torch.save wrote, without running code that it may hold."""
-    is_zip = zipfile.is_zipfile(path)
-    if is_zip:
-        _refuse_other_zips(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # about pickle protocols: what cannot be read is an error
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
-    except pickle.UnpicklingError as error:
-        said = str(error)
-        if not said.startswith("Weights only"):
-            raise UserError(f"{path} is damaged or no checkpoint: {first_line(error)}") from error
-        named = NAMED_IN_REFUSAL.search(said)
-        is_what = f" ({named[1]})" if named else ", or is damaged"
-        raise UserError(
-            f"{path} is refused: it is a pickle that holds more than tensors{is_what}, and such a file can run code "
-            "when it is read. Save the state dict alone: torch.save(model.state_dict(), path)"
-        ) from error
-    except Exception as error:  # whatever bytes that are no pickle make the unpickler do
-        raise UserError(f"{path} is damaged or no checkpoint: {first_line(error)}") from error
-
-
-def _refuse_other_zips(path: Path) -> None:
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-    if not any(Path(name).name == "data.pkl" for name in names):
-        raise UserError(
-            f"{path} is no checkpoint: it is a zip file of {', '.join(names[:3]) or 'nothing'}"
-            f"{', …' if len(names) > 3 else ''}, and not one of torch.save"
-        )
-    if any(Path(name).name == "constants.pkl" for name in names):
-        raise UserError(
-            f"{path} is a TorchScript program, which is code: save the state dict of its module instead, "
-            "torch.save(module.state_dict(), path)"
-        )
-
-
-def _unwrapped(path: Path, content: object) -> dict[str, Tensor]:
-    """The state dict in what a file holds."""
-    if not isinstance(content, Mapping) or not content:
-        raise UserError(f"{path} holds a {type(content).__name__}, not a state dict of named tensors")
-    remarks = []
-    if _is_state_dict(content):
-        state = content
-    else:
-        inside = {str(name): value for name, value in content.items() if _is_state_dict(value)}
-        if len(inside) > 1:
-            raise UserError(
-                f"{path} holds several sets of weights, {', '.join(inside)}: save the one that is meant alone, "
-                f"torch.save(torch.load(path)[{next(iter(inside))!r}], other_path)"
-            )
-        if not inside:
-            wrong = [str(key) for key, value in content.items() if not isinstance(value, Tensor)]
-            raise UserError(f"{path} is no state dict: no tensor under {_some(wrong)}")
-        ((name, state),) = inside.items()
-        remarks.append(f"takes the weights under {name!r}")
-    weights = dict(state)
-    if prefix := _shared_prefix(weights):
-        weights = {key.removeprefix(prefix): value for key, value in weights.items()}
-        remarks.append(f"leaves out {prefix!r}, with which every key begins")
-    if remarks:
-        warnings.warn(f"{path}: {' and '.join(remarks)}", AssayWarning, stacklevel=4)
-    return weights
-
-
-def _is_state_dict(value: object) -> TypeGuard[Mapping[str, Tensor]]:
-    return (
-        isinstance(value, Mapping)
-        and bool(value)
-        and all(isinstance(key, str) and isinstance(tensor, Tensor) for key, tensor in value.items())
-    )
-
-
-def _shared_prefix(keys: Iterable[str]) -> str:
-    """ "module." where DataParallel, "_orig_mod." where torch.compile wrapped the network, or whatever all keys share:
-    a network of this package has more than one part.
-    """
-    parts = [key.split(".") for key in keys]
-    shared = []
-    while len(parts) > 1 and all(len(part) > 1 for part in parts) and len({part[0] for part in parts}) == 1:
-        shared.append(parts[0][0])
-        parts = [part[1:] for part in parts]
-    return "".join(f"{name}." for name in shared)
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join([*names[:MOST_NAMED], *(["…"] if len(names) > MOST_NAMED else [])])
-
-
-def _read_native(path: Path) -> tuple[dict[str, Tensor], ModelConfig | None]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is damaged or no checkpoint: {first_line(error)}") from error
-    if CONFIG_KEY not in header:
+    """The tensors of a file by key, and the config it carries. Raises UserError as `adm.checkpoints.load` does, and
+    warns as `weight_files.read` does."""
+    weights, carried = weight_files.read(path, CONFIG_KEY)
+    if carried is None:
         return weights, None
     try:
-        return weights, ModelConfig.model_validate_json(header[CONFIG_KEY])
+        return weights, ModelConfig.model_validate_json(carried)
     except ValidationError as error:
         wrong = "; ".join(
             f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}".removeprefix(": ") for problem in error.errors()

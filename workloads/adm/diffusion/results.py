@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from torch import Tensor
 
-
-class Result:
-    """Fields by attribute or by name; iterating yields their values, so that a result unpacks like a tuple."""
-
-    def keys(self) -> list[str]:
-        return [field.name for field in fields(self)]  # type: ignore[arg-type]
-
-    def __getitem__(self, name: str) -> Tensor:
-        if name not in self.keys():
-            raise KeyError(f"{name!r} is not in {type(self).__name__}, which has {', '.join(self.keys())}")
-        return getattr(self, name)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.keys()
-
-    def items(self) -> list[tuple[str, Tensor]]:
-        return [(name, self[name]) for name in self.keys()]
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return (getattr(self, name) for name in self.keys())
+from imaging.named_fields import NamedFields
 
 
 @dataclass(frozen=True, eq=False)
-class Gaussian(Result):
+class Gaussian(NamedFields):
     """A diagonal Gaussian; each (N, C, H, W), variances broadcastable to the mean."""
 
     mean: Tensor
@@ -46,7 +26,7 @@ class Prediction(Gaussian):
 
 
 @dataclass(frozen=True, eq=False)
-class Step(Result):
+class Step(NamedFields):
     """One step of a sampler: the next x, and the x_0 predicted on the way; each (N, C, H, W)."""
 
     sample: Tensor
@@ -54,7 +34,7 @@ class Step(Result):
 
 
 @dataclass(frozen=True, eq=False)
-class VlbTerms(Result):
+class VlbTerms(NamedFields):
     """One term of equation 8 an image, (N,), in bits a dimension, and the predicted x_0, (N, C, H, W)."""
 
     output: Tensor
@@ -62,7 +42,7 @@ class VlbTerms(Result):
 
 
 @dataclass(frozen=True, eq=False)
-class BitsPerDim(Result):
+class BitsPerDim(NamedFields):
     """Equation 8 in full. total_bpd and prior_bpd: (N,); the others (N, T), from t = T−1 down to t = 0."""
 
     total_bpd: Tensor

@@ -6,16 +6,8 @@ and labels; set data.path.
 
 from __future__ import annotations
 
-from adm.config import (
-    ClassifierConfig,
-    Config,
-    DataConfig,
-    DiffusionConfig,
-    EvaluateConfig,
-    ModelConfig,
-    SampleConfig,
-    TrainConfig,
-)
+from adm.config import ClassifierConfig, Config, DiffusionConfig, EvaluateConfig, ModelConfig, SampleConfig, TrainConfig
+from imaging.config import DataConfig
 
 CLASSES = 10
 

@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from adm.config import (
-    ClassifierConfig,
-    Config,
-    DataConfig,
-    DiffusionConfig,
-    EvaluateConfig,
-    ModelConfig,
-    SampleConfig,
-    TrainConfig,
-)
+from adm.config import ClassifierConfig, Config, DiffusionConfig, EvaluateConfig, ModelConfig, SampleConfig, TrainConfig
+from imaging.config import DataConfig
 
 CLASSES = 10
 ENGINE: Literal["torch"] = "torch"

@@ -7,16 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from adm.config import (
-    ClassifierConfig,
-    Config,
-    DataConfig,
-    DiffusionConfig,
-    EvaluateConfig,
-    ModelConfig,
-    SampleConfig,
-    TrainConfig,
-)
+from adm.config import ClassifierConfig, Config, DiffusionConfig, EvaluateConfig, ModelConfig, SampleConfig, TrainConfig
+from imaging.config import DataConfig
 
 IMAGENET_CLASSES = 1000
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from adm.config import LEAST_STEPS, Config, DiffusionConfig, Steps, UpsamplerConfig
 from adm.respacing import section_counts, space_timesteps
 from assay.errors import ConfigProblem
+from imaging.extractors import EXTRACTORS
 
 NOISY_END = 0.8
 """Share of T from where on an image is noise to the eye, in a linear schedule: ᾱ is 0.002 there."""
@@ -156,10 +157,10 @@ def _upsampler(c: Config, up: UpsamplerConfig) -> Iterator[ConfigProblem]:
         space_timesteps(up.diffusion.steps, up.steps)
     except ValueError as error:
         yield ConfigProblem("upsampler.steps", f"does not fit upsampler.diffusion.steps: {error}")
-    if c.evaluate.extractor == "classifier":
+    if EXTRACTORS[c.evaluate.extractor].network is not None:
         yield ConfigProblem(
             "evaluate.extractor",
-            f"classifier sees images of {c.model.image_size} pixels a side, but the upsampler makes them "
+            f"{c.evaluate.extractor} sees images of {c.model.image_size} pixels a side, but the upsampler makes them "
             f"{c.image_size}: use another extractor",
         )
 

@@ -15,9 +15,9 @@ from typing import Any
 from adm.compute.sampling import sampling_flops
 from adm.config import Config
 from adm.effective import sampled_process
-from adm.evaluation_graph import extraction
-from adm.paths import places_in
 from assay.workload import JSON, Budget, Stage
+from imaging.evaluation.graph import extraction, extraction_execution
+from imaging.paths import places_in
 
 SHOWN_IMAGES = 100
 """Samples whose image is stored whatever sample.keep_images says: those that the grid shows."""
@@ -33,9 +33,10 @@ def sample(c: Config, inputs: Mapping[str, Stage], draw: Stage | None) -> Stage:
         name="sample",
         version=1,
         kind="map",
-        body=("adm.sampling.stages:Sampler", "adm.evaluation.extractors:Features"),
+        body=("adm.sampling.stages:Sampler", "imaging.extractors.features:Features"),
         config=config,
         places=places_in(config),
+        execution=extraction_execution(c),
         inputs=dict(inputs),
         budget=Budget("evaluate.num_samples", c.evaluate.num_samples, "images"),
         resources="sample",

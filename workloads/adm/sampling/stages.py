@@ -11,7 +11,6 @@ from torch import Tensor
 
 from adm import checkpoints
 from adm.config import DiffusionConfig, SampleConfig
-from adm.data import to_model_range
 from adm.diffusion import Diffusion, classifier_gradient
 from adm.sampling.noise import Ids, IndexedNoise, labels
 from adm.sampling.upsampler import Upsampler
@@ -19,6 +18,7 @@ from adm.training.precision import choose, computing_in
 from adm.training.stages import WEIGHTS, weights_file
 from assay.errors import UserError
 from assay.workload import Batch, Result, StageContext
+from imaging.data import to_model_range
 
 Images = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from adm import presets
 from adm.config import Config
 from adm.sampling.graph import SHOWN_IMAGES
-from assay.errors import ConfigProblem, did_you_mean
+from assay.errors import ConfigProblem, UserError, did_you_mean
+from imaging.evaluation import graph as evaluation_graph
 
 
 def problems(c: Config) -> Iterator[ConfigProblem]:
@@ -70,6 +71,7 @@ def _figures(c: Config) -> Iterator[ConfigProblem]:
         yield ConfigProblem(
             "figures.num_samples", f"{c.figures.num_samples} asks for {shown} samples, allowed here: at most {most}"
         )
+    yield from _figures_of_data(c)
     num_reference = c.figures.num_reference or c.evaluate.num_reference
     if c.figures.num_reference is not None and c.evaluate.reference is not None:
         yield ConfigProblem("figures.num_reference", "has no effect with evaluate.reference; leave it out")
@@ -80,3 +82,30 @@ def _figures(c: Config) -> Iterator[ConfigProblem]:
             "figures.num_neighbours",
             f"got {c.figures.num_neighbours}, but there are {num_reference} training images to choose from",
         )
+
+
+def _figures_of_data(c: Config) -> Iterator[ConfigProblem]:
+    """Pictures that show more real images than there are, where these can be seen from here."""
+    if {"neighbours", "diversity"} & set(c.figures.draw) and _has_statistics_alone(c):
+        yield ConfigProblem(
+            "figures.draw", f"needs images to show, but evaluate.reference {c.evaluate.reference} has none (arr_0)"
+        )
+    there_are = evaluation_graph.countable(c)
+    if there_are is None or c.evaluate.reference is not None:
+        return
+    asked = c.figures.num_reference if "neighbours" in c.figures.draw else None
+    if asked is not None and asked > there_are:
+        yield evaluation_graph.more_than_all("figures.num_reference", asked, there_are)
+    if "diversity" in c.figures.draw and c.figures.num_samples**2 > there_are:
+        yield ConfigProblem(
+            "figures.num_samples",
+            f"{c.figures.num_samples} asks for {c.figures.num_samples**2} training images to show beside as many "
+            f"samples, but the data has {there_are}",
+        )
+
+
+def _has_statistics_alone(c: Config) -> bool:
+    try:
+        return c.evaluate.reference is not None and evaluation_graph.reference_images(c, {}) is None
+    except UserError:  # what is wrong with the file, the section evaluate says
+        return False

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from adm.data import Source, images_of_rows, open_planned, rows_of_sample
-from adm.evaluation.extractors import FEATURES
-from adm.evaluation.grid import GRID
-from adm.evaluation.neighbours import DEFAULT_MAX_BYTES, nearest_neighbours
-from adm.evaluation.stored_features import features_of_rows, tensors
 from adm.studies.panels import Pixels, save_panel
 from assay.errors import UserError
 from assay.workload import JACKKNIFE, Result, StageContext
+from imaging.data import Source, images_of_rows, open_planned, rows_of_sample
+from imaging.evaluation.grid import GRID
+from imaging.evaluation.stored_features import features_of_rows, tensors
+from imaging.extractors import FEATURES
+from imaging.metrics.neighbours import DEFAULT_MAX_BYTES, nearest_neighbours
 
 NEIGHBOURS, DIVERSITY, COLUMN = "neighbours.png", "diversity.png", "column.png"
 MEASURED = 200

@@ -16,9 +16,9 @@ from adm.compute import num_sampling_steps, training_flops
 from adm.compute.network import network_cost
 from adm.config import TRAINING_STAGES, Config, DiffusionConfig, ModelConfig, TrainConfig
 from adm.effective import sampled_process
-from adm.paths import places_in
 from adm.studies.config import TrainingOf
 from assay.workload import JSON, Budget, Stage, Work
+from imaging.paths import places_in
 
 TIMED = ("optimizer", "learning_rate", "weight_decay", "gradient_clip", "precision", "engine", "ema_rates")
 """Of a training: what the time of a step depends on."""
@@ -114,7 +114,7 @@ def inversion(c: Config, data: Mapping[str, JSON], train: Stage, classifier: Sta
         places=places_in({"data": data}),
         inputs={"model": train, **({"classifier": classifier} if classifier is not None else {})},
         budget=Budget("inversion.num_pairs", c.inversion.num_pairs, "pairs"),
-        check="adm.data:check" if c.data.source != "digits" else None,
+        check="imaging.data:check" if c.data.source != "digits" else None,
         resources="sample",
         batch_size=c.sample.batch_size,
         shard_size=PAIRS_A_SHARD,

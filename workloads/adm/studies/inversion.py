@@ -10,7 +10,6 @@ from torch import Tensor
 
 from adm import checkpoints
 from adm.config import DiffusionConfig
-from adm.data import open_planned, to_model_range
 from adm.diffusion import Diffusion, classifier_gradient
 from adm.diffusion.interpolation import angles, interpolate_images
 from adm.sampling.stages import to_uint8
@@ -19,6 +18,7 @@ from adm.training.precision import choose, computing_in
 from adm.training.stages import WEIGHTS, weights_file
 from assay.errors import UserError
 from assay.workload import Batch, StageContext
+from imaging.data import open_planned, to_model_range
 
 PICTURE = "interpolation.png"
 GREY_LEVELS_A_UNIT = 127.5

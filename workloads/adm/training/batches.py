@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from adm.config import DataConfig
-from adm.data import Examples, Indices, Source, batch_indices, to_model_range
 from adm.diffusion.timesteps import TimestepSampler
+from imaging.config import DataConfig
+from imaging.data import Examples, Indices, Source, batch_indices, to_model_range
 
 NOISE, TIMESTEPS, DROPOUT, FLIPS, CROPS = 1, 2, 3, 4, 5
 """What a step's random numbers are for: each has a stream of its own."""

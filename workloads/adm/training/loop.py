@@ -12,8 +12,7 @@ from typing import NoReturn
 import torch
 from torch import Tensor, nn
 
-from adm.config import DataConfig, TrainConfig
-from adm.data import Indices, Prefetch, Source
+from adm.config import TrainConfig
 from adm.diffusion.timesteps import TimestepSampler, timestep_sampler
 from adm.training import state
 from adm.training.batches import DROPOUT, Batch, Batches, seed_of
@@ -24,6 +23,8 @@ from adm.training.precision import choose
 from adm.training.shares import micro_batches
 from assay.errors import AssayError
 from assay.workload import TrainContext
+from imaging.config import DataConfig
+from imaging.data import Indices, Prefetch, Source
 
 LOG_POINTS = 200
 """How many points of the curve are kept, over the whole budget."""

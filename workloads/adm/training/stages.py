@@ -13,8 +13,15 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
 from adm import checkpoints, models
-from adm.config import DataConfig, DiffusionConfig, ModelConfig, TrainConfig, validation_timesteps
-from adm.data import (
+from adm.config import DiffusionConfig, ModelConfig, TrainConfig, validation_timesteps
+from adm.diffusion import Diffusion
+from adm.models.trunk import Trunk
+from adm.training.batches import Batch
+from adm.training.loop import Objective, Task, Trained, fit, note_skipped
+from assay.errors import AssayWarning, UserError
+from assay.workload import StageContext, TrainContext
+from imaging.config import DataConfig
+from imaging.data import (
     Indices,
     Source,
     data_config,
@@ -24,12 +31,6 @@ from adm.data import (
     split,
     to_model_range,
 )
-from adm.diffusion import Diffusion
-from adm.models.trunk import Trunk
-from adm.training.batches import Batch
-from adm.training.loop import Objective, Task, Trained, fit, note_skipped
-from assay.errors import AssayWarning, UserError
-from assay.workload import StageContext, TrainContext
 
 WEIGHTS = "model.safetensors"
 VALIDATION_BATCH = 500

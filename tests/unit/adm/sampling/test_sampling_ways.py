@@ -21,7 +21,6 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 from adm import checkpoints
 from adm.config import Config, ModelConfig
-from adm.data import to_model_range
 from adm.models import build
 from adm.models.unet import UNet
 from adm.sampling.graph import sample
@@ -30,6 +29,7 @@ from adm.sampling.stages import Sampler, to_uint8
 from adm.sampling.upsampler import Upsampler
 from adm.training.stages import WEIGHTS
 from adm.workload import workload
+from imaging.data import to_model_range
 
 COUNT = 8
 ROUNDING = {"fp32": (1, 0.03), "bf16": (8, 0.3)}

@@ -12,7 +12,6 @@ from PIL import Image
 
 from adm.compute import theoretical_throughput
 from adm.compute.published import PUBLISHED
-from adm.evaluation.neighbours import nearest_neighbours
 from adm.presets import load
 from adm.studies.compute import images_per_v100_second
 from adm.studies.figures import nearest_of_all
@@ -22,6 +21,7 @@ from assay.errors import ConfigError
 from assay.execution import inline
 from assay.store import Store, StoredResult
 from assay.workload import Stage, topological
+from imaging.metrics.neighbours import nearest_neighbours
 
 TINY = {
     "train.iterations": 4,
@@ -97,7 +97,7 @@ class TestFigures:
         """Whether they are compared with all of the data, in its order, or with a random part."""
         store = Store(tmp_path)
         graph = self.graph("neighbours", evaluate__num_reference=num_reference, evaluate__extractor="pixels")
-        body = ("odd_samplers:Copies", "adm.evaluation.extractors:Features")
+        body = ("odd_samplers:Copies", "imaging.extractors.features:Features")
         copies = replace(graph["sample"], name="copies", body=body)
         evaluate = replace(graph["evaluate"], inputs={**graph["evaluate"].inputs, "samples": copies})
         inputs = {**graph["figures"].inputs, "samples": copies, "evaluated": evaluate}

@@ -15,8 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 import adm.training.loop
-from adm.config import DataConfig, TrainConfig
-from adm.data import open_source
+from adm.config import TrainConfig
 from adm.diffusion.timesteps import LossSecondMoment
 from adm.training.batches import Batch, Batches
 from adm.training.loop import Task, Trainer
@@ -29,6 +28,8 @@ from assay.execution.contexts import WorkerContext
 from assay.execution.ranks import ALONE
 from assay.store import Store
 from assay.workload import Budget, Checkpointing, Stage, topological
+from imaging.config import DataConfig
+from imaging.data import open_source
 
 DIGITS = DataConfig(source="digits")
 

@@ -12,13 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from adm.data import open_source, split
-from adm.data.sources import data_config
 from adm.workload import workload
 from assay.execution import inline
 from assay.store import Store, StoredResult
 from assay.store.checkpoints import Checkpoints
 from assay.workload import Stage, topological
+from imaging.data import open_source, split
+from imaging.data.sources import data_config
 
 SMALL = {
     "channels": 32,

@@ -11,9 +11,6 @@ import pytest
 from PIL import Image
 
 import assay
-from adm.config import DataConfig
-from adm.data import check as check_data
-from adm.data import num_images, open_planned, open_source, planned_data
 from adm.workload import workload
 from assay.errors import UserError
 from assay.execution.events import Event
@@ -22,6 +19,9 @@ from assay.store import Store
 from assay.sweep import Sweep
 from assay.text import one_line
 from assay.workload import topological
+from imaging.config import DataConfig
+from imaging.data import check as check_data
+from imaging.data import num_images, open_planned, open_source, planned_data
 
 SIZE = 8
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import adm.contents
-from adm.contents import Files, contents_of, sha256_of
+import imaging.contents
 from assay.errors import UserError
 from assay.look import a_look
+from imaging.contents import Files, contents_of, sha256_of
 
 NAMES = [f"{index}.bin" for index in range(12)]
 
@@ -26,8 +26,8 @@ def files(tmp_path: Path) -> Files:
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Every file is worth keeping the hash of, and old enough."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(adm.contents, "MOST_UNCACHED_FILES", 1)
-    monkeypatch.setattr(adm.contents, "TICK_NS", -(10**12))
+    monkeypatch.setattr(imaging.contents, "MOST_UNCACHED_FILES", 1)
+    monkeypatch.setattr(imaging.contents, "TICK_NS", -(10**12))
     return tmp_path / "home" / ".cache" / "adm" / "contents"
 
 
@@ -105,7 +105,7 @@ def test_nor_does_a_home_that_cannot_be_written(files: Files, tmp_path: Path) ->
 
 def test_nor_does_a_user_without_a_home(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = contents_of(files)
-    monkeypatch.setattr(adm.contents, "CACHE", "~nobody-of-this-name/.cache")
+    monkeypatch.setattr(imaging.contents, "CACHE", "~nobody-of-this-name/.cache")
     monkeypatch.chdir(tmp_path)
     assert contents_of(files) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["files", "home"], "nothing is left where one stands"
@@ -114,7 +114,7 @@ def test_nor_does_a_user_without_a_home(files: Files, tmp_path: Path, monkeypatc
 def test_a_file_that_changed_a_moment_ago_is_not_known_by_its_times(
     files: Files, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adm.contents, "TICK_NS", 10**15)
+    monkeypatch.setattr(imaging.contents, "TICK_NS", 10**15)
     assert contents_of(files).times is None
     pretend = Files(files.root, ["2.bin"])
     before = contents_of(pretend).digest

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adm.config import DataConfig
-from adm.data import open_source
-from adm.data.resize import centre_crop, random_crop
+from imaging.config import DataConfig
+from imaging.data import open_source
+from imaging.data.resize import centre_crop, random_crop
 
 Array = np.ndarray[Any, Any]
 

@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-import adm.data as adm_data
-from adm.config import DataConfig
-from adm.data import open_source, resize
+import imaging.data as adm_data
 from assay.errors import UserError
+from imaging.config import DataConfig
+from imaging.data import open_source, resize
 
 SIZE = 8
 RGB: npt.NDArray[np.uint8] = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)

@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from adm import data as adm_data
-from adm.config import DataConfig
-from adm.data import open_source
-from adm.data.pictures import Pictures
 from adm.workload import workload
 from assay.errors import AssayWarning, ConfigError, UserError
+from imaging import data as adm_data
+from imaging.config import DataConfig
+from imaging.data import open_source
+from imaging.data.pictures import Pictures
 
 SIZE = 8
 MODEL = {"kind": "unet", "image_size": SIZE, "in_channels": 3, "out_channels": 6, "num_classes": None}
@@ -139,7 +139,7 @@ class TestBrokenImages:
     def test_the_reference_says_which_it_skipped(self, tmp_path: Path) -> None:
         from types import SimpleNamespace
 
-        from adm.evaluation.extractors import ReferenceImages
+        from imaging.extractors.features import ReferenceImages
 
         data = folder(tmp_path, [png(0), b"", png(2)]).model_dump(mode="json") | {"broken_images": "skip"}
         config = {"data": data, "image_size": SIZE, "channels": 3, "order": "stored"}
@@ -288,9 +288,9 @@ class TestFiles:
             opened(npz(tmp_path, images=np.zeros((1, 8, 8, 3), np.uint8), labels=np.zeros(1, int)))
 
     def test_a_large_compressed_npz_is_warned_of(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        import adm.data.npz
+        import imaging.data.npz
 
-        monkeypatch.setattr(adm.data.npz, "LARGE_BYTES", 100)
+        monkeypatch.setattr(imaging.data.npz, "LARGE_BYTES", 100)
         np.savez_compressed(tmp_path / "c.npz", np.zeros((4, 8, 8, 3), np.uint8))
         with pytest.warns(AssayWarning, match=r"compressed: every process.*numpy\.savez"):
             opened(DataConfig(source="npz", path=str(tmp_path / "c.npz")))
@@ -406,7 +406,7 @@ class TestCheck:
 
     def test_a_thousand_sizes_are_looked_at_and_no_more(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         looked_at: list[int] = []
-        monkeypatch.setattr("adm.data.checks.MOST_HEADERS", 3)
+        monkeypatch.setattr("imaging.data.checks.MOST_HEADERS", 3)
         monkeypatch.setattr(Pictures, "check_sizes", lambda self, indices: looked_at.extend(indices.tolist()))
         data = folder(tmp_path, [png(index) for index in range(11)]).model_dump(mode="json") | {"crop": "none"}
         adm_data.check({"data": data, "model": MODEL})
@@ -415,6 +415,6 @@ class TestCheck:
     def test_it_needs_no_torch(self, tmp_path: Path) -> None:
         data = folder(tmp_path, [png(0)]).model_dump(mode="json")
         config = {"data": data, "model": MODEL}
-        code = f"import sys, adm.data; adm.data.check({config!r}); print('torch' in sys.modules)"
+        code = f"import sys, imaging.data; imaging.data.check({config!r}); print('torch' in sys.modules)"
         done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
         assert done.stdout.strip() == "False"

@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from adm.config import DataConfig
-from adm.data import num_images, open_planned, planned_data
 from adm.workload import workload
 from assay.errors import UserError
 from assay.workload import topological
+from imaging.config import DataConfig
+from imaging.data import num_images, open_planned, planned_data
 
 COUNT, SIZE = 12, 8
 PIXELS = np.random.default_rng(0).integers(0, 256, (COUNT, SIZE, SIZE, 3), dtype=np.uint8)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from adm.data import Prefetch
+from imaging.data import Prefetch
 
 
 def threads() -> list[str]:

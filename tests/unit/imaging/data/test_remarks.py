@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-import adm.data as adm_data
-from adm.config import DataConfig
-from adm.evaluation import checks as evaluation_checks
+import imaging.data as adm_data
 from assay.errors import UserError, passing_warnings
+from imaging.config import DataConfig
+from imaging.evaluation import checks as evaluation_checks
 
 SIZE = 8
 
@@ -165,7 +165,7 @@ class TestFirstImages:
             evaluation_checks.reference(config)
 
     def test_a_file_that_is_evaluated_likewise(self, tmp_path: Path) -> None:
-        from adm.evaluation.npz_images import NpzImages
+        from imaging.reference.npz_images import NpzImages
 
         images = np.zeros((70, SIZE, SIZE, 3), np.uint8)
         images[64:] = np.random.default_rng(0).integers(0, 256, (6, SIZE, SIZE, 3))

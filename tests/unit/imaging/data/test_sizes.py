@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-import adm.data.parquet
-from adm import data as adm_data
-from adm.data import checks
+import imaging.data.parquet
 from assay.errors import UserError
+from imaging import data as adm_data
+from imaging.data import checks
 
 MODEL = {"kind": "unet", "image_size": 8, "in_channels": 3, "out_channels": 6, "num_classes": None}
 
@@ -31,7 +31,7 @@ def test_a_wrong_size_behind_many_good_ones_is_found(
 ) -> None:
     monkeypatch.setattr(checks, "MOST_HEADERS", 20)
     if not scattered:
-        monkeypatch.setattr(adm.data.parquet, "HELD_BYTES", 0)
+        monkeypatch.setattr(imaging.data.parquet, "HELD_BYTES", 0)
     file = tmp_path / "some.parquet"
     pq.write_table(pa.table({"image": [png(8)] * 150 + [png(9)] * 40 + [png(8)] * 10}), file, row_group_size=10)
     data = {"source": "parquet", "path": str(file), "crop": "none"}

@@ -14,13 +14,14 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-import adm.data.parquet
-from adm.config import Config, DataConfig
-from adm.data import Source, open_source, planned_data, split
-from adm.data.folder import image_files
-from adm.data.npz import Npz
+import imaging.data.parquet
+from adm.config import Config
 from adm.workload import workload
 from assay.workload import topological
+from imaging.config import DataConfig
+from imaging.data import Source, open_source, planned_data, split
+from imaging.data.folder import image_files
+from imaging.data.npz import Npz
 
 SIZE, COUNT = 8, 40
 LABELS = np.repeat([0, 1, 2, 3], COUNT // 4)
@@ -270,8 +271,8 @@ class TestParquet:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         data = parquet(tmp_path)
-        monkeypatch.setattr(adm.data.parquet, "HELD_BYTES", 3000)
-        stored = adm.data.parquet.Parquet(data)
+        monkeypatch.setattr(imaging.data.parquet, "HELD_BYTES", 3000)
+        stored = imaging.data.parquet.Parquet(data)
         assert not stored.scattered
         for index in np.random.default_rng(0).permutation(COUNT):
             np.testing.assert_array_equal(np.asarray(stored.open(int(index))), PIXELS[index])
@@ -279,7 +280,7 @@ class TestParquet:
         assert stored._held_bytes == sum(column.nbytes for column in stored._held.values()) <= 3000
 
     def test_a_row_is_named_within_its_file(self, tmp_path: Path) -> None:
-        stored = adm.data.parquet.Parquet(parquet_folder(tmp_path))
+        stored = imaging.data.parquet.Parquet(parquet_folder(tmp_path))
         assert stored.name(12) == f"row 12 of {tmp_path / 'train-00000-of-00002.parquet'}"
         assert stored.name(13) == f"row 0 of {tmp_path / 'train-00001-of-00002.parquet'}"
         assert stored.name(39) == f"row 26 of {tmp_path / 'train-00001-of-00002.parquet'}"
@@ -287,10 +288,10 @@ class TestParquet:
     def test_large_row_groups_that_do_not_fit_are_warned_of(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(adm.data.parquet, "HELD_BYTES", 3000)
-        monkeypatch.setattr(adm.data.parquet, "SMALL_GROUP_ROWS", 4)
+        monkeypatch.setattr(imaging.data.parquet, "HELD_BYTES", 3000)
+        monkeypatch.setattr(imaging.data.parquet, "SMALL_GROUP_ROWS", 4)
         with pytest.warns(UserWarning, match="row groups of about 6.*row_group_size up to 4"):
-            adm.data.parquet.Parquet(parquet(tmp_path))
+            imaging.data.parquet.Parquet(parquet(tmp_path))
 
     def test_unlabelled_data_is_all_of_class_0(self, tmp_path: Path) -> None:
         data = parquet(tmp_path).model_copy(update={"label_column": None})

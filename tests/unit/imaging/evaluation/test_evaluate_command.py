@@ -19,13 +19,15 @@ import torch
 from click.testing import Result
 from typer.testing import CliRunner
 
+import imaging
 import inception_by_rule
-from adm import evaluation
-from adm.evaluation import InceptionV3, Moments, inception_metrics, inception_weights
-from adm.evaluation.command import app
-from adm.evaluation.npz_images import NpzImages
-from adm.evaluation.reference_npz import read_reference, write_reference
 from assay.errors import AssayWarning, UserError
+from imaging import InceptionV3, Moments
+from imaging.command import figures as inception_metrics
+from imaging.command.cli import app
+from imaging.extractors import inception_weights
+from imaging.reference.files import read_reference, write_reference
+from imaging.reference.npz_images import NpzImages
 
 Array = npt.NDArray[Any]
 
@@ -88,11 +90,11 @@ def test_figures_are_those_of_the_metrics_on_the_features(tmp_path: Path, weight
     seen, against = features(weights, pictures(5, 2)), features(weights, pictures(6, 1))
     name = InceptionV3(weights, any_weights=True).extractor
     expected = {
-        "inception_score": evaluation.inception_score(seen["logits"]),
+        "inception_score": imaging.inception_score(seen["logits"]),
         f"fd_{name}": frechet_of_few(against["pool"].astype(float), seen["pool"].astype(float)),
         f"sfd_{name}": frechet_of_few(against["spatial"].astype(float), seen["spatial"].astype(float)),
     }
-    expected["precision"], expected["recall"] = evaluation.precision_recall(against["pool"], seen["pool"])
+    expected["precision"], expected["recall"] = imaging.precision_recall(against["pool"], seen["pool"])
     metrics = out["samples"][0]["metrics"]
     assert list(metrics) == list(expected)
     for key, value in expected.items():

@@ -15,13 +15,7 @@ from typer.testing import CliRunner
 
 import assay
 import inception_by_rule
-from adm import checkpoints, evaluation_graph, presets
-from adm.data import images_of_rows
-from adm.data.digits import digits
-from adm.evaluation import InceptionV3, inception_score, inception_weights, kid, precision_recall
-from adm.evaluation.command import app
-from adm.evaluation.extractors import as_rgb
-from adm.evaluation.reference_npz import read_reference
+from adm import checkpoints, presets
 from adm.models import build
 from adm.workload import workload
 from asked_checks import refuse
@@ -32,6 +26,14 @@ from assay.home import Home
 from assay.store import Store, StoredResult
 from assay.sweep import Sweep
 from assay.workload import Stage, topological
+from imaging import InceptionV3, inception_score, kid, precision_recall
+from imaging.command.cli import app
+from imaging.data import images_of_rows
+from imaging.data.digits import digits
+from imaging.evaluation import graph as evaluation_graph
+from imaging.extractors import inception_weights
+from imaging.extractors.features import as_rgb
+from imaging.reference.files import read_reference
 
 NUM_SAMPLES, NUM_REFERENCE, NUM_PAIRED = 5, 7, 6
 

@@ -16,13 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from adm import checkpoints, evaluation_graph, presets
-from adm.data import data_config, images_of_rows, open_source
-from adm.data.digits import digits
-from adm.evaluation import FeatureError, Moments, frechet_distance, frechet_interval, kid, precision_recall
-from adm.evaluation import checks as evaluation_checks
-from adm.evaluation.extractors import Features
-from adm.evaluation.jackknife import index_blocks
+from adm import checkpoints, presets
 from adm.models import build
 from adm.sampling.stages import to_uint8
 from adm.training.stages import WEIGHTS
@@ -33,9 +27,16 @@ from assay.execution import inline
 from assay.execution.work import to_numpy
 from assay.store import Store, StoredResult
 from assay.workload import JACKKNIFE, Stage, topological
+from imaging import FeatureError, Moments, frechet_distance, frechet_interval, kid, precision_recall
+from imaging.data import data_config, images_of_rows, open_source
+from imaging.data.digits import digits
+from imaging.evaluation import checks as evaluation_checks
+from imaging.evaluation import graph as evaluation_graph
+from imaging.extractors.features import Features
+from imaging.metrics.jackknife import index_blocks
 
 NUM_SAMPLES, NUM_REFERENCE = 120, 300
-FEATURES = "adm.evaluation.extractors:Features"
+FEATURES = "imaging.extractors.features:Features"
 
 
 @pytest.fixture(scope="module")
@@ -265,7 +266,7 @@ class TestConditions:
     def test_memory_changes_no_key(self, checkpoint: Path) -> None:
         plain, small = graph(checkpoint)["evaluate"], graph(checkpoint, evaluate__max_gib=0.001)["evaluate"]
         assert small.key == plain.key
-        assert small.execution == {"max_bytes": 1_073_741}
+        assert small.execution == {**plain.execution, "max_bytes": 1_073_741}
 
     def test_a_classifier_trained_otherwise_is_another_extractor_and_a_replicate_is_not(self, checkpoint: Path) -> None:
         plain = self.by_classifier(checkpoint)
@@ -315,7 +316,11 @@ class TestOddSamples:
         }
         checkpoints.save(tmp_path / WEIGHTS, weights, classifier.model)
         trained = SimpleNamespace(file=lambda name: tmp_path / name)
-        context: Any = SimpleNamespace(config={"extractor": "classifier"}, device="cpu", inputs={"classifier": trained})
+        context: Any = SimpleNamespace(
+            execution={"extractor": "adm.classifier_features:ClassifierFeatures"},
+            device="cpu",
+            inputs={"classifier": trained},
+        )
         batch = {"id": np.arange(40, 44), "image": digits().read(np.arange(4)).images}
         with pytest.raises(FeatureError, match=r"image 40: its features hold NaN or infinity. Look at the extractor"):
             Features(context)(batch)

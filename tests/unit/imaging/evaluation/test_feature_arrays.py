@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from adm import evaluation
-from adm.evaluation import FeatureError
+import imaging
+from imaging import FeatureError
 
 GOOD = np.random.default_rng(0).standard_normal((40, 6))
-PAIRED: list[Callable[..., object]] = [evaluation.frechet_distance, evaluation.precision_recall, evaluation.kid]
+PAIRED: list[Callable[..., object]] = [imaging.frechet_distance, imaging.precision_recall, imaging.kid]
 
 
 def with_value(value: float) -> npt.NDArray[Any]:
@@ -76,58 +76,58 @@ class TestConstantFeatures:
         constant = np.full((40, 6), value)
         with pytest.raises(FeatureError, match=r"^reference: all 40 rows of features are the same"):
             metric(constant, GOOD)
-        with pytest.warns(evaluation.CollapsedSamples, match=r"^samples: all 40 rows of features are the same") as told:
+        with pytest.warns(imaging.CollapsedSamples, match=r"^samples: all 40 rows of features are the same") as told:
             metric(GOOD, constant)
         assert [warning.filename for warning in told] == [__file__]
 
-    @pytest.mark.filterwarnings("ignore::adm.evaluation.CollapsedSamples")
+    @pytest.mark.filterwarnings("ignore::imaging.CollapsedSamples")
     def test_the_metrics_are_as_they_are_defined(self, value: float) -> None:
         constant = np.full((40, 6), value)
         expected = np.square(GOOD.mean(axis=0) - value).sum() + np.trace(np.cov(GOOD, rowvar=False))
-        assert evaluation.frechet_distance(GOOD, constant) == pytest.approx(expected, rel=1e-9)
-        precision, recall = evaluation.precision_recall(GOOD, constant)
+        assert imaging.frechet_distance(GOOD, constant) == pytest.approx(expected, rel=1e-9)
+        precision, recall = imaging.precision_recall(GOOD, constant)
         assert (precision, recall) == (float(abs(value) < 1), 0.0), "one point, inside or outside"
-        assert evaluation.kid(GOOD, constant) > 0
+        assert imaging.kid(GOOD, constant) > 0
 
 
 @pytest.mark.parametrize("k", [0, -1, 40])
 def test_k_out_of_range_is_refused(k: int) -> None:
     with pytest.raises(FeatureError, match=f"less than the rows of either side .40 and 40.; got {k}"):
-        evaluation.precision_recall(GOOD, GOOD, k)
+        imaging.precision_recall(GOOD, GOOD, k)
 
 
 def test_unknown_arithmetic_is_refused() -> None:
     with pytest.raises(FeatureError, match="'float32' or 'float16'; got 'bfloat16'"):
-        evaluation.precision_recall(GOOD, GOOD, arithmetic="bfloat16")  # type: ignore[arg-type]
+        imaging.precision_recall(GOOD, GOOD, arithmetic="bfloat16")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("side", ["reference", "samples"])
 def test_too_few_samples_warn_with_what_to_do(side: str) -> None:
     few = {"reference": GOOD, "samples": GOOD, side: GOOD[:6]}
-    with pytest.warns(evaluation.FewSamples, match=f"{side}: 6 samples for 6 features .* Draw more than 6"):
-        evaluation.frechet_distance(few["reference"], few["samples"])
+    with pytest.warns(imaging.FewSamples, match=f"{side}: 6 samples for 6 features .* Draw more than 6"):
+        imaging.frechet_distance(few["reference"], few["samples"])
 
 
 def test_enough_samples_do_not_warn() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        evaluation.frechet_distance(GOOD[:7], GOOD)
+        imaging.frechet_distance(GOOD[:7], GOOD)
 
 
 def test_inception_score_refuses_bad_input() -> None:
     with pytest.raises(FeatureError, match=r"logits: .* finite"):
-        evaluation.inception_score(with_value(np.nan))
+        imaging.inception_score(with_value(np.nan))
     with pytest.raises(FeatureError, match="split_size must be at least 1; got 0"):
-        evaluation.inception_score(GOOD, split_size=0)
+        imaging.inception_score(GOOD, split_size=0)
 
 
 def test_inception_score_at_its_ends() -> None:
     certain = np.eye(10) * 1e4
-    assert evaluation.inception_score(np.tile(certain, (5, 1))) == pytest.approx(10.0, rel=1e-12)
-    assert evaluation.inception_score(np.zeros((50, 10))) == pytest.approx(1.0, rel=1e-12)
+    assert imaging.inception_score(np.tile(certain, (5, 1))) == pytest.approx(10.0, rel=1e-12)
+    assert imaging.inception_score(np.zeros((50, 10))) == pytest.approx(1.0, rel=1e-12)
 
 
 def test_importing_the_metrics_is_cheap() -> None:
-    code = "import sys, adm.evaluation; print([m for m in ('torch', 'scipy', 'sklearn', 'pandas') if m in sys.modules])"
+    code = "import sys, imaging; print([m for m in ('torch', 'scipy', 'sklearn', 'pandas') if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

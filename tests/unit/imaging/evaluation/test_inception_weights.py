@@ -9,9 +9,10 @@ import pytest
 import torch
 
 import inception_by_rule
-from adm.evaluation import InceptionV3, inception_weights
-from adm.evaluation.inception_weights import FILE_NAME, URL, InceptionWeightsError
 from assay.errors import UserError
+from imaging import InceptionV3
+from imaging.extractors import inception_weights
+from imaging.extractors.inception_weights import FILE_NAME, URL, InceptionWeightsError
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from adm.evaluation import (
+from imaging import (
     CollapsedSamples,
     FeatureError,
     FewSamples,
@@ -23,8 +23,8 @@ from adm.evaluation import (
     frechet_distance_infinity,
     frechet_interval,
 )
-from adm.evaluation.extrapolation import line_through
-from adm.evaluation.jackknife import frechet_replicates, index_blocks, jackknife_variance
+from imaging.metrics.extrapolation import line_through
+from imaging.metrics.jackknife import frechet_replicates, index_blocks, jackknife_variance
 
 Array = npt.NDArray[Any]
 DIM = 6

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adm.evaluation import FeatureError, Gaussian, Moments, frechet_distance
-from adm.evaluation import moments as moments_file
+from imaging import FeatureError, Gaussian, Moments, frechet_distance
+from imaging.metrics import moments as moments_file
 
 FEATURES = np.random.default_rng(0).standard_normal((60, 5)) * [1, 10, 0.1, 1, 3] + [0, 1e4, -5, 0, 1]
 

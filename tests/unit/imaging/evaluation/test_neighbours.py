@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from adm.evaluation import FeatureError, nearest_neighbours, neighbours, precision_recall
+from imaging import FeatureError, nearest_neighbours, precision_recall
+from imaging.metrics import neighbours
 
 
 def brute(queries: npt.NDArray[Any], references: npt.NDArray[Any], k: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

@@ -15,8 +15,9 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 import inception_by_rule
-from adm.evaluation import inception_weights, self_check
-from adm.evaluation.command import app
+from imaging.command import self_check
+from imaging.command.cli import app
+from imaging.extractors import inception_weights
 
 
 def run(*args: object) -> Result:

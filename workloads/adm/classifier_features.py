@@ -1,0 +1,30 @@
+"""The extractor "classifier": features of the classifier that a trial trains itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from adm import checkpoints
+from adm.models.encoder import Encoder
+from adm.training.stages import WEIGHTS
+from assay.workload import StageContext
+from imaging.data import Images, to_model_range
+from imaging.extractors import FEATURES
+
+
+class ClassifierFeatures:
+    """What the sweep's own classifier sees before its logits, at t = 0, in fp32."""
+
+    def __init__(self, ctx: StageContext) -> None:
+        self._device = ctx.device
+        classifier = checkpoints.load(ctx.inputs["classifier"].file(WEIGHTS)).build()
+        assert isinstance(classifier, Encoder)
+        self._classifier = classifier.to(ctx.device).eval()
+
+    @torch.no_grad()
+    def __call__(self, images: Images) -> Mapping[str, Tensor]:
+        x = to_model_range(images, self._device)
+        return {FEATURES: self._classifier.features(x, torch.zeros(len(x), dtype=torch.long, device=self._device))}

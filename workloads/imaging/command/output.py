@@ -1,0 +1,108 @@
+"""What `adm-evaluate` prints: lines for one file of samples, a table for several, or JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from imaging.command.figures import Figures
+from imaging.extractors.inception_weights import PUBLISHED, distance_name
+
+NO_SPATIAL = "the reference has no mu_s and sigma_s, and no images"
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """One file of samples."""
+
+    path: Path
+    num_samples: int
+    figures: Figures
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Files of samples against one reference."""
+
+    reference: Path
+    num_of_statistics: int | None
+    """How many images the reference's statistics are of; None where its file does not say."""
+    num_images: int | None
+    """How many images the reference has, for precision and recall."""
+    extractor: str
+    arithmetic: str
+    samples: tuple[Evaluated, ...]
+
+
+def _rows(outcome: Outcome, evaluated: Evaluated) -> list[tuple[str, str, float | None, str]]:
+    """(name for people, name for programs, value, why there is none). Only published weights make an FID."""
+    fid = "FID" if outcome.extractor == PUBLISHED else f"FD ({outcome.extractor})"
+    key = distance_name(outcome.extractor)
+    found = evaluated.figures
+    return [
+        ("Inception Score", "inception_score", found.inception_score, ""),
+        (fid, key, found.fid, ""),
+        (f"s{fid}", f"s{key}", found.sfid, NO_SPATIAL),
+        ("Precision", "precision", found.precision, found.why_no_pairs),
+        ("Recall", "recall", found.recall, found.why_no_pairs),
+    ]
+
+
+def as_text(outcome: Outcome) -> str:
+    """One file: the published evaluator's lines. Several: a table, and what is missing from it below."""
+    if len(outcome.samples) == 1:
+        return "\n".join(
+            f"{name}: {f'not computed: {why}' if value is None else value}"
+            for name, _, value, why in _rows(outcome, outcome.samples[0])
+        )
+    rows = [_rows(outcome, evaluated) for evaluated in outcome.samples]
+    table = [["Samples", "N", *(name for name, *_ in rows[0])]]
+    for evaluated, row in zip(outcome.samples, rows, strict=True):
+        cells = ["—" if value is None else f"{value:.4f}" for _, _, value, _ in row]
+        table.append([str(evaluated.path), str(evaluated.num_samples), *cells])
+    notes = [f"{name}: not computed: {why}" for row in rows for name, _, value, why in row if value is None]
+    return "\n".join([*_aligned(table), *dict.fromkeys(notes)])
+
+
+def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
+    """Columns of equal width, the first to the left and numbers to the right. Not cut, however narrow the terminal."""
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    return [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in table
+    ]
+
+
+def as_json_text(outcome: Outcome, told: Sequence[str]) -> str:
+    """Each figure with the number of samples and of references it is of, its extractor, and the reference's sha256."""
+    with outcome.reference.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    samples = []
+    for evaluated in outcome.samples:
+        metrics = {}
+        for name, key, value, why in _rows(outcome, evaluated):
+            by_images = name in ("Precision", "Recall")
+            against = (
+                {}
+                if name == "Inception Score"
+                else {
+                    "reference_sha256": digest,
+                    "num_reference": outcome.num_images if by_images else outcome.num_of_statistics,
+                }
+            )
+            missing = {"why": why} if value is None else {}
+            metrics[key] = {
+                "value": value,
+                **missing,
+                "num_samples": evaluated.num_samples,
+                "extractor": outcome.extractor,
+                "arithmetic": outcome.arithmetic,
+                **against,
+            }
+        samples.append({"path": str(evaluated.path), "metrics": metrics})
+    return json.dumps({"reference": str(outcome.reference), "samples": samples, "warnings": list(told)}, indent=2)

@@ -1,0 +1,158 @@
+"""Does the evaluator find what it must? Data against itself, and one half of it against the other.
+
+Data is at distance 0 from itself, with precision and recall 1. Two random halves differ by chance alone: their kernel
+distance (KID), which has no bias, is within its error of 0; their Fréchet distance is what the bias of so few is.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from assay.errors import UserError
+from imaging.command.figures import Progress
+from imaging.data import to_model_range
+from imaging.data.digits import digits
+from imaging.data.image_faults import Images
+from imaging.extractors import inception_weights
+from imaging.extractors.features import as_rgb
+from imaging.extractors.inception import InceptionV3
+from imaging.metrics.feature_arrays import row_blocks
+from imaging.metrics.frechet import FewSamples, frechet_distance
+from imaging.metrics.kid import kid_with_standard_error
+from imaging.metrics.precision_recall import precision_recall
+from imaging.reference.files import ImageBatches
+
+LARGEST_DISTANCE = 1e-6
+"""From itself: rounding."""
+MOST_ERRORS = 4
+"""Standard errors that the KID of two halves may be from 0."""
+MOST_PIXELS = 4096
+FEWEST_IMAGES = 20
+
+
+@dataclass(frozen=True)
+class SelfCheck:
+    """What a set of images gave; the metrics of halves are those of one half against the other."""
+
+    data: str
+    num_images: int
+    extractor: str
+    num_features: int
+    distance: float
+    precision: float
+    recall: float
+    halves_distance: float
+    halves_precision: float
+    halves_recall: float
+    halves_kid: float
+    halves_kid_se: float
+
+    @property
+    def faults(self) -> list[str]:
+        """What is not as it must be."""
+        found = []
+        if self.distance > LARGEST_DISTANCE:
+            found.append(f"the data is at distance {self.distance:.3g} from itself, and not 0")
+        if (self.precision, self.recall) != (1.0, 1.0):
+            found.append(
+                f"precision and recall of the data by itself are {self.precision} and {self.recall}, and not 1"
+            )
+        if abs(self.halves_kid) > MOST_ERRORS * self.halves_kid_se:
+            found.append(
+                f"the KID of two random halves is {self.halves_kid:.3g}, which is more than {MOST_ERRORS} standard "
+                f"errors ({self.halves_kid_se:.3g}) from 0"
+            )
+        return found
+
+
+class Digits:
+    """scikit-learn's digits as `ImageBatches`: real images that need no download."""
+
+    def __init__(self) -> None:
+        self._source = digits()
+        self.shape = (len(self._source), 8, 8, 1)
+
+    def batches(self, size: int) -> Iterator[Images]:
+        for rows in row_blocks(self.shape[0], size):
+            yield self._source.read(np.arange(rows.start, rows.stop)).images
+
+
+def self_check(
+    name: str,
+    images: ImageBatches,
+    network: InceptionV3 | None,
+    batch_size: int = 64,
+    progress: Progress = lambda count: None,
+) -> SelfCheck:
+    """Metrics of a set of images by itself, in Inception's pool features, or in pixels without a network.
+
+    Raises UserError for fewer than FEWEST_IMAGES images, and for images too large to compare by pixels.
+
+    Warns:
+        FewSamples: half the images are no more than features.
+    """
+    num_images, num_pixels = images.shape[0], int(np.prod(images.shape[1:]))
+    if num_images < FEWEST_IMAGES:
+        raise UserError(f"{name}: a self-check takes {FEWEST_IMAGES} images or more; got {num_images}")
+    if network is None and num_pixels > MOST_PIXELS:
+        raise UserError(
+            f"{name}: without Inception's weights images are compared by pixels, of which these have {num_pixels:,}; "
+            f"more than {MOST_PIXELS:,} are out of reach. For the weights, {inception_weights.how_to_get()}"
+        )
+    seen = []
+    for batch in images.batches(batch_size):
+        seen.append(_pool(network, batch) if network is not None else to_model_range(batch).flatten(1).numpy())
+        progress(len(batch))
+    features = np.concatenate(seen)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FewSamples)  # of itself a set is at distance 0, however few there are
+        from_itself = frechet_distance(features, features)
+    order = np.random.default_rng(0).permutation(num_images)
+    first, second = features[order[: num_images // 2]], features[order[num_images // 2 :]]
+    kernel = kid_with_standard_error(first, second)
+    return SelfCheck(
+        name,
+        num_images,
+        "pixels" if network is None else network.features_name,
+        features.shape[1],
+        from_itself,
+        *precision_recall(features, features),
+        frechet_distance(first, second),
+        *precision_recall(first, second),
+        *kernel,
+    )
+
+
+def _pool(network: InceptionV3, images: Images) -> npt.NDArray[np.float32]:
+    return network(torch.tensor(as_rgb(images)).permute(0, 3, 1, 2)).pool.cpu().numpy()
+
+
+def as_text(check: SelfCheck) -> str:
+    """A table of the figures, and whether they are as they must be."""
+    distance = "FID" if check.extractor == inception_weights.PUBLISHED else "FD"
+    lines = [
+        f"{check.data}: {check.num_images:,} images, by {check.extractor} ({check.num_features:,} features)",
+        f"{'':<28}{distance:>12}{'precision':>11}{'recall':>9}{'KID ± standard error':>28}",
+        f"{'  against itself':<28}{check.distance:>12.6g}{check.precision:>11.4f}{check.recall:>9.4f}",
+        f"{'  one half against the other':<28}{check.halves_distance:>12.6g}{check.halves_precision:>11.4f}"
+        f"{check.halves_recall:>9.4f}{f'{check.halves_kid:.3g} ± {check.halves_kid_se:.2g}':>28}",
+    ]
+    told = check.faults or ["as it must be: 0, 1 and 1; and halves that differ by chance alone"]
+    told.append(
+        f"of the halves KID alone is judged: it may be {MOST_ERRORS} standard errors from 0. Their {distance} is what "
+        "the bias of so few images is"
+    )
+    return "\n".join([*lines, *(f"  {line}" for line in told)])
+
+
+def as_json_text(checks: Sequence[SelfCheck], told: Sequence[str]) -> str:
+    """The same for programs."""
+    found = [{**asdict(check), "faults": check.faults} for check in checks]
+    return json.dumps({"self_checks": found, "warnings": list(told)}, indent=2)

@@ -1,0 +1,116 @@
+"""The typed, frozen sections of a config that every image workload has: real images, and what samples are compared in.
+
+No torch here: a sweep is validated and planned without it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from imaging.extractors import EXTRACTORS
+from imaging.fields import Bool, FilePath, Fraction, PositiveInt, Section, Str
+
+Crop = Literal["centre", "random", "none"]
+
+
+class DataConfig(Section):
+    """Real images, and how they become squares of the model's size."""
+
+    source: Literal["digits", "folder", "npz", "parquet", "lmdb"]
+    """digits: scikit-learn's 1,797 images of 8×8. folder: image files. npz: arr_0 uint8 (N, H, W, C), with classes in
+    arr_1 or labels. parquet: encoded images in a column, one file or a folder of them. lmdb: a folder as LSUN ships."""
+    path: FilePath | None = None
+    """The folder or file. A relative path starts where you stand when the sweep is planned, wherever the sweep file is.
+    Every source but the digits needs it by the time it is opened."""
+    labels: Literal["basename", "subfolder"] = "basename"
+    """folder: the class is the basename before "_", or the subfolder; classes in sorted order."""
+    image_column: Str = "image"
+    """parquet: binary, or a struct with the binary field "bytes"."""
+    label_column: Str | None = "label"
+    """parquet: integers from 0. None, or a missing column: no classes, for unconditional models."""
+    crop: Crop = "centre"
+    """centre: shrink the shorter side to the size, keep the middle. random: shrink it to 1 to 1/0.8 of the size, keep a
+    random window; training only. none: images have that size already."""
+    flip: Bool = False
+    """Mirror half of the training images, left to right."""
+    broken_images: Literal["error", "skip"] = "error"
+    """What to do with an image that cannot be decoded: stop, or take the next one in its place."""
+    validation: Fraction = 0.0
+    """Share of the images held out of classifier training, to measure its accuracy on."""
+
+    @model_validator(mode="after")
+    def _every_option_has_an_effect(self) -> DataConfig:
+        if self.source == "digits" and self.path is not None:
+            raise ValueError("data.path is not used by the built-in digits; leave it out")
+        for name, sources in OPTIONS_OF_SOURCES.items():
+            value = getattr(self, name)
+            if self.source not in sources and value != type(self).model_fields[name].default:
+                raise ValueError(
+                    f"data.{name} {value!r} has no effect on data.source {self.source}: "
+                    f"it is for {', '.join(sources)}; leave it out"
+                )
+        return self
+
+
+ENCODED_SOURCES = ("folder", "parquet", "lmdb")
+"""Those whose images are encoded, so that they are decoded, or are broken."""
+DECODER = 1
+"""Which pixels `imaging.data.decode` makes of encoded images. It is in the keys of what is made of them: raise it when
+the pixels of the same bytes change."""
+OPTIONS_OF_SOURCES = {
+    "labels": ("folder",),
+    "image_column": ("parquet",),
+    "label_column": ("parquet",),
+    "crop": ("folder", "npz", "parquet", "lmdb"),
+    "broken_images": ENCODED_SOURCES,
+}
+"""Which sources an option of DataConfig is for, where it is not for all."""
+NUM_DIGITS, DIGIT_CLASSES = 1797, 10
+"""What scikit-learn ships."""
+
+
+MOST_GIB = 1e6
+"""More than any machine has: no bound."""
+
+
+ExtractorName = Annotated[Str, AfterValidator(EXTRACTORS.checked)]
+OPTIONS_OF_EXTRACTORS = ("reference", "inception_weights", "inception_precision")
+"""Options of EvaluateConfig that have an effect on those extractors alone which list them."""
+
+
+class EvaluateConfig(Section):
+    """What samples are compared with, and in which features (appendix J)."""
+
+    num_samples: PositiveInt = 50_000
+    num_reference: PositiveInt | None = None
+    """How many images of the data set, chosen at random, the samples are compared with; None: all, as in the paper.
+    Precision, recall and KID take 10,000 of them at most, as the published evaluator does."""
+    reference: FilePath | None = None
+    """A reference file of the published evaluator (npz) to compare with instead: its statistics, and all of its images
+    for precision, recall and KID. For extractor inception."""
+    extractor: ExtractorName = "inception"
+    """pixels: of small images. inception: FID's network. Or another that is registered."""
+    inception_weights: FilePath | None = None
+    """A file of weights. None: the published ones, from ADM_INCEPTION_WEIGHTS or ~/.cache/adm. With others a distance
+    is no FID, and called fd_<extractor>."""
+    inception_precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16 is about twice as fast, and moves FID by 1% at most where both sides are in it."""
+    fid_infinity: Bool = False
+    """Also extrapolate the distance to infinitely many samples."""
+    precision_recall_k: PositiveInt = 3
+    max_gib: Annotated[float, Field(strict=True, gt=0, le=MOST_GIB)] = 1.0
+    """Working memory of precision, recall, KID and neighbours, beyond the features. It changes the time, no figure."""
+
+    @model_validator(mode="after")
+    def _every_option_has_an_effect(self) -> EvaluateConfig:
+        for name in OPTIONS_OF_EXTRACTORS:
+            value = getattr(self, name)
+            if name not in EXTRACTORS[self.extractor].options and value != type(self).model_fields[name].default:
+                users = ", ".join(other for other in EXTRACTORS if name in EXTRACTORS[other].options)
+                raise ValueError(
+                    f"evaluate.{name} {value!r} has no effect on evaluate.extractor {self.extractor}: it is for "
+                    f"{users}; leave it out"
+                )
+        return self

@@ -1,0 +1,87 @@
+"""Image files under a folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from assay.errors import UserError
+from assay.look import once_a_look
+from imaging.config import DataConfig
+from imaging.contents import Files
+from imaging.data.decode import opened
+from imaging.data.paths import files_below, located
+from imaging.data.types import Labels
+from imaging.paths import shown, unreadable
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp")
+"""Of files that are read. Of a GIF it is the first frame."""
+
+
+class Folder:
+    """Image files at any depth, in the order of their paths. Their class is the basename before "_", as the published
+    code has it, or the first folder of their path, as ImageNet is laid out; classes in sorted order."""
+
+    scattered = True
+
+    def __init__(self, data: DataConfig) -> None:
+        self.files = folder_files(data)
+        self._root, self._files = Path(self.files.root), self.files.names
+        self.labels_from = f"data.labels {data.labels} of {self._root}"
+        self.labels = self._by_name(data.labels == "subfolder")
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def name(self, index: int) -> str:
+        return shown(self.files.path(index))
+
+    def file_of(self, index: int) -> int:
+        return index
+
+    def open(self, index: int) -> Image.Image:
+        try:
+            encoded = (self._root / self._files[index]).read_bytes()
+        except OSError as error:
+            # A file that cannot be read is not a broken image: the next run might read it.
+            raise unreadable(self._root / self._files[index], error) from error
+        return opened(encoded)
+
+    def _by_name(self, by_subfolder: bool) -> Labels:
+        if by_subfolder:
+            for file in self._files:
+                if os.sep not in file:
+                    raise UserError(
+                        f"{self._root / file} is in no subfolder, which data.labels subfolder takes for its class; "
+                        "move it, or set data.labels basename"
+                    )
+        names = [class_name(file, "subfolder" if by_subfolder else "basename") for file in self._files]
+        order = {name: index for index, name in enumerate(sorted(set(names)))}
+        return np.array([order[name] for name in names], dtype=np.int64)
+
+
+def class_name(file: str, labels: Literal["basename", "subfolder"]) -> str:
+    """The class of a file, by its path below the folder."""
+    if labels == "subfolder":
+        return file.split(os.sep, 1)[0]
+    return os.path.basename(file).split("_")[0]  # noqa: PTH119  a million of them
+
+
+@once_a_look
+def folder_files(data: DataConfig) -> Files:
+    """The images of a folder: where one is below it says its class, and which comes first. Raises UserError."""
+    root = located(data, "the folder with the images", folder=True)
+    names = image_files(root)
+    if not names:
+        raise UserError(f"data.path {data.path!r} holds no images; looked for {', '.join(SUFFIXES)}")
+    return Files(str(root), names, are_named=True)
+
+
+def image_files(root: Path) -> list[str]:
+    """Paths below `root` of the files with an image's suffix, sorted by their parts. Reads no file."""
+    found = (path for path in files_below(root) if path.lower().endswith(SUFFIXES))
+    return sorted(found, key=lambda path: path.split(os.sep))  # noqa: PTH206  a million of them

@@ -1,0 +1,120 @@
+"""An npz file of images: what numpy.savez writes, and what the published sampling code does."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from assay.errors import AssayWarning, UserError, did_you_mean
+from imaging.config import DataConfig
+from imaging.contents import Files
+from imaging.data.paths import located
+
+IMAGES = "arr_0"
+LABELS = ("arr_1", "labels")
+LARGE_BYTES = 1 << 30
+"""A compressed array from which each process must hold this much is warned of."""
+LOCAL_HEADER = struct.Struct("<26xHH")
+"""What stands before a zip member: at its end, how long its name and its extra field are."""
+
+
+class Npz:
+    """`arr_0` uint8 (N, H, W, C) with C 1 or 3, and labels in `arr_1` or `labels` if there are any.
+
+    Arrays that are stored as they are (numpy.savez) are mapped, and read as they are needed; compressed ones
+    (numpy.savez_compressed) are held in memory.
+    """
+
+    scattered = True
+
+    def __init__(self, data: DataConfig) -> None:
+        self.files = npz_files(data)
+        self._path = Path(self.files.path(0))
+        try:
+            with zipfile.ZipFile(self._path) as archive:
+                names = [name.removesuffix(".npy") for name in archive.namelist()]
+                if IMAGES not in names:
+                    raise UserError(
+                        f"{self._path} has no array {IMAGES}, where the images should be; it has "
+                        f"{', '.join(names) or 'none'}{did_you_mean(IMAGES, names)}"
+                    )
+                self._images = _images(self._path, archive)
+                found = next((name for name in LABELS if name in names), None)
+                self.labels = _array(self._path, archive, found) if found is not None else None
+        except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError) as error:
+            if isinstance(error, UserError):
+                raise
+            raise UserError(
+                f"{self._path} cannot be read as an npz file: {error}; write it with numpy.savez"
+            ) from error
+        self.labels_from = f"{found} of {self._path}" if found else f"{self._path} has neither {' nor '.join(LABELS)}"
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def name(self, index: int) -> str:
+        return f"image {index} of {self._path}"
+
+    def file_of(self, index: int) -> int:
+        return 0
+
+    def open(self, index: int) -> Image.Image:
+        pixels = np.array(self._images[index])  # read now, where the file is mapped
+        return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+
+
+def npz_files(data: DataConfig) -> Files:
+    """The file, whatever it is called. Raises UserError."""
+    path = located(data, "an npz file", folder=False, file=True)
+    return Files(str(path.parent), [path.name])
+
+
+def _images(path: Path, archive: zipfile.ZipFile) -> npt.NDArray[np.uint8]:
+    """The images, once their header says that they are images."""
+    with archive.open(f"{IMAGES}.npy") as member:
+        shape, _, dtype = _header(member)
+    if dtype != np.uint8 or len(shape) != 4 or shape[-1] not in (1, 3) or not all(shape):
+        raise UserError(
+            f"{path}: {IMAGES} must be images, uint8 (N, H, W, C) with C 1 or 3; got {dtype} {shape}"
+            + ("; scale the values to 0 to 255 and convert them" if dtype.kind == "f" else "")
+        )
+    return _array(path, archive, IMAGES)
+
+
+def _array(path: Path, archive: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:
+    """A member: mapped where it is stored as it is, read where it is compressed."""
+    info = archive.getinfo(f"{name}.npy")
+    with archive.open(info) as member:
+        shape, fortran, dtype = _header(member)
+        array_offset = member.tell()
+    if info.compress_type == zipfile.ZIP_STORED and all(shape) and not dtype.hasobject:
+        with path.open("rb") as file:
+            file.seek(info.header_offset)
+            name_bytes, extra_bytes = LOCAL_HEADER.unpack(file.read(LOCAL_HEADER.size))
+        offset = info.header_offset + LOCAL_HEADER.size + name_bytes + extra_bytes + array_offset
+        return np.memmap(path, dtype, "r", offset, shape, "F" if fortran else "C")
+    if info.file_size >= LARGE_BYTES:
+        warnings.warn(
+            f"{path} is compressed: every process that reads it holds all {info.file_size / 1e9:.1f} GB in memory; "
+            "write it with numpy.savez, and it is read as needed",
+            AssayWarning,
+            stacklevel=2,
+        )
+    with archive.open(info) as member:
+        return np.lib.format.read_array(member, allow_pickle=False)
+
+
+def _header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """(shape, whether in Fortran order, dtype); the member then stands at the first element."""
+    version = np.lib.format.read_magic(member)
+    if version == (1, 0):
+        return np.lib.format.read_array_header_1_0(member)
+    return np.lib.format.read_array_header_2_0(member)

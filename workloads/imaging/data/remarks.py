@@ -1,0 +1,160 @@
+"""What of a data set may be meant otherwise: said, with counts, before anything is computed."""
+
+from __future__ import annotations
+
+import os
+import re
+import zipfile
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from assay.text import printable
+from imaging.config import DataConfig
+from imaging.data.folder import SUFFIXES, class_name
+from imaging.data.npz import IMAGES
+from imaging.data.paths import files_below
+from imaging.data.types import Labels
+from imaging.paths import shown, whole
+
+SPLITS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+"""Word → the split that it names."""
+SPLIT = re.compile(rf"({'|'.join(SPLITS)})[-_ ]?(set|split|images?|data|[-_0-9].*)?", re.IGNORECASE)
+"""The name of a folder, or the beginning of a file's, that is a split's: train, val2017, test_images."""
+FEW = 10
+"""Images of a class that are few, where others have ten times as many and more."""
+MOST_NAMED = 5
+OTHER_LABELS = {
+    "basename": ", as their names begin alike; data.labels subfolder takes the first folder for the class",
+    "subfolder": ", as all are below one folder; data.labels basename takes the name before '_' for the class",
+}
+"""data.labels → why all images may be of one class, and what to do."""
+
+
+def remarks(data: DataConfig, labels: Labels, classes: int | None) -> Iterator[str]:
+    """What the user should know of the data, a line each. `classes` is how many the model is told, or None."""
+    assert data.path is not None
+    where, root = f"data.path {data.path!r}", whole(data.path)
+    names: Sequence[str] | None = None
+    has_subfolders = False
+    if data.source == "folder":
+        below = files_below(root)
+        read = [file for file in below if file.lower().endswith(SUFFIXES)]
+        yield from _left_out(where, (file for file in below if not file.lower().endswith(SUFFIXES)), SUFFIXES)
+        is_class = "; data.labels subfolder takes them for classes" if data.labels == "subfolder" else ""
+        yield from _splits(where, _split_of_folders(read), len(labels), "folder", is_class)
+        names = sorted({class_name(file, data.labels) for file in read})
+        has_subfolders = any(os.sep in file for file in read)
+    elif data.source == "parquet" and root.is_dir():
+        below = files_below(root)
+        read = [file for file in below if os.sep not in file and file.endswith(".parquet")]
+        yield from _left_out(where, set(below) - set(read), (".parquet of this folder itself",))
+        yield from _splits(where, {file: _split_of(file) for file in read}, len(labels), "file", "")
+    elif data.source == "npz":
+        yield from _other_arrays(where, root)
+    if classes is not None and classes > 1:
+        other = "" if not has_subfolders else OTHER_LABELS[data.labels]
+        yield from _classes(where, labels, classes, names, other)
+
+
+def _left_out(where: str, files: Iterable[str], formats: Sequence[str]) -> Iterator[str]:
+    kinds = Counter(map(_kind, files))
+    if count := kinds.total():
+        is_one = "file is" if count == 1 else "files are"
+        told = listed(
+            [f"{number:,} {kind}" for kind, number in sorted(kinds.items(), key=lambda kind: (-kind[1], kind))]
+        )
+        yield f"{where}: {count:,} {is_one} not read: {told}; read are {', '.join(formats)}"
+
+
+def _kind(file: str) -> str:
+    """What a file is by its name: ".tif", ".JPG.bak" (of a picture, and none)."""
+    *stem, last = file.rsplit(os.sep, 1)[-1].split(".")
+    if not stem:
+        return "without a suffix"
+    inner = f".{stem[-1]}" if len(stem) > 1 and f".{stem[-1].lower()}" in SUFFIXES else ""
+    return shown(f"{inner}.{last}")
+
+
+def _split_of_folders(files: Sequence[str]) -> dict[str, str | None]:
+    """The split that is named by a folder that a file is in, or by the beginning of its own name."""
+    return {
+        file: next((split for part in Path(file).parts if (split := _split_of(part)) is not None), None)
+        for file in files
+    }
+
+
+def _split_of(name: str) -> str | None:
+    matched = SPLIT.fullmatch(name.split(".")[0])
+    return SPLITS[matched[1].lower()] if matched else None
+
+
+def _splits(where: str, split_of: Mapping[str, str | None], count: int, by: str, consequence: str) -> Iterator[str]:
+    files: defaultdict[str, list[str]] = defaultdict(list)
+    for file, split in split_of.items():
+        if split is not None:
+            files[split].append(file)
+    if len(files) > 1:
+        there = [split for split in dict.fromkeys(SPLITS.values()) if split in files]
+        told = [
+            f"{split} ({_number(len(files[split]), 'file')}, such as {shown(min(files[split]))})" for split in there
+        ]
+        yield (
+            f"{where} mixes splits: {' and '.join(told)}; all {count:,} images are read as one data set{consequence}. "
+            f"To read one split, name its {by}"
+        )
+
+
+def _other_arrays(where: str, file: Path) -> Iterator[str]:
+    """Arrays beside the images that are a split's: x_train, test_images."""
+    with zipfile.ZipFile(file) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+    of_splits = [
+        printable(name, is_line=True) for name in names if SPLITS.keys() & set(re.split("[^a-z]+", name.lower()))
+    ]
+    if of_splits:
+        is_one = "array is" if len(of_splits) == 1 else "arrays are"
+        yield f"{where}: {len(of_splits):,} {is_one} not read: {listed(of_splits)}; read are {IMAGES} and its labels"
+
+
+def _classes(where: str, labels: Labels, classes: int, names: Sequence[str] | None, other: str) -> Iterator[str]:
+    """Classes without images, and with hardly any. `other` says how else a class may be told."""
+    counts = np.bincount(labels, minlength=classes)
+    there: list[int] = np.flatnonzero(counts).tolist()
+    empty: list[int] = np.flatnonzero(counts == 0).tolist()
+
+    def name(index: int) -> str:
+        return str(index) if names is None else f"{shown(names[index])!r}"
+
+    if len(empty):
+        have = "has" if len(empty) == 1 else "have"
+        lacking = f"{where}: {len(empty):,} of the model's {classes:,} classes {have} no image"
+        if len(there) == 1:
+            yield f"{lacking}: all {len(labels):,} images are of the one class {name(there[0])}{other}"
+        else:
+            has = f"the data has {len(there):,} ({listed([name(index) for index in there])})"
+            without = "" if names is not None else f": {listed([str(index) for index in empty])}"
+            yield f"{lacking}{without}; {has}"
+    few = [index for index in there if counts[index] < FEW and counts[index] * FEW <= np.median(counts[there])]
+    if few:
+        told = listed([f"{name(index)} has {counts[index]}" for index in few])
+        yield (
+            f"{where}: {_number(len(few), 'class', 'classes')} of {len(there):,} with fewer than {FEW} images each, "
+            f"where half of the classes have {np.median(counts[there]):,.0f} and more: {told}"
+        )
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first few."""
+    more = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _number(count: int, one: str, several: str = "") -> str:
+    return f"{count:,} {one if count == 1 else several or f'{one}s'}"

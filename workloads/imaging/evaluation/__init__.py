@@ -1,0 +1,1 @@
+"""The stages that judge samples: the reference, its statistics, and the metrics."""

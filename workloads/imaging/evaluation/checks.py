@@ -1,0 +1,58 @@
+"""What would fail an evaluation only after the trainings: looked at where it will run, before anything is computed."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from assay.errors import AssayWarning, UserError
+from imaging import data
+from imaging.data.image_faults import NUM_LOOKED_AT, fault_of
+from imaging.extractors import inception_weights
+
+if TYPE_CHECKING:
+    from imaging.reference.files import Reference
+
+MOST_LOOKED_AT = 1000
+"""Images all over a set that are looked at where the first are none."""
+
+
+def reference(config: Mapping[str, Any]) -> None:
+    """The data can be read, and its images are images, or UserError; warns where the first of them alone are none."""
+    data.check(config)
+    source = data.open_planned(config["data"], config["image_size"], config["channels"])
+    first = source.read(np.arange(min(NUM_LOOKED_AT, len(source)))).images
+    if fault := fault_of(first):
+        told = f"{config['data']['path']}: the first {len(first)} images {fault}"
+        all_over = np.linspace(0, len(source) - 1, min(MOST_LOOKED_AT, len(source))).round().astype(np.int64)
+        if fault_of(source.read(all_over).images):
+            raise UserError(told)
+        warnings.warn(f"{told}. Others are not", AssayWarning, stacklevel=2)
+
+
+def statistics(config: Mapping[str, Any]) -> None:
+    """An imported file is a reference made by Inception's weights, and these are here. Raises UserError."""
+    if config["imported"] is not None:  # first: where weights are not here yet, they do not hide what is wrong with it
+        imported_reference(config)
+    path = inception_weights.planned(config["inception"])
+    if config["inception"]["sha256"] != inception_weights.SHA256:  # the published file is known to hold the network
+        from imaging.extractors.inception import InceptionV3
+
+        InceptionV3().load_file(path, any_weights=True)
+
+
+def imported_reference(config: Mapping[str, Any]) -> Reference:
+    """The reference file that a stage was planned with, as `read_reference` has it. Raises UserError."""
+    from imaging.contents import sha256_of
+    from imaging.reference.files import read_reference
+
+    path = Path(config["imported"]["path"])
+    found = read_reference(path)
+    if sha256_of(path) != config["imported"]["sha256"]:
+        raise UserError(f"{path} is not the reference that this was planned with: it has changed. Run again")
+    found.refuse_another(config["features"])
+    return found

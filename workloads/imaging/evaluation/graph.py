@@ -1,0 +1,355 @@
+"""The stages that judge samples, as the workload hangs them onto its graph. No torch here.
+
+    data, or evaluate.reference ─► reference ─► statistics ─► evaluate ◄─ sample
+                                       └────────────────────────┘
+
+reference holds features, which precision, recall and KID need; statistics their mean and covariance, computed once for
+all trials. An imported file of statistics alone has no reference stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from assay.errors import ConfigProblem, UserError
+from assay.look import once_a_look
+from assay.workload import JSON, Budget, Stage, digest, load_attribute
+from imaging.config import DECODER, ENCODED_SOURCES, NUM_DIGITS, DataConfig, EvaluateConfig
+from imaging.extractors import EXTRACTORS, LOGITS, SPATIAL, Extractor, Identity
+from imaging.paths import is_there, places_in, whole
+
+RGB = 3
+LABEL_DIGITS = 8
+NUM_PAIRED = 10_000
+"""Images of a data set that stand for it in `PAIRS`, and in the file of its statistics, as in the published ones."""
+ASSUMED_IMAGES = 50_000
+"""All images of a data set that cannot be seen from where a sweep is planned. It is run where they can."""
+MOST_PIXELS = 4096
+PAIRS = ("precision", "recall", "kid")
+"""Metrics that compare features with features, and not statistics."""
+
+
+class Evaluated(Protocol):
+    """What of a workload's config says how its samples are judged."""
+
+    @property
+    def data(self) -> DataConfig: ...
+    @property
+    def evaluate(self) -> EvaluateConfig: ...
+    @property
+    def image_size(self) -> int:
+        """Pixels a side of samples, and of the images that they are compared with."""
+
+    @property
+    def channels(self) -> int:
+        """Of samples."""
+
+
+def extractor(c: Evaluated) -> Extractor:
+    return EXTRACTORS[c.evaluate.extractor]
+
+
+def identity(c: Evaluated) -> Identity:
+    """What the features are. Raises UserError where a file that says so is not as it must be."""
+    name, function = c.evaluate.extractor, extractor(c).identity
+    if function is None:
+        return Identity(features=name, distance=f"fd_{name}")
+    return load_attribute(function)(c.evaluate)
+
+
+def extraction(c: Evaluated) -> dict[str, JSON]:
+    """What of the config the features of an image depend on."""
+    return {"extractor": c.evaluate.extractor, **identity(c).config}
+
+
+def extraction_execution(c: Evaluated) -> dict[str, JSON]:
+    """How the step `Features` of a fan-out finds the extractor: for the section `execution` of its stage."""
+    return {"extractor": extractor(c).body}
+
+
+def metrics(c: Evaluated) -> list[str]:
+    """What the trial reports of its samples."""
+    distance, columns = identity(c).distance, extractor(c).columns
+    imported = _imported(c)
+    has_images = imported is None or imported.num_images is not None
+    has_spatial = SPATIAL in columns and (has_images or (imported is not None and imported.has_spatial))
+    names = [distance]
+    names += [f"s{distance}"] if has_spatial else []
+    names += ["inception_score"] if LOGITS in columns else []
+    names += PAIRS if has_images else ()
+    return [*names, f"{distance}_infinity"] if c.evaluate.fid_infinity else names
+
+
+def problems(c: Evaluated) -> Iterator[ConfigProblem]:
+    """What of the data and of the section evaluate could only fail after the trainings, at its path."""
+    weights = extractor(c).weights_option
+    for path, look in ((f"evaluate.{weights or 'extractor'}", identity), ("evaluate.reference", _imported)):
+        try:
+            look(c)
+        except UserError as error:
+            yield ConfigProblem(path, str(error))
+            return
+    try:
+        _num_reference(c)
+    except UserError as error:
+        yield ConfigProblem("data.path", str(error))
+        return
+    yield from _too_few(c)
+    yield from _too_many(c)
+    num_values, most = c.image_size**2 * c.channels, extractor(c).most_values
+    if most is not None and num_values > most:
+        yield ConfigProblem(
+            "evaluate.extractor",
+            f"{c.evaluate.extractor} of {c.image_size}×{c.image_size} with {c.channels} channels are {num_values:,} "
+            f"features, and a covariance of more than {most:,} is out of reach: use inception",
+        )
+
+
+def _too_few(c: Evaluated) -> Iterator[ConfigProblem]:
+    """Precision and recall need a k-th neighbour, KID a standard error, the extrapolation its blocks."""
+    k, num_samples = c.evaluate.precision_recall_k, c.evaluate.num_samples
+    least = max(k + 1, 3)
+    if num_samples < least:
+        yield ConfigProblem(
+            "evaluate.num_samples", f"got {num_samples}, allowed: {least} or more with precision_recall_k {k}"
+        )
+    imported = _imported(c)
+    num_images = _num_reference(c) if imported is None else imported.num_images
+    if num_images is not None and num_images < least:
+        given = "data.path" if c.evaluate.num_reference is None else "evaluate.num_reference"
+        path = given if imported is None else "evaluate.reference"
+        yield ConfigProblem(path, f"has {num_images} images; precision_recall_k {k} needs {least} or more")
+    if c.evaluate.fid_infinity:
+        from imaging.metrics.jackknife import NUM_BLOCKS
+
+        if num_samples < NUM_BLOCKS:
+            yield ConfigProblem(
+                "evaluate.fid_infinity",
+                f"cuts the samples into {NUM_BLOCKS} blocks, but evaluate.num_samples is {num_samples}",
+            )
+
+
+def _too_many(c: Evaluated) -> Iterator[ConfigProblem]:
+    """A part of the data that is more than all of it, where it can be seen from here."""
+    there_are = countable(c)
+    asked = c.evaluate.num_reference if c.evaluate.reference is None else None
+    if there_are is not None and asked is not None and asked > there_are:
+        yield more_than_all("evaluate.num_reference", asked, there_are)
+
+
+def more_than_all(path: str, asked: int, there_are: int) -> ConfigProblem:
+    return ConfigProblem(
+        path, f"got {asked}, but the data has {there_are} images; allowed: at most {there_are}, or null for all"
+    )
+
+
+def countable(c: Evaluated) -> int | None:
+    """Images of the data set, if one is to be seen from here: what is wrong with data, its readers say."""
+    try:
+        return num_images(c)
+    except UserError:
+        return None
+
+
+def num_images(c: Evaluated) -> int | None:
+    """Images of the data set, where they can be seen from here. Raises UserError for what is there, and is none."""
+    if c.data.source == "digits":
+        return NUM_DIGITS
+    from imaging import data
+
+    return data.num_images(c.data)
+
+
+def data_section(data: DataConfig) -> dict[str, JSON]:
+    """What the images are, without how training varies them: a random crop is of an image whose centre is the image.
+
+    The section "data" of the config of a stage that reads them.
+    """
+    section = data.model_dump(mode="json", exclude={"validation", "flip"})
+    if data.crop == "random":
+        section["crop"] = "centre"
+    if data.source in ENCODED_SOURCES:
+        section["decoder"] = DECODER
+    if data.path is None:
+        return section
+    from imaging.data import planned_data  # here, so that a sweep of the digits is planned without NumPy
+
+    return {**section, **planned_data(data)}
+
+
+def reference_images(c: Evaluated, data: Mapping[str, JSON]) -> dict[str, JSON] | None:
+    """What samples are compared with, as config of a stage that reads images; None where there are only statistics."""
+    imported = _imported(c)
+    if imported is None:
+        order = "stored" if c.evaluate.num_reference is None else "shuffled"
+        return {"data": dict(data), "image_size": c.image_size, "channels": c.channels, "order": order}
+    if imported.num_images is None:
+        return None
+    from imaging.data import planned_data
+
+    npz = DataConfig(source="npz", path=str(imported.path), crop="none")
+    section = {"source": npz.source, "crop": npz.crop, **planned_data(npz)}
+    return {"data": section, "image_size": c.image_size, "channels": RGB, "order": "stored"}
+
+
+def _num_reference(c: Evaluated) -> int:
+    """Images of the data set that samples are compared with."""
+    if c.evaluate.num_reference is not None:
+        return c.evaluate.num_reference
+    return num_images(c) or ASSUMED_IMAGES
+
+
+def _num_paired(c: Evaluated, reference: Stage) -> int:
+    """Rows of a reference that stand for all of it: of a file, all, as the published evaluator has it."""
+    return reference.amount if _imported(c) is not None else min(NUM_PAIRED, reference.amount)
+
+
+def reference(
+    c: Evaluated, data: Mapping[str, JSON], network: Mapping[str, Stage], batches: Mapping[str, Any]
+) -> Stage | None:
+    """The features of what samples are compared with; `batches` is how a fan-out takes its images."""
+    images, imported = reference_images(c, data), _imported(c)
+    if images is None:
+        return None
+    num_images = _num_reference(c) if imported is None else imported.num_images
+    assert num_images is not None
+    config = {**images, **extraction(c)}
+    return Stage(
+        name="reference",
+        version=2,
+        kind="map",
+        body=("imaging.extractors.features:ReferenceImages", "imaging.extractors.features:Features"),
+        config=config,
+        places=places_in(config),
+        execution=extraction_execution(c),
+        inputs=network,
+        budget=Budget("evaluate.num_reference", num_images, "images"),
+        check="imaging.evaluation.checks:reference" if c.data.source != "digits" or imported is not None else None,
+        resources="sample",
+        stored_prefix={"image": 0},
+        **batches,
+    )
+
+
+def statistics(c: Evaluated, data: Mapping[str, JSON], reference: Stage | None) -> Stage:
+    """Mean and covariance of the reference's features, as a file that other programs read, too."""
+    imported, has_spatial = _imported(c), SPATIAL in extractor(c).columns
+    config: dict[str, JSON] = {
+        **extraction(c),
+        "features": identity(c).features,
+        "imported": None if imported is None else {"path": str(imported.path), "sha256": imported.sha256},
+        "images": reference_images(c, data),
+        "num_exported": _num_paired(c, reference) if has_spatial and reference is not None else 0,
+    }
+    return Stage(
+        name="statistics",
+        version=2,
+        kind="reduce",
+        body=("imaging.evaluation.stages:statistics",),
+        config=config,
+        places=places_in(config),
+        inputs={"reference": reference} if reference is not None else {},
+        execution={"columns": list(extractor(c).columns)},
+        check=extractor(c).check,
+    )
+
+
+def evaluate(
+    c: Evaluated, reference: Stage | None, statistics: Stage, sample: Stage, network: Mapping[str, Stage]
+) -> Stage:
+    paired, pairs = None, None
+    if reference is not None:
+        paired = _num_paired(c, reference)
+        pairs = {"order": reference.config["order"], "num_rows": reference.amount, "count": paired}
+    conditions: dict[str, JSON] = {
+        "extractor": _extractor_label(c, network),
+        "reference": _reference_label(c, reference),
+    }
+    counts = {"num_samples": c.evaluate.num_samples, "num_reference_images": paired}
+    return Stage(
+        name="evaluate",
+        version=3,
+        kind="reduce",
+        body=("imaging.evaluation.stages:evaluate",),
+        config={
+            "extractor": c.evaluate.extractor,
+            "distance": identity(c).distance,
+            "precision_recall_k": c.evaluate.precision_recall_k,
+            "fid_infinity": c.evaluate.fid_infinity,
+            "pairs": pairs,
+            "conditions": conditions,
+        },
+        # A file's name, beside the digest that its statistics have in their key.
+        places=("conditions.reference",) if _imported(c) is not None else (),
+        inputs={
+            **({"reference": reference} if reference is not None else {}),
+            "statistics": statistics,
+            "samples": sample,
+        },
+        execution={"columns": list(extractor(c).columns), "max_bytes": int(c.evaluate.max_gib * 2**30)},
+        conditions={**conditions, **counts},
+    )
+
+
+@dataclass(frozen=True)
+class _Imported:
+    """A reference file."""
+
+    path: Path
+    sha256: str
+    num_images: int | None
+    """How many images it has; None: statistics alone."""
+    has_spatial: bool
+
+
+def _imported(c: Evaluated) -> _Imported | None:
+    """Raises UserError for a file that is absent or no reference."""
+    if c.evaluate.reference is None:
+        return None
+    path = whole(c.evaluate.reference)
+    if not is_there(path):
+        raise UserError(f"{path} does not exist; leave it out to compare with the data")
+    return _looked_at(path)
+
+
+@once_a_look
+def _looked_at(path: Path) -> _Imported:
+    """The names in the file and its checksum, which make a changed file another reference."""
+    from imaging.contents import file_sha256
+    from imaging.reference.files import SPATIAL
+    from imaging.reference.npz_images import IMAGES, NpzImages, names_in, opened
+
+    sha256 = file_sha256(path)
+    with opened(path) as archive:
+        names = names_in(archive)
+    num_images = len(NpzImages.open(path)) if IMAGES in names else None
+    return _Imported(path, sha256, num_images, set(SPATIAL) <= set(names))
+
+
+def _reference_label(c: Evaluated, reference: Stage | None) -> str:
+    """Which images samples are compared with, whatever looks at them."""
+    imported = _imported(c)
+    if imported is not None:
+        return f"{imported.path.name} {imported.sha256[:LABEL_DIGITS]}"
+    assert reference is not None
+    what = {name: reference.keyed_config[name] for name in ("data", "image_size", "channels", "order")}
+    return _label(c.data.source, {**what, "num_images": reference.amount})
+
+
+def _extractor_label(c: Evaluated, network: Mapping[str, Stage]) -> str:
+    """What the features are called, with how a network of the trial's own was trained.
+
+    Not with its seed: replicates have a network each, made alike, and their distances may be averaged.
+    """
+    if not network:
+        return identity(c).features
+    (stage,) = network.values()
+    config = {name: value for name, value in stage.keyed_config.items() if name != "seed"}
+    return _label(c.evaluate.extractor, {"config": config, "amount": stage.amount})
+
+
+def _label(name: str, content: JSON) -> str:
+    return f"{name} {digest(content)[:LABEL_DIGITS]}"

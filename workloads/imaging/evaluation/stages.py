@@ -1,0 +1,152 @@
+"""The bodies of `statistics` and `evaluate`: features in, numbers, a picture and jackknife replicates out."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from assay.errors import AssayWarning
+from assay.workload import JACKKNIFE, Result, StageContext
+from imaging.data import Source, images_of_rows, open_planned, rows_of_sample
+from imaging.data.image_faults import Images, fault_of
+from imaging.evaluation.checks import imported_reference
+from imaging.evaluation.grid import GRID, GRID_SIDE, save_grid
+from imaging.evaluation.stored_features import column_of, features_of_rows, tensors
+from imaging.extractors import FEATURES, LOGITS, SPATIAL
+from imaging.extractors.features import as_rgb
+from imaging.metrics.feature_arrays import CollapsedSamples
+from imaging.metrics.frechet import FewSamples, gaussian_of
+from imaging.metrics.jackknife import Replicates
+from imaging.metrics.moments import MERGED_ROWS, Gaussian, Moments
+from imaging.metrics.sample_metrics import SampleMetrics
+from imaging.reference.files import read_statistics, write_reference
+
+REFERENCE = "reference.npz"
+"""What `statistics` leaves: a reference file in the published evaluator's layout."""
+
+
+def statistics(ctx: StageContext) -> Mapping[str, float]:
+    """Mean and covariance of the reference's features: those of an imported file where it has them.
+
+    Commits REFERENCE, with images of the reference where they are Inception's features: `adm-evaluate`, and
+    evaluate.reference of another sweep, take that file. Raises FeatureError for features that are all the same.
+    """
+    config, images = ctx.config, ctx.inputs.get("reference")
+    imported = imported_reference(config) if config["imported"] is not None else None
+    if imported is not None:
+        imported.warn_if_unlabelled(config["features"])
+    pool, spatial = (imported.pool, imported.spatial) if imported is not None else (None, None)
+    num_images = imported.num_images if imported is not None else None
+    if pool is None:
+        assert images is not None
+        pool, num_images = _gaussian(images, FEATURES)
+    if spatial is None and images is not None and SPATIAL in ctx.execution["columns"]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FewSamples)  # of the pool features, which are as few
+            spatial, _ = _gaussian(images, SPATIAL)
+    copied = _Copied(ctx) if config["num_exported"] else None
+    write_reference(
+        ctx.output / REFERENCE,
+        pool,
+        spatial,
+        extractor=config["features"] if imported is None else imported.label(config["features"]),
+        num_images=num_images,
+        images=copied,
+    )
+    return {} if num_images is None else {"num_reference": num_images}
+
+
+def _gaussian(images: Result, column: str) -> tuple[Gaussian, int]:
+    moments = Moments.combine(map(Moments.of, _runs(images, column)))
+    return gaussian_of(moments, "reference"), moments.n
+
+
+def _runs(result: Result, column: str) -> Iterator[npt.NDArray[np.float32]]:
+    """A column in runs of MERGED_ROWS rows or a little more: merging moments costs as much as D rows do."""
+    held: list[npt.NDArray[np.float32]] = []
+    for table in result.batches([column]):
+        held.append(tensors(table, column))
+        if sum(map(len, held)) >= MERGED_ROWS:
+            yield np.concatenate(held)
+            held.clear()
+    if held:
+        yield np.concatenate(held)
+
+
+class _Copied:
+    """The images that stand for the reference, as RGB, to be written beside its statistics."""
+
+    def __init__(self, ctx: StageContext) -> None:
+        images = ctx.config["images"]
+        self._source: Source = open_planned(
+            images["data"], images["image_size"], images["channels"], threads=ctx.threads
+        )
+        there, order = len(self._source), images["order"]
+        self._chosen = images_of_rows(order, there)[rows_of_sample(order, there, ctx.config["num_exported"])]
+        self.shape = (len(self._chosen), images["image_size"], images["image_size"], 3)
+
+    def batches(self, size: int) -> Iterator[Images]:
+        for start in range(0, len(self._chosen), size):
+            yield as_rgb(self._source.read(self._chosen[start : start + size]).images)
+
+
+def evaluate(ctx: StageContext) -> Mapping[str, float]:
+    """The metrics of samples, by the extractor's features (appendix J); commits a grid of samples, and JACKKNIFE.
+
+    fid and sfid (fd_<extractor> where the network is another), inception_score, precision, recall, kid with kid_se;
+    <distance>_infinity where it is asked for. <metric>_low and <metric>_high are the ends of a 95% interval for the
+    metric's expectation at this number of samples, by a jackknife of NUM_BLOCKS blocks: a distance costs as many more.
+    The interval is of the samples' noise alone, with the reference as given; kid_se counts the reference's as well.
+
+    num_reference is how many images the reference's statistics are of, left out where its file does not say;
+    num_reference_images how many of them stand for it in precision, recall and KID.
+
+    Samples that are all alike are warned of and measured: their covariance is 0, and so is their recall. Raises
+    FeatureError where features are no numbers.
+    """
+    config, samples, images = ctx.config, ctx.inputs["samples"], ctx.inputs.get("reference")
+    for condition, value in config["conditions"].items():
+        ctx.note(condition, value)
+    _save_grid(samples, ctx.output / GRID)
+    reference, features = read_statistics(ctx.inputs["statistics"].file(REFERENCE)), column_of(samples, FEATURES)
+    assert reference.pool is not None
+    measured = SampleMetrics(len(features), max_bytes=ctx.execution["max_bytes"])
+    counts: dict[str, float] = {"num_samples": len(features)}
+    if reference.num_images is not None:
+        counts["num_reference"] = reference.num_images
+    measured.add_distance(config["distance"], reference.pool, features, infinity=config["fid_infinity"])
+    with warnings.catch_warnings():
+        for told in (FewSamples, CollapsedSamples):  # of the features above
+            warnings.simplefilter("ignore", told)
+        if images is not None:
+            seen = features_of_rows(images, FEATURES, rows_of_sample(**config["pairs"]))
+            measured.add_pairs(seen, features, config["precision_recall_k"], ctx.device)
+            counts["num_reference_images"] = len(seen)
+            del seen
+        if reference.spatial is not None:
+            measured.add_distance(f"s{config['distance']}", reference.spatial, column_of(samples, SPATIAL))
+        if LOGITS in ctx.execution["columns"]:
+            measured.add_inception_score(column_of(samples, LOGITS))
+    _save_replicates(measured.replicates, ctx.output / JACKKNIFE)
+    return {**measured.metrics, **counts}
+
+
+def _save_grid(samples: Result, path: Path) -> None:
+    """Warns of images that are none."""
+    images = tensors(samples.rows(0, GRID_SIDE**2, ["image"]), "image")
+    if fault := fault_of(images):
+        warnings.warn(f"the first {len(images)} samples {fault}", AssayWarning, stacklevel=3)
+    save_grid(images, path)
+
+
+def _save_replicates(replicates: Mapping[str, Replicates], path: Path) -> None:
+    content = {
+        name: {"value": of.value, "replicates": of.left_out.tolist(), "sizes": of.sizes.astype(int).tolist()}
+        for name, of in replicates.items()
+    }
+    path.write_text(json.dumps(content))

@@ -1,0 +1,64 @@
+"""Extractors by name: what images are compared in. Their facts alone, so no torch here.
+
+Another package adds one by an entry point of the group "imaging.extractors" that names an `Extractor`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from assay.registry import Registry
+from assay.workload import JSON
+
+FEATURES, SPATIAL, LOGITS = "features", "spatial", "logits"
+"""Columns of features. All extractors have the first, which distances, precision, recall and KID are computed in."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What the features of an extractor are, where that depends on its options and on files."""
+
+    config: dict[str, JSON] = field(default_factory=dict)
+    """What of it belongs in the config, and so in the key, of stages that extract features."""
+    features: str = ""
+    """What the features are called: a distance needs both sides to be called the same."""
+    distance: str = ""
+    """What the Fréchet distance in them is called."""
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """What the rest needs to know of an extractor."""
+
+    body: str
+    """Import path of a class. Made with the StageContext of its stage, it takes images uint8 (N, H, W, C) and returns
+    columns of tensors (N, D) by name, FEATURES among them."""
+    columns: tuple[str, ...] = (FEATURES,)
+    network: str | None = None
+    """The input of its stage with the network that it looks through, where that is one of the trial's own."""
+    most_values: int | None = None
+    """Pixels × channels of the largest image that it takes; None: any size."""
+    identity: str | None = None
+    """Import path of a function of an EvaluateConfig that returns the `Identity`, and raises UserError where a file
+    is not as it must be; None: features are called as the extractor is, and a distance fd_<name>."""
+    weights_option: str = ""
+    """Which option of the section evaluate names its weights, for what `identity` has to say."""
+    options: tuple[str, ...] = ()
+    """Options of the section evaluate that have an effect on this extractor alone."""
+    check: str | None = None
+    """Import path of what looks at its files where a stage will run, before anything is computed."""
+
+
+EXTRACTORS: Registry[Extractor] = Registry("extractor", "imaging.extractors")
+EXTRACTORS.register("pixels", Extractor("imaging.extractors.features:Pixels", most_values=4096))
+EXTRACTORS.register(
+    "inception",
+    Extractor(
+        "imaging.extractors.features:Inception",
+        columns=(FEATURES, SPATIAL, LOGITS),
+        identity="imaging.extractors.inception_weights:identity",
+        weights_option="inception_weights",
+        options=("reference", "inception_weights", "inception_precision"),
+        check="imaging.evaluation.checks:statistics",
+    ),
+)

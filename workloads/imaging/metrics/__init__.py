@@ -1,0 +1,1 @@
+"""Metrics of generated images, as functions on arrays of features (N, D)."""

@@ -1,0 +1,218 @@
+"""Exact nearest neighbours among features, at the price of a float32 matrix product.
+
+|a − b|² = |a|² + |b|² − 2 a·b is one matrix product, but it cancels: in float32 the error is a share of |a|² + |b|²,
+not of |a − b|². So the product only screens. It is used as a bound that is sure,
+
+    |a − b|² ≥ (1 − ε)(|a|² + |b|²) − 2 a·b,   and ≤ with 1 + ε,
+
+with ε from the rounding error of a dot product of D terms (Higham, "Accuracy and Stability of Numerical Algorithms",
+section 3.1). What the bound cannot decide is decided by Σ(a − b)² in float64. Features are centred on the mean first,
+which leaves distances as they are and makes the norms, and so ε's part, small.
+
+Legend: N queries, M references, D features; all distances here are Euclidean, in units of the features.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from imaging.metrics.feature_arrays import (
+    FeatureError,
+    Float64Array,
+    FloatArray,
+    checked_features,
+    refuse_different_dims,
+    row_blocks,
+)
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+DEFAULT_MAX_BYTES = 1 << 30
+"""Working memory of the blocked distance computations, beyond the features themselves."""
+
+_SPARE_CANDIDATES = 8
+_CACHE_BYTES = 1 << 22
+UNDERFLOW = 1e-30
+
+
+class Neighbours(NamedTuple):
+    """Row i: the k nearest references of query i, nearest first."""
+
+    indices: npt.NDArray[np.int64]  # (N, k)
+    distances: Float64Array  # (N, k)
+
+
+def nearest_neighbours(
+    queries: npt.ArrayLike,
+    references: npt.ArrayLike,
+    k: int = 3,
+    *,
+    max_bytes: int = DEFAULT_MAX_BYTES,
+    device: str = "cpu",
+) -> Neighbours:
+    """The k nearest references (M, D) of every query (N, D): appendix E's figure 7 in Inception's pool features.
+
+    Distances are those of float64. Among references at equal distance, which come first is not specified.
+    `max_bytes` bounds the working memory, on the device and off it; it changes the time, not the result.
+
+    Raises:
+        FeatureError: wrong shape, different D, NaN or infinity, or k not between 1 and M.
+    """
+    query_rows, reference_rows = checked_features(queries, "queries"), checked_features(references, "references")
+    refuse_different_dims(reference_rows.shape[1], query_rows.shape[1])
+    if not 1 <= k <= len(reference_rows):
+        raise FeatureError(f"k must be between 1 and the number of references, {len(reference_rows)}; got {k}")
+    import torch
+
+    indices = np.empty((len(query_rows), k), dtype=np.int64)
+    squared = np.empty((len(query_rows), k), dtype=np.float64)
+    undecided, rows = np.arange(len(query_rows)), query_rows
+    for dtype in (torch.float32, torch.float64):
+        screen = Screen(reference_rows, rows, dtype, device)
+        found, exact, certain = _screened(screen, rows, reference_rows, k, max_bytes)
+        indices[undecided], squared[undecided] = found, exact
+        undecided = undecided[~certain]
+        if not len(undecided):
+            break
+        rows = query_rows[undecided]
+    for row in undecided:
+        indices[row], squared[row] = _without_screen(query_rows[row : row + 1], reference_rows, k, max_bytes)
+    return Neighbours(indices, np.sqrt(squared))
+
+
+def squared_distances(first: FloatArray, second: FloatArray) -> Float64Array:
+    """Σ(a − b)² in float64, row by row: (P, D) and (P, D) to (P,). The same bits when the two change places."""
+    difference = first.astype(np.float64) - second
+    return np.square(difference, out=difference).sum(axis=1)
+
+
+def squared_distances_of_pairs(
+    first: FloatArray, second: FloatArray, rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64], max_bytes: int
+) -> Float64Array:
+    """|first[rows[p]] − second[columns[p]]|² for every pair p, in blocks of pairs within `max_bytes`."""
+    squared = np.empty(len(rows), dtype=np.float64)
+    for pairs in row_blocks(len(rows), min(max_bytes, _CACHE_BYTES) // (32 * first.shape[1])):
+        squared[pairs] = squared_distances(first[rows[pairs]], second[columns[pairs]])
+    return squared
+
+
+class Screen:
+    """Two sets of features, centred and scaled by a power of two, on the device, with their share of the bound.
+
+    Scaled norms are at most 1, so nothing overflows; `UNDERFLOW` covers what underflows.
+    """
+
+    def __init__(self, reference: FloatArray, other: FloatArray, dtype: torch.dtype, device: str) -> None:
+        import torch
+
+        centre = reference.mean(axis=0, dtype=np.float64)
+        peak = max(_peak_norm(reference, centre), _peak_norm(other, centre))
+        self.scale = float(2.0 ** -np.ceil(np.log2(peak))) if peak > 0 else 1.0
+        self.epsilon = _dot_error(reference.shape[1], dtype)
+        self.dtype, self.device = dtype, torch.device(device)
+        self.reference, self.reference_norms = self._prepared(reference, centre)
+        same = other is reference  # a set against itself is held once
+        self.other, self.other_norms = (self.reference, self.reference_norms) if same else self._prepared(other, centre)
+
+    def squared(self, values: Float64Array) -> Tensor:
+        """Squared distances in units of the features, as float64 in those of the screen."""
+        import torch
+
+        return torch.from_numpy(values * self.scale**2).to(self.device)
+
+    def _prepared(self, features: FloatArray, centre: Float64Array) -> tuple[Tensor, Tensor]:
+        import torch
+
+        rows = torch.empty(features.shape, dtype=self.dtype, device=self.device)
+        norms = torch.empty(len(features), dtype=torch.float64, device=self.device)
+        for block in row_blocks(len(features), 256):
+            centred = features[block] - centre
+            centred *= self.scale
+            norms[block] = torch.from_numpy(np.einsum("ij,ij->i", centred, centred))
+            rows[block] = torch.from_numpy(centred)
+        return rows, norms
+
+
+def _screened(
+    screen: Screen, queries: FloatArray, references: FloatArray, k: int, max_bytes: int
+) -> tuple[npt.NDArray[np.int64], Float64Array, npt.NDArray[np.bool_]]:
+    """Candidates by their lower bound, then float64. `certain`: no reference left out can be nearer than the k-th."""
+    import torch
+
+    num_candidates = min(k + _SPARE_CANDIDATES, len(references))
+    lower = 1 - screen.epsilon
+    column_terms = (screen.reference_norms * lower - UNDERFLOW).to(screen.dtype)
+    indices = np.empty((len(queries), k), dtype=np.int64)
+    squared = np.empty((len(queries), k), dtype=np.float64)
+    certain = np.empty(len(queries), dtype=np.bool_)
+    num_rows, num_columns = tile_shape(len(references), max_bytes)
+    for rows in row_blocks(len(queries), num_rows):
+        bound, columns = None, None
+        for block in row_blocks(len(references), num_columns):
+            tile = torch.addmm(column_terms[block], screen.other[rows], screen.reference[block].T, alpha=-2)
+            best = tile.topk(min(num_candidates, tile.shape[1]), dim=1, largest=False, sorted=False)
+            tile_columns = best.indices + block.start
+            bound = best.values if bound is None else torch.cat([bound, best.values], dim=1)
+            columns = tile_columns if columns is None else torch.cat([columns, tile_columns], dim=1)
+            best = bound.topk(min(num_candidates, bound.shape[1]), dim=1, largest=False)
+            bound, columns = best.values, columns.gather(1, best.indices)
+        assert bound is not None
+        assert columns is not None
+        left_out = bound[:, -1].double() + screen.other_norms[rows] * lower
+        candidates = columns.cpu().numpy()
+        pairs = np.repeat(np.arange(rows.start, rows.stop), num_candidates)
+        exact = squared_distances_of_pairs(queries, references, pairs, candidates.ravel(), max_bytes)
+        exact = exact.reshape(candidates.shape)
+        order = np.argsort(exact, axis=1, kind="stable")[:, :k]
+        indices[rows] = np.take_along_axis(candidates, order, axis=1)
+        squared[rows] = np.take_along_axis(exact, order, axis=1)
+        kth = screen.squared(squared[rows, -1])
+        certain[rows] = (kth * (1 - _level(screen.dtype)) <= left_out.clamp(min=0)).cpu().numpy()
+    if num_candidates == len(references):
+        certain[:] = True
+    return indices, squared, certain
+
+
+def _without_screen(
+    query: FloatArray, references: FloatArray, k: int, max_bytes: int
+) -> tuple[npt.NDArray[np.int64], Float64Array]:
+    """The k nearest of one query (1, D), with no product: for features whose norms dwarf their distances."""
+    columns = np.arange(len(references))
+    exact = squared_distances_of_pairs(query, references, np.zeros_like(columns), columns, max_bytes)
+    order = np.argsort(exact, kind="stable")[:k]
+    return order, exact[order]
+
+
+def _level(dtype: torch.dtype) -> float:
+    """Relative difference of squared distances at which two are level: none in float32, which has a second try."""
+    import torch
+
+    return 1e-10 if dtype == torch.float64 else 0.0
+
+
+def tile_shape(num_columns: int, max_bytes: int) -> tuple[int, int]:
+    """Rows and columns of a tile of distances whose temporaries (at most 48 bytes a pair) fit in `max_bytes`."""
+    pairs = max(1, max_bytes // 48)
+    columns = min(num_columns, max(1, pairs // 1024), 1 << 14)
+    return max(1, min(pairs // columns, 1 << 12)), columns
+
+
+def _dot_error(num_terms: int, dtype: torch.dtype) -> float:
+    """ε: bound on the error of 2 a·b with its additions, as a share of |a|² + |b|². Allows for TF32 and bfloat16."""
+    import torch
+
+    unit = torch.finfo(dtype).eps / 2
+    rounded_inputs = 0.0
+    if dtype == torch.float32:
+        rounded_inputs = {"highest": 0.0, "high": 2.0**-10, "medium": 2.0**-7}[torch.get_float32_matmul_precision()]
+    return 1.01 * (num_terms + 32) * unit + rounded_inputs
+
+
+def _peak_norm(features: FloatArray, centre: Float64Array) -> float:
+    peaks = [float(np.linalg.norm(features[block] - centre, axis=1).max()) for block in row_blocks(len(features), 256)]
+    return max(peaks, default=0.0)

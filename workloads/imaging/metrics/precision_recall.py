@@ -1,0 +1,192 @@
+"""Improved precision and recall: Kynkäänniemi et al. (2019), "Improved precision and recall metric for assessing
+generative models".
+
+The manifold of a set is the union of a ball about each of its points, reaching to the point's k-th nearest neighbour
+in the set, itself not counted. Precision is the share of samples inside the manifold of the reference; recall is the
+share of the reference inside the manifold of the samples. The paper takes k = 3, 50,000 samples and 10,000 references.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from imaging.metrics.feature_arrays import FeatureError, Float64Array, FloatArray, checked_pair, row_blocks
+from imaging.metrics.neighbours import (
+    DEFAULT_MAX_BYTES,
+    UNDERFLOW,
+    Screen,
+    nearest_neighbours,
+    squared_distances_of_pairs,
+    tile_shape,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class PrecisionRecall(NamedTuple):
+    """Shares between 0 and 1."""
+
+    precision: float
+    recall: float
+
+
+class ManifoldHits(NamedTuple):
+    """What precision and recall are the means of: who is inside the manifold of the other set."""
+
+    reference: npt.NDArray[np.bool_]  # (N,)
+    samples: npt.NDArray[np.bool_]  # (M,)
+
+
+def precision_recall(
+    reference: npt.ArrayLike,
+    samples: npt.ArrayLike,
+    k: int = 3,
+    *,
+    arithmetic: Literal["float32", "float16"] = "float32",
+    max_bytes: int = DEFAULT_MAX_BYTES,
+    device: str = "cpu",
+) -> PrecisionRecall:
+    """Precision and recall of samples (M, D) against a reference (N, D).
+
+    `arithmetic="float32"` gives the result of float64: a float32 product decides what its error bound lets it decide,
+    and the pairs too near to call are computed again in float64. `"float16"` rounds as the reference evaluator does,
+    for comparison with its figures only: its error is in the second decimal. `max_bytes` (1 GiB) bounds the working
+    memory, beyond the features and one float32 copy of them on the device; no N × M matrix is ever held.
+
+    Raises:
+        FeatureError: wrong shape, different D, NaN or infinity, all rows of the reference the same, k < 1, or a side
+            with no more than k rows.
+
+    Warns:
+        CollapsedSamples: all rows of the samples are the same, which are balls without a radius.
+    """
+    first, second = checked_pair(reference, samples)
+    hits = _checked_hits(first, second, k, arithmetic, max_bytes, device)
+    return PrecisionRecall(float(hits.samples.mean()), float(hits.reference.mean()))
+
+
+def manifold_hits(
+    reference: npt.ArrayLike,
+    samples: npt.ArrayLike,
+    k: int = 3,
+    *,
+    max_bytes: int = DEFAULT_MAX_BYTES,
+    device: str = "cpu",
+) -> ManifoldHits:
+    """Row by row what `precision_recall` is the mean of. Raises and warns as it does."""
+    first, second = checked_pair(reference, samples)
+    return _checked_hits(first, second, k, "float32", max_bytes, device)
+
+
+def _checked_hits(
+    first: FloatArray, second: FloatArray, k: int, arithmetic: str, max_bytes: int, device: str
+) -> ManifoldHits:
+    if not 1 <= k < min(len(first), len(second)):
+        raise FeatureError(
+            f"k must be at least 1 and less than the rows of either side ({len(first)} and {len(second)}); got {k}"
+        )
+    if arithmetic == "float16":
+        from imaging.metrics.precision_recall_float16 import hits_in_float16
+
+        return ManifoldHits(*hits_in_float16(first, second, k, max_bytes=max_bytes, device=device))
+    if arithmetic == "float32":
+        return ManifoldHits(*_hits(first, second, k, max_bytes, device))
+    raise FeatureError(f"arithmetic must be 'float32' or 'float16'; got {arithmetic!r}")
+
+
+def squared_radii(
+    features: FloatArray, k: int, *, max_bytes: int = DEFAULT_MAX_BYTES, device: str = "cpu"
+) -> Float64Array:
+    """Squared distance (N,) from each row to its k-th nearest other row, as float64 has it.
+
+    A row is its own nearest at distance 0, or level with its duplicates: the k-th without it is the (k + 1)-th with it.
+    """
+    found = nearest_neighbours(features, features, k + 1, max_bytes=max_bytes, device=device)
+    rows = np.arange(len(features))
+    return squared_distances_of_pairs(features, features, rows, found.indices[:, k], max_bytes)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One set as points and as balls: features (N, D); squared radii (N,); on the device, scaled, norms and radii."""
+
+    features: FloatArray
+    squared_radii: Float64Array
+    norms: Tensor
+    radii: Tensor
+
+
+def _hits(
+    reference: FloatArray, samples: FloatArray, k: int, max_bytes: int, device: str
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Which references lie in a sample's ball, and which samples in a reference's. One product serves both."""
+    import torch
+
+    # The radii first: they make a copy of a set on the device too, which is gone before this one is made.
+    reach = [squared_radii(side, k, max_bytes=max_bytes, device=device) for side in (reference, samples)]
+    screen = Screen(reference, samples, torch.float32, device)
+    first = _Side(reference, reach[0], screen.reference_norms, screen.squared(reach[0]))
+    second = _Side(samples, reach[1], screen.other_norms, screen.squared(reach[1]))
+    first_hits = np.zeros(len(reference), dtype=np.bool_)
+    second_hits = np.zeros(len(samples), dtype=np.bool_)
+    num_rows, num_columns = tile_shape(len(reference), max_bytes)
+    for rows in row_blocks(len(samples), num_rows):
+        for columns in row_blocks(len(reference), num_columns):
+            product = screen.other[rows] @ screen.reference[columns].T
+            for products, points, balls, at, of, hits in (
+                (product, second, first, rows, columns, second_hits),
+                (product.T, first, second, columns, rows, first_hits),
+            ):
+                hits[at] |= _inside(products, points, at, balls, of, hits[at], screen.epsilon, max_bytes)
+    return first_hits, second_hits
+
+
+def _inside(
+    product: Tensor,
+    points: _Side,
+    rows: slice,
+    balls: _Side,
+    columns: slice,
+    known: npt.NDArray[np.bool_],
+    epsilon: float,
+    max_bytes: int,
+) -> npt.NDArray[np.bool_]:
+    """Which points[rows] lie in any of balls[columns]; `product` (P, B) holds their dot products.
+
+    With p and b the squared norms and r the squared radius, point i is inside ball j when
+    p_i + b_j - 2 product_ij <= r_j. Surely so if it holds with every term moved by its error to the far side;
+    possibly so, if to the near side.
+    """
+    import torch
+
+    p, b, r = points.norms[rows], balls.norms[columns], balls.radii[columns]
+    surely = ((1 + epsilon) * b - (1 - epsilon) * r + UNDERFLOW).to(product.dtype)
+    worst = torch.sub(surely, product, alpha=2).amin(dim=1).double()
+    inside = (worst <= -(1 + epsilon) * p).cpu().numpy() | known
+    left = np.flatnonzero(~inside)
+    if not len(left):
+        return inside
+    on_device = torch.from_numpy(left).to(product.device)
+    possibly = ((1 - epsilon) * b - (1 + epsilon) * r - UNDERFLOW).to(product.dtype)
+    slack = torch.sub(possibly, product[on_device], alpha=2)
+    slack += ((1 - epsilon) * p[on_device]).to(product.dtype)[:, None]
+    best = slack.argmin(dim=1).cpu().numpy()
+    inside[left] = _exactly_inside(points, left + rows.start, balls, best + columns.start, max_bytes)
+    pairs = (slack <= 0).cpu().numpy() & ~inside[left][:, None]
+    at, of = np.nonzero(pairs)
+    hit = _exactly_inside(points, left[at] + rows.start, balls, of + columns.start, max_bytes)
+    inside[left[at[hit]]] = True
+    return inside
+
+
+def _exactly_inside(
+    points: _Side, rows: npt.NDArray[np.int64], balls: _Side, columns: npt.NDArray[np.int64], max_bytes: int
+) -> npt.NDArray[np.bool_]:
+    """Whether points[rows[i]] lies in balls[columns[i]], in float64."""
+    distances = squared_distances_of_pairs(points.features, balls.features, rows, columns, max_bytes)
+    return distances <= balls.squared_radii[columns]

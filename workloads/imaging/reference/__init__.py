@@ -1,0 +1,1 @@
+"""Files of reference statistics and images, as the published evaluator has them."""
