@@ -14,7 +14,8 @@ from pydantic import Field, model_validator
 from adm.respacing import space_timesteps
 from adm.studies.config import ComputeConfig, FiguresConfig, InversionConfig, Measure, ThroughputConfig
 from imaging import config as imaging_config
-from imaging.config import DIGIT_CLASSES, Crop, DataConfig, ExtractorName
+from imaging.config import Crop, DataConfig, ExtractorName
+from imaging.data_sources import DATA_SOURCES
 from imaging.extractors import EXTRACTORS, Extractor
 from imaging.fields import (
     Bool,
@@ -304,27 +305,34 @@ class Config(Section):
                 raise ValueError(f"sample.steps does not fit diffusion.steps: {error}") from error
         if self.classifier is not None and self.classifier.model.kind != "encoder":
             raise ValueError(f"classifier.model.kind is {self.classifier.model.kind}, allowed: encoder")
-        if self.data.source == "digits":
-            if self.model.kind == "unet" and self.model.num_classes not in (None, DIGIT_CLASSES):
-                raise ValueError(f"model.num_classes is {self.model.num_classes}, but the digits have {DIGIT_CLASSES}")
-            if self.classifier is not None and self.classifier.model.out_channels != DIGIT_CLASSES:
-                raise ValueError(
-                    f"classifier.model.out_channels is {self.classifier.model.out_channels}, but the digits have "
-                    f"{DIGIT_CLASSES} classes"
-                )
-        if self.classifier is not None and self.classifier.crop is not None and self.data.source == "digits":
-            raise ValueError(
-                f"classifier.crop {self.classifier.crop!r} has no effect on data.source digits; set it to null"
-            )
-        if self.data.source == "lmdb":
-            if self.model.kind == "unet" and self.model.num_classes not in (None, 1):
-                raise ValueError(
-                    f"model.num_classes is {self.model.num_classes}, but data.source lmdb has no classes: use null"
-                )
-            trained = self.classifier is not None and self.classifier.train.checkpoint is None
-            if trained or (self.model.kind == "encoder" and self.train.checkpoint is None):
-                raise ValueError(
-                    "a classifier cannot be trained on data.source lmdb, which has no classes: set classifier to null, "
-                    "give its checkpoint, or use another data.source"
-                )
+        self._classes_fit()
         return self
+
+    def _classes_fit(self) -> None:
+        """Where the data source alone says how many classes the data has. Raises ValueError."""
+        name, facts = self.data.source, DATA_SOURCES[self.data.source]
+        if self.classifier is not None and self.classifier.crop is not None and "crop" not in facts.options:
+            raise ValueError(
+                f"classifier.crop {self.classifier.crop!r} has no effect on data.source {name}; set it to null"
+            )
+        if facts.num_classes is None:
+            return
+        have = "has no classes" if facts.num_classes == 1 else f"has {facts.num_classes} classes"
+        if self.model.kind == "unet" and self.model.num_classes not in (None, facts.num_classes):
+            raise ValueError(
+                f"model.num_classes is {self.model.num_classes}, but data.source {name} {have}: "
+                f"use {'null' if facts.num_classes == 1 else facts.num_classes}"
+            )
+        if facts.num_classes > 1:
+            if self.classifier is not None and self.classifier.model.out_channels != facts.num_classes:
+                raise ValueError(
+                    f"classifier.model.out_channels is {self.classifier.model.out_channels}, but data.source {name} "
+                    f"{have}"
+                )
+            return
+        trained = self.classifier is not None and self.classifier.train.checkpoint is None
+        if trained or (self.model.kind == "encoder" and self.train.checkpoint is None):
+            raise ValueError(
+                f"a classifier cannot be trained on data.source {name}, which has no classes: set classifier to null, "
+                "give its checkpoint, or use another data.source"
+            )

@@ -205,7 +205,7 @@ def _training(
         execution={"model": network_execution, "train": training_execution},
         budget=Budget(f"{section}.iterations", train.iterations, "iterations"),
         checkpointing=Checkpointing(train.checkpoint_every, train.keep_last, train.keep_every, train.keep_best),
-        check="imaging.data:check" if data.source != "digits" else None,
+        check=evaluation_graph.data_check(data),
         group_check="adm.training.shares:check_group",
         resources="train",
         flops=float(training_flops(model) * train.iterations * train.batch_size),

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from imaging.data_sources import DATA_SOURCES
 from imaging.extractors import EXTRACTORS
 from imaging.fields import Bool, FilePath, Fraction, PositiveInt, Section, Str
 
@@ -18,9 +19,10 @@ Crop = Literal["centre", "random", "none"]
 class DataConfig(Section):
     """Real images, and how they become squares of the model's size."""
 
-    source: Literal["digits", "folder", "npz", "parquet", "lmdb"]
+    source: Annotated[Str, AfterValidator(DATA_SOURCES.checked)]
     """digits: scikit-learn's 1,797 images of 8×8. folder: image files. npz: arr_0 uint8 (N, H, W, C), with classes in
-    arr_1 or labels. parquet: encoded images in a column, one file or a folder of them. lmdb: a folder as LSUN ships."""
+    arr_1 or labels. parquet: encoded images in a column, one file or a folder of them. lmdb: a folder as LSUN ships.
+    Or another that is registered."""
     path: FilePath | None = None
     """The folder or file. A relative path starts where you stand when the sweep is planned, wherever the sweep file is.
     Every source but the digits needs it by the time it is opened."""
@@ -42,33 +44,24 @@ class DataConfig(Section):
 
     @model_validator(mode="after")
     def _every_option_has_an_effect(self) -> DataConfig:
-        if self.source == "digits" and self.path is not None:
-            raise ValueError("data.path is not used by the built-in digits; leave it out")
-        for name, sources in OPTIONS_OF_SOURCES.items():
+        source = DATA_SOURCES[self.source]
+        if source.files is None and self.path is not None:
+            raise ValueError(f"data.path is not used by the built-in {self.source}; leave it out")
+        for name in OPTIONS_OF_SOURCES:
             value = getattr(self, name)
-            if self.source not in sources and value != type(self).model_fields[name].default:
+            if name not in source.options and value != type(self).model_fields[name].default:
+                users = ", ".join(other for other in DATA_SOURCES if name in DATA_SOURCES[other].options)
                 raise ValueError(
-                    f"data.{name} {value!r} has no effect on data.source {self.source}: "
-                    f"it is for {', '.join(sources)}; leave it out"
+                    f"data.{name} {value!r} has no effect on data.source {self.source}: it is for {users}; leave it out"
                 )
         return self
 
 
-ENCODED_SOURCES = ("folder", "parquet", "lmdb")
-"""Those whose images are encoded, so that they are decoded, or are broken."""
 DECODER = 1
 """Which pixels `imaging.data.decode` makes of encoded images. It is in the keys of what is made of them: raise it when
 the pixels of the same bytes change."""
-OPTIONS_OF_SOURCES = {
-    "labels": ("folder",),
-    "image_column": ("parquet",),
-    "label_column": ("parquet",),
-    "crop": ("folder", "npz", "parquet", "lmdb"),
-    "broken_images": ENCODED_SOURCES,
-}
-"""Which sources an option of DataConfig is for, where it is not for all."""
-NUM_DIGITS, DIGIT_CLASSES = 1797, 10
-"""What scikit-learn ships."""
+OPTIONS_OF_SOURCES = ("labels", "image_column", "label_column", "crop", "broken_images")
+"""Options of DataConfig that have an effect on those sources alone which list them."""
 
 
 MOST_GIB = 1e6

@@ -18,6 +18,7 @@ from adm.config import TRAINING_STAGES, Config, DiffusionConfig, ModelConfig, Tr
 from adm.effective import sampled_process
 from adm.studies.config import TrainingOf
 from assay.workload import JSON, Budget, Stage, Work
+from imaging.evaluation import graph as evaluation_graph
 from imaging.paths import places_in
 
 TIMED = ("optimizer", "learning_rate", "weight_decay", "gradient_clip", "precision", "engine", "ema_rates")
@@ -114,7 +115,7 @@ def inversion(c: Config, data: Mapping[str, JSON], train: Stage, classifier: Sta
         places=places_in({"data": data}),
         inputs={"model": train, **({"classifier": classifier} if classifier is not None else {})},
         budget=Budget("inversion.num_pairs", c.inversion.num_pairs, "pairs"),
-        check="imaging.data:check" if c.data.source != "digits" else None,
+        check=evaluation_graph.data_check(c.data),
         resources="sample",
         batch_size=c.sample.batch_size,
         shard_size=PAIRS_A_SHARD,

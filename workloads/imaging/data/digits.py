@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from assay.errors import UserError
 from imaging.data.types import Crops, Examples, Images, Indices, Labels
 
 
@@ -27,6 +28,16 @@ class Digits:
     def read(self, indices: Indices, crops: Crops | None = None) -> Examples:
         """As `Source.read`; no crop applies to them."""
         return Examples(self._images[indices], self.labels[indices])
+
+
+def opened(image_size: int, channels: int) -> Digits:
+    """The digits at a model's size. Raises UserError for one that they cannot have."""
+    if image_size not in (8, 4, 2) or channels != 1:
+        raise UserError(
+            f"the digits are 8×8 with 1 channel, but the model takes {image_size}×{image_size} with {channels}; "
+            "set model.image_size 8 (or 4, or 2) and model.in_channels 1, or use another data.source"
+        )
+    return digits(image_size)
 
 
 @lru_cache(maxsize=3)

@@ -7,16 +7,19 @@ import re
 import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from assay.text import printable
+from assay.workload import load_attribute
 from imaging.config import DataConfig
 from imaging.data.folder import SUFFIXES, class_name
 from imaging.data.npz import IMAGES
 from imaging.data.paths import files_below
 from imaging.data.types import Labels
+from imaging.data_sources import DATA_SOURCES
 from imaging.paths import shown, whole
 
 SPLITS = {
@@ -37,30 +40,65 @@ OTHER_LABELS = {
 """data.labels → why all images may be of one class, and what to do."""
 
 
+@dataclass(frozen=True)
+class Remarks:
+    """What a source says of its data."""
+
+    lines: Sequence[str] = ()
+    class_names: Sequence[str] | None = None
+    """What the classes are called, in the order of their numbers."""
+    other_classes: str = ""
+    """How else the class of an image may be told: the end of a sentence that says that all are of one class."""
+
+
 def remarks(data: DataConfig, labels: Labels, classes: int | None) -> Iterator[str]:
     """What the user should know of the data, a line each. `classes` is how many the model is told, or None."""
-    assert data.path is not None
-    where, root = f"data.path {data.path!r}", whole(data.path)
-    names: Sequence[str] | None = None
-    has_subfolders = False
-    if data.source == "folder":
-        below = files_below(root)
-        read = [file for file in below if file.lower().endswith(SUFFIXES)]
-        yield from _left_out(where, (file for file in below if not file.lower().endswith(SUFFIXES)), SUFFIXES)
-        is_class = "; data.labels subfolder takes them for classes" if data.labels == "subfolder" else ""
-        yield from _splits(where, _split_of_folders(read), len(labels), "folder", is_class)
-        names = sorted({class_name(file, data.labels) for file in read})
-        has_subfolders = any(os.sep in file for file in read)
-    elif data.source == "parquet" and root.is_dir():
-        below = files_below(root)
-        read = [file for file in below if os.sep not in file and file.endswith(".parquet")]
-        yield from _left_out(where, set(below) - set(read), (".parquet of this folder itself",))
-        yield from _splits(where, {file: _split_of(file) for file in read}, len(labels), "file", "")
-    elif data.source == "npz":
-        yield from _other_arrays(where, root)
+    function = DATA_SOURCES[data.source].remarks
+    of_source: Remarks = load_attribute(function)(data, len(labels)) if function is not None else Remarks()
+    yield from of_source.lines
     if classes is not None and classes > 1:
-        other = "" if not has_subfolders else OTHER_LABELS[data.labels]
-        yield from _classes(where, labels, classes, names, other)
+        yield from _classes(_where(data), labels, classes, of_source.class_names, of_source.other_classes)
+
+
+def of_folder(data: DataConfig, num_images: int) -> Remarks:
+    """Files that are not read, splits that are mixed, and what the classes are called."""
+    below = files_below(_root(data))
+    read = [file for file in below if file.lower().endswith(SUFFIXES)]
+    is_class = "; data.labels subfolder takes them for classes" if data.labels == "subfolder" else ""
+    lines = [
+        *_left_out(_where(data), (file for file in below if not file.lower().endswith(SUFFIXES)), SUFFIXES),
+        *_splits(_where(data), _split_of_folders(read), num_images, "folder", is_class),
+    ]
+    names = sorted({class_name(file, data.labels) for file in read})
+    return Remarks(lines, names, OTHER_LABELS[data.labels] if any(os.sep in file for file in read) else "")
+
+
+def of_parquet(data: DataConfig, num_images: int) -> Remarks:
+    """Files of a folder that are not read, and splits that are mixed."""
+    if not _root(data).is_dir():
+        return Remarks()
+    below = files_below(_root(data))
+    read = [file for file in below if os.sep not in file and file.endswith(".parquet")]
+    return Remarks(
+        [
+            *_left_out(_where(data), set(below) - set(read), (".parquet of this folder itself",)),
+            *_splits(_where(data), {file: _split_of(file) for file in read}, num_images, "file", ""),
+        ]
+    )
+
+
+def of_npz(data: DataConfig, num_images: int) -> Remarks:
+    """Arrays that are not read."""
+    return Remarks(list(_other_arrays(_where(data), _root(data))))
+
+
+def _where(data: DataConfig) -> str:
+    return f"data.path {data.path!r}"
+
+
+def _root(data: DataConfig) -> Path:
+    assert data.path is not None
+    return whole(data.path)
 
 
 def _left_out(where: str, files: Iterable[str], formats: Sequence[str]) -> Iterator[str]:

@@ -8,12 +8,14 @@ from typing import Any
 
 from assay.errors import AssayWarning, UserError
 from assay.look import once_a_look
-from imaging.config import NUM_DIGITS, DataConfig
+from assay.workload import load_attribute
+from imaging.config import DataConfig
 from imaging.contents import Files, contents_of
 from imaging.data.labels import checked_labels
 from imaging.data.pictures import Pictures
 from imaging.data.types import Source, Stored
 from imaging.data.watched import Watched
+from imaging.data_sources import DATA_SOURCES
 from imaging.paths import is_there, whole
 
 ABOUT_FILES = ("contents", "times", "decoder")
@@ -65,8 +67,11 @@ def open_source(
 def _open(
     data: DataConfig, image_size: int, channels: int, classes: int | None, threads: int, planned: Mapping[str, Any]
 ) -> Source:
-    if data.source == "digits":
-        return _digits(image_size, channels, classes)
+    facts = DATA_SOURCES[data.source]
+    if facts.files is None:
+        source: Source = load_attribute(facts.images)(image_size, channels)
+        checked_labels(source.labels, len(source), classes, f"the {data.source}")
+        return source
     if channels not in (1, 3):
         raise UserError(
             f"images have 1 channel (grey) or 3 (RGB), but the model takes {channels}: set model.in_channels"
@@ -89,8 +94,8 @@ def num_images(data: DataConfig) -> int | None:
 
     Raises UserError for what is there, and is no data set.
     """
-    if data.source == "digits":
-        return NUM_DIGITS
+    if (known := DATA_SOURCES[data.source].num_images) is not None:
+        return known
     if data.path is None or not is_there(whole(data.path)):
         return None
     with warnings.catch_warnings():
@@ -98,60 +103,13 @@ def num_images(data: DataConfig) -> int | None:
         return len(_stored(data))
 
 
-def _digits(image_size: int, channels: int, classes: int | None) -> Source:
-    from imaging.data.digits import digits
-
-    if image_size not in (8, 4, 2) or channels != 1:
-        raise UserError(
-            f"the digits are 8×8 with 1 channel, but the model takes {image_size}×{image_size} with {channels}; "
-            "set model.image_size 8 (or 4, or 2) and model.in_channels 1, or use another data.source"
-        )
-    source = digits(image_size)
-    checked_labels(source.labels, len(source), classes, "the digits")
-    return source
-
-
 def _files(data: DataConfig) -> Files:
     """What a data set is read from, without opening it. Raises UserError for what is no such data set."""
-    match data.source:
-        case "folder":
-            from imaging.data.folder import folder_files
-
-            return folder_files(data)
-        case "npz":
-            from imaging.data.npz import npz_files
-
-            return npz_files(data)
-        case "parquet":
-            from imaging.data.parquet import parquet_files
-
-            return parquet_files(data)
-        case "lmdb":
-            from imaging.data.lsun import lmdb_files
-
-            return lmdb_files(data)
-        case _:
-            raise AssertionError(data.source)
+    path = DATA_SOURCES[data.source].files
+    assert path is not None
+    return load_attribute(path)(data)
 
 
 def _stored(data: DataConfig) -> Stored:
-    # Each imports what it reads with, so that a folder needs no Arrow.
-    match data.source:
-        case "folder":
-            from imaging.data.folder import Folder
-
-            return Folder(data)
-        case "npz":
-            from imaging.data.npz import Npz
-
-            return Npz(data)
-        case "parquet":
-            from imaging.data.parquet import Parquet
-
-            return Parquet(data)
-        case "lmdb":
-            from imaging.data.lsun import Lmdb
-
-            return Lmdb(data)
-        case _:
-            raise AssertionError(data.source)
+    # By its import path: a folder needs no Arrow.
+    return load_attribute(DATA_SOURCES[data.source].images)(data)

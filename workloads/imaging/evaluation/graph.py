@@ -17,7 +17,8 @@ from typing import Any, Protocol
 from assay.errors import ConfigProblem, UserError
 from assay.look import once_a_look
 from assay.workload import JSON, Budget, Stage, digest, load_attribute
-from imaging.config import DECODER, ENCODED_SOURCES, NUM_DIGITS, DataConfig, EvaluateConfig
+from imaging.config import DECODER, DataConfig, EvaluateConfig
+from imaging.data_sources import DATA_SOURCES
 from imaging.extractors import EXTRACTORS, LOGITS, SPATIAL, Extractor, Identity
 from imaging.paths import is_there, places_in, whole
 
@@ -156,8 +157,8 @@ def countable(c: Evaluated) -> int | None:
 
 def num_images(c: Evaluated) -> int | None:
     """Images of the data set, where they can be seen from here. Raises UserError for what is there, and is none."""
-    if c.data.source == "digits":
-        return NUM_DIGITS
+    if (known := DATA_SOURCES[c.data.source].num_images) is not None:
+        return known
     from imaging import data
 
     return data.num_images(c.data)
@@ -171,13 +172,18 @@ def data_section(data: DataConfig) -> dict[str, JSON]:
     section = data.model_dump(mode="json", exclude={"validation", "flip"})
     if data.crop == "random":
         section["crop"] = "centre"
-    if data.source in ENCODED_SOURCES:
+    if DATA_SOURCES[data.source].is_encoded:
         section["decoder"] = DECODER
     if data.path is None:
         return section
     from imaging.data import planned_data  # here, so that a sweep of the digits is planned without NumPy
 
     return {**section, **planned_data(data)}
+
+
+def data_check(data: DataConfig, check: str = "imaging.data:check") -> str | None:
+    """What looks at the data where a stage that reads it will run; None where there are no files to look at."""
+    return check if DATA_SOURCES[data.source].files is not None else None
 
 
 def reference_images(c: Evaluated, data: Mapping[str, JSON]) -> dict[str, JSON] | None:
@@ -227,7 +233,7 @@ def reference(
         execution=extraction_execution(c),
         inputs=network,
         budget=Budget("evaluate.num_reference", num_images, "images"),
-        check="imaging.evaluation.checks:reference" if c.data.source != "digits" or imported is not None else None,
+        check="imaging.evaluation.checks:reference" if imported is not None or data_check(c.data) else None,
         resources="sample",
         stored_prefix={"image": 0},
         **batches,
