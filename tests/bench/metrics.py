@@ -103,7 +103,8 @@ def precision_recall(options: argparse.Namespace) -> None:
 def trial(options: argparse.Namespace) -> None:
     """What intervals add to the metrics of a trial."""
     import imaging
-    from imaging.metrics.sample_metrics import SampleMetrics
+    from imaging.extractors import FEATURES
+    from imaging.metrics import trial as of_a_trial
 
     seen, samples = features(options, 0, options.references), features(options, 1, options.samples)
     reference, num = imaging.Moments.of(seen).gaussian, len(samples)
@@ -111,12 +112,19 @@ def trial(options: argparse.Namespace) -> None:
     show(f"of {num:,} samples, {len(seen):,} references: the reference's root, once a trial", root)
     _, alone = timed(lambda: imaging.frechet_distance(reference, samples), 1)
     show("  Fréchet distance, from features", alone)
-    _, sure = timed(lambda: SampleMetrics(num).add_distance("fid", reference, samples), 1)
+
+    def comparison() -> of_a_trial.Comparison:
+        """A new one each time: it keeps what it computed."""
+        return of_a_trial.Comparison(lambda column: samples, lambda column: seen, {FEATURES: reference})
+
+    _, sure = timed(lambda: of_a_trial.frechet(comparison()), 1)
     show("  with its interval of 20 blocks", sure)
     _, hits = timed(lambda: imaging.precision_recall(seen, samples), 1)
     _, kernel = timed(lambda: imaging.kid_with_standard_error(seen, samples), 1)
     show("  precision and recall, and KID", Taken(hits.wall + kernel.wall, hits.cpu + kernel.cpu))
-    show("  with intervals", timed(lambda: SampleMetrics(num).add_pairs(seen, samples, 3, "cpu"), 1)[1])
+    _, pairs = timed(lambda: of_a_trial.precision_recall(comparison()), 1)
+    _, kernels = timed(lambda: of_a_trial.kid(comparison()), 1)
+    show("  with intervals", Taken(pairs.wall + kernels.wall, pairs.cpu + kernels.cpu))
 
 
 def memory(options: argparse.Namespace) -> None:

@@ -53,7 +53,7 @@ class AdmWorkload:
     name = "adm"
     seed_path = "seed"
     report = ReportHints(
-        metrics=("fid", "sfid", "fd_classifier", "fd_pixels", "precision", "recall", *graph.METRICS),
+        metrics=(*evaluation_graph.leading_metrics(), *graph.METRICS),
         sample_grid="samples.png",
         comparable=("num_samples", "num_reference", "num_reference_images", "extractor", "reference"),
         pictures=graph.PICTURES,

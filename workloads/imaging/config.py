@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from imaging.data_sources import DATA_SOURCES
 from imaging.extractors import EXTRACTORS
 from imaging.fields import Bool, FilePath, Fraction, PositiveInt, Section, Str
+from imaging.metrics import METRICS
 
 Crop = Literal["centre", "random", "none"]
 
@@ -69,6 +70,7 @@ MOST_GIB = 1e6
 
 
 ExtractorName = Annotated[Str, AfterValidator(EXTRACTORS.checked)]
+MetricName = Annotated[Str, AfterValidator(METRICS.checked)]
 OPTIONS_OF_EXTRACTORS = ("reference", "inception_weights", "inception_precision")
 """Options of EvaluateConfig that have an effect on those extractors alone which list them."""
 
@@ -90,6 +92,8 @@ class EvaluateConfig(Section):
     is no FID, and called fd_<extractor>."""
     inception_precision: Literal["fp32", "bf16"] = "fp32"
     """bf16 is about twice as fast, and moves FID by 1% at most where both sides are in it."""
+    metrics: tuple[MetricName, ...] = ()
+    """Registered metrics to report besides those that every trial does."""
     fid_infinity: Bool = False
     """Also extrapolate the distance to infinitely many samples."""
     precision_recall_k: PositiveInt = 3

@@ -18,7 +18,7 @@ class DataSource:
     """Import path of what opens the images: called with the DataConfig, it returns a `Stored`. Where `files` is None:
     called with the pixels a side and the channels that are wanted, it returns a `Source`. Raises UserError."""
     files: str | None = None
-    """Import path of a function of the DataConfig that lists the `Files` below data.path which the images are read from:
+    """Import path of a function of the DataConfig that lists the `Files` below data.path that the images are in:
     what these hold is in the keys of stages. Raises UserError. None: built in, and data.path has no effect."""
     options: tuple[str, ...] = ()
     """Options of DataConfig, of those that only some sources have, that have an effect."""

@@ -19,18 +19,17 @@ from assay.look import once_a_look
 from assay.workload import JSON, Budget, Stage, digest, load_attribute
 from imaging.config import DECODER, DataConfig, EvaluateConfig
 from imaging.data_sources import DATA_SOURCES
-from imaging.extractors import EXTRACTORS, LOGITS, SPATIAL, Extractor, Identity
+from imaging.extractors import EXTRACTORS, SPATIAL, Extractor, Identity
+from imaging.metrics import INFINITY, METRICS, STANDARD, Metric
 from imaging.paths import is_there, places_in, whole
 
 RGB = 3
 LABEL_DIGITS = 8
 NUM_PAIRED = 10_000
-"""Images of a data set that stand for it in `PAIRS`, and in the file of its statistics, as in the published ones."""
+"""Images of a data set that stand for it where features are compared with features, and in the file of its statistics,
+as in the published ones."""
 ASSUMED_IMAGES = 50_000
 """All images of a data set that cannot be seen from where a sweep is planned. It is run where they can."""
-MOST_PIXELS = 4096
-PAIRS = ("precision", "recall", "kid")
-"""Metrics that compare features with features, and not statistics."""
 
 
 class Evaluated(Protocol):
@@ -63,7 +62,12 @@ def identity(c: Evaluated) -> Identity:
 
 def extraction(c: Evaluated) -> dict[str, JSON]:
     """What of the config the features of an image depend on."""
-    return {"extractor": c.evaluate.extractor, **identity(c).config}
+    version = extractor(c).version
+    return {
+        "extractor": c.evaluate.extractor,
+        **({"extractor_version": version} if version > 1 else {}),
+        **identity(c).config,
+    }
 
 
 def extraction_execution(c: Evaluated) -> dict[str, JSON]:
@@ -73,15 +77,34 @@ def extraction_execution(c: Evaluated) -> dict[str, JSON]:
 
 def metrics(c: Evaluated) -> list[str]:
     """What the trial reports of its samples."""
-    distance, columns = identity(c).distance, extractor(c).columns
+    distance = identity(c).distance
+    return [reported.format(distance=distance) for name in _metrics(c) for reported in METRICS[name].reports or (name,)]
+
+
+def leading_metrics() -> tuple[str, ...]:
+    """What reports show first: the distances, precision and recall, and what other packages registered."""
+    others = [name for name in METRICS if name not in (*STANDARD, INFINITY)]
+    return ("fid", "sfid", *(f"fd_{name}" for name in EXTRACTORS), "precision", "recall", *others)
+
+
+def _metrics(c: Evaluated) -> list[str]:
+    """Names of the metrics of a trial: those that are asked for, and the standard ones that it can have."""
+    asked = [*([INFINITY] if c.evaluate.fid_infinity else []), *c.evaluate.metrics]
+    standard = [name for name in STANDARD if _lacking(c, METRICS[name]) is None]
+    return list(dict.fromkeys([*standard, *asked]))
+
+
+def _lacking(c: Evaluated, metric: Metric) -> str | None:
+    """What a metric needs and this trial does not have, as the end of a sentence."""
+    for column in metric.columns:
+        if column not in extractor(c).columns:
+            return f"{column}, which evaluate.extractor {c.evaluate.extractor} does not give"
     imported = _imported(c)
-    has_images = imported is None or imported.num_images is not None
-    has_spatial = SPATIAL in columns and (has_images or (imported is not None and imported.has_spatial))
-    names = [distance]
-    names += [f"s{distance}"] if has_spatial else []
-    names += ["inception_score"] if LOGITS in columns else []
-    names += PAIRS if has_images else ()
-    return [*names, f"{distance}_infinity"] if c.evaluate.fid_infinity else names
+    if imported is None or imported.num_images is not None or metric.against == "nothing":
+        return None
+    if metric.against == "statistics" and (SPATIAL not in metric.columns or imported.has_spatial):
+        return None
+    return f"images (arr_0), which evaluate.reference {c.evaluate.reference} does not have"
 
 
 def problems(c: Evaluated) -> Iterator[ConfigProblem]:
@@ -100,6 +123,9 @@ def problems(c: Evaluated) -> Iterator[ConfigProblem]:
         return
     yield from _too_few(c)
     yield from _too_many(c)
+    for name in c.evaluate.metrics:
+        if (lacking := _lacking(c, METRICS[name])) is not None:
+            yield ConfigProblem("evaluate.metrics", f"{name} needs {lacking}; leave it out")
     num_values, most = c.image_size**2 * c.channels, extractor(c).most_values
     if most is not None and num_values > most:
         yield ConfigProblem(
@@ -274,6 +300,7 @@ def evaluate(
         "extractor": _extractor_label(c, network),
         "reference": _reference_label(c, reference),
     }
+    asked = sorted({*c.evaluate.metrics} - {*STANDARD})
     counts = {"num_samples": c.evaluate.num_samples, "num_reference_images": paired}
     return Stage(
         name="evaluate",
@@ -285,6 +312,7 @@ def evaluate(
             "distance": identity(c).distance,
             "precision_recall_k": c.evaluate.precision_recall_k,
             "fid_infinity": c.evaluate.fid_infinity,
+            **({"metrics": {name: METRICS[name].version for name in asked}} if asked else {}),
             "pairs": pairs,
             "conditions": conditions,
         },
@@ -295,7 +323,10 @@ def evaluate(
             "statistics": statistics,
             "samples": sample,
         },
-        execution={"columns": list(extractor(c).columns), "max_bytes": int(c.evaluate.max_gib * 2**30)},
+        execution={
+            "metrics": [METRICS[name].body for name in _metrics(c)],
+            "max_bytes": int(c.evaluate.max_gib * 2**30),
+        },
         conditions={**conditions, **counts},
     )
 

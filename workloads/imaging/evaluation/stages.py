@@ -5,25 +5,27 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from assay.errors import AssayWarning
-from assay.workload import JACKKNIFE, Result, StageContext
+from assay.workload import JACKKNIFE, Result, StageContext, load_attribute
 from imaging.data import Source, images_of_rows, open_planned, rows_of_sample
 from imaging.data.image_faults import Images, fault_of
 from imaging.evaluation.checks import imported_reference
 from imaging.evaluation.grid import GRID, GRID_SIDE, save_grid
 from imaging.evaluation.stored_features import column_of, features_of_rows, tensors
-from imaging.extractors import FEATURES, LOGITS, SPATIAL
+from imaging.extractors import FEATURES, SPATIAL
 from imaging.extractors.features import as_rgb
 from imaging.metrics.feature_arrays import CollapsedSamples
 from imaging.metrics.frechet import FewSamples, gaussian_of
 from imaging.metrics.jackknife import Replicates
 from imaging.metrics.moments import MERGED_ROWS, Gaussian, Moments
-from imaging.metrics.sample_metrics import SampleMetrics
+from imaging.metrics.trial import Comparison, flattened
 from imaging.reference.files import read_statistics, write_reference
 
 REFERENCE = "reference.npz"
@@ -113,27 +115,39 @@ def evaluate(ctx: StageContext) -> Mapping[str, float]:
     for condition, value in config["conditions"].items():
         ctx.note(condition, value)
     _save_grid(samples, ctx.output / GRID)
-    reference, features = read_statistics(ctx.inputs["statistics"].file(REFERENCE)), column_of(samples, FEATURES)
-    assert reference.pool is not None
-    measured = SampleMetrics(len(features), max_bytes=ctx.execution["max_bytes"])
-    counts: dict[str, float] = {"num_samples": len(features)}
+    reference = read_statistics(ctx.inputs["statistics"].file(REFERENCE))
+    comparison = Comparison(
+        partial(column_of, samples),
+        partial(_paired, images, config["pairs"]),
+        {
+            column: side
+            for column, side in ((FEATURES, reference.pool), (SPATIAL, reference.spatial))
+            if side is not None
+        },
+        distance=config["distance"],
+        precision_recall_k=config["precision_recall_k"],
+        device=ctx.device,
+        max_bytes=ctx.execution["max_bytes"],
+    )
+    values: dict[str, float | Replicates] = {}
+    with warnings.catch_warnings():
+        for body in ctx.execution["metrics"]:
+            values |= load_attribute(body)(comparison)
+            for told in (FewSamples, CollapsedSamples):  # once: by the first, which is the distance in the features
+                warnings.simplefilter("ignore", told)
+    metrics, replicates = flattened(values)
+    _save_replicates(replicates, ctx.output / JACKKNIFE)
+    counts: dict[str, float] = {"num_samples": len(comparison.samples)}
     if reference.num_images is not None:
         counts["num_reference"] = reference.num_images
-    measured.add_distance(config["distance"], reference.pool, features, infinity=config["fid_infinity"])
-    with warnings.catch_warnings():
-        for told in (FewSamples, CollapsedSamples):  # of the features above
-            warnings.simplefilter("ignore", told)
-        if images is not None:
-            seen = features_of_rows(images, FEATURES, rows_of_sample(**config["pairs"]))
-            measured.add_pairs(seen, features, config["precision_recall_k"], ctx.device)
-            counts["num_reference_images"] = len(seen)
-            del seen
-        if reference.spatial is not None:
-            measured.add_distance(f"s{config['distance']}", reference.spatial, column_of(samples, SPATIAL))
-        if LOGITS in ctx.execution["columns"]:
-            measured.add_inception_score(column_of(samples, LOGITS))
-    _save_replicates(measured.replicates, ctx.output / JACKKNIFE)
-    return {**measured.metrics, **counts}
+    if images is not None:
+        counts["num_reference_images"] = config["pairs"]["count"]
+    return {**metrics, **counts}
+
+
+def _paired(images: Result, pairs: Mapping[str, Any], column: str) -> npt.NDArray[np.float32]:
+    """A column of the images that stand for the reference."""
+    return features_of_rows(images, column, rows_of_sample(**pairs))
 
 
 def _save_grid(samples: Result, path: Path) -> None:

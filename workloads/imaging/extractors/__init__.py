@@ -45,6 +45,8 @@ class Extractor:
     """Which option of the section evaluate names its weights, for what `identity` has to say."""
     options: tuple[str, ...] = ()
     """Options of the section evaluate that have an effect on this extractor alone."""
+    version: int = 1
+    """Raise it when the same images get other features: it is in the keys of stages."""
     check: str | None = None
     """Import path of what looks at its files where a stage will run, before anything is computed."""
 
