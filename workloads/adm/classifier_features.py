@@ -13,18 +13,19 @@ from adm.training.stages import WEIGHTS
 from assay.workload import StageContext
 from imaging.data import Images, to_model_range
 from imaging.extractors import FEATURES
+from imaging.extractors.features import Features
 
 
-class ClassifierFeatures:
+class ClassifierFeatures(Features):
     """What the sweep's own classifier sees before its logits, at t = 0, in fp32."""
 
     def __init__(self, ctx: StageContext) -> None:
-        self._device = ctx.device
+        super().__init__(ctx)
         classifier = checkpoints.load(ctx.inputs["classifier"].file(WEIGHTS)).build()
         assert isinstance(classifier, Encoder)
         self._classifier = classifier.to(ctx.device).eval()
 
     @torch.no_grad()
-    def __call__(self, images: Images) -> Mapping[str, Tensor]:
-        x = to_model_range(images, self._device)
-        return {FEATURES: self._classifier.features(x, torch.zeros(len(x), dtype=torch.long, device=self._device))}
+    def extract(self, images: Images) -> Mapping[str, Tensor]:
+        x = to_model_range(images, self.device)
+        return {FEATURES: self._classifier.features(x, torch.zeros(len(x), dtype=torch.long, device=self.device))}

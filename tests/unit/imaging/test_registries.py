@@ -21,7 +21,7 @@ from assay.workload import Stage, topological
 from imaging.data.digits import digits
 from imaging.data_sources import DATA_SOURCES
 from imaging.extractors import EXTRACTORS
-from imaging.metrics import METRICS
+from imaging.metrics import METRICS, Metric
 from installed import install
 
 NUM_SAMPLES = 30
@@ -29,19 +29,17 @@ BRIGHTNESS = '''
 import torch
 
 from imaging.extractors import FEATURES, Extractor
+from imaging.extractors.features import Features
 from imaging.metrics import Metric
 
 EXTRACTOR = Extractor("brightness:Quadrants")
 METRIC = Metric("brightness:gap", reports=("brightness_gap",))
 
 
-class Quadrants:
+class Quadrants(Features):
     """The mean of each quadrant of an image, from 0 to 1."""
 
-    def __init__(self, ctx):
-        pass
-
-    def __call__(self, images):
+    def extract(self, images):
         n, side = images.shape[:2]
         quadrants = images.reshape(n, 2, side // 2, 2, side // 2, -1).mean(axis=(2, 4, 5)) / 255
         return {FEATURES: torch.tensor(quadrants).flatten(1)}
@@ -149,6 +147,16 @@ def test_a_metric_that_is_asked_for_changes_the_evaluation_alone(settings: dict[
     assert "brightness_gap" in workload.metrics(workload.resolve("digits", {**settings, "evaluate.metrics": ["gap"]}))
 
 
+@pytest.mark.usefixtures("brightness")
+def test_a_metric_that_reports_what_another_does_is_refused(settings: dict[str, Any]) -> None:
+    METRICS.register("again", Metric("brightness:gap", reports=("kid",)))
+    METRICS.register("absent", Metric("brightness:nothing"))
+    with pytest.raises(ConfigError) as caught:
+        workload.resolve("digits", {**settings, "evaluate.metrics": ["again", "absent"]})
+    assert "kid would be reported by two metrics; leave one out" in str(caught.value)
+    assert "absent: 'brightness:nothing': the module brightness has no nothing" in str(caught.value)
+
+
 def test_a_package_adds_a_data_source(
     settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,7 +183,11 @@ def test_a_package_adds_a_data_source(
         ("data.source", "webdataset", "unknown data source 'webdataset'; allowed: digits, folder, npz, parquet, lmdb"),
         ("evaluate.extractor", "dino", "unknown extractor 'dino'; allowed: pixels, inception, classifier"),
         ("evaluate.metrics", ["vendi"], "unknown metric 'vendi'; allowed: frechet, spatial_frechet, inception_score"),
-        ("evaluate.metrics", ["inception_score"], "inception_score needs logits, which evaluate.extractor pixels does"),
+        (
+            "evaluate.metrics",
+            ["inception_score"],
+            "inception_score: needs logits, which evaluate.extractor",
+        ),
     ],
 )
 def test_a_name_that_will_not_do_is_refused_with_what_would(

@@ -16,7 +16,7 @@ from adm.compute.sampling import sampling_flops
 from adm.config import Config
 from adm.effective import sampled_process
 from assay.workload import JSON, Budget, Stage
-from imaging.evaluation.graph import extraction, extraction_execution
+from imaging.evaluation.graph import extraction, extractor
 from imaging.paths import places_in
 
 SHOWN_IMAGES = 100
@@ -33,10 +33,9 @@ def sample(c: Config, inputs: Mapping[str, Stage], draw: Stage | None) -> Stage:
         name="sample",
         version=1,
         kind="map",
-        body=("adm.sampling.stages:Sampler", "imaging.extractors.features:Features"),
+        body=("adm.sampling.stages:Sampler", extractor(c).body),
         config=config,
         places=places_in(config),
-        execution=extraction_execution(c),
         inputs=dict(inputs),
         budget=Budget("evaluate.num_samples", c.evaluate.num_samples, "images"),
         resources="sample",

@@ -9,6 +9,7 @@ all trials. An imported file of statistics alone has no reference stage.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,11 +71,6 @@ def extraction(c: Evaluated) -> dict[str, JSON]:
     }
 
 
-def extraction_execution(c: Evaluated) -> dict[str, JSON]:
-    """How the step `Features` of a fan-out finds the extractor: for the section `execution` of its stage."""
-    return {"extractor": extractor(c).body}
-
-
 def metrics(c: Evaluated) -> list[str]:
     """What the trial reports of its samples."""
     distance = identity(c).distance
@@ -123,9 +119,7 @@ def problems(c: Evaluated) -> Iterator[ConfigProblem]:
         return
     yield from _too_few(c)
     yield from _too_many(c)
-    for name in c.evaluate.metrics:
-        if (lacking := _lacking(c, METRICS[name])) is not None:
-            yield ConfigProblem("evaluate.metrics", f"{name} needs {lacking}; leave it out")
+    yield from _asked_metrics(c)
     num_values, most = c.image_size**2 * c.channels, extractor(c).most_values
     if most is not None and num_values > most:
         yield ConfigProblem(
@@ -133,6 +127,20 @@ def problems(c: Evaluated) -> Iterator[ConfigProblem]:
             f"{c.evaluate.extractor} of {c.image_size}×{c.image_size} with {c.channels} channels are {num_values:,} "
             f"features, and a covariance of more than {most:,} is out of reach: use inception",
         )
+
+
+def _asked_metrics(c: Evaluated) -> Iterator[ConfigProblem]:
+    """Metrics that this trial cannot have, or that report what another one does."""
+    for name in dict.fromkeys(c.evaluate.metrics):
+        try:
+            if (lacking := _lacking(c, METRICS[name])) is not None:
+                raise UserError(f"needs {lacking}; leave it out")
+            load_attribute(METRICS[name].body)
+        except UserError as error:
+            yield ConfigProblem("evaluate.metrics", f"{name}: {error}")
+    twice = [name for name, count in Counter(metrics(c)).items() if count > 1]
+    if twice:
+        yield ConfigProblem("evaluate.metrics", f"{', '.join(twice)} would be reported by two metrics; leave one out")
 
 
 def _too_few(c: Evaluated) -> Iterator[ConfigProblem]:
@@ -253,10 +261,9 @@ def reference(
         name="reference",
         version=2,
         kind="map",
-        body=("imaging.extractors.features:ReferenceImages", "imaging.extractors.features:Features"),
+        body=("imaging.extractors.features:ReferenceImages", extractor(c).body),
         config=config,
         places=places_in(config),
-        execution=extraction_execution(c),
         inputs=network,
         budget=Budget("evaluate.num_reference", num_images, "images"),
         check="imaging.evaluation.checks:reference" if imported is not None or data_check(c.data) else None,

@@ -145,8 +145,9 @@ def evaluate(ctx: StageContext) -> Mapping[str, float]:
     return {**metrics, **counts}
 
 
-def _paired(images: Result, pairs: Mapping[str, Any], column: str) -> npt.NDArray[np.float32]:
-    """A column of the images that stand for the reference."""
+def _paired(images: Result | None, pairs: Mapping[str, Any], column: str) -> npt.NDArray[np.float32]:
+    """A column of the images that stand for the reference; no metric that needs them is asked for without."""
+    assert images is not None
     return features_of_rows(images, column, rows_of_sample(**pairs))
 
 

@@ -31,8 +31,7 @@ class Extractor:
     """What the rest needs to know of an extractor."""
 
     body: str
-    """Import path of a class. Made with the StageContext of its stage, it takes images uint8 (N, H, W, C) and returns
-    columns of tensors (N, D) by name, FEATURES among them."""
+    """Import path of a subclass of `imaging.extractors.features.Features`: images in, columns of features out."""
     columns: tuple[str, ...] = (FEATURES,)
     network: str | None = None
     """The input of its stage with the network that it looks through, where that is one of the trial's own."""

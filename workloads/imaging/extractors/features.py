@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from assay.errors import AssayWarning, UserError
-from assay.workload import Batch, StageContext, load_attribute
+from assay.workload import Batch, StageContext
 from imaging.data import images_of_rows, open_planned, to_model_range
 from imaging.extractors import FEATURES, LOGITS, SPATIAL, inception_weights
 from imaging.extractors.inception import InceptionV3
@@ -21,55 +21,22 @@ from imaging.metrics.feature_arrays import FeatureError
 Images = npt.NDArray[np.uint8]
 
 
-class Extract(Protocol):
-    def __call__(self, images: Images) -> Mapping[str, Tensor]:
-        """uint8 (N, H, W, C) → columns float32 (N, D), FEATURES among them."""
-
-
-class Pixels:
-    """The pixels themselves, in [-1, 1]."""
-
-    def __init__(self, ctx: StageContext) -> None:
-        pass
-
-    def __call__(self, images: Images) -> Mapping[str, Tensor]:
-        return {FEATURES: to_model_range(images).flatten(1)}
-
-
-class Inception:
-    """FID's network: its pool (2048) as the features, spatial (2023) for sFID, logits (1008) for the Inception score.
-
-    In the precision that the config says; see `InceptionV3` for what bf16 costs.
-    """
-
-    def __init__(self, ctx: StageContext) -> None:
-        config = ctx.config["inception"]
-        self._network = InceptionV3(
-            inception_weights.planned(config), precision=config["precision"], any_weights=config["weights"] is not None
-        ).to(ctx.device)
-
-    def __call__(self, images: Images) -> Mapping[str, Tensor]:
-        seen = self._network(torch.tensor(as_rgb(images)).permute(0, 3, 1, 2))
-        return {FEATURES: seen.pool, SPATIAL: seen.spatial, LOGITS: seen.logits}
-
-
-def as_rgb(images: Images) -> Images:
-    """uint8 (N, H, W, 1 or 3) to (N, H, W, 3)."""
-    return images if images.shape[-1] == 3 else images.repeat(3, axis=-1)
-
-
-class Features:
-    """A step of a fan-out: adds columns of features to rows that hold "image".
+class Features(ABC):
+    """A step of a fan-out: adds columns of features to rows that hold "image". Every extractor is one of these.
 
     Raises FeatureError where one is NaN or infinity: no metric is defined on it.
     """
 
     def __init__(self, ctx: StageContext) -> None:
-        # Its import path comes with the stage: a worker need not know who registered the name.
-        self._extract: Extract = load_attribute(ctx.execution["extractor"])(ctx)
+        """What an extractor loads, it loads here."""
+        self.device = ctx.device
+
+    @abstractmethod
+    def extract(self, images: Images) -> Mapping[str, Tensor]:
+        """uint8 (N, H, W, C) → columns (N, D), FEATURES among them."""
 
     def __call__(self, batch: Batch) -> Batch:
-        columns = {name: values.float().cpu().numpy() for name, values in self._extract(batch["image"]).items()}
+        columns = {name: values.float().cpu().numpy() for name, values in self.extract(batch["image"]).items()}
         for name, values in columns.items():
             if (bad := ~np.isfinite(values).all(axis=1)).any():
                 raise FeatureError(
@@ -77,6 +44,36 @@ class Features:
                     "and at the precision it ran in"
                 )
         return {**batch, **columns}
+
+
+class Pixels(Features):
+    """The pixels themselves, in [-1, 1]."""
+
+    def extract(self, images: Images) -> Mapping[str, Tensor]:
+        return {FEATURES: to_model_range(images).flatten(1)}
+
+
+class Inception(Features):
+    """FID's network: its pool (2048) as the features, spatial (2023) for sFID, logits (1008) for the Inception score.
+
+    In the precision that the config says; see `InceptionV3` for what bf16 costs.
+    """
+
+    def __init__(self, ctx: StageContext) -> None:
+        super().__init__(ctx)
+        config = ctx.config["inception"]
+        self._network = InceptionV3(
+            inception_weights.planned(config), precision=config["precision"], any_weights=config["weights"] is not None
+        ).to(ctx.device)
+
+    def extract(self, images: Images) -> Mapping[str, Tensor]:
+        seen = self._network(torch.tensor(as_rgb(images)).permute(0, 3, 1, 2))
+        return {FEATURES: seen.pool, SPATIAL: seen.spatial, LOGITS: seen.logits}
+
+
+def as_rgb(images: Images) -> Images:
+    """uint8 (N, H, W, 1 or 3) to (N, H, W, 3)."""
+    return images if images.shape[-1] == 3 else images.repeat(3, axis=-1)
 
 
 class ReferenceImages:

@@ -97,7 +97,7 @@ class TestFigures:
         """Whether they are compared with all of the data, in its order, or with a random part."""
         store = Store(tmp_path)
         graph = self.graph("neighbours", evaluate__num_reference=num_reference, evaluate__extractor="pixels")
-        body = ("odd_samplers:Copies", "imaging.extractors.features:Features")
+        body = ("odd_samplers:Copies", "imaging.extractors.features:Pixels")
         copies = replace(graph["sample"], name="copies", body=body)
         evaluate = replace(graph["evaluate"], inputs={**graph["evaluate"].inputs, "samples": copies})
         inputs = {**graph["figures"].inputs, "samples": copies, "evaluated": evaluate}

@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 
 from adm import checkpoints, presets
+from adm.classifier_features import ClassifierFeatures
 from adm.models import build
 from adm.sampling.stages import to_uint8
 from adm.training.stages import WEIGHTS
@@ -32,11 +33,10 @@ from imaging.data import data_config, images_of_rows, open_source
 from imaging.data.digits import digits
 from imaging.evaluation import checks as evaluation_checks
 from imaging.evaluation import graph as evaluation_graph
-from imaging.extractors.features import Features
 from imaging.metrics.jackknife import index_blocks
 
 NUM_SAMPLES, NUM_REFERENCE = 120, 300
-FEATURES = "imaging.extractors.features:Features"
+FEATURES = "imaging.extractors.features:Pixels"
 
 
 @pytest.fixture(scope="module")
@@ -316,14 +316,10 @@ class TestOddSamples:
         }
         checkpoints.save(tmp_path / WEIGHTS, weights, classifier.model)
         trained = SimpleNamespace(file=lambda name: tmp_path / name)
-        context: Any = SimpleNamespace(
-            execution={"extractor": "adm.classifier_features:ClassifierFeatures"},
-            device="cpu",
-            inputs={"classifier": trained},
-        )
+        context: Any = SimpleNamespace(device="cpu", inputs={"classifier": trained})
         batch = {"id": np.arange(40, 44), "image": digits().read(np.arange(4)).images}
         with pytest.raises(FeatureError, match=r"image 40: its features hold NaN or infinity. Look at the extractor"):
-            Features(context)(batch)
+            ClassifierFeatures(context)(batch)
 
     @pytest.mark.parametrize("value", [float("nan"), float("inf")])
     def test_images_that_are_no_numbers_are_never_made_black(self, value: float) -> None:
