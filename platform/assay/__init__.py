@@ -18,7 +18,6 @@ from assay.errors import refuse_other
 if TYPE_CHECKING:
     from assay.client import Client
     from assay.execution import Listener, Outcome, Pause
-    from assay.execution.engine import ExecutorName
     from assay.home import Home
     from assay.planning import Plan
     from assay.sweep import Sweep
@@ -58,7 +57,7 @@ def run(
     what: Sweep | Plan,
     home: Home | None = None,
     *,
-    executor: ExecutorName = "ray",
+    executor: str = "ray",
     address: str | None = None,
     listeners: Sequence[Listener] = (),
     pause: Pause | None = None,

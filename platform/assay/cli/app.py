@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from pathlib import Path
 from typing import Annotated
 
@@ -14,11 +13,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-class Executor(enum.StrEnum):
-    ray = "ray"
-    inline = "inline"
 
 
 SweepArg = Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep file, or the name of one in sweeps/.")]
@@ -73,9 +67,9 @@ def run(
     sweep: SweepArg,
     profile: ProfileOpt = None,
     sets: SetOpt = None,
-    executor: Annotated[Executor, typer.Option(help="ray: a cluster. inline: this process, for a debugger.")] = (
-        Executor.ray
-    ),
+    executor: Annotated[
+        str, typer.Option(metavar="NAME", help="ray: a cluster. inline: this process, for a debugger.")
+    ] = "ray",
     address: Annotated[
         str | None,
         typer.Option(help='A running Ray cluster ("auto", host:port). Default: one for this run alone.'),
@@ -100,7 +94,7 @@ def run(
             sweep,
             profile,
             sets or [],
-            executor=executor.value,
+            executor=executor,
             address=address,
             with_tracking=tracking,
             plain=plain,

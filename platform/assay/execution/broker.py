@@ -146,13 +146,15 @@ class StageBroker:
         return units if units >= need.least else 0
 
 
-def too_large(name: str, need: Need, capacity: Sequence[Machine], it: str = "has") -> str | None:
+def too_large(
+    name: str, need: Need, capacity: Sequence[Machine], it: str = "has", where: str = "the cluster"
+) -> str | None:
     """Why a stage cannot run on a cluster of these machines, or on one that grows to them; or None."""
     if how_many(capacity, need.unit, need.least) >= need.least:
         return None
     has, at_least = total(capacity), "at least " if need.most > need.least else ""
     short = [
-        f"{need.least * amount:g} {resource} (the cluster {it} {has.get(resource, 0):g})"
+        f"{need.least * amount:g} {resource} ({where} {it} {has.get(resource, 0):g})"
         for resource, amount in need.unit.items()
         if need.least * amount > has.get(resource, 0)
     ]

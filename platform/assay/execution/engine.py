@@ -7,24 +7,22 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol, get_args
+from typing import Protocol
 
 from assay.costs.availability import StageStatus, survey
 from assay.errors import AssayError, ClusterLost, StageFailed, UserError, refuse_unless
 from assay.execution import inline
 from assay.execution.events import Event
+from assay.execution.executors import EXECUTORS, make_executor
 from assay.execution.limits import Limiter
 from assay.execution.pause import Pause
-from assay.execution.rung_decisions import Judge
+from assay.execution.rung_decisions import RungDecisions
 from assay.execution.suggestions import grown
 from assay.home import Home
 from assay.planning import Plan, PlannedTrial, checked, computed_of, remembered
 from assay.planning.plan import decisions_of
 from assay.store import Store, StoredResult
-from assay.store.scratch import run_folder
 from assay.sweep import Sweep
-
-ExecutorName = Literal["ray", "inline"]
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ def run(
     plan: Plan,
     home: Home,
     *,
-    executor: ExecutorName = "ray",
+    executor: str = "ray",
     address: str | None = None,
     listeners: Sequence[Listener] = (),
     pause: Pause | None = None,
@@ -91,7 +89,7 @@ def run(
     everything committed so far in the store. A cluster that is lost raises ClusterLost once all listeners have heard
     how far it came. After all three, the same call goes on from there.
     """
-    refuse_unless("executor", executor, get_args(ExecutorName))
+    refuse_unless("executor", executor, EXECUTORS.names())
     started = time.monotonic()
     with _Run(plan.sweep, home, executor, address, listeners, pause or Pause()) as work:
         plan = remembered(plan, work.store)
@@ -112,7 +110,7 @@ def run(
 def _is_undecided(plan: Plan) -> bool:
     """Whether a trial climbs past a rung where this study has not yet decided that it may."""
     scheduler = plan.sweep.scheduler
-    if scheduler.name == "fifo":  # decides by the target alone, and remembers only who reached it
+    if not scheduler.facts.races:  # decides by the target alone, and remembers only who reached it
         return scheduler.target is not None and any(trial.ended(plan.decided) is None for trial in plan.trials)
     decided = plan.decided
     return any(trial.decision(rung, decided) is None for trial in plan.trials for rung in trial.climbs(decided))
@@ -135,7 +133,7 @@ class _Run:
         self,
         sweep: Sweep,
         home: Home,
-        executor: ExecutorName,
+        executor: str,
         address: str | None,
         listeners: Sequence[Listener],
         pause: Pause,
@@ -144,7 +142,8 @@ class _Run:
         self.lost: ClusterLost | None = None
         self.computed: set[str] = set()
         self.failed: dict[str, str] = {}
-        self._home, self._executor, self._address, self._listeners = home, executor, address, listeners
+        self._home, self._address, self._listeners = home, address, listeners
+        self._executor, self._is_in_process = make_executor(executor), EXECUTORS[executor].is_in_process
         self._log = home.ray_log(sweep.name, sweep.profile)
         self._warnings: list[str] = []
         self._told_once: set[str] = set()
@@ -156,7 +155,6 @@ class _Run:
         self._limiter = Limiter(sweep.limits, pause, self._tell)
         self._resources = ExitStack()
         self._is_connected = False
-        self._scratch = home.scratch_url
 
     def __enter__(self) -> _Run:
         self._resources.enter_context(self._limiter.clock())
@@ -171,7 +169,7 @@ class _Run:
         before = survey(plan, self.store)
         missing = plan.needed.keys() - stored.keys()
         try:
-            plan = checked(plan, stored, "refused" if self._executor == "inline" else "left")
+            plan = checked(plan, stored, "refused" if self._is_in_process else "left")
         except UserError as error:
             raise UserError(f"{error}\nNothing was started.") from error
         if missing:
@@ -190,16 +188,16 @@ class _Run:
             self._tell(Event("warning", message=message))
         self._limiter.charge(stored[key] for key in self._charged.all() if key in stored)
         if (missing or _is_undecided(plan)) and self.pause.reason is None:
-            judge = Judge(plan, dict(plan.decided), self._decisions.add, self._tell)
+            decisions = RungDecisions(plan, dict(plan.decided), self._decisions.add, self._tell)
             if missing:
                 try:
-                    self._execute(plan, sorted(stored), judge)
+                    self._execute(plan, sorted(stored), decisions)
                 except ClusterLost as error:
                     self.lost = error
                     self.pause.ask(str(error))
-            else:  # another sweep stored it all: what remains is to judge it
-                inline.run_trials(plan, self.store, sorted(stored), judge, self.pause)
-            plan = replace(plan, decided=judge.known)
+            else:  # another sweep stored it all: what remains is to decide, which takes no cluster
+                inline.run_trials(plan, self.store, sorted(stored), decisions, self.pause)
+            plan = replace(plan, decided=decisions.known)
         return plan, {key: result for key in plan.stages if (result := self.store.find(key)) is not None}
 
     def outcome(self, plan: Plan, results: dict[str, StoredResult], seconds: float) -> Outcome:
@@ -218,19 +216,12 @@ class _Run:
             )
         return Outcome(plan, tuple(trials), frozenset(self.computed), seconds, self.pause.reason if lacking else None)
 
-    def _execute(self, plan: Plan, done: Sequence[str], judge: Judge) -> None:
-        if self._executor == "inline":
-            inline.run_trials(plan, self.store, done, judge, self.pause)
-            return
-        from assay.execution.ray.session import session
-
+    def _execute(self, plan: Plan, done: Sequence[str], decisions: RungDecisions) -> None:
         if not self._is_connected:
-            self._scratch = self._resources.enter_context(run_folder(self._home.scratch_url))
-            self._resources.enter_context(session(self._address, self._log))
+            self._resources.enter_context(self._executor.session(self._address, self._home.scratch_url, self._log))
             self._is_connected = True
-        from assay.execution.ray.trials import run_trials
-
-        run_trials(plan, self.store, done, self._scratch, judge, self.pause)
+        self._executor.check(plan, done, self._tell)
+        self._executor.run(plan, self.store, done, decisions, self.pause)
 
     def _warn(self, message: str) -> None:
         """What the store has to say; kept until somebody listens."""

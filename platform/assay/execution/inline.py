@@ -1,7 +1,6 @@
 """The inline executor: every trial and every kind of stage in this process. For tests and a first breakpoint.
 
-It takes the trials rung by rung; without rungs, one after the other. A sweep that races asks the same scheduler of Ray
-Tune as on a cluster, and starts no cluster for it.
+It takes the trials rung by rung; without rungs, one after the other. Nothing of it imports Ray.
 """
 
 from __future__ import annotations
@@ -10,33 +9,72 @@ import bdb
 import math
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from assay.errors import UserError
+from assay.execution.broker import too_large
 from assay.execution.events import Emit, Event
+from assay.execution.packing import Machine
 from assay.execution.pause import Pause, Paused
+from assay.execution.racing import make_rule, score
+from assay.execution.requirements import Need, need
 from assay.execution.requirements import threads as threads_of
-from assay.execution.rung_decisions import Judge
+from assay.execution.rung_decisions import RungDecisions
 from assay.execution.work import MapStep, commit_map, device_name, here, ids_of, pending, reduce, train_worker
 from assay.planning import Plan
 from assay.store import Store
 from assay.workload import Stage
 
 
-def run_trials(plan: Plan, store: Store, done: Sequence[str], judge: Judge, pause: Pause) -> None:
+class InlineExecutor:
+    """No cluster, no other process. Threads of a stage share the CPUs there are; a GPU that it asks for must be there.
+    A training has one worker, whatever the group that the sweep asks for."""
+
+    def session(self, address: str | None, scratch_url: str, log: Path) -> AbstractContextManager[object]:
+        return nullcontext()
+
+    def capacity(self) -> Sequence[Machine]:
+        import torch
+
+        return [{"CPU": math.inf, "GPU": float(torch.cuda.device_count())}]
+
+    def check(self, plan: Plan, done: Collection[str], emit: Emit) -> None:
+        missing = [stage for key, stage in plan.needed.items() if key not in done]
+        units = {stage.name: need(stage, plan.sweep.resources).unit for stage in missing}
+        on_gpus = {name: unit for name, unit in units.items() if "GPU" in unit}
+        machines = self.capacity() if on_gpus else []
+        reasons = [too_large(name, Need(unit), machines, where="this machine") for name, unit in on_gpus.items()]
+        if told := [reason for reason in reasons if reason is not None]:
+            raise UserError("\n".join(told) + "\nAsk for less under `resources`, or run on a machine that has it.")
+
+    def run(self, plan: Plan, store: Store, done: Sequence[str], decisions: RungDecisions, pause: Pause) -> None:
+        run_trials(plan, store, done, decisions, pause)
+
+
+def run_trials(plan: Plan, store: Store, done: Sequence[str], decisions: RungDecisions, pause: Pause) -> None:
     """Compute every stage of the plan that is not done. Returns early when the run is asked to pause."""
-    told = Store(store.url, report=lambda message: judge.emit(Event("warning", message=message)))
-    work = _Work(plan, told, set(done), judge.emit, pause)
-    race = _Race(plan, judge)
+    emit, sweep = decisions.emit, plan.sweep
+    told = Store(store.url, report=lambda message: emit(Event("warning", message=message)))
+    work = _Work(plan, told, set(done), emit, pause)
+    rule = make_rule(sweep.scheduler)
+
+    def goes_on(trial: int, rung: int) -> bool:
+        value = work.value(trial, rung)
+        would_stop = rule is not None and rule.ends(trial, rung, score(value, sweep.mode))
+        return decisions(trial, rung, value, would_stop) == "go on"
+
     climbing = list(range(len(plan.trials)))
     pause.is_heard = True
     try:
         for rung in range(max((len(trial.rungs) for trial in plan.trials), default=0)):
             there = [trial for trial in climbing if work.climb(trial, rung)]
-            climbing = [trial for trial in there if race.goes_on(trial, rung, work.value(trial, rung))]
-            if judge.waits_for_all:
-                judge.cut(rung)
-                on = set(judge.climbing(rung + 1))
+            climbing = [trial for trial in there if goes_on(trial, rung)]
+            if decisions.waits_for_all:
+                decisions.cut(rung)
+                on = set(decisions.climbing(rung + 1))
                 climbing = [trial for trial in climbing if trial in on]
     except Paused:
         return
@@ -85,38 +123,6 @@ class _Work:
         else:
             self.done.add(stage.key)
             self.emit(Event("committed", stage.key))
-
-
-@dataclass(frozen=True, eq=False)
-class _Racer:
-    """What Tune's schedulers know of a trial."""
-
-    trial_id: str
-    config: Mapping[str, int]
-
-
-class _Race:
-    """Which trials go on from a rung. Without a scheduler that races, Ray is not imported."""
-
-    def __init__(self, plan: Plan, judge: Judge) -> None:
-        self._judge = judge
-        self._sweep = plan.sweep
-        if plan.sweep.scheduler.name not in ("fifo", "halving"):
-            from assay.execution.ray.scheduler import StudyScheduler, tune_scheduler
-
-            self._racers = [_Racer(str(number), {"trial": number}) for number in range(len(plan.trials))]
-            inner = tune_scheduler(plan.sweep.scheduler)
-            self._scheduler = StudyScheduler(inner, judge, plan.sweep.metric, plan.sweep.mode)
-            for racer in self._racers:
-                self._scheduler.on_trial_add(None, racer)
-
-    def goes_on(self, trial: int, rung: int, value: float) -> bool:
-        if self._sweep.scheduler.name in ("fifo", "halving"):
-            return self._judge(trial, rung, value, would_stop=False) == "go on"
-        from assay.execution.ray.scheduler import TIME, rung_time
-
-        result = {self._sweep.metric: value, "rung": rung, TIME: rung_time(self._sweep.scheduler, rung)}
-        return self._scheduler.on_trial_result(None, self._racers[trial], result) == "CONTINUE"
 
 
 def execute(stage: Stage, store: Store, threads: int, emit: Emit, pause: Pause | None = None) -> None:

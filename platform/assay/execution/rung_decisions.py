@@ -1,4 +1,4 @@
-"""What happens to a trial at a rung. Pure: the adapters ask Ray Tune's scheduler, and tell what it thinks."""
+"""What happens to a trial at a rung. Pure: executors ask the scheduler, and tell what it thinks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Record = Callable[[str, Decision], None]
 
 
 @dataclass
-class Judge:
+class RungDecisions:
     """Decides as an earlier run did; else by the target; else as the scheduler thinks.
 
     So a run that goes on decides the same as one that was never cut off, whatever order its stored rungs replay in,
@@ -27,12 +27,12 @@ class Judge:
     record: Record
     emit: Emit
     _values: dict[int, dict[int, float]] = field(default_factory=dict)
-    """Rung → trial → its metric there, where the scheduler decides once all have come (halving)."""
+    """Rung → trial → its metric there."""
 
     @property
     def waits_for_all(self) -> bool:
-        """Synchronous successive halving: nobody climbs before everybody is there."""
-        return self.plan.sweep.scheduler.name == "halving"
+        """Nobody climbs before everybody is there."""
+        return self.plan.sweep.scheduler.facts.waits_for_all
 
     def __call__(self, trial: int, rung: int, value: float, would_stop: bool) -> Decision:
         planned, scheduler = self.plan.trials[trial], self.plan.sweep.scheduler
@@ -46,17 +46,18 @@ class Judge:
             return "go on"  # as far as the next rung's gate
         if decision is None:
             decision = "reached" if self._has_reached(value) else "stop" if would_stop and not is_last else "go on"
-            if scheduler.name != "fifo" or decision != "go on":
+            if scheduler.facts.races or decision != "go on":
                 self._decide(at.leaf.key, "finished" if is_last and decision == "go on" else decision)
         self._tell(trial, rung, decision)
         return decision
 
     def cut(self, rung: int) -> None:
-        """All that climb have come to a rung: the best 1/divisor of them go on, at least one."""
-        values = self._values.get(rung, {})
+        """All that climb have come to a rung: so many of the best go on as the scheduler says."""
+        scheduler, values = self.plan.sweep.scheduler, self._values.get(rung, {})
+        assert scheduler.facts.keeps is not None
         sign = 1 if self.plan.sweep.mode == "min" else -1
         ranked = sorted(values, key=lambda trial: (math.isnan(values[trial]), sign * values[trial]))
-        chosen = set(ranked[: max(1, len(ranked) // self.plan.sweep.scheduler.divisor)])
+        chosen = set(ranked[: scheduler.facts.keeps(scheduler, len(ranked))])
         for trial in values:
             planned = self.plan.trials[trial]
             at = planned.rungs[rung]

@@ -10,7 +10,7 @@ from assay.planning import Plan, make_plan
 from assay.planning.plan import suggestions_of
 from assay.store import Store, StoredResult
 from assay.sweep.search.observation import Observation
-from assay.sweep.search.suggest import suggest
+from assay.workload import load_attribute
 
 
 def grown(plan: Plan, store: Store, results: Mapping[str, StoredResult]) -> Plan | None:
@@ -19,10 +19,11 @@ def grown(plan: Plan, store: Store, results: Mapping[str, StoredResult]) -> Plan
     What is suggested is stored before it is tried, so a run that is cut off goes on with the same trials.
     """
     sweep = plan.sweep
-    if sweep.searcher.name != "optuna" or plan.waiting:
+    path = sweep.searcher.facts.suggest
+    if path is None or plan.waiting:
         return None
     told = [Observation(values, _objective(plan, draw, results)) for draw, values in enumerate(plan.suggested)]
-    new = suggest(sweep, told, sweep.searcher.batch)
+    new = load_attribute(path)(sweep, told, sweep.searcher.batch)
     suggestions = suggestions_of(sweep, store)
     for values in new:
         suggestions.add(values)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def refuse_unfair_races(sweep: Sweep, trials: Sequence[PlannedTrial]) -> None:
     """Raise UserError where a scheduler would compare values at a rung that were measured under other conditions."""
-    if sweep.scheduler.name == "fifo" or not trials:
+    if not sweep.scheduler.facts.races or not trials:
         return
     for trial in trials[1:]:
         for ours, theirs in zip(trials[0].rungs, trial.rungs, strict=True):

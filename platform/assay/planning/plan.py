@@ -153,8 +153,8 @@ class Plan:
 
     def climbs_for_sure(self, trial: PlannedTrial) -> tuple[Rung, ...]:
         """The rungs of a trial up to the first where this study has yet to decide whether it goes on."""
-        climbs, scheduler = trial.climbs(self.decided), self.sweep.scheduler
-        if scheduler.name == "fifo" and scheduler.target is None:
+        climbs = trial.climbs(self.decided)
+        if not self.sweep.scheduler.may_end_trials:
             return climbs
         decided = itertools.takewhile(lambda rung: trial.decision(rung, self.decided) is not None, climbs)
         return climbs[: len(list(decided)) + 1]
@@ -189,7 +189,7 @@ def make_plan(sweep: Sweep, store: Store | None = None, most: int | None = None)
 
 def remembered(plan: Plan, store: Store) -> Plan:
     """The plan with what earlier runs of its study suggested and decided."""
-    has_memory = plan.sweep.scheduler.rungs or plan.sweep.searcher.name == "optuna"
+    has_memory = plan.sweep.scheduler.rungs or plan.sweep.searcher.facts.learns
     return make_plan(plan.sweep, store) if has_memory else plan
 
 
@@ -229,7 +229,7 @@ def decisions_of(sweep: Sweep, store: Store) -> Decisions:
 
 def _suggested(sweep: Sweep, store: Store | None) -> Sequence[Mapping[str, JSON]]:
     """The first num_trials of them: with fewer than before, the others are no trials of this run, but stay known."""
-    if store is None or sweep.searcher.name != "optuna":
+    if store is None or not sweep.searcher.facts.learns:
         return []
     return suggestions_of(sweep, store).all()[: sweep.searcher.num_trials]
 
@@ -245,7 +245,7 @@ def suggestions_of(sweep: Sweep, store: Store) -> Suggestions:
     space: Sequence[Any] = [
         [path, p.model_dump(mode="json", exclude={"first"})] for path, p in sweep.parameters.items()
     ]
-    searcher = {"name": sweep.searcher.name, "seed": sweep.searcher.seed}
+    searcher = sweep.searcher.model_dump(mode="json", exclude={"num_trials", "batch"})
     study = {**_study(sweep), "space": space, "searcher": searcher, "config": config}
     return store.suggestions(study, sweep.searcher.batch)
 

@@ -33,7 +33,7 @@ class _Field:
 
 def is_counted(plan: Plan) -> bool:
     """Whether the numbers are fixed: halving takes so many of a rung, whatever they come to."""
-    return plan.sweep.scheduler.name == "halving"
+    return plan.sweep.scheduler.facts.waits_for_all
 
 
 def climbers(plan: Plan) -> list[int]:
@@ -57,15 +57,17 @@ def chances(plan: Plan) -> Mapping[str, float]:
 
 
 def _fields(plan: Plan) -> list[_Field]:
-    """Rung by rung, as the judge cuts: the best 1/divisor of those there go on, at least one."""
-    divisor, there = plan.sweep.scheduler.divisor, _Field(frozenset(range(len(plan.trials))), frozenset(), 0)
+    """Rung by rung, as `RungDecisions.cut` does it."""
+    scheduler, there = plan.sweep.scheduler, _Field(frozenset(range(len(plan.trials))), frozenset(), 0)
+    keeps = scheduler.facts.keeps
+    assert keeps is not None
     fields = [there]
-    for rung in range(len(plan.sweep.scheduler.rungs) - 1):
+    for rung in range(len(scheduler.rungs) - 1):
         decided = {n: plan.trials[n].decision(plan.trials[n].rungs[rung], plan.decided) for n in there.sure}
         sure = frozenset(n for n, decision in decided.items() if decision == "go on")
         undecided = frozenset(n for n, decision in decided.items() if decision is None)
         waiting = len(undecided) + there.num_open
-        chosen = max(1, there.size // divisor)
+        chosen = keeps(scheduler, there.size)
         num_open = min(waiting, round(chosen * waiting / there.size)) if there.size else 0
         there = _Field(sure, undecided | there.open, max(num_open, min(waiting, 1 - len(sure))))
         fields.append(there)

@@ -12,9 +12,13 @@ from assay.sweep.schema import (
     Resources,
     Sweep,
 )
-from assay.sweep.search.options import Parameter, PartitionOf, Scheduler, Searcher
+from assay.sweep.search.options import Parameter, PartitionOf
+from assay.sweep.search.schedulers import SCHEDULERS, Scheduler, SchedulerFacts
+from assay.sweep.search.searchers import SEARCHERS, Searcher, SearcherFacts
 
 __all__ = [
+    "SCHEDULERS",
+    "SEARCHERS",
     "FindWorkload",
     "Limits",
     "Parameter",
@@ -25,7 +29,9 @@ __all__ = [
     "Report",
     "Resources",
     "Scheduler",
+    "SchedulerFacts",
     "Searcher",
+    "SearcherFacts",
     "Sweep",
     "Trial",
     "load_sweep",

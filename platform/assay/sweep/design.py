@@ -9,7 +9,8 @@ from functools import cached_property
 
 from assay.sweep.arms import Arm
 from assay.sweep.search import Settings, Space
-from assay.sweep.search.options import Parameter, Searcher
+from assay.sweep.search.options import Parameter
+from assay.sweep.search.searchers import Searcher
 from assay.workload import JSON
 
 CHECK_DRAWS = 8
@@ -60,16 +61,16 @@ class Design:
 
     def choices(self, suggested: Sequence[Mapping[str, JSON]] = ()) -> Iterator[Choice]:
         """Grid: arms, then points, then seeds. Else draws come first, so that more of them are added at the end."""
-        match self.searcher.name:
-            case "grid":
-                for arm, settings in zip(self.arms, self.settings, strict=True):
-                    for point in self.space.grid(settings):
-                        yield from (Choice(arm, point, seed, None) for seed in self.seeds)
-            case "random":
-                draws = self.space.draws(self.searcher.seed, self.settings)
-                yield from self._of_draws(itertools.islice(draws, self.searcher.num_trials))
-            case "optuna":
-                yield from self._of_draws(suggested)
+        facts = self.searcher.facts
+        if facts.is_exhaustive:
+            for arm, settings in zip(self.arms, self.settings, strict=True):
+                for point in self.space.grid(settings):
+                    yield from (Choice(arm, point, seed, None) for seed in self.seeds)
+        elif facts.draws is not None:
+            draws = facts.draws(self.space, self.searcher, self.settings)
+            yield from self._of_draws(itertools.islice(draws, self.searcher.num_trials))
+        else:
+            yield from self._of_draws(suggested)
 
     def _of_draws(self, draws: Iterable[Mapping[str, JSON]]) -> Iterator[Choice]:
         for number, drawn in enumerate(draws):

@@ -123,7 +123,7 @@ def expand(
         found.append((choice, overrides, resolved))
         warned.append(heard)
     # What is drawn later will differ, if it does not yet.
-    drawn_paths = [] if design.searcher.name == "grid" else list(design.parameters)
+    drawn_paths = [] if design.searcher.facts.is_exhaustive else list(design.parameters)
     paths = dict.fromkeys([*drawn_paths, *(path for _, overrides, _ in found for path in overrides)])
     columns = {path: [at_path(resolved, path) for _, _, resolved in found] for path in paths}
     varying = [

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from assay.errors import UserError, did_you_mean
+from assay.registry import Registry
 from assay.workload import JSON
+from assay.workload.typed import got
 
 MOST_TRIALS = 20_000
 """Of a sweep."""
@@ -98,3 +102,31 @@ SomeValues = Annotated[tuple[JSON, ...], AfterValidator(_some_values)]
 
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+S = TypeVar("S", bound=Section)
+
+
+def one_of(registry: Registry[Any]) -> BeforeValidator:
+    """For a field that is a name of the registry. What is not is refused with a list of those there are."""
+
+    def check(name: object) -> object:
+        if not isinstance(name, str) or name not in registry:
+            hint = did_you_mean(name, registry) if isinstance(name, str) else ""
+            allowed = ", ".join(registry)
+            raise ValueError(f"got {got(name)}, allowed: {allowed}{hint if hint.endswith('?') else ''}")
+        registry[name]  # a package that does not import says so here, at the line of the name
+        return name
+
+    return BeforeValidator(check)
+
+
+def section_for(registry: Registry[Any], common: type[S], value: object) -> type[S]:
+    """What reads the section that names an entry: the entry's `options`, where it has some of its own, or `common`."""
+    name = value.get("name") if isinstance(value, Mapping) else None
+    if not isinstance(name, str) or name not in registry:
+        return common
+    try:
+        return registry[name].options or common
+    except UserError:  # the name is refused for it
+        return common

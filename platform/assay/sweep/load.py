@@ -63,7 +63,8 @@ def load_sweep(
     problems = [p for p in problems if p in document.problems or (p.file, p.path) not in document.unread]
     if problems:
         raise SpecError(problems)
-    sweep = Sweep.model_validate(_normal(chosen).data)
+    data = _normal(chosen).data
+    sweep = Sweep.for_data(data).model_validate(data)
     sweep._document = chosen
     sweep._workload, sweep._file, sweep._profile, sweep._sets = workload, file, profile, tuple(sets)
     return sweep
@@ -80,10 +81,12 @@ def _normal(document: Document) -> Document:
 
 
 def _schema_problems(document: Document) -> list[SpecProblem]:
+    data = _normal(document).data
+    kind = Sweep.for_data(data)
     try:
-        Sweep.model_validate(_normal(document).data)
+        kind.model_validate(data)
     except ValidationError as error:
-        return [document.problem(path, message) for path, message in located_messages(error, Sweep)]
+        return [document.problem(path, message) for path, message in located_messages(error, kind)]
     return []
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SerializeAsAny, create_model
 
 from assay.errors import passing_warnings
 from assay.look import a_look
@@ -29,10 +29,13 @@ from assay.sweep.fields import (
     Seeds,
     SomeNames,
     Text,
+    section_for,
 )
 from assay.sweep.lines import Document, Path, mentions
 from assay.sweep.search import Settings, Space
-from assay.sweep.search.options import Parameter, Scheduler, Searcher
+from assay.sweep.search.options import Parameter
+from assay.sweep.search.schedulers import SCHEDULERS, Scheduler
+from assay.sweep.search.searchers import SEARCHERS, Searcher
 from assay.workload import JSON, Workload, load_workload
 
 SHORTEST_QUOTED = 4
@@ -136,8 +139,8 @@ class Sweep(Section):
     arms: Mapping[Name, Mapping[str, JSON]] = {}
     arms_mode: Literal["each", "cumulative", "grid"] = "each"
     """Arms alone; each on top of those before it; or every subset of them."""
-    searcher: Searcher = Searcher()
-    scheduler: Scheduler = Scheduler()
+    searcher: SerializeAsAny[Searcher] = Searcher()
+    scheduler: SerializeAsAny[Scheduler] = Scheduler()
     metric: Name
     mode: Literal["min", "max"]
     seeds: Seeds = (0,)
@@ -152,6 +155,16 @@ class Sweep(Section):
     _profile: str | None = PrivateAttr(None)
     _sets: tuple[str, ...] = PrivateAttr(())
     _document: Document | None = PrivateAttr(None)
+
+    @classmethod
+    def for_data(cls, data: Mapping[str, JSON]) -> type[Sweep]:
+        """What reads this data: a sweep, with the options of the searcher and the scheduler that it names."""
+        sections = {
+            "searcher": section_for(SEARCHERS, Searcher, data.get("searcher")),
+            "scheduler": section_for(SCHEDULERS, Scheduler, data.get("scheduler")),
+        }
+        own: dict[str, Any] = {k: (section, ...) for k, section in sections.items() if section.__base__ is not Section}
+        return create_model(cls.__name__, __base__=cls, **own) if own else cls
 
     @property
     def file(self) -> str:

@@ -72,7 +72,7 @@ class TrialChecks:
         every = -(-total // MOST_CHECKED)
         known = self.design.choices()
         yield from known if every <= 1 else (choice for i, choice in enumerate(known) if i % every == 0)
-        if every > 1 or self.design.searcher.name != "grid":
+        if every > 1 or not self.design.searcher.facts.is_exhaustive:
             yield from self.design.corners()
 
     def config_alone(self) -> Iterator[SpecProblem]:
@@ -133,7 +133,7 @@ class TrialChecks:
                 continue
             twin, twin_name = first_with.setdefault(canonical_json(config), (choice, name))
             is_same = twin is choice or _spelled(twin) == _spelled(choice)
-            is_drawn = self.design.searcher.name != "grid"
+            is_drawn = not self.design.searcher.facts.is_exhaustive
             if is_same or (is_drawn and (twin.arm, twin.seed) == (choice.arm, choice.seed)):
                 continue
             place = self.difference(twin, choice)

@@ -56,7 +56,7 @@ def summary(plan: Plan, statuses: Mapping[str, StageStatus]) -> list[str]:
         lines.append(
             f"sharing: {len(statuses)} stages do the work of {unshared}; {unshared - len(statuses)} are saved."
         )
-    if plan.sweep.searcher.name == "optuna":
+    if plan.sweep.searcher.facts.learns:
         lines.append(suggested_as_it_goes(plan.sweep))
     if not left:
         return [*lines, "to do: nothing, every stage is stored."] if statuses else lines
@@ -88,8 +88,10 @@ def _bounds(plan: Plan, cost: Sum) -> list[str]:
     if is_counted(plan) and plan.trials:
         first, *others = zip(climbers(plan), scheduler.rungs, strict=True)
         climbs = " and ".join(f"{count:,} to {amount:,}" for count, amount in others)
-        lines.append(f"halving lets climb, of {plural(first[0], 'trial')}, {climbs}: no more than that is counted.")
-    elif scheduler.name != "fifo":
+        lines.append(
+            f"{scheduler.name} lets climb, of {plural(first[0], 'trial')}, {climbs}: no more than that is counted."
+        )
+    elif scheduler.facts.races:
         lines.append(f"that is the most it may take: {scheduler.name} ends trials at their rungs.")
     if scheduler.target is not None:
         lines.append("it takes less where a trial reaches the target, and climbs no further.")

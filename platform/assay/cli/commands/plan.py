@@ -58,7 +58,7 @@ def validate_sweep(
             f"checked: about {MOST_CHECKED:,} of the trials, evenly spread, and the corners of the space; "
             f"the stages of the first {MOST_PLANNED}."
         )
-    if sweep.searcher.name == "optuna":
+    if sweep.searcher.facts.learns:
         print(suggested_as_it_goes(sweep))
 
 

@@ -18,9 +18,9 @@ from assay.cli.output import a_told_look, console, print_json
 from assay.cli.streams import going_on_without_stdout
 from assay.costs.availability import StageStatus
 from assay.costs.priced import priced
-from assay.errors import AssayError
+from assay.errors import AssayError, refuse_unless
 from assay.execution import Event, Listener, Outcome, Pause
-from assay.execution.engine import ExecutorName
+from assay.execution.executors import EXECUTORS
 from assay.home import Home
 from assay.planning import Plan, computed_of, make_plan
 from assay.report import Written, as_json, as_rich, cannot_write, write
@@ -80,7 +80,7 @@ def run_sweep(
     profile: str | None,
     sets: Sequence[str],
     *,
-    executor: ExecutorName,
+    executor: str,
     address: str | None,
     with_tracking: bool,
     plain: bool,
@@ -91,10 +91,12 @@ def run_sweep(
     """Run a sweep in the foreground; returns the exit code."""
     import assay
 
+    refuse_unless("--executor", executor, EXECUTORS.names())
     home = Home.default()
     with a_told_look(verifies_data):
         plan = make_plan(open_sweep(name, profile, sets), Store(home.store_url, heals=False))
-    display = _display(plain or executor == "inline", is_json)  # a debugger has the terminal to itself
+    is_in_process = EXECUTORS[executor].is_in_process
+    display = _display(plain or is_in_process, is_json)  # a debugger has the terminal to itself
     publisher = _Publisher(home, plan.sweep, display)
     listeners: list[Listener] = [publisher, display]
     if with_rows:
@@ -126,7 +128,7 @@ def run_sweep(
         return tell(publisher.trouble)
     assert publisher.written is not None
     log = home.ray_log(plan.sweep.name, plan.sweep.profile)
-    has_log = executor == "ray" and bool(outcome.computed or outcome.failed) and log.is_file()
+    has_log = not is_in_process and bool(outcome.computed or outcome.failed) and log.is_file()
     _print_result(publisher.written, outcome, with_tracking, is_json, log if has_log else None)
     if outcome.paused is not None:
         print(printable(f"Paused: {outcome.paused}"), file=sys.stderr)

@@ -8,6 +8,10 @@ import ray
 from ray.core.generated import gcs_pb2
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 
+TRIAL_MEMORY_BYTES = 512 << 20
+"""All that a trial holds, since it only asks the broker and waits. Not a sliver of a CPU: what is left of that CPU
+would be too little for a worker that needs a whole one."""
+
 
 def leaving_nodes() -> Collection[str]:
     """Ids of the nodes that will be taken away."""

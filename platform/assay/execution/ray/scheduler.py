@@ -12,40 +12,56 @@ import numpy as np
 from ray.exceptions import RayActorError
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 
-from assay.execution.rung_decisions import Judge
+from assay.execution.racing import Rule, make_rule, score
+from assay.execution.rung_decisions import RungDecisions
 from assay.sweep import Scheduler
 from assay.text import one_line
+from assay.workload import load_attribute
 
 TIME = "rung_time"
 """What Tune's schedulers take for time: divisor^rung, so that their milestones are the rungs."""
-WORST = 1e300
-"""What a metric that is no number counts as. Finite, since cutoffs are interpolated."""
+SCORE = "score"
+"""What they compare; the higher, the better."""
 Died = Callable[[int, Exception, int], None]
 """Observation of a trial's process that died: the trial's number, why, and which retry follows; 0 where it is lost."""
 
 
-def rung_time(scheduler: Scheduler, rung: int) -> int:
-    return int(scheduler.divisor**rung)
+def asha(scheduler: Scheduler, brackets: int = 1) -> TrialScheduler:
+    return AsyncHyperBandScheduler(
+        time_attr=TIME,
+        max_t=scheduler.divisor ** len(scheduler.rungs),
+        grace_period=1,
+        reduction_factor=scheduler.divisor,
+        brackets=brackets,
+    )
 
 
-def tune_scheduler(scheduler: Scheduler) -> TrialScheduler:
-    """Tune's own, by the sweep's settings.
+def hyperband(scheduler: Scheduler) -> TrialScheduler:
+    return asha(scheduler, brackets=len(scheduler.rungs))
 
-    asha: a trial goes on from a rung if it is among the best 1/divisor of those that came there so far. hyperband: the
-    asynchronous one (https://arxiv.org/abs/1810.05934): several such brackets, each starting at a higher rung. median:
-    a trial stops when its best is worse than the median of the others' running means. For halving Tune runs one rung at
-    a time, and the judge decides between them.
-    """
-    beyond = rung_time(scheduler, len(scheduler.rungs))
-    if scheduler.name in ("asha", "hyperband"):
-        brackets = len(scheduler.rungs) if scheduler.name == "hyperband" else 1
-        return AsyncHyperBandScheduler(
-            time_attr=TIME, max_t=beyond, grace_period=1, reduction_factor=scheduler.divisor, brackets=brackets
-        )
-    if scheduler.name == "median":
-        # Without a time slice it would pause trials, which then hold what they were given.
-        return MedianStoppingRule(time_attr=TIME, grace_period=0, min_time_slice=math.inf)
-    return FIFOScheduler()
+
+def median(scheduler: Scheduler) -> TrialScheduler:
+    # Without a time slice it would pause trials, which then hold what they were given.
+    return MedianStoppingRule(time_attr=TIME, grace_period=0, min_time_slice=math.inf)
+
+
+class _RuleScheduler(FIFOScheduler):  # type: ignore[misc]
+    """Decides by a rule of assay. Without one, and where the trials wait for all, everybody goes on: for those Tune
+    runs one rung at a time."""
+
+    def __init__(self, rule: Rule | None) -> None:
+        super().__init__()
+        self._rule = rule
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: Mapping[str, Any]) -> str:
+        ends = self._rule is not None and self._rule.ends(trial.config["trial"], result["rung"], result[SCORE])
+        return TrialScheduler.STOP if ends else TrialScheduler.CONTINUE
+
+
+def _inner(scheduler: Scheduler) -> TrialScheduler:
+    """Tune's own where there is one."""
+    path = scheduler.facts.tune
+    return load_attribute(path)(scheduler) if path is not None else _RuleScheduler(make_rule(scheduler))
 
 
 class Left(BaseException):
@@ -53,26 +69,24 @@ class Left(BaseException):
 
 
 class StudyScheduler(TrialScheduler):  # type: ignore[misc]
-    """Asks the inner scheduler at every rung, and does what the judge says. Tells `died` of a trial whose process ended
-    without a word: Tune itself starts it again, or goes on without it. Raises Left once the run is `over`."""
+    """Asks the sweep's scheduler at every rung, and does what was decided there for good. Tells `died` of a trial whose
+    process ended without a word: Tune itself starts it again, or goes on without it. Raises Left once the run is
+    `over`.
+    """
 
     def __init__(
         self,
-        inner: TrialScheduler,
-        judge: Judge,
-        metric: str,
-        mode: str,
+        decisions: RungDecisions,
         died: Died = lambda *_: None,
         over: threading.Event | None = None,
     ) -> None:
         super().__init__()
         self._died = died
         self._over = over or threading.Event()
-        self._inner = inner
-        self._judge = judge
-        self._metric = metric
-        self._worst = WORST if mode == "min" else -WORST
-        inner.set_search_properties(metric, mode)
+        self._decisions = decisions
+        self._sweep = decisions.plan.sweep
+        self._inner = _inner(self._sweep.scheduler)
+        self._inner.set_search_properties(SCORE, "max")
 
     def __getstate__(self) -> dict[str, Any]:
         # Tune writes itself down, to be restored; assay never restores it: stored rungs replay.
@@ -97,10 +111,10 @@ class StudyScheduler(TrialScheduler):  # type: ignore[misc]
     def on_trial_result(self, tune_controller: Any, trial: Any, result: Mapping[str, Any]) -> str:
         if "rung" not in result:
             return TrialScheduler.CONTINUE  # it failed or pauses, and says so with a NaN
-        value = result[self._metric]
-        seen = {**result, self._metric: self._worst if math.isnan(value) else value}
+        rung, value = result["rung"], result[self._sweep.metric]
+        seen = {**result, SCORE: score(value, self._sweep.mode), TIME: self._sweep.scheduler.divisor**rung}
         would_stop = self._inner.on_trial_result(tune_controller, trial, seen) == TrialScheduler.STOP
-        decision = self._judge(trial.config["trial"], result["rung"], value, would_stop)
+        decision = self._decisions(trial.config["trial"], rung, value, would_stop)
         return TrialScheduler.CONTINUE if decision == "go on" else TrialScheduler.STOP
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ import math
 import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future
+from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -17,39 +17,31 @@ import ray
 from ray import tune
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from assay.errors import AssayError, UserError
-from assay.execution.broker import Request, too_large
+from assay.execution.broker import Request
 from assay.execution.events import Emit, Event
-from assay.execution.packing import Machine, total
+from assay.execution.packing import total
 from assay.execution.pause import Pause, Paused
 from assay.execution.ray.aside import aside
 from assay.execution.ray.broker_actor import BrokerActor, RemoteEmit
-from assay.execution.ray.capacity import capacity
+from assay.execution.ray.capacity import TRIAL_MEMORY_BYTES, capacity
 from assay.execution.ray.deaths import RAY_ENDED, in_words, quoted
 from assay.execution.ray.dispatch import execute
-from assay.execution.ray.growth import grow, limit
+from assay.execution.ray.growth import grow
 from assay.execution.ray.job import Job, StageEnded
-from assay.execution.ray.scheduler import TIME, StudyScheduler, rung_time, tune_scheduler
-from assay.execution.ray.task import remote_findings
-from assay.execution.ray.watch import ended_by, gone, lose, watch
+from assay.execution.ray.scheduler import StudyScheduler
+from assay.execution.ray.watch import LEAVE_S, ended_by, gone, lose, while_it_lives
 from assay.execution.requirements import need
 from assay.execution.retries import failure_of
-from assay.execution.rung_decisions import Judge
-from assay.planning import Plan, check_where_stages_run
+from assay.execution.rung_decisions import RungDecisions
+from assay.planning import Plan
 from assay.planning.labels import serves
 from assay.store import Store
-from assay.sweep import Resources, Scheduler
-from assay.text import first_line, size
+from assay.sweep import Resources
 from assay.workload import Stage
 
-TRIAL_MEMORY_BYTES = 512 << 20
-"""All that a trial holds, since it only asks the broker and waits. Not a sliver of a CPU: what is left of that CPU
-would be too little for a worker that needs a whole one."""
 TRIALS_PER_CPU = 2
 MOST_TO_RACE = 8
 PASS_ON_S = 0.2
-LEAVE_S = 5.0
-"""How long a run that ends early waits for its threads: those that ask a cluster that is gone do not come back."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +51,6 @@ class TrialWork:
     index: int
     rungs: Mapping[int, tuple[Stage, ...]]
     """Those that it climbs now, lowest first, by number."""
-    scheduler: Scheduler
     resources: Resources
     store_url: str
     scratch_url: str
@@ -75,30 +66,19 @@ class TrialWork:
         ]
 
 
-def run_trials(plan: Plan, store: Store, done: Sequence[str], scratch_url: str, judge: Judge, pause: Pause) -> None:
+def run_trials(
+    plan: Plan, store: Store, done: Sequence[str], scratch_url: str, decisions: RungDecisions, pause: Pause
+) -> None:
     """Compute every stage of the plan that is not done, on the cluster this process is connected to.
 
-    Failed stages are told through the judge's `emit`; the trials that do not need them go on. Returns early when the
+    Failed stages are told through `decisions.emit`; the trials that do not need them go on. Returns early when the
     run is asked to pause. Raises ClusterLost as soon as the cluster is gone.
     """
-    over = threading.Event()
-    lost: Future[None] = Future()
-    aside(partial(watch, lost, over)).add_done_callback(partial(_tell_if_unwatched, judge.emit))
-    # Aside, since whoever asks a cluster that is gone waits for it, until Ray ends the whole process.
-    work = aside(partial(_run_trials, plan, store, done, scratch_url, judge, pause, lost, over))
+    work = partial(_run_trials, plan, store, done, scratch_url, decisions, pause)
     try:
-        wait_for([work, lost], return_when=FIRST_COMPLETED)
-        (lost if lost.done() else work).result()
+        while_it_lives(work, decisions.emit)
     finally:
         pause.is_heard = False
-        over.set()
-        wait_for([work], LEAVE_S)
-
-
-def _tell_if_unwatched(emit: Emit, watching: Future[None]) -> None:
-    if (error := watching.exception()) is not None:
-        message = f"nobody watches the cluster any more: {first_line(error)}; if it is lost, Ray itself ends the run"
-        emit(Event("warning", message=message))
 
 
 def _run_trials(
@@ -106,7 +86,7 @@ def _run_trials(
     store: Store,
     done: Sequence[str],
     scratch_url: str,
-    judge: Judge,
+    decisions: RungDecisions,
     pause: Pause,
     lost: Future[None],
     over: threading.Event,
@@ -117,7 +97,6 @@ def _run_trials(
         TrialWork(
             index=number,
             rungs={number: rung.stages for number, rung in enumerate(planned.rungs)},
-            scheduler=sweep.scheduler,
             resources=sweep.resources,
             store_url=store.url,
             scratch_url=scratch_url,
@@ -127,23 +106,19 @@ def _run_trials(
         )
         for number, planned in enumerate(plan.trials)
     ]
-    _refuse_what_cannot_fit(works, capacity())
-    _refuse_without_memory()
-    for message in check_where_stages_run(plan, done, remote_findings):
-        judge.emit(Event("warning", message=message, once=message))
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     # On the driver's node: no other may take all the trials with it.
     actor = ray.remote(BrokerActor).options(num_cpus=0, max_concurrency=1000, scheduling_strategy=here)
     broker = actor.remote(list(done))
     stop = threading.Event()
     trouble: list[Exception] = []
-    mail = aside(lambda: _deliver(broker, judge.emit, stop, pause, trouble, lost))
+    mail = aside(lambda: _deliver(broker, decisions.emit, stop, pause, trouble, lost))
     growing = aside(lambda: _grow(broker, pause, stop, trouble))
     aside(lambda: _pass_on(broker, pause, over))
     pause.is_heard = True
     try:
-        for group in _groups(works, judge, pause):
-            _tune_despite_memory(plan, group, broker, scratch_url, judge, over)
+        for group in _groups(works, decisions, pause):
+            _tune_despite_memory(plan, group, broker, scratch_url, decisions, over)
     finally:
         pause.is_heard = False
         stop.set()
@@ -152,47 +127,34 @@ def _run_trials(
         raise trouble[0]
 
 
-def _groups(works: Sequence[TrialWork], judge: Judge, pause: Pause) -> Iterator[Sequence[TrialWork]]:
+def _groups(works: Sequence[TrialWork], decisions: RungDecisions, pause: Pause) -> Iterator[Sequence[TrialWork]]:
     """What Tune is given at a time: everything; or, where all wait for all, those that climb to the next rung."""
-    if not judge.waits_for_all:
+    if not decisions.waits_for_all:
         yield works
         return
     for rung in works[0].rungs:
-        climbing = [replace(works[number], rungs={rung: works[number].rungs[rung]}) for number in judge.climbing(rung)]
+        climbing = [
+            replace(works[number], rungs={rung: works[number].rungs[rung]}) for number in decisions.climbing(rung)
+        ]
         yield climbing
         if pause.reason is not None:
             return
-        judge.cut(rung)
-
-
-def _refuse_what_cannot_fit(works: Sequence[TrialWork], room: Sequence[Machine]) -> None:
-    requests = [request for work in works for rung in work.rungs for request in work.requests(rung)]
-    if not any(too_large(r.name, r.need, room) for r in requests):
-        return
-    most = limit(room)
-    verb = "has" if most == room else "grows to"
-    if reasons := {reason for r in requests if (reason := too_large(r.name, r.need, most, verb))}:
-        raise UserError("\n".join(sorted(reasons)) + "\nAsk for less under `resources`, or use a larger cluster.")
-
-
-def _refuse_without_memory() -> None:
-    here = ray.get_runtime_context().get_node_id()
-    memory = next(node["Resources"].get("memory", 0) for node in ray.nodes() if node["NodeID"] == here)
-    if memory < TRIAL_MEMORY_BYTES:
-        raise AssayError(
-            f"Ray has {size(memory)} of memory to give on this machine, allowed: {size(TRIAL_MEMORY_BYTES)} or "
-            "more, for a trial; free some, or run where there is more"
-        )
+        decisions.cut(rung)
 
 
 def _tune_despite_memory(
-    plan: Plan, works: Sequence[TrialWork], broker: Any, scratch_url: str, judge: Judge, over: threading.Event
+    plan: Plan,
+    works: Sequence[TrialWork],
+    broker: Any,
+    scratch_url: str,
+    decisions: RungDecisions,
+    over: threading.Event,
 ) -> None:
     """`_tune`, again where Ray ended a trial's own process for memory: Tune raises, as at an error it does not know."""
     retries = plan.sweep.limits.retries
     for retry in range(1, retries + 2):
         try:
-            _tune(plan, works, broker, scratch_url, judge, over)
+            _tune(plan, works, broker, scratch_url, decisions, over)
             return
         except Exception as error:
             why = in_words(error)
@@ -202,11 +164,16 @@ def _tune_despite_memory(
             if retry > retries:
                 raise ended_by(f"{why}; let fewer stages run at once, or give Ray a larger machine") from error
             again = f"{why}; all trials start over from what is stored, retry {retry} of {retries}"
-            judge.emit(Event("warning", message=again))
+            decisions.emit(Event("warning", message=again))
 
 
 def _tune(
-    plan: Plan, works: Sequence[TrialWork], broker: Any, scratch_url: str, judge: Judge, over: threading.Event
+    plan: Plan,
+    works: Sequence[TrialWork],
+    broker: Any,
+    scratch_url: str,
+    decisions: RungDecisions,
+    over: threading.Event,
 ) -> None:
     sweep = plan.sweep
     cpus = total(capacity()).get("CPU", 0)
@@ -219,20 +186,20 @@ def _tune(
             again = (
                 f"the trial's own process failed; retry {retry} of {sweep.limits.retries}, from what is stored: {why}"
             )
-            judge.emit(Event("warning", leaves[trial], trial=trial, message=f"{plan.trials[trial].name}: {again}"))
+            decisions.emit(Event("warning", leaves[trial], trial=trial, message=f"{plan.trials[trial].name}: {again}"))
             return
         message = f"{quoted(str(error))}\nthe trial's own process failed: {why}"
         with suppress(ray.exceptions.RayError):  # who carries events notices as well, and tells
             ray.get(broker.lose.remote(trial, leaves[trial], message))
 
     # Who races needs company: a rung tells more, the more trials have come there. A cluster without CPUs grows.
-    least = MOST_TO_RACE if sweep.scheduler.name != "fifo" or not cpus else 1
+    least = MOST_TO_RACE if sweep.scheduler.facts.races or not cpus else 1
     several = max(round(cpus * TRIALS_PER_CPU), least)
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(_trial, works=refs, broker=broker), _beside_the_driver()),
         param_space={"trial": tune.grid_search([work.index for work in works])},
         tune_config=tune.TuneConfig(
-            scheduler=StudyScheduler(tune_scheduler(sweep.scheduler), judge, sweep.metric, sweep.mode, died, over),
+            scheduler=StudyScheduler(decisions, died, over),
             max_concurrent_trials=sweep.limits.concurrent_trials or several,
             reuse_actors=True,
         ),
@@ -270,7 +237,7 @@ def _trial(config: Mapping[str, Any], works: Mapping[int, ray.ObjectRef], broker
         result = store.get(stages[-1].key)
         assert result is not None
         value = result.metrics.get(work.metric, math.nan)
-        tune.report({work.metric: value, "rung": rung, TIME: rung_time(work.scheduler, rung)})
+        tune.report({work.metric: value, "rung": rung})
 
 
 def _climb(work: TrialWork, rung: int, broker: Any) -> bool:

@@ -6,20 +6,53 @@ import signal
 import socket
 import threading
 from collections import Counter
-from concurrent.futures import Future, InvalidStateError
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, InvalidStateError
+from concurrent.futures import wait as wait_for
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import ray
 
 from assay.errors import ClusterLost
+from assay.execution.events import Emit, Event
+from assay.execution.ray.aside import aside
+from assay.text import first_line
 
 LOOK_S = 1.0
 CONNECT_S = 2.0
 MISSES = 5
 """So often in a row nobody must answer. The kernel answers for a process that is busy or stopped, and not for one that
 is gone: seconds of a machine under load are no alarm."""
+LEAVE_S = 5.0
+"""How long a run that ends early waits for its threads: those that ask a cluster that is gone do not come back."""
 NAMES = {"gcs_server": "Ray's head process (gcs_server)", "raylet": "Ray's process on this machine (raylet)"}
+
+
+def while_it_lives(work: Callable[[Future[None], threading.Event], None], emit: Emit) -> None:
+    """Do work that asks the cluster. Raises ClusterLost as soon as that is gone.
+
+    The work is told by a future of the cluster's loss, which it may find first, and by an event that it is no longer
+    waited for.
+    """
+    over = threading.Event()
+    lost: Future[None] = Future()
+    aside(partial(watch, lost, over)).add_done_callback(partial(_tell_if_unwatched, emit))
+    # Aside, since whoever asks a cluster that is gone waits for it, until Ray ends the whole process.
+    done = aside(partial(work, lost, over))
+    try:
+        wait_for([done, lost], return_when=FIRST_COMPLETED)
+        (lost if lost.done() else done).result()
+    finally:
+        over.set()
+        wait_for([done], LEAVE_S)
+
+
+def _tell_if_unwatched(emit: Emit, watching: Future[None]) -> None:
+    if (error := watching.exception()) is not None:
+        message = f"nobody watches the cluster any more: {first_line(error)}; if it is lost, Ray itself ends the run"
+        emit(Event("warning", message=message))
 
 
 def watch(lost: Future[None], stop: threading.Event) -> None:

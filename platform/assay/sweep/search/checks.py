@@ -11,6 +11,7 @@ from assay.sweep.draft import Draft, lacks_num
 from assay.sweep.expansion import in_words
 from assay.sweep.lines import Document, Path
 from assay.sweep.search import same
+from assay.sweep.search.searchers import names_that_draw
 from assay.workload import JSON
 from assay.workload.typed import got
 
@@ -33,15 +34,18 @@ def search_problems(document: Document, draft: Draft, design: Design, doubtful: 
 def _searcher(document: Document, draft: Draft) -> Found:
     if draft.searcher is None:
         return
-    name, num_trials = draft.searcher.name, draft.searcher.num_trials
-    if name == "grid":
-        if num_trials is not None:
-            yield ("searcher", "num_trials"), "has no effect with searcher grid; allowed with: random, optuna"
+    name = draft.searcher.name
+    if draft.searcher.facts.is_exhaustive:
+        others = names_that_draw()
+        no_effect = f"has no effect with searcher {name}; allowed with: {', '.join(others)}"
+        if draft.searcher.num_trials is not None:
+            yield ("searcher", "num_trials"), no_effect
         for path, parameter in draft.parameters.items():
             if parameter.first:
-                yield ("parameters", path, "first"), "has no effect with searcher grid; allowed with: random, optuna"
+                yield ("parameters", path, "first"), no_effect
             if lacks_num(parameter):
-                yield ("parameters", path), "a grid needs num, the number of points; or searcher: random or optuna"
+                told = f"a grid needs num, the number of points; or searcher: {' or '.join(others)}"
+                yield ("parameters", path), told
     elif not document.data.get("parameters"):
         yield ("searcher", "name"), f"got {name}, but the sweep has no parameters: there is nothing to search"
 
@@ -84,9 +88,12 @@ def _condition(design: Design, path: str, other: str, value: JSON) -> str | None
 
 
 def too_few_draws(design: Design) -> Found:
-    """Random draws are distinct: a small space runs out of them."""
-    wanted = design.searcher.num_trials
-    if design.searcher.name == "random" and wanted is not None:
-        found = sum(1 for _ in islice(design.space.draws(design.searcher.seed, design.settings), wanted))
+    """Draws are distinct: a small space runs out of them."""
+    wanted, draws = design.searcher.num_trials, design.searcher.facts.draws
+    if draws is not None and wanted is not None:
+        found = sum(1 for _ in islice(draws(design.space, design.searcher, design.settings), wanted))
         if found < wanted:
-            yield ("searcher", "num_trials"), f"got {wanted:,}, allowed: at most {found:,}: random draws find no others"
+            yield (
+                ("searcher", "num_trials"),
+                f"got {wanted:,}, allowed: at most {found:,}: {design.searcher.name} draws find no others",
+            )

@@ -1,14 +1,14 @@
-"""How a sweep looks for its best: what parameters may be, which values are tried, and which trials go on."""
+"""What a sweep's parameters may be: the keys that each takes in the file."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import model_validator
 
-from assay.sweep.fields import AtLeastTwo, Count, Flag, Name, Number, NumPoints, Positive, Rungs, Section, SomeValues
+from assay.sweep.fields import Count, Flag, Name, Number, NumPoints, Positive, Section, SomeValues
 from assay.sweep.search import Axis, Floats, Integers, Partitions, Values
 from assay.workload import JSON
 
@@ -98,68 +98,3 @@ class Parameter(Section):
         if self.int:
             return Integers(round(self.min), round(self.max), self.step or 1, self.log, self.num)
         return Floats(self.min, self.max, self.log, self.num)
-
-
-class Searcher(Section):
-    """Where the parameters' values come from: all of them, random draws, or what Optuna suggests by results so far."""
-
-    name: Literal["grid", "random", "optuna"] = "grid"
-    num_trials: Annotated[Positive | None, Field(validate_default=True)] = None
-    """Draws of the parameters' values; each is a trial of every arm and seed."""
-    seed: Count = 0
-    batch: Positive = 4
-    """Suggestions that are asked of Optuna at a time."""
-
-    @field_validator("num_trials")
-    @classmethod
-    def _how_many(cls, count: int | None, info: ValidationInfo) -> int | None:
-        name = info.data.get("name", "grid")
-        if count is None and name != "grid":
-            raise ValueError(f"required with searcher {name}, but missing; allowed: an integer ≥ 1")
-        return count
-
-
-class Scheduler(Section):
-    """Which trials go on: all (fifo), or by results at rungs of a budget.
-
-    halving waits at a rung for all trials and takes the best 1/divisor of them: the same whatever order they come in.
-    asha does not wait, and takes who is among the best so far. hyperband: several such races, that start at higher
-    rungs. median: ends a trial that is worse than the median of the others.
-    """
-
-    name: Literal["fifo", "asha", "halving", "hyperband", "median"] = "fifo"
-    budget: Annotated[Name | None, Field(validate_default=True)] = None
-    """The config path that rungs set: how far a training goes, how many samples are drawn."""
-    rungs: Annotated[Rungs, Field(validate_default=True)] = ()
-    divisor: AtLeastTwo = 3
-    """One of so many trials goes on from a rung (halving, asha, hyperband)."""
-    target: Number | None = None
-    """A trial whose metric is as good climbs no further: for a study that asks how much it takes to get there."""
-
-    @field_validator("budget")
-    @classmethod
-    def _of_what(cls, budget: str | None, info: ValidationInfo) -> str | None:
-        name = info.data.get("name", "fifo")
-        if budget is None and name != "fifo":
-            raise ValueError(f"required with scheduler {name}, but missing; allowed: the config path of a budget")
-        return budget
-
-    @field_validator("rungs")
-    @classmethod
-    def _how_far(cls, rungs: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
-        if "name" not in info.data or "budget" not in info.data:
-            return rungs
-        name, budget = info.data["name"], info.data["budget"]
-        least = 1 if name == "fifo" else 2
-        if budget is not None and len(rungs) < least:
-            raise ValueError(f"got {list(rungs)}, allowed with scheduler {name}: at least {least} amounts of {budget}")
-        if budget is None and rungs:
-            raise ValueError("got rungs without a budget; name the config path that they set, as budget: …")
-        return rungs
-
-    @field_validator("target")
-    @classmethod
-    def _at_rungs(cls, target: float | None, info: ValidationInfo) -> float | None:
-        if target is not None and info.data.get("rungs") == ():
-            raise ValueError("got a target without rungs to reach it at; give budget: … and rungs: […]")
-        return target

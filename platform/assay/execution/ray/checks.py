@@ -1,0 +1,55 @@
+"""Whether the stages of a plan can run on the cluster this process is connected to: asked before anything is begun."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection
+from concurrent.futures import Future
+from functools import partial
+
+import ray
+
+from assay.errors import AssayError, UserError
+from assay.execution.broker import too_large
+from assay.execution.events import Emit, Event
+from assay.execution.ray.capacity import TRIAL_MEMORY_BYTES, capacity
+from assay.execution.ray.growth import limit
+from assay.execution.ray.task import remote_findings
+from assay.execution.ray.watch import while_it_lives
+from assay.execution.requirements import need
+from assay.planning import Plan, check_where_stages_run
+from assay.text import size
+
+
+def check_here(plan: Plan, done: Collection[str], emit: Emit) -> None:
+    """Raise UserError where what is not done does not fit, or is refused where it would run. Raises ClusterLost as soon
+    as the cluster is gone."""
+    while_it_lives(partial(_check, plan, done, emit), emit)
+
+
+def _check(plan: Plan, done: Collection[str], emit: Emit, lost: Future[None], over: threading.Event) -> None:
+    _refuse_what_cannot_fit(plan, done)
+    _refuse_without_memory()
+    for message in check_where_stages_run(plan, done, remote_findings):
+        emit(Event("warning", message=message, once=message))
+
+
+def _refuse_what_cannot_fit(plan: Plan, done: Collection[str]) -> None:
+    needs = [(stage.name, need(stage, plan.sweep.resources)) for key, stage in plan.needed.items() if key not in done]
+    machines = capacity()
+    if not any(too_large(name, stage_need, machines) for name, stage_need in needs):
+        return
+    most = limit(machines)
+    verb = "has" if most == machines else "grows to"
+    if reasons := {reason for name, stage_need in needs if (reason := too_large(name, stage_need, most, verb))}:
+        raise UserError("\n".join(sorted(reasons)) + "\nAsk for less under `resources`, or use a larger cluster.")
+
+
+def _refuse_without_memory() -> None:
+    here = ray.get_runtime_context().get_node_id()
+    memory = next(node["Resources"].get("memory", 0) for node in ray.nodes() if node["NodeID"] == here)
+    if memory < TRIAL_MEMORY_BYTES:
+        raise AssayError(
+            f"Ray has {size(memory)} of memory to give on this machine, allowed: {size(TRIAL_MEMORY_BYTES)} or "
+            "more, for a trial; free some, or run where there is more"
+        )
