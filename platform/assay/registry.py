@@ -23,6 +23,8 @@ class Registry(Generic[Entry]):
     def __init__(self, noun: str, group: str) -> None:
         self.noun, self.group = noun, group
         self._entries: dict[str, Entry] = {}
+        self._loaded: dict[str, Entry] = {}
+        """Those of installed packages, once somebody asked for them."""
 
     def register(self, name: str, entry: Entry) -> Entry:
         """Add an entry. Raises ValueError if the name is taken."""
@@ -43,16 +45,17 @@ class Registry(Generic[Entry]):
 
     def __getitem__(self, name: str) -> Entry:
         """The entry. Raises UserError that lists the names there are, or says why a package's entry cannot be had."""
-        if name in self._entries:
-            return self._entries[name]
+        for known in (self._entries, self._loaded):
+            if name in known:
+                return known[name]
         if (point := self._points().get(name)) is None:
             raise UserError(self.refusal(name))
         try:
-            self._entries[name] = point.load()
+            self._loaded[name] = point.load()
         except Exception as error:  # whatever a module may raise while it is imported
             reason = first_line(error, with_type=True)
             raise UserError(f"the {self.noun} {name!r} ({point.value}) cannot be imported: {reason}") from error
-        return self._entries[name]
+        return self._loaded[name]
 
     def checked(self, name: str) -> str:
         """The name, for a validator of pydantic. Raises ValueError that lists the names there are."""

@@ -26,7 +26,7 @@ class Rule(Protocol):
     def ends(self, trial: int, rung: int, score: float) -> bool:
         """Whether a trial should end at a rung, both counted from 0. The higher the score, the better.
 
-        Called in the order of arrival, also for the last rung and for what is stored; again for a trial that starts over.
+        Called in the order of arrival, also for the last rung and what is stored; again for a trial that starts over.
         """
 
 

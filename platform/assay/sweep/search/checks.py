@@ -36,18 +36,20 @@ def _searcher(document: Document, draft: Draft) -> Found:
         return
     name = draft.searcher.name
     if draft.searcher.facts.is_exhaustive:
-        others = names_that_draw()
-        no_effect = f"has no effect with searcher {name}; allowed with: {', '.join(others)}"
         if draft.searcher.num_trials is not None:
-            yield ("searcher", "num_trials"), no_effect
+            yield ("searcher", "num_trials"), _no_effect(name)
         for path, parameter in draft.parameters.items():
             if parameter.first:
-                yield ("parameters", path, "first"), no_effect
+                yield ("parameters", path, "first"), _no_effect(name)
             if lacks_num(parameter):
-                told = f"a grid needs num, the number of points; or searcher: {' or '.join(others)}"
-                yield ("parameters", path), told
+                others = " or ".join(names_that_draw())
+                yield ("parameters", path), f"a grid needs num, the number of points; or searcher: {others}"
     elif not document.data.get("parameters"):
         yield ("searcher", "name"), f"got {name}, but the sweep has no parameters: there is nothing to search"
+
+
+def _no_effect(searcher: str) -> str:
+    return f"has no effect with searcher {searcher}; allowed with: {', '.join(names_that_draw())}"
 
 
 def _arms(document: Document, draft: Draft, design: Design) -> Found:

@@ -71,7 +71,9 @@ def test_every_decision_is_that_of_ray_tune(name: str, divisor: int, mode: str) 
         for number, rung in arrivals(random, len(trials), len(rungs)):
             if number in ended:
                 continue
-            value = random.choice([random.gauss(0, 1), random.randint(-2, 2), float("nan"), float("inf"), float("-inf")])
+            value = random.choice(
+                [random.gauss(0, 1), random.randint(-2, 2), float("nan"), float("inf"), float("-inf")]
+            )
             tune.on_trial_result(None, trials[number], {"m": value, "rung": rung})
             ends = rule.ends(number, rung, score(value, mode))  # type: ignore[arg-type]
             assert ends == answers.would_stop, (seed, number, rung)
