@@ -7,7 +7,7 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, distributions
 from pathlib import Path
 
 from assay.errors import UserError
@@ -51,7 +51,7 @@ def packed(sweep: Sweep, workload_package: Path | None, folder: Path) -> str:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, target)
     if workload_package is not None:
-        _write_entry_point(sweep.workload, workload_package, folder)
+        _write_entry_points(sweep.workload, workload_package, folder)
     (folder / sweep_file(sweep)).write_text(as_file(sweep), encoding="utf-8")
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
@@ -151,16 +151,31 @@ def _refuse_size(files: list[Path]) -> None:
         )
 
 
-def _write_entry_point(name: str, package: Path, folder: Path) -> None:
-    """Say on the cluster what an installation says here: which object of which module is the workload."""
-    point = next((point for point in entry_points(group="assay.workloads") if point.name == name), None)
-    assert point is not None, "the sweep was loaded, so its workload is installed here"
-    top = point.value.partition(":")[0].partition(".")[0]
-    if not (folder / top).is_dir() and not (folder / f"{top}.py").is_file():
+def _write_entry_points(name: str, package: Path, folder: Path) -> None:
+    """Say on the cluster what an installation says here: which objects of the modules that go along assay looks for,
+    such as the workload, and a scheduler beside it."""
+    points = [point for dist in distributions() for point in dist.entry_points if point.group.startswith("assay.")]
+    workload = next((point for point in points if (point.group, point.name) == ("assay.workloads", name)), None)
+    assert workload is not None, "the sweep was loaded, so its workload is installed here"
+    if not _holds(folder, workload):
         raise UserError(
-            f"--workload-package: {package} does not hold the module {top}, which is the workload {name} of this sweep"
+            f"--workload-package: {package} does not hold the module {_top(workload)}, which is the workload {name} of "
+            "this sweep"
         )
     info = folder / "workload_of_this_job-0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: workload-of-this-job\nVersion: 0\n", encoding="utf-8")
-    (info / "entry_points.txt").write_text(f"[assay.workloads]\n{name} = {point.value}\n", encoding="utf-8")
+    lines: dict[str, list[str]] = {}
+    for point in points:
+        if _holds(folder, point):
+            lines.setdefault(point.group, []).append(f"{point.name} = {point.value}\n")
+    text = "".join(f"[{group}]\n{''.join(dict.fromkeys(named))}" for group, named in sorted(lines.items()))
+    (info / "entry_points.txt").write_text(text, encoding="utf-8")
+
+
+def _top(point: EntryPoint) -> str:
+    return point.value.partition(":")[0].partition(".")[0]
+
+
+def _holds(folder: Path, point: EntryPoint) -> bool:
+    return (folder / _top(point)).is_dir() or (folder / f"{_top(point)}.py").is_file()

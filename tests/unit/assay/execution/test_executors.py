@@ -60,11 +60,11 @@ def test_facts_of_executors_import_no_ray() -> None:
 
 
 def test_the_command_line_lists_the_executors(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     from assay.cli import main
 
     monkeypatch.chdir(tmp_path)
     assert main(["run", "nothing", "--executor", "inlin"]) == 2
-    told = capsys.readouterr().err
+    told = capfd.readouterr().err
     assert told == "--executor: got 'inlin', allowed: 'ray', 'inline'; did you mean 'inline'?\n"

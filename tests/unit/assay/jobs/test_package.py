@@ -197,6 +197,21 @@ def test_a_package_of_modules_keeps_its_name(tmp_path: Path, workload: Path) -> 
     assert {"mine/__init__.py", "mine/toy_workload.py"} < set(names)
 
 
+def test_what_else_the_package_registers_is_registered_on_the_cluster(tmp_path: Path, workload: Path) -> None:
+    entry = tmp_path / "installed/toy-1.dist-info/entry_points.txt"
+    entry.write_text(
+        "[assay.workloads]\ntoy = toy_workload:workload\n[assay.schedulers]\nmine = toy_schedulers:MINE\n"
+        "other = elsewhere:OTHER\n[console_scripts]\ntoy = toy_workload:main\n"
+    )
+    (workload / "toy_schedulers.py").touch()
+    target = tmp_path / "packed"
+    target.mkdir()
+    packed(sweep(tmp_path), workload, target)
+    assert (target / "workload_of_this_job-0.dist-info" / "entry_points.txt").read_text() == (
+        "[assay.schedulers]\nmine = toy_schedulers:MINE\n[assay.workloads]\ntoy = toy_workload:workload\n"
+    )
+
+
 def test_a_package_without_the_sweeps_workload(tmp_path: Path, workload: Path) -> None:
     (workload / "toy_workload.py").rename(workload / "other.py")
     with pytest.raises(UserError, match="does not hold the module toy_workload, which is the workload toy"):
