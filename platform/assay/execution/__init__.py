@@ -1,4 +1,4 @@
-"""Runs a plan: decides who computes what (broker), and computes it (inline, on_ray)."""
+"""Runs a plan: looks at what is stored (engine), and has an executor compute the rest (inline, ray)."""
 
 from assay.execution.engine import Listener, Outcome, TrialOutcome, run
 from assay.execution.events import Event

@@ -10,12 +10,12 @@ from pydantic import ValidationError
 
 from assay.sweep.arms import combine
 from assay.sweep.design import Design
-from assay.sweep.fields import Section, section_for
+from assay.sweep.fields import Section
 from assay.sweep.schema import Plot
 from assay.sweep.search import Floats
 from assay.sweep.search.options import Parameter
-from assay.sweep.search.schedulers import SCHEDULERS, Scheduler
-from assay.sweep.search.searchers import SEARCHERS, Searcher
+from assay.sweep.search.schedulers import Scheduler
+from assay.sweep.search.searchers import Searcher
 from assay.workload import JSON, canonical_json
 
 S = TypeVar("S", bound=Section)
@@ -45,8 +45,8 @@ class Draft:
         kept = {path: _parameter(value) for path, value in written.items()}
         parameters = {path: parameter for path, parameter in kept.items() if parameter is not None}
         deltas = {name: delta for name, delta in arms.items() if isinstance(delta, dict)}
-        asked, raced = data.get("searcher", {}), data.get("scheduler", {})
-        searcher = _read(section_for(SEARCHERS, Searcher, asked), asked)
+        search, schedule = data.get("searcher", {}), data.get("scheduler", {})
+        searcher = _read(Searcher.reader(search), search)
         drawn = mapping_at(data, "report").get("plots")
         plots = {i: _read(Plot, plot) for i, plot in enumerate(drawn if isinstance(drawn, list) else [])}
         return cls(
@@ -56,7 +56,7 @@ class Draft:
             parameters=parameters,
             seeds=list(dict.fromkeys(good)) or [0],
             searcher=searcher,
-            scheduler=_read(section_for(SCHEDULERS, Scheduler, raced), raced),
+            scheduler=_read(Scheduler.reader(schedule), schedule),
             plots={i: plot for i, plot in plots.items() if plot is not None},
             is_whole=searcher is not None and len(parameters) == len(written) and len(deltas) == len(arms),
         )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from assay.errors import UserError, did_you_mean
 from assay.registry import Registry
@@ -104,9 +104,6 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-S = TypeVar("S", bound=Section)
-
-
 def one_of(registry: Registry[Any]) -> BeforeValidator:
     """For a field that is a name of the registry. What is not is refused with a list of those there are."""
 
@@ -121,12 +118,26 @@ def one_of(registry: Registry[Any]) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-def section_for(registry: Registry[Any], common: type[S], value: object) -> type[S]:
-    """What reads the section that names an entry: the entry's `options`, where it has some of its own, or `common`."""
-    name = value.get("name") if isinstance(value, Mapping) else None
-    if not isinstance(name, str) or name not in registry:
-        return common
-    try:
-        return registry[name].options or common
-    except UserError:  # the name is refused for it
-        return common
+class ChoosingSection(Section):
+    """A section whose `name` chooses an entry of a registry. An entry may name a subclass as its `options`, which reads
+    the section in the place of this one: its fields are the entry's own options."""
+
+    registry: ClassVar[Registry[Any]]
+
+    @classmethod
+    def reader(cls, data: object) -> type[Self]:
+        """What reads a section; of an entry that there is not, or that does not import, the name is refused there."""
+        name = data.get("name") if isinstance(data, Mapping) else None
+        if not isinstance(name, str) or name not in cls.registry:
+            return cls
+        try:
+            return cls.registry[name].options or cls
+        except UserError:
+            return cls
+
+    @model_validator(mode="after")
+    def _has_its_options(self) -> Self:
+        name = vars(self)["name"]
+        if (own := self.registry[name].options) is not None and not isinstance(self, own):
+            raise ValueError(f"{self.registry.noun} {name} has options of its own: make it by {own.__name__}(…)")
+        return self

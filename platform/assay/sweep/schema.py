@@ -29,13 +29,12 @@ from assay.sweep.fields import (
     Seeds,
     SomeNames,
     Text,
-    section_for,
 )
 from assay.sweep.lines import Document, Path, mentions
 from assay.sweep.search import Settings, Space
 from assay.sweep.search.options import Parameter
-from assay.sweep.search.schedulers import SCHEDULERS, Scheduler
-from assay.sweep.search.searchers import SEARCHERS, Searcher
+from assay.sweep.search.schedulers import Scheduler
+from assay.sweep.search.searchers import Searcher
 from assay.workload import JSON, Workload, load_workload
 
 SHORTEST_QUOTED = 4
@@ -159,11 +158,9 @@ class Sweep(Section):
     @classmethod
     def for_data(cls, data: Mapping[str, JSON]) -> type[Sweep]:
         """What reads this data: a sweep, with the options of the searcher and the scheduler that it names."""
-        sections = {
-            "searcher": section_for(SEARCHERS, Searcher, data.get("searcher")),
-            "scheduler": section_for(SCHEDULERS, Scheduler, data.get("scheduler")),
-        }
-        own: dict[str, Any] = {k: (section, ...) for k, section in sections.items() if section.__base__ is not Section}
+        searcher, scheduler = Searcher.reader(data.get("searcher")), Scheduler.reader(data.get("scheduler"))
+        own: dict[str, Any] = {"searcher": (searcher, ...)} if searcher is not Searcher else {}
+        own |= {"scheduler": (scheduler, ...)} if scheduler is not Scheduler else {}
         return create_model(cls.__name__, __base__=cls, **own) if own else cls
 
     @property

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from assay.registry import Registry
-from assay.sweep.fields import AtLeastTwo, Name, Number, Rungs, Section, one_of
+from assay.sweep.fields import AtLeastTwo, ChoosingSection, Name, Number, Rungs, one_of
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,15 @@ SCHEDULERS.register(
 )
 
 
-class Scheduler(Section):
+class Scheduler(ChoosingSection):
     """Which trials go on: all (fifo), or by results at rungs of a budget.
 
     halving waits at a rung for all trials and takes the best 1/divisor of them: the same whatever order they come in.
     asha does not wait, and takes who is among the best so far. hyperband: several such races, that start at higher
     rungs. median: ends a trial that is worse than the median of the others.
     """
+
+    registry = SCHEDULERS
 
     name: Annotated[str, one_of(SCHEDULERS)] = "fifo"
     budget: Annotated[Name | None, Field(validate_default=True)] = None
@@ -108,9 +110,3 @@ class Scheduler(Section):
         if target is not None and info.data.get("rungs") == ():
             raise ValueError("got a target without rungs to reach it at; give budget: … and rungs: […]")
         return target
-
-    @model_validator(mode="after")
-    def _has_its_options(self) -> Self:
-        if (own := self.facts.options) is not None and not isinstance(self, own):
-            raise ValueError(f"scheduler {self.name} has options of its own: make it by {own.__name__}(…)")
-        return self

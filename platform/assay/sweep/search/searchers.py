@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from assay.errors import UserError
 from assay.registry import Registry
-from assay.sweep.fields import Count, Positive, Section, one_of
+from assay.sweep.fields import ChoosingSection, Count, Positive, one_of
 from assay.sweep.search.settings import Settings
 from assay.sweep.search.space import Point, Space
 
@@ -62,8 +62,10 @@ def names_that_draw() -> list[str]:
     return names
 
 
-class Searcher(Section):
+class Searcher(ChoosingSection):
     """Where the parameters' values come from: all of them, random draws, or what Optuna suggests by results so far."""
+
+    registry = SEARCHERS
 
     name: Annotated[str, one_of(SEARCHERS)] = "grid"
     num_trials: Annotated[Positive | None, Field(validate_default=True)] = None
@@ -83,9 +85,3 @@ class Searcher(Section):
         if count is None and name is not None and not SEARCHERS[name].is_exhaustive:
             raise ValueError(f"required with searcher {name}, but missing; allowed: an integer ≥ 1")
         return count
-
-    @model_validator(mode="after")
-    def _has_its_options(self) -> Self:
-        if (own := self.facts.options) is not None and not isinstance(self, own):
-            raise ValueError(f"searcher {self.name} has options of its own: make it by {own.__name__}(…)")
-        return self
