@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
-from assay.costs.prices import Basis, Prices
+from assay.costs.estimates import FREE, CostEstimate
+from assay.costs.prices import Prices
 from assay.errors import DamagedResult
-from assay.planning.plan import Plan
+from assay.planning import Plan
 from assay.planning.promotion import chances
 from assay.store import Store
 from assay.store.shards import cover
@@ -24,55 +25,45 @@ class StageStatus:
     stage: Stage
     state: State
     done: int
-    """Of `stage.amount`, when partial."""
-    v100_days: float | None
-    """Of the part that is left; None when neither earlier results nor FLOPs tell."""
-    seconds: float | None
-    """Of the part that is left, by what the same kind of stage took in this store; None when it never ran."""
-    basis: Basis | None = None
-    """What the V100-days are estimated by."""
+    """How much of `stage.amount` is there, when partial."""
+    left: CostEstimate
+    """The part that is left, if it is needed."""
     chance: float = 1.0
     """That some trial climbs to it: below 1 where halving takes only some, and which is not known yet."""
+
+    @property
+    def expected(self) -> CostEstimate:
+        """What it adds to what the whole plan would take."""
+        return self.left.expected(self.chance)
 
 
 def survey(plan: Plan, store: Store) -> dict[str, StageStatus]:
     """Key → status, for every stage of the plan."""
-    prices, below, likely = Prices(store, plan.sweep.resources), _below(plan), chances(plan)
+    prices, likely = Prices(store, plan.sweep.resources), chances(plan)
     statuses = {}
     for key, stage in plan.stages.items():
-        status = _status(stage, store, prices, below[key])
-        if status.state == "stored" or key in likely:
-            statuses[key] = replace(status, chance=likely.get(key, 1.0))
+        state, done = _state(stage, store)
+        if state == "stored":
+            left = FREE
+        elif key not in likely:
+            state, done, left = "dropped", 0, FREE
         else:
-            statuses[key] = StageStatus(stage, "dropped", 0, 0.0, 0.0)
+            left = prices.of(stage).part(1 - max(done, plan.begins_at[key]) / stage.amount)
+        statuses[key] = StageStatus(stage, state, done, left, likely.get(key, 1.0))
     return statuses
 
 
-def _below(plan: Plan) -> dict[str, int]:
-    """Key → the next smaller budget of the same lineage in the plan, whose end it goes on from; 0 for the smallest."""
-    amounts: dict[str, list[int]] = {}
-    for stage in plan.stages.values():
-        amounts.setdefault(stage.lineage, []).append(stage.amount)
-    return {
-        key: max((amount for amount in amounts[stage.lineage] if amount < stage.amount), default=0)
-        for key, stage in plan.stages.items()
-    }
-
-
-def _status(stage: Stage, store: Store, prices: Prices, below: int) -> StageStatus:
+def _state(stage: Stage, store: Store) -> tuple[State, int]:
+    """The state, and how much of the stage's budget is there."""
     state: State = "missing"
-    done = 0
     try:
         if store.get(stage.key) is not None:
-            return StageStatus(stage, "stored", stage.amount, 0.0, 0.0)
+            return "stored", stage.amount
     except DamagedResult:
         state = "damaged"  # a plan only looks: the next run reports it, sets it aside and computes it again
+    done = 0
     if stage.kind == "train":
         done = max((s for s in store.checkpoints(stage).steps() if s <= stage.amount), default=0)
     elif stage.kind == "map":
         done = sum(min(s.stop, stage.amount) - s.start for s in cover(store.shards(stage).listed(), stage.amount))
-    if done and state == "missing":
-        state = "partial"
-    left, price = 1 - max(done, below) / stage.amount, prices.of(stage)
-    days, seconds = (None if whole is None else left * whole for whole in (price.v100_days, price.seconds))
-    return StageStatus(stage, state, done, days, seconds, price.basis)
+    return ("partial" if done and state == "missing" else state), done

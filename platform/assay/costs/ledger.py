@@ -46,6 +46,11 @@ class Entry:
         return self.seconds * self.count
 
     @property
+    def work(self) -> float:
+        """What these seconds grow with: operations where they are known, else items of the budget."""
+        return self.flops or self.items
+
+    @property
     def images_per_second(self) -> float | None:
         """Of all devices together."""
         return self.images / self.seconds if self.images and self.seconds > 0 else None
@@ -78,6 +83,13 @@ class Total:
             self.unknown + other.unknown,
             self.unknown_device_seconds + other.unknown_device_seconds,
         )
+
+    def one_like(self, share: float) -> Total:
+        """One stage that takes this share of the sum; its V100-days are unknown where those of some part are."""
+        seconds = self.device_seconds * share
+        if self.unknown or not self.stages:
+            return Total(1, seconds, unknown=1, unknown_device_seconds=seconds)
+        return Total(1, seconds, self.v100_days * share)
 
 
 def entries(results: Iterable[StoredResult]) -> list[Entry]:

@@ -7,10 +7,9 @@ toy that leaves a GPU idle says nothing of ImageNet, and a CPU nothing of a GPU.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from assay.costs.devices import V100_PEAK_FLOPS
+from assay.costs.estimates import CostEstimate
 from assay.costs.ledger import SECONDS_PER_DAY, Entry, entries
 from assay.store import Store
 from assay.sweep import Resources
@@ -21,24 +20,10 @@ V100_UTILISATION = 0.36
 SAME_ORDER = 10
 """How many times more or fewer operations an item of comparable work may take."""
 
-Basis = Literal["earlier results", "FLOPs"]
-
 
 def v100_days_of(flops: float) -> float:
     """V100-days of so many operations, at table 7's utilisation."""
     return flops / (V100_PEAK_FLOPS * V100_UTILISATION * SECONDS_PER_DAY)
-
-
-@dataclass(frozen=True)
-class Price:
-    """Of a whole stage, from nothing."""
-
-    v100_days: float | None
-    """None when its FLOPs are unknown, and no earlier one ran on a declared device."""
-    basis: Basis | None
-    """Of the V100-days."""
-    seconds: float | None
-    """By earlier results, on as many devices as they had; None when none ran on the kind of device it asks for."""
 
 
 class Prices:
@@ -58,18 +43,25 @@ class Prices:
             "reduce": asked.reduce.gpus,
         }
 
-    def of(self, stage: Stage) -> Price:
+    def of(self, stage: Stage) -> CostEstimate:
+        """The whole stage, from nothing.
+
+        V100-days by earlier results on declared devices, else by its FLOPs; seconds by earlier results on the kind of
+        device that it asks for, the latest that it ran on.
+        """
         kind = (stage.name, (stage.flops or 0.0) / stage.amount)
         if kind not in self._rates:
             self._rates[kind] = self._rates_of(stage)
         work = stage.flops or stage.amount
         days, seconds = (None if rate is None else rate * work for rate in self._rates[kind])
         if days is not None:
-            return Price(days, "earlier results", seconds)
-        return Price(v100_days_of(stage.flops), "FLOPs", seconds) if stage.flops else Price(None, None, seconds)
+            return CostEstimate.of_stage(days, seconds, "earlier results")
+        if stage.flops:
+            return CostEstimate.of_stage(v100_days_of(stage.flops), seconds, "FLOPs")
+        return CostEstimate.of_stage(None, seconds)
 
     def _rates_of(self, stage: Stage) -> tuple[float | None, float | None]:
-        """V100-days and seconds an operation, where FLOPs are known, or else an item of the budget."""
+        """V100-days and seconds per operation where FLOPs are known, else per item of the budget."""
         alike = [entry for entry in self._known.get(stage.name, []) if _is_comparable(entry, stage)]
         declared = [entry for entry in alike if entry.v100_days is not None]
         here = [entry for entry in alike if entry.device.startswith("cpu") != (self._gpus[stage.kind] > 0)]
@@ -87,4 +79,4 @@ def _is_comparable(entry: Entry, stage: Stage) -> bool:
 
 
 def _rate(known: Sequence[Entry], cost: float) -> float | None:
-    return cost / sum(entry.flops or entry.items for entry in known) if known else None
+    return cost / sum(entry.work for entry in known) if known else None

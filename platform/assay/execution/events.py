@@ -9,7 +9,7 @@ from typing import Literal
 from assay.store import Cost
 from assay.text import hide_secrets
 
-Kind = Literal["started", "progress", "note", "committed", "cached", "failed", "warning", "rung"]
+Kind = Literal["started", "progress", "note", "committed", "failed", "warning", "rung"]
 
 
 @dataclass(frozen=True)

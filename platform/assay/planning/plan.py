@@ -146,6 +146,17 @@ class Plan:
         return {stage.key: stage for trial in self.trials for stage in trial.stages}
 
     @cached_property
+    def begins_at(self) -> dict[str, int]:
+        """Key → the next smaller budget of the same lineage in the plan, which a stage goes on from; 0 for none."""
+        amounts: dict[str, list[int]] = {}
+        for stage in self.stages.values():
+            amounts.setdefault(stage.lineage, []).append(stage.amount)
+        return {
+            key: max((amount for amount in amounts[stage.lineage] if amount < stage.amount), default=0)
+            for key, stage in self.stages.items()
+        }
+
+    @cached_property
     def needed(self) -> dict[str, Stage]:
         """Those of rungs that some trial climbs, as far as is decided: in the end all of these are stored."""
         climbed = (rung for trial in self.trials for rung in trial.climbs(self.decided))

@@ -4,31 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import comb
 
 from assay.planning.plan import Plan
 
 
 @dataclass(frozen=True)
 class _Field:
-    """Who comes to a rung."""
+    """Which trials come to a rung, by number."""
 
     sure: frozenset[int]
     open: frozenset[int]
-    """Trials that may."""
+    """Those that may come."""
     num_open: int
-    """How many of those do."""
+    """How many of the open ones do."""
 
     @property
     def size(self) -> int:
         return len(self.sure) + self.num_open
 
     def chance(self, trials: frozenset[int]) -> float:
-        """That one of these trials at least is there, where any of the open ones may be."""
+        """That one of these trials is there, where any of the open ones may be: no more than the sum over each."""
         if trials & self.sure:
             return 1.0
-        others = len(self.open - trials)
-        return 1 - comb(others, self.num_open) / comb(len(self.open), self.num_open)
+        return min(1.0, len(trials & self.open) * self.num_open / max(1, len(self.open)))
 
 
 def is_counted(plan: Plan) -> bool:

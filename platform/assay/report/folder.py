@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assay.costs.priced import NOT_PRICED, Priced
-from assay.costs.sheet import CostSheet, cost_sheet
+from assay.costs.savings import CostSheet, cost_sheet
 from assay.errors import AssayError, StageFailed
 from assay.planning import Plan
 from assay.report.atomic_files import written_aside

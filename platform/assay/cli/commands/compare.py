@@ -9,7 +9,7 @@ from pathlib import Path
 from assay.cli.names import open_sweep, report_folder
 from assay.cli.output import console, print_json, store_to_look_at
 from assay.costs.priced import Priced, priced
-from assay.costs.sheet import CostSheet, cost_sheet
+from assay.costs.savings import CostSheet, cost_sheet
 from assay.errors import UserError
 from assay.home import Home
 from assay.planning import Plan, computed_of, make_plan

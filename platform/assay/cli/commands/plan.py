@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
-from assay.cli.commands.estimates import Sum, suggested_as_it_goes, summary
+from assay.cli.commands.estimates import suggested_as_it_goes, summary
 from assay.cli.names import open_sweep
 from assay.cli.output import a_told_look, console, print_json, print_text, print_warnings, store_to_look_at
 from assay.costs.availability import StageStatus, State, survey
+from assay.costs.estimates import together
 from assay.home import Home
 from assay.planning import Plan, checked, make_plan
 from assay.planning.labels import serves
@@ -109,19 +109,17 @@ def _stages(plan: Plan, statuses: dict[str, StageStatus], is_tight: bool) -> Tab
     for header in ("V100-days", "about"):
         grid.add_column(header, justify="right", no_wrap=True)
     for alike in _alike(statuses):
-        first, together = statuses[alike[0]], [statuses[key] for key in alike]
-        if len(alike) == 1:  # what it costs if it is needed
-            together = [replace(first, chance=1.0)]
-        cost, time = Sum.of_days(together), Sum.of_seconds(together)
+        first = statuses[alike[0]]  # alone in its line, it costs what it costs if it is needed
+        cost = first.left if len(alike) == 1 else together(statuses[key].expected for key in alike)
         is_done = first.state in ("stored", "dropped")
         grid.add_row(
             Text(first.stage.name),
             first.stage.kind,
-            Text(_for(plan, alike, cost.count)),
+            Text(_for(plan, alike, round(cost.stages))),
             f"{first.stage.amount:,} {first.stage.unit}" if first.stage.budget else "",
             Text(_state(first, is_alone=len(alike) == 1), style=STATE_STYLES[first.state]),
-            days(cost.total) if cost.is_known else "?",
-            "" if is_done else took(time.total) if time.is_known else "?",
+            "?" if cost.v100_days is None else days(cost.v100_days),
+            "" if is_done else "?" if cost.seconds is None else took(cost.seconds),
         )
     return grid
 
@@ -170,9 +168,9 @@ def _as_json(plan: Plan, statuses: dict[str, StageStatus]) -> dict[str, Any]:
                 "state": status.state,
                 "done": status.done,
                 "chance": status.chance,
-                "v100_days": status.v100_days,
-                "v100_days_by": status.basis,
-                "seconds": status.seconds,
+                "v100_days": status.left.v100_days,
+                "v100_days_by": next(iter(status.left.by), None),
+                "seconds": status.left.seconds,
             }
             for key, status in statuses.items()
         ],

@@ -83,8 +83,8 @@ class Board:
             return self._start(stage)
         if event.kind == "progress":
             self._advance(stage, event)
-        elif event.kind in ("committed", "cached"):
-            return self._finish(stage, is_cached=event.kind == "cached")
+        elif event.kind == "committed":
+            return self._finish(stage)
         elif event.kind == "failed":
             return self._fail(stage, event.message)
         elif event.kind == "rung" and event.trial is not None:
@@ -144,11 +144,9 @@ class Board:
         running.pace.reach(running.pace.done + event.done if event.advance else event.done, self.clock())
         running.metrics.update(event.metrics)
 
-    def _finish(self, stage: Stage, is_cached: bool) -> Note | None:
+    def _finish(self, stage: Stage) -> Note:
         running = self.running.pop(stage.key, None)
         self.done.add(stage.key)
-        if is_cached:
-            return None
         self._took[stage.key] = self.clock() - running.since if running else 0.0
         budget = f"{stage.amount:,} {stage.unit} in " if stage.budget else ""
         return Note("finished", self.title(stage), f"{budget}{took(self._took[stage.key])}")
@@ -197,4 +195,4 @@ class Board:
         if alike:
             return sum(alike) / len(alike) * stage.amount
         status = self._before.get(stage.key)
-        return status.seconds if status is not None else None
+        return status.left.seconds if status is not None else None

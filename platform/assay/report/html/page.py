@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from assay.costs.sheet import CostSheet
+from assay.costs.savings import CostSheet
 from assay.planning import Plan
 from assay.report.html.elements import Cells, code, escape, figure, folded, listed, section, table
 from assay.report.html.style import CSS

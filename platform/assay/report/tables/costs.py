@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from assay.costs.ledger import Total, total, total_days
-from assay.costs.sheet import Charge, CostSheet
+from assay.costs.savings import Charge, CostSheet
 from assay.report.tables.neutral import csv_text
 from assay.text import plural, rate, took
 

@@ -15,6 +15,7 @@ from assay.cli.display.board import Board
 from assay.cli.display.live import _Rows
 from assay.cli.display.pace import Pace
 from assay.costs.availability import StageStatus
+from assay.costs.estimates import CostEstimate
 from assay.execution import Event
 from assay.planning import Plan, PlannedTrial, Rung
 from assay.sweep import Sweep, Trial
@@ -61,7 +62,7 @@ class Study:
 
     def before(self, **done: int) -> dict[str, StageStatus]:
         return {
-            key: StageStatus(s, "partial" if done.get(s.name) else "missing", done.get(s.name, 0), None, None)
+            key: StageStatus(s, "partial" if done.get(s.name) else "missing", done.get(s.name, 0), CostEstimate())
             for key, s in self.plan.stages.items()
         }
 

@@ -10,6 +10,7 @@ import pytest
 
 import toy_workload
 from assay.costs.availability import survey
+from assay.costs.estimates import CostEstimate, together
 from assay.costs.ledger import SECONDS_PER_DAY
 from assay.costs.prices import Prices, v100_days_of
 from assay.planning import Plan, make_plan
@@ -47,7 +48,7 @@ def ran(tmp_path: Path) -> Callable[[Stage, str, float], Store]:
 def test_what_comparable_trainings_took_is_scaled_by_their_operations(ran: Callable[..., Store]) -> None:
     store = ran(training(100), V100, 50.0)
     price = Prices(store, ON_GPUS).of(training(1000, 2 * IMAGENET))
-    assert (price.v100_days, price.basis) == (pytest.approx(1000 / SECONDS_PER_DAY), "earlier results")
+    assert (price.v100_days, price.by) == (pytest.approx(1000 / SECONDS_PER_DAY), {"earlier results": 1})
     assert price.seconds == pytest.approx(1000)
 
 
@@ -56,7 +57,7 @@ def test_a_toy_does_not_price_imagenet(ran: Callable[..., Store]) -> None:
     ran(training(100, IMAGENET / 1e4), V100, 500.0)
     store = ran(training(100), CPU, 1e6)
     price = Prices(store, ON_GPUS).of(training(1000))
-    assert (price.v100_days, price.basis) == (pytest.approx(v100_days_of(1000 * IMAGENET)), "FLOPs")
+    assert (price.v100_days, price.by) == (pytest.approx(v100_days_of(1000 * IMAGENET)), {"FLOPs": 1})
     assert price.seconds is None
     assert Prices(store, ON_CPUS).of(training(1000)).seconds == pytest.approx(1e7)
 
@@ -72,8 +73,16 @@ def test_v100_days_are_those_of_any_declared_device_and_seconds_those_of_the_las
 def test_without_flops_it_is_by_the_budget_or_unknown(ran: Callable[..., Store]) -> None:
     store = ran(training(100, None), CPU, 5.0)
     price = Prices(store, ON_CPUS).of(training(300, None))
-    assert (price.v100_days, price.basis, price.seconds) == (None, None, pytest.approx(15.0))
+    assert (price.v100_days, price.by, price.seconds) == (None, {}, pytest.approx(15.0))
     assert Prices(store, ON_CPUS).of(training(300)).seconds is None, "operations and items do not compare"
+
+
+def test_a_sum_counts_what_it_does_not_know() -> None:
+    known, unknown = CostEstimate.of_stage(4.0, 60.0, "FLOPs"), CostEstimate.of_stage(None, 30.0)
+    cost = together([known.part(0.5), unknown.expected(0.25)])
+    assert (cost.v100_days, cost.seconds, cost.by) == (2.0, 37.5, {"FLOPs": 1.0})
+    assert (cost.stages, cost.unknown_days, cost.unknown_seconds) == (1.25, 0.25, 0.0)
+    assert (together([]).v100_days, together([unknown]).v100_days) == (None, None)
 
 
 def race(scheduler: Mapping[str, Any], trials: int = 27, decided: Mapping[int, Decision] | None = None) -> Plan:

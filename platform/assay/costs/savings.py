@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 
 from assay.costs.ledger import Entry, Total, entries, total
@@ -82,52 +82,15 @@ def _budget(stage: Stage) -> str:
     return f"{stage.amount:,} {stage.unit}" if stage.budget else ""
 
 
-@dataclass(frozen=True)
-class _Rate:
-    """What a kind of stage takes for one of what its duration grows with: operations, else items of its budget."""
-
-    device_seconds: float
-    v100_days: float | None
-
-
-def _estimate(plan: Plan, dropped: Iterable[Stage], known: Collection[Entry]) -> Total:
+def _estimate(plan: Plan, dropped: Iterable[Stage], known: Iterable[Entry]) -> Total:
     """By the mean rate of the same kind of stage in this study; unknown where none was computed."""
-    rates, below = _rates(known), _next_smaller(plan)
+    alike: dict[tuple[str, bool], list[Entry]] = {}
+    for entry in known:
+        alike.setdefault((entry.stage, bool(entry.flops)), []).append(entry)
+    kinds = {kind: (total(ours), sum(entry.work for entry in ours)) for kind, ours in alike.items()}
     spared = Total()
     for stage in dropped:
-        work = (stage.flops or stage.amount) * (1 - below[stage.key] / stage.amount)
-        rate = rates.get((stage.name, bool(stage.flops)), _Rate(0.0, None))
-        seconds = rate.device_seconds * work
-        if rate.v100_days is None:
-            spared += Total(1, seconds, unknown=1, unknown_device_seconds=seconds)
-        else:
-            spared += Total(1, seconds, rate.v100_days * work)
+        sum_of_kind, work_of_kind = kinds.get((stage.name, bool(stage.flops)), (Total(), 0.0))
+        work = (stage.flops or stage.amount) * (1 - plan.begins_at[stage.key] / stage.amount)
+        spared += sum_of_kind.one_like(work / work_of_kind) if work_of_kind else Total().one_like(0.0)
     return spared
-
-
-def _rates(known: Collection[Entry]) -> dict[tuple[str, bool], _Rate]:
-    """(Stage name, whether its operations are known) → its mean rate."""
-    rates = {}
-    for kind in {_kind(entry) for entry in known}:
-        ours = [entry for entry in known if _kind(entry) == kind]
-        work = sum(entry.flops or entry.items for entry in ours)
-        days = [entry.v100_days for entry in ours if entry.v100_days is not None]
-        if work > 0:
-            is_known = len(days) == len(ours)  # or the mean would be of other machines
-            rates[kind] = _Rate(sum(e.device_seconds for e in ours) / work, sum(days) / work if is_known else None)
-    return rates
-
-
-def _kind(entry: Entry) -> tuple[str, bool]:
-    return entry.stage, bool(entry.flops)
-
-
-def _next_smaller(plan: Plan) -> dict[str, int]:
-    """Key → the budget that a stage goes on from: the next smaller of its lineage in the plan; 0 for the smallest."""
-    amounts: dict[str, list[int]] = {}
-    for stage in plan.stages.values():
-        amounts.setdefault(stage.lineage, []).append(stage.amount)
-    return {
-        key: max((amount for amount in amounts[stage.lineage] if amount < stage.amount), default=0)
-        for key, stage in plan.stages.items()
-    }

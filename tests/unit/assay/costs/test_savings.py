@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from assay.costs.ledger import SECONDS_PER_DAY
-from assay.costs.sheet import cost_sheet
+from assay.costs.savings import cost_sheet
 from assay.planning import Plan, PlannedTrial, Rung
 from assay.report.tables.costs import cost_as_csv, cost_as_rich
 from assay.store import Cost, Decision, Store, StoredResult
