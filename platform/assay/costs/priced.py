@@ -20,8 +20,8 @@ class Priced:
     """V100-days by the ledger, for the metrics that are prices."""
 
     amounts: Mapping[str, Mapping[str, Total]] = field(default_factory=dict)
-    """Last stage's key → metric → the sum over its work; nothing where the ledger has none of it. Each work counts as one
-    stage: an unknown one where none like it ran, or only on devices that are not declared."""
+    """Last stage's key → metric → the sum over its work; nothing where the ledger has none of it. Each piece of work
+    counts as one stage, and as an unknown one where its like never ran, or only on devices that are not declared."""
     notes: tuple[str, ...] = ()
     """How those figures come about."""
 

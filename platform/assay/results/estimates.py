@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+from assay.statistics import jackknife_error, student_t
 from assay.store import StoredResult
 from assay.workload import JACKKNIFE
 from assay.workload.contract import replicates
@@ -28,24 +29,15 @@ class Estimate:
     def half_width(self) -> float | None:
         """Of the 95% interval of sampling noise; None when it is not known."""
         error = self.error
-        return None if error is None else _finite(_student_95(len(self.replicates) - 1) * error)
+        return None if error is None else _finite(student_t(len(self.replicates) - 1) * error)
 
     @property
     def error(self) -> float | None:
-        """√(1/B Σ (p_b − Σ p_b / h_b)² / (h_b − 1)), with h_b = N / n_b and p_b = h_b θ − (h_b − 1) θ₋b.
-
-        The delete-a-block jackknife for blocks of any size (Busing, Meijer and van der Leeden 1999); with equal ones it
-        is √((B − 1)/B Σ (θ₋b − mean θ₋)²). None where any of them is no finite number.
-        """
+        """The jackknife's standard error; None with fewer than two replicates, or where any is no finite number."""
         blocks = len(self.replicates)
-        if blocks < 2:
-            return None
-        sizes = self.sizes or (1,) * blocks
-        shares = [sum(sizes) / size for size in sizes]
-        pseudo = [h * self.value - (h - 1) * r for h, r in zip(shares, self.replicates, strict=True)]
-        centre = sum(p / h for p, h in zip(pseudo, shares, strict=True))
-        distances = ((p - centre) / math.sqrt(h - 1) for p, h in zip(pseudo, shares, strict=True))
-        return _finite(math.hypot(*distances) / math.sqrt(blocks))
+        return (
+            None if blocks < 2 else _finite(jackknife_error(self.value, self.replicates, self.sizes or (1,) * blocks))
+        )
 
 
 @dataclass(frozen=True)
@@ -84,7 +76,7 @@ def difference(ours: Estimate, best: Estimate) -> Difference:
 
 def half_width_over_seeds(values: list[float]) -> float | None:
     """Of the 95% interval of the mean of a few values; None for one."""
-    return None if len(values) < 2 else _student_95(len(values) - 1) * stdev(values) / math.sqrt(len(values))
+    return None if len(values) < 2 else student_t(len(values) - 1) * stdev(values) / math.sqrt(len(values))
 
 
 def difference_over_seeds(ours: Mapping[int, float], best: Mapping[int, float]) -> Difference | None:
@@ -103,14 +95,8 @@ def _welch(value: float, errors: Sequence[float], freedoms: Sequence[int]) -> Di
         return Difference(value, 0.0)
     shares = [(error / whole) ** 2 for error in errors]
     freedom = 1 / sum(share**2 / n for share, n in zip(shares, freedoms, strict=True))
-    return Difference(value, _finite(_student_95(freedom) * whole))
+    return Difference(value, _finite(student_t(freedom) * whole))
 
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _student_95(freedom: float) -> float:
-    from scipy.special import stdtrit  # here, so that a table without intervals is printed without SciPy
-
-    return float(stdtrit(freedom, 0.975))

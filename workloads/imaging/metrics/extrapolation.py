@@ -19,9 +19,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from assay.statistics import jackknife_error
 from imaging.metrics.feature_arrays import FeatureError
 from imaging.metrics.frechet import frechet_between_gaussians, gaussian_of
-from imaging.metrics.jackknife import jackknife_variance
 from imaging.metrics.moments import Gaussian, Moments
 
 
@@ -69,8 +69,7 @@ def frechet_distance_infinity(
         line_through([cut.leaving_out(first, index, block).point for cut in cuts])[0]
         for index, block in enumerate(blocks)
     ]
-    sizes = np.array([block.n for block in blocks], dtype=np.float64)
-    error = float(np.sqrt(jackknife_variance(value, np.array(left_out), sizes)))
+    error = jackknife_error(value, left_out, [block.n for block in blocks])
     return FrechetInfinity(value, error, slope, tuple(points), tuple(left_out))
 
 

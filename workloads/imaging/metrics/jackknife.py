@@ -7,7 +7,7 @@ nor of what another training run would give.
 Why the delete-a-block jackknife, with the distance computed anew each time. The expectation of the distance is
 F∞ + b/N + …; leaving out a block of n_g rows raises it by b/(N − n_g) − b/N. Where all blocks are equal this is one
 constant, which the spread of the left-out values does not see; where they are not, pseudo-values weighted by N/n_g
-cancel it (`jackknife_variance`). Two cheaper forms are not taken:
+cancel it (`assay.statistics.jackknife_error`). Two cheaper forms are not taken:
 
 - Linearised: by the derivative in the moments (Rippl, Munk and Sturm 2016, "Limit laws of the empirical Wasserstein
   distance: Gaussian distributions", https://arxiv.org/abs/1507.04090) a block costs no eigenvalues. It agrees where
@@ -31,6 +31,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from assay.statistics import jackknife_error, student_t
 from imaging.metrics.feature_arrays import FeatureError, Float64Array
 from imaging.metrics.frechet import frechet_between_gaussians, gaussian_of
 from imaging.metrics.moments import Gaussian, Moments
@@ -64,11 +65,9 @@ class Replicates(NamedTuple):
         Centred on the value itself, not on the mean of the pseudo-values, which estimates F∞. FeatureError for a level
         not between 0 and 1.
         """
-        from scipy.special import stdtrit
-
         _check_level(level)
-        error = float(np.sqrt(jackknife_variance(*self)))
-        reach = float(stdtrit(len(self.left_out) - 1, (1 + level) / 2)) * error
+        error = jackknife_error(self.value, self.left_out.tolist(), self.sizes.tolist())
+        reach = student_t(len(self.left_out) - 1, level) * error
         return Interval(self.value, error, self.value - reach, self.value + reach, level)
 
 
@@ -155,18 +154,6 @@ def _leaving_out(first: Gaussian, second: Gaussian, total: Moments, blocks: Sequ
     left_out = [frechet_between_gaussians(first, total.without(block).gaussian) for block in blocks]
     sizes = np.array([block.n for block in blocks], dtype=np.float64)
     return Replicates(frechet_between_gaussians(first, second), np.array(left_out), sizes)
-
-
-def jackknife_variance(value: float, left_out: Float64Array, sizes: Float64Array) -> float:
-    """1/G Σ (p_g − Σ p_g / h_g)² / (h_g − 1), with h_g = N / n_g and pseudo-values p_g = h_g θ − (h_g − 1) θ₋g.
-
-    `left_out` (G,) are the estimates without block g, `sizes` (G,) its rows n_g. In p_g a bias b/N cancels whatever
-    the sizes; with equal ones it is the textbook (G − 1)/G Σ (θ₋g − mean θ₋)². Busing, Meijer and van der Leeden
-    (1999), "Delete-m jackknife for unequal m", https://doi.org/10.1023/A:1008800423698.
-    """
-    h = sizes.sum() / sizes
-    pseudo = h * value - (h - 1) * left_out
-    return float(np.mean(np.square(pseudo - (pseudo / h).sum()) / (h - 1)))
 
 
 def _check_level(level: float) -> None:

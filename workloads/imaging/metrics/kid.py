@@ -6,6 +6,7 @@ N references, M samples, D features.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -13,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from assay.statistics import jackknife_error
 from imaging.metrics.feature_arrays import FeatureError, Float64Array, FloatArray, checked_pair, row_blocks
-from imaging.metrics.jackknife import jackknife_variance
 
 _MAX_BYTES = 1 << 28
 
@@ -122,8 +123,8 @@ class _RowSums:
 
     def with_standard_error(self) -> KernelDistance:
         value = self.unbiased()
-        parts = (jackknife_variance(value, left_out, np.ones(len(left_out))) for left_out in self.leaving_one_out())
-        return KernelDistance(value, float(np.sqrt(sum(parts))))
+        parts = (jackknife_error(value, left_out.tolist(), [1] * len(left_out)) for left_out in self.leaving_one_out())
+        return KernelDistance(value, math.hypot(*parts))
 
     def leaving_one_out(self) -> tuple[Float64Array, Float64Array]:
         """`unbiased` without reference i, (N,), and without sample j, (M,)."""

@@ -24,7 +24,7 @@ from imaging import (
     frechet_interval,
 )
 from imaging.metrics.extrapolation import line_through
-from imaging.metrics.jackknife import frechet_replicates, index_blocks, jackknife_variance
+from imaging.metrics.jackknife import frechet_replicates, index_blocks
 
 Array = npt.NDArray[Any]
 DIM = 6
@@ -87,19 +87,6 @@ def test_where_samples_are_many_it_is_the_linearised_error() -> None:
     blocks = influence.reshape(200, 200).mean(axis=1)
     interval = frechet_interval(REFERENCE, Moments.blocks(array, 200))
     assert interval.standard_error == pytest.approx(blocks.std(ddof=1) / np.sqrt(200), rel=5e-3)
-
-
-def test_unequal_blocks_weigh_by_their_size() -> None:
-    """Of a mean, the jackknife is Σ n_g² (mean_g − mean)² / (N (N − n_g)) / G …, and a bias b/N must not show."""
-    rng = np.random.default_rng(3)
-    sizes = np.array([5.0, 9, 20, 14, 7])
-    total, means = sizes.sum(), rng.standard_normal(5)
-    mean = means @ sizes / total
-    left_out = (total * mean - sizes * means) / (total - sizes)
-    plain = jackknife_variance(mean, left_out, sizes)
-    assert plain == pytest.approx(np.mean(np.square(means - mean) / (total / sizes - 1)))
-    biased = jackknife_variance(mean + 8 / total, left_out + 8 / (total - sizes), sizes)
-    assert biased == pytest.approx(plain, rel=1e-10)
 
 
 def test_intervals_cover_what_they_say() -> None:
