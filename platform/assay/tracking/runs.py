@@ -6,17 +6,15 @@ twice is one thing.
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from assay.home import Home
 from assay.planning import Plan, PlannedTrial, Rung
 from assay.store import StoredResult
+from assay.sweep.config_text import as_yaml
 from assay.text import one_line, shorten
 from assay.tracking import arms_view, limits, view
 from assay.tracking.arms_view import CURRENT, STANDING, SUPERSEDED
@@ -26,7 +24,7 @@ from assay.tracking.database import recorded_folder
 from assay.tracking.logged import LOGGED, are_there
 from assay.tracking.parent import find_parent, parent_tags
 from assay.tracking.patience import Patience
-from assay.workload import JSON, canonical_json
+from assay.workload import canonical_json
 
 BEST = "assay.best"
 MOST_OF_A_CAUSE = 4000
@@ -84,7 +82,7 @@ class Runs:
         reached = planned.reached(trial.results)
         if reached is not None:
             self._log_sample_grid(run, *reached)
-        self._client.log_text(run, _as_yaml(planned.trial.config), view.CONFIG)
+        self._client.log_text(run, as_yaml(planned.trial.config), view.CONFIG)
         came_from = view.came_from(trial)
         if trial.computed or not came_from.keys() & run.data.tags.keys():  # showing it again computes nothing
             self._client.set_tags(run, came_from)
@@ -200,14 +198,6 @@ def _is_of(run: Any, planned: PlannedTrial) -> bool:
     if run.data.tags.get("assay.key") not in {rung.leaf.key for rung in planned.rungs}:
         return False
     return all(run.data.params.get(path, value) == value for path, value in view.params(planned).items())
-
-
-def _as_yaml(config: Mapping[str, JSON]) -> str:
-    yaml = YAML()
-    yaml.default_flow_style = False
-    stream = io.StringIO()
-    yaml.dump(dict(config), stream)
-    return stream.getvalue()
 
 
 def _note(description: str, table: str) -> str:

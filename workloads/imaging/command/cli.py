@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from assay.errors import AssayWarning, UserError, passing_warnings
+from assay.text import first_line
 from imaging.config import MOST_GIB
 
 if TYPE_CHECKING:
@@ -206,7 +207,7 @@ def _network(weights: Path, any_weights: bool, precision: Arithmetic, device: st
     try:
         return network.to(chosen)
     except (RuntimeError, AssertionError) as error:  # PyTorch has no error of its own for a device it does not have
-        raise UserError(f"--device {chosen}: {str(error).splitlines()[0]}") from error
+        raise UserError(f"--device {chosen}: {first_line(error)}") from error
 
 
 def _outcome(

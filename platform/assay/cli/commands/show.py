@@ -12,7 +12,6 @@ from rich.text import Text
 
 from assay.cli.commands.ls import KEY_SHOWN, ago, budget_of, bytes_of
 from assay.cli.commands.preset_tables import show_tables
-from assay.cli.config_text import as_yaml, asked_in_words
 from assay.cli.names import find_sweep, open_sweep
 from assay.cli.output import console, print_json, print_text, store_to_look_at
 from assay.costs.availability import survey
@@ -21,6 +20,7 @@ from assay.home import Home
 from assay.planning import Plan, PlannedTrial, make_plan
 from assay.report.tables.grids import Grid, ruled
 from assay.store import Store, StoredResult
+from assay.sweep.config_text import as_yaml, asked_in_words
 from assay.sweep.expansion import in_words
 from assay.text import size, took
 from assay.workload import JSON, load_workload, workload_names

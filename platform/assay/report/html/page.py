@@ -6,15 +6,12 @@ is given it again only when it says something new.
 
 from __future__ import annotations
 
-import io
 import platform
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-
-from ruamel.yaml import YAML
 
 from assay.costs.savings import CostSheet
 from assay.planning import Plan
@@ -25,9 +22,9 @@ from assay.report.tables.costs import NUMBERS, cost_lines, shown_charges
 from assay.report.tables.formats import best_is, failure_lines
 from assay.results.rows import Row
 from assay.results.table import Table, TrialResults
+from assay.sweep.config_text import as_yaml
 from assay.sweep.expansion import in_words
 from assay.text import decimals, metric, plural
-from assay.workload import JSON
 
 MOST_GRIDS = 24
 PACKAGES = ("assay", "ray", "torch", "deepspeed", "mlflow", "numpy", "scipy")
@@ -169,7 +166,7 @@ def _configs(contents: Contents) -> Iterator[str]:
         yield table(["trial", *paths], [False] * (1 + len(paths)), rows, pinned=0)
     first = next((row.trial for row in contents.table.rows if row.rank is not None), trials[0].name)
     shown = next(trial for trial in trials if trial.name == first)
-    yield folded(f"The whole config of {shown.name}", code(_as_yaml(shown.config)))
+    yield folded(f"The whole config of {shown.name}", code(as_yaml(shown.config)))
 
 
 def _cost(sheet: CostSheet) -> Iterator[str]:
@@ -218,11 +215,3 @@ def _as_of(contents: Contents) -> str:
     dates = [result.record["created"] for trial in contents.trials for result in trial.results.values()]
     latest = f"Results up to {max(dates).replace('T', ' ').split('+')[0]} UTC. " if dates else ""
     return f"{latest}Written by assay from what is stored; nothing here is loaded from elsewhere."
-
-
-def _as_yaml(config: Mapping[str, JSON]) -> str:
-    yaml = YAML()
-    yaml.default_flow_style = None  # lists of numbers on one line, sections on their own
-    stream = io.StringIO()
-    yaml.dump(dict(config), stream)
-    return stream.getvalue()

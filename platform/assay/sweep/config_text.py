@@ -1,4 +1,4 @@
-"""A config as `assay show` prints it."""
+"""A config as YAML, wherever it is shown."""
 
 from __future__ import annotations
 
