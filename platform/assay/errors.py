@@ -3,6 +3,7 @@
 AssayError
 ├── UserError (ValueError)     the input is wrong: exit code 2, nothing was started
 │   ├── SpecError              a sweep file: every problem at once, each with its line
+│   ├── FieldError             fields of a config do not go together
 │   ├── ConfigError            a workload's config: every problem at once, each with its dotted path
 │   └── NotHere                a check does not find what may be there where stages run
 ├── ClusterError               the cluster does not answer, or does not do it
@@ -63,12 +64,26 @@ class UserError(AssayError, ValueError):
     """What the user asked for cannot be done as asked."""
 
 
+class FieldError(UserError):
+    """Fields that do not go together, such as a sampler and an option of another one: what validators raise.
+
+    `fields` are all that it is about, as dotted paths from the model that is validated. The user is shown the line of
+    one that she wrote.
+    """
+
+    def __init__(self, message: str, *fields: str) -> None:
+        self.fields = fields
+        super().__init__(message)
+
+
 @dataclass(frozen=True)
 class ConfigProblem:
     """One thing wrong with a config, at a dotted path ("train.batch_size")."""
 
     path: str
     message: str
+    about: tuple[str, ...] = ()
+    """Other paths that it is as much about: it is shown at the line of one of these where nobody wrote `path`."""
 
 
 class ConfigError(UserError):

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from adm.respacing import space_timesteps
 from adm.studies.config import ComputeConfig, FiguresConfig, InversionConfig, Measure, ThroughputConfig
+from assay.errors import FieldError
 from imaging import config as imaging_config
 from imaging.config import Crop, DataConfig, ExtractorName
 from imaging.data_sources import DATA_SOURCES
@@ -78,12 +79,14 @@ class ModelConfig(Section):
     def _fits(self) -> ModelConfig:
         halvings = len(self.channel_mult) - 1
         if self.image_size % (1 << halvings):
-            raise ValueError(
+            raise FieldError(
                 f"image_size {self.image_size} cannot be halved {halvings} times, as channel_mult asks "
-                f"({len(self.channel_mult)} resolutions); use a multiple of {1 << halvings}"
+                f"({len(self.channel_mult)} resolutions); use a multiple of {1 << halvings}",
+                "image_size",
+                "channel_mult",
             )
         if (self.kind == "super_res") != (self.low_res_size is not None):
-            raise ValueError("low_res_size belongs to kind super_res, which needs it")
+            raise FieldError("low_res_size belongs to kind super_res, which needs it", "low_res_size", "kind")
         return self
 
 
@@ -139,9 +142,11 @@ class TrainConfig(Section):
     @model_validator(mode="after")
     def _fits(self) -> TrainConfig:
         if self.zero_stage and self.engine == "torch":
-            raise ValueError(f"zero_stage {self.zero_stage} is DeepSpeed's; set engine auto or deepspeed")
+            raise FieldError(
+                f"zero_stage {self.zero_stage} is DeepSpeed's; set engine auto or deepspeed", "zero_stage", "engine"
+            )
         if len(set(self.ema_rates)) < len(self.ema_rates):
-            raise ValueError(f"ema_rates {list(self.ema_rates)} has one twice; allowed: distinct rates")
+            raise FieldError(f"ema_rates {list(self.ema_rates)} has one twice; allowed: distinct rates", "ema_rates")
         return self
 
     @property
@@ -254,44 +259,66 @@ class Config(Section):
             learned = self.diffusion.variance.startswith("learned")
             expected = self.model.in_channels * (2 if learned else 1)
             if self.model.out_channels != expected:
-                raise ValueError(
+                raise FieldError(
                     f"model.out_channels is {self.model.out_channels}, but diffusion.variance "
-                    f"{self.diffusion.variance} of {self.model.in_channels} image channels needs {expected}"
+                    f"{self.diffusion.variance} of {self.model.in_channels} image channels needs {expected}",
+                    "model.out_channels",
+                    "diffusion.variance",
+                    "model.in_channels",
                 )
         if self.classifier is not None and self.classifier.model.image_size != self.model.image_size:
-            raise ValueError(
+            raise FieldError(
                 f"classifier.model.image_size is {self.classifier.model.image_size}, but it guides images of "
-                f"model.image_size {self.model.image_size}: they must be equal"
+                f"model.image_size {self.model.image_size}: they must be equal",
+                "classifier.model.image_size",
+                "model.image_size",
             )
         if self.classifier is not None and self.classifier.model.in_channels != self.model.in_channels:
-            raise ValueError(
+            raise FieldError(
                 f"classifier.model.in_channels is {self.classifier.model.in_channels}, but it sees images of "
-                f"model.in_channels {self.model.in_channels}: they must be equal"
+                f"model.in_channels {self.model.in_channels}: they must be equal",
+                "classifier.model.in_channels",
+                "model.in_channels",
             )
         if self.sample.guidance_scale > 0 and self.classifier is not None and self.model.num_classes is not None:
             known = self.classifier.model.out_channels
             if known != self.model.num_classes:
-                raise ValueError(
+                raise FieldError(
                     f"classifier.model.out_channels is {known}, but sample.guidance_scale guides images of "
-                    f"model.num_classes {self.model.num_classes}: they must be equal"
+                    f"model.num_classes {self.model.num_classes}: they must be equal",
+                    "classifier.model.out_channels",
+                    "sample.guidance_scale",
+                    "model.num_classes",
                 )
         if self.sample.guidance_scale > 0 and self.classifier is None:
-            raise ValueError("sample.guidance_scale needs a classifier; this base has none")
+            raise FieldError(
+                "sample.guidance_scale needs a classifier; this base has none", "sample.guidance_scale", "classifier"
+            )
         if self.sample.ema_rate is not None and self.sample.ema_rate not in self.train.ema_rates:
-            raise ValueError(
-                f"sample.ema_rate is {self.sample.ema_rate}, but train.ema_rates keeps {list(self.train.ema_rates)}"
+            raise FieldError(
+                f"sample.ema_rate is {self.sample.ema_rate}, but train.ema_rates keeps {list(self.train.ema_rates)}",
+                "sample.ema_rate",
+                "train.ema_rates",
             )
         if self.sample.sampler == "ddim" and self.sample.guidance_at != "x_t":
-            raise ValueError(
+            raise FieldError(
                 f"sample.guidance_at {self.sample.guidance_at} is for sample.sampler ddpm (equation 56): "
-                "ddim takes the gradient at x_t (equation 60)"
+                "ddim takes the gradient at x_t (equation 60)",
+                "sample.guidance_at",
+                "sample.sampler",
             )
         if self.sample.sampler == "ddpm" and self.sample.eta != 0:
-            raise ValueError(f"sample.eta {self.sample.eta} is for sample.sampler ddim; ddpm has no η")
+            raise FieldError(
+                f"sample.eta {self.sample.eta} is for sample.sampler ddim; ddpm has no η",
+                "sample.eta",
+                "sample.sampler",
+            )
         network = EXTRACTORS[self.evaluate.extractor].network
         if network is not None and self.model.kind != "encoder" and self.classifier is None:
-            raise ValueError(
-                f"evaluate.extractor {self.evaluate.extractor} needs a {network}; this base has none: use inception"
+            raise FieldError(
+                f"evaluate.extractor {self.evaluate.extractor} needs a {network}; this base has none: use inception",
+                "evaluate.extractor",
+                network,
             )
         return self
 
@@ -302,9 +329,13 @@ class Config(Section):
             try:
                 space_timesteps(self.diffusion.steps, self.sample.steps)
             except ValueError as error:
-                raise ValueError(f"sample.steps does not fit diffusion.steps: {error}") from error
+                raise FieldError(
+                    f"sample.steps does not fit diffusion.steps: {error}", "sample.steps", "diffusion.steps"
+                ) from error
         if self.classifier is not None and self.classifier.model.kind != "encoder":
-            raise ValueError(f"classifier.model.kind is {self.classifier.model.kind}, allowed: encoder")
+            raise FieldError(
+                f"classifier.model.kind is {self.classifier.model.kind}, allowed: encoder", "classifier.model.kind"
+            )
         self._classes_fit()
         return self
 
@@ -312,27 +343,35 @@ class Config(Section):
         """Where the data source alone says how many classes the data has. Raises ValueError."""
         name, facts = self.data.source, DATA_SOURCES[self.data.source]
         if self.classifier is not None and self.classifier.crop is not None and "crop" not in facts.options:
-            raise ValueError(
-                f"classifier.crop {self.classifier.crop!r} has no effect on data.source {name}; set it to null"
+            raise FieldError(
+                f"classifier.crop {self.classifier.crop!r} has no effect on data.source {name}; set it to null",
+                "classifier.crop",
+                "data.source",
             )
         if facts.num_classes is None:
             return
         have = "has no classes" if facts.num_classes == 1 else f"has {facts.num_classes} classes"
         if self.model.kind == "unet" and self.model.num_classes not in (None, facts.num_classes):
-            raise ValueError(
+            raise FieldError(
                 f"model.num_classes is {self.model.num_classes}, but data.source {name} {have}: "
-                f"use {'null' if facts.num_classes == 1 else facts.num_classes}"
+                f"use {'null' if facts.num_classes == 1 else facts.num_classes}",
+                "model.num_classes",
+                "data.source",
             )
         if facts.num_classes > 1:
             if self.classifier is not None and self.classifier.model.out_channels != facts.num_classes:
-                raise ValueError(
+                raise FieldError(
                     f"classifier.model.out_channels is {self.classifier.model.out_channels}, but data.source {name} "
-                    f"{have}"
+                    f"{have}",
+                    "classifier.model.out_channels",
+                    "data.source",
                 )
             return
         trained = self.classifier is not None and self.classifier.train.checkpoint is None
         if trained or (self.model.kind == "encoder" and self.train.checkpoint is None):
-            raise ValueError(
+            raise FieldError(
                 f"a classifier cannot be trained on data.source {name}, which has no classes: set classifier to null, "
-                "give its checkpoint, or use another data.source"
+                "give its checkpoint, or use another data.source",
+                "data.source",
+                "classifier",
             )

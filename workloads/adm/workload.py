@@ -26,7 +26,7 @@ from adm.models.layout import layout
 from adm.sampling import check as sampling_check
 from adm.sampling import graph as sampling
 from adm.studies import check, graph
-from assay.errors import AssayWarning, ConfigError, ConfigProblem, UserError, did_you_mean
+from assay.errors import AssayWarning, ConfigError, ConfigProblem, FieldError, UserError, did_you_mean
 from assay.look import a_look
 from assay.workload import JSON, Budget, Checkpointing, PrintedTable, ReportHints, Stage
 from assay.workload.typed import config_problems
@@ -281,8 +281,8 @@ def _network_problems(c: Config) -> Iterator[ConfigProblem]:
     for path, model in _networks(c):
         try:
             layout(model)
-        except UserError as error:
-            yield ConfigProblem(path, str(error))
+        except FieldError as error:
+            yield ConfigProblem(path, str(error), tuple(f"{path}.{name}" for name in error.fields))
 
 
 def _evaluation_problems(c: Config) -> Iterator[ConfigProblem]:

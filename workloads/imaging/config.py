@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from assay.errors import FieldError
 from imaging.data_sources import DATA_SOURCES
 from imaging.extractors import EXTRACTORS
 from imaging.fields import Bool, FilePath, Fraction, PositiveInt, Section, Str
@@ -47,13 +48,15 @@ class DataConfig(Section):
     def _every_option_has_an_effect(self) -> DataConfig:
         source = DATA_SOURCES[self.source]
         if source.files is None and self.path is not None:
-            raise ValueError(f"data.path is not used by the built-in {self.source}; leave it out")
+            raise FieldError(f"data.path is not used by the built-in {self.source}; leave it out", "path", "source")
         for name in OPTIONS_OF_SOURCES:
             value = getattr(self, name)
             if name not in source.options and value != type(self).model_fields[name].default:
                 users = ", ".join(other for other in DATA_SOURCES if name in DATA_SOURCES[other].options)
-                raise ValueError(
-                    f"data.{name} {value!r} has no effect on data.source {self.source}: it is for {users}; leave it out"
+                raise FieldError(
+                    f"data.{name} {value!r} has no effect on data.source {self.source}: it is for {users}; leave it out",
+                    name,
+                    "source",
                 )
         return self
 
@@ -106,8 +109,10 @@ class EvaluateConfig(Section):
             value = getattr(self, name)
             if name not in EXTRACTORS[self.extractor].options and value != type(self).model_fields[name].default:
                 users = ", ".join(other for other in EXTRACTORS if name in EXTRACTORS[other].options)
-                raise ValueError(
+                raise FieldError(
                     f"evaluate.{name} {value!r} has no effect on evaluate.extractor {self.extractor}: it is for "
-                    f"{users}; leave it out"
+                    f"{users}; leave it out",
+                    name,
+                    "extractor",
                 )
         return self

@@ -8,7 +8,7 @@ from assay.errors import ConfigError, ConfigProblem, SpecProblem, UserError, did
 from assay.sweep.design import Choice, Design
 from assay.sweep.draft import Draft
 from assay.sweep.expansion import Names, in_trials
-from assay.sweep.lines import Document, Path, mentions
+from assay.sweep.lines import Document, Path
 from assay.workload import JSON, Workload, canonical_json, section_of
 from assay.workload.contract import stage_graph
 
@@ -239,13 +239,11 @@ class TrialChecks:
             inner = tuple(int(part) if part.isdecimal() else part for part in rest)
             return self.document.problem(places[written] + inner, problem.message)
         ranked = [(path, place) for path, place in list(places.items())[::-1] if place[0] != "seeds"]
-        named = [place for path, place in ranked if mentions(problem.message, path)]
-        within = [(path, place) for path, place in ranked if not problem.path or path.startswith(f"{problem.path}.")]
-        hinted = [place for path, place in within if mentions(problem.message, path.rpartition(".")[2])]
-        around = [place for _, place in within] if problem.path else []
-        best = next(iter([*named, *hinted, *around]), fallback or ("base",))
-        # The line names another path, so the message has to name the one that is refused.
-        is_told = not problem.path or best in around or mentions(problem.message, problem.path)
+        named = [place for path, place in ranked if any(f"{about}.".startswith(f"{path}.") for about in problem.about)]
+        around = [place for path, place in ranked if path.startswith(f"{problem.path}.")]
+        best = next(iter([*named, *around]), fallback or ("base",))
+        # Where the line is another path's, the message has to name the one that is refused.
+        is_told = not problem.path or best in around
         return self.document.problem(best, problem.message if is_told else f"{problem.path}: {problem.message}")
 
 

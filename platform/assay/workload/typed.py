@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from assay.errors import ConfigProblem, did_you_mean
+from assay.errors import ConfigProblem, FieldError, did_you_mean
 from assay.text import shorten
 
 Path = tuple[str | int, ...]
@@ -172,8 +172,11 @@ def _bare(annotation: Any) -> Any:
     return annotation
 
 
-def located_messages(error: ValidationError, model: type[BaseModel]) -> list[tuple[Path, str]]:
-    """Every problem once, at its path in the data: a union's many errors become one."""
+def located_messages(error: ValidationError, model: type[BaseModel]) -> list[tuple[Path, str, tuple[str, ...]]]:
+    """Every problem once: its path in the data, its message, and the fields below that path that a FieldError names.
+
+    A union's many errors become one.
+    """
     by_path: dict[Path, list[ErrorDetails]] = {}
     for item in error.errors(include_url=False):
         by_path.setdefault(locate(model, item["loc"])[0], []).append(item)
@@ -183,13 +186,16 @@ def located_messages(error: ValidationError, model: type[BaseModel]) -> list[tup
         said = [item for item in items if item["type"] == "value_error"]
         best = min(said or items, key=lambda item: len(item["loc"]))
         _, annotation, siblings = locate(model, best["loc"])
-        found.append((path, plain_message(best, annotation, siblings)))
+        raised = best.get("ctx", {}).get("error")
+        fields = raised.fields if isinstance(raised, FieldError) else ()
+        found.append((path, plain_message(best, annotation, siblings), fields))
     return found
 
 
 def config_problems(error: ValidationError, model: type[BaseModel], prefix: str = "") -> list[ConfigProblem]:
     """Pydantic's refusal of a config as ConfigProblems, each at the dotted path of the value."""
-    return [
-        ConfigProblem(".".join([*([prefix] if prefix else []), *map(str, path)]), message)
-        for path, message in located_messages(error, model)
-    ]
+    problems = []
+    for path, message, fields in located_messages(error, model):
+        parts = [*([prefix] if prefix else []), *map(str, path)]
+        problems.append(ConfigProblem(".".join(parts), message, tuple(".".join([*parts, name]) for name in fields)))
+    return problems

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Literal
 
 from adm.config import ModelConfig
-from assay.errors import UserError
+from assay.errors import FieldError
 
 NUM_GROUPS = 32
 """Groups of every GroupNorm; so channels come in multiples of it."""
@@ -97,7 +97,7 @@ def channels(block: Block) -> int:
 def layout(config: ModelConfig) -> Layout:
     """The blocks of the network that `config` describes (appendix K; section 3).
 
-    Raises UserError when channels do not divide into 32 groups, or into the heads asked for.
+    Raises FieldError when channels do not divide into 32 groups, or into the heads asked for.
     """
     widths = tuple(int(mult * config.channels) for mult in config.channel_mult)
     _check_widths(config, widths)
@@ -157,22 +157,31 @@ def _resample(config: ModelConfig, ch: int, resolution: int, direction: Literal[
 def _heads(config: ModelConfig, width: int, heads: int) -> int:
     if config.head_channels is not None:
         if width % config.head_channels:
-            raise UserError(
+            raise FieldError(
                 f"attention over {width} channels cannot have heads of head_channels {config.head_channels}: "
-                f"use a divisor of {width}"
+                f"use a divisor of {width}",
+                "head_channels",
             )
         return width // config.head_channels
     if width % heads:
-        raise UserError(f"attention over {width} channels cannot have {heads} heads: use a divisor of {width}")
+        raise FieldError(
+            f"attention over {width} channels cannot have {heads} heads: use a divisor of {width}",
+            "num_heads",
+            "num_heads_up",
+        )
     return heads
 
 
 def _check_widths(config: ModelConfig, widths: tuple[int, ...]) -> None:
     for mult, width in zip(config.channel_mult, widths, strict=True):
         if width == 0 or width % NUM_GROUPS:
-            raise UserError(
+            raise FieldError(
                 f"channels {config.channels} × channel_mult {mult:g} is {width}, which GroupNorm cannot divide into "
-                f"{NUM_GROUPS} groups: every resolution needs a multiple of {NUM_GROUPS} channels"
+                f"{NUM_GROUPS} groups: every resolution needs a multiple of {NUM_GROUPS} channels",
+                "channels",
+                "channel_mult",
             )
     if config.kind == "encoder" and config.num_classes is not None:
-        raise UserError("an encoder is not class-conditional: leave num_classes out; its classes are out_channels")
+        raise FieldError(
+            "an encoder is not class-conditional: leave num_classes out; its classes are out_channels", "num_classes"
+        )

@@ -33,6 +33,7 @@ def problems(c: Config) -> Iterator[ConfigProblem]:
             "sample.ema_rate",
             f"{rate} is one of the averages of a training, but train.checkpoint {c.train.checkpoint!r} holds a single "
             "set of weights: leave it out",
+            ("train.checkpoint",),
         )
     is_deterministic = c.sample.sampler == "ddim" and c.sample.eta == 0
     if is_deterministic and c.sample.temperature != 1 and c.sample.temperature_scales == "noise":
@@ -40,11 +41,13 @@ def problems(c: Config) -> Iterator[ConfigProblem]:
             "sample.temperature",
             f"{c.sample.temperature} has no effect: it scales the noise of each step, and sample.sampler ddim with "
             "sample.eta 0 adds none; leave it out, or set sample.temperature_scales epsilon",
+            ("sample.sampler", "sample.eta", "sample.temperature_scales"),
         )
     if c.sample.keep_images == "png" and c.model.in_channels not in (1, 3):
         yield ConfigProblem(
             "sample.keep_images",
             f"png is for grey images (1 channel) or RGB (3), but model.in_channels is {c.model.in_channels}: use npz",
+            ("model.in_channels",),
         )
     if c.upsampler is not None:
         yield from _upsampler(c, c.upsampler)
@@ -75,6 +78,7 @@ def _too_short(path: str, process: DiffusionConfig) -> Iterator[ConfigProblem]:
             f"{path}.steps",
             f"got {process.steps}, allowed: {least} or more with {path}.schedule {process.schedule}, whose last β "
             "would be 1 or more. To sample in fewer steps than the model is trained with, set sample.steps",
+            (f"{path}.schedule",),
         )
 
 
@@ -124,7 +128,9 @@ def _meant(steps: Steps) -> str:
 
 def _upsampler(c: Config, up: UpsamplerConfig) -> Iterator[ConfigProblem]:
     if c.model.kind != "unet":
-        yield ConfigProblem("upsampler", f"enlarges what a unet draws, but model.kind is {c.model.kind}; leave it out")
+        yield ConfigProblem(
+            "upsampler", f"enlarges what a unet draws, but model.kind is {c.model.kind}; leave it out", ("model.kind",)
+        )
         return
     if up.model.kind != "super_res":
         yield ConfigProblem("upsampler.model.kind", f"got {up.model.kind}, allowed: super_res")
@@ -133,11 +139,13 @@ def _upsampler(c: Config, up: UpsamplerConfig) -> Iterator[ConfigProblem]:
         yield ConfigProblem(
             "upsampler.model.low_res_size",
             f"got {up.model.low_res_size}, allowed: {c.model.image_size}, the model.image_size that it enlarges",
+            ("model.image_size",),
         )
     if up.model.in_channels != c.model.in_channels:
         yield ConfigProblem(
             "upsampler.model.in_channels",
             f"got {up.model.in_channels}, allowed: {c.model.in_channels}, which is model.in_channels",
+            ("model.in_channels",),
         )
     expected = up.model.in_channels * (2 if up.diffusion.variance.startswith("learned") else 1)
     if up.model.out_channels != expected:
@@ -145,23 +153,31 @@ def _upsampler(c: Config, up: UpsamplerConfig) -> Iterator[ConfigProblem]:
             "upsampler.model.out_channels",
             f"got {up.model.out_channels}, but upsampler.diffusion.variance {up.diffusion.variance} of "
             f"{up.model.in_channels} image channels needs {expected}",
+            ("upsampler.diffusion.variance", "upsampler.model.in_channels"),
         )
     if up.model.num_classes not in (None, classes := _classes(c)):
         known = "have no known class: use null" if classes is None else f"have {classes} classes"
         yield ConfigProblem(
-            "upsampler.model.num_classes", f"got {up.model.num_classes}, but the images that it enlarges {known}"
+            "upsampler.model.num_classes",
+            f"got {up.model.num_classes}, but the images that it enlarges {known}",
+            ("model.num_classes", "classifier.model.out_channels"),
         )
     if up.sampler == "ddpm" and up.eta != 0:
-        yield ConfigProblem("upsampler.eta", f"{up.eta} is for upsampler.sampler ddim; ddpm has no η")
+        yield ConfigProblem(
+            "upsampler.eta", f"{up.eta} is for upsampler.sampler ddim; ddpm has no η", ("upsampler.sampler",)
+        )
     try:
         space_timesteps(up.diffusion.steps, up.steps)
     except ValueError as error:
-        yield ConfigProblem("upsampler.steps", f"does not fit upsampler.diffusion.steps: {error}")
+        yield ConfigProblem(
+            "upsampler.steps", f"does not fit upsampler.diffusion.steps: {error}", ("upsampler.diffusion.steps",)
+        )
     if EXTRACTORS[c.evaluate.extractor].network is not None:
         yield ConfigProblem(
             "evaluate.extractor",
             f"{c.evaluate.extractor} sees images of {c.model.image_size} pixels a side, but the upsampler makes them "
             f"{c.image_size}: use another extractor",
+            ("upsampler",),
         )
 
 

@@ -47,40 +47,57 @@ def _without_effect(c: Config) -> Iterator[ConfigProblem]:
         values = getattr(c, section)
         changed = [name for name in type(values).model_fields if getattr(values, name) != getattr(type(values)(), name)]
         if changed and not is_used:
-            yield ConfigProblem(f"{section}.{changed[0]}", f"has no effect with measure {c.measure}; leave it out")
+            yield ConfigProblem(
+                f"{section}.{changed[0]}", f"has no effect with measure {c.measure}; leave it out", ("measure",)
+            )
 
 
 def _inversion(c: Config) -> Iterator[ConfigProblem]:
     if c.model.kind != "unet":
-        yield ConfigProblem("measure", f"inversion encodes images for a unet, but model.kind is {c.model.kind}")
+        yield ConfigProblem(
+            "measure", f"inversion encodes images for a unet, but model.kind is {c.model.kind}", ("model.kind",)
+        )
     if c.upsampler is not None:
-        yield ConfigProblem("measure", "inversion is of one model: this base has an upsampler, set it to null")
+        yield ConfigProblem(
+            "measure", "inversion is of one model: this base has an upsampler, set it to null", ("upsampler",)
+        )
     if c.sample.sampler != "ddim" or c.sample.eta != 0:
-        yield ConfigProblem("measure", "inversion runs DDIM backwards: set sample.sampler ddim, with sample.eta 0")
+        yield ConfigProblem(
+            "measure",
+            "inversion runs DDIM backwards: set sample.sampler ddim, with sample.eta 0",
+            ("sample.sampler", "sample.eta"),
+        )
 
 
 def _figures(c: Config) -> Iterator[ConfigProblem]:
     if c.model.kind != "unet":
         yield ConfigProblem(
-            "figures.draw", f"shows samples, but model.kind {c.model.kind} draws none here; leave it out"
+            "figures.draw",
+            f"shows samples, but model.kind {c.model.kind} draws none here; leave it out",
+            ("model.kind",),
         )
         return
     shown = c.figures.num_samples ** (2 if "diversity" in c.figures.draw else 1)
     most = min(c.evaluate.num_samples, SHOWN_IMAGES)
     if shown > most:
         yield ConfigProblem(
-            "figures.num_samples", f"{c.figures.num_samples} asks for {shown} samples, allowed here: at most {most}"
+            "figures.num_samples",
+            f"{c.figures.num_samples} asks for {shown} samples, allowed here: at most {most}",
+            ("evaluate.num_samples",),
         )
     yield from _figures_of_data(c)
     num_reference = c.figures.num_reference or c.evaluate.num_reference
     if c.figures.num_reference is not None and c.evaluate.reference is not None:
-        yield ConfigProblem("figures.num_reference", "has no effect with evaluate.reference; leave it out")
+        yield ConfigProblem(
+            "figures.num_reference", "has no effect with evaluate.reference; leave it out", ("evaluate.reference",)
+        )
     if num_reference is None:  # all, of which there are enough for precision and recall
         return
     if "neighbours" in c.figures.draw and max(2, c.figures.num_neighbours) > num_reference:
         yield ConfigProblem(
             "figures.num_neighbours",
             f"got {c.figures.num_neighbours}, but there are {num_reference} training images to choose from",
+            ("evaluate.num_reference", "figures.num_reference"),
         )
 
 

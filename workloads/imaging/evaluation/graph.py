@@ -110,12 +110,12 @@ def problems(c: Evaluated) -> Iterator[ConfigProblem]:
         try:
             look(c)
         except UserError as error:
-            yield ConfigProblem(path, str(error))
+            yield ConfigProblem(path, str(error), ("evaluate.extractor",))
             return
     try:
         _num_reference(c)
     except UserError as error:
-        yield ConfigProblem("data.path", str(error))
+        yield ConfigProblem("data.path", str(error), ("data.source",))
         return
     yield from _too_few(c)
     yield from _too_many(c)
@@ -126,6 +126,7 @@ def problems(c: Evaluated) -> Iterator[ConfigProblem]:
             "evaluate.extractor",
             f"{c.evaluate.extractor} of {c.image_size}×{c.image_size} with {c.channels} channels are {num_values:,} "
             f"features, and a covariance of more than {most:,} is out of reach: use inception",
+            ("model.image_size", "model.in_channels"),
         )
 
 
@@ -149,14 +150,20 @@ def _too_few(c: Evaluated) -> Iterator[ConfigProblem]:
     least = max(k + 1, 3)
     if num_samples < least:
         yield ConfigProblem(
-            "evaluate.num_samples", f"got {num_samples}, allowed: {least} or more with precision_recall_k {k}"
+            "evaluate.num_samples",
+            f"got {num_samples}, allowed: {least} or more with precision_recall_k {k}",
+            ("evaluate.precision_recall_k",),
         )
     imported = _imported(c)
     num_images = _num_reference(c) if imported is None else imported.num_images
     if num_images is not None and num_images < least:
         given = "data.path" if c.evaluate.num_reference is None else "evaluate.num_reference"
         path = given if imported is None else "evaluate.reference"
-        yield ConfigProblem(path, f"has {num_images} images; precision_recall_k {k} needs {least} or more")
+        yield ConfigProblem(
+            path,
+            f"has {num_images} images; precision_recall_k {k} needs {least} or more",
+            ("evaluate.precision_recall_k",),
+        )
     if c.evaluate.fid_infinity:
         from imaging.metrics.jackknife import NUM_BLOCKS
 
@@ -164,6 +171,7 @@ def _too_few(c: Evaluated) -> Iterator[ConfigProblem]:
             yield ConfigProblem(
                 "evaluate.fid_infinity",
                 f"cuts the samples into {NUM_BLOCKS} blocks, but evaluate.num_samples is {num_samples}",
+                ("evaluate.num_samples",),
             )
 
 

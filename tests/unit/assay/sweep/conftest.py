@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from assay.errors import ConfigError, ConfigProblem, SpecError, UserError, did_you_mean
+from assay.errors import ConfigError, ConfigProblem, FieldError, SpecError, UserError, did_you_mean
 from assay.sweep import Sweep, load_sweep
 from assay.workload import Budget, ReportHints, Stage, Workload
 from assay.workload.typed import config_problems
@@ -29,7 +29,7 @@ class Model(Section):
     @model_validator(mode="after")
     def _divides(self) -> Model:
         if self.channels % self.heads:
-            raise ValueError(f"channels {self.channels} is not a multiple of heads {self.heads}")
+            raise FieldError(f"channels {self.channels} is not a multiple of heads {self.heads}", "channels", "heads")
         return self
 
 
@@ -61,7 +61,9 @@ class Config(Section):
     @model_validator(mode="after")
     def _guided(self) -> Config:
         if self.sample.guidance_scale > 0 and not self.classifier:
-            raise ValueError("sample.guidance_scale needs a classifier; this base has none")
+            raise FieldError(
+                "sample.guidance_scale needs a classifier; this base has none", "sample.guidance_scale", "classifier"
+            )
         return self
 
 
