@@ -1,28 +1,38 @@
 """assay: studies of generative models on a Ray cluster. The verbs of the command line, for scripts:
 
-    sweep = assay.load_sweep("sweeps/quickstart.yaml", profile="smoke")
-    outcome = assay.run(sweep)
-    job = assay.Client("http://head:8265").submit(sweep)
+    outcome = assay.run("sweeps/quickstart.yaml", profile="smoke")
+    print(outcome.to_pandas())
+    print(assay.compare("sweeps/quickstart.yaml", profile="smoke").best)
+    job = assay.Client("http://head:8265").submit("sweeps/table6_adagn.yaml")
 
+Wherever a sweep is asked for, it is the path of a YAML file, a dict of the same keys, or what `load_sweep` returns.
 Importing assay is light: each verb imports what it needs when it is called.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assay.errors import refuse_other
+from assay.errors import UserError, refuse_other
 
 if TYPE_CHECKING:
     from assay.client import Client
     from assay.execution import Listener, Outcome, Pause
     from assay.home import Home
     from assay.planning import Plan
+    from assay.report.stored import StoredStudy
+    from assay.results import Table
     from assay.sweep import Sweep
 
-__all__ = ["Client", "load_sweep", "plan", "run"]
+    SweepLike = str | os.PathLike[str] | Mapping[str, object] | Sweep
+    """A sweep's file, its keys as a dict, or the sweep."""
+
+__all__ = ["Client", "compare", "load_sweep", "plan", "report", "run"]
+
+A_SWEEP = "the path of a sweep file, a dict of its keys, or what assay.load_sweep returns"
 
 
 def __getattr__(name: str) -> type[Client]:
@@ -34,29 +44,34 @@ def __getattr__(name: str) -> type[Client]:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def load_sweep(path: str | os.PathLike[str], *, profile: str | None = None, sets: Sequence[str] = ()) -> Sweep:
-    """The sweep in a YAML file, a profile and every "path=value" laid over it. Raises SpecError with every problem."""
-    from assay import sweep as spec
+def load_sweep(
+    source: str | os.PathLike[str] | Mapping[str, object], *, profile: str | None = None, sets: Sequence[str] = ()
+) -> Sweep:
+    """The sweep in a YAML file or a dict, a profile and every "path=value" laid over it.
 
-    return spec.load_sweep(path, profile=profile, sets=sets)
+    Raises SpecError with every problem.
+    """
+    from assay import sweep as sweeps
+
+    return sweeps.load_sweep(source, profile=profile, sets=sets)
 
 
-def plan(sweep: Sweep) -> Plan:
+def plan(sweep: SweepLike, *, profile: str | None = None, sets: Sequence[str] = ()) -> Plan:
     """The sweep's trials and the stages they share, and `warnings` of what the user should know. Computes nothing.
 
     Raises UserError for what a run would refuse, as far as that can be seen from here.
     """
     from assay.planning import checked, make_plan
-    from assay.sweep import Sweep
 
-    refuse_other("sweep", sweep, Sweep, "what assay.load_sweep returns")
-    return checked(make_plan(sweep))
+    return checked(make_plan(_sweep("sweep", sweep, profile, sets)))
 
 
 def run(
-    what: Sweep | Plan,
+    what: SweepLike | Plan,
     home: Home | None = None,
     *,
+    profile: str | None = None,
+    sets: Sequence[str] = (),
     executor: str = "ray",
     address: str | None = None,
     listeners: Sequence[Listener] = (),
@@ -68,12 +83,79 @@ def run(
     from another thread makes trainings save and the run return; the same call goes on from there.
     """
     from assay import execution
-    from assay.home import Home
     from assay.planning import Plan, make_plan
-    from assay.sweep import Sweep
 
-    refuse_other("what", what, (Sweep, Plan), "what assay.load_sweep or assay.plan returns")
-    refuse_other("home", home, (Home, type(None)), "assay.home.Home(folder), a pathlib.Path, or None")
-    made = what if isinstance(what, Plan) else make_plan(what)
-    where = home if home is not None else Home.default()
+    where = _home(home)
+    refuse_other("address", address, (str, type(None)), "the address of a Ray cluster, or None for one of its own")
+    refuse_other("pause", pause, (execution.Pause, type(None)), "an assay.execution.Pause, or None")
+    for listener in listeners:
+        if not all(callable(getattr(listener, name, None)) for name in ("begin", "event", "end")):
+            raise UserError(f"listeners: got {listener!r}, allowed: objects with the methods begin, event and end")
+    if isinstance(what, Plan) and (profile is not None or sets):
+        raise UserError("profile and sets go over a sweep's file or dict: give them to assay.plan")
+    made = what if isinstance(what, Plan) else make_plan(_sweep("what", what, profile, sets))
     return execution.run(made, where, executor=executor, address=address, listeners=listeners, pause=pause)
+
+
+def compare(*sweeps: SweepLike, home: Home | None = None, profile: str | None = None) -> Table:
+    """The final table of a sweep, or one ranking of several, from what is stored. Computes nothing.
+
+    Raises UserError for sweeps that are not ranked by one metric.
+    """
+    from assay.report.stored import labelled
+    from assay.results import joint
+
+    if not sweeps:
+        raise UserError(f"compare: got no sweep, allowed: one or more of {A_SWEEP}")
+    tables = labelled([_stored(sweep, home, profile, ()) for sweep in sweeps])
+    together = tables[0] if len(tables) == 1 else joint(tables)
+    if together is None:
+        told = "; ".join(f"{table.sweep}: {table.metric}, {table.mode}" for table in tables)
+        raise UserError(f"compare: got sweeps ranked by different metrics ({told}), allowed: one metric and mode")
+    return together
+
+
+def report(
+    sweep: SweepLike,
+    output: str | os.PathLike[str] | None = None,
+    *,
+    home: Home | None = None,
+    profile: str | None = None,
+    sets: Sequence[str] = (),
+) -> Path:
+    """Write the sweep's HTML page from what is stored, into its report folder or to `output`. Returns where it is."""
+    refuse_other("output", output, (str, os.PathLike, type(None)), "the path of the file to write, or None")
+    file, _ = _stored(sweep, home, profile, sets).write_page(None if output is None else Path(output))
+    return file
+
+
+def _sweep(what: str, given: SweepLike, profile: str | None, sets: Sequence[str]) -> Sweep:
+    from assay.sweep import Sweep, load_sweep
+
+    refuse_other(what, given, (str, os.PathLike, Mapping, Sweep), A_SWEEP)
+    if not isinstance(given, Sweep):
+        return load_sweep(given, profile=profile, sets=sets)
+    if profile is not None or sets:
+        raise UserError("profile and sets go over a sweep's file or dict: give them to assay.load_sweep")
+    return given
+
+
+def _home(home: Home | None) -> Home:
+    from assay.home import Home
+
+    refuse_other("home", home, (Home, type(None)), "assay.home.Home(folder), a pathlib.Path, or None")
+    return home if home is not None else Home.default()
+
+
+def _stored(sweep: SweepLike, home: Home | None, profile: str | None, sets: Sequence[str]) -> StoredStudy:
+    from assay.planning import make_plan
+    from assay.report.stored import StoredStudy
+    from assay.store import Store
+
+    where = _home(home)
+    store = Store(where.store_url, heals=False)
+    return StoredStudy.of(make_plan(_sweep("sweep", sweep, profile, sets), store), store, where)
+
+
+_write_report = report
+"""Importing the package assay.report puts it in the function's place, and it calls this one."""

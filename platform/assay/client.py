@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from assay.errors import UserError
-from assay.jobs import following, tables
+from assay.jobs import following
 from assay.jobs.cluster import FORGOTTEN, Cluster
 from assay.jobs.submission import JOB_ID, Submitted, submit
-from assay.results import log_rows
+from assay.results import frames, log_rows
 from assay.sweep import Sweep, load_sweep
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Job:
         a column a metric; key, of the stored result; stages, the keys of all that it took (see `ledger`); failure, None
         or why the trial has no (further) result.
         """
-        return tables.results(self._rows())
+        return frames.results(self._rows())
 
     def ledger(self) -> pd.DataFrame:
         """So far: one row a stage, whenever it was computed, with what it took.
@@ -119,7 +119,7 @@ class Job:
         of the budget, images and flops that these seconds were for (a rung's: what it added to the one below);
         v100_days. A device that is not in the declared table has NaN there: unknown, and not 0.
         """
-        return tables.ledger(self._rows())
+        return frames.ledger(self._rows())
 
     def _rows(self) -> list[log_rows.LogRow]:
         return list(log_rows.read(self._cluster.log(self.id).splitlines()))
@@ -141,7 +141,7 @@ class Client:
 
     def submit(
         self,
-        sweep: Sweep | str | os.PathLike[str],
+        sweep: Sweep | str | os.PathLike[str] | Mapping[str, object],
         overrides: Sequence[str] | Mapping[str, object] = (),
         profile: str | None = None,
         *,
@@ -151,7 +151,7 @@ class Client:
         """Run a sweep on the cluster, and return at once.
 
         The same sweep again attaches to the job that runs it; after one that is over, a new attempt computes only what
-        is missing. `overrides` are "path=value", or path → value, and go over a file only. `workload_package` is a
+        is missing. `overrides` are "path=value", or path → value, and go over a file or a dict. `workload_package` is a
         folder of modules that the job takes along. `store` is where all of the cluster's machines find the results.
         """
         if isinstance(sweep, Sweep):

@@ -54,7 +54,8 @@ class DataConfig(Section):
             if name not in source.options and value != type(self).model_fields[name].default:
                 users = ", ".join(other for other in DATA_SOURCES if name in DATA_SOURCES[other].options)
                 raise FieldError(
-                    f"data.{name} {value!r} has no effect on data.source {self.source}: it is for {users}; leave it out",
+                    f"data.{name} {value!r} has no effect on data.source {self.source}: it is for {users}; "
+                    "leave it out",
                     name,
                     "source",
                 )

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from assay.costs.availability import StageStatus, survey
 from assay.errors import AssayError, ClusterLost, StageFailed, UserError, refuse_unless
@@ -21,8 +21,12 @@ from assay.execution.suggestions import grown
 from assay.home import Home
 from assay.planning import Plan, PlannedTrial, checked, computed_of, remembered
 from assay.planning.plan import decisions_of
+from assay.results import frames, log_rows
 from assay.store import Store, StoredResult
 from assay.sweep import Sweep
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,14 @@ class Outcome:
     """Wall-clock of this run."""
     paused: str | None = None
     """Why it ended before everything was there, where nothing failed: a limit, or that it was told to stop."""
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row per trial and rung that it reached, and one per failed trial; the columns of `client.Job.results`."""
+        rows = [
+            *(row for trial in self.trials for row in log_rows.trial_rows(self.plan, trial.planned, trial.results)),
+            *(log_rows.failure_row(self.plan, t.planned, t.error) for t in self.trials if t.error is not None),
+        ]
+        return frames.results(rows)
 
     @property
     def failed(self) -> tuple[TrialOutcome, ...]:

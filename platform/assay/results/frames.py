@@ -1,4 +1,4 @@
-"""The rows in a job's log as data frames."""
+"""What a run found as data frames: the rows of a job's log, and the final table."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from assay.results.log_rows import LogRow
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from assay.results.table import Table
 
 FIRST = ("trial", "arm", "seed")
 LAST = ("key", "stages", "failure")
@@ -37,6 +39,34 @@ def ledger(rows: Iterable[LogRow]) -> pd.DataFrame:
     found = {row["key"]: row for row in rows if row["row"] == "stage"}
     table = pd.DataFrame(list(found.values()), columns=list(LEDGER))
     return table.astype(dict.fromkeys(MAY_BE_UNKNOWN, "float64"))
+
+
+def ranking(table: Table) -> pd.DataFrame:
+    """A row per trial, best first."""
+    import pandas as pd
+
+    varied = dict.fromkeys(path for row in table.rows for path in row.varied)
+    metrics = dict.fromkeys([*table.metrics, *(name for row in table.rows for name in row.estimates)])
+    lines = [
+        {
+            "rank": row.rank,
+            "trial": row.trial,
+            "arm": row.arm,
+            "seed": row.seed,
+            **row.varied,
+            **row.metrics,
+            "half_width": row.estimates[table.metric].half_width if table.metric in row.estimates else None,
+            "from_best": None if row.from_best is None else row.from_best.value,
+            "noise": None if row.from_best is None else row.from_best.noise,
+            "seconds": row.seconds,
+            "state": row.status,
+        }
+        for row in table.rows
+    ]
+    last = ("half_width", "from_best", "noise", "seconds", "state")
+    frame = pd.DataFrame(lines, columns=list(dict.fromkeys(["rank", *FIRST, *varied, *metrics, *last])))
+    numbers = dict.fromkeys((*metrics, *last[:-1]), "float64")
+    return frame.astype({"rank": "Int64", **numbers})  # Int64: a trial without a rank has <NA>
 
 
 def _flat(row: LogRow) -> dict[str, Any]:

@@ -46,9 +46,14 @@ def result_rows(plan: Plan, results: Mapping[str, StoredResult]) -> Iterator[Log
     Results of higher rungs, which another sweep may have stored, are none of this study.
     """
     for planned in plan.trials:
-        for rung in planned.climbs(plan.decided):
-            if rung.leaf.key in results:
-                yield _result_row(plan, planned, rung, results[rung.leaf.key])
+        yield from trial_rows(plan, planned, results)
+
+
+def trial_rows(plan: Plan, planned: PlannedTrial, results: Mapping[str, StoredResult]) -> Iterator[LogRow]:
+    """The same of one trial."""
+    for rung in planned.climbs(plan.decided):
+        if rung.leaf.key in results:
+            yield _result_row(plan, planned, rung, results[rung.leaf.key])
 
 
 def _result_row(plan: Plan, planned: PlannedTrial, rung: Rung, result: StoredResult) -> LogRow:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from assay.costs.ledger import entries, total
 from assay.costs.priced import NOT_PRICED, Priced
@@ -23,6 +23,9 @@ from assay.store import StoredResult
 from assay.sweep import Reference
 from assay.text import counted, one_line, plural, took
 from assay.workload import JSON
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MARKS = "From the best, * is beyond that noise and ~ within it."
 
@@ -59,6 +62,16 @@ class Table:
         """What the paper reports for some arm here: our columns first."""
         known = {name for row in self.rows for name in row.reference}
         return (*(n for n in self.metrics if n in known), *sorted(known - set(self.metrics)))
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row per trial, best first.
+
+        Columns: rank; trial, arm, seed; a column per config path that varies; a column per metric; half_width, of the
+        95% interval of the sweep's metric; from_best, and noise, the half width of that difference; seconds; state.
+        """
+        from assay.results import frames
+
+        return frames.ranking(self)
 
     @property
     def failures(self) -> tuple[Row, ...]:

@@ -7,12 +7,14 @@ with the text itself is a problem here: not text, not YAML, duplicate keys, tags
 from __future__ import annotations
 
 import math
+import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
+from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError, YAMLWarning
@@ -138,6 +140,35 @@ def parse_value(text: str, file: str) -> Document:
     if is_bracketed:
         raise SpecError([SpecProblem(file, 0, "", "not YAML: more than one list or mapping, or one with an anchor")])
     return Document(file, text, {})
+
+
+def from_values(values: Mapping[Any, Any], file: str) -> Document:
+    """The same from Python values, all of whose lines are 0: dicts, lists, tuples, numbers, strings and paths.
+
+    What is wrong with single values is in `problems`.
+    """
+    document = Document(file, None, {})
+    try:
+        document.data = _plain(document, values, ())
+    except RecursionError:
+        raise SpecError([SpecProblem(file, 0, "", "nested too deeply")]) from None
+    return document
+
+
+def _plain(document: Document, value: Any, path: Path) -> JSON:
+    document.origins[path] = Origin(document.file, 0, path)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(document, item, (*path, str(key))) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(document, item, (*path, i)) for i, item in enumerate(value)]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    allowed = "a finite number" if isinstance(value, float) else "numbers, text, paths, true, false, null, lists, dicts"
+    document.unread.add((document.file, dotted(path)))
+    document.problems.append(document.problem(path, f"got {value!r} ({type(value).__name__}), allowed: {allowed}"))
+    return None
 
 
 def _compose(text: str) -> Node | None:

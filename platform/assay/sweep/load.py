@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,32 +12,39 @@ from pydantic import ValidationError
 from assay.errors import SpecError, SpecProblem, UserError, passing_warnings, refuse_other
 from assay.look import a_look
 from assay.sweep.checks import FindWorkload, check
-from assay.sweep.lines import Document, parse, read_text
+from assay.sweep.lines import Document, from_values, parse, read_text
 from assay.sweep.merge import unknown_profile, with_profile, with_sets
 from assay.sweep.schema import Sweep
 from assay.workload import JSON, load_workload
 from assay.workload.typed import located_messages
 
+IN_PYTHON = "sweep"
+"""What stands in a message for the file of a sweep that has none."""
+
 
 @a_look()
 def load_sweep(
-    path: str | os.PathLike[str],
+    source: str | os.PathLike[str] | Mapping[str, object],
     *,
     profile: str | None = None,
     sets: Sequence[str] = (),
     find_workload: FindWorkload = load_workload,
 ) -> Sweep:
-    """The sweep in a YAML file, with one of its profiles and every "path=value" of `sets` over it.
+    """The sweep in a YAML file, or in a dict of the same keys, with one of its profiles and every "path=value" of
+    `sets` over it.
 
     Raises SpecError with every problem: of the file, of all its profiles' keys and types, and of the trials of the
     chosen profile. `find_workload` turns the file's `workload` into the workload.
     """
-    refuse_other("path", path, (str, os.PathLike), "the path of a sweep file")
+    refuse_other("path", source, (str, os.PathLike, Mapping), "the path of a sweep file, or a dict of its keys")
     refuse_other("profile", profile, (str, type(None)), "the name of a profile of the sweep, or None")
     if isinstance(sets, str) or not all(isinstance(text, str) for text in sets):
         raise UserError(f'sets: got {sets!r}, allowed: a list of "path=value"')
-    file = os.fspath(path)
-    document = parse(read_text(Path(path), file), file)
+    if isinstance(source, Mapping):
+        file, document = "", from_values(source, IN_PYTHON)
+    else:
+        file = os.fspath(source)
+        document = parse(read_text(Path(source), file), file)
     if document.data is None:
         raise SpecError(
             [SpecProblem(file, 0, "", "is empty; a sweep needs version, name, workload, base, metric, mode")]
@@ -86,7 +93,7 @@ def _schema_problems(document: Document) -> list[SpecProblem]:
     try:
         kind.model_validate(data)
     except ValidationError as error:
-        return [document.problem(path, message) for path, message in located_messages(error, kind)]
+        return [document.problem(path, message) for path, message, _ in located_messages(error, kind)]
     return []
 
 

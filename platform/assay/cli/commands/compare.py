@@ -2,45 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace
 
-from assay.cli.names import open_sweep, report_folder
+from assay.cli.names import open_sweep
 from assay.cli.output import console, print_json, store_to_look_at
-from assay.costs.priced import Priced, priced
-from assay.costs.savings import CostSheet, cost_sheet
+from assay.costs.savings import CostSheet
 from assay.errors import UserError
 from assay.home import Home
-from assay.planning import Plan, computed_of, make_plan
-from assay.report import as_csv, as_json, as_rich, earlier_failures, earlier_logs
+from assay.planning import make_plan
+from assay.report import as_csv, as_json, as_rich
+from assay.report.stored import StoredStudy, labelled, labels
 from assay.report.tables.costs import cost_as_csv, cost_as_json, cost_as_rich
-from assay.results import Standing, Table, from_store, joint, table
-from assay.store import Store, StoredResult
-from assay.sweep import Sweep
-
-
-@dataclass(frozen=True)
-class _Stored:
-    """A sweep as the store knows it, and its report what failed."""
-
-    label: str
-    """What it is called in this comparison."""
-    plan: Plan
-    trials: tuple[Standing, ...]
-    logs: Mapping[str, Path]
-    by_ledger: Priced
-
-    @property
-    def table(self) -> Table:
-        return replace(table(self.plan, self.trials, self.logs, self.by_ledger), sweep=self.label)
-
-    def cost(self, store: Store) -> CostSheet:
-        results: dict[str, StoredResult] = {}
-        for trial in self.trials:
-            results |= trial.results
-        sheet = cost_sheet(self.plan, results, computed_of(self.plan.sweep, store).all())
-        return replace(sheet, sweep=self.label)
+from assay.results import Table, joint
 
 
 def compare_sweeps(
@@ -52,24 +26,12 @@ def compare_sweeps(
     home = Home.default()
     store = store_to_look_at(home)
     plans = [make_plan(open_sweep(name, profile, sets), store) for name in names]
-    called = zip(_labels([plan.sweep for plan in plans]), plans, strict=True)
-    found = [_stored(label, plan, store, report_folder(home, plan.sweep)) for label, plan in called]
+    studies = [StoredStudy.of(plan, store, home) for plan in plans]
     if is_cost:
-        _print_costs([sweep.cost(store) for sweep in found], is_json, is_csv)
+        sheets = [replace(study.cost, sweep=label) for study, label in zip(studies, labels(studies), strict=True)]
+        _print_costs(sheets, is_json, is_csv)
     else:
-        _print_tables([sweep.table for sweep in found], is_json, is_csv)
-
-
-def _labels(sweeps: Sequence[Sweep]) -> list[str]:
-    """Their names; of several of one name their files, since two studies' arms are not one."""
-    names = [sweep.name for sweep in sweeps]
-    return [sweep.name if names.count(sweep.name) == 1 else sweep.file for sweep in sweeps]
-
-
-def _stored(label: str, plan: Plan, store: Store, folder: Path) -> _Stored:
-    failed = earlier_failures(folder)
-    trials, logs = from_store(plan, store, failed=failed), earlier_logs(folder, failed.values())
-    return _Stored(label, plan, trials, logs, priced(plan, store))
+        _print_tables(labelled(studies), is_json, is_csv)
 
 
 def _print_tables(tables: Sequence[Table], is_json: bool, is_csv: bool) -> None:

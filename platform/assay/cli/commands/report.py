@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from assay.cli.names import open_sweep, report_folder
+from assay.cli.names import open_sweep
 from assay.cli.output import console, print_json, store_to_look_at
-from assay.costs.priced import priced
 from assay.home import Home
-from assay.planning import checked, computed_of, make_plan
-from assay.report import PAGE, cannot_write, earlier_failures, earlier_logs, write_page
-from assay.results import from_store
+from assay.planning import checked, make_plan
+from assay.report.stored import StoredStudy
 from assay.text import plural, relative, size
 from assay.tracking import log_report
 
@@ -22,17 +20,10 @@ def report_sweep(name: str, profile: str | None, sets: Sequence[str], output: Pa
     store = store_to_look_at(home)
     plan = make_plan(open_sweep(name, profile, sets), store)
     plan = checked(plan, plan.stages, "left")  # for what they warn of, as after a run
-    folder = report_folder(home, plan.sweep)
-    file = folder / PAGE if output is None else output
-    failed = earlier_failures(folder)
-    trials, logs = from_store(plan, store, failed=failed), earlier_logs(folder, failed.values())
-    try:
-        computed = computed_of(plan.sweep, store).all()
-        made = write_page(plan, trials, file, computed, logs, priced(plan, store))
-    except OSError as error:
-        raise cannot_write(file, error) from error
+    study = StoredStudy.of(plan, store, home)
+    file, made = study.write_page(output)
     done = sum(bool(row.estimates) for row in made.rows)
-    tracked = log_report(home, plan.sweep, folder) if output is None else None
+    tracked = log_report(home, plan.sweep, study.folder) if output is None else None
     if is_json:
         print_json(
             {

@@ -200,8 +200,10 @@ def test_arguments_that_python_callers_may_choose_from(project: Path) -> None:
             lambda: api.run(sweep, executor="inlin"),
             "executor: got 'inlin', allowed: 'ray', 'inline'; did you mean 'inline'?",
         ),  # type: ignore[arg-type]
-        (lambda: api.run("norms", executor="inline"), "what: got 'norms' (str), allowed: what assay.load_sweep or"),  # type: ignore[arg-type]
-        (lambda: api.plan("norms"), "sweep: got 'norms' (str), allowed: what assay.load_sweep returns"),  # type: ignore[arg-type]
+        (lambda: api.run("norms", executor="inline"), "norms: no such file"),
+        (lambda: api.run(3, executor="inline"), "what: got 3 (int), allowed: the path of a sweep file, a dict of"),  # type: ignore[arg-type]
+        (lambda: api.plan("norms"), "norms: no such file"),
+        (lambda: api.plan(3), "sweep: got 3 (int), allowed: the path of a sweep file, a dict of its keys, or what"),  # type: ignore[arg-type]
         (lambda: api.run(sweep, ".assay"), "home: got '.assay' (str), allowed: assay.home.Home(folder)"),  # type: ignore[arg-type]
         (lambda: api.load_sweep(3), "path: got 3 (int), allowed: the path of a sweep file"),  # type: ignore[arg-type]
         (lambda: api.load_sweep("x", profile=3), "profile: got 3 (int), allowed: the name of a profile"),  # type: ignore[arg-type]

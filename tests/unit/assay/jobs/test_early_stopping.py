@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from assay.costs.prices import v100_days_of
-from assay.jobs import tables
+from assay.results import frames
 from assay.sweep import load_sweep
 from repository import ROOT
 
@@ -26,7 +26,7 @@ def study() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def told(study: dict[str, Any]) -> Callable[..., list[str]]:
     """What the study says of a target that was beaten at 50 of 100 iterations, by what is changed of the stages."""
-    results = tables.results(
+    results = frames.results(
         [
             {
                 "row": "result",
@@ -57,7 +57,7 @@ def told(study: dict[str, Any]) -> Callable[..., list[str]]:
                 ("other", "train", 1024.0),
             ),
         ]
-        ledger = tables.ledger(
+        ledger = frames.ledger(
             [
                 {
                     "row": "stage",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from assay.jobs import tables
+from assay.results import frames
 
 CLIMBED = {
     "row": "result",
@@ -33,13 +33,13 @@ FAILED = {
 
 
 def test_before_anything_came_there_are_no_rows() -> None:
-    assert list(tables.results([])) == ["trial", "arm", "seed", "key", "stages", "failure"]
-    assert len(tables.results([])) == len(tables.ledger([])) == 0
+    assert list(frames.results([])) == ["trial", "arm", "seed", "key", "stages", "failure"]
+    assert len(frames.results([])) == len(frames.ledger([])) == 0
 
 
 @pytest.mark.parametrize("rows", [[CLIMBED], [CLIMBED, FAILED], [FAILED, CLIMBED, CLIMBED]])
 def test_a_trial_that_has_not_failed_has_none_for_its_failure(rows: list[dict[str, Any]]) -> None:
-    found = tables.results(rows).set_index("trial")
+    found = frames.results(rows).set_index("trial")
     assert found.loc["wide", "failure"] is None
     assert found.loc["wide", ["model.norm", "train.iterations", "fid"]].tolist() == ["add", 500, 7.5]
     assert found.loc["wide", "loss"] != found.loc["wide", "loss"], "not a number"
