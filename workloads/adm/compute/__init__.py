@@ -1,13 +1,9 @@
-"""What a model costs: operations, parameters, theoretical throughput, V100-days. Counted without torch.
-
-`adm.compute.measured` counts the operations on the network itself, and needs torch.
-"""
+"""What a model costs: operations, parameters, theoretical throughput, V100-days. Counted without torch."""
 
 from adm.compute.network import NetworkCost, network_cost
 from adm.compute.sampling import num_sampling_steps, sampling_flops
 from adm.compute.v100 import (
     TABLE_7,
-    flops_v100_days,
     paper_v100_days,
     theoretical_throughput,
     training_flops,
@@ -17,7 +13,6 @@ from adm.compute.v100 import (
 __all__ = [
     "TABLE_7",
     "NetworkCost",
-    "flops_v100_days",
     "network_cost",
     "num_sampling_steps",
     "paper_v100_days",

@@ -34,11 +34,6 @@ def training_v100_days(iterations: int, batch_size: int, images_per_v100_s: floa
     return iterations * batch_size / (images_per_v100_s * SECONDS_PER_DAY)
 
 
-def flops_v100_days(flops: float, utilization: float = 1.0) -> float:
-    """V100-days of `flops` operations on V100s of which `utilization` (0 to 1] is used."""
-    return flops / (V100_FLOPS_PER_S * utilization * SECONDS_PER_DAY)
-
-
 @dataclass(frozen=True)
 class Throughput:
     """A row group of table 7: images a V100-second. `theoretical` is at 100% utilization."""

@@ -105,7 +105,9 @@ def _figures_of_data(c: Config) -> Iterator[ConfigProblem]:
     """Pictures that show more real images than there are, where these can be seen from here."""
     if {"neighbours", "diversity"} & set(c.figures.draw) and _has_statistics_alone(c):
         yield ConfigProblem(
-            "figures.draw", f"needs images to show, but evaluate.reference {c.evaluate.reference} has none (arr_0)"
+            "figures.draw",
+            f"needs images to show, but evaluate.reference {c.evaluate.reference} has none (arr_0)",
+            ("evaluate.reference",),
         )
     there_are = evaluation_graph.countable(c)
     if there_are is None or c.evaluate.reference is not None:

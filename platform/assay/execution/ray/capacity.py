@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 import ray
-from ray.core.generated import gcs_pb2
 from ray.util.placement_group import PlacementGroup, remove_placement_group
+
+from assay.execution.ray import private
 
 TRIAL_MEMORY_BYTES = 512 << 20
 """All that a trial holds, since it only asks the broker and waits. Not a sliver of a CPU: what is left of that CPU
@@ -15,9 +16,9 @@ would be too little for a worker that needs a whole one."""
 
 def leaving_nodes() -> Collection[str]:
     """Ids of the nodes that will be taken away."""
-    # Ray has no public way to ask. Its Train watches by this call, too, but in an actor of the group's: where a notice
-    # comes before that actor runs, and there is room for it on the announced node alone, it never starts.
-    return ray._private.state.state.get_draining_nodes()
+    # Ray's Train watches for notices, too, but in an actor of the group's: where one comes before that actor runs, and
+    # there is room for it on the announced node alone, it never starts.
+    return private.leaving_nodes()
 
 
 def capacity() -> list[Mapping[str, float]]:
@@ -33,8 +34,7 @@ def free_what_the_dead_hold() -> None:
     dashboard, which there need not be.
     """
     job = ray.get_runtime_context().get_job_id()
-    for record in ray._private.state.state._connect_and_get_accessor().get_placement_group_table():
-        group = gcs_pb2.PlacementGroupTableData.FromString(record)
+    for group in private.placement_groups():
         is_ours = group.creator_job_id.hex() == job and not ray.ActorID(group.creator_actor_id).is_nil()
-        if is_ours and group.creator_actor_dead and group.state != gcs_pb2.PlacementGroupTableData.REMOVED:
+        if is_ours and group.creator_actor_dead and group.state != group.REMOVED:
             remove_placement_group(PlacementGroup(ray.PlacementGroupID(group.placement_group_id)))

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import ray
-from ray.core.generated import common_pb2, gcs_pb2
 
+from assay.execution.ray import private
 from assay.execution.retries import Failure, failure_of
 from assay.workload import StageKind
 
@@ -72,10 +72,9 @@ def in_words(error: BaseException, killed: int = 0) -> str:
 
 def death_of(worker_id: str) -> str:
     """How a worker's process ended, by what its cluster remembers of it."""
-    for record in ray._private.state.state._connect_and_get_accessor().get_worker_table():
-        worker = gcs_pb2.WorkerTableData.FromString(record)
+    for worker in private.workers():
         if worker.worker_address.worker_id.hex() == worker_id:
-            if worker.exit_type == common_pb2.WorkerExitType.NODE_OUT_OF_MEMORY:
+            if private.was_ended_for_memory(worker):
                 return in_words(ray.exceptions.OutOfMemoryError(worker.exit_detail))
             node = worker.worker_address.node_id.hex()
             return SILENT if any(n["Alive"] for n in ray.nodes() if n["NodeID"] == node) else LOST_MACHINE

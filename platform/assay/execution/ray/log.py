@@ -10,17 +10,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import ray
-from ray._private.log import PlainRayHandler
-
 from assay.errors import AssayError
+from assay.execution.ray import private
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 STDERR = 2
 """The file descriptor that C++ writes to, whatever sys.stderr is."""
 
 NO_NEWS = (
-    "ray._private.authentication",  # warns that there is a token
+    private.AUTHENTICATION_LOGGER,  # warns that there is a token
     "ray.tune.analysis.experiment_analysis",  # warns that trials left no files of Tune's: ours are in the store
 )
 
@@ -41,28 +39,25 @@ def words_in(log: Path) -> Iterator[None]:
     for name in NO_NEWS:
         logging.getLogger(name).setLevel(logging.ERROR)
     file.setFormatter(logging.Formatter(FORMAT))
-    # Each of their loggers has a handler of this class, some only once it is imported.
-    shown, printed = PlainRayHandler.emit, ray._private.worker.print_to_stdstream
 
-    def keep(_: PlainRayHandler, record: logging.LogRecord) -> None:
+    def keep(_: Any, record: logging.LogRecord) -> None:
         if record.levelno >= logging.WARNING:
             file.handle(record)
 
     def keep_printed(data: Mapping[str, Any], ignore_prefix: bool) -> None:
         logging.getLogger("ray").warning("(%s) %s", data["pid"], "\n".join(data["lines"]))
 
-    PlainRayHandler.emit, ray._private.worker.print_to_stdstream = keep, keep_printed
     turned = None if _is_ours(STDERR) else os.dup(STDERR)
     if turned is not None:
         with log.open("ab") as native:
             os.dup2(native.fileno(), STDERR)
     try:
-        yield
+        with private.words_kept(keep, keep_printed):
+            yield
     finally:
         if turned is not None:
             os.dup2(turned, STDERR)
             os.close(turned)
-        PlainRayHandler.emit, ray._private.worker.print_to_stdstream = shown, printed
         file.close()
         with suppress(FileNotFoundError):  # who tidies the reports meanwhile may have come first
             if not log.stat().st_size:

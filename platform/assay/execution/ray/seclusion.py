@@ -39,7 +39,7 @@ def secluded() -> Iterator[Path]:
     The token goes when it is closed, and the rest, which holds the logs, with the first run after a day; that of a run
     which was killed, too.
     """
-    from ray._private import ray_constants
+    from assay.execution.ray import private  # imports Ray
 
     folder = fresh_folder()
     remove_leftovers(folder.parent, PREFIX)
@@ -53,15 +53,12 @@ def secluded() -> Iterator[Path]:
             LOOPBACK_ALONE: "0",
             "GLOO_SOCKET_IFNAME": os.environ.get("GLOO_SOCKET_IFNAME") or _loopback_interface(),
         }
-        was_cluster = ray_constants.ENABLE_RAY_CLUSTER
         try:
-            with _environment(settings):
-                ray_constants.ENABLE_RAY_CLUSTER = False  # read from the environment when Ray was imported
-                _read_again()
+            with private.on_the_loopback_alone(), _environment(settings):
+                private.read_environment_again()
                 yield folder / "ray"
         finally:
-            ray_constants.ENABLE_RAY_CLUSTER = was_cluster
-            _read_again()
+            private.read_environment_again()
             token.unlink(missing_ok=True)
 
 
@@ -122,11 +119,3 @@ def _set(settings: Mapping[str, str | None]) -> None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
-
-
-def _read_again() -> None:
-    """Ray reads its variables, and the token, once a process."""
-    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
-
-    Config.initialize("")
-    AuthenticationTokenLoader.instance().reset_cache()

@@ -59,8 +59,10 @@ def _connect(address: str | None, folder: str | None) -> None:
     """To the cluster at the address, or to one that is started here and keeps its session in the folder."""
     import ray
 
+    from assay.execution.ray import private
+
     # A thread that outlives its cluster must not start another one, or join a stranger's. For good: it has no end.
-    ray._private.auto_init_hook.enable_auto_connect = False
+    private.never_connect_by_itself()
     logging.getLogger("ray").setLevel(logging.WARNING)
     on_sigterm = signal.getsignal(signal.SIGTERM)
     try:

@@ -15,9 +15,9 @@ from typing import Any
 import ray
 import ray.train
 import ray.train.torch
-from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError, WorkerHealthCheckFailedError
 
 from assay.execution.ranks import Ranks
+from assay.execution.ray import private
 from assay.execution.ray.capacity import leaving_nodes
 from assay.execution.ray.job import LOOK_S, CutOff, Job
 from assay.execution.ray.session import QUIET
@@ -99,11 +99,9 @@ def is_taken_away(error: ray.train.TrainingFailedError) -> bool:
         return True
     failures = error.worker_failures.values() if isinstance(error, ray.train.WorkerGroupError) else ()
     # A worker that died is a failed health check, which says why.
-    deaths = [f.health_check_failure if isinstance(f, WorkerHealthCheckFailedError) else f for f in failures]
+    deaths = [f.health_check_failure if private.is_without_word(f) else f for f in failures]
     return any(isinstance(death, ray.exceptions.RayActorError) and death.preempted for death in deaths)
 
 
 def _has_no_room(error: ray.train.TrainingFailedError) -> bool:
-    return isinstance(error, ray.train.ControllerError) and isinstance(
-        error.controller_failure, WorkerGroupStartupTimeoutError
-    )
+    return isinstance(error, ray.train.ControllerError) and private.is_without_room(error.controller_failure)

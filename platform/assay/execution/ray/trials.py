@@ -21,6 +21,7 @@ from assay.execution.broker import Request
 from assay.execution.events import Emit, Event
 from assay.execution.packing import total
 from assay.execution.pause import Pause, Paused
+from assay.execution.ray import private
 from assay.execution.ray.aside import aside
 from assay.execution.ray.broker_actor import BrokerActor, RemoteEmit
 from assay.execution.ray.capacity import TRIAL_MEMORY_BYTES, capacity
@@ -287,7 +288,7 @@ def _deliver(
         try:
             events = ray.get(broker.events.remote(seen))
         except ray.exceptions.RayError as error:
-            reason = gone(ray._private.worker.global_worker.node)
+            reason = gone(private.node())
             lose(lost, reason or f"the process that tells the trials what to do is gone ({in_words(error)})")
             return
         try:

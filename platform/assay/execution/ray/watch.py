@@ -13,10 +13,9 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-import ray
-
 from assay.errors import ClusterLost
 from assay.execution.events import Emit, Event
+from assay.execution.ray import private
 from assay.execution.ray.aside import aside
 from assay.text import first_line
 
@@ -57,7 +56,7 @@ def _tell_if_unwatched(emit: Emit, watching: Future[None]) -> None:
 
 def watch(lost: Future[None], stop: threading.Event) -> None:
     """Look until told to stop; where the cluster is gone, `lost` gets a ClusterLost that says how."""
-    node = ray._private.worker.global_worker.node
+    node = private.node()
     misses: Counter[str] = Counter()
     while not stop.wait(LOOK_S):
         if (reason := ended(node)) is not None:

@@ -12,7 +12,7 @@ import toy_workload
 from assay.costs.availability import survey
 from assay.costs.estimates import CostEstimate, together
 from assay.costs.ledger import SECONDS_PER_DAY
-from assay.costs.prices import Prices, v100_days_of
+from assay.costs.prices import V100_UTILISATION, Prices, v100_days_of
 from assay.planning import Plan, make_plan
 from assay.planning.promotion import climbers
 from assay.store import Cost, Decision, Store
@@ -75,6 +75,11 @@ def test_without_flops_it_is_by_the_budget_or_unknown(ran: Callable[..., Store])
     price = Prices(store, ON_CPUS).of(training(300, None))
     assert (price.v100_days, price.by, price.seconds) == (None, {}, pytest.approx(15.0))
     assert Prices(store, ON_CPUS).of(training(300)).seconds is None, "operations and items do not compare"
+
+
+def test_v100_days_of_operations() -> None:
+    assert v100_days_of(120e12 * SECONDS_PER_DAY * V100_UTILISATION) == pytest.approx(1)
+    assert v100_days_of(120e12 * SECONDS_PER_DAY) == pytest.approx(1 / 0.36)
 
 
 def test_a_sum_counts_what_it_does_not_know() -> None:
