@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import platform
 import socket
@@ -16,9 +15,10 @@ import aiohttp
 import ray
 import requests
 from ray.exceptions import AuthenticationError
-from ray.job_submission import JobDetails, JobSubmissionClient
+from ray.job_submission import JobDetails
 
 from assay.errors import ClusterError, UnknownJob, UserError
+from assay.jobs import private
 from assay.jobs.token import find_token
 from assay.network import ask_this_machine_directly
 from assay.text import first_line, hide_secrets
@@ -44,20 +44,12 @@ def answers_within(seconds: float) -> Iterator[None]:
         _answer_s.reset(token)
 
 
-for chatty in ("dashboard.modules.job.sdk", "dashboard.modules.dashboard_sdk", "_private.runtime_env.packaging"):
-    logging.getLogger(f"ray.{chatty}").setLevel(logging.WARNING)
+def _timeouts() -> tuple[float, float]:
+    answer_s = _answer_s.get()
+    return min(CONNECT_S, answer_s), answer_s
 
 
-class _Client(JobSubmissionClient):  # type: ignore[misc]  # Ray is not typed here
-    """Ray's, which by itself would wait for ever on a connection that was lost without a word."""
-
-    def __init__(self, address: str, headers: dict[str, str] | None) -> None:
-        super().__init__(address, headers=headers)
-        self._ssl_context = True  # the usual checks; Ray leaves it None, of which aiohttp warns
-
-    def _do_request(self, method: str, endpoint: str, **options: Any) -> requests.Response:
-        answer_s = _answer_s.get()
-        return super()._do_request(method, endpoint, timeout=(min(CONNECT_S, answer_s), answer_s), **options)
+private.quieten()
 
 
 class Cluster:
@@ -73,7 +65,7 @@ class Cluster:
         token = find_token(token)
         headers = None if token is None else {"Authorization": f"Bearer {token}"}
         with self.told(), _as_address(self.address):
-            self.client = _Client(self.address, headers=headers)
+            self.client = private.JobClient(self.address, headers, _timeouts)
 
     @contextmanager
     def told(self) -> Iterator[None]:
@@ -144,10 +136,7 @@ class Cluster:
 
     def _get(self, path: str) -> Any:
         with self.told():
-            # The client has no public call for these pages, which the dashboard serves to the same token.
-            answer = self.client._do_request("GET", path)
-            answer.raise_for_status()
-            return answer.json()
+            return self.client.page(path)
 
 
 def _versions(ray_version: str, python_version: str) -> tuple[str, str]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import struct
 import warnings
 import zipfile
-import zlib
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +16,8 @@ from assay.errors import AssayWarning, UserError, did_you_mean
 from imaging.config import DataConfig
 from imaging.contents import Files
 from imaging.data.paths import located
+from imaging.npz import IMAGES, UNREADABLE, names_in, read_header
 
-IMAGES = "arr_0"
 LABELS = ("arr_1", "labels")
 LARGE_BYTES = 1 << 30
 """A compressed array from which each process must hold this much is warned of."""
@@ -40,7 +39,7 @@ class Npz:
         self._path = Path(self.files.path(0))
         try:
             with zipfile.ZipFile(self._path) as archive:
-                names = [name.removesuffix(".npy") for name in archive.namelist()]
+                names = names_in(archive)
                 if IMAGES not in names:
                     raise UserError(
                         f"{self._path} has no array {IMAGES}, where the images should be; it has "
@@ -49,9 +48,9 @@ class Npz:
                 self._images = _images(self._path, archive)
                 found = next((name for name in LABELS if name in names), None)
                 self.labels = _array(self._path, archive, found) if found is not None else None
-        except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError) as error:
-            if isinstance(error, UserError):
-                raise
+        except UserError:
+            raise
+        except UNREADABLE as error:
             raise UserError(
                 f"{self._path} cannot be read as an npz file: {error}; write it with numpy.savez"
             ) from error
@@ -80,7 +79,7 @@ def npz_files(data: DataConfig) -> Files:
 def _images(path: Path, archive: zipfile.ZipFile) -> npt.NDArray[np.uint8]:
     """The images, once their header says that they are images."""
     with archive.open(f"{IMAGES}.npy") as member:
-        shape, _, dtype = _header(member)
+        shape, _, dtype = read_header(member)
     if dtype != np.uint8 or len(shape) != 4 or shape[-1] not in (1, 3) or not all(shape):
         raise UserError(
             f"{path}: {IMAGES} must be images, uint8 (N, H, W, C) with C 1 or 3; got {dtype} {shape}"
@@ -93,7 +92,7 @@ def _array(path: Path, archive: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:
     """A member: mapped where it is stored as it is, read where it is compressed."""
     info = archive.getinfo(f"{name}.npy")
     with archive.open(info) as member:
-        shape, fortran, dtype = _header(member)
+        shape, fortran, dtype = read_header(member)
         array_offset = member.tell()
     if info.compress_type == zipfile.ZIP_STORED and all(shape) and not dtype.hasobject:
         with path.open("rb") as file:
@@ -110,11 +109,3 @@ def _array(path: Path, archive: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:
         )
     with archive.open(info) as member:
         return np.lib.format.read_array(member, allow_pickle=False)
-
-
-def _header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """(shape, whether in Fortran order, dtype); the member then stands at the first element."""
-    version = np.lib.format.read_magic(member)
-    if version == (1, 0):
-        return np.lib.format.read_array_header_1_0(member)
-    return np.lib.format.read_array_header_2_0(member)

@@ -16,10 +16,10 @@ from assay.text import printable
 from assay.workload import load_attribute
 from imaging.config import DataConfig
 from imaging.data.folder import SUFFIXES, class_name
-from imaging.data.npz import IMAGES
 from imaging.data.paths import files_below
 from imaging.data.types import Labels
 from imaging.data_sources import DATA_SOURCES
+from imaging.npz import IMAGES
 from imaging.paths import shown, whole
 
 SPLITS = {

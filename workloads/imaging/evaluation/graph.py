@@ -371,8 +371,9 @@ def _imported(c: Evaluated) -> _Imported | None:
 def _looked_at(path: Path) -> _Imported:
     """The names in the file and its checksum, which make a changed file another reference."""
     from imaging.contents import file_sha256
+    from imaging.npz import IMAGES, names_in, opened
     from imaging.reference.files import SPATIAL
-    from imaging.reference.npz_images import IMAGES, NpzImages, names_in, opened
+    from imaging.reference.npz_images import NpzImages
 
     sha256 = file_sha256(path)
     with opened(path) as archive:

@@ -24,7 +24,8 @@ from imaging.data.image_faults import Images
 from imaging.extractors.inception_weights import PUBLISHED
 from imaging.metrics.feature_arrays import FeatureError
 from imaging.metrics.moments import Gaussian
-from imaging.reference.npz_images import IMAGES, UNREADABLE, NpzImages, names_in, opened
+from imaging.npz import IMAGES, UNREADABLE, names_in, opened
+from imaging.reference.npz_images import NpzImages
 
 POOL, SPATIAL = ("mu", "sigma"), ("mu_s", "sigma_s")
 ABOUT = ("extractor", "num_images")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +14,7 @@ import numpy.typing as npt
 
 from assay.errors import AssayWarning, UserError
 from imaging.data.image_faults import NUM_LOOKED_AT, Images, fault_of
-
-IMAGES = "arr_0"
-UNREADABLE = (
-    *(zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError),
-    *(KeyError, RuntimeError, NotImplementedError),  # no such member, an encrypted one, an unknown compression
-)
+from imaging.npz import IMAGES, UNREADABLE, Header, names_in, opened, read_header
 
 
 @dataclass(frozen=True)
@@ -70,29 +64,6 @@ class NpzImages:
                 yield _read(self.path, member, shape, np.dtype(np.uint8))
 
 
-def opened(path: Path) -> zipfile.ZipFile:
-    """The npz file as the zip archive that it is. Raises UserError when it is none."""
-    try:
-        if not path.is_file():
-            what = "is a folder" if path.is_dir() else "is no file" if path.exists() else "does not exist"
-            raise UserError(f"{path} {what}; an npz file is needed")
-    except OSError as error:  # a name that is too long, a folder that may not be looked into
-        raise UserError(f"{path} cannot be read: {error.strerror}") from error
-    try:
-        return zipfile.ZipFile(path)
-    except PermissionError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}; make it readable for this user") from error
-    except UNREADABLE as error:
-        raise UserError(
-            f"{path} is no npz file, or truncated: {error}. Copy it again, or write it with numpy.savez"
-        ) from error
-
-
-def names_in(archive: zipfile.ZipFile) -> list[str]:
-    """The arrays of an npz file, and the names of what else it holds."""
-    return [name.removesuffix(".npy") if name.endswith(".npy") else f"{name} (no array)" for name in archive.namelist()]
-
-
 def _member(path: Path, archive: zipfile.ZipFile) -> IO[bytes]:
     try:
         return archive.open(f"{IMAGES}.npy")
@@ -100,12 +71,10 @@ def _member(path: Path, archive: zipfile.ZipFile) -> IO[bytes]:
         raise UserError(f"{path} is damaged: {error}") from error
 
 
-def _header(path: Path, member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """(shape, whether in Fortran order, dtype); the member then stands at the first image."""
+def _header(path: Path, member: IO[bytes]) -> Header:
+    """The member then stands at the first image."""
     try:
-        if np.lib.format.read_magic(member) == (1, 0):
-            return np.lib.format.read_array_header_1_0(member)
-        return np.lib.format.read_array_header_2_0(member)
+        return read_header(member)
     except UNREADABLE as error:
         raise UserError(f"{path}: {IMAGES} is damaged: {error}") from error
 

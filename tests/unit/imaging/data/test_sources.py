@@ -1,7 +1,9 @@
 """Every source reads the same images: one contract, and what is a source's own."""
 
 import io
+import re
 import shutil
+import zipfile
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +19,7 @@ from PIL import Image
 import imaging.data.parquet
 from adm.config import Config
 from adm.workload import workload
+from assay.errors import UserError
 from assay.workload import topological
 from imaging.config import DataConfig
 from imaging.data import Source, open_source, planned_data, split
@@ -237,6 +240,18 @@ class TestModes:
 
 
 class TestNpz:
+    def test_what_cannot_be_read_of_an_archive_is_said(self, tmp_path: Path) -> None:
+        """Both were a traceback: no array of that name, and an archive that Python does not unpack."""
+        for name, content, says in (
+            ("arr_0", b"no array", "has no array arr_0, where the images should be; it has arr_0 (no array)"),
+            ("arr_0.npy", b"\x93NUMPY\x09\x09", "cannot be read as an npz file"),
+        ):
+            file = tmp_path / "x.npz"
+            with zipfile.ZipFile(file, "w") as archive:
+                archive.writestr(name, content)
+            with pytest.raises(UserError, match=re.escape(says)):
+                Npz(DataConfig(source="npz", path=str(file)))
+
     def test_what_is_stored_as_it_is_is_mapped_and_not_loaded(self, tmp_path: Path) -> None:
         assert isinstance(Npz(npz(tmp_path))._images, np.memmap)
 
