@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 V100_PEAK_FLOPS = 120e12
 """FLOP/s that table 7 takes for 100% of a V100."""
@@ -61,6 +62,7 @@ PART_OF_A_DEVICE = re.compile(r"\bmig\b|\blaptop\b|\bmax-q\b", re.IGNORECASE)
 """Names of slices and of slower variants, which contain the name of the whole."""
 
 
+@cache
 def find_device(name: str) -> Device | None:
     """The entry for a device by the name it gives itself; None when nobody has declared it, as for any CPU.
 

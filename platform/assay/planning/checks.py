@@ -73,14 +73,15 @@ def checked(plan: Plan, stored: Collection[str] = (), absence: Absence = "warned
     said = findings([*_group_checks(plan.needed.values(), sizes), *checks_of(plan.needed.values())])
     raise_refusals(plan, said, stored, with_absences=absence == "refused")
     told = ("warning", "absence") if absence == "warned of" else ("warning",)
-    warned: dict[str, list[str]] = {}
+    warned: dict[str, set[str]] = {}
     for finding in said:
         if finding.kind in told:
-            users = {trial.name for key in finding.keys for trial in plan.trials_of[key]}
             elsewhere = "; a run needs it where its stages run" if finding.kind == "absence" else ""
-            named = warned.setdefault(finding.message + elsewhere, [])
-            named += [trial.name for trial in plan.trials if trial.name in users and trial.name not in named]
-    return replace(plan, warned_by_checks=tuple(Warned(message, tuple(names)) for message, names in warned.items()))
+            users = (trial.name for key in finding.keys for trial in plan.trials_of[key])
+            warned.setdefault(finding.message + elsewhere, set()).update(users)
+    names = [trial.name for trial in plan.trials]
+    by_checks = (Warned(text, tuple(name for name in names if name in users)) for text, users in warned.items())
+    return replace(plan, warned_by_checks=tuple(by_checks))
 
 
 def check_where_stages_run(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 
 from assay.planning import Plan, PlannedTrial
 
 
-def name_parts(name: str) -> list[str]:
+@cache
+def name_parts(name: str) -> tuple[str, ...]:
     """ "AdaGN, steps [50, 25], seed 1" in its three parts: commas inside a list separate nothing."""
-    return re.split(r", (?![^\[]*\])", name)
+    return tuple(re.split(r", (?![^\[]*\])", name))
 
 
 def serves(plan: Plan, key: str) -> str:
@@ -28,5 +30,5 @@ def _shared_words(trials: Sequence[PlannedTrial], others: Sequence[PlannedTrial]
     """The parts of their names that these trials have in common, when no other trial has all of them."""
     first, *rest = [name_parts(trial.name) for trial in trials]
     common = [part for part in first if all(part in parts for parts in rest)]
-    matching = [trial for trial in others if set(common) <= set(name_parts(trial.name))]
+    matching = [trial for trial in others if all(part in name_parts(trial.name) for part in common)]
     return ", ".join(common) if common and len(matching) == len(trials) else None

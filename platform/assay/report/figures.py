@@ -77,14 +77,17 @@ def shortened(labels: Iterable[str], most: int = MOST_CHARACTERS) -> dict[str, s
     every = list(dict.fromkeys(labels))
     short = {label: label for label in every if len(label) <= most}
     taken = set(short)
+    reached: dict[str, int] = {}  # the ends of labels → the last number that one of them was given
     for label in every:
         if label not in short:
-            words, number = _ends(label, most), 1
+            ends = words = _ends(label, most)
+            number = reached.get(ends, 1)
             while words in taken:
                 number += 1
                 mark = f" ({number})"
                 words = _ends(label, most - len(mark)) + mark
             taken.add(words)
+            reached[ends] = number
             short[label] = words
     return {label: short[label] for label in every}
 

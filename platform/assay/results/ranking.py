@@ -18,12 +18,12 @@ Conditions = tuple[tuple[str, JSON], ...]
 
 def ranked(rows: Sequence[Row], metric: str, mode: str) -> tuple[Row, ...]:
     """Best first, then those that cannot be compared with them, those without a value, and those that failed."""
-    measured = [row for row in rows if row.failure is None and math.isfinite(row.metrics.get(metric, math.nan))]
+    measured = [row for row in rows if _is_measured(row, metric)]
     names = _differing(measured)
     ruling = _ruling([_conditions(row, names) for row in measured])
     told = []
     for row in rows:
-        if row not in measured:
+        if not _is_measured(row, metric):
             told.append(replace(row, rank=None, unranked="", from_best=None))
         elif _conditions(row, names) != ruling:
             told.append(replace(row, rank=None, unranked=_why_not(row, dict(ruling)), from_best=None))
@@ -69,6 +69,10 @@ def arms_over_seeds(rows: Sequence[Row], metric: str, mode: str) -> tuple[Arm, .
     return tuple(arms)
 
 
+def _is_measured(row: Row, metric: str) -> bool:
+    return row.failure is None and math.isfinite(row.metrics.get(metric, math.nan))
+
+
 def _differing(rows: Sequence[Row]) -> list[str]:
     """The conditions that are not the same for all."""
     names = dict.fromkeys(name for row in rows for name in row.conditions)
@@ -86,8 +90,13 @@ def _ruling(conditions: Sequence[Conditions]) -> Conditions:
     """
     if not conditions:
         return ()
-    words = Counter(_words(c) for c in conditions)
-    return max(conditions, key=lambda c: (words[_words(c)], _numbers(c), conditions.count(c)))
+    words = Counter(map(_words, conditions))
+    same = Counter(map(_identity, conditions))
+    return max(conditions, key=lambda c: (words[_words(c)], _numbers(c), same[_identity(c)]))
+
+
+def _identity(conditions: Conditions) -> tuple[float | str, ...]:
+    return tuple(float(value) if isinstance(value, int | float) else str(value) for _, value in conditions)
 
 
 def _words(conditions: Conditions) -> tuple[str, ...]:

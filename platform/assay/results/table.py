@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -77,16 +78,17 @@ class Table:
     def failures(self) -> tuple[Row, ...]:
         return tuple(row for row in self.rows if row.failure is not None)
 
-    @property
+    @cached_property
     def best(self) -> str | None:
         """The best trial, or the best arm of several seeds, where there is something it is better than: in a race, also
         those that were stopped before they came as far."""
-        ranked = [row.trial for row in self.rows if row.rank is not None]
-        names = [arm.name for arm in self.arms if not arm.lacks] if self.arms else ranked
-        measured = [row for row in self.rows if row.rank is not None or row.unranked]
-        others = [row for row in measured if row.trial not in names and row.arm_name not in names]
-        is_race = bool(others) and all(row.is_stopped for row in others)
-        return names[0] if len(names) > 1 or (names and is_race) else None
+        ranked = (row.trial for row in self.rows if row.rank is not None)
+        names = [arm.name for arm in self.arms if not arm.lacks] if self.arms else list(ranked)
+        if len(names) != 1:
+            return names[0] if names else None
+        measured = (row for row in self.rows if row.rank is not None or row.unranked)
+        others = [row for row in measured if names[0] not in (row.trial, row.arm_name)]
+        return names[0] if others and all(row.is_stopped for row in others) else None
 
 
 def table(

@@ -153,15 +153,18 @@ class Runs:
         """A run for every trial of the plan. Runs of others, of this sweep as it was or with other --set, stay, and are
         told apart by a tag: they may be called the same. None of them is RUNNING."""
         parent_id = self.parent.info.run_id
-        left = list(self._client.search(self.experiment_id, f"tags.`mlflow.parentRunId` = '{parent_id}'"))
+        left = dict(enumerate(self._client.search(self.experiment_id, f"tags.`mlflow.parentRunId` = '{parent_id}'")))
+        with_leaf: dict[str | None, list[int]] = {}
+        for number, run in left.items():
+            with_leaf.setdefault(run.data.tags.get(view.LEAF), []).append(number)
         for planned in self._plan.trials:
-            run = next((run for run in left if _is_of(run, planned)), None)
-            if run is not None:
-                left.remove(run)
+            alike = sorted({number for rung in planned.rungs for number in with_leaf.get(rung.leaf.key, ())})
+            own = next((n for n in alike if n in left and _has_params(left[n], planned)), None)
+            run = None if own is None else left.pop(own)
             self.children[planned.trial.index] = run or self._create_child(planned)
             self._rename(self.children[planned.trial.index], planned)
             self._mark(self.children[planned.trial.index], CURRENT)
-        for run in left:
+        for run in left.values():
             self._mark(run, SUPERSEDED)
             if run.info.status == "RUNNING":
                 self.status(run, "KILLED")
@@ -193,10 +196,8 @@ class Runs:
         self._client.log_file(run, leaf.file(name))
 
 
-def _is_of(run: Any, planned: PlannedTrial) -> bool:
-    """The same leaf at some rung; and the same parameters, which MLflow never changes (not every path is in a key)."""
-    if run.data.tags.get("assay.key") not in {rung.leaf.key for rung in planned.rungs}:
-        return False
+def _has_params(run: Any, planned: PlannedTrial) -> bool:
+    """MLflow never changes them, and not every path is in a key."""
     return all(run.data.params.get(path, value) == value for path, value in view.params(planned).items())
 
 

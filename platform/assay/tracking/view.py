@@ -27,6 +27,8 @@ POINTS_A_CURVE = 1000
 """MLflow's charts draw 320. The whole curve stays in the store."""
 CONFIG, COMPARISON, IMAGES, SWEEP, REPORT = "config.yaml", "comparison.json", "images", "sweep", "report"
 """Artifacts, and their folders."""
+LEAF = "assay.key"
+"""The tag that says which leaf a trial's run was made for."""
 SHOWN = {".html", ".png", ".jpg", ".jpeg", ".svg", ".webp"}
 """Of a report's files: the page and the pictures."""
 
@@ -151,7 +153,7 @@ def curve_points(result: StoredResult) -> list[Point]:
 def tags(planned: PlannedTrial) -> dict[str, str]:
     """What a trial is, known before it runs."""
     stages = ", ".join(f"{stage.name} {stage.key}" for stage in planned.stages)
-    return {"assay.role": "trial", "assay.key": planned.leaf.key, "assay.stages": stages}
+    return {"assay.role": "trial", LEAF: planned.leaf.key, "assay.stages": stages}
 
 
 def came_from(trial: TrialOutcomeLike) -> dict[str, str]:

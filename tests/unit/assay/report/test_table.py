@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from assay.errors import StageFailed
 from assay.planning import Plan
 from assay.planning.labels import name_parts, serves
 from assay.report import as_csv, as_json, as_markdown, as_text
-from assay.results import Standing, from_store, table
+from assay.results import Row, Standing, Table, from_store, table
 from assay.store import Store
 from assay.text import decimals
 
@@ -60,6 +60,30 @@ def test_larger_may_be_better(study: Studies) -> None:
     made = table(plan, trials)
     assert made.rows[0].trial == "arm 1"
     assert "larger is better" in as_text(made)
+
+
+class CountedRows(tuple[Row, ...]):
+    """A table's rows, which count how often somebody goes through them."""
+
+    times = 0
+
+    def __iter__(self) -> Iterator[Row]:
+        self.times += 1
+        return super().__iter__()
+
+
+@pytest.mark.parametrize("show", [as_csv, as_markdown, as_json, as_text])
+def test_a_table_of_many_trials_is_gone_through_a_fixed_number_of_times(
+    study: Studies, show: Callable[[Table], object]
+) -> None:
+    plan, trials = study([{"fid": 9.0, "precision": 0.5}, {"fid": 3.0}])
+    made = table(plan, trials)
+    counted = []
+    for copies in (1, 50):
+        rows = CountedRows(made.rows * copies)
+        show(replace(made, rows=rows))
+        counted.append(rows.times)
+    assert counted[0] == counted[1] > 0
 
 
 def test_only_columns_that_some_trial_has(study: Studies) -> None:
@@ -176,7 +200,7 @@ def test_an_arm_that_diverged_does_not_hide_the_digits_of_the_others(study: Stud
 
 def test_a_shared_stage_is_called_what_its_trials_have_in_common(study: Studies) -> None:
     names = ["A, steps [50, 25], scale 0.0", "A, steps [50, 10], scale 0.0", "B, steps [50, 25], scale 0.0"]
-    assert name_parts(names[0]) == ["A", "steps [50, 25]", "scale 0.0"]
+    assert name_parts(names[0]) == ("A", "steps [50, 25]", "scale 0.0")
     plan, _ = study([None] * 3, names)
     train = plan.trials[0].stages[0]
     assert serves(plan, train.key) == "all 3 trials"
