@@ -58,9 +58,11 @@ class Registry(Generic[Entry]):
         return self._loaded[name]
 
     def checked(self, name: str) -> str:
-        """The name, for a validator of pydantic. Raises ValueError that lists the names there are."""
-        if name not in self:
-            raise ValueError(self.refusal(name))
+        """The name, for a validator of pydantic. Raises ValueError where `[name]` raises UserError."""
+        try:
+            self[name]
+        except UserError as error:
+            raise ValueError(str(error)) from error
         return name
 
     def refusal(self, name: str) -> str:

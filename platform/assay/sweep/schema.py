@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SerializeAsAny, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SerializeAsAny,
+    ValidationInfo,
+    create_model,
+    field_validator,
+)
 
 from assay.errors import passing_warnings
 from assay.look import a_look
@@ -31,6 +41,7 @@ from assay.sweep.fields import (
     Text,
 )
 from assay.sweep.lines import Document, Path, mentions
+from assay.sweep.plot_kinds import PLOT_KINDS, AxisName, PlotKind
 from assay.sweep.search import Settings, Space
 from assay.sweep.search.options import Parameter
 from assay.sweep.search.schedulers import Scheduler
@@ -107,14 +118,28 @@ class Reference(Section):
 
 
 class Plot(Section):
-    kind: Literal["bar", "line", "scatter"]
+    kind: Annotated[Text, AfterValidator(PLOT_KINDS.checked)]
     x: Name
     """A config path, the scheduler's budget for a point a rung, arm, a metric, seconds or v100_days; of the stages of
     one name alone, as in train.seconds."""
     y: Name | SomeNames
     """A metric, or several: a panel each."""
-    log: tuple[Literal["x", "y"], ...] = ()
+    log: tuple[AxisName, ...] = ()
     """The axes that are logarithmic."""
+
+    @field_validator("log")
+    @classmethod
+    def _is_of_the_kind(cls, log: tuple[AxisName, ...], info: ValidationInfo) -> tuple[AxisName, ...]:
+        kind = info.data.get("kind")
+        allowed = log if kind is None else PLOT_KINDS[kind].log
+        if others := [axis for axis in log if axis not in allowed]:
+            told = ", ".join(allowed) or "none of its axes"
+            raise ValueError(f"got {', '.join(others)}, which a {kind} plot has no logarithm of; allowed: {told}")
+        return log
+
+    @property
+    def facts(self) -> PlotKind:
+        return PLOT_KINDS[self.kind]
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -177,6 +177,11 @@ class TrialChecks:
                     hint = did_you_mean(y, metrics)
                     message = f"no trial reports {y!r}{hint if hint.endswith('?') else f'; its metrics are {told}'}"
                     yield self.document.problem(at, message)
+            if plot.facts.x == "numbers" and self.has_names(plot.x, configs):
+                message = (
+                    f"got {plot.x!r}, which has values that are no numbers; a {plot.kind} plot takes numbers alone"
+                )
+                yield self.document.problem((*place, "x"), message)
             if not self.is_axis(plot.x, metrics, configs):
                 hint = did_you_mean(plot.x, [ARM, *COSTS, *metrics, *self.workload.paths(self.base)])
                 choices = f"{ARM}, a config path, a metric ({told}), or seconds and v100_days, also as train.seconds"
@@ -191,6 +196,12 @@ class TrialChecks:
             names = {name for config in configs[:MOST_ASKED] for name in self.names_of_stages(config)}
             return not names or stage in names
         return any(section_of(config, x) is not None for config in configs)
+
+    def has_names(self, x: str, configs: Sequence[Config]) -> bool:
+        """Whether x is set, in some trial, to what is no number."""
+        sections = [section for config in configs if (section := section_of(config, x)) is not None]
+        values = [section[x.rpartition(".")[2]] for section in sections if isinstance(section, dict)]
+        return x == ARM or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
 
     def names_of_stages(self, config: Config) -> list[str]:
         try:

@@ -47,6 +47,8 @@ def test_a_package_that_does_not_import_costs_its_own_name_alone(shapes: Registr
     message = r"the shape 'heptagon' \(corners_of_shapes:SEVEN\) cannot be imported: AttributeError: .*SEVEN"
     with pytest.raises(UserError, match=message):
         shapes["heptagon"]
+    with pytest.raises(ValueError, match=message):
+        shapes.checked("heptagon")
 
 
 def test_a_name_is_registered_once(shapes: Registry[int]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +45,7 @@ class Axis:
         if has_names(plot, series):
             short = shortened(in_words(x) for x in _in_order(values))
             is_long = len(short) > MOST_STANDING or max(map(len, short)) > LONG_NAME
-            return cls(plot.x, tuple(short), tuple(short.values()), (), plot.kind == "bar" and is_long, 1.0)
+            return cls(plot.x, tuple(short), tuple(short.values()), (), plot.facts.turns and is_long, 1.0)
         if not is_cost(plot.x):
             return cls(plot.x, (), (), tuple(sorted(set(map(float, values)))), False, 1.0)
         is_long = plot.x.endswith("seconds") and max(values) > 2 * HOUR_S
@@ -60,6 +60,33 @@ class Axis:
         return float(self.categories.index(in_words(x))) if self.categories else float(x) / self.scale
 
 
+@dataclass(frozen=True)
+class Seats:
+    """Where bars stand: side by side at their x, all as wide as where there are most. What is not there takes none."""
+
+    at_each: Mapping[float, Sequence[int]]
+    """A place on the axis → the series that have something there."""
+    most: int
+    num_bars: int
+
+    @classmethod
+    def of(cls, axis: Axis, series: Sequence[Series]) -> Seats:
+        at_each: dict[float, list[int]] = {}
+        for number, one in enumerate(series):
+            for place in {axis.at(point.x) for point in (*one.points, *one.paper, *one.ledger)}:
+                at_each.setdefault(place, []).append(number)
+        return cls(at_each, max(map(len, at_each.values())), sum(len(one.points) for one in series))
+
+    @property
+    def width(self) -> float:
+        return 0.8 / self.most
+
+    def at(self, number: int, place: float) -> float:
+        """The middle of the bar that the series of this number has there."""
+        seated = self.at_each[place]
+        return place + (seated.index(number) - (len(seated) - 1) / 2) * self.width
+
+
 def distinct_values(series: Sequence[Series]) -> list[JSON]:
     """Every x, once."""
     values = {canonical_json(point.x): point.x for one in series for point in (*one.points, *one.paper)}
@@ -68,7 +95,7 @@ def distinct_values(series: Sequence[Series]) -> list[JSON]:
 
 def has_names(plot: Plot, series: Sequence[Series]) -> bool:
     """Whether values of x are names along the axis, and not numbers on it."""
-    return plot.kind == "bar" or not all(_is_number(x) for x in distinct_values(series))
+    return plot.facts.x == "names" or not all(_is_number(x) for x in distinct_values(series))
 
 
 def _is_number(x: JSON) -> bool:

@@ -23,8 +23,8 @@ from assay.report.figures import (
 )
 from assay.report.omissions import Lacking
 from assay.report.pictures.samples import safe_name
-from assay.report.plots.axes import Axis, has_names
-from assay.report.plots.panels import FADED, PAPERS, THE_OTHERS, Seats, draw_panel
+from assay.report.plots.axes import Axis, Seats, has_names
+from assay.report.plots.panels import FADED, PAPERS, THE_OTHERS, draw_panel
 from assay.report.plots.series import Series, series_of
 from assay.results.rows import Row
 from assay.results.table import Table, TrialResults
@@ -109,7 +109,7 @@ def _num_bars(plot: Plot, series: Sequence[Series]) -> int:
     if not has_names(plot, series):
         return 0
     values = [canonical_json(point.x) for one in series for point in one.points]
-    return len(values) if plot.kind == "bar" else len(set(values))
+    return len(values) if plot.facts.x == "names" else len(set(values))
 
 
 def _where_ours_are(series: Series) -> Series:

@@ -47,6 +47,11 @@ class Series:
     """Whose results they are."""
 
 
+def errors_of(points: Sequence[Point]) -> list[float] | None:
+    """The lengths of their error bars; None where no point has one."""
+    return [point.error or 0.0 for point in points] if any(point.error for point in points) else None
+
+
 def series_of(
     plan: Plan,
     x: str,

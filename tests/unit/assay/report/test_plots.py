@@ -21,6 +21,8 @@ from assay.sweep import Plot
 Filled = tuple[Plan, tuple[Standing, ...]]
 SCALES = [0.0, 1.0, 10.0]
 NONE: frozenset[str] = frozenset()
+KINDS = {"line": ["x"], "bar": [], "scatter": ["x"]}
+"""Each with the logarithm it may have along x."""
 
 
 def quality(planned: PlannedTrial, rung: Rung) -> Mapping[str, float]:
@@ -109,7 +111,7 @@ def test_seeds_are_one_point_where_x_is_measured(paper: Callable[..., Filled]) -
 @pytest.mark.parametrize("values", [[None, 0.1, 0.2], [None, "a", "b"], [0.1, None, 0.2], [[1], None]])
 def test_null_is_a_value_like_any_other(paper: Callable[..., Filled], tmp_path: Path, values: list[Any]) -> None:
     x = "sample.guidance_scale"
-    plots = [{"kind": kind, "x": x, "y": "fid", "log": ["x"]} for kind in ("line", "bar", "scatter")]
+    plots = [{"kind": kind, "x": x, "y": "fid", "log": log} for kind, log in KINDS.items()]
     rows = [{"when": {x: None}, "fid": 9.0}]
     plan, trials = paper(
         lambda planned, rung: {"fid": planned.trial.index + 1.0},

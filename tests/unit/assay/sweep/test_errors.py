@@ -134,7 +134,7 @@ def test_files_that_cannot_be_read(load: Load, tmp_path: Path) -> None:
         ),
         (
             "report: {plots: [{kind: ber, x: a, y: b}]}\n",
-            "x.yaml:7: report.plots[0].kind: got 'ber' (str), allowed: bar, line, scatter; did you mean 'bar'?",
+            "x.yaml:7: report.plots[0].kind: unknown plot kind 'ber'; did you mean 'bar'? allowed: bar, line, scatter",
         ),
         ("report: {plots: [{kind: bar, x: a}]}\n", "x.yaml:7: report.plots[0].y: required, but missing; allowed: text"),
         ("config: {train.learning_rate: .nan}\n", "x.yaml:7: config.train.learning_rate: got .nan, allowed: a finite"),
