@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from statistics import fmean
 
 from assay.planning import Plan
-from assay.report.tables.neutral import markdown, markdown_row, markdown_rule
+from assay.report.tables.listing import Column, Listing
+from assay.report.tables.neutral import markdown, markdown_table
 from assay.results import Row, table
 from assay.results import Table as Report
 from assay.store import sha256_of
@@ -35,8 +37,9 @@ class Comparison:
         return {"columns": list(self.columns), "data": rows}
 
     def markdown(self) -> str:
-        lines = [markdown_row(self.columns), markdown_rule(["---"] * len(self.columns))]
-        lines += [markdown_row([_cell(value) for value in row]) for row in self.rows]
+        shown = [[_cell(value) for value in row] for row in self.rows]
+        columns = [Column[list[str]](name, itemgetter(number)) for number, name in enumerate(self.columns)]
+        lines = markdown_table(Listing(None, columns, shown))
         named = [f"Best: {markdown(self.best)}", ""] if self.best is not None else []
         return "\n".join([*named, *lines])
 

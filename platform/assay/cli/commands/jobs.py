@@ -7,11 +7,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
 from assay.cli.exits import EXIT_COULD_NOT, EXIT_INTERRUPTED
@@ -19,7 +17,8 @@ from assay.cli.names import open_sweep, program
 from assay.cli.output import console, print_json
 from assay.client import OVER, About, Client, Job
 from assay.errors import UserError
-from assay.report.tables.grids import Grid, ruled
+from assay.report.tables.grids import Grid
+from assay.report.tables.listing import Column, Listing
 from assay.results.log_rows import is_row
 from assay.text import age, clock, plural
 
@@ -112,8 +111,10 @@ def jobs_json(address: str) -> list[dict[str, Any]]:
     return [_as_json(about) for about in connect(address).jobs()]
 
 
-def jobs_grid(address: str) -> Grid:
-    return Grid(partial(_table, connect(address)))
+def jobs_grid(address: str) -> Grid[About]:
+    client = connect(address)
+    abouts = client.jobs()
+    return Grid(Listing(f"{plural(len(abouts), 'job')} on {client.address}", JOB_COLUMNS, abouts))
 
 
 def find_job(job_id: str, address: str) -> Job:
@@ -147,19 +148,17 @@ def show_job(job: Job, is_json: bool) -> None:
     out.print(f"\nledger: {plural(len(ledger), 'stage')}, {days:.3g} V100-days{besides}", soft_wrap=True)
 
 
-def _table(client: Client, is_tight: bool) -> Table:
-    abouts = client.jobs()
-    grid = ruled(f"{plural(len(abouts), 'job')} on {client.address}", is_tight)
-    grid.add_column("job", overflow="fold", min_width=16)
-    for header in ("status", "user"):
-        grid.add_column(header, no_wrap=True)
-    for header in ("started", "took"):
-        grid.add_column(header, justify="right", no_wrap=True)
-    for about in abouts:
-        started = "" if about.started is None else age((datetime.now(UTC) - about.started).total_seconds())
-        cells = (Text(about.id), Text(about.status, style=STYLES[about.status]), Text(about.user))
-        grid.add_row(*cells, started, _lasted(about))
-    return grid
+JOB_COLUMNS: tuple[Column[About], ...] = (
+    Column("job", lambda about: about.id, min_width=16),
+    Column("status", lambda about: about.status, folds=False, color=lambda about: STYLES[about.status]),
+    Column("user", lambda about: about.user, folds=False),
+    Column("started", lambda about: _started(about), is_number=True),
+    Column("took", lambda about: _lasted(about), is_number=True),
+)
+
+
+def _started(about: About) -> str:
+    return "" if about.started is None else age((datetime.now(UTC) - about.started).total_seconds())
 
 
 def _lasted(about: About) -> str:

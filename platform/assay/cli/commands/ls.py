@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
-
-from rich.table import Table
-from rich.text import Text
 
 from assay.cli.commands.reports import ReportOf, reports
 from assay.cli.output import console, print_json, store_to_look_at
 from assay.home import Home
-from assay.report.tables.grids import Grid, ruled
+from assay.report.tables.grids import Grid
+from assay.report.tables.listing import Column, Listing
 from assay.store import StoredResult
 from assay.text import age, plural, relative, size, took
 
@@ -36,10 +33,10 @@ def list_everything(address: str | None, is_json: bool) -> None:
         out.print(f"Nothing yet in {relative(home.root)}. Start with: assay run SWEEP", soft_wrap=True)
         return
     if sweeps:
-        out.print(Grid(partial(_sweep_table, sweeps)))
+        out.print(Grid(Listing(plural(len(sweeps), "sweep"), SWEEP_COLUMNS, sweeps)))
         out.print()
     if results:
-        out.print(Grid(partial(_stage_table, results)))
+        out.print(Grid(Listing("stored stages", STAGE_COLUMNS, results)))
         out.print()
         total = sum(bytes_of(result) for result in results)
         out.print(f"{plural(len(results), 'stage')}, {size(total)}. More of one: assay show KEY", soft_wrap=True)
@@ -51,7 +48,7 @@ def jobs_json(address: str) -> list[dict[str, Any]]:
     return jobs.jobs_json(address)
 
 
-def jobs_grid(address: str) -> Grid:
+def jobs_grid(address: str) -> Grid[Any]:
     from assay.cli.commands import jobs
 
     return jobs.jobs_grid(address)
@@ -94,33 +91,22 @@ def _summary(report: ReportOf, folder: Path) -> dict[str, Any]:
     }
 
 
-def _sweep_table(sweeps: list[dict[str, Any]], is_tight: bool) -> Table:
-    grid = ruled(plural(len(sweeps), "sweep"), is_tight)
-    grid.add_column("sweep", overflow="fold", min_width=10)
-    grid.add_column("trials", justify="right")
-    grid.add_column("best", overflow="fold", min_width=16)
-    grid.add_column("metric", overflow="fold", min_width=10)
-    grid.add_column("when", justify="right", no_wrap=True)
-    grid.add_column("report", overflow="fold", min_width=18)
-    for sweep in sweeps:
-        name = f"{sweep['sweep']} ({sweep['profile']})" if sweep["profile"] else sweep["sweep"]
-        failed = f", {sweep['failed']} failed" if sweep["failed"] else ""
-        value = "" if sweep["best_value"] is None else f"{sweep['metric']} {sweep['best_value']:.4g}"
-        cells = [name, f"{sweep['trials']}{failed}", sweep["best"] or "-", value, ago(sweep["created"])]
-        grid.add_row(*map(Text, cells), Text(relative(Path(sweep["report"]))))
-    return grid
-
-
-def _stage_table(results: list[StoredResult], is_tight: bool) -> Table:
-    grid = ruled("stored stages", is_tight)
-    grid.add_column("key", no_wrap=True)
-    grid.add_column("stage", no_wrap=True)
-    for header in ("budget", "size", "took", "when"):
-        grid.add_column(header, justify="right", no_wrap=True)
-    for r in results:
-        cells = [r.key[:KEY_SHOWN], r.stage, budget_of(r), size(bytes_of(r)), took(r.cost.seconds)]
-        grid.add_row(*map(Text, cells), ago(r.record["created"]))
-    return grid
+SWEEP_COLUMNS: tuple[Column[dict[str, Any]], ...] = (
+    Column("sweep", lambda s: f"{s['sweep']} ({s['profile']})" if s["profile"] else s["sweep"], min_width=10),
+    Column("trials", lambda s: f"{s['trials']}" + (f", {s['failed']} failed" if s["failed"] else ""), is_number=True),
+    Column("best", lambda s: s["best"] or "-", min_width=16),
+    Column("metric", lambda s: "" if s["best_value"] is None else f"{s['metric']} {s['best_value']:.4g}", min_width=10),
+    Column("when", lambda s: ago(s["created"]), is_number=True),
+    Column("report", lambda s: relative(Path(s["report"])), min_width=18),
+)
+STAGE_COLUMNS: tuple[Column[StoredResult], ...] = (
+    Column("key", lambda r: r.key[:KEY_SHOWN], folds=False),
+    Column("stage", lambda r: r.stage, folds=False),
+    Column("budget", lambda r: budget_of(r), is_number=True),
+    Column("size", lambda r: size(bytes_of(r)), is_number=True),
+    Column("took", lambda r: took(r.cost.seconds), is_number=True),
+    Column("when", lambda r: ago(r.record["created"]), is_number=True),
+)
 
 
 def _stage_json(result: StoredResult) -> dict[str, Any]:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
 from assay.cli.commands.estimates import suggested_as_it_goes, summary
 from assay.cli.names import open_sweep
 from assay.cli.output import a_told_look, console, print_json, print_text, print_warnings, store_to_look_at
 from assay.costs.availability import StageStatus, State, survey
-from assay.costs.estimates import together
+from assay.costs.estimates import CostEstimate, together
 from assay.home import Home
-from assay.planning import Plan, checked, make_plan
+from assay.planning import Plan, PlannedTrial, checked, make_plan
 from assay.planning.labels import serves
-from assay.report.tables.grids import Grid, ruled
+from assay.report.tables.grids import Grid
+from assay.report.tables.listing import Column, Listing
 from assay.sweep.expansion import in_words
 from assay.sweep.trial_checks import MOST_CHECKED
 from assay.text import days, plural, took
@@ -76,52 +77,69 @@ def plan_sweep(
     print_warnings(plan.warnings)
     out = console()
     out.print(Text.assemble((plan.sweep.name, "bold"), f"  {plan.sweep.description}".rstrip()))
-    for make in (_trials, _stages):
-        out.print(Grid(partial(make, plan, statuses)))
-        out.print()
+    out.print(Grid(_trials(plan, statuses)))
+    if len(plan.trials) > MOST_LINES:
+        out.print(f"… and {len(plan.trials) - MOST_LINES:,} more")
+    out.print()
+    out.print(Grid(_stages(plan, statuses)))
+    out.print()
     for line in summary(plan, statuses):
         out.print(line, soft_wrap=True)
 
 
-def _trials(plan: Plan, statuses: dict[str, StageStatus], is_tight: bool) -> Table:
-    grid = ruled(plural(len(plan.trials), "trial"), is_tight)
+def _trials(plan: Plan, statuses: dict[str, StageStatus]) -> Listing[PlannedTrial]:
+    def stored(trial: PlannedTrial) -> str:
+        return f"{sum(statuses[s.key].state == 'stored' for s in trial.stages)} of {len(trial.stages)}"
+
+    def value(path: str, trial: PlannedTrial) -> str:
+        return in_words(trial.trial.varied.get(path))
+
     varied = list(dict.fromkeys(path for trial in plan.trials for path in trial.trial.varied))
-    grid.add_column("trial", overflow="fold", min_width=16)
-    for path in varied:
-        grid.add_column(path, overflow="fold")
-    grid.add_column("stored", justify="right", no_wrap=True)
-    for trial in plan.trials[:MOST_LINES]:
-        stored = sum(statuses[stage.key].state == "stored" for stage in trial.stages)
-        values = [in_words(trial.trial.varied.get(path)) for path in varied]
-        grid.add_row(*map(Text, [trial.name, *values, f"{stored} of {len(trial.stages)}"]))
-    if len(plan.trials) > MOST_LINES:
-        grid.add_row(Text(f"… and {len(plan.trials) - MOST_LINES:,} more"))
-    return grid
+    columns = [
+        Column[PlannedTrial]("trial", lambda trial: trial.name, min_width=16),
+        *(Column[PlannedTrial](path, partial(value, path)) for path in varied),
+        Column("stored", stored, is_number=True),
+    ]
+    return Listing(plural(len(plan.trials), "trial"), columns, plan.trials[:MOST_LINES])
 
 
-def _stages(plan: Plan, statuses: dict[str, StageStatus], is_tight: bool) -> Table:
-    grid = ruled(plural(len(plan.stages), "stage"), is_tight)
-    for header in ("stage", "kind"):
-        grid.add_column(header, no_wrap=True)
-    grid.add_column("for", overflow="fold", min_width=10)
-    grid.add_column("budget", justify="right", no_wrap=True)
-    grid.add_column("state", overflow="fold", min_width=7)
-    for header in ("V100-days", "about"):
-        grid.add_column(header, justify="right", no_wrap=True)
-    for alike in _alike(statuses):
-        first = statuses[alike[0]]  # alone in its line, it costs what it costs if it is needed
-        cost = first.left if len(alike) == 1 else together(statuses[key].expected for key in alike)
-        is_done = first.state in ("stored", "dropped")
-        grid.add_row(
-            Text(first.stage.name),
-            first.stage.kind,
-            Text(_for(plan, alike, round(cost.stages))),
-            f"{first.stage.amount:,} {first.stage.unit}" if first.stage.budget else "",
-            Text(_state(first, is_alone=len(alike) == 1), style=STATE_STYLES[first.state]),
-            "?" if cost.v100_days is None else days(cost.v100_days),
-            "" if is_done else "?" if cost.seconds is None else took(cost.seconds),
-        )
-    return grid
+@dataclass(frozen=True)
+class _Alike:
+    """Stages that share a line."""
+
+    keys: Sequence[str]
+    first: StageStatus
+    cost: CostEstimate
+
+
+def _stages(plan: Plan, statuses: dict[str, StageStatus]) -> Listing[_Alike]:
+    rows = []
+    for keys in _alike(statuses):
+        first = statuses[keys[0]]  # alone in its line, it costs what it costs if it is needed
+        cost = first.left if len(keys) == 1 else together(statuses[key].expected for key in keys)
+        rows.append(_Alike(keys, first, cost))
+    columns: list[Column[_Alike]] = [
+        Column("stage", lambda row: row.first.stage.name, folds=False),
+        Column("kind", lambda row: row.first.stage.kind, folds=False),
+        Column("for", lambda row: _for(plan, row.keys, round(row.cost.stages)), min_width=10),
+        Column("budget", _budget, is_number=True),
+        Column("state", _state, min_width=7, color=lambda row: STATE_STYLES[row.first.state]),
+        Column(
+            "V100-days", lambda row: "?" if row.cost.v100_days is None else days(row.cost.v100_days), is_number=True
+        ),
+        Column("about", _time, is_number=True),
+    ]
+    return Listing(plural(len(plan.stages), "stage"), columns, rows)
+
+
+def _budget(row: _Alike) -> str:
+    return f"{row.first.stage.amount:,} {row.first.stage.unit}" if row.first.stage.budget else ""
+
+
+def _time(row: _Alike) -> str:
+    if row.first.state in ("stored", "dropped"):
+        return ""
+    return "?" if row.cost.seconds is None else took(row.cost.seconds)
 
 
 def _alike(statuses: dict[str, StageStatus]) -> list[list[str]]:
@@ -143,9 +161,10 @@ def _for(plan: Plan, alike: Sequence[str], count: int) -> str:
     return label if readers in (1, len(plan.trials)) else f"{label} ({plural(readers, 'trial')})"
 
 
-def _state(status: StageStatus, is_alone: bool) -> str:
+def _state(row: _Alike) -> str:
+    status = row.first
     state = f"partial {status.done:,} of {status.stage.amount:,}" if status.state == "partial" else status.state
-    return f"{state}, if it climbs" if is_alone and status.chance < 1 else state
+    return f"{state}, if it climbs" if len(row.keys) == 1 and status.chance < 1 else state
 
 
 def _as_json(plan: Plan, statuses: dict[str, StageStatus]) -> dict[str, Any]:

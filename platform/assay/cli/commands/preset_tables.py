@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from operator import itemgetter
 
-from rich.table import Table
 from rich.text import Text
 
 from assay.cli.output import console, print_json
 from assay.errors import UserError, did_you_mean
-from assay.report.tables.grids import Grid, ruled
+from assay.report.tables.grids import Grid
+from assay.report.tables.listing import Column, Listing
 from assay.workload import PrintedTable, PrintsTables, Workload
 
 ALL = "tables"
@@ -33,14 +34,6 @@ def show_tables(workloads: Sequence[Workload], name: str, is_json: bool) -> None
         out.print()
 
 
-def _grid(table: PrintedTable) -> Grid:
-    def make(is_tight: bool) -> Table:
-        grid = ruled(f"{table.name}: {table.title}", is_tight)
-        grid.add_column("", overflow="fold")
-        for column in table.columns:
-            grid.add_column(column, overflow="fold")
-        for row in table.rows:
-            grid.add_row(*map(Text, row))
-        return grid
-
-    return Grid(make)
+def _grid(table: PrintedTable) -> Grid[Sequence[str]]:
+    columns = [Column[Sequence[str]](name, itemgetter(number)) for number, name in enumerate(["", *table.columns])]
+    return Grid(Listing(f"{table.name}: {table.title}", columns, table.rows))

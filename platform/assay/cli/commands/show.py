@@ -7,7 +7,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
 from assay.cli.commands.ls import KEY_SHOWN, ago, budget_of, bytes_of
@@ -18,12 +17,13 @@ from assay.costs.availability import survey
 from assay.errors import AssayError, UserError, did_you_mean, passing_warnings
 from assay.home import Home
 from assay.planning import Plan, PlannedTrial, make_plan
-from assay.report.tables.grids import Grid, ruled
+from assay.report.tables.grids import Grid
+from assay.report.tables.listing import Column, Listing
 from assay.store import Store, StoredResult
 from assay.sweep.config_text import as_yaml, asked_in_words
 from assay.sweep.expansion import in_words
 from assay.text import size, took
-from assay.workload import JSON, load_workload, workload_names
+from assay.workload import JSON, Stage, load_workload, workload_names
 
 KEY = re.compile(r"[0-9a-f]{4,32}")
 TABLE = "table"
@@ -148,17 +148,15 @@ def _show_sweep(plan: Plan, store: Store, is_json: bool) -> None:
     out = console()
     out.print(Text.assemble((plan.sweep.name, "bold"), f"  {plan.sweep.description}".rstrip()))
 
-    def make(is_tight: bool) -> Table:
-        grid = ruled(None, is_tight)
-        for header in ("#", "trial", "stage", "key", "state"):
-            grid.add_column(header, overflow="fold", no_wrap=header != "trial")
-        for trial in plan.trials:
-            for number, stage in enumerate(trial.stages):
-                about = [str(trial.trial.index), trial.name] if number == 0 else ["", ""]
-                grid.add_row(*map(Text, [*about, stage.name, stage.key[:KEY_SHOWN], statuses[stage.key].state]))
-        return grid
-
-    out.print(Grid(make))
+    rows = [(trial, stage) for trial in plan.trials for stage in trial.stages]
+    columns: list[Column[tuple[PlannedTrial, Stage]]] = [
+        Column("#", lambda row: str(row[0].trial.index) if row[1] is row[0].stages[0] else "", folds=False),
+        Column("trial", lambda row: row[0].name if row[1] is row[0].stages[0] else ""),
+        Column("stage", lambda row: row[1].name, folds=False),
+        Column("key", lambda row: row[1].key[:KEY_SHOWN], folds=False),
+        Column("state", lambda row: statuses[row[1].key].state, folds=False),
+    ]
+    out.print(Grid(Listing(None, columns, rows)))
     out.print()
     out.print(f"A trial's whole config: assay show {plan.sweep.name}:0", soft_wrap=True)
 

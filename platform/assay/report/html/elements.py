@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from html import escape as escape_html
 from pathlib import Path
 
+from assay.report.tables.listing import Listing, R
 from assay.text import printable
 
 KEPT_BYTES = 250_000
@@ -25,32 +25,23 @@ def escape(text: str) -> str:
     return escape_html(printable(text))
 
 
-@dataclass(frozen=True)
-class Cells:
-    """One row of a table."""
-
-    cells: Sequence[str]
-    style: str = ""
-
-
-def table(headers: Sequence[str], numbers: Sequence[bool], rows: Iterable[Cells], pinned: int | None = None) -> str:
-    """`numbers` says which columns are aligned to the right; the `pinned` one stays in sight when the table scrolls."""
-    classes = [
-        " ".join(["num" if is_number else "name" if index == pinned else ""] + (["pin"] if index == pinned else []))
-        for index, is_number in enumerate(numbers)
-    ]
+def table(listing: Listing[R], pinned: str) -> str:
+    """The column with the `pinned` header stays in sight when the table scrolls."""
+    columns = listing.columns
+    classes = ["name pin" if column.header == pinned else "num" if column.is_number else "" for column in columns]
+    headers = [column.title or column.header for column in columns]
     head = "".join(_cell("th", name, header) for name, header in zip(classes, headers, strict=True))
     body = "\n".join(
-        f'<tr class="{row.style}">'
-        + "".join(_cell("td", name, text) for name, text in zip(classes, row.cells, strict=True))
+        f'<tr class="{listing.style(row)}">'
+        + "".join(_cell("td", name, text) for name, text in zip(classes, listing.cells(row), strict=True))
         + "</tr>"
-        for row in rows
+        for row in listing.rows
     )
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>'
 
 
 def _cell(tag: str, name: str, text: str) -> str:
-    return f'<{tag} class="{name.strip()}">{escape(text)}</{tag}>' if name.strip() else f"<{tag}>{escape(text)}</{tag}>"
+    return f'<{tag} class="{name}">{escape(text)}</{tag}>' if name else f"<{tag}>{escape(text)}</{tag}>"
 
 
 def section(anchor: str, title: str, *parts: str) -> str:

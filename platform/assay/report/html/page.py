@@ -9,19 +9,22 @@ from __future__ import annotations
 import platform
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from assay.costs.savings import CostSheet
 from assay.planning import Plan
-from assay.report.html.elements import Cells, code, escape, figure, folded, listed, section, table
+from assay.report.html.elements import code, escape, figure, folded, listed, section, table
 from assay.report.html.style import CSS
-from assay.report.tables.columns import Column, arm_columns, columns
-from assay.report.tables.costs import NUMBERS, cost_lines, shown_charges
-from assay.report.tables.formats import best_is, failure_lines
+from assay.report.tables.columns import arms_listing, best_is, trials_listing
+from assay.report.tables.costs import charges_listing, cost_lines
+from assay.report.tables.formats import failure_lines
+from assay.report.tables.listing import Column, Listing
 from assay.results.rows import Row
 from assay.results.table import Table, TrialResults
+from assay.sweep import Trial
 from assay.sweep.config_text import as_yaml
 from assay.sweep.expansion import in_words
 from assay.text import decimals, metric, plural
@@ -103,29 +106,18 @@ def _lead(contents: Contents) -> str:
 
 def _result(made: Table, warned: Sequence[str]) -> Iterator[str]:
     if made.arms:
-        cells = arm_columns(made)
-        rows = (Cells([show(arm) for _, show in cells], "best" if arm.name == made.best else "") for arm in made.arms)
-        yield table([h for h, _ in cells], [h not in ("rank", "arm") for h, _ in cells], rows, pinned=1)
-    shown = [column for column in columns(made) if column.header != "state" or any(map(_state, made.rows))]
-    rows = (Cells([_text(column, row) for column in shown], _style(made, row)) for row in made.rows)
-    trials = table([c.title or c.header for c in shown], [c.is_number for c in shown], rows, pinned=1)
+        yield table(arms_listing(made), pinned="arm")
+    listing = trials_listing(made)
+    columns = [replace(column, shown=_state) if column.header == "state" else column for column in listing.columns]
+    shown = [column for column in columns if column.header != "state" or any(map(_state, made.rows))]
+    trials = table(replace(listing, columns=shown), pinned="trial")
     yield folded(f"Each of {plural(len(made.rows), 'trial')}", trials) if made.arms else trials
     source = [f"paper's: {made.reference_source}"] if made.reference_source and made.reference_metrics else []
     yield listed([*source, *failure_lines(made), *made.notes, *(f"Warning: {message}" for message in warned)])
 
 
-def _text(column: Column, row: Row) -> str:
-    return _state(row) if column.header == "state" else column.shown(row)
-
-
 def _state(row: Row) -> str:
     return "" if row.status.split(":")[0] in USUAL else row.status
-
-
-def _style(made: Table, row: Row) -> str:
-    if row.failure is not None:
-        return "bad"
-    return "best" if row.trial == made.best else "faint" if row.rank is None else ""
 
 
 def _plots(pictures: Sequence[Path]) -> str:
@@ -162,21 +154,22 @@ def _configs(contents: Contents) -> Iterator[str]:
     trials = [trial.planned.trial for trial in contents.trials]
     paths = list(dict.fromkeys(path for trial in trials for path in trial.varied))
     if paths:
-        rows = (Cells([t.name, *(in_words(t.varied.get(path)) for path in paths)]) for t in trials)
-        yield table(["trial", *paths], [False] * (1 + len(paths)), rows, pinned=0)
+        varied = [Column[Trial](path, partial(_setting, path)) for path in paths]
+        yield table(Listing(None, [Column("trial", lambda trial: trial.name), *varied], trials), pinned="trial")
     first = next((row.trial for row in contents.table.rows if row.rank is not None), trials[0].name)
     shown = next(trial for trial in trials if trial.name == first)
     yield folded(f"The whole config of {shown.name}", code(as_yaml(shown.config)))
+
+
+def _setting(path: str, trial: Trial) -> str:
+    return in_words(trial.varied.get(path))
 
 
 def _cost(sheet: CostSheet) -> Iterator[str]:
     if not sheet.charges:
         return
     yield listed(f"{name}: {words}" for name, words in cost_lines(sheet))
-    headers, rows = shown_charges(sheet)
-    lines = (Cells(cells, "faint" if cells[-1] == "before" else "") for cells in rows)
-    whole = table(headers, [header in NUMBERS for header in headers], lines, pinned=0)
-    yield folded(plural(len(sheet.charges), "stage"), whole)
+    yield folded(plural(len(sheet.charges), "stage"), table(charges_listing(sheet), pinned="stage"))
 
 
 def _reproduce(contents: Contents) -> Iterator[str]:

@@ -1,11 +1,12 @@
-"""The columns of a table: what a person reads in a cell, and its value as data. The same in every format."""
+"""The tables of a sweep's trials and of its arms over seeds: the same columns in every format."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from functools import partial
 
 from assay.costs.ledger import Total, total_days
+from assay.report.tables.listing import Column, Listing, Style
 from assay.results.estimates import Difference
 from assay.results.rows import Arm, Row
 from assay.results.table import Table
@@ -14,23 +15,31 @@ from assay.text import decimals, metric, took
 BEST = "best"
 
 
-@dataclass(frozen=True)
-class Column:
-    """One column: how a person reads a cell of it, and its value as data."""
-
-    header: str
-    shown: Callable[[Row], str]
-    value: Callable[[Row], str | float | int | None]
-    is_number: bool = True
-    title: str = ""
-    """The header on a terminal, where it must be short: a note says the rest."""
-    is_spare: bool = False
-    """Of another metric than the sweep's: left out where a terminal has no room for it."""
+def trials_listing(table: Table) -> Listing[Row]:
+    title = f"{table.sweep}: by {table.metric}, {best_is(table)}"
+    return Listing(title, list(columns(table)), table.rows, partial(_style, table), may_shrink=True)
 
 
-def columns(table: Table) -> Iterator[Column]:
-    yield Column("rank", lambda r: rank_of(table, r), lambda r: r.rank, is_number=False)
-    yield Column("trial", lambda r: r.trial, lambda r: r.trial, is_number=False)
+def arms_listing(table: Table) -> Listing[Arm]:
+    """The table over seeds."""
+    best = table.best
+    title = f"{table.sweep}: over seeds, {best_is(table)}"
+    return Listing(title, _arm_columns(table), table.arms, lambda arm: "best" if arm.name == best else "")
+
+
+def best_is(table: Table) -> str:
+    return "smaller is better" if table.mode == "min" else "larger is better"
+
+
+def _style(table: Table, row: Row) -> Style:
+    if row.failure is not None:
+        return "bad"
+    return "best" if row.trial == table.best else "faint" if row.rank is None else ""
+
+
+def columns(table: Table) -> Iterator[Column[Row]]:
+    yield Column("rank", lambda r: rank_of(table, r), lambda r: r.rank, min_width=4, title="")
+    yield Column("trial", lambda r: r.trial, min_width=16)
     for name in (*table.metrics, *(n for n in table.reference_metrics if n not in table.metrics)):
         if name in table.metrics:
             yield _metric_column(table, name)
@@ -41,11 +50,18 @@ def columns(table: Table) -> Iterator[Column]:
         if any(name in row.ledger for row in table.rows):
             yield _ledger_column(table, name)
     if any(row.num_samples is not None for row in table.rows):
-        yield Column("N", lambda r: _or_dash(r.num_samples, "{:,}"), lambda r: r.num_samples)
-    yield Column("compute", lambda r: "-" if r.seconds is None else took(r.seconds), lambda r: r.seconds)
+        yield Column("N", lambda r: _or_dash(r.num_samples, "{:,}"), lambda r: r.num_samples, is_number=True)
+    yield Column(
+        "compute", lambda r: "-" if r.seconds is None else took(r.seconds), lambda r: r.seconds, is_number=True
+    )
     if any(row.cost.unknown < row.cost.stages for row in table.rows):
-        yield Column("V100-days", lambda r: total_days(r.cost) if r.cost.stages else "-", lambda r: known_days(r.cost))
-    yield Column("state", lambda r: r.status, lambda r: r.status, is_number=False)
+        yield Column(
+            "V100-days",
+            lambda r: total_days(r.cost) if r.cost.stages else "-",
+            lambda r: known_days(r.cost),
+            is_number=True,
+        )
+    yield Column("state", lambda r: r.status, min_width=9)
 
 
 def known_days(cost: Total | None) -> float | None:
@@ -57,7 +73,7 @@ def rank_of(table: Table, row: Row) -> str:
     return "-" if row.rank is None else BEST if row.trial == table.best else str(row.rank)
 
 
-def _metric_column(table: Table, name: str) -> Column:
+def _metric_column(table: Table, name: str) -> Column[Row]:
     places = _places(table, name)
     return Column(
         name,
@@ -65,35 +81,40 @@ def _metric_column(table: Table, name: str) -> Column:
             with_interval(r.estimates[name].value, r.estimates[name].half_width, places) if name in r.estimates else "-"
         ),
         lambda r: r.metrics.get(name),
+        is_number=True,
         is_spare=name != table.metric,
+        is_main=name == table.metric,
     )
 
 
-def _from_best_column(table: Table) -> Column:
+def _from_best_column(table: Table) -> Column[Row]:
     places = _places(table, table.metric)
     return Column(
         "from best",
         lambda r: "" if r.from_best is None else gap(r.from_best, places),
         lambda r: None if r.from_best is None else r.from_best.value,
+        is_number=True,
     )
 
 
-def _reference_column(table: Table, name: str) -> Column:
+def _reference_column(table: Table, name: str) -> Column[Row]:
     where = f" ({table.reference_source})" if table.reference_source else ""
     return Column(
         f"paper's {name}{where}",
         lambda r: _or_dash(r.reference.get(name), "{:g}"),
         lambda r: r.reference.get(name),
+        is_number=True,
         title=f"paper's {name}",
         is_spare=name != table.metric,
     )
 
 
-def _ledger_column(table: Table, name: str) -> Column:
+def _ledger_column(table: Table, name: str) -> Column[Row]:
     return Column(
         f"ledger's {name}",
         lambda r: total_days(r.ledger[name]) if name in r.ledger else "-",
         lambda r: known_days(r.ledger.get(name)),
+        is_number=True,
         is_spare=name != table.metric,
     )
 
@@ -113,18 +134,26 @@ def gap(difference: Difference, places: int) -> str:
     return f"{difference.value:+.{places}f}{mark}"
 
 
-def arm_columns(table: Table) -> list[tuple[str, Callable[[Arm], str]]]:
-    """The table over seeds: headers and cells."""
+def _arm_columns(table: Table) -> list[Column[Arm]]:
     places = decimals(arm.mean for arm in table.arms)
     best = table.best
     return [
-        ("rank", lambda arm: "-" if arm.lacks else BEST if arm.name == best else str(arm.rank)),
-        ("arm", lambda arm: arm.name),
-        (f"mean {table.metric}", lambda arm: with_interval(arm.mean, arm.half_width, places)),
-        ("from best", lambda arm: "" if arm.from_best is None else gap(arm.from_best, places)),
-        ("spread", lambda arm: _or_dash(arm.spread, f"{{:.{places}f}}")),
-        ("seeds", lambda arm: f"{arm.seeds} of {arm.seeds + len(arm.lacks)}" if arm.lacks else str(arm.seeds)),
+        Column(
+            "rank",
+            lambda arm: "-" if arm.lacks else BEST if arm.name == best else str(arm.rank),
+            min_width=4,
+            title="",
+        ),
+        Column("arm", lambda arm: arm.name, min_width=16),
+        Column(f"mean {table.metric}", lambda arm: with_interval(arm.mean, arm.half_width, places), is_number=True),
+        Column("from best", lambda arm: "" if arm.from_best is None else gap(arm.from_best, places), is_number=True),
+        Column("spread", lambda arm: _or_dash(arm.spread, f"{{:.{places}f}}"), is_number=True),
+        Column("seeds", _seeds, is_number=True),
     ]
+
+
+def _seeds(arm: Arm) -> str:
+    return f"{arm.seeds} of {arm.seeds + len(arm.lacks)}" if arm.lacks else str(arm.seeds)
 
 
 def _or_dash(value: float | None, form: str) -> str:

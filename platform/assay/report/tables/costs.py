@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from assay.costs.ledger import Total, total, total_days
 from assay.costs.savings import Charge, CostSheet
+from assay.report.tables.listing import Column, Listing
 from assay.report.tables.neutral import csv_text
 from assay.text import plural, rate, took
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-    from rich.table import Table as RichTable
 
 SAVINGS = (
     ("sharing", "stages that several trials read, computed once"),
@@ -21,21 +21,42 @@ SAVINGS = (
 )
 """What saved, and how it is said."""
 
-CHARGE_COLUMNS: tuple[tuple[str, Callable[[Charge], str]], ...] = (
-    ("stage", lambda c: c.entry.stage),
-    ("for", lambda c: c.serves),
-    ("budget", lambda c: c.budget),
-    ("device", lambda c: f"{c.entry.count} × {c.entry.device}" if c.entry.count > 1 else c.entry.device),
-    ("took", lambda c: took(c.entry.seconds)),
-    ("rate", lambda c: "" if c.entry.images_per_second is None else rate(c.entry.images_per_second, "images")),
-    ("utilisation", lambda c: "" if c.entry.utilisation is None else f"{c.entry.utilisation:.0%}"),
-    ("V100-days", lambda c: total_days(Total(1, v100_days=c.entry.v100_days or 0, unknown=c.entry.v100_days is None))),
-    ("stored", lambda c: "before" if c.is_found else ""),
+CHARGE_COLUMNS: tuple[Column[Charge], ...] = (
+    Column("stage", lambda c: c.entry.stage),
+    Column("for", lambda c: c.serves, min_width=10),
+    Column("budget", lambda c: c.budget, is_number=True),
+    Column(
+        "device", lambda c: f"{c.entry.count} × {c.entry.device}" if c.entry.count > 1 else c.entry.device, min_width=8
+    ),
+    Column("took", lambda c: took(c.entry.seconds), is_number=True),
+    Column(
+        "rate",
+        lambda c: "" if c.entry.images_per_second is None else rate(c.entry.images_per_second, "images"),
+        is_number=True,
+    ),
+    Column(
+        "utilisation",
+        lambda c: "" if c.entry.utilisation is None else f"{c.entry.utilisation:.0%}",
+        is_number=True,
+        title="of peak",
+    ),
+    Column(
+        "V100-days",
+        lambda c: total_days(Total(1, v100_days=c.entry.v100_days or 0, unknown=c.entry.v100_days is None)),
+        is_number=True,
+    ),
+    Column("stored", lambda c: _stored(c.is_found)),
 )
-"""Headers and cells, the same in every format."""
-NUMBERS = {"budget", "took", "rate", "utilisation", "V100-days", "stages"}
+KIND_COLUMNS: tuple[Column[tuple[Charge, Total]], ...] = (
+    Column("stage", lambda kind: kind[0].entry.stage),
+    Column("stages", lambda kind: f"{kind[1].stages:,}", is_number=True),
+    Column("device", lambda kind: kind[0].entry.device, min_width=8),
+    Column("took", lambda kind: took(kind[1].device_seconds), is_number=True),
+    Column("V100-days", lambda kind: total_days(kind[1]), is_number=True),
+    Column("stored", lambda kind: _stored(kind[0].is_found)),
+)
 MOST_ROWS = 40
-"""On a terminal: of more stages, a row a kind and device."""
+"""On a terminal; more stages are shown a row per kind and device."""
 
 
 def cost_lines(sheet: CostSheet) -> list[tuple[str, str]]:
@@ -65,44 +86,31 @@ def cost_as_rich(sheet: CostSheet) -> RenderableType:
     from assay.report.tables.grids import Grid
 
     lines = (Text(f"{name}: {words}") for name, words in cost_lines(sheet))
-    return Group(Grid(lambda is_tight: _grid(sheet, is_tight)), Text(), *lines)
+    many = len(sheet.charges) > MOST_ROWS
+    return Group(Grid(_kinds_listing(sheet)) if many else Grid(charges_listing(sheet)), Text(), *lines)
 
 
-def _grid(sheet: CostSheet, is_tight: bool) -> RichTable:
-    from rich.text import Text
-
-    from assay.report.tables.grids import ruled
-
-    grid = ruled(f"{sheet.sweep}: what it cost", is_tight)
-    headers, rows = _by_kind(sheet) if len(sheet.charges) > MOST_ROWS else shown_charges(sheet)
-    for header in headers:
-        title = {"utilisation": "of peak"}.get(header, header)
-        width = {"for": 10, "device": 8}.get(header)
-        is_number = header in NUMBERS
-        grid.add_column(
-            title, justify="right" if is_number else "left", no_wrap=is_number, overflow="fold", min_width=width
-        )
-    for cells in rows:
-        grid.add_row(*map(Text, cells), style="dim" if cells[-1] == "before" else "")
-    return grid
+def charges_listing(sheet: CostSheet) -> Listing[Charge]:
+    """A row per stage, without the columns that nothing is in."""
+    shown = [column for column in CHARGE_COLUMNS if any(map(column.shown, sheet.charges))]
+    return Listing(_title(sheet), shown, sheet.charges, lambda charge: "faint" if charge.is_found else "")
 
 
-def shown_charges(sheet: CostSheet) -> tuple[list[str], list[list[str]]]:
-    """Headers and rows, without the columns that nothing is in."""
-    shown = [(header, cell) for header, cell in CHARGE_COLUMNS if any(cell(charge) for charge in sheet.charges)]
-    return [header for header, _ in shown], [[cell(charge) for _, cell in shown] for charge in sheet.charges]
-
-
-def _by_kind(sheet: CostSheet) -> tuple[list[str], list[list[str]]]:
-    """A row a stage's name, device, and whether it was there before."""
+def _kinds_listing(sheet: CostSheet) -> Listing[tuple[Charge, Total]]:
+    """A row per stage name, device, and whether it was stored before: one of its charges, and their sum."""
     kinds: dict[tuple[str, str, bool], list[Charge]] = {}
     for charge in sheet.charges:
         kinds.setdefault((charge.entry.stage, charge.entry.device, charge.is_found), []).append(charge)
-    rows = []
-    for (stage, device, is_found), charges in kinds.items():
-        own = total(charge.entry for charge in charges)
-        rows.append([stage, f"{own.stages:,}", device, took(own.device_seconds), total_days(own), "before" * is_found])
-    return ["stage", "stages", "device", "took", "V100-days", "stored"], rows
+    rows = [(charges[0], total(charge.entry for charge in charges)) for charges in kinds.values()]
+    return Listing(_title(sheet), KIND_COLUMNS, rows, lambda kind: "faint" if kind[0].is_found else "")
+
+
+def _title(sheet: CostSheet) -> str:
+    return f"{sheet.sweep}: what it cost"
+
+
+def _stored(is_found: bool) -> str:
+    return "before" if is_found else ""
 
 
 def cost_as_json(sheet: CostSheet) -> dict[str, Any]:

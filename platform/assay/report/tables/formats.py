@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from assay.report.tables.columns import BEST, arm_columns, columns, known_days, rank_of
-from assay.report.tables.neutral import csv_text, markdown, markdown_row, markdown_rule
+from assay.report.tables.columns import arms_listing, best_is, known_days, trials_listing
+from assay.report.tables.neutral import csv_of, markdown, markdown_table
 from assay.results.estimates import Difference
 from assay.results.rows import Arm, Row
 from assay.results.table import Table
@@ -17,7 +16,6 @@ from assay.text import relative
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-    from rich.table import Table as RichTable
 
 TEXT_WIDTH = 80
 
@@ -33,79 +31,10 @@ def as_rich(table: Table) -> RenderableType:
     failures = (Text(line, style="red", no_wrap=True, overflow="ignore") for line in failure_lines(table))
     source = [f"paper's: {table.reference_source}"] if table.reference_source and table.reference_metrics else []
     notes = (Text(note, style="dim") for note in (*source, *table.notes))
-    grids: list[RenderableType] = [Grid(partial(_grid, table), partial(_least_grid, table))]
+    grids: list[RenderableType] = [Grid(trials_listing(table))]
     if table.arms:
-        grids = [Grid(lambda is_tight: _arms_grid(table, is_tight)), Text(), *grids]
+        grids = [Grid(arms_listing(table)), Text(), *grids]
     return Group(*grids, Text(), *failures, *notes)
-
-
-def _arms_grid(table: Table, is_tight: bool) -> RichTable:
-    from rich.text import Text
-
-    from assay.report.tables.grids import ruled
-
-    grid = ruled(f"{table.sweep}: over seeds, {best_is(table)}", is_tight)
-    cells = arm_columns(table)
-    for header, _ in cells:
-        is_name = header in ("rank", "arm")
-        grid.add_column(
-            "" if header == "rank" else header,
-            justify="left" if is_name else "right",
-            no_wrap=header != "arm",
-            overflow="fold",
-            min_width={"rank": 4, "arm": 16}.get(header),
-        )
-    for arm in table.arms:
-        style = "bold green" if arm.name == table.best else ""
-        grid.add_row(*(Text(shown(arm)) for _, shown in cells), style=style)
-    return grid
-
-
-def _grid(table: Table, is_tight: bool, left_out: Sequence[str] = ()) -> RichTable:
-    from rich.text import Text
-
-    from assay.report.tables.grids import ruled
-
-    grid = ruled(f"{table.sweep}: by {table.metric}, {best_is(table)}", is_tight)
-    cells = [column for column in columns(table) if column.header not in left_out]
-    for column in cells:
-        header = "" if column.header == "rank" else column.title or column.header
-        grid.add_column(
-            header.replace("_", "_\n", 1).replace(" ", "\n") if is_tight else header,
-            justify="right" if column.is_number else "left",
-            no_wrap=column.is_number,
-            overflow="fold",
-            min_width={"rank": 4, "trial": 16, "state": 9}.get(column.header),
-        )
-    for row in table.rows:
-        style = "bold green" if rank_of(table, row) == BEST else "red" if row.failure else ""
-        shown = (column.shown(row) for column in cells)
-        grid.add_row(*(Text(text.replace(" ± ", "\n±") if is_tight else text) for text in shown), style=style)
-    return grid
-
-
-def _least_grid(table: Table, fits: Callable[[RenderableType], bool]) -> RenderableType:
-    """Without the columns that say the same in every row: a line below says it once. Then without the last metrics."""
-    from rich.console import Group
-    from rich.text import Text
-
-    said: dict[str, str] = {}
-    for column in columns(table):
-        texts = {column.shown(row) for row in table.rows}
-        if len(texts) == 1 and len(table.rows) > 1 and column.header != table.metric:
-            said[column.header] = texts.pop()
-    spare = [column for column in columns(table) if column.is_spare and column.header not in said]
-    kept = len(spare)
-    while not fits(grid := _grid(table, True, [*said, *(column.header for column in spare[kept:])])) and kept:
-        kept -= 1
-    lines = ["the same in every row: " + "; ".join(f"{header} {text}" for header, text in said.items())] if said else []
-    if spare[kept:]:
-        lines.append("no room here, but in --json: " + ", ".join(c.title or c.header for c in spare[kept:]))
-    return Group(grid, *(line for text in lines for line in (Text(), Text(text))))
-
-
-def best_is(table: Table) -> str:
-    return "smaller is better" if table.mode == "min" else "larger is better"
 
 
 def failure_lines(table: Table) -> list[str]:
@@ -199,35 +128,19 @@ def _arm_json(arm: Arm) -> dict[str, Any]:
 
 def as_csv(*tables: Table) -> str:
     """Full precision, one header line; of several tables the first column names the sweep."""
-    headers = ["sweep"] if len(tables) > 1 else []
-    headers += dict.fromkeys(column.header for table in tables for column in columns(table))
-    lines: list[dict[str, object]] = []
-    for table in tables:
-        cells = list(columns(table))
-        lines += [{"sweep": table.sweep} | {c.header: c.value(row) for c in cells} for row in table.rows]
-    return csv_text(headers, lines)
+    return csv_of([(table.sweep, trials_listing(table)) for table in tables])
 
 
 def as_markdown(table: Table) -> str:
-    cells = list(columns(table))
+    arms = [*markdown_table(arms_listing(table)), ""] if table.arms else []
     lines = [
         f"# {table.sweep}",
         "",
         f"By {markdown(table.metric)}, {best_is(table)}.",
         "",
-        *_markdown_arms(table),
-        markdown_row([column.header for column in cells]),
-        markdown_rule(["---:" if column.is_number else "---" for column in cells]),
-        *(markdown_row([column.shown(row) for column in cells]) for row in table.rows),
+        *arms,
+        *markdown_table(trials_listing(table)),
         "",
         *(f"- {markdown(line)}" for line in (*failure_lines(table), *table.notes)),
     ]
     return "\n".join(lines) + "\n"
-
-
-def _markdown_arms(table: Table) -> list[str]:
-    if not table.arms:
-        return []
-    cells = arm_columns(table)
-    rows = (markdown_row([shown(arm) for _, shown in cells]) for arm in table.arms)
-    return [markdown_row([header for header, _ in cells]), markdown_rule(["---"] * len(cells)), *rows, ""]

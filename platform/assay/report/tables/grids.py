@@ -1,18 +1,23 @@
-"""Tables on a terminal: roomy where they fit, tight where they would not, and less of them where even that is wide."""
+"""Tables on a terminal: roomy where they fit, tight where they would not, and with fewer columns where even that is
+wide."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import Any, Generic
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 
+from assay.report.tables.listing import Column, Listing, R, Style
 from assay.text import printable
 
 UNBOUNDED = 1000
+STYLES: dict[Style, str] = {"": "", "best": "bold green", "bad": "red", "faint": "dim"}
 
 
 class Terminal(Console):
@@ -26,21 +31,15 @@ class Terminal(Console):
             yield segment if segment.control else Segment(printable(segment.text), segment.style)
 
 
-class Grid:
-    """A table that is made anew for the width there is: `make` is told whether it must be tight; where that does not
-    fit either, `least` makes the table, and is given what tells whether one fits."""
+class Grid(Generic[R]):
+    """A listing that is rendered for the width there is: roomy where it fits, else tight, else with fewer columns."""
 
-    def __init__(
-        self,
-        make: Callable[[bool], RenderableType],
-        least: Callable[[Callable[[RenderableType], bool]], RenderableType] | None = None,
-    ) -> None:
-        self._make = make
-        self._least = least
+    def __init__(self, listing: Listing[R]) -> None:
+        self._listing = listing
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         unbounded = options.update(max_width=UNBOUNDED)
-        roomy = self._make(False)
+        roomy = _table(self._listing, is_tight=False)
         if console.measure(roomy, options=unbounded).maximum <= options.max_width:
             yield roomy
             return
@@ -48,17 +47,60 @@ class Grid:
         def fits(table: RenderableType) -> bool:
             return console.measure(table, options=unbounded).minimum <= options.max_width
 
-        tight = self._make(True)
-        yield tight if self._least is None or fits(tight) else self._least(fits)
+        tight = _table(self._listing, is_tight=True)
+        yield from [tight] if fits(tight) or not self._listing.may_shrink else _shrunk(self._listing, fits)
 
 
-def ruled(title: str | None, is_tight: bool) -> Table:
-    """An empty table with a rule below its header: three columns of space between cells, or one."""
-    return Table(
-        title=title,
+def _shrunk(listing: Listing[R], fits: Callable[[RenderableType], bool]) -> Iterator[RenderableType]:
+    """Without the columns that say the same in every row: a line below says it once. Then without the last spare."""
+    said: dict[str, str] = {}
+    for column in listing.columns:
+        texts = {column.shown(row) for row in listing.rows}
+        if len(texts) == 1 and len(listing.rows) > 1 and not column.is_main:
+            said[column.header] = texts.pop()
+    columns = [column for column in listing.columns if column.header not in said]
+    left_out: list[Column[R]] = []
+    while not fits(grid := _table(replace(listing, columns=columns), is_tight=True)):
+        spare = [column for column in columns if column.is_spare]
+        if not spare:
+            break
+        left_out.insert(0, spare[-1])
+        columns = [column for column in columns if column is not spare[-1]]
+    yield grid
+    if said:
+        yield from (
+            Text(),
+            Text("the same in every row: " + "; ".join(f"{name} {text}" for name, text in said.items())),
+        )
+    if left_out:
+        names = ", ".join(column.title or column.header for column in left_out)
+        yield from (Text(), Text(f"no room here, but in --json: {names}"))
+
+
+def _table(listing: Listing[R], is_tight: bool) -> Table:
+    """With a rule below its header: three columns of space between cells, or one and headers in several lines."""
+    grid = Table(
+        title=listing.title,
         title_justify="left",
         box=box.SIMPLE,
         show_edge=False,
         padding=(0, 0 if is_tight else 1),
         pad_edge=False,
     )
+    for column in listing.columns:
+        header = column.header if column.title is None else column.title
+        grid.add_column(
+            header.replace("_", "_\n", 1).replace(" ", "\n") if is_tight else header,
+            justify="right" if column.is_number else "left",
+            no_wrap=column.is_number or not column.folds,
+            overflow="fold",
+            min_width=column.min_width,
+        )
+    for row in listing.rows:
+        grid.add_row(*(_cell(column, row, is_tight) for column in listing.columns), style=STYLES[listing.style(row)])
+    return grid
+
+
+def _cell(column: Column[R], row: R, is_tight: bool) -> Text:
+    text = column.shown(row)
+    return Text(text.replace(" ± ", "\n±") if is_tight else text, style=column.color(row) if column.color else "")

@@ -6,7 +6,9 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
+from assay.report.tables.listing import Listing, R
 from assay.text import printable
 
 FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
@@ -22,6 +24,17 @@ def csv_text(headers: Sequence[str], lines: Iterable[Mapping[str, object]]) -> s
     writer.writerow([csv_cell(header) for header in headers])
     writer.writerows([csv_cell(line.get(header)) for header in headers] for line in lines)
     return out.getvalue()
+
+
+def csv_of(listings: Sequence[tuple[str, Listing[R]]]) -> str:
+    """The values of all listings, with one header line; of several, the first column has the name of each."""
+    headers = ["sweep"] if len(listings) > 1 else []
+    headers += dict.fromkeys(column.header for _, listing in listings for column in listing.columns)
+    lines: list[dict[str, object]] = []
+    for name, listing in listings:
+        for row in listing.rows:
+            lines.append({"sweep": name} | {c.header: (c.value or c.shown)(row) for c in listing.columns})
+    return csv_text(headers, lines)
 
 
 def csv_cell(value: object) -> object:
@@ -46,11 +59,19 @@ def markdown(text: str) -> str:
     return _ADDRESS.sub(r"\1\\\2", _MARKS.sub(r"\\\g<0>", printable(text, is_line=True)))
 
 
+def markdown_table(listing: Listing[Any]) -> list[str]:
+    """Its lines."""
+    return [
+        markdown_row([column.header for column in listing.columns]),
+        _line(["---:" if column.is_number else "---" for column in listing.columns]),
+        *(markdown_row(listing.cells(row)) for row in listing.rows),
+    ]
+
+
 def markdown_row(cells: Sequence[str]) -> str:
     """A line of a table."""
-    return markdown_rule([markdown(cell) for cell in cells])
+    return _line([markdown(cell) for cell in cells])
 
 
-def markdown_rule(cells: Sequence[str]) -> str:
-    """The same of what is Markdown already, as the line below the headers is."""
+def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
