@@ -110,14 +110,14 @@ def _one(entry: Entry) -> Total:
 
 def _entry(result: StoredResult) -> Entry:
     """What its cost was for: a rung's is only for what it added to the one below."""
-    cost, flops, images = result.cost, result.record["flops"], _images(result)
+    cost, flops, images = result.cost, result.flops, _images(result)
     return Entry(
         stage=result.stage,
         key=result.key,
         device=cost.device,
         count=cost.count,
         seconds=cost.seconds,
-        items=round(int(result.record["budget"]["amount"]) * result.share_charged),
+        items=round(result.budget.amount * result.share_charged),
         images=None if images is None else round(images * result.share_charged),
         flops=None if flops is None else flops * result.share_charged,
         v100_days=v100_days(cost),
@@ -126,10 +126,9 @@ def _entry(result: StoredResult) -> Entry:
 
 def _images(result: StoredResult) -> int | None:
     """As the stage declared them; else its budget, where that counts images."""
-    declared: int | None = result.record.get("images")
-    if declared is not None:
-        return declared
-    return int(result.record["budget"]["amount"]) if result.record["budget"]["unit"] in ("images", "samples") else None
+    if result.images is not None:
+        return result.images
+    return result.budget.amount if result.budget.unit in ("images", "samples") else None
 
 
 def total_days(cost: Total) -> str:

@@ -32,7 +32,7 @@ class Prices:
     def __init__(self, store: Store, resources: Resources) -> None:
         self._known: dict[str, list[Entry]] = {}
         """By the stage's name, the latest last."""
-        for entry in entries(sorted(store.results(), key=lambda result: str(result.record["created"]))):
+        for entry in entries(sorted(store.results(), key=lambda result: result.created)):
             if entry.items > 0:
                 self._known.setdefault(entry.stage, []).append(entry)
         self._rates: dict[tuple[str, float], tuple[float | None, float | None]] = {}

@@ -1,7 +1,8 @@
 """Runs a plan: looks at what is stored (engine), and has an executor compute the rest (inline, ray)."""
 
-from assay.execution.engine import Listener, Outcome, TrialOutcome, run
+from assay.execution.engine import Listener, run
 from assay.execution.events import Event
 from assay.execution.pause import Pause
+from assay.results import Outcome, TrialOutcome
 
 __all__ = ["Event", "Listener", "Outcome", "Pause", "TrialOutcome", "run"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import replace
+from typing import Protocol
 
 from assay.costs.availability import StageStatus, survey
 from assay.errors import AssayError, ClusterLost, StageFailed, UserError, refuse_unless
@@ -19,59 +19,11 @@ from assay.execution.pause import Pause
 from assay.execution.rung_decisions import RungDecisions
 from assay.execution.suggestions import grown
 from assay.home import Home
-from assay.planning import Plan, PlannedTrial, checked, computed_of, remembered
+from assay.planning import Plan, checked, computed_of, remembered
 from assay.planning.plan import decisions_of
-from assay.results import frames, log_rows
+from assay.results.outcome import Outcome, TrialOutcome, trial_outcomes
 from assay.store import Store, StoredResult
 from assay.sweep import Sweep
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-
-@dataclass(frozen=True)
-class TrialOutcome:
-    """A trial after a run: its results by stage key, or why there are none."""
-
-    planned: PlannedTrial
-    results: dict[str, StoredResult]
-    computed: frozenset[str]
-    """Keys of its stages that this run computed (for itself or for another trial)."""
-    error: StageFailed | None = None
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """At the highest rung it reached."""
-        leaf = self.planned.result(self.results)
-        return dict(leaf.metrics) if leaf is not None else {}
-
-    @property
-    def seconds(self) -> float:
-        """What its stages took, whenever and for whomever they were computed."""
-        return sum(result.cost.seconds for result in self.results.values())
-
-
-@dataclass(frozen=True)
-class Outcome:
-    plan: Plan
-    trials: tuple[TrialOutcome, ...]
-    computed: frozenset[str]
-    seconds: float
-    """Wall-clock of this run."""
-    paused: str | None = None
-    """Why it ended before everything was there, where nothing failed: a limit, or that it was told to stop."""
-
-    def to_pandas(self) -> pd.DataFrame:
-        """A row per trial and rung that it reached, and one per failed trial; the columns of `client.Job.results`."""
-        rows = [
-            *(row for trial in self.trials for row in log_rows.trial_rows(self.plan, trial.planned, trial.results)),
-            *(log_rows.failure_row(self.plan, t.planned, t.error) for t in self.trials if t.error is not None),
-        ]
-        return frames.results(rows)
-
-    @property
-    def failed(self) -> tuple[TrialOutcome, ...]:
-        return tuple(trial for trial in self.trials if trial.error is not None)
 
 
 class Listener(Protocol):
@@ -128,9 +80,9 @@ def _is_undecided(plan: Plan) -> bool:
     return any(trial.decision(rung, decided) is None for trial in plan.trials for rung in trial.climbs(decided))
 
 
-def _unranked(trial: PlannedTrial, results: Mapping[str, StoredResult]) -> StageFailed | None:
+def _unranked(trial: TrialOutcome) -> StageFailed | None:
     """Where a result has no metric to rank by: it was stored by a sweep that ranks by another one."""
-    reached = trial.reached(results)
+    reached = trial.planned.reached(trial.results)
     if reached is None or (promise := reached[0].leaf.promise) is None or promise.metric in reached[1].metrics:
         return None
     stage, told = reached[0].leaf, ", ".join(reached[1].metrics) or "none"
@@ -213,20 +165,16 @@ class _Run:
         return plan, {key: result for key in plan.stages if (result := self.store.find(key)) is not None}
 
     def outcome(self, plan: Plan, results: dict[str, StoredResult], seconds: float) -> Outcome:
-        trials = []
-        for planned in plan.trials:
-            climbed = planned.climbed(plan.decided)
-            own = {stage.key: results[stage.key] for stage in climbed if stage.key in results}
-            broken = next((stage for stage in climbed if stage.key in self.failed), None)
-            error = StageFailed(broken.name, broken.key, self.failed[broken.key]) if broken else _unranked(planned, own)
-            trials.append(TrialOutcome(planned, own, frozenset(own) & frozenset(self.computed), error))
+        failed = {key: StageFailed(plan.stages[key].name, key, cause) for key, cause in self.failed.items()}
+        trials = trial_outcomes(plan, results, self.computed, failed)
+        trials = tuple(trial if trial.error else replace(trial, error=_unranked(trial)) for trial in trials)
         lacking = plan.needed.keys() - results.keys() - self.failed.keys()
         if lacking and not self.failed and self.pause.reason is None:
             raise AssayError(
                 f"the run ended without {len(lacking):,} of its stages, and nothing said why; what is stored is safe, "
                 "and the same command goes on"
             )
-        return Outcome(plan, tuple(trials), frozenset(self.computed), seconds, self.pause.reason if lacking else None)
+        return Outcome(plan, trials, frozenset(self.computed), seconds, self.pause.reason if lacking else None)
 
     def _execute(self, plan: Plan, done: Sequence[str], decisions: RungDecisions) -> None:
         if not self._is_connected:

@@ -74,7 +74,7 @@ class Limiter:
         known = v100_days(result.cost)
         if known is not None:
             return known
-        device, flops = result.cost.device, result.record["flops"]
+        device, flops = result.cost.device, result.flops
         if device not in self._told:
             self._told.add(device)
             message = (

@@ -12,7 +12,7 @@ from assay.report.pictures.committed import draw_pictures
 from assay.report.pictures.samples import OVERVIEW, copy_grids, draw_overview
 from assay.report.plots.curves import CURVES, draw_curves
 from assay.report.plots.requested import draw_plots
-from assay.results.table import Table, TrialResults
+from assay.results import Table, TrialOutcome
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Drawn:
         return tuple(picture for picture in drawn if picture is not None)
 
 
-def draw(plan: Plan, trials: Sequence[TrialResults], made: Table, folder: Path) -> Drawn:
+def draw(plan: Plan, trials: Sequence[TrialOutcome], made: Table, folder: Path) -> Drawn:
     lacking = Lacking()
     plots = draw_plots(plan, trials, made, folder, lacking)
     grids = copy_grids(plan, trials, folder, lacking)

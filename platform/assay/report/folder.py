@@ -17,7 +17,7 @@ from assay.planning import Plan
 from assay.report.atomic_files import written_aside
 from assay.report.tables.costs import cost_as_csv, cost_as_json
 from assay.report.tables.formats import as_csv, as_json, as_markdown
-from assay.results.table import Table, TrialResults, table
+from assay.results import Table, TrialOutcome, table
 from assay.store.io_errors import full, no_room
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Written:
 
 def write(
     plan: Plan,
-    trials: Sequence[TrialResults],
+    trials: Sequence[TrialOutcome],
     folder: Path,
     computed: Set[str],
     by_ledger: Priced = NOT_PRICED,
@@ -78,7 +78,7 @@ def write(
 
 def write_page(
     plan: Plan,
-    trials: Sequence[TrialResults],
+    trials: Sequence[TrialOutcome],
     file: Path,
     computed: Set[str],
     logs: Mapping[str, Path],
@@ -98,20 +98,20 @@ def write_page(
     return made
 
 
-def _draw(plan: Plan, trials: Sequence[TrialResults], made: Table, folder: Path) -> Drawn:
+def _draw(plan: Plan, trials: Sequence[TrialOutcome], made: Table, folder: Path) -> Drawn:
     from assay.report.drawing import draw
 
     return draw(plan, trials, made, folder)
 
 
-def _page(plan: Plan, trials: Sequence[TrialResults], made: Table, cost: CostSheet, drawn: Drawn) -> str:
+def _page(plan: Plan, trials: Sequence[TrialOutcome], made: Table, cost: CostSheet, drawn: Drawn) -> str:
     from assay.report.html import Contents, page
 
     plots = [*drawn.plots, *([drawn.curves] if drawn.curves else []), *drawn.sheets]
     return page(Contents(plan, trials, made, cost, plots, drawn.grids))
 
 
-def _cost(plan: Plan, trials: Sequence[TrialResults], computed: Set[str]) -> CostSheet:
+def _cost(plan: Plan, trials: Sequence[TrialOutcome], computed: Set[str]) -> CostSheet:
     return cost_sheet(plan, {key: result for trial in trials for key, result in trial.results.items()}, computed)
 
 
@@ -153,7 +153,7 @@ def _with_whole_cause(error: StageFailed, log: Path) -> StageFailed:
         return error
 
 
-def _write_logs(trials: Sequence[TrialResults], folder: Path, aside: Path) -> Mapping[str, Path]:
+def _write_logs(trials: Sequence[TrialOutcome], folder: Path, aside: Path) -> Mapping[str, Path]:
     """Key → the file in `folder` that will have its traceback, which is written aside."""
     logs = {}
     for error in {trial.error.key: trial.error for trial in trials if trial.error is not None}.values():

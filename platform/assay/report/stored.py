@@ -12,7 +12,7 @@ from assay.costs.savings import CostSheet, cost_sheet
 from assay.home import Home
 from assay.planning import Plan, computed_of
 from assay.report.folder import PAGE, cannot_write, earlier_failures, earlier_logs, write_page
-from assay.results import Standing, Table, from_store, table
+from assay.results import Table, TrialOutcome, from_store, table
 from assay.store import Store, StoredResult
 
 
@@ -24,7 +24,7 @@ class StoredStudy:
     store: Store
     folder: Path
     """Of its report."""
-    trials: tuple[Standing, ...]
+    trials: tuple[TrialOutcome, ...]
     logs: Mapping[str, Path]
     """Key → the traceback of a stage that failed."""
 

@@ -1,7 +1,7 @@
 """What a sweep found: its trials ranked, with intervals and the paper's numbers beside them. Pure."""
 
+from assay.results.outcome import Outcome, TrialOutcome, from_store
 from assay.results.rows import Arm, Failure, Row
-from assay.results.stored import Standing, from_store
-from assay.results.table import Table, TrialResults, joint, table
+from assay.results.table import Table, joint, table
 
-__all__ = ["Arm", "Failure", "Row", "Standing", "Table", "TrialResults", "from_store", "joint", "table"]
+__all__ = ["Arm", "Failure", "Outcome", "Row", "Table", "TrialOutcome", "from_store", "joint", "table"]

@@ -55,7 +55,7 @@ class Difference:
 def read_estimates(leaf: StoredResult) -> dict[str, Estimate]:
     """Every metric of a trial's last stage."""
     blocks: Mapping[str, tuple[tuple[float, ...], tuple[int, ...]]] = {}
-    if JACKKNIFE in leaf.files:
+    if JACKKNIFE in leaf.file_bytes:
         try:
             blocks = replicates(leaf.file(JACKKNIFE).read_text(encoding="utf-8"))
         except ValueError:

@@ -6,17 +6,17 @@ Pure: from a plan and what is known of its trials, whether a run just ended or t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
 
 from assay.costs.ledger import entries, total
 from assay.costs.priced import NOT_PRICED, Priced
 from assay.errors import StageFailed, passing_warnings
 from assay.planning import Plan, PlannedTrial, Rung
 from assay.results.estimates import read_estimates
+from assay.results.outcome import TrialOutcome
 from assay.results.ranking import arms_over_seeds, ranked
 from assay.results.reference import config_at, matching_row, with_value
 from assay.results.rows import Arm, Failure, Row
@@ -29,19 +29,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MARKS = "From the best, * is beyond that noise and ~ within it."
-
-
-class TrialResults(Protocol):
-    """What the report needs to know of a trial: the runner's TrialOutcome has it, and so has `Standing`."""
-
-    @property
-    def planned(self) -> PlannedTrial: ...
-    @property
-    def results(self) -> Mapping[str, StoredResult]: ...
-    @property
-    def computed(self) -> Set[str]: ...
-    @property
-    def error(self) -> StageFailed | None: ...
 
 
 @dataclass(frozen=True)
@@ -93,7 +80,7 @@ class Table:
 
 def table(
     plan: Plan,
-    trials: Sequence[TrialResults],
+    trials: Sequence[TrialOutcome],
     logs: Mapping[str, Path] | None = None,
     by_ledger: Priced = NOT_PRICED,
 ) -> Table:
@@ -131,7 +118,7 @@ def _made(name: str, metric: str, mode: str, leading: Sequence[str], rows: Seque
     return Table(name, metric, mode, columns, in_order, source, tuple(notes), arms)
 
 
-def _row(plan: Plan, trial: TrialResults, logs: Mapping[str, Path], by_ledger: Priced) -> Row:
+def _row(plan: Plan, trial: TrialOutcome, logs: Mapping[str, Path], by_ledger: Priced) -> Row:
     about, results = trial.planned.trial, trial.results.values()
     reached, ended = trial.planned.reached(trial.results), trial.planned.ended(plan.decided)
     rung, leaf = reached or (trial.planned.rungs[-1], None)
@@ -140,7 +127,7 @@ def _row(plan: Plan, trial: TrialResults, logs: Mapping[str, Path], by_ledger: P
         arm=about.arm,
         seed=about.seed,
         estimates=read_estimates(leaf) if leaf is not None else {},
-        seconds=sum(result.cost.seconds for result in results) if results else None,
+        seconds=trial.seconds if results else None,
         cost=total(entries(results)),
         status=_status(plan, trial),
         varied=about.varied,
@@ -166,7 +153,7 @@ def _conditions(names: Sequence[str], leaf: StoredResult | None) -> Mapping[str,
     return {name: said[name] for name in names if name in said}
 
 
-def _status(plan: Plan, trial: TrialResults) -> str:
+def _status(plan: Plan, trial: TrialOutcome) -> str:
     planned = trial.planned
     if trial.error is not None:
         return f"failed: {trial.error.stage}"
@@ -246,7 +233,7 @@ def _has_chance(plan: Plan) -> bool:
         return workload.stages(reseeded)[-1].key != first.leaf.key
 
 
-def _cost_note(trials: Sequence[TrialResults]) -> list[str]:
+def _cost_note(trials: Sequence[TrialOutcome]) -> list[str]:
     distinct = {key: result.cost.seconds for trial in trials for key, result in trial.results.items()}
     uses = sum(len(trial.results) for trial in trials)
     if uses == len(distinct):

@@ -57,7 +57,7 @@ class StoredResult:
         read = typed(path, ResultRecord, content)
         self._files = files
         self.record = content
-        """As it was read, and with all that a ResultRecord has."""
+        """As it was read, for a digest of all that it says: whoever wants something of it asks for that by name."""
         self.key = read.key
         self.stage = read.stage
         self.metrics: Mapping[str, float] = {name: float(value) for name, value in read.metrics.items()}
@@ -65,6 +65,17 @@ class StoredResult:
         self.notes: Notes = read.notes
         self.asked: Mapping[str, JSON] = read.asked
         """Dotted path → what was asked, where the record's config says what was chosen: {"train.precision": "auto"}."""
+        self.created = read.created
+        """When it was committed: ISO 8601, with its zone."""
+        self.config: Mapping[str, JSON] = read.config
+        self.execution: Mapping[str, JSON] = read.execution
+        self.inputs: Mapping[str, str] = read.inputs
+        """Role → the key of the result that was read."""
+        self.budget = read.budget
+        self.flops = read.flops
+        """Theoretical operations of the whole budget; None where the stage does not say."""
+        self.images = read.images
+        """What the stage declared for the whole budget; None where it did not."""
         self.files = file_records(read.files)
         self.shards = tuple(Shard(s.start, s.stop, file_record(s.file)) for s in read.shards)
         if path != f"results/{self.key}/result.json" or any(
@@ -80,10 +91,19 @@ class StoredResult:
         return local_copy(self._files, self.files[name])
 
     @property
+    def file_bytes(self) -> dict[str, int]:
+        """Name → size of the files beside its rows, which `file` fetches."""
+        return {name: record.bytes for name, record in self.files.items()}
+
+    @property
+    def bytes(self) -> int:
+        """Files and shards. Shards that a smaller budget shares count in both."""
+        return sum(self.file_bytes.values()) + sum(shard.file.bytes for shard in self.shards)
+
+    @property
     def share_charged(self) -> float:
         """How much of its budget `cost` was for: a larger budget goes on from what a smaller one paid for."""
-        amount = int(self.record["budget"]["amount"])
-        return float(self.cost.details.get("items", amount)) / amount
+        return float(self.cost.details.get("items", self.budget.amount)) / self.budget.amount
 
     @property
     def history(self) -> list[dict[str, float]]:
@@ -97,7 +117,7 @@ class StoredResult:
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Rows a shard at a time, in the order of ids, each id below the budget exactly once."""
-        amount = int(self.record["budget"]["amount"])
+        amount = self.budget.amount
         wanted = None if columns is None else list(dict.fromkeys(["id", *columns]))
         reached = 0
         for shard in self.shards:

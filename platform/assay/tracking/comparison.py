@@ -12,11 +12,11 @@ from statistics import fmean
 from assay.planning import Plan
 from assay.report.tables.listing import Column, Listing
 from assay.report.tables.neutral import markdown, markdown_table
-from assay.results import Row, table
+from assay.results import Outcome, Row, TrialOutcome, table
 from assay.results import Table as Report
 from assay.store import sha256_of
 from assay.tracking import limits
-from assay.tracking.view import FORMAT, OutcomeLike, TrialOutcomeLike, budget_step, seconds
+from assay.tracking.view import FORMAT, budget_step
 from assay.workload import JSON, digest
 
 
@@ -60,7 +60,7 @@ class Comparison:
         )
 
 
-def comparison(outcome: OutcomeLike) -> Comparison:
+def comparison(outcome: Outcome) -> Comparison:
     made = table(outcome.plan, outcome.trials)
     trials = {trial.planned.name: trial for trial in outcome.trials}
     metrics = list(dict.fromkeys([*made.metrics, *sorted({name for row in made.rows for name in row.metrics})]))
@@ -72,13 +72,13 @@ def comparison(outcome: OutcomeLike) -> Comparison:
     )
 
 
-def _cells(row: Row, trial: TrialOutcomeLike, metrics: Sequence[str]) -> tuple[JSON, ...]:
+def _cells(row: Row, trial: TrialOutcome, metrics: Sequence[str]) -> tuple[JSON, ...]:
     status = "failed" if row.failure is not None else "done" if row.metrics else "not run"
     values = [row.metrics.get(name) for name in metrics]
-    return row.rank, limits.run_name(row.trial), *values, _step(trial), round(seconds(trial.results), 1), status
+    return row.rank, limits.run_name(row.trial), *values, _step(trial), round(trial.seconds, 1), status
 
 
-def _step(trial: TrialOutcomeLike) -> int:
+def _step(trial: TrialOutcome) -> int:
     reached = trial.planned.reached(trial.results)
     return budget_step(reached[0] if reached is not None else trial.planned.rungs[-1])
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from assay.home import Home
 from assay.planning import Plan, PlannedTrial, Rung
+from assay.results import TrialOutcome
 from assay.store import StoredResult
 from assay.sweep.config_text import as_yaml
 from assay.text import one_line, shorten
@@ -57,7 +58,7 @@ class Runs:
         else:
             self._reopened.discard(run.info.run_id)
 
-    def is_logged(self, trial: view.TrialOutcomeLike, digest: str) -> bool:
+    def is_logged(self, trial: TrialOutcome, digest: str) -> bool:
         """Whether its run shows it all: artifacts may have been deleted, where that can be seen."""
         run, planned = self.children[trial.planned.trial.index], trial.planned
         is_closed = run.info.status == "FINISHED" and run.info.run_id not in self._reopened
@@ -72,7 +73,7 @@ class Runs:
     def log_metrics(self, run: Any, planned: PlannedTrial, results: Mapping[str, StoredResult]) -> None:
         self._client.log_points(run, view.final_points(planned, results))
 
-    def log_trial(self, trial: view.TrialOutcomeLike, digest: str) -> None:
+    def log_trial(self, trial: TrialOutcome, digest: str) -> None:
         """Everything a finished trial shows. The digest goes last: what was cut off is logged again."""
         planned = trial.planned
         run = self._without_higher_rungs(trial)
@@ -91,7 +92,7 @@ class Runs:
         self._client.set_tags(run, {LOGGED: digest})
         self.status(run, "FINISHED")
 
-    def _without_higher_rungs(self, trial: view.TrialOutcomeLike) -> Any:
+    def _without_higher_rungs(self, trial: TrialOutcome) -> Any:
         """Its run; a new one where that climbed on before this study came to end it: MLflow forgets no point."""
         planned = trial.planned
         run, reached = self.children[planned.trial.index], planned.reached(trial.results)
@@ -188,7 +189,7 @@ class Runs:
 
     def _log_sample_grid(self, run: Any, rung: Rung, leaf: StoredResult) -> None:
         name = self._plan.workload.report.sample_grid
-        if name is None or name not in leaf.files:
+        if name is None or name not in leaf.file_bytes:
             return
         # MLflow gives every picture a new name: twice would show twice.
         if not self._client.has_files(run, view.IMAGES):

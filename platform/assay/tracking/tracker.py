@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 from assay.costs.availability import StageStatus
-from assay.errors import StageFailed
 from assay.home import Home
 from assay.planning import Plan, PlannedTrial
+from assay.results import Outcome, TrialOutcome
 from assay.store import Decision, Store, StoredResult
 from assay.tracking import view
 from assay.tracking.client import Status
@@ -26,16 +26,6 @@ from assay.tracking.writer import Writer
 
 ABORT_WAIT_S = 15.0
 """How long an interrupted command waits for MLflow."""
-
-
-@dataclass(frozen=True)
-class _SoFar:
-    """A trial that may not be done, in the shape of an outcome."""
-
-    planned: PlannedTrial
-    results: Mapping[str, StoredResult]
-    computed: frozenset[str]
-    error: StageFailed | None = None
 
 
 class Tracker:
@@ -68,7 +58,7 @@ class Tracker:
             leaf, decision = event.key, cast(Decision, event.message)
             self._writer.put(lambda: self._show_decision(leaf, decision))
 
-    def end(self, outcome: view.OutcomeLike, report: Path | None = None) -> None:
+    def end(self, outcome: Outcome, report: Path | None = None) -> None:
         """Show the outcome, and the pictures in the report's folder. Waits until MLflow has it all, or is silent."""
         sweep, table = outcome.plan.sweep, comparison(outcome)
         pictures = view.pictures_in(report or self._home.report(sweep.name, sweep.profile))
@@ -174,7 +164,7 @@ class Tracker:
         """What is new of a trial; all of it when it has come as far as it will."""
         assert self._plan is not None
         if view.is_over(planned, own, self._plan.decided):
-            self._show_trial(_SoFar(planned, own, frozenset(own) & self._computed))
+            self._show_trial(TrialOutcome(planned, own, frozenset(own) & self._computed))
             return
         runs = self._opened()
         run, ours = runs.children[planned.trial.index], [key for key in own if key in new]
@@ -190,7 +180,7 @@ class Tracker:
         keys = dict.fromkeys(stage.key for rung in rungs for stage in rung.stages)
         return {key: self._results[key] for key in keys if key in self._results}
 
-    def _show_trial(self, trial: view.TrialOutcomeLike) -> None:
+    def _show_trial(self, trial: TrialOutcome) -> None:
         runs, index = self._opened(), trial.planned.trial.index
         digest = view.trial_digest(trial.planned, trial.results)
         if self._finished.get(index) != digest and not runs.is_logged(trial, digest):
@@ -199,7 +189,7 @@ class Tracker:
 
     def _show_outcome(
         self,
-        outcome: view.OutcomeLike,
+        outcome: Outcome,
         digests: Mapping[int, str],
         table: Comparison,
         pictures: list[Path],
@@ -227,7 +217,7 @@ class Tracker:
         runs.status(runs.parent, "KILLED")
 
 
-def _over(outcome: view.OutcomeLike, digests: Mapping[int, str]) -> Iterator[tuple[view.TrialOutcomeLike, str]]:
+def _over(outcome: Outcome, digests: Mapping[int, str]) -> Iterator[tuple[TrialOutcome, str]]:
     """The trials that are over, each with its digest."""
     for trial in outcome.trials:
         if (digest := digests.get(trial.planned.trial.index)) is not None:

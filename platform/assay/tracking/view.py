@@ -13,8 +13,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from assay.errors import StageFailed
 from assay.planning import Plan, PlannedTrial, Rung
+from assay.results import TrialOutcome
 from assay.store import Decision, StoredResult
 from assay.sweep import Sweep
 from assay.sweep.expansion import in_words
@@ -46,33 +46,6 @@ class EventLike(Protocol):
     def message(self) -> str: ...
 
 
-class TrialOutcomeLike(Protocol):
-    """A trial after a run: its results by stage key, the keys this run computed, or why there are none."""
-
-    @property
-    def planned(self) -> PlannedTrial: ...
-
-    @property
-    def results(self) -> Mapping[str, StoredResult]: ...
-
-    @property
-    def computed(self) -> frozenset[str]: ...
-
-    @property
-    def error(self) -> StageFailed | None: ...
-
-
-class OutcomeLike(Protocol):
-    @property
-    def plan(self) -> Plan: ...
-
-    @property
-    def paused(self) -> str | None: ...
-
-    @property
-    def trials(self) -> Sequence[TrialOutcomeLike]: ...
-
-
 @dataclass(frozen=True)
 class Point:
     """One value of one metric."""
@@ -93,7 +66,7 @@ def params(planned: PlannedTrial) -> dict[str, str]:
 def artifacts(plan: Plan, planned: PlannedTrial, results: Mapping[str, StoredResult]) -> list[str]:
     """What a trial's run has of files and folders."""
     grid, leaf = plan.workload.report.sample_grid, planned.result(results)
-    has_grid = grid is not None and leaf is not None and grid in leaf.files
+    has_grid = grid is not None and leaf is not None and grid in leaf.file_bytes
     return [CONFIG, *([Path(grid).name, IMAGES] if grid is not None and has_grid else [])]
 
 
@@ -156,7 +129,7 @@ def tags(planned: PlannedTrial) -> dict[str, str]:
     return {"assay.role": "trial", LEAF: planned.leaf.key, "assay.stages": stages}
 
 
-def came_from(trial: TrialOutcomeLike) -> dict[str, str]:
+def came_from(trial: TrialOutcome) -> dict[str, str]:
     """Where its results came from."""
     names = {stage.key: stage.name for stage in trial.planned.stages}
     told = {
@@ -196,4 +169,4 @@ def _device(result: StoredResult) -> str:
 
 
 def _committed_ms(result: StoredResult) -> int:
-    return int(datetime.fromisoformat(result.record["created"]).timestamp() * 1000)
+    return int(datetime.fromisoformat(result.created).timestamp() * 1000)

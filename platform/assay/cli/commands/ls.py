@@ -20,7 +20,7 @@ KEY_SHOWN = 12
 def list_everything(address: str | None, is_json: bool) -> None:
     home = Home.default()
     sweeps = _reports(home)
-    results = sorted(store_to_look_at(home).results(), key=lambda r: str(r.record["created"]), reverse=True)
+    results = sorted(store_to_look_at(home).results(), key=lambda r: r.created, reverse=True)
     if is_json:
         jobs = {} if address is None else {"jobs": jobs_json(address)}
         print_json({**jobs, "sweeps": sweeps, "stages": [_stage_json(result) for result in results]})
@@ -38,7 +38,7 @@ def list_everything(address: str | None, is_json: bool) -> None:
     if results:
         out.print(Grid(Listing("stored stages", STAGE_COLUMNS, results)))
         out.print()
-        total = sum(bytes_of(result) for result in results)
+        total = sum(result.bytes for result in results)
         out.print(f"{plural(len(results), 'stage')}, {size(total)}. More of one: assay show KEY", soft_wrap=True)
 
 
@@ -54,18 +54,12 @@ def jobs_grid(address: str) -> Grid[Any]:
     return jobs.jobs_grid(address)
 
 
-def bytes_of(result: StoredResult) -> int:
-    """Files and shards. Shards that a smaller budget shares count in both."""
-    return sum(f.bytes for f in result.files.values()) + sum(s.file.bytes for s in result.shards)
-
-
 def ago(created: str) -> str:
     return age((datetime.now(UTC) - datetime.fromisoformat(created)).total_seconds())
 
 
 def budget_of(result: StoredResult) -> str:
-    budget = result.record["budget"]
-    return f"{budget['amount']:,} {budget['unit']}" if budget["path"] else ""
+    return f"{result.budget.amount:,} {result.budget.unit}" if result.budget.path else ""
 
 
 def _reports(home: Home) -> list[dict[str, Any]]:
@@ -103,9 +97,9 @@ STAGE_COLUMNS: tuple[Column[StoredResult], ...] = (
     Column("key", lambda r: r.key[:KEY_SHOWN], folds=False),
     Column("stage", lambda r: r.stage, folds=False),
     Column("budget", lambda r: budget_of(r), is_number=True),
-    Column("size", lambda r: size(bytes_of(r)), is_number=True),
+    Column("size", lambda r: size(r.bytes), is_number=True),
     Column("took", lambda r: took(r.cost.seconds), is_number=True),
-    Column("when", lambda r: ago(r.record["created"]), is_number=True),
+    Column("when", lambda r: ago(r.created), is_number=True),
 )
 
 
@@ -113,9 +107,9 @@ def _stage_json(result: StoredResult) -> dict[str, Any]:
     return {
         "key": result.key,
         "stage": result.stage,
-        "budget": result.record["budget"],
-        "bytes": bytes_of(result),
+        "budget": result.budget.model_dump(),
+        "bytes": result.bytes,
         "seconds": result.cost.seconds,
         "device": result.cost.device,
-        "created": result.record["created"],
+        "created": result.created,
     }

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.text import Text
 
-from assay.cli.commands.ls import KEY_SHOWN, ago, budget_of, bytes_of
+from assay.cli.commands.ls import KEY_SHOWN, ago, budget_of
 from assay.cli.commands.preset_tables import show_tables
 from assay.cli.names import find_sweep, open_sweep
 from assay.cli.output import console, print_json, print_text, store_to_look_at
@@ -212,17 +212,16 @@ def _chosen(result: StoredResult) -> dict[str, JSON]:
 
 
 def _show_result(result: StoredResult, is_json: bool) -> None:
-    record = result.record
     if is_json:
-        print_json({**record, "metrics": _numbers(result.metrics)})
+        print_json({**result.record, "metrics": _numbers(result.metrics)})
         return
     out, cost = console(), result.cost
     devices = f"{cost.count} × {cost.device}" if cost.count > 1 else cost.device
     out.print(Text.assemble((f"{result.stage}  {result.key}", "bold")), soft_wrap=True)
-    out.print(f"  committed {ago(record['created'])} ({record['created']}), {size(bytes_of(result))}", soft_wrap=True)
+    out.print(f"  committed {ago(result.created)} ({result.created}), {size(result.bytes)}", soft_wrap=True)
     out.print(f"  took {took(cost.seconds)} on {devices}", soft_wrap=True)
     if budget_of(result):
-        out.print(f"  budget {budget_of(result)} ({record['budget']['path']})", soft_wrap=True)
+        out.print(f"  budget {budget_of(result)} ({result.budget.path})", soft_wrap=True)
     if result.notes:
         out.print("\nnotes", style="bold")
         for name, value in result.notes.items():
@@ -230,21 +229,21 @@ def _show_result(result: StoredResult, is_json: bool) -> None:
     if result.metrics:
         out.print("\nmetrics", style="bold")
         _print_pairs(result.metrics)
-    if record["inputs"]:
+    if result.inputs:
         out.print("\ninputs", style="bold")
-        for role, key in record["inputs"].items():
+        for role, key in result.inputs.items():
             out.print(f"  {role:<18} {key[:KEY_SHOWN]}", soft_wrap=True)
-    if result.files or result.shards:
+    if result.file_bytes or result.shards:
         out.print("\nfiles", style="bold")
-        for name in result.files:
-            out.print(f"  {name:<18} {size(result.files[name].bytes):>8}  {result.file(name)}", soft_wrap=True)
+        for name, num_bytes in result.file_bytes.items():
+            out.print(f"  {name:<18} {size(num_bytes):>8}  {result.file(name)}", soft_wrap=True)
         if result.shards:
             out.print(f"  {len(result.shards)} shards of rows", soft_wrap=True)
     out.print("\nconfig", style="bold")
-    print_text(as_yaml(record["config"], result.asked).rstrip("\n"))
-    if record["execution"]:
+    print_text(as_yaml(result.config, result.asked).rstrip("\n"))
+    if result.execution:
         out.print("\nexecution", style="bold")
-        print_text(as_yaml(record["execution"], result.asked).rstrip("\n"))
+        print_text(as_yaml(result.execution, result.asked).rstrip("\n"))
 
 
 def _print_pairs(values: Mapping[str, float]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from assay.cli.commands.reports import reports
 from assay.cli.exits import EXIT_COULD_NOT
@@ -12,20 +11,11 @@ from assay.cli.output import console, print_json, store_to_look_at
 from assay.costs.priced import priced
 from assay.errors import UserError
 from assay.home import Home
-from assay.planning import Plan, computed_of, make_plan
+from assay.planning import computed_of, make_plan
 from assay.report import PAGE, cannot_write, earlier_failures, write
-from assay.results import Standing, from_store
+from assay.results import Outcome, from_store
 from assay.sweep import Sweep
 from assay.text import hide_secrets, plural, relative
-
-
-@dataclass(frozen=True)
-class _Found:
-    """A sweep as the store knows it, in the shape of a run's outcome."""
-
-    plan: Plan
-    trials: tuple[Standing, ...]
-    paused: str | None = None
 
 
 def sync_sweeps(names: Sequence[str], profile: str | None, sets: Sequence[str], is_json: bool) -> int:
@@ -54,7 +44,7 @@ def sync_sweeps(names: Sequence[str], profile: str | None, sets: Sequence[str], 
     return EXIT_COULD_NOT if troubles else 0
 
 
-def _sync(home: Home, sweep: Sweep) -> tuple[_Found, str | None]:
+def _sync(home: Home, sweep: Sweep) -> tuple[Outcome, str | None]:
     """One sweep; and what went wrong, if MLflow could not be written to."""
     from assay.tracking import Tracker
 
@@ -62,7 +52,7 @@ def _sync(home: Home, sweep: Sweep) -> tuple[_Found, str | None]:
     plan, computed = make_plan(sweep, store), computed_of(sweep, store).all()
     trials = from_store(plan, store, computed, earlier_failures(folder))
     is_whole = plan.needed.keys() <= {key for trial in trials for key in trial.results}
-    found = _Found(plan, trials, None if is_whole else "not finished")
+    found = Outcome(plan, trials, paused=None if is_whole else "not finished")
     warnings: list[str] = []
     if not (folder / PAGE).is_file():
         try:

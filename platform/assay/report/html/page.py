@@ -22,8 +22,8 @@ from assay.report.tables.columns import arms_listing, best_is, trials_listing
 from assay.report.tables.costs import charges_listing, cost_lines
 from assay.report.tables.formats import failure_lines
 from assay.report.tables.listing import Column, Listing
+from assay.results import Table, TrialOutcome
 from assay.results.rows import Row
-from assay.results.table import Table, TrialResults
 from assay.sweep import Trial
 from assay.sweep.config_text import as_yaml
 from assay.sweep.expansion import in_words
@@ -40,7 +40,7 @@ class Contents:
     """All that the page shows."""
 
     plan: Plan
-    trials: Sequence[TrialResults]
+    trials: Sequence[TrialOutcome]
     table: Table
     cost: CostSheet
     plots: Sequence[Path]
@@ -205,6 +205,6 @@ def _versions() -> Iterator[str]:
 
 
 def _as_of(contents: Contents) -> str:
-    dates = [result.record["created"] for trial in contents.trials for result in trial.results.values()]
+    dates = [result.created for trial in contents.trials for result in trial.results.values()]
     latest = f"Results up to {max(dates).replace('T', ' ').split('+')[0]} UTC. " if dates else ""
     return f"{latest}Written by assay from what is stored; nothing here is loaded from elsewhere."

@@ -12,8 +12,8 @@ from assay.report.figures import literal, wrapped
 from assay.report.omissions import Lacking, readable
 from assay.report.pictures.samples import short_names, title
 from assay.report.pictures.tiles import DPI, Tile, draw_tiles
+from assay.results import Table, TrialOutcome
 from assay.results.rows import Row
-from assay.results.table import Table, TrialResults
 from assay.store import StoredResult
 
 MOST_TRIALS = 48
@@ -24,14 +24,14 @@ COLUMN_WIDTH, COLUMN_CHARACTERS = 136, 18
 
 
 def draw_pictures(
-    plan: Plan, trials: Sequence[TrialResults], table: Table, folder: Path, lacking: Lacking
+    plan: Plan, trials: Sequence[TrialOutcome], table: Table, folder: Path, lacking: Lacking
 ) -> list[Path]:
     """A sheet for every picture that some trial has: trials in the order of the sweep, so that what varies does."""
     rows = {row.trial: row for row in table.rows}
     names = short_names(table.rows)
     drawn = []
     for name, shows in plan.workload.report.pictures.items():
-        shown = [(row, leaf) for row, leaf in _results(trials, rows) if name in leaf.files]
+        shown = [(row, leaf) for row, leaf in _results(trials, rows) if name in leaf.file_bytes]
         is_column = name in plan.workload.report.side_by_side
         some = f"the first {MOST_TRIALS} of {len(shown)} trials: " if len(shown) > MOST_TRIALS else ""
         tiles = []
@@ -49,7 +49,7 @@ def draw_pictures(
     return [sheet for sheet in drawn if sheet is not None]
 
 
-def _results(trials: Sequence[TrialResults], rows: Mapping[str, Row]) -> Iterator[tuple[Row, StoredResult]]:
+def _results(trials: Sequence[TrialOutcome], rows: Mapping[str, Row]) -> Iterator[tuple[Row, StoredResult]]:
     for trial in trials:
         leaf = trial.planned.result(trial.results)
         if leaf is not None and trial.planned.name in rows:

@@ -13,8 +13,8 @@ from assay.planning.labels import name_parts
 from assay.report.figures import literal, shortened, wrapped
 from assay.report.omissions import Lacking
 from assay.report.pictures.tiles import DPI, LEAST_WIDTH, Tile, draw_tiles
+from assay.results import Table, TrialOutcome
 from assay.results.rows import Row
-from assay.results.table import Table, TrialResults
 from assay.store import StoredResult
 from assay.text import decimals, metric
 
@@ -31,7 +31,7 @@ def safe_name(trial: str) -> str:
     return re.sub(r"[^A-Za-z0-9._+-]+", "-", trial).strip("-.")[:120] or "trial"
 
 
-def copy_grids(plan: Plan, trials: Sequence[TrialResults], folder: Path, lacking: Lacking) -> dict[str, Path]:
+def copy_grids(plan: Plan, trials: Sequence[TrialOutcome], folder: Path, lacking: Lacking) -> dict[str, Path]:
     """Trial → its sample grid, copied to `<safe name>.png`. Trials without one are left out, and those whose grid is no
     picture."""
     wanted = plan.workload.report.sample_grid
@@ -39,7 +39,7 @@ def copy_grids(plan: Plan, trials: Sequence[TrialResults], folder: Path, lacking
     taken = {OVERVIEW, "curves.png", *plan.workload.report.pictures}
     for trial in trials:
         leaf = trial.planned.result(trial.results)
-        if wanted is None or leaf is None or wanted not in leaf.files:
+        if wanted is None or leaf is None or wanted not in leaf.file_bytes:
             continue
         name = f"{safe_name(trial.planned.name)}.png"
         if name in taken:  # two names that differ only in characters a file name cannot have

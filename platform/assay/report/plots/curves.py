@@ -8,7 +8,7 @@ from pathlib import Path
 from assay.planning import Plan
 from assay.planning.labels import serves
 from assay.report.figures import COLORS, PLOT_DPI, inches_wide, literal, new_figure, save, shortened
-from assay.results.table import TrialResults
+from assay.results import TrialOutcome
 from assay.store import StoredResult
 from assay.workload import Stage
 
@@ -23,7 +23,7 @@ Line = tuple[str, list[float], list[float]]
 """(label, steps, losses)"""
 
 
-def draw_curves(plan: Plan, trials: Sequence[TrialResults], folder: Path) -> Path | None:
+def draw_curves(plan: Plan, trials: Sequence[TrialOutcome], folder: Path) -> Path | None:
     """`curves.png`, or None when no training logged a loss."""
     results = {key: result for trial in trials for key, result in trial.results.items()}
     panels: dict[str, list[Line]] = {}

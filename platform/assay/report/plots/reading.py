@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from assay.costs.ledger import entries, total
 from assay.planning import Plan, PlannedTrial, Rung
+from assay.results import TrialOutcome
 from assay.results.estimates import Estimate, read_estimates
 from assay.results.reference import config_at
-from assay.results.table import TrialResults
 from assay.store import StoredResult
 from assay.sweep.expansion import at_path, in_words, short_names
 from assay.sweep.trial_checks import ARM, COSTS
@@ -50,7 +50,7 @@ class Reading:
         own = (set(one.trial.overrides) - others for one in plan.trials if one.trial.arm is not None)
         return cls(plan, x, is_measured, along, x != ARM and any(own))
 
-    def observations(self, y: str, trials: Sequence[TrialResults], unranked: frozenset[str]) -> Iterator[Observation]:
+    def observations(self, y: str, trials: Sequence[TrialOutcome], unranked: frozenset[str]) -> Iterator[Observation]:
         climbs = is_rung(self.plan, self.x) or is_cost(self.x)
         for trial in trials:
             planned = trial.planned
@@ -89,7 +89,7 @@ class Reading:
             return about.arm or about.name.removesuffix(f", seed {about.seed}")
         return rung.amount if is_rung(self.plan, self.x) else at_path(about.config, self.x)
 
-    def _measured(self, trial: TrialResults, rung: Rung, leaf: StoredResult) -> float | None:
+    def _measured(self, trial: TrialOutcome, rung: Rung, leaf: StoredResult) -> float | None:
         """None where it is not known."""
         if is_cost(self.x):
             return _cost(self.x, trial, rung)
@@ -115,7 +115,7 @@ def _is_set(plan: Plan, x: str) -> bool:
     )
 
 
-def _cost(x: str, trial: TrialResults, rung: Rung) -> float | None:
+def _cost(x: str, trial: TrialOutcome, rung: Rung) -> float | None:
     """Of what the trial needed up to a rung; None on devices that are not declared."""
     name, _, what = x.rpartition(".")
     climbed = trial.planned.rungs[: trial.planned.rungs.index(rung) + 1]

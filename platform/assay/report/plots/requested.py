@@ -26,8 +26,8 @@ from assay.report.pictures.samples import safe_name
 from assay.report.plots.axes import Axis, Seats, has_names
 from assay.report.plots.panels import FADED, PAPERS, THE_OTHERS, draw_panel
 from assay.report.plots.series import Series, series_of
+from assay.results import Table, TrialOutcome
 from assay.results.rows import Row
-from assay.results.table import Table, TrialResults
 from assay.sweep import Plot
 from assay.workload import canonical_json
 
@@ -49,7 +49,7 @@ MOST_BARS = 40
 """Of more, those of the best trials are shown."""
 
 
-def draw_plots(plan: Plan, trials: Sequence[TrialResults], made: Table, folder: Path, lacking: Lacking) -> list[Path]:
+def draw_plots(plan: Plan, trials: Sequence[TrialOutcome], made: Table, folder: Path, lacking: Lacking) -> list[Path]:
     """One picture a plot; metrics that no result has along with their x are lacking."""
     drawn: list[Path] = []
     for plot in plan.sweep.report.plots:
@@ -66,7 +66,7 @@ def _file(plot: Plot, folder: Path, taken: Sequence[Path]) -> Path:
 
 
 def _plot(
-    plan: Plan, plot: Plot, trials: Sequence[TrialResults], made: Table, file: Path, lacking: Lacking
+    plan: Plan, plot: Plot, trials: Sequence[TrialOutcome], made: Table, file: Path, lacking: Lacking
 ) -> Path | None:
     """None where there is nothing to show."""
     is_begun = any(row.estimates for row in made.rows)
@@ -81,7 +81,7 @@ def _plot(
 
 
 def _series(
-    plan: Plan, plot: Plot, y: str, trials: Sequence[TrialResults], made: Table, lacking: Lacking
+    plan: Plan, plot: Plot, y: str, trials: Sequence[TrialOutcome], made: Table, lacking: Lacking
 ) -> list[Series]:
     """Of more than there is room for, those of the best trials; where there are seeds, of the best arms."""
     unranked = frozenset(row.trial for row in made.rows if row.unranked)

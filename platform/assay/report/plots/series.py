@@ -14,8 +14,8 @@ from typing import Any
 
 from assay.planning import Plan
 from assay.report.plots.reading import Observation, Reading
+from assay.results import TrialOutcome
 from assay.results.reference import matching_row, same_value, with_value
-from assay.results.table import TrialResults
 from assay.sweep.expansion import at_path, in_words
 from assay.workload import JSON
 
@@ -56,7 +56,7 @@ def series_of(
     plan: Plan,
     x: str,
     y: str,
-    trials: Sequence[TrialResults],
+    trials: Sequence[TrialOutcome],
     unranked: frozenset[str],
     ledger: Mapping[str, float] = MappingProxyType({}),
 ) -> list[Series]:

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from assay.planning import Plan, PlannedTrial, Rung, make_plan
-from assay.results import Standing, from_store
+from assay.results import TrialOutcome, from_store
 from assay.store import Cost, Store
 from assay.sweep import Sweep, Trial
 from assay.workload import Budget, ReportHints, Stage
 
-Study = tuple[Plan, list[Standing]]
+Study = tuple[Plan, list[TrialOutcome]]
 CPU = "cpu (x86_64)"
 
 
@@ -54,7 +54,7 @@ class Studies:
             if values is not None:
                 kept, told = (files[index] if files else {}), (notes[index] if notes else {})
                 results[leaf.key] = self._commit(leaf, values, device, 5.0, kept, told)
-            standings.append(Standing(trials[-1], results))
+            standings.append(TrialOutcome(trials[-1], results))
         settings = {"version": 1, "name": "s", "workload": "w", "base": "b", "metric": "fid", "mode": "min"}
         sweep = Sweep.model_validate(settings | {"seeds": seeds} | keys)
         hints = ReportHints(("fid", "precision", "recall"), sample_grid="grid.png", comparable=("num_samples", "eyes"))
@@ -146,7 +146,7 @@ Measure = Callable[[PlannedTrial, Rung], Mapping[str, float] | None]
 Files = Callable[[PlannedTrial, Rung, Path], None]
 
 
-def fill(plan: Plan, store: Store, measure: Measure, files: Files | None = None) -> tuple[Standing, ...]:
+def fill(plan: Plan, store: Store, measure: Measure, files: Files | None = None) -> tuple[TrialOutcome, ...]:
     """Commit every rung of every trial that `measure` has metrics for; a second costs 100 iterations or 10 images."""
     reached: dict[str, int] = {}
     for planned in plan.trials:
@@ -179,10 +179,10 @@ def study(tmp_path: Path) -> Callable[..., Study]:
 
 
 @pytest.fixture
-def paper(tmp_path: Path) -> Callable[..., tuple[Plan, tuple[Standing, ...]]]:
+def paper(tmp_path: Path) -> Callable[..., tuple[Plan, tuple[TrialOutcome, ...]]]:
     """A sweep of the paper whose results are what a function says."""
 
-    def make(measure: Measure, files: Files | None = None, **keys: Any) -> tuple[Plan, tuple[Standing, ...]]:
+    def make(measure: Measure, files: Files | None = None, **keys: Any) -> tuple[Plan, tuple[TrialOutcome, ...]]:
         plan = planned(**keys)
         return plan, fill(plan, Store(tmp_path / "paper"), measure, files)
 

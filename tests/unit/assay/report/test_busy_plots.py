@@ -13,9 +13,9 @@ from PIL import Image
 from assay.planning import Plan, PlannedTrial, Rung
 from assay.report import Written, write
 from assay.report.figures import shortened
-from assay.results import Standing
+from assay.results import TrialOutcome
 
-Filled = tuple[Plan, tuple[Standing, ...]]
+Filled = tuple[Plan, tuple[TrialOutcome, ...]]
 MOST_PIXELS = 6_500
 LONG = "an arm that somebody describes at length, "
 

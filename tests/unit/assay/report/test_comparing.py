@@ -14,10 +14,10 @@ import pytest
 
 from assay.planning import Plan, PlannedTrial, Rung
 from assay.report import as_csv, as_json, as_text
-from assay.results import Standing, joint, table
+from assay.results import TrialOutcome, joint, table
 from assay.results.estimates import Estimate, difference
 
-Studies = Callable[..., tuple[Plan, list[Standing]]]
+Studies = Callable[..., tuple[Plan, list[TrialOutcome]]]
 BLOCKS, T_19 = 20, 2.0930240544082634
 """Blocks, and the 97.5% quantile of Student's t on one degree of freedom less."""
 
@@ -148,7 +148,7 @@ def test_the_extractor_that_most_trials_used_is_the_one_they_are_ranked_by(study
     assert made.rows[2].unranked == "num_samples 50,000, not 100; eyes pixels, not inception"
 
 
-def test_the_winner_of_a_race_is_the_best(paper: Callable[..., tuple[Plan, tuple[Standing, ...]]]) -> None:
+def test_the_winner_of_a_race_is_the_best(paper: Callable[..., tuple[Plan, tuple[TrialOutcome, ...]]]) -> None:
     """One trial came to the last rung: those that were stopped on the way are what it is better than."""
 
     def race(planned: PlannedTrial, rung: Rung) -> Mapping[str, float] | None:

@@ -18,10 +18,10 @@ from assay.errors import StageFailed
 from assay.planning import Plan, PlannedTrial, Rung
 from assay.report import PAGE, earlier_failures, write, write_page
 from assay.report.pictures.samples import safe_name
-from assay.results import Standing, from_store
+from assay.results import TrialOutcome, from_store
 from assay.store import Store
 
-Filled = tuple[Plan, tuple[Standing, ...]]
+Filled = tuple[Plan, tuple[TrialOutcome, ...]]
 VOID = {"meta", "img", "br"}
 
 
@@ -141,7 +141,7 @@ def test_it_is_the_same_as_long_as_the_results_are(study: Filled, tmp_path: Path
     """So MLflow is not given it again: a run that computed it, one that found it, and `assay report` agree."""
     plan, trials = study
     every = frozenset(key for trial in trials for key in trial.results)
-    computed = [Standing(t.planned, t.results, frozenset(t.results)) for t in trials]
+    computed = [TrialOutcome(t.planned, t.results, frozenset(t.results)) for t in trials]
     first = write(plan, computed, tmp_path / "first", every).page.read_bytes()
     second = write(plan, trials, tmp_path / "second", every).page.read_bytes()
     write_page(plan, trials, tmp_path / "third.html", every, {})
@@ -163,12 +163,12 @@ def test_what_is_missing_or_failed_is_said(paper: Callable[..., Filled], tmp_pat
     plan, trials = paper(some, arms=ARMS)
     broken = trials[1].planned.leaf
     error = StageFailed("evaluate", broken.key, "Traceback\nValueError: out of <ink>")
-    trials = (trials[0], Standing(trials[1].planned, {}, error=error))
+    trials = (trials[0], TrialOutcome(trials[1].planned, {}, error=error))
     page = Page(write(plan, trials, tmp_path / "report", frozenset()).page)
     assert "2 trials of paper base, 1 with a result" in page.text
     assert "stage evaluate failed: ValueError: out of <ink>" in page.text
     assert page.best == []
-    empty = tuple(Standing(t, {}) for t in plan.trials)
+    empty = tuple(TrialOutcome(t, {}) for t in plan.trials)
     assert "not finished: 0 of 3 stages" in Page(write(plan, empty, tmp_path / "empty", frozenset()).page).text
 
 
@@ -212,7 +212,7 @@ def test_a_failure_is_remembered_until_the_stage_is_stored(paper: Callable[..., 
     plan, trials = paper(lambda planned, rung: None, arms=ARMS)
     broken, folder = trials[1].planned.leaf, tmp_path / "report"
     error = StageFailed("evaluate", broken.key, "Traceback\nValueError: out of ink")
-    write(plan, (trials[0], Standing(trials[1].planned, {}, error=error)), folder, frozenset())
+    write(plan, (trials[0], TrialOutcome(trials[1].planned, {}, error=error)), folder, frozenset())
     (told,) = earlier_failures(folder).values()
     assert (told.stage, told.cause) == ("evaluate", error.cause)
     store = Store(tmp_path / "paper")

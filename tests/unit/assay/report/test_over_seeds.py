@@ -12,10 +12,10 @@ from scipy.stats import ttest_rel
 
 from assay.planning import Plan, PlannedTrial, Rung
 from assay.report import as_json, as_markdown, as_text
-from assay.results import Standing, Table, table
+from assay.results import Table, TrialOutcome, table
 from assay.results.estimates import Difference, difference_over_seeds, half_width_over_seeds
 
-Studies = Callable[..., tuple[Plan, list[Standing]]]
+Studies = Callable[..., tuple[Plan, list[TrialOutcome]]]
 
 
 def test_seeds_are_compared_by_students_t() -> None:
@@ -94,7 +94,7 @@ def test_where_no_arm_has_all_seeds_none_is_ranked(study: Studies) -> None:
     assert not {"*", "~"} & set(as_text(made).split("\n\n")[0])
 
 
-def raced(paper: Callable[..., tuple[Plan, tuple[Standing, ...]]], left: set[str], budget: str) -> Table:
+def raced(paper: Callable[..., tuple[Plan, tuple[TrialOutcome, ...]]], left: set[str], budget: str) -> Table:
     """A race of two arms and two seeds; all but what is left was stopped at the first of two rungs."""
 
     def measure(planned: PlannedTrial, rung: Rung) -> Mapping[str, float] | None:
@@ -124,7 +124,7 @@ FAST = {"fast, seed 0", "fast, seed 1"}
     ],
 )
 def test_seeds_that_were_stopped_in_a_race_are_lacking(
-    paper: Callable[..., tuple[Plan, tuple[Standing, ...]]],
+    paper: Callable[..., tuple[Plan, tuple[TrialOutcome, ...]]],
     left: set[str],
     arms: list[tuple[Any, ...]],
     best: str | None,

@@ -16,9 +16,9 @@ from assay.report.omissions import Lacking
 from assay.report.pictures.committed import columns_a_row, draw_pictures
 from assay.report.pictures.samples import copy_grids, draw_overview, safe_name
 from assay.report.plots.curves import furthest
-from assay.results import Standing, table
+from assay.results import TrialOutcome, table
 
-Studies = Callable[..., tuple[Plan, list[Standing]]]
+Studies = Callable[..., tuple[Plan, list[TrialOutcome]]]
 
 
 def test_file_names_are_safe() -> None:

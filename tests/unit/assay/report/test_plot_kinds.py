@@ -13,11 +13,11 @@ from PIL import Image
 from assay.errors import SpecError
 from assay.planning import Plan, PlannedTrial, Rung
 from assay.report import write
-from assay.results import Standing
+from assay.results import TrialOutcome
 from assay.sweep import load_sweep
 from assay.sweep.plot_kinds import PLOT_KINDS
 
-Filled = tuple[Plan, tuple[Standing, ...]]
+Filled = tuple[Plan, tuple[TrialOutcome, ...]]
 PACKAGE = """\
 from assay.sweep.plot_kinds import PlotKind
 

@@ -15,10 +15,10 @@ from assay.report import write
 from assay.report.plots.axes import Axis
 from assay.report.plots.panels import error_bars_are
 from assay.report.plots.series import Point, Series, series_of
-from assay.results import Standing, table
+from assay.results import TrialOutcome, table
 from assay.sweep import Plot
 
-Filled = tuple[Plan, tuple[Standing, ...]]
+Filled = tuple[Plan, tuple[TrialOutcome, ...]]
 SCALES = [0.0, 1.0, 10.0]
 NONE: frozenset[str] = frozenset()
 KINDS = {"line": ["x"], "bar": [], "scatter": ["x"]}

@@ -14,12 +14,12 @@ from assay.errors import StageFailed
 from assay.planning import Plan
 from assay.planning.labels import name_parts, serves
 from assay.report import as_csv, as_json, as_markdown, as_text
-from assay.results import Row, Standing, Table, from_store, table
+from assay.results import Row, Table, TrialOutcome, from_store, table
 from assay.store import Store
 from assay.text import decimals
 
-Studies = Callable[..., tuple[Plan, list[Standing]]]
-Filled = tuple[Plan, tuple[Standing, ...]]
+Studies = Callable[..., tuple[Plan, list[TrialOutcome]]]
+Filled = tuple[Plan, tuple[TrialOutcome, ...]]
 REFERENCE = {
     "source": "table 3",
     "rows": [
@@ -34,7 +34,7 @@ REFERENCE = {
 def test_arms_are_ranked_by_the_metric_and_the_rest_comes_last(study: Studies) -> None:
     plan, trials = study([{"fid": 9.0}, {"fid": math.nan}, None, {"fid": 3.0}, {"fid": 5.0}])
     leaf = trials[4].planned.leaf
-    trials[4] = Standing(trials[4].planned, {}, error=StageFailed("evaluate", leaf.key, "Trace\nValueError: no"))
+    trials[4] = TrialOutcome(trials[4].planned, {}, error=StageFailed("evaluate", leaf.key, "Trace\nValueError: no"))
     made = table(plan, trials, {leaf.key: Path("errors/evaluate.log")})
     assert [(row.trial, row.rank) for row in made.rows] == [
         ("arm 3", 1),
@@ -96,8 +96,8 @@ def test_only_columns_that_some_trial_has(study: Studies) -> None:
 def test_what_this_run_computed_is_named(study: Studies) -> None:
     plan, trials = study([{"fid": 1.0}, {"fid": 2.0}])
     stages = trials[0].planned.stages
-    partly = Standing(trials[0].planned, trials[0].results, frozenset({stages[1].key}))
-    fully = Standing(trials[1].planned, trials[1].results, frozenset(s.key for s in trials[1].planned.stages))
+    partly = TrialOutcome(trials[0].planned, trials[0].results, frozenset({stages[1].key}))
+    fully = TrialOutcome(trials[1].planned, trials[1].results, frozenset(s.key for s in trials[1].planned.stages))
     assert [row.status for row in table(plan, [partly, fully]).rows] == ["computed: evaluate", "computed"]
 
 
