@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assay.costs.ledger import entries, total
 from assay.costs.priced import NOT_PRICED, Priced
