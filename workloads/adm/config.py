@@ -340,7 +340,7 @@ class Config(Section):
         return self
 
     def _classes_fit(self) -> None:
-        """Where the data source alone says how many classes the data has. Raises ValueError."""
+        """Where the data source alone says how many classes the data has. Raises FieldError."""
         name, facts = self.data.source, DATA_SOURCES[self.data.source]
         if self.classifier is not None and self.classifier.crop is not None and "crop" not in facts.options:
             raise FieldError(

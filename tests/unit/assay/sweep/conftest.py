@@ -38,6 +38,12 @@ class Train(Section):
     learning_rate: Annotated[float, Field(strict=True, gt=0)] = 1e-4
     schedule: Annotated[str, Field(strict=True)] = "linear"
 
+    @model_validator(mode="after")
+    def _is_odd(self) -> Train:
+        if self.schedule == "odd" and self.batch_size % 2 == 0:
+            raise FieldError(f"{self.batch_size} is even", "schedule", "batch_size")
+        return self
+
 
 class Sample(Section):
     steps: Positive | tuple[Positive, ...] | Annotated[str, Field(strict=True)] = 250

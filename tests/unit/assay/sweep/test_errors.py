@@ -429,3 +429,9 @@ def test_a_set_that_every_trial_overrides_is_refused(lines: Lines) -> None:
         "--set model.norm=add: model.norm: has no effect: every arm sets this path",
         "--set sample.steps=5: sample.steps: has no effect: parameters vary this path in every trial",
     ]
+
+
+def test_a_problem_is_shown_at_a_line_it_is_about_whatever_its_words(lines: Lines) -> None:
+    large = "  large:\n    model.heads: 2\n    train.batch_size: 64\n    sample.eta: 0.5\n"
+    found = lines(f"config: {{train.schedule: odd}}\narms:\n  small: {{train.batch_size: 7}}\n{large}")
+    assert found == ["x.yaml:12: arms.large.train.batch_size: 64 is even"]
