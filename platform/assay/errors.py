@@ -5,6 +5,7 @@ AssayError
 │   ├── SpecError              a sweep file: every problem at once, each with its line
 │   ├── FieldError             fields of a config do not go together
 │   ├── ConfigError            a workload's config: every problem at once, each with its dotted path
+│   ├── StageError             a workload made a stage that cannot be one: names the stage and the field
 │   └── NotHere                a check does not find what may be there where stages run
 ├── ClusterError               the cluster does not answer, or does not do it
 │   ├── UnknownJob             it answers, and has no such job
@@ -114,6 +115,10 @@ class SpecError(UserError):
     def __init__(self, problems: Iterable[SpecProblem]) -> None:
         self.problems = tuple(sorted(set(problems)))
         super().__init__("\n".join(str(p) for p in self.problems))
+
+
+class StageError(UserError):
+    """A workload made a stage with a field that no stage can have."""
 
 
 class NotHere(UserError):

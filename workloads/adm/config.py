@@ -14,11 +14,7 @@ from pydantic import Field, model_validator
 from adm.respacing import space_timesteps
 from adm.studies.config import ComputeConfig, FiguresConfig, InversionConfig, Measure, ThroughputConfig
 from assay.errors import FieldError
-from imaging import config as imaging_config
-from imaging.config import Crop, DataConfig, ExtractorName
-from imaging.data_sources import DATA_SOURCES
-from imaging.extractors import EXTRACTORS, Extractor
-from imaging.fields import (
+from assay.workload.fields import (
     Bool,
     CountInt,
     FilePath,
@@ -31,6 +27,10 @@ from imaging.fields import (
     Str,
     Unsigned,
 )
+from imaging import config as imaging_config
+from imaging.config import Crop, DataConfig, ExtractorName
+from imaging.data_sources import DATA_SOURCES
+from imaging.extractors import EXTRACTORS, Extractor
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 TRAINING_STAGES = {"unet": "train", "super_res": "train_upsampler", "encoder": "train_classifier"}

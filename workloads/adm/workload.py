@@ -13,10 +13,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
-from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from adm import presets
 from adm.compute.v100 import training_flops
@@ -26,10 +24,8 @@ from adm.models.layout import layout
 from adm.sampling import check as sampling_check
 from adm.sampling import graph as sampling
 from adm.studies import check, graph
-from assay.errors import AssayWarning, ConfigError, ConfigProblem, FieldError, UserError, did_you_mean
-from assay.look import a_look
-from assay.workload import JSON, Budget, Checkpointing, PrintedTable, ReportHints, Stage
-from assay.workload.typed import config_problems
+from assay.errors import AssayWarning, ConfigProblem, FieldError, UserError
+from assay.workload import JSON, Budget, Checkpointing, PrintedTable, ReportHints, Smoke, Stage, TypedWorkload
 from imaging.config import Crop, DataConfig
 from imaging.evaluation import graph as evaluation_graph
 from imaging.paths import is_there, places_in, whole
@@ -49,9 +45,9 @@ NETWORK_EXECUTION = ("activation_checkpointing", "implementation")
 """How a step is computed, which changes its rounding at most."""
 
 
-class AdmWorkload:
+class AdmWorkload(TypedWorkload[Config]):
     name = "adm"
-    seed_path = "seed"
+    config_type = Config
     report = ReportHints(
         metrics=(*evaluation_graph.leading_metrics(), *graph.METRICS),
         sample_grid="samples.png",
@@ -59,9 +55,24 @@ class AdmWorkload:
         pictures=graph.PICTURES,
         side_by_side=graph.SIDE_BY_SIDE,
     )
+    smoke = Smoke(
+        "tiny_digits",
+        {
+            **{f"{part}channels": 32 for part in ("model.", "classifier.model.")},
+            **{f"{part}iterations": 4 for part in ("train.", "classifier.train.")},
+            **{f"{part}batch_size": 8 for part in ("train.", "classifier.train.")},
+            "sample.steps": 2,
+            "sample.guidance_scale": 1.0,
+            "evaluate.num_samples": 6,
+            "evaluate.num_reference": 8,
+        },
+    )
 
     def presets(self) -> Sequence[str]:
         return presets.names()
+
+    def preset(self, base: str) -> Config:
+        return presets.load(base)
 
     def tables(self) -> Sequence[PrintedTable]:
         """Tables 11 to 14, from the presets."""
@@ -69,50 +80,26 @@ class AdmWorkload:
 
         return printed.tables()
 
-    def paths(self, base: str) -> Sequence[str]:
-        return list(_leaves(Config))
+    def problems_of(self, config: Config) -> Iterator[ConfigProblem]:
+        yield from _network_problems(config)
+        yield from sampling_check.problems(config)
+        yield from _evaluation_problems(config)
+        yield from check.problems(config)
 
-    @a_look()
-    def resolve(self, base: str, overrides: Mapping[str, JSON]) -> Mapping[str, JSON]:
-        """The preset with overrides, as JSON values. Setting a section to null removes it: {"classifier": None}."""
-        values = presets.load(base).model_dump(mode="json")
-        known = _settable()
-        unknown = [path for path in overrides if path not in known]
-        if unknown:
-            raise ConfigError([ConfigProblem(p, f"unknown config path{did_you_mean(p, known)}") for p in unknown])
-        for path, value in overrides.items():
-            _set(values, path.split("."), value)
-        try:
-            config = Config.model_validate(values)
-        except ValidationError as error:
-            raise ConfigError(config_problems(error, Config)) from error
-        problems = [
-            *_network_problems(config),
-            *sampling_check.problems(config),
-            *_evaluation_problems(config),
-            *check.problems(config),
-        ]
-        if problems:
-            raise ConfigError(problems)
-        return config.model_dump(mode="json")
-
-    @a_look()
-    def metrics(self, config: Mapping[str, JSON]) -> Sequence[str]:
-        of_a_study = graph.metrics(Config.model_validate(config))
-        if config["measure"] != "quality":
+    def metrics_of(self, config: Config) -> Sequence[str]:
+        of_a_study = graph.metrics(config)
+        if config.measure != "quality":
             return of_a_study
-        if config["model"]["kind"] == "encoder" and config["data"]["validation"] > 0:
-            return ["loss", *(f"accuracy_t{t}" for t in validation_timesteps(config["diffusion"]["steps"]))]
-        if config["model"]["kind"] != "unet":
+        if config.model.kind == "encoder" and config.data.validation > 0:
+            return ["loss", *(f"accuracy_t{t}" for t in validation_timesteps(config.diffusion.steps))]
+        if config.model.kind != "unet":
             return ["loss"]
-        return [*evaluation_graph.metrics(Config.model_validate(config)), *of_a_study]
+        return [*evaluation_graph.metrics(config), *of_a_study]
 
-    @a_look()
-    def stages(self, config: Mapping[str, JSON]) -> Sequence[Stage]:
-        written = Config.model_validate(config)
-        for caution in (*_without_effect(written), *sampling_check.cautions(written)):
+    def stages_of(self, config: Config) -> Sequence[Stage]:
+        for caution in (*_without_effect(config), *sampling_check.cautions(config)):
             warnings.warn(caution, AssayWarning, stacklevel=2)
-        c = effective(written)
+        c = effective(config)
         if c.measure == "throughput":
             return [graph.throughput(c)]
         if c.measure == "compute":
@@ -324,47 +311,6 @@ def _networks(c: Config) -> Iterator[tuple[str, ModelConfig]]:
         yield "classifier.model", c.classifier.model
     if c.upsampler is not None:
         yield "upsampler.model", c.upsampler.model
-
-
-@cache
-def _settable() -> frozenset[str]:
-    """A sweep resolves thousands of configs, and the paths are the same for all."""
-    return frozenset(_leaves(Config)) | _sections(Config)
-
-
-def _leaves(model: type[BaseModel], prefix: str = "") -> list[str]:
-    """Every dotted path to a value."""
-    paths: list[str] = []
-    for name, field in model.model_fields.items():
-        inner = _model_of(field.annotation)
-        paths += _leaves(inner, f"{prefix}{name}.") if inner else [f"{prefix}{name}"]
-    return paths
-
-
-def _sections(model: type[BaseModel], prefix: str = "") -> set[str]:
-    """Dotted paths to sections that may be null."""
-    found: set[str] = set()
-    for name, field in model.model_fields.items():
-        inner = _model_of(field.annotation)
-        if inner:
-            found |= _sections(inner, f"{prefix}{name}.")
-            if inner is not field.annotation:
-                found.add(f"{prefix}{name}")
-    return found
-
-
-def _model_of(annotation: Any) -> type[BaseModel] | None:
-    candidates = [annotation, *getattr(annotation, "__args__", ())]
-    return next((a for a in candidates if isinstance(a, type) and issubclass(a, BaseModel)), None)
-
-
-def _set(values: dict[str, Any], path: Sequence[str], value: JSON) -> None:
-    for index, name in enumerate(path[:-1]):
-        if values.get(name) is None:
-            where = ".".join(path[: index + 1])
-            raise ConfigError([ConfigProblem(".".join(path), f"this base has no {where}; use a base that has one")])
-        values = values[name]
-    values[path[-1]] = value
 
 
 workload = AdmWorkload()

@@ -10,9 +10,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from assay.errors import FieldError
+from assay.workload.fields import Bool, FilePath, Fraction, PositiveInt, Section, Str
 from imaging.data_sources import DATA_SOURCES
 from imaging.extractors import EXTRACTORS
-from imaging.fields import Bool, FilePath, Fraction, PositiveInt, Section, Str
 from imaging.metrics import METRICS
 
 Crop = Literal["centre", "random", "none"]

@@ -284,6 +284,17 @@ def ui(
 
 
 @app.command()
+def check(
+    workload: Annotated[str, typer.Argument(metavar="WORKLOAD", help="The name that its package installs it under.")],
+    as_json: JsonOpt = False,
+) -> None:
+    """Check a workload, for its author: presets, bodies, and a trial of seconds in a temporary store."""
+    from assay.cli.commands.check import check_workload
+
+    raise typer.Exit(check_workload(workload, as_json))
+
+
+@app.command()
 def doctor(
     repair: Annotated[
         bool, typer.Option("--repair", help="Set damaged records of the store aside; nothing is deleted.")

@@ -18,15 +18,15 @@ import pyarrow as pa
 
 from assay.errors import AssayError, passing_warnings
 from assay.execution.batch_size import MOST_ON_CPU, BatchSize
-from assay.execution.columns import to_numpy
 from assay.execution.contexts import Context, Leaving, MapContext, WorkerContext
 from assay.execution.events import Emit, Event
 from assay.execution.ranks import ALONE, Ranks
-from assay.execution.returned import body_runs, check_output, load_body, operator, returned_columns, returned_metrics
 from assay.store import Cost, Notes, Store, StoredResult
 from assay.store.shards import Range, missing_ranges
 from assay.text import PLACE
 from assay.workload import Stage
+from assay.workload.columns import to_numpy
+from assay.workload.returned import body_runs, check_output, load_body, operator, returned_columns, returned_metrics
 
 
 @dataclass(frozen=True)

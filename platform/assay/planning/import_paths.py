@@ -19,7 +19,7 @@ def refuse_missing_functions(stages: Iterable[Stage], workload: str) -> None:
     """Raise one UserError with every import path of the stages, of a body or a check, where there is nothing."""
     missing: dict[str, None] = {}
     for stage in stages:
-        for role, path in _paths(stage):
+        for role, path in import_paths(stage):
             if not _is_there(path):
                 try:
                     load_attribute(path)  # a module may make its names as it is imported
@@ -32,7 +32,8 @@ def refuse_missing_functions(stages: Iterable[Stage], workload: str) -> None:
         raise UserError("\n".join(missing))
 
 
-def _paths(stage: Stage) -> Iterator[tuple[str, str]]:
+def import_paths(stage: Stage) -> Iterator[tuple[str, str]]:
+    """Each with its role in the stage."""
     yield from (("body", path) for path in stage.body)
     yield from (("check", path) for path in (stage.check,) if path is not None)
     yield from (("group_check", path) for path in (stage.group_check,) if path is not None)

@@ -12,10 +12,12 @@ Three kinds of body:
     reduce   def body(ctx: StageContext) -> Mapping[str, float]       a plain function
 """
 
+from assay.workload.checkpointed import Checkpointed
 from assay.workload.contexts import JACKKNIFE, Result, StageContext, TrainContext
 from assay.workload.hints import PrintedTable, ReportHints
 from assay.workload.protocol import (
     PrintsTables,
+    Smoke,
     Workload,
     load_attribute,
     load_workload,
@@ -37,6 +39,7 @@ from assay.workload.stage import (
     section_of,
     topological,
 )
+from assay.workload.typed_workload import TypedWorkload
 
 __all__ = [
     "JACKKNIFE",
@@ -44,16 +47,19 @@ __all__ = [
     "KEY_LENGTH",
     "Batch",
     "Budget",
+    "Checkpointed",
     "Checkpointing",
     "PrintedTable",
     "PrintsTables",
     "Promise",
     "ReportHints",
     "Result",
+    "Smoke",
     "Stage",
     "StageContext",
     "StageKind",
     "TrainContext",
+    "TypedWorkload",
     "Work",
     "Workload",
     "canonical_json",

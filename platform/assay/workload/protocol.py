@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from inspect import get_annotations
 from typing import Any, Protocol, runtime_checkable
@@ -12,6 +13,15 @@ from assay.errors import UserError, did_you_mean
 from assay.text import first_line
 from assay.workload.hints import PrintedTable, ReportHints
 from assay.workload.stage import JSON, Stage
+
+
+@dataclass(frozen=True)
+class Smoke:
+    """A trial that takes seconds, in which every kind of stage that the workload has is computed."""
+
+    base: str
+    config: Mapping[str, JSON] = field(default_factory=dict)
+    """Dotted overrides of that preset."""
 
 
 @runtime_checkable

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from assay.errors import StageError, did_you_mean
+from assay.text import shorten
 
 if TYPE_CHECKING:
     import numpy as np
 
 JSON = Any
 StageKind = Literal["train", "map", "reduce"]
+ResourceGroup = Literal["train", "sample", "reduce"]
 Batch = dict[str, "np.ndarray[Any, Any]"]
 KEY_LENGTH = 32
 
@@ -26,6 +31,17 @@ def canonical_json(value: JSON) -> str:
 
 def digest(value: JSON) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:KEY_LENGTH]
+
+
+def shown(value: object) -> str:
+    """A value in a message: its type, and as much of it as fits a line."""
+    if value is None:
+        return "None"
+    text = " ".join(repr(value).split())
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and not isinstance(value, (int, float)):
+        return f"a {type(value).__module__.partition('.')[0]} {type(value).__name__} of shape {tuple(shape)}"
+    return f"{shorten(text)} ({type(value).__name__})"
 
 
 def section_of(config: JSON, path: str) -> JSON | None:
@@ -81,7 +97,10 @@ class Promise:
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """One node of the graph: what to compute, from what, and how to name the answer."""
+    """One node of the graph: what to compute, from what, and how to name the answer.
+
+    Raises StageError, a UserError that names the stage and the field, for what no stage can be.
+    """
 
     name: str
     version: int
@@ -96,8 +115,8 @@ class Stage:
     contents."""
     inputs: Mapping[str, Stage] = field(default_factory=dict)
     budget: Budget | None = None
-    resources: str = "reduce"
-    """Which entry of the sweep's `resources` applies: "train", "sample" or "reduce"."""
+    resources: ResourceGroup = "reduce"
+    """Which entry of the sweep's `resources` applies."""
     checkpointing: Checkpointing | None = None
     """Train stages: None saves at the end only."""
     check: str | None = None
@@ -133,6 +152,11 @@ class Stage:
     the ledger has of such work. Not part of the key."""
     promise: Promise | None = None
     """A last stage, in a plan: what its body must return. Not part of the key."""
+
+    def __post_init__(self) -> None:
+        wrong = next(_stage_problems(self), None)
+        if wrong is not None:
+            raise StageError(f"stage {self.name}: {wrong}")
 
     @cached_property
     def keyed_config(self) -> Mapping[str, JSON]:
@@ -177,6 +201,84 @@ class Stage:
     @property
     def unit(self) -> str:
         return self.budget.unit if self.budget else "steps"
+
+
+def is_import_path(path: object) -> bool:
+    """Whether it has the form "package.module:attribute"; what it names is not looked for."""
+    if not isinstance(path, str):
+        return False
+    module, _, attribute = path.partition(":")
+    return attribute.isidentifier() and all(part.isidentifier() for part in module.split("."))
+
+
+def _stage_problems(stage: Stage) -> Iterator[str]:
+    """What is wrong with a stage by itself, each with the field it is about."""
+    if not isinstance(stage.name, str) or not stage.name:
+        yield f"name: got {shown(stage.name)}, allowed: text that is not empty"
+    for field_name, choices in (("kind", get_args(StageKind)), ("resources", get_args(ResourceGroup))):
+        if (value := getattr(stage, field_name)) not in choices:
+            hint = did_you_mean(str(value), choices)
+            yield f"{field_name}: got {value!r}, allowed: {', '.join(choices)}{hint if hint.endswith('?') else ''}"
+    paths: object = stage.body  # a string is a likely slip, and would be taken letter by letter
+    if not isinstance(paths, tuple) or not paths or not all(map(is_import_path, paths)):
+        yield f'body: got {shown(paths)}, expected import paths such as ("package.module:attribute",)'
+    elif stage.kind != "map" and len(paths) > 1:
+        yield f"body: got {len(paths)} ({', '.join(paths)}), allowed for a {stage.kind} stage: one"
+    for field_name in ("check", "group_check"):
+        if (path := getattr(stage, field_name)) is not None and not is_import_path(path):
+            yield f'{field_name}: got {shown(path)}, expected an import path such as "package.module:attribute"'
+    for field_name in ("config", "execution", "conditions"):
+        if not isinstance(value := getattr(stage, field_name), dict):
+            yield f"{field_name}: got {shown(value)}, allowed: a dict"
+        yield from _not_json(value, field_name)
+    for field_name in ("inputs", "optional_inputs"):
+        for role, source in getattr(stage, field_name).items():
+            if not isinstance(source, Stage):
+                yield f"{field_name}.{role}: got {shown(source)}, allowed: a Stage"
+    yield from _budget_problems(stage)
+
+
+def _budget_problems(stage: Stage) -> Iterator[str]:
+    budget: object = stage.budget
+    if budget is None:
+        if stage.kind == "map":
+            yield "budget: got None, expected for a map stage: a Budget, which says how many ids there are"
+        return
+    if not isinstance(budget, Budget):
+        yield f"budget: got {shown(budget)}, allowed: a Budget, or None"
+        return
+    if not isinstance(budget.unit, str) or not budget.unit.strip():
+        yield f'budget.unit: got {shown(budget.unit)}, allowed: the plural of what is counted, as "iterations"'
+    if not isinstance(budget.path, str) or not all(budget.path.split(".")):
+        yield f'budget.path: got {shown(budget.path)}, allowed: a dotted path of the config, as "train.iterations"'
+    if not _is_count(budget.amount):
+        yield f"budget.amount: got {shown(budget.amount)}, allowed: a whole number of {budget.unit}, 1 or more"
+    if stage.kind == "map":
+        if stage.batch_size != "auto" and not _is_count(stage.batch_size):
+            yield f'batch_size: got {shown(stage.batch_size)}, allowed: a whole number of ids, 1 or more, or "auto"'
+        if not _is_count(stage.shard_size):
+            yield f"shard_size: got {shown(stage.shard_size)}, allowed: a whole number of ids, 1 or more"
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _not_json(value: object, path: str) -> Iterator[str]:
+    """Values that are no JSON, each at its path."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if not isinstance(name, str):
+                yield f"{path}: got the key {shown(name)}, allowed: keys that are text"
+            else:
+                yield from _not_json(inner, f"{path}.{name}")
+    elif isinstance(value, (list, tuple)):
+        for index, inner in enumerate(value):
+            yield from _not_json(inner, f"{path}[{index}]")
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"{path}: got {value}, allowed: a finite number"
+    elif not isinstance(value, (str, int, float, type(None))):
+        yield f"{path}: got {shown(value)}, expected plain JSON: null, true, false, numbers, text, lists, mappings"
 
 
 def topological(leaves: Sequence[Stage]) -> list[Stage]:

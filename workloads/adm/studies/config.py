@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from imaging.fields import CountInt, PositiveInt, Section, Share, Str
+from assay.workload.fields import CountInt, PositiveInt, Section, Share, Str
 
 Measure = Literal["quality", "inversion", "throughput", "compute"]
 Picture = Literal["neighbours", "diversity", "column"]

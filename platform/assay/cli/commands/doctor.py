@@ -10,21 +10,16 @@ import shutil
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 
-from rich.text import Text
-
-from assay.cli.commands.finding import Finding, Status
+from assay.cli.commands.finding import Finding, Status, tell
 from assay.cli.commands.store_check import contents
 from assay.cli.conditions import in_one_line
-from assay.cli.output import console, print_json
 from assay.errors import AssayError, StoreError, UserError
 from assay.home import Home
 from assay.text import first_line, relative, size
 
-STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 OLDEST_PYTHON = (3, 11)
 LOW_DISK_BYTES = 5e9
 LEAST_DISK_BYTES = 5e8
@@ -38,25 +33,11 @@ BFLOAT16_CAPABILITY = (8, 0)
 
 def examine(is_json: bool, repairs: bool = False) -> int:
     """Print every finding as it is made; 1 when one is a failure."""
-    out = console()
-    findings = []
 
     def stored() -> Iterator[Finding]:
         return contents(repairs)
 
-    for check in (*CHECKS, stored):
-        for finding in _findings(check):
-            findings.append(finding)
-            if not is_json:
-                line = Text.assemble(
-                    (f"{finding.status:<5}", STYLES[finding.status]), f"{finding.what}: {finding.found}"
-                )
-                out.print(line, soft_wrap=True)
-                if finding.advice:
-                    out.print(f"     {finding.advice}", soft_wrap=True)
-    if is_json:
-        print_json([asdict(finding) for finding in findings])
-    return int(any(finding.status == "fail" for finding in findings))
+    return tell((finding for check in (*CHECKS, stored) for finding in _findings(check)), is_json)
 
 
 def _findings(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
@@ -126,7 +107,7 @@ def _torch() -> Iterator[Finding]:
         kind = torch.backends.cpu.get_cpu_capability()
         has_bfloat16 = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
         good_at = f"CPU ({kind}), good at {'bfloat16' if has_bfloat16 else 'float32'}"
-        yield Finding("ok", "device", f"{good_at}: enough for digits and tests; the paper's models need GPUs")
+        yield Finding("ok", "device", f"{good_at}: enough for small models and tests; large ones need GPUs")
         return
     for index in range(torch.cuda.device_count()):
         about = torch.cuda.get_device_properties(index)

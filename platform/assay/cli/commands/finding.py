@@ -1,13 +1,18 @@
-"""What `assay doctor` finds: one answer to one question, and what to do about it."""
+"""What a check finds: one answer to one question, and what to do about it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from typing import Literal
 
+from rich.text import Text
+
+from assay.cli.output import console, print_json
 from assay.text import hide_secrets
 
 Status = Literal["ok", "warn", "fail"]
+STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
 @dataclass(frozen=True)
@@ -19,3 +24,18 @@ class Finding:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "found", hide_secrets(self.found))
+
+
+def tell(findings: Iterable[Finding], is_json: bool) -> int:
+    """Print every finding as it is made; the exit code: 1 when one is a failure."""
+    out, told = console(), []
+    for finding in findings:
+        told.append(finding)
+        if not is_json:
+            line = Text.assemble((f"{finding.status:<5}", STYLES[finding.status]), f"{finding.what}: {finding.found}")
+            out.print(line, soft_wrap=True)
+            if finding.advice:
+                out.print(f"     {finding.advice}", soft_wrap=True)
+    if is_json:
+        print_json([asdict(finding) for finding in told])
+    return int(any(finding.status == "fail" for finding in told))

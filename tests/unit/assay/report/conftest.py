@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from shutil import copyfile
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -15,7 +14,8 @@ from assay.planning import Plan, PlannedTrial, Rung, make_plan
 from assay.results import TrialOutcome, from_store
 from assay.store import Cost, Store
 from assay.sweep import Sweep, Trial
-from assay.workload import Budget, ReportHints, Stage
+from assay.workload import Budget, ReportHints, Stage, TypedWorkload
+from assay.workload.fields import Section
 
 Study = tuple[Plan, list[TrialOutcome]]
 CPU = "cpu (x86_64)"
@@ -85,46 +85,49 @@ class Studies:
 
 
 V100 = "Tesla V100-SXM2-16GB"
-DEFAULTS: dict[str, Any] = {
-    "seed": 0,
-    "model": {"norm": "adagn"},
-    "train": {"iterations": 100},
-    "sample": {"guidance_scale": 0.0, "steps": [250]},
-    "evaluate": {"num_samples": 50_000},
-}
 
 
-class Paper:
+class Model(Section):
+    norm: str = "adagn"
+
+
+class Train(Section):
+    iterations: int = 100
+
+
+class Sample(Section):
+    guidance_scale: Any = 0.0
+    steps: tuple[int, ...] = (250,)
+
+
+class Evaluate(Section):
+    num_samples: int = 50_000
+
+
+class Config(Section):
+    seed: int = 0
+    model: Model = Model()
+    train: Train = Train()
+    sample: Sample = Sample()
+    evaluate: Evaluate = Evaluate()
+
+
+class Paper(TypedWorkload[Config]):
     """A workload: train, then sample, then evaluate. Nothing is computed: `fill` commits what a study would find."""
 
     name = "paper"
-    seed_path = "seed"
+    config_type = Config
+    bases: ClassVar = {"base": Config()}
     report = ReportHints(("fid", "precision", "recall"), sample_grid="samples.png", comparable=("num_samples",))
 
-    def presets(self) -> Sequence[str]:
-        return ["base"]
-
-    def paths(self, base: str) -> Sequence[str]:
-        return ["seed", *(f"{s}.{n}" for s, inner in DEFAULTS.items() if isinstance(inner, dict) for n in inner)]
-
-    def metrics(self, config: Mapping[str, Any]) -> Sequence[str]:
-        return ["fid", "precision", "recall"]
-
-    def resolve(self, base: str, overrides: Mapping[str, Any]) -> Mapping[str, Any]:
-        config = json.loads(json.dumps(DEFAULTS))
-        for path, value in overrides.items():
-            section, _, name = path.rpartition(".")
-            (config[section] if section else config)[name] = value
-        return config
-
-    def stages(self, config: Mapping[str, Any]) -> Sequence[Stage]:
-        steps, amount = config["train"]["iterations"], config["evaluate"]["num_samples"]
+    def stages_of(self, config: Config) -> Sequence[Stage]:
+        steps, amount = config.train.iterations, config.evaluate.num_samples
         train = Stage(
             "train",
             1,
             "train",
             ("m:f",),
-            {"seed": config["seed"], "model": config["model"]},
+            {"seed": config.seed, "model": config.model.model_dump()},
             budget=Budget("train.iterations", steps, "iterations"),
             flops=steps * 5e14,
             images=steps * 256,
@@ -134,7 +137,7 @@ class Paper:
             1,
             "reduce",
             ("m:f",),
-            dict(config["sample"]),
+            config.sample.model_dump(mode="json"),
             {"model": train},
             budget=Budget("evaluate.num_samples", amount, "images"),
             flops=amount * 3e14,

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from assay.errors import ConfigError, ConfigProblem, FieldError, SpecError, UserError, did_you_mean
+from assay.errors import FieldError, SpecError, UserError, did_you_mean
 from assay.sweep import Sweep, load_sweep
-from assay.workload import Budget, ReportHints, Stage, Workload
-from assay.workload.typed import config_problems
+from assay.workload import Budget, ReportHints, Stage, TypedWorkload, Workload
+from assay.workload.fields import Section
 
 Positive = Annotated[int, Field(strict=True, ge=1)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Model(Section):
@@ -73,46 +69,20 @@ class Config(Section):
         return self
 
 
-class Tiny:
+class Tiny(TypedWorkload[Config]):
     """A workload of one small config, whose stage does nothing."""
 
     name = "tiny"
-    seed_path = "seed"
+    config_type = Config
+    bases: ClassVar = {"digits": Config(), "bare": Config(classifier=False)}
     report = ReportHints(metrics=("fid",))
 
-    def presets(self) -> Sequence[str]:
-        return ["digits", "bare"]
+    def stages_of(self, config: Config) -> Sequence[Stage]:
+        budget = Budget("evaluate.num_samples", config.evaluate.num_samples, "images")
+        body = ("nothing:nothing",)
+        return [Stage("evaluate", 1, "reduce", body, config=config.model_dump(mode="json"), budget=budget)]
 
-    def resolve(self, base: str, overrides: Mapping[str, Any]) -> Mapping[str, Any]:
-        values: dict[str, Any] = Config(classifier=base == "digits").model_dump(mode="json")
-        for path, value in overrides.items():
-            place = values
-            *sections, last = path.split(".")
-            for section in sections:
-                place = place[section]
-            if last not in place:
-                raise ConfigError([ConfigProblem(path, "unknown config path")])
-            place[last] = value
-        try:
-            return Config.model_validate(values).model_dump(mode="json")
-        except ValidationError as error:
-            raise ConfigError(config_problems(error, Config)) from None
-
-    def paths(self, base: str) -> Sequence[str]:
-        return [
-            "seed",
-            "classifier",
-            *(f"model.{name}" for name in Model.model_fields),
-            *(f"train.{name}" for name in Train.model_fields),
-            *(f"sample.{name}" for name in Sample.model_fields),
-            "evaluate.num_samples",
-        ]
-
-    def stages(self, config: Mapping[str, Any]) -> Sequence[Stage]:
-        budget = Budget("evaluate.num_samples", config["evaluate"]["num_samples"], "images")
-        return [Stage("evaluate", 1, "reduce", ("nothing:nothing",), config=config, budget=budget)]
-
-    def metrics(self, config: Mapping[str, Any]) -> Sequence[str]:
+    def metrics_of(self, config: Config) -> Sequence[str]:
         return ["fid", "precision", "recall"]
 
 

@@ -14,9 +14,10 @@ import numpy as np
 import pyarrow as pa
 
 from assay.errors import BodyError
-from assay.execution.columns import to_arrow
 from assay.workload import JACKKNIFE, Batch, Stage, StageContext, load_attribute
-from assay.workload.contract import replicates, shown
+from assay.workload.columns import to_arrow
+from assay.workload.contract import replicates
+from assay.workload.stage import shown
 
 
 @contextmanager

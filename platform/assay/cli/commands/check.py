@@ -1,0 +1,127 @@
+"""`assay check`: a workload, looked at as its author would want it to be before a sweep of it runs."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field
+
+from assay.cli.commands.finding import Finding, tell
+from assay.errors import AssayError, ConfigError, UserError, passing_warnings
+from assay.planning.checks import checks_of
+from assay.planning.checks import findings as findings_of_checks
+from assay.planning.import_paths import import_paths
+from assay.text import first_line, plural, took
+from assay.workload import JSON, Stage, Workload, load_attribute, load_workload
+from assay.workload.contract import stage_graph
+from assay.workload.smoke import HEAVY, lacking, smoke_config
+
+
+def check_workload(name: str, is_json: bool) -> int:
+    """Print every finding as it is made; 1 when one is a failure. Raises UserError where there is no such workload."""
+    before = set(sys.modules)
+    workload = load_workload(name)
+    with passing_warnings(None):  # what it warns of is about a sweep, and there is none
+        return tell(_Checks(workload, before).findings(), is_json)
+
+
+@dataclass
+class _Checks:
+    workload: Workload
+    modules_before: set[str]
+    """What was imported before the workload was."""
+    stages: dict[str, Stage] = field(default_factory=dict)
+    """Every stage of every preset, by key."""
+
+    def findings(self) -> Iterator[Finding]:
+        yield from self._presets()
+        yield from self._plan_imports()
+        yield from self._bodies()
+        yield from self._smoke()
+
+    def _presets(self) -> Iterator[Finding]:
+        presets, good = list(self.workload.presets()), []
+        for base in presets:
+            try:
+                config = self.workload.resolve(base, {})
+                stages = stage_graph(self.workload, config)
+                self.workload.metrics(config)
+            except ConfigError as error:
+                yield Finding("fail", f"preset {base}", "; ".join(f"{p.path}: {p.message}" for p in error.problems))
+            except UserError as error:
+                yield Finding("warn", f"preset {base}", first_line(error), "a file that it names may be elsewhere")
+            except Exception as error:  # whatever a workload may raise
+                yield Finding("fail", f"preset {base}", _told(error))
+            else:
+                good.append(base)
+                self.stages |= {stage.key: stage for stage in stages}
+                if self.workload.seed_path not in self.workload.paths(base):
+                    yield Finding("fail", f"preset {base}", f"it has no seed_path {self.workload.seed_path}")
+        yield Finding("ok" if good else "fail", "presets", f"{len(good)} of {len(presets)} have stages")
+
+    def _plan_imports(self) -> Iterator[Finding]:
+        heavy = [name for name in HEAVY if name in sys.modules and name not in self.modules_before]
+        if heavy:
+            advice = "import it in the modules of the bodies alone, and name these by import path"
+            yield Finding("warn", "planning", f"imports {', '.join(heavy)}, which takes seconds", advice)
+
+    def _bodies(self) -> Iterator[Finding]:
+        paths = dict.fromkeys(path for stage in self.stages.values() for _, path in import_paths(stage))
+        wrong = 0
+        for path in paths:
+            try:
+                if not callable(load_attribute(path)):
+                    raise UserError(f"{path!r} cannot be called")
+            except (Exception, SystemExit) as error:  # whatever a module may raise while it is imported
+                wrong += 1
+                yield Finding("fail", "body", str(error) if isinstance(error, UserError) else f"{path}: {_told(error)}")
+        if not wrong:
+            yield Finding("ok", "bodies", f"{plural(len(paths), 'import path')} lead somewhere")
+
+    def _smoke(self) -> Iterator[Finding]:
+        try:
+            config = smoke_config(self.workload)
+            stages = stage_graph(self.workload, config)
+        except UserError as error:
+            yield Finding("fail", "smoke", first_line(error))
+            return
+        refused = [said for said in findings_of_checks(checks_of(stages)) if said.kind in ("refusal", "absence")]
+        yield from (Finding("fail", f"smoke, check of {said.stage}", said.message) for said in refused)
+        if not refused:
+            yield from self._run(config, stages)
+
+    def _run(self, config: JSON, stages: list[Stage]) -> Iterator[Finding]:
+        from assay.execution.inline import execute
+        from assay.store import Store
+
+        started = time.monotonic()
+        with tempfile.TemporaryDirectory() as folder, redirect_stdout(sys.stderr):
+            store = Store(folder)
+            for stage in stages:
+                try:
+                    execute(stage, store, 1, lambda event: None)
+                except (Exception, SystemExit) as error:  # whatever a body may raise
+                    yield Finding("fail", f"smoke, stage {stage.name}", _told(error))
+                    return
+            result = store.get(stages[-1].key)
+            assert result is not None
+            problems = list(
+                lacking(self.workload, self.workload.metrics(config), result.metrics, result.notes, result.files)
+            )
+            told = ", ".join(f"{name} {value:.4g}" for name, value in result.metrics.items())
+        yield from (Finding("fail", "smoke", problem) for problem in problems)
+        took_s = took(time.monotonic() - started)
+        yield Finding("ok", "smoke", f"{plural(len(stages), 'stage')} in {took_s}: {told}")
+
+
+def _told(error: BaseException) -> str:
+    """An error in one line, and where the workload's author would look for it."""
+    if isinstance(error, AssayError):
+        return first_line(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    return f"{first_line(error, with_type=True)}{where}"

@@ -1,0 +1,394 @@
+"""For the tests of a workload's author: contexts to call a body with, and a contract that a pytest class inherits.
+
+    from assay.workload.testing import WorkloadContract
+
+    class TestDit(WorkloadContract):
+        workload = dit.workload
+
+Nothing of Ray or of a store is involved: `assay check` runs the same small trial as a run would.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import ClassVar, NoReturn, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from assay.errors import passing_warnings
+from assay.workload.columns import to_numpy
+from assay.workload.contexts import Result
+from assay.workload.contract import stage_graph
+from assay.workload.protocol import Smoke, Workload
+from assay.workload.returned import check_output, load_body, operator, returned_columns, returned_metrics
+from assay.workload.smoke import HEAVY, lacking, smoke_config
+from assay.workload.stage import JSON, Checkpointing, Stage, canonical_json, section_of
+
+Made = TypeVar("Made")
+
+
+@dataclass
+class FakeResult:
+    """A result in a folder and in memory: `parts` are the rows of a map stage, in the order of ids."""
+
+    key: str
+    folder: Path
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    parts: Sequence[pa.Table] = ()
+    history: Sequence[Mapping[str, float]] = ()
+    notes: Mapping[str, str | float] = field(default_factory=dict)
+
+    @property
+    def files(self) -> list[str]:
+        return sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file())
+
+    def file(self, name: str) -> Path:
+        if name not in self.files:
+            raise KeyError(f"there is no file {name!r}; there are: {', '.join(self.files) or 'none'}")
+        return self.folder / name
+
+    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
+        return pa.concat_tables(self.batches(columns))
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        wanted = None if columns is None else list(dict.fromkeys(["id", *columns]))
+        yield from (part if wanted is None else part.select(wanted) for part in self.parts)
+
+    def rows(self, start: int, stop: int, columns: Sequence[str] | None = None) -> pa.Table:
+        tables, first = [], 0
+        for part in self.parts:
+            if first < stop and start < first + part.num_rows:
+                chosen = part if columns is None else part.select(list(columns))
+                tables.append(chosen.slice(max(0, start - first), stop - max(start, first)))
+            first += part.num_rows
+        return pa.concat_tables(tables)
+
+
+class FakeContext:
+    """What a reduce body is given, and each class of a map stage."""
+
+    def __init__(self, stage: Stage, output: Path, inputs: Mapping[str, Result] | None = None) -> None:
+        output.mkdir(parents=True, exist_ok=True)
+        self.stage, self.output, self.inputs = stage, output, inputs or {}
+        self.device, self.threads = "cpu", 1
+        self.history: list[dict[str, float]] = []
+        self.notes: dict[str, str | float] = {}
+        self.reached = 0
+        """How far the body said that it is."""
+
+    @property
+    def config(self) -> Mapping[str, JSON]:
+        return self.stage.config
+
+    @property
+    def execution(self) -> Mapping[str, JSON]:
+        return self.stage.execution
+
+    @property
+    def amount(self) -> int:
+        return self.stage.amount
+
+    def progress(self, done: int, metrics: Mapping[str, float] | None = None) -> None:
+        self.reached = done
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        self.reached = step
+        self.history.append({"step": step, **{name: float(value) for name, value in metrics.items()}})
+
+    def note(self, name: str, value: str | float) -> None:
+        self.notes[name] = value
+
+
+class Left(BaseException):
+    """A body left at `step`, as it was asked to. No Exception, so that no body catches it by accident."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+        super().__init__(f"left at step {step}")
+
+
+class FakeTrainContext(FakeContext):
+    """What a train body is given: a group of one, whose machine is taken away at step `leave_at`.
+
+    `checkpoints` is a folder that outlives the context: another one goes on from what is there.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        output: Path,
+        inputs: Mapping[str, Result] | None = None,
+        *,
+        checkpoints: Path | None = None,
+        leave_at: int | None = None,
+    ) -> None:
+        super().__init__(stage, output, inputs)
+        self.rank, self.world_size = 0, 1
+        self.checkpointing = stage.checkpointing or Checkpointing(every=stage.amount)
+        self.checkpoints = checkpoints or output.with_name(f"{output.name}-checkpoints")
+        self.leave_at = leave_at
+
+    @property
+    def leaving(self) -> bool:
+        return self.leave_at is not None and self.reached >= self.leave_at
+
+    def leave(self, step: int) -> NoReturn:
+        raise Left(step)
+
+    def latest_checkpoint(self) -> tuple[int, Path] | None:
+        there = sorted(int(folder.name) for folder in self.checkpoints.glob("[0-9]*"))
+        step = max((step for step in there if step <= self.amount), default=None)
+        if step is None:
+            return None
+        folder = self.checkpoints / f"{step:09d}"
+        state = json.loads((self.checkpoints / f"curve-{step}.json").read_text())
+        self.history, self.notes = state["history"], state["notes"] | self.notes
+        return step, folder
+
+    def save_checkpoint(self, step: int, write: Callable[[Path], None], score: float | None = None) -> None:
+        self.reached = step
+        folder = self.checkpoints / f"{step:09d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        write(folder)
+        state = {"history": self.history, "notes": self.notes}
+        (self.checkpoints / f"curve-{step}.json").write_text(json.dumps(state))
+        if self.leaving and step < self.amount:
+            self.leave(step)
+
+
+def _called(stage: Stage, ctx: FakeContext) -> dict[str, float]:
+    body = load_body(stage, 0)
+    _use_threads(ctx)
+    with passing_warnings(None):  # so small a trial is no result to warn of
+        metrics = returned_metrics(stage, body(ctx))
+    check_output(stage, ctx.output)
+    return metrics
+
+
+def _use_threads(ctx: FakeContext) -> None:
+    """As the executors do, once a body has imported torch."""
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_num_threads(ctx.threads)
+
+
+def run_train(
+    stage: Stage,
+    folder: Path,
+    inputs: Mapping[str, Result] | None = None,
+    *,
+    checkpoints: Path | None = None,
+    leave_at: int | None = None,
+) -> FakeResult:
+    """The result of a train stage. Raises Left where its body leaves, and BodyError for what it may not return."""
+    ctx = FakeTrainContext(stage, folder, inputs, checkpoints=checkpoints, leave_at=leave_at)
+    metrics = _called(stage, ctx)
+    return FakeResult(stage.key, folder, metrics, history=ctx.history, notes=ctx.notes)
+
+
+def run_reduce(stage: Stage, folder: Path, inputs: Mapping[str, Result] | None = None) -> FakeResult:
+    """The result of a reduce stage. Raises BodyError for what its body may not return."""
+    ctx = FakeContext(stage, folder, inputs)
+    metrics = _called(stage, ctx)
+    return FakeResult(stage.key, folder, metrics, history=ctx.history, notes=ctx.notes)
+
+
+def run_map(
+    stage: Stage,
+    folder: Path,
+    inputs: Mapping[str, Result] | None = None,
+    *,
+    batch_size: int | None = None,
+    lanes: int = 1,
+) -> FakeResult:
+    """The rows of a map stage: each lane has a chain of its own, and the lanes take turns, the last batch first.
+
+    Raises BodyError for what its bodies may not return.
+    """
+    size = batch_size or (stage.amount if stage.batch_size == "auto" else stage.batch_size)
+    cuts = {0, stage.amount, *(count for count in stage.stored_prefix.values() if count < stage.amount)}
+    starts = sorted({*range(0, stage.amount, size), *cuts})
+    contexts = [FakeContext(stage, folder, inputs) for _ in range(lanes)]
+    parts: dict[int, pa.Table] = {}
+    schema: list[pa.Schema | None] = [None] * len(stage.body)
+    with passing_warnings(None):
+        chains = [[operator(stage, index, ctx) for index in range(len(stage.body))] for ctx in contexts]
+        _use_threads(contexts[0])
+        for turn, (start, stop) in enumerate(reversed(list(pairwise(starts)))):
+            table = pa.table({"id": np.arange(start, stop, dtype=np.int64)})
+            for index, call in enumerate(chains[turn % lanes]):
+                ids = table.column("id")
+                table = returned_columns(stage, stage.body[index], ids, call(to_numpy(table)), schema[index])
+                schema[index] = table.schema
+            unwanted = [name for name, count in stage.stored_prefix.items() if start >= count]
+            parts[start] = table.drop_columns(unwanted)
+    notes = {name: value for ctx in contexts for name, value in ctx.notes.items()}
+    return FakeResult(stage.key, folder, parts=[parts[start] for start in sorted(parts)], notes=notes)
+
+
+def run_stage(stage: Stage, folder: Path, inputs: Mapping[str, Result] | None = None) -> FakeResult:
+    """The result of a stage of any kind."""
+    run: Mapping[str, Callable[..., FakeResult]] = {"train": run_train, "map": run_map, "reduce": run_reduce}
+    return run[stage.kind](stage, folder, inputs)
+
+
+@dataclass
+class Trial:
+    """A small trial: its stages, inputs first, each with its result."""
+
+    config: Mapping[str, JSON]
+    stages: Sequence[Stage]
+    results: Mapping[str, FakeResult]
+
+    @property
+    def result(self) -> FakeResult:
+        return self.results[self.stages[-1].key]
+
+    def of_kind(self, kind: str) -> list[Stage]:
+        return [stage for stage in self.stages if stage.kind == kind]
+
+    def inputs(self, stage: Stage) -> dict[str, Result]:
+        """What is computed before a stage, by the role that it has in it."""
+        return {role: self.results[s.key] for role, s in {**stage.optional_inputs, **stage.inputs}.items()}
+
+
+def run_trial(workload: Workload, config: Mapping[str, JSON], folder: Path) -> Trial:
+    """Every stage of a config, computed here in a folder of its own."""
+    trial = Trial(config, stage_graph(workload, config), results := {})
+    for stage in trial.stages:
+        results[stage.key] = run_stage(stage, folder / stage.key[:12], trial.inputs(stage))
+    return trial
+
+
+PLAN = """
+import json, pickle, sys
+sys.path[:], workload, config, heavy = pickle.load(sys.stdin.buffer)
+workload = pickle.loads(workload)
+from assay.workload.contract import stage_graph
+keys = [stage.key for stage in stage_graph(workload, config)]
+print(json.dumps([keys, [name for name in heavy if name in sys.modules]]))
+"""
+"""Plans in a fresh process, where hashes and the order of sets are others than here."""
+
+
+class WorkloadContract:
+    """What every workload holds to. Inherit from it under a name that pytest collects, and set `workload`.
+
+    The trial is the workload's `smoke`, or else its smallest preset with every budget at 2.
+    """
+
+    workload: ClassVar[Workload]
+    smoke: ClassVar[Smoke | None] = None
+    """Another trial than the workload's own."""
+    tolerance: ClassVar[float] = 0.0
+    """How far a number of a row may be off with other batches: kernels round differently for other shapes."""
+    lacks: ClassVar[frozenset[str]] = frozenset()
+    """Metrics that are declared, and that this trial need not return."""
+
+    @pytest.fixture
+    def trial(self, tmp_path_factory: pytest.TempPathFactory) -> Trial:
+        def run() -> Trial:
+            config = smoke_config(self.workload, self.smoke)
+            return run_trial(self.workload, config, tmp_path_factory.mktemp("trial"))
+
+        return self._once("_trial", run)
+
+    @pytest.fixture
+    def planned_elsewhere(self) -> tuple[list[str], list[str]]:
+        """Keys of the trial's stages as another process makes them, and what it imported to do so."""
+
+        def plan() -> tuple[list[str], list[str]]:
+            told = pickle.dumps((sys.path, pickle.dumps(self.workload), smoke_config(self.workload, self.smoke), HEAVY))
+            process = subprocess.run([sys.executable, "-c", PLAN], input=told, capture_output=True, check=False)
+            assert process.returncode == 0, process.stderr.decode()
+            keys, imported = json.loads(process.stdout.splitlines()[-1])
+            return keys, imported
+
+        return self._once("_planned_elsewhere", plan)
+
+    def _once(self, name: str, make: Callable[[], Made]) -> Made:
+        # Kept by the class: what pytest's own class-scoped fixtures are written like depends on its version.
+        if name not in vars(type(self)):
+            setattr(type(self), name, make())
+        made: Made = vars(type(self))[name]
+        return made
+
+    def assert_same_file(self, one: Path, other: Path) -> None:
+        """Two files that a training left are the same. Override it for a format with a date in it."""
+        assert one.read_bytes() == other.read_bytes(), f"{one.name} differs"
+
+    def test_every_preset_resolves_to_plain_json(self) -> None:
+        for base in self.workload.presets():
+            config = self.workload.resolve(base, {})
+            assert canonical_json(json.loads(json.dumps(config))) == canonical_json(config), base
+            assert section_of(config, self.workload.seed_path) is not None, f"{base} has no {self.workload.seed_path}"
+            assert self.workload.seed_path in self.workload.paths(base), base
+
+    def test_keys_are_stable(self, trial: Trial, planned_elsewhere: tuple[list[str], list[str]]) -> None:
+        keys = [stage.key for stage in trial.stages]
+        assert [stage.key for stage in stage_graph(self.workload, json.loads(json.dumps(trial.config)))] == keys
+        assert planned_elsewhere[0] == keys, "another process makes other keys of the same config"
+
+    def test_a_plan_imports_nothing_heavy(self, planned_elsewhere: tuple[list[str], list[str]]) -> None:
+        assert planned_elsewhere[1] == [], "import it inside of the bodies' modules, and name these by import path"
+
+    def test_a_resumed_training_equals_a_whole_one(self, trial: Trial, tmp_path: Path) -> None:
+        for stage in trial.of_kind("train"):
+            half = stage.amount // 2
+            if half and stage.checkpointing is not None:
+                run = partial(run_train, stage, inputs=trial.inputs(stage), checkpoints=tmp_path / stage.key)
+                with pytest.raises(Left):  # one that saves no checkpoint when it is asked to leave loses its work
+                    run(folder=tmp_path / "left", leave_at=half)
+                self.assert_same_training(run(folder=tmp_path / f"resumed-{stage.key}"), trial.results[stage.key])
+
+    def test_a_larger_budget_extends_a_smaller_one(self, trial: Trial, tmp_path: Path) -> None:
+        for stage in (stage for stage in trial.stages if stage.budget is not None and stage.amount > 1):
+            assert stage.budget is not None
+            smaller = replace(stage, budget=replace(stage.budget, amount=stage.amount // 2))
+            inputs, folder = trial.inputs(stage), tmp_path / stage.key
+            if stage.kind == "map":
+                first = trial.results[stage.key].rows(0, smaller.amount)
+                self.assert_same_rows(run_map(smaller, folder, inputs).read(first.column_names), first)
+            elif stage.kind == "train" and stage.checkpointing is not None:
+                run = partial(run_train, inputs=inputs, checkpoints=folder / "checkpoints")
+                run(smaller, folder / "smaller")
+                self.assert_same_training(run(stage, folder / "extended"), trial.results[stage.key])
+
+    def test_rows_depend_on_neither_batches_nor_lanes(self, trial: Trial, tmp_path: Path) -> None:
+        for stage in trial.of_kind("map"):
+            apart = run_map(stage, tmp_path / stage.key, trial.inputs(stage), batch_size=1, lanes=2)
+            for column in trial.results[stage.key].parts[0].column_names:
+                stored = stage.stored_prefix.get(column, stage.amount)
+                wanted = [column] if column == "id" else ["id", column]
+                self.assert_same_rows(apart.rows(0, stored, wanted), trial.results[stage.key].rows(0, stored, wanted))
+
+    def test_what_is_declared_is_returned(self, trial: Trial) -> None:
+        declared = [name for name in self.workload.metrics(trial.config) if name not in self.lacks]
+        result = trial.result
+        assert list(lacking(self.workload, declared, result.metrics, result.notes, result.files)) == []
+
+    def assert_same_training(self, one: FakeResult, other: FakeResult) -> None:
+        assert repr(dict(one.metrics)) == repr(dict(other.metrics))  # to the bit, and NaN is NaN
+        assert repr(list(one.history)) == repr(list(other.history)), "the curve differs"
+        assert one.files == other.files
+        for name in one.files:
+            self.assert_same_file(one.file(name), other.file(name))
+
+    def assert_same_rows(self, one: pa.Table, other: pa.Table) -> None:
+        ours, theirs = to_numpy(one), to_numpy(other)
+        assert ours.keys() == theirs.keys()
+        for name, column in ours.items():
+            if self.tolerance and np.issubdtype(column.dtype, np.number):
+                one_row, other_row = column.astype(np.float64), theirs[name].astype(np.float64)
+                np.testing.assert_allclose(one_row, other_row, rtol=0, atol=self.tolerance, err_msg=name)
+            else:
+                np.testing.assert_array_equal(column, theirs[name], err_msg=name)
