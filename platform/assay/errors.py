@@ -5,7 +5,7 @@ AssayError
 │   ├── SpecError              a sweep file: every problem at once, each with its line
 │   ├── FieldError             fields of a config do not go together
 │   ├── ConfigError            a workload's config: every problem at once, each with its dotted path
-│   ├── StageError             a workload made a stage that cannot be one: names the stage and the field
+│   ├── StageError             a workload made a stage or a graph that cannot be one: names the field
 │   └── NotHere                a check does not find what may be there where stages run
 ├── ClusterError               the cluster does not answer, or does not do it
 │   ├── UnknownJob             it answers, and has no such job
@@ -118,7 +118,7 @@ class SpecError(UserError):
 
 
 class StageError(UserError):
-    """A workload made a stage with a field that no stage can have."""
+    """A workload made a stage with a field that no stage can have, or a graph of stages that is none."""
 
 
 class NotHere(UserError):

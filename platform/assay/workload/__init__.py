@@ -10,6 +10,19 @@ Three kinds of body:
     train    def body(ctx: TrainContext) -> Mapping[str, float]       called on every worker; rank 0's return counts
     map      class Body: __init__(ctx: StageContext); __call__(batch) called on batches of columns, several in a chain
     reduce   def body(ctx: StageContext) -> Mapping[str, float]       a plain function
+
+A batch is a dict of column name → NumPy array of one row per id. The first class of a map stage is given the column
+"id" alone (int64, ascending); each class returns "id" as it came, and the columns that the next one reads or that are
+stored. Columns are arrays (N, …), never lists or tensors, of one type and shape for all ids. Row i depends on i, the
+config and the inputs, not on the batch that it comes in.
+
+Some metrics mean something to the platform: `num_samples` of the last stage is the N that tables show, and a metric
+named in `ReportHints.metrics` leads. Some logged numbers do, too: the curve `loss` of a training is drawn in reports,
+and every curve is shown in MLflow.
+
+Authors start from `TypedWorkload` (presets, dotted paths and refusals over a pydantic config, its fields from
+`assay.workload.fields`), keep a training's state with `Checkpointed`, test with `assay.workload.testing`, and look at
+the whole with `assay check NAME`.
 """
 
 from assay.workload.checkpointed import Checkpointed
@@ -19,6 +32,7 @@ from assay.workload.protocol import (
     PrintsTables,
     Smoke,
     Workload,
+    installed_presets,
     load_attribute,
     load_workload,
     package_of,
@@ -64,6 +78,7 @@ __all__ = [
     "Workload",
     "canonical_json",
     "digest",
+    "installed_presets",
     "load_attribute",
     "load_workload",
     "package_of",

@@ -37,13 +37,17 @@ class Result(Protocol):
         """A local path to one of the result's files. Raises KeyError naming the files there are."""
 
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """A map stage's rows, sorted by id, every id exactly once."""
+        """A map stage's rows, sorted by id, every id exactly once, the column "id" always among them. Raises KeyError
+        for a column that not all ids have, as one of the stage's `stored_prefix`: read that with `rows(0, n)`."""
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """The same rows, a shard at a time, in the order of ids."""
 
     def rows(self, start: int, stop: int, columns: Sequence[str] | None = None) -> pa.Table:
-        """The rows of start ≤ id < stop alone, their checksums verified."""
+        """The rows of start ≤ id < stop alone, their checksums verified; the columns asked for and no others.
+
+        The one way to read a column of the stage's `stored_prefix`: `rows(0, n, ["image"])`, n at most the ids that it
+        is stored for. Raises KeyError beyond them."""
 
 
 class StageContext(Protocol):
@@ -79,7 +83,8 @@ class StageContext(Protocol):
         called at every step."""
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Keep a point of a curve; the curve is part of the result."""
+        """Keep a point of a curve; the curve is part of the result. Reports draw the one called "loss", which should
+        fall; MLflow shows all. Rank 0's points count."""
 
     def note(self, name: str, value: str | float) -> None:
         """Say what was chosen or found at run time ("workers", 2): kept with the result, and told to the user.
@@ -91,7 +96,11 @@ class StageContext(Protocol):
 
 
 class TrainContext(StageContext, Protocol):
-    """What a train body is given besides: its place in the worker group, and checkpoints."""
+    """What a train body is given besides: its place in the worker group, and checkpoints.
+
+    With more than one worker torch.distributed is initialised before the body is called (NCCL on GPUs, else Gloo), with
+    `rank` and `world_size` as here: a body sets up nothing, and synchronises its gradients itself.
+    """
 
     @property
     def rank(self) -> int: ...

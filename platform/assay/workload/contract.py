@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from assay.errors import StageError, UserError
+from assay.errors import StageError
 from assay.workload.protocol import Workload
 from assay.workload.stage import JSON, Stage, shown, topological
 
@@ -16,22 +16,22 @@ from assay.workload.stage import JSON, Stage, shown, topological
 def stage_graph(workload: Workload, config: Mapping[str, JSON]) -> list[Stage]:
     """Every stage of a resolved config, each once, inputs before what reads them; the last is the trial's leaf.
 
-    A stage checks itself when it is made; here is what takes the whole graph to see. Raises UserError where the
+    A stage checks itself when it is made; here is what takes the whole graph to see. Raises StageError where the
     workload breaks the protocol; what else `workload.stages` raises passes.
     """
     where = f"workload {workload.name}"
     try:
         leaves = workload.stages(config)
     except StageError as error:
-        raise UserError(f"{where}, {error}") from error
+        raise StageError(f"{where}, {error}") from error
     if not isinstance(leaves, Sequence) or not leaves or not all(isinstance(leaf, Stage) for leaf in leaves):
-        raise UserError(f"{where}: stages() returned {shown(leaves)}, expected a list of one or more Stages")
+        raise StageError(f"{where}: stages() returned {shown(leaves)}, expected a list of one or more Stages")
     stages = topological(leaves)
     leaf = leaves[-1]
     if stages[-1].key != leaf.key:
-        raise UserError(f"{where}: its last stage {leaf.name} is read by another of its leaves; put that one last")
+        raise StageError(f"{where}: its last stage {leaf.name} is read by another of its leaves; put that one last")
     if leaf.kind == "map":
-        raise UserError(
+        raise StageError(
             f"{where}: its last stage {leaf.name} is a map stage, whose rows have no metrics; expected a train "
             "or reduce stage, which returns the trial's"
         )

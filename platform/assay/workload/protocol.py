@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from inspect import get_annotations
 from typing import Any, Protocol, runtime_checkable
 
-from assay.errors import UserError, did_you_mean
+from assay.errors import AssayWarning, UserError, did_you_mean
 from assay.text import first_line
 from assay.workload.hints import PrintedTable, ReportHints
 from assay.workload.stage import JSON, Stage
@@ -54,7 +55,8 @@ class Workload(Protocol):
         """The leaves of the stage graph of one resolved config; the last leaf's metrics are the trial's."""
 
     def metrics(self, config: Mapping[str, JSON]) -> Sequence[str]:
-        """The metrics this config's trial reports: what `metric:` and plots of a sweep may name.
+        """The metrics this config's trial reports: what `metric:` and plots of a sweep may name. One called
+        `num_samples` is the N that tables show beside the others.
 
         A trial fails whose last stage does not return the one that the sweep ranks by; others may be lacking, where the
         device decides.
@@ -97,12 +99,28 @@ def load_workload(name: str) -> Workload:
     raise UserError(f"unknown workload {name!r}{did_you_mean(name, workload_names())}")
 
 
+def installed_presets() -> dict[Workload, Sequence[str]]:
+    """Each installed workload and the names of its presets. One that cannot be imported, or cannot list them, is left
+    out, and warned of (AssayWarning): it is no trouble of the others'."""
+    presets: dict[Workload, Sequence[str]] = {}
+    for name in workload_names():
+        try:
+            workload = load_workload(name)
+            presets[workload] = list(workload.presets())
+        except UserError as error:
+            warnings.warn(str(error), AssayWarning, stacklevel=2)
+        except Exception as error:  # whatever a workload may raise
+            reason = first_line(error, with_type=True)
+            warnings.warn(f"workload {name!r} does not list its presets: {reason}", AssayWarning, stacklevel=2)
+    return presets
+
+
 def _loaded(point: EntryPoint) -> Workload:
     package = f" of the package {point.dist.name}" if point.dist is not None else ""
     label = f"workload {point.name!r} ({point.value}{package})"
     try:
         workload = point.load()
-    except Exception as error:  # whatever a module may raise while it is imported
+    except (Exception, SystemExit) as error:  # whatever a module may raise while it is imported
         raise UserError(f"{label} cannot be imported: {first_line(error, with_type=True)}") from error
     if isinstance(workload, type):
         raise UserError(f"{label} is a class; allowed: an object of it")

@@ -140,7 +140,8 @@ class Stage:
     shard_size: int = 1024
     """Map stages: how many ids one committed shard holds. Not part of the key either."""
     stored_prefix: Mapping[str, int] = field(default_factory=dict)
-    """Map stages: columns that are stored for so many of the first ids, and for no others: large ones that few read."""
+    """Map stages: columns that are stored for so many of the first ids, and for no others: large ones that few read.
+    Stages read them with `rows(0, n)`."""
     conditions: Mapping[str, JSON] = field(default_factory=dict)
     """What its metrics are measured under, as far as a plan can tell (the number of samples, the extractor): trials are
     not raced against each other where these differ. What is not part of the key elsewhere is not by this."""

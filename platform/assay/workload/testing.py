@@ -326,69 +326,87 @@ class WorkloadContract:
         """Two files that a training left are the same. Override it for a format with a date in it."""
         assert one.read_bytes() == other.read_bytes(), f"{one.name} differs"
 
+    # Every assertion has its message: pytest explains those of the author's own modules alone.
+
     def test_every_preset_resolves_to_plain_json(self) -> None:
         for base in self.workload.presets():
             config = self.workload.resolve(base, {})
-            assert canonical_json(json.loads(json.dumps(config))) == canonical_json(config), base
-            assert section_of(config, self.workload.seed_path) is not None, f"{base} has no {self.workload.seed_path}"
-            assert self.workload.seed_path in self.workload.paths(base), base
+            again = canonical_json(json.loads(json.dumps(config)))
+            assert again == canonical_json(config), f"preset {base} is another config after JSON"
+            seed_path = self.workload.seed_path
+            assert section_of(config, seed_path) is not None, f"preset {base} has no {seed_path}, its seed_path"
+            assert seed_path in self.workload.paths(base), f"paths({base!r}) lacks {seed_path}, its seed_path"
 
     def test_keys_are_stable(self, trial: Trial, planned_elsewhere: tuple[list[str], list[str]]) -> None:
         keys = [stage.key for stage in trial.stages]
-        assert [stage.key for stage in stage_graph(self.workload, json.loads(json.dumps(trial.config)))] == keys
-        assert planned_elsewhere[0] == keys, "another process makes other keys of the same config"
+        again = [stage.key for stage in stage_graph(self.workload, json.loads(json.dumps(trial.config)))]
+        assert again == keys, "the same config makes stages of other keys: what is in their config is not in it"
+        assert planned_elsewhere[0] == keys, "another process makes stages of other keys of the same config"
 
     def test_a_plan_imports_nothing_heavy(self, planned_elsewhere: tuple[list[str], list[str]]) -> None:
-        assert planned_elsewhere[1] == [], "import it inside of the bodies' modules, and name these by import path"
+        heavy = ", ".join(planned_elsewhere[1])
+        assert not heavy, f"planning imports {heavy}: do so in the bodies' modules alone, and name these by import path"
 
     def test_a_resumed_training_equals_a_whole_one(self, trial: Trial, tmp_path: Path) -> None:
         for stage in trial.of_kind("train"):
             half = stage.amount // 2
             if half and stage.checkpointing is not None:
                 run = partial(run_train, stage, inputs=trial.inputs(stage), checkpoints=tmp_path / stage.key)
-                with pytest.raises(Left):  # one that saves no checkpoint when it is asked to leave loses its work
+                try:
                     run(folder=tmp_path / "left", leave_at=half)
-                self.assert_same_training(run(folder=tmp_path / f"resumed-{stage.key}"), trial.results[stage.key])
+                except Left:
+                    resumed = run(folder=tmp_path / f"resumed-{stage.key}")
+                else:
+                    pytest.fail(
+                        f"stage {stage.name} was asked to leave at step {half}, and saved no checkpoint from then on"
+                    )
+                self.assert_same_training(stage, resumed, trial.results[stage.key])
 
     def test_a_larger_budget_extends_a_smaller_one(self, trial: Trial, tmp_path: Path) -> None:
-        for stage in (stage for stage in trial.stages if stage.budget is not None and stage.amount > 1):
-            assert stage.budget is not None
+        for stage in trial.stages:
+            if stage.budget is None or stage.amount == 1:
+                continue
             smaller = replace(stage, budget=replace(stage.budget, amount=stage.amount // 2))
-            inputs, folder = trial.inputs(stage), tmp_path / stage.key
+            whole, inputs, folder = trial.results[stage.key], trial.inputs(stage), tmp_path / stage.key
             if stage.kind == "map":
-                first = trial.results[stage.key].rows(0, smaller.amount)
-                self.assert_same_rows(run_map(smaller, folder, inputs).read(first.column_names), first)
+                first = whole.rows(0, smaller.amount)
+                self.assert_same_rows(stage, run_map(smaller, folder, inputs).rows(0, smaller.amount), first)
             elif stage.kind == "train" and stage.checkpointing is not None:
                 run = partial(run_train, inputs=inputs, checkpoints=folder / "checkpoints")
                 run(smaller, folder / "smaller")
-                self.assert_same_training(run(stage, folder / "extended"), trial.results[stage.key])
+                self.assert_same_training(stage, run(stage, folder / "extended"), whole)
 
     def test_rows_depend_on_neither_batches_nor_lanes(self, trial: Trial, tmp_path: Path) -> None:
         for stage in trial.of_kind("map"):
+            whole = trial.results[stage.key]
             apart = run_map(stage, tmp_path / stage.key, trial.inputs(stage), batch_size=1, lanes=2)
-            for column in trial.results[stage.key].parts[0].column_names:
-                stored = stage.stored_prefix.get(column, stage.amount)
-                wanted = [column] if column == "id" else ["id", column]
-                self.assert_same_rows(apart.rows(0, stored, wanted), trial.results[stage.key].rows(0, stored, wanted))
+            for column in whole.parts[0].column_names:
+                stored = min(stage.stored_prefix.get(column, stage.amount), stage.amount)
+                self.assert_same_rows(stage, apart.rows(0, stored, [column]), whole.rows(0, stored, [column]))
 
     def test_what_is_declared_is_returned(self, trial: Trial) -> None:
         declared = [name for name in self.workload.metrics(trial.config) if name not in self.lacks]
         result = trial.result
-        assert list(lacking(self.workload, declared, result.metrics, result.notes, result.files)) == []
+        problems = list(lacking(self.workload, declared, result.metrics, result.notes, result.files))
+        assert not problems, "; ".join(problems)
 
-    def assert_same_training(self, one: FakeResult, other: FakeResult) -> None:
-        assert repr(dict(one.metrics)) == repr(dict(other.metrics))  # to the bit, and NaN is NaN
-        assert repr(list(one.history)) == repr(list(other.history)), "the curve differs"
-        assert one.files == other.files
+    def assert_same_training(self, stage: Stage, one: FakeResult, other: FakeResult) -> None:
+        """To the bit. NaN is NaN."""
+        ours, theirs = repr(dict(one.metrics)), repr(dict(other.metrics))
+        assert ours == theirs, f"stage {stage.name} returned {ours}, and {theirs} in one go"
+        differing = [int(a["step"]) for a, b in zip(one.history, other.history, strict=False) if repr(a) != repr(b)]
+        assert not differing, f"stage {stage.name}: its curve differs from step {differing[0]} on"
+        assert len(one.history) == len(other.history), f"stage {stage.name}: its curve lost points, or has some twice"
+        assert one.files == other.files, f"stage {stage.name} left the files {one.files}, and {other.files} in one go"
         for name in one.files:
             self.assert_same_file(one.file(name), other.file(name))
 
-    def assert_same_rows(self, one: pa.Table, other: pa.Table) -> None:
+    def assert_same_rows(self, stage: Stage, one: pa.Table, other: pa.Table) -> None:
         ours, theirs = to_numpy(one), to_numpy(other)
-        assert ours.keys() == theirs.keys()
         for name, column in ours.items():
+            where = f"stage {stage.name}, column {name}"
             if self.tolerance and np.issubdtype(column.dtype, np.number):
-                one_row, other_row = column.astype(np.float64), theirs[name].astype(np.float64)
-                np.testing.assert_allclose(one_row, other_row, rtol=0, atol=self.tolerance, err_msg=name)
+                wide = column.astype(np.float64), theirs[name].astype(np.float64)
+                np.testing.assert_allclose(*wide, rtol=0, atol=self.tolerance, err_msg=where)
             else:
-                np.testing.assert_array_equal(column, theirs[name], err_msg=name)
+                np.testing.assert_array_equal(column, theirs[name], err_msg=where)

@@ -6,17 +6,17 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 
 from assay.cli.commands.finding import Finding, tell
-from assay.errors import AssayError, ConfigError, UserError, passing_warnings
+from assay.errors import AssayError, ConfigError, StageError, UserError, passing_warnings
 from assay.planning.checks import checks_of
 from assay.planning.checks import findings as findings_of_checks
 from assay.planning.import_paths import import_paths
 from assay.text import first_line, plural, took
-from assay.workload import JSON, Stage, Workload, load_attribute, load_workload
+from assay.workload import Stage, Workload, load_attribute, load_workload
 from assay.workload.contract import stage_graph
 from assay.workload.smoke import HEAVY, lacking, smoke_config
 
@@ -40,8 +40,9 @@ class _Checks:
     def findings(self) -> Iterator[Finding]:
         yield from self._presets()
         yield from self._plan_imports()
-        yield from self._bodies()
-        yield from self._smoke()
+        if self.stages:
+            yield from self._bodies()
+            yield from self._smoke()
 
     def _presets(self) -> Iterator[Finding]:
         presets, good = list(self.workload.presets()), []
@@ -52,6 +53,8 @@ class _Checks:
                 self.workload.metrics(config)
             except ConfigError as error:
                 yield Finding("fail", f"preset {base}", "; ".join(f"{p.path}: {p.message}" for p in error.problems))
+            except StageError as error:
+                yield Finding("fail", f"preset {base}", str(error))
             except UserError as error:
                 yield Finding("warn", f"preset {base}", first_line(error), "a file that it names may be elsewhere")
             except Exception as error:  # whatever a workload may raise
@@ -86,15 +89,16 @@ class _Checks:
         try:
             config = smoke_config(self.workload)
             stages = stage_graph(self.workload, config)
-        except UserError as error:
-            yield Finding("fail", "smoke", first_line(error))
+            declared = self.workload.metrics(config)
+        except Exception as error:  # whatever a workload may raise
+            yield Finding("fail", "smoke", _told(error))
             return
         refused = [said for said in findings_of_checks(checks_of(stages)) if said.kind in ("refusal", "absence")]
         yield from (Finding("fail", f"smoke, check of {said.stage}", said.message) for said in refused)
         if not refused:
-            yield from self._run(config, stages)
+            yield from self._run(declared, stages)
 
-    def _run(self, config: JSON, stages: list[Stage]) -> Iterator[Finding]:
+    def _run(self, declared: Sequence[str], stages: Sequence[Stage]) -> list[Finding]:
         from assay.execution.inline import execute
         from assay.store import Store
 
@@ -105,17 +109,13 @@ class _Checks:
                 try:
                     execute(stage, store, 1, lambda event: None)
                 except (Exception, SystemExit) as error:  # whatever a body may raise
-                    yield Finding("fail", f"smoke, stage {stage.name}", _told(error))
-                    return
+                    return [Finding("fail", f"smoke, stage {stage.name}", _told(error))]
             result = store.get(stages[-1].key)
             assert result is not None
-            problems = list(
-                lacking(self.workload, self.workload.metrics(config), result.metrics, result.notes, result.files)
-            )
-            told = ", ".join(f"{name} {value:.4g}" for name, value in result.metrics.items())
-        yield from (Finding("fail", "smoke", problem) for problem in problems)
-        took_s = took(time.monotonic() - started)
-        yield Finding("ok", "smoke", f"{plural(len(stages), 'stage')} in {took_s}: {told}")
+            problems = list(lacking(self.workload, declared, result.metrics, result.notes, result.files))
+        metrics = ", ".join(f"{name} {value:.4g}" for name, value in result.metrics.items())
+        summary = f"{plural(len(stages), 'stage')} in {took(time.monotonic() - started)}: {metrics}"
+        return [*(Finding("fail", "smoke", problem) for problem in problems), Finding("ok", "smoke", summary)]
 
 
 def _told(error: BaseException) -> str:

@@ -23,7 +23,7 @@ from assay.store import Store, StoredResult
 from assay.sweep.config_text import as_yaml, asked_in_words
 from assay.sweep.expansion import in_words
 from assay.text import size, took
-from assay.workload import JSON, Stage, load_workload, workload_names
+from assay.workload import JSON, Stage, installed_presets
 
 KEY = re.compile(r"[0-9a-f]{4,32}")
 TABLE = "table"
@@ -113,27 +113,30 @@ def _find_trial(plan: Plan, wanted: str) -> PlannedTrial:
 
 
 def _show_preset(name: str | None, is_json: bool) -> None:
-    workloads = []
-    for installed in workload_names():
-        try:
-            workloads.append(load_workload(installed))
-        except UserError as error:  # the presets of the others are shown all the same
-            print(error, file=sys.stderr)
-    known = {preset: workload for workload in workloads for preset in workload.presets()}
+    with passing_warnings(lambda message: print(f"warning: {message}", file=sys.stderr)):
+        installed = installed_presets()
+    known = [(preset, workload) for workload, presets in installed.items() for preset in presets]
+    names = [preset for preset, _ in known]
     if name is None:
         if is_json:
-            print_json(sorted(known))
+            print_json(sorted(names))
         else:
-            for preset, workload in known.items():
+            for preset, workload in known:
                 print(f"{preset}  ({workload.name})")
         return
-    if name not in known and name.startswith(TABLE):
-        show_tables(workloads, name, is_json)
+    if name not in names and name.startswith(TABLE):
+        show_tables(list(installed), name, is_json)
         return
-    if name not in known:
-        raise UserError(f"unknown preset {name!r}{did_you_mean(name, known)}")
+    qualified = {f"{workload.name}:{preset}": (preset, workload) for preset, workload in known}
+    matching = [found for label, found in qualified.items() if name in (label, found[0])]
+    if not matching:
+        raise UserError(f"unknown preset {name!r}{did_you_mean(name, names)}")
+    if len(matching) > 1:
+        choices = ", ".join(f"{workload.name}:{preset}" for preset, workload in matching)
+        raise UserError(f"{name!r} is a preset of {len(matching)} workloads; allowed: {choices}")
+    preset, workload = matching[0]
     with passing_warnings(None):  # a preset is no trial
-        config = known[name].resolve(name, {})
+        config = workload.resolve(preset, {})
     if is_json:
         print_json(config)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -83,6 +84,40 @@ def test_a_workload_that_cannot_be_imported_is_one_line_and_the_others_go_on(ass
     assert shown.code == 0
     assert "tiny  (toy)" in shown.out
     assert "workload 'broken' (broken_module:workload of the package their-package) cannot be imported" in shown.err
+    assert [line for line in shown.err.splitlines() if not line.startswith("warning: ")] == []
+
+
+def install(site: Path, name: str, module: str) -> None:
+    info = site / f"{name}-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(f"[assay.workloads]\n{name} = {module}:workload\n")
+
+
+def test_a_workload_that_ends_the_process_or_cannot_list_its_presets_is_a_warning(assay: Assay, site: Path) -> None:
+    install(site, "quits", "quitting_module")
+    (site / "quitting_module.py").write_text("import sys\nsys.exit('no licence')\n")
+    install(site, "dumb", "dumb_module")
+    dumb = "class Dumb(toy_workload.Toy):\n    def presets(self):\n        return 1 / 0\n"
+    (site / "dumb_module.py").write_text(f"import toy_workload\n{dumb}workload = Dumb()\n")
+    shown = assay("show", "preset", "toy:tiny", "--json")
+    assert (shown.code, json.loads(shown.out)["seed"]) == (0, 0)
+    assert sorted(shown.err.splitlines()) == [
+        "warning: workload 'dumb' does not list its presets: ZeroDivisionError: division by zero",
+        "warning: workload 'quits' (quitting_module:workload of the package quits) cannot be imported: "
+        "SystemExit: no licence",
+    ]
+
+
+def test_a_preset_of_two_workloads_is_named_with_its_workload(assay: Assay, site: Path) -> None:
+    install(site, "other", "other_module")
+    (site / "other_module.py").write_text(
+        "import toy_workload\nclass Other(toy_workload.Toy):\n    name = 'other'\nworkload = Other()\n"
+    )
+    shown = assay("show", "preset", "tiny")
+    assert (shown.code, shown.out) == (2, "")
+    assert shown.err == "'tiny' is a preset of 2 workloads; allowed: other:tiny, toy:tiny\n"
+    assert assay("show", "preset", "other:tiny").code == 0
 
 
 @pytest.mark.parametrize(

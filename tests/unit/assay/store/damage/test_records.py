@@ -18,7 +18,7 @@ from assay.planning import make_plan
 from assay.store import Store
 from assay.store.damage import Damage
 from assay.sweep import load_sweep
-from assay.workload import Stage
+from assay.workload import Budget, Stage
 from store_damage import KINDS, put, signed
 
 Command = Callable[..., tuple[int, str]]
@@ -78,7 +78,7 @@ def test_an_answer_whose_record_is_damaged_is_known_from_the_shards_and_no_other
     file = first(store, "progress/*/settled/*")
     put(file, b"")
     reports: list[str] = []
-    shards = Store(store, reports.append).shards(Stage("x", 1, "map", ("n:b",), {}))
+    shards = Store(store, reports.append).shards(Stage("x", 1, "map", ("n:b",), {}, budget=Budget("x", 1, "rows")))
     for folder in (shards.records, shards.answers):
         folder.path = f"{file.parent.parent.relative_to(store)}/{folder.path.rpartition('/')[2]}"
     assert shards.settled() == {"precision": "fp32"}
