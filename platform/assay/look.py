@@ -1,6 +1,6 @@
 """A look at the files that a plan is made from: each is looked at once in it, and anew in the next one.
 
-A sweep of a thousand trials asks a thousand times how many images its data has. Counting them once a process would miss
+A sweep of a thousand trials asks a thousand times how many items its data has. Counting them once a process would miss
 what changes while the process lives, so what was found is kept as long as the look lasts, and no longer:
 
     @a_look()

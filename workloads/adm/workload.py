@@ -196,7 +196,7 @@ def _training(
         group_check="adm.training.shares:check_group",
         resources="train",
         flops=float(training_flops(model) * train.iterations * train.batch_size),
-        images=train.iterations * train.batch_size,
+        items=train.iterations * train.batch_size,
     )
 
 

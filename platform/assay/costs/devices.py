@@ -1,8 +1,8 @@
 """What devices are worth: the one table by which costs on different machines are added up.
 
-A device-day on anything else becomes V100-days, the unit of the paper's appendix B: by what the paper says where it
-says something, and by the ratio of the vendors' dense half-precision peaks otherwise. That ratio says what a device
-could do, not what it did: the ledger's utilisation says that.
+A device-day on anything else becomes V100-days, the unit that the costs of published trainings are given in: by what
+is published where something is, and by the ratio of the vendors' dense half-precision peaks otherwise. That ratio says
+what a device could do, not what it did: the ledger's utilisation says that.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 
 V100_PEAK_FLOPS = 120e12
-"""FLOP/s that table 7 takes for 100% of a V100."""
+"""FLOP/s that utilisation takes for 100% of a V100: what published figures do, a little under its data sheet's."""
 V100_DATA_SHEET_FLOPS = 125e12
 """What its data sheet says: what other data sheets are compared with."""
 
@@ -35,8 +35,8 @@ def _by_peak(pattern: str, peak_tflops: float, data_sheet: str) -> Device:
 
 
 DEVICES: tuple[Device, ...] = (
-    Device(r"\bv100", V100_PEAK_FLOPS, 1.0, "the unit; its peak as table 7 takes it"),
-    Device(r"\btpu[- ]?v3\b", None, 0.5, "appendix B.3: 2 TPU-v3-days = 1 V100-day"),
+    Device(r"\bv100", V100_PEAK_FLOPS, 1.0, "the unit; its peak as published utilisations take it"),
+    Device(r"\btpu[- ]?v3\b", None, 0.5, "arXiv:2105.05233, appendix B.3: 2 TPU-v3-days = 1 V100-day"),
     _by_peak(r"\bp100\b", 18.7, "P100 (PCIe) data sheet, float16 without tensor cores"),
     _by_peak(r"\bt4\b", 65, "T4 data sheet"),
     _by_peak(r"\ba100\b", 312, "A100 data sheet"),

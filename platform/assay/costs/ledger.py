@@ -57,7 +57,7 @@ class Entry:
 
     @property
     def utilisation(self) -> float | None:
-        """The share of the devices' half-precision peak that the theoretical operations make up, as in table 7."""
+        """The share of the devices' half-precision peak that the theoretical operations make up."""
         device = find_device(self.device)
         if device is None or device.peak_flops is None or not self.flops or self.device_seconds <= 0:
             return None

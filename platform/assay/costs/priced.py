@@ -12,7 +12,7 @@ from assay.text import counted, took
 from assay.workload import Work
 
 SAME_OPERATIONS = 0.01
-"""Networks are the same to the ledger where an image takes them the same operations, but for this share."""
+"""Networks are the same to the ledger where an item takes them the same operations, but for this share."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,13 @@ def priced(plan: Plan, store: Store) -> Priced:
 def _alike(work: Work, known: Iterable[Entry]) -> list[Entry]:
     """Stages that did such work: of the same name, and of a network like it."""
     ours = [entry for entry in known if entry.stage == work.stage]
-    return [e for e in ours if abs((e.flops or 0) / (e.images or 1) / work.flops_per_image - 1) < SAME_OPERATIONS]
+    return [e for e in ours if abs((e.flops or 0) / (e.images or 1) / work.flops_per_item - 1) < SAME_OPERATIONS]
 
 
 def _took(work: Work, alike: Sequence[Entry]) -> Total:
     """At the mean rate of those that ran on declared devices."""
     images, days = _declared(alike)
-    return Total(1, v100_days=work.images * days / images) if images else Total(1, unknown=1)
+    return Total(1, v100_days=work.items * days / images) if images else Total(1, unknown=1)
 
 
 def _declared(alike: Sequence[Entry]) -> tuple[int, float]:

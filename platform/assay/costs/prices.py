@@ -16,13 +16,13 @@ from assay.sweep import Resources
 from assay.workload import Stage
 
 V100_UTILISATION = 0.36
-"""Share of the peak that table 7's optimized implementations reach, in the middle of their 29% to 41%."""
+"""Share of the peak that well-tuned trainings reach, in the middle of the 29% to 41% published for V100s."""
 SAME_ORDER = 10
 """How many times more or fewer operations an item of comparable work may take."""
 
 
 def v100_days_of(flops: float) -> float:
-    """V100-days of so many operations, at table 7's utilisation."""
+    """V100-days of so many operations, at that utilisation."""
     return flops / (V100_PEAK_FLOPS * V100_UTILISATION * SECONDS_PER_DAY)
 
 

@@ -288,7 +288,7 @@ class Store:
                 "unit": stage.unit,
             },
             "flops": stage.flops,
-            "images": stage.images,
+            "images": stage.items,  # as the first stores call them
             "metrics": {name: _encode_number(float(value)) for name, value in metrics.items()},
             "cost": asdict(cost),
             "notes": dict(notes or {}),

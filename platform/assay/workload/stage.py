@@ -77,14 +77,14 @@ class Checkpointing:
 
 @dataclass(frozen=True)
 class Work:
-    """Work that a stage prices and does not do: `images` of some network, in stages like those that the ledger has."""
+    """Work that a stage prices and does not do: `items` through some network, in stages like those in the ledger."""
 
     name: str
     """What a reader calls it: a preset, a part."""
     stage: str
     """The name of the stages that do such work."""
-    images: int
-    flops_per_image: float
+    items: int
+    flops_per_item: float
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,9 @@ class Stage:
     so a training that ran out of memory goes on with another one."""
     flops: float | None = None
     """Theoretical floating-point operations of the whole stage, for cost estimates; None when unknown."""
-    images: int | None = None
-    """How many images the whole stage goes over, for images a second; None: its budget, where that counts images."""
+    items: int | None = None
+    """How many items, such as images, the whole stage goes over, for items per second; None: its budget, where that
+    counts images or samples."""
     batch_size: int | Literal["auto"] = 64
     """Map stages: how many ids one call gets at most; auto: found by trial on the device. Halved where memory runs out.
     Not part of the key: results do not depend on it."""
@@ -146,7 +147,7 @@ class Stage:
     """What its metrics are measured under, as far as a plan can tell (the number of samples, the extractor): trials are
     not raced against each other where these differ. What is not part of the key elsewhere is not by this."""
     optional_inputs: Mapping[str, Stage] = field(default_factory=dict)
-    """Stages that are computed first because they save this one work: images that were drawn already. What comes out is
+    """Stages that are computed first because they save this one work: rows that were made already. What comes out is
     the same without them, so they are not part of the key, and `ctx.inputs` has only those that are there."""
     prices: Mapping[str, tuple[Work, ...]] = field(default_factory=dict)
     """Metrics of a last stage that are V100-days of work which it does not do → that work. Reports put beside them what

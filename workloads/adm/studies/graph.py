@@ -156,7 +156,7 @@ def _throughput(c: Config, model: ModelConfig, diffusion: DiffusionConfig, train
             "device": c.throughput.device,
         },
         flops=float(training_flops(model) * batch_size * steps),
-        images=batch_size * steps,
+        items=batch_size * steps,
     )
 
 

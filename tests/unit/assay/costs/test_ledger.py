@@ -66,7 +66,7 @@ def test_an_undeclared_device_or_a_slice_of_one_is_unknown(name: str) -> None:
 
 def training(iterations: int, **changes: Any) -> Stage:
     budget = Budget("train.iterations", iterations, "iterations")
-    given: dict[str, Any] = {"flops": iterations * 1e13, "images": iterations * 8, "budget": budget, **changes}
+    given: dict[str, Any] = {"flops": iterations * 1e13, "items": iterations * 8, "budget": budget, **changes}
     return Stage("train", 1, "train", ("m:f",), {}, **given)
 
 

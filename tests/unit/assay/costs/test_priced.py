@@ -41,9 +41,9 @@ def train(store: Store, preset: str, iterations: int, device: str, images_per_se
     config = workload.resolve(preset, {"train.iterations": iterations})
     stages = topological(workload.stages(config))
     (stage,) = [s for s in stages if s.budget is not None and s.budget.path == "train.iterations"]
-    assert stage.images is not None
+    assert stage.items is not None
     with store.staging() as output:
-        cost = Cost(device, 8, stage.images / images_per_second / 8, {"items": iterations})
+        cost = Cost(device, 8, stage.items / images_per_second / 8, {"items": iterations})
         store.commit(stage, output, {"loss": 1.0}, cost)
 
 

@@ -223,7 +223,7 @@ def test_what_other_numbers_of_workers_took_counts_in_device_hours(tmp_path: Pat
     assert again.cost == Cost(V100, 1, 21 * HOUR), "as many workers as before: nothing is scaled"
 
     (tmp_path / "output").mkdir()
-    committed = Store(url).commit(replace(STAGE, images=210), tmp_path / "output", {}, alone.cost)
+    committed = Store(url).commit(replace(STAGE, items=210), tmp_path / "output", {}, alone.cost)
     (entry,) = entries([committed])
     assert entry.device_seconds == 21 * HOUR
     assert entry.images_per_second == 210 / (21 * HOUR), "what one device does, as the ledger says that there was one"

@@ -130,7 +130,7 @@ class Paper(TypedWorkload[Config]):
             {"seed": config.seed, "model": config.model.model_dump()},
             budget=Budget("train.iterations", steps, "iterations"),
             flops=steps * 5e14,
-            images=steps * 256,
+            items=steps * 256,
         )
         sample = Stage(
             "sample",
