@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
-from assay.errors import UserError, did_you_mean
+from assay.errors import AssayWarning, UserError, did_you_mean
 from assay.text import first_line
 
 Entry = TypeVar("Entry")
@@ -25,6 +26,7 @@ class Registry(Generic[Entry]):
         self._entries: dict[str, Entry] = {}
         self._loaded: dict[str, Entry] = {}
         """Those of installed packages, once somebody asked for them."""
+        self._points: dict[str, EntryPoint] | None = None
 
     def register(self, name: str, entry: Entry) -> Entry:
         """Add an entry. Raises ValueError if the name is taken."""
@@ -35,20 +37,28 @@ class Registry(Generic[Entry]):
 
     def names(self) -> list[str]:
         """Our own names in the order of registration, then those of installed packages."""
-        return [*self._entries, *(name for name in sorted(self._points()) if name not in self._entries)]
+        return [*self._entries, *(name for name in sorted(self._installed()) if name not in self._entries)]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries or name in self._points()
+        return name in self._entries or name in self._installed()
+
+    def items(self) -> Iterator[tuple[str, Entry]]:
+        """Every name and entry; one that cannot be imported is left out, with a warning."""
+        for name in self.names():
+            try:
+                yield name, self[name]
+            except UserError as error:
+                warnings.warn(str(error), AssayWarning, stacklevel=2)
 
     def __getitem__(self, name: str) -> Entry:
         """The entry. Raises UserError that lists the names there are, or says why a package's entry cannot be had."""
         for known in (self._entries, self._loaded):
             if name in known:
                 return known[name]
-        if (point := self._points().get(name)) is None:
+        if (point := self._installed().get(name)) is None:
             raise UserError(self.refusal(name))
         try:
             self._loaded[name] = point.load()
@@ -58,7 +68,8 @@ class Registry(Generic[Entry]):
         return self._loaded[name]
 
     def checked(self, name: str) -> str:
-        """The name, for a validator of pydantic. Raises ValueError where `[name]` raises UserError."""
+        """The name, for a validator of pydantic: Annotated[str, AfterValidator(REGISTRY.checked)]. Raises ValueError
+        where `[name]` raises UserError."""
         try:
             self[name]
         except UserError as error:
@@ -71,5 +82,8 @@ class Registry(Generic[Entry]):
             f"unknown {self.noun} {name!r}{f'{hint} allowed: {every}' if hint.endswith('?') else f'; allowed: {every}'}"
         )
 
-    def _points(self) -> dict[str, EntryPoint]:
-        return {point.name: point for point in entry_points(group=self.group)}
+    def _installed(self) -> dict[str, EntryPoint]:
+        # Looked up once: it reads the metadata of every package, and a sweep of a thousand trials asks as often.
+        if self._points is None:
+            self._points = {point.name: point for point in entry_points(group=self.group)}
+        return self._points

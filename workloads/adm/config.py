@@ -9,8 +9,21 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from adm.registries import (
+    ENGINES,
+    GUIDANCE_PLACES,
+    LOSSES,
+    MEANS,
+    NETWORKS,
+    SAMPLERS,
+    SCHEDULES,
+    TIMESTEP_SAMPLERS,
+    VARIANCES,
+    Role,
+    kinds,
+)
 from adm.respacing import space_timesteps
 from adm.studies.config import ComputeConfig, FiguresConfig, InversionConfig, Measure, ThroughputConfig
 from assay.errors import FieldError
@@ -33,14 +46,12 @@ from imaging.data_sources import DATA_SOURCES
 from imaging.extractors import EXTRACTORS, Extractor
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
-TRAINING_STAGES = {"unet": "train", "super_res": "train_upsampler", "encoder": "train_classifier"}
-"""Kind of network → the name of the stages that train it, in the store and in the ledger."""
 
 
 class ModelConfig(Section):
     """A network, in the words of tables 11 to 13."""
 
-    kind: Literal["unet", "super_res", "encoder"] = "unet"
+    kind: Annotated[str, AfterValidator(NETWORKS.checked)] = "unet"
     image_size: PositiveInt
     """Pixels a side of the images that come out (super_res) or go in (unet, encoder)."""
     low_res_size: PositiveInt | None = None
@@ -75,6 +86,15 @@ class ModelConfig(Section):
     activation_checkpointing: Bool = False
     implementation: Literal["naive", "optimized"] = "optimized"
 
+    @property
+    def role(self) -> Role:
+        return NETWORKS[self.kind].role
+
+    @property
+    def num_labels(self) -> int | None:
+        """How many classes its training images are of: those it tells apart, or is conditional on; None for none."""
+        return self.out_channels if self.role is Role.CLASSIFIES else self.num_classes
+
     @model_validator(mode="after")
     def _fits(self) -> ModelConfig:
         halvings = len(self.channel_mult) - 1
@@ -85,23 +105,26 @@ class ModelConfig(Section):
                 "image_size",
                 "channel_mult",
             )
-        if (self.kind == "super_res") != (self.low_res_size is not None):
-            raise FieldError("low_res_size belongs to kind super_res, which needs it", "low_res_size", "kind")
+        if (self.role is Role.ENLARGES) != (self.low_res_size is not None):
+            raise FieldError(
+                f"low_res_size belongs to kind {kinds(Role.ENLARGES)}, which needs it", "low_res_size", "kind"
+            )
         return self
-
-
-LEAST_STEPS = {"linear": 21, "cosine": 1}
-"""Steps without which a schedule's last β is 1 or more: linear goes to 0.02 at 1000 steps, and to 20/T at T."""
 
 
 class DiffusionConfig(Section):
     """The process the model learns to reverse (appendix C)."""
 
-    schedule: Literal["linear", "cosine"] = "linear"
+    schedule: Annotated[str, AfterValidator(SCHEDULES.checked)] = "linear"
     steps: Annotated[int, Field(strict=True, ge=1, le=100_000)] = 1000
-    mean: Literal["epsilon", "x0", "previous"] = "epsilon"
-    variance: Literal["fixed_small", "fixed_large", "learned", "learned_range"] = "learned_range"
-    loss: Literal["mse", "rescaled_mse", "kl", "rescaled_kl"] = "mse"
+    mean: Annotated[str, AfterValidator(MEANS.checked)] = "epsilon"
+    variance: Annotated[str, AfterValidator(VARIANCES.checked)] = "learned_range"
+    loss: Annotated[str, AfterValidator(LOSSES.checked)] = "mse"
+
+    @property
+    def outputs_per_channel(self) -> int:
+        """What a network has to give for each channel of an image: a second output where the variance is learned."""
+        return 2 if VARIANCES[self.variance].is_learned else 1
 
 
 class TrainConfig(Section):
@@ -122,8 +145,8 @@ class TrainConfig(Section):
     ema_rates: Annotated[tuple[Fraction, ...], Field(min_length=1)] = (0.9999,)
     """Averages of the weights that are kept; the first is what is sampled from, unless sample.ema_rate says another."""
     precision: Precision = "auto"
-    timestep_sampler: Literal["uniform", "loss_second_moment"] = "uniform"
-    engine: Literal["auto", "deepspeed", "torch"] = "auto"
+    timestep_sampler: Annotated[str, AfterValidator(TIMESTEP_SAMPLERS.checked)] = "uniform"
+    engine: Annotated[str, AfterValidator(ENGINES.checked)] = "auto"
     """DeepSpeed with its fused Adam, or PyTorch's. auto: DeepSpeed wherever its operators can be built."""
     zero_stage: Literal[0, 1, 2] = 0
     """DeepSpeed's ZeRO: 1 shares Adam's state out over the workers, 2 the gradients too."""
@@ -141,9 +164,12 @@ class TrainConfig(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> TrainConfig:
-        if self.zero_stage and self.engine == "torch":
+        if self.zero_stage and not ENGINES[self.engine].shards_state:
+            able = " or ".join(name for name, engine in ENGINES.items() if engine.shards_state)
             raise FieldError(
-                f"zero_stage {self.zero_stage} is DeepSpeed's; set engine auto or deepspeed", "zero_stage", "engine"
+                f"zero_stage {self.zero_stage} has no effect on engine {self.engine}; set engine {able}",
+                "zero_stage",
+                "engine",
             )
         if len(set(self.ema_rates)) < len(self.ema_rates):
             raise FieldError(f"ema_rates {list(self.ema_rates)} has one twice; allowed: distinct rates", "ema_rates")
@@ -174,7 +200,7 @@ class ClassifierConfig(Section):
 
 
 Steps = PositiveInt | tuple[CountInt, ...] | Str
-SamplerName = Literal["ddpm", "ddim"]
+SamplerName = Annotated[str, AfterValidator(SAMPLERS.checked)]
 Eta = Annotated[float, Field(strict=True, ge=0, le=1), Unsigned]
 
 
@@ -198,11 +224,11 @@ class SampleConfig(Section):
 
     sampler: SamplerName = "ddpm"
     steps: Steps = 250
-    """A count, counts a section ([90, 60, 60, 20, 20]), or "ddimN"."""
+    """A count, counts per section ([90, 60, 60, 20, 20]), or a spacing and a count ("ddim25")."""
     eta: Eta = 0.0
     """DDIM's η: 0 is deterministic."""
     guidance_scale: NonNegativeFloat = 0.0
-    guidance_at: Literal["x_t", "mean"] = "x_t"
+    guidance_at: Annotated[str, AfterValidator(GUIDANCE_PLACES.checked)] = "x_t"
     """Where the classifier's gradient is taken: at x_t, or at μ as equation 56 has it."""
     temperature: PositiveFloat = 1.0
     temperature_scales: Literal["noise", "epsilon"] = "noise"
@@ -255,9 +281,8 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
-        if self.model.kind != "encoder":
-            learned = self.diffusion.variance.startswith("learned")
-            expected = self.model.in_channels * (2 if learned else 1)
+        if self.model.role is not Role.CLASSIFIES:
+            expected = self.model.in_channels * self.diffusion.outputs_per_channel
             if self.model.out_channels != expected:
                 raise FieldError(
                     f"model.out_channels is {self.model.out_channels}, but diffusion.variance "
@@ -300,21 +325,8 @@ class Config(Section):
                 "sample.ema_rate",
                 "train.ema_rates",
             )
-        if self.sample.sampler == "ddim" and self.sample.guidance_at != "x_t":
-            raise FieldError(
-                f"sample.guidance_at {self.sample.guidance_at} is for sample.sampler ddpm (equation 56): "
-                "ddim takes the gradient at x_t (equation 60)",
-                "sample.guidance_at",
-                "sample.sampler",
-            )
-        if self.sample.sampler == "ddpm" and self.sample.eta != 0:
-            raise FieldError(
-                f"sample.eta {self.sample.eta} is for sample.sampler ddim; ddpm has no η",
-                "sample.eta",
-                "sample.sampler",
-            )
         network = EXTRACTORS[self.evaluate.extractor].network
-        if network is not None and self.model.kind != "encoder" and self.classifier is None:
+        if network is not None and self.model.role is not Role.CLASSIFIES and self.classifier is None:
             raise FieldError(
                 f"evaluate.extractor {self.evaluate.extractor} needs a {network}; this base has none: use inception",
                 "evaluate.extractor",
@@ -325,16 +337,17 @@ class Config(Section):
     @model_validator(mode="after")
     def _known_before_it_runs(self) -> Config:
         """What would otherwise fail only after the trainings."""
-        if self.model.kind == "unet":
+        if self.model.role is Role.DRAWS:
             try:
                 space_timesteps(self.diffusion.steps, self.sample.steps)
             except ValueError as error:
                 raise FieldError(
                     f"sample.steps does not fit diffusion.steps: {error}", "sample.steps", "diffusion.steps"
                 ) from error
-        if self.classifier is not None and self.classifier.model.kind != "encoder":
+        if self.classifier is not None and self.classifier.model.role is not Role.CLASSIFIES:
             raise FieldError(
-                f"classifier.model.kind is {self.classifier.model.kind}, allowed: encoder", "classifier.model.kind"
+                f"classifier.model.kind is {self.classifier.model.kind}, allowed: {kinds(Role.CLASSIFIES)}",
+                "classifier.model.kind",
             )
         self._classes_fit()
         return self
@@ -351,7 +364,7 @@ class Config(Section):
         if facts.num_classes is None:
             return
         have = "has no classes" if facts.num_classes == 1 else f"has {facts.num_classes} classes"
-        if self.model.kind == "unet" and self.model.num_classes not in (None, facts.num_classes):
+        if self.model.role is Role.DRAWS and self.model.num_classes not in (None, facts.num_classes):
             raise FieldError(
                 f"model.num_classes is {self.model.num_classes}, but data.source {name} {have}: "
                 f"use {'null' if facts.num_classes == 1 else facts.num_classes}",
@@ -368,7 +381,7 @@ class Config(Section):
                 )
             return
         trained = self.classifier is not None and self.classifier.train.checkpoint is None
-        if trained or (self.model.kind == "encoder" and self.train.checkpoint is None):
+        if trained or (self.model.role is Role.CLASSIFIES and self.train.checkpoint is None):
             raise FieldError(
                 f"a classifier cannot be trained on data.source {name}, which has no classes: set classifier to null, "
                 "give its checkpoint, or use another data.source",

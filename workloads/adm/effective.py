@@ -5,12 +5,13 @@ Stages are made of it, so trials that can only be equal share them. No torch her
 
 from __future__ import annotations
 
-from typing import TypeVar, get_args
+from typing import TypeVar
 
 from adm.config import Config, DiffusionConfig, ModelConfig, SampleConfig, Steps, TrainConfig
 from adm.models.layout import Attention, layout
+from adm.registries import LOSSES, NETWORKS, PICTURES, SAMPLERS, VARIANCES, Role, spacing_of
 from adm.respacing import section_counts, space_timesteps
-from adm.studies.config import FiguresConfig, Picture
+from adm.studies.config import FiguresConfig
 
 T = TypeVar("T", ModelConfig, TrainConfig, DiffusionConfig, SampleConfig, FiguresConfig)
 PRINTED_RESOLUTIONS: tuple[int, ...] = ModelConfig.model_fields["attention_resolutions"].default
@@ -38,19 +39,27 @@ def effective(c: Config) -> Config:
 def trained_process(process: DiffusionConfig) -> DiffusionConfig:
     """The process as its training sees it: L_simple with a fixed variance asks neither which, nor for a factor of the
     bound."""
-    if process.loss in ("mse", "rescaled_mse") and process.variance.startswith("fixed"):
-        return _with(process, variance="fixed_small", loss="mse")
-    return process
+    loss = LOSSES[process.loss]
+    if VARIANCES[process.variance].is_learned:
+        return process
+    if not loss.fixed_variance_matters:
+        process = _with(process, variance=_first_like(process.variance))
+    return _with(process, loss=loss.like_with_fixed_variance or process.loss)
 
 
 def sampled_process(process: DiffusionConfig, sampler: str, is_loaded: bool) -> DiffusionConfig:
-    """The process as sampling sees it: DDIM has a variance of its own, and weights from a file had an objective that
-    nobody asks for."""
+    """The process as sampling sees it: some samplers, as DDIM, have a variance of their own, and weights from a file
+    had an objective that nobody asks for."""
     if is_loaded:
         process = _with(process, loss="mse")
-    if sampler == "ddim":
-        process = _with(process, variance="fixed_small" if process.variance.startswith("fixed") else "learned_range")
+    if not SAMPLERS[sampler].uses_variance:
+        process = _with(process, variance=_first_like(process.variance))
     return process
+
+
+def _first_like(variance: str) -> str:
+    """The variance that stands for all that are learned, or for all that are fixed."""
+    return next(name for name in VARIANCES if VARIANCES[name].is_learned == VARIANCES[variance].is_learned)
 
 
 def reached_resolutions(model: ModelConfig) -> tuple[int, ...]:
@@ -59,11 +68,13 @@ def reached_resolutions(model: ModelConfig) -> tuple[int, ...]:
 
 
 def _model(model: ModelConfig) -> ModelConfig:
+    network = NETWORKS[model.kind]
+    model = _with(model, **{name: ModelConfig.model_fields[name].default for name in network.unused})
+    if network.layout is None:
+        return model
     model = _with(model, attention_resolutions=_attention_resolutions(model))
-    if model.kind == "encoder" or model.num_heads_up == model.num_heads or model.head_channels is not None:
+    if model.num_heads_up == model.num_heads or model.head_channels is not None:
         model = _with(model, num_heads_up=None)
-    if model.kind != "encoder":
-        model = _with(model, pool="attention")
     if len(model.channel_mult) == 1:  # nothing is resampled
         model = _with(model, updown="residual")
     return _with(model, qkv_order="legacy") if _has_one_head(model) else model
@@ -103,21 +114,21 @@ def _sample(c: Config) -> SampleConfig:
         sample = _with(sample, guidance_at="x_t")
         if c.model.num_classes is None:  # no label is looked at
             sample = _with(sample, labels="balanced")
-    return _with(sample, steps=_steps(c.diffusion.steps, sample.steps)) if c.model.kind == "unet" else sample
+    return _with(sample, steps=_steps(c.diffusion.steps, sample.steps)) if c.model.role is Role.DRAWS else sample
 
 
 def _steps(num_timesteps: int, steps: Steps) -> Steps:
-    """A count where the steps are spaced as by a count, else the counts a section, else "ddimN"."""
+    """A count where the steps are spaced as by a count, else the counts per section, else a spacing and a count."""
     kept = space_timesteps(num_timesteps, steps)
     if kept == space_timesteps(num_timesteps, len(kept)):
         return len(kept)
     counts = section_counts(num_timesteps, steps)
-    return f"ddim{len(kept)}" if counts is None else tuple(counts)
+    return f"{spacing_of(steps)}{len(kept)}" if counts is None else tuple(counts)
 
 
 def _figures(figures: FiguresConfig) -> FiguresConfig:
-    figures = _with(figures, draw=tuple(name for name in get_args(Picture) if name in figures.draw))
-    if "neighbours" in figures.draw:
+    figures = _with(figures, draw=tuple(name for name in PICTURES if name in figures.draw))
+    if any(PICTURES[name].searches_reference for name in figures.draw):
         return figures
     default = FiguresConfig()
     return _with(figures, num_neighbours=default.num_neighbours, num_reference=default.num_reference)

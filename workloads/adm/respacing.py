@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from adm.registries import SPACINGS, spacing_of
 from assay.text import shorten
 
 Sections = str | int | Sequence[int]
@@ -19,7 +20,8 @@ def space_timesteps(num_timesteps: int, sections: Sections) -> list[int]:
         ones, one step each) and each is strided evenly, ends included, to its count. The first section is nearest
         the data. A count of 0 skips a section;
       an int: one section;
-      "ddimN": N steps at the smallest integer stride that gives exactly N, as DDIM's authors space them;
+      a name of adm.registries.SPACINGS and a count, such as "ddim25": N steps at the smallest integer stride that
+        gives exactly N, as DDIM's authors space them;
       "": every step.
 
     ValueError names the section that asks for more steps than it holds.
@@ -27,19 +29,17 @@ def space_timesteps(num_timesteps: int, sections: Sections) -> list[int]:
     if num_timesteps < 1:
         raise ValueError(f"a process needs at least 1 step to respace, got {num_timesteps}")
     counts = section_counts(num_timesteps, sections)
-    return (
-        _sections(num_timesteps, counts) if counts is not None else _ddim_stride(num_timesteps, str(sections).strip())
-    )
+    return _sections(num_timesteps, counts) if counts is not None else _named(num_timesteps, str(sections).strip())
 
 
 def section_counts(num_timesteps: int, sections: Sections) -> list[int] | None:
-    """Steps to take in each section, as `space_timesteps` reads it; None for "ddimN", which has none."""
+    """Steps to take in each section, as `space_timesteps` reads it; None for a spacing by name, which has none."""
     if not isinstance(sections, str):
         return [sections] if isinstance(sections, int) else [int(count) for count in sections]
     text = sections.strip()
     if not text:
         return [num_timesteps]
-    return None if text.startswith("ddim") else [_count(part, sections) for part in text.split(",")]
+    return None if spacing_of(text) else [_count(part, sections) for part in text.split(",")]
 
 
 def _count(part: str, sections: str) -> int:
@@ -47,8 +47,8 @@ def _count(part: str, sections: str) -> int:
         return int(part)
     except ValueError:
         raise ValueError(
-            f"cannot read {_shown(part.strip())} in respacing {_shown(sections)}: use counts a section (such as "
-            "'90,60,60,20,20') or 'ddimN' (such as 'ddim25')"
+            f"cannot read {_shown(part.strip())} in respacing {_shown(sections)}: use counts per section (such as "
+            f"'90,60,60,20,20') or {' or '.join(repr(f'{name}N') for name in SPACINGS)} (such as 'ddim25')"
         ) from None
 
 
@@ -56,11 +56,27 @@ def _shown(sections: str) -> str:
     return repr(shorten(sections))
 
 
-def _ddim_stride(num_timesteps: int, sections: str) -> list[int]:
-    digits = sections.removeprefix("ddim")
+def _named(num_timesteps: int, sections: str) -> list[int]:
+    name = spacing_of(sections)
+    assert name is not None
+    digits = sections.removeprefix(name)
     if not digits.isdecimal():
-        raise ValueError(f"respacing {_shown(sections)} is not 'ddim' and a count, such as 'ddim25'")
-    wanted = int(digits[:MOST_DIGITS])
+        raise ValueError(f"respacing {_shown(sections)} is not {name!r} and a count, such as '{name}25'")
+    count = int(digits[:MOST_DIGITS])
+    try:
+        kept: list[int] = SPACINGS[name].load()(num_timesteps, count)
+    except ValueError as error:
+        raise ValueError(f"respacing {_shown(sections)}: {error}") from error
+    if kept != sorted(set(kept)) or len(kept) != count or not kept or kept[0] < 0 or kept[-1] >= num_timesteps:
+        raise ValueError(
+            f"respacing {_shown(sections)}: {SPACINGS[name].path} gave {shorten(str(kept))}; allowed: {count} of the "
+            f"steps 0 to {num_timesteps - 1}, ascending, none twice"
+        )
+    return kept
+
+
+def ddim_stride(num_timesteps: int, wanted: int) -> list[int]:
+    """`wanted` steps at the smallest integer stride that gives exactly so many. ValueError where none does."""
     for stride in range(1, num_timesteps):
         if _visited(num_timesteps, stride) == wanted:
             return list(range(0, num_timesteps, stride))
@@ -68,10 +84,7 @@ def _ddim_stride(num_timesteps: int, sections: str) -> list[int]:
     nearest = sorted(there_are, key=lambda count: abs(count - wanted))[:2]
     named = f"; near to it are {' and '.join(f'ddim{count}' for count in sorted(nearest))}" if nearest else ""
     plain = f"; {wanted} as plain section counts does without an integer stride" if 1 <= wanted <= num_timesteps else ""
-    raise ValueError(
-        f"respacing {_shown(sections)}: no integer stride visits exactly {wanted} of {num_timesteps} steps"
-        f"{named}{plain}"
-    )
+    raise ValueError(f"no integer stride visits exactly {shorten(str(wanted))} of {num_timesteps} steps{named}{plain}")
 
 
 def _visited(num_timesteps: int, stride: int) -> int:

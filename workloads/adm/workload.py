@@ -17,16 +17,17 @@ from dataclasses import replace
 from pydantic import BaseModel
 
 from adm import presets
+from adm.compute.network import network_cost
 from adm.compute.v100 import training_flops
-from adm.config import TRAINING_STAGES, Config, DiffusionConfig, ModelConfig, TrainConfig, validation_timesteps
+from adm.config import Config, DiffusionConfig, ModelConfig, TrainConfig, validation_timesteps
 from adm.effective import PRINTED_RESOLUTIONS, effective, reached_resolutions, trained_process
-from adm.models.layout import layout
+from adm.registries import NETWORKS, Role, imports, versions
 from adm.sampling import check as sampling_check
 from adm.sampling import graph as sampling
 from adm.studies import check, graph
 from assay.errors import AssayWarning, ConfigProblem, FieldError, UserError
 from assay.workload import JSON, Budget, Checkpointing, PrintedTable, ReportHints, Smoke, Stage, TypedWorkload
-from imaging.config import Crop, DataConfig
+from imaging.config import Crop
 from imaging.evaluation import graph as evaluation_graph
 from imaging.paths import is_there, places_in, whole
 
@@ -52,7 +53,7 @@ class AdmWorkload(TypedWorkload[Config]):
         metrics=(*evaluation_graph.leading_metrics(), *graph.METRICS),
         sample_grid="samples.png",
         comparable=("num_samples", "num_reference", "num_reference_images", "extractor", "reference"),
-        pictures=graph.PICTURES,
+        pictures=graph.CAPTIONS,
         side_by_side=graph.SIDE_BY_SIDE,
     )
     smoke = Smoke(
@@ -87,14 +88,13 @@ class AdmWorkload(TypedWorkload[Config]):
         yield from check.problems(config)
 
     def metrics_of(self, config: Config) -> Sequence[str]:
-        of_a_study = graph.metrics(config)
         if config.measure != "quality":
-            return of_a_study
-        if config.model.kind == "encoder" and config.data.validation > 0:
+            return graph.metrics(config)
+        if config.model.role is Role.CLASSIFIES and config.data.validation > 0:
             return ["loss", *(f"accuracy_t{t}" for t in validation_timesteps(config.diffusion.steps))]
-        if config.model.kind != "unet":
+        if config.model.role is not Role.DRAWS:
             return ["loss"]
-        return [*evaluation_graph.metrics(config), *of_a_study]
+        return [*evaluation_graph.metrics(config), *graph.metrics(config)]
 
     def stages_of(self, config: Config) -> Sequence[Stage]:
         for caution in (*_without_effect(config), *sampling_check.cautions(config)):
@@ -104,9 +104,9 @@ class AdmWorkload(TypedWorkload[Config]):
             return [graph.throughput(c)]
         if c.measure == "compute":
             return [graph.compute(c)]
-        if c.model.kind == "encoder":
+        if c.model.role is Role.CLASSIFIES:
             return [_measured(c, _classifier(c, c.model, c.train, c.data.crop, "train"))]
-        if c.model.kind == "super_res":
+        if c.model.role is Role.ENLARGES:
             return [_measured(c, _upsampler(c, c.model, c.diffusion, c.train, "train"))]
         train = _train(c) if c.train.checkpoint is None else _load(c.model, c.train.checkpoint, "train")
         classifier = None
@@ -134,42 +134,39 @@ class AdmWorkload(TypedWorkload[Config]):
 
 def _train(c: Config) -> Stage:
     """The diffusion model."""
-    config = {
-        "seed": c.seed,
-        "data": _training_data(c, c.data.crop),
-        "diffusion": trained_process(c.diffusion).model_dump(mode="json"),
-    }
-    return _training("train_diffusion", config, c.data, c.model, c.train, "train")
-
-
-def _classifier(c: Config, model: ModelConfig, train: TrainConfig, crop: Crop, section: str) -> Stage:
-    """The classifier: it shares the process q with the diffusion model, and none of its objectives."""
-    if train.checkpoint is not None:
-        return _load(model, train.checkpoint, section)
-    config = {
-        "seed": c.seed,
-        "data": {**_training_data(c, crop), "validation": c.data.validation},
-        "diffusion": {"schedule": c.diffusion.schedule, "steps": c.diffusion.steps},
-    }
-    return _training("train_classifier", config, c.data, model, train, section)
+    return _denoiser(c, c.model, c.diffusion, c.train, "train")
 
 
 def _upsampler(c: Config, model: ModelConfig, diffusion: DiffusionConfig, train: TrainConfig, section: str) -> Stage:
     """The diffusion model that enlarges images, trained on the same data."""
     if train.checkpoint is not None:
         return _load(model, train.checkpoint, section)
+    return _denoiser(c, model, diffusion, train, section)
+
+
+def _denoiser(c: Config, model: ModelConfig, diffusion: DiffusionConfig, train: TrainConfig, section: str) -> Stage:
+    process = trained_process(diffusion)
+    config = {"data": _training_data(c, c.data.crop), "diffusion": process.model_dump(mode="json")}
+    return _training(c, "train_diffusion", config, process, model, train, section)
+
+
+def _classifier(c: Config, model: ModelConfig, train: TrainConfig, crop: Crop, section: str) -> Stage:
+    """The classifier: it shares the process q with the diffusion model, and none of its objectives."""
+    if train.checkpoint is not None:
+        return _load(model, train.checkpoint, section)
+    process = DiffusionConfig(schedule=c.diffusion.schedule, steps=c.diffusion.steps)
     config = {
-        "seed": c.seed,
-        "data": _training_data(c, c.data.crop),
-        "diffusion": trained_process(diffusion).model_dump(mode="json"),
+        "data": {**_training_data(c, crop), "validation": c.data.validation},
+        "diffusion": process.model_dump(mode="json", include={"schedule", "steps"}),
     }
-    return _training("train_diffusion", config, c.data, model, train, section)
+    return _training(c, "train_classifier", config, process, model, train, section)
 
 
 def _training(
+    c: Config,
     body: str,
     config: Mapping[str, JSON],
-    data: DataConfig,
+    process: DiffusionConfig,
     model: ModelConfig,
     train: TrainConfig,
     section: str,
@@ -178,12 +175,14 @@ def _training(
     network, network_execution = _apart(model, NETWORK_EXECUTION)
     training, training_execution = _apart(train, TRAINING_EXECUTION)
     return Stage(
-        name=TRAINING_STAGES[model.kind],
+        name=model.role.stage,
         version=1,
         kind="train",
         body=(f"adm.training.stages:{body}",),
         config={
+            "seed": c.seed,
             **config,
+            **versions(model, train, process, leave_out=TRAINING_EXECUTION),
             "model": network,
             # A number, also where it is the training's own length: that changes every step, so it is in the key.
             "train": {**_without(training, PACE), "anneal_iterations": train.annealed_over},
@@ -192,7 +191,8 @@ def _training(
         execution={"model": network_execution, "train": training_execution},
         budget=Budget(f"{section}.iterations", train.iterations, "iterations"),
         checkpointing=Checkpointing(train.checkpoint_every, train.keep_last, train.keep_every, train.keep_best),
-        check=evaluation_graph.data_check(data),
+        check=evaluation_graph.data_check(c.data, "adm.training.checks:data"),
+        imports=imports(model, train, process),
         group_check="adm.training.shares:check_group",
         resources="train",
         flops=float(training_flops(model) * train.iterations * train.batch_size),
@@ -222,7 +222,7 @@ def _load(model: ModelConfig, checkpoint: str, section: str) -> Stage:
     if sha256 is None:
         wrong = " is a folder: name a file in it" if path.is_dir() else ": there is no such file; leave it out to train"
         raise UserError(f"{section}.checkpoint {checkpoint!r}{wrong}")
-    config = {"checkpoint": str(path), "sha256": sha256, "model": model.model_dump(mode="json")}
+    config = {"checkpoint": str(path), "sha256": sha256, "model": model.model_dump(mode="json"), **versions(model)}
     return Stage(
         name="load",
         version=1,
@@ -231,21 +231,23 @@ def _load(model: ModelConfig, checkpoint: str, section: str) -> Stage:
         config=config,
         places=places_in(config),
         check=CHECKPOINT_CHECKS[section],
+        imports=imports(model),
     )
 
 
 def _measured(c: Config, network: Stage) -> Stage:
     """What a trial of one network reports: its training's metrics, or those of weights that are there already."""
-    is_classifier = c.model.kind == "encoder"
+    is_classifier = c.model.role is Role.CLASSIFIES
     if c.train.checkpoint is None:
         # Its accuracy is the trial's: not to be measured is no reason to warn here, but to refuse.
-        return replace(network, check="imaging.data:check_with_accuracy") if is_classifier else network
+        return replace(network, check="adm.training.checks:data_with_accuracy") if is_classifier else network
     process = c.diffusion.model_dump(mode="json", include={"schedule", "steps"} if is_classifier else None)
     config = {
         "seed": c.seed,
         "data": {**evaluation_graph.data_section(c.data), "validation": c.data.validation if is_classifier else 0.0},
         "diffusion": process,
         "model": network.config["model"],
+        **versions(c.diffusion),
     }
     return Stage(
         name="measure",
@@ -255,7 +257,7 @@ def _measured(c: Config, network: Stage) -> Stage:
         config=config,
         places=places_in(config),
         inputs={"model": network},
-        check="imaging.data:check_with_accuracy",
+        check="adm.training.checks:data_with_accuracy",
     )
 
 
@@ -267,18 +269,19 @@ def _network_problems(c: Config) -> Iterator[ConfigProblem]:
     """Widths and heads that no network can have."""
     for path, model in _networks(c):
         try:
-            layout(model)
-        except FieldError as error:
-            yield ConfigProblem(path, str(error), tuple(f"{path}.{name}" for name in error.fields))
+            network_cost(model)
+        except UserError as error:
+            fields = error.fields if isinstance(error, FieldError) else ()
+            yield ConfigProblem(path, str(error), tuple(f"{path}.{name}" for name in fields))
 
 
 def _evaluation_problems(c: Config) -> Iterator[ConfigProblem]:
     """What of the data, and of how samples are judged, could only fail after the trainings."""
     if c.measure != "quality":
         return
-    if c.model.kind == "unet":
+    if c.model.role is Role.DRAWS:
         yield from evaluation_graph.problems(c)
-    elif c.model.kind == "encoder" and c.data.validation:
+    elif c.model.role is Role.CLASSIFIES and c.data.validation:
         # A share that rounds to no image. What only the sizes of the classes tell is said where a run starts.
         there_are = evaluation_graph.countable(c)
         if there_are is not None and round(there_are * c.data.validation) == 0:
@@ -290,6 +293,8 @@ def _evaluation_problems(c: Config) -> Iterator[ConfigProblem]:
 def _without_effect(c: Config) -> Iterator[str]:
     """Attention that was asked for in vain, but for what the tables print."""
     for path, model in _networks(c):
+        if NETWORKS[model.kind].layout is None:
+            continue
         reached = reached_resolutions(model)
         unreached = [size for size in model.attention_resolutions if size not in (*reached, *PRINTED_RESOLUTIONS)]
         if unreached:

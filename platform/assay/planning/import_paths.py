@@ -35,6 +35,7 @@ def refuse_missing_functions(stages: Iterable[Stage], workload: str) -> None:
 def import_paths(stage: Stage) -> Iterator[tuple[str, str]]:
     """Each with its role in the stage."""
     yield from (("body", path) for path in stage.body)
+    yield from (("import", path) for path in stage.imports)
     yield from (("check", path) for path in (stage.check,) if path is not None)
     yield from (("group_check", path) for path in (stage.group_check,) if path is not None)
 

@@ -127,6 +127,9 @@ class Stage:
     group_check: str | None = None
     """Train stages: import path "module:attribute" of a function of (config, execution, workers, GPUs of each) that
     raises UserError where such a group could not train. Called when a sweep is planned, so it imports little."""
+    imports: tuple[str, ...] = ()
+    """Import paths "module:attribute" of what the body finds by a name in its config, as a sampler: planning refuses
+    those that lead nowhere. Not part of the key."""
     execution: Mapping[str, JSON] = field(default_factory=dict)
     """How the body goes about it, which does not change what comes out (micro-batches, an engine): not part of the key,
     so a training that ran out of memory goes on with another one."""

@@ -11,10 +11,12 @@ import types
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from assay.errors import ConfigProblem, FieldError, did_you_mean
+from assay.registry import Registry
 from assay.text import shorten
 
 Path = tuple[str | int, ...]
@@ -49,7 +51,8 @@ def describe(annotation: Any, plural: bool = False) -> str:
     """What a field takes, in words: `an integer ≥ 1, a list of integers ≥ 0 or text`."""
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return _bounded(describe(args[0], plural), args[1:])
+        registry = registry_of(annotation)
+        return _bounded(describe(args[0], plural), args[1:]) if registry is None else ", ".join(registry)
     if _is_union(annotation):
         return _either([describe(arg, plural) for arg in args])
     if origin is Literal:
@@ -115,12 +118,28 @@ def _expected(error: ErrorDetails) -> str:
 
 
 def _choices(annotation: Any) -> list[str]:
-    """The names a Literal allows, also inside a union."""
+    """The names that a Literal or a registry allows, also inside a union."""
+    if (registry := registry_of(annotation)) is not None:
+        return registry.names()
     if get_origin(annotation) is Literal:
         return [arg for arg in get_args(annotation) if isinstance(arg, str)]
     if _is_union(annotation) or get_origin(annotation) is Annotated:
         return [name for arg in get_args(annotation) for name in _choices(arg)]
     return []
+
+
+def registry_of(annotation: Any) -> Registry[Any] | None:
+    """The registry whose names a field takes: Annotated[str, AfterValidator(REGISTRY.checked)]."""
+    for item in get_args(annotation)[1:] if get_origin(annotation) is Annotated else ():
+        registry = getattr(item.func, "__self__", None) if isinstance(item, AfterValidator) else None
+        if isinstance(registry, Registry):
+            return registry
+    return None
+
+
+def annotation_of(field: FieldInfo) -> Any:
+    """A field's annotation with its metadata, which pydantic takes apart."""
+    return _annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
 
 
 def locate(model: Any, loc: Sequence[str | int]) -> tuple[Path, Any, list[str]]:
@@ -148,9 +167,7 @@ def _step(inner: Any, part: str | int) -> tuple[Any, list[str]]:
     if isinstance(inner, type) and issubclass(inner, BaseModel):
         fields = {info.alias or name: info for name, info in inner.model_fields.items()}
         info = fields.get(str(part))
-        return (
-            _annotated[(info.annotation, *info.metadata)] if info and info.metadata else info and info.annotation
-        ), [*fields]
+        return info and annotation_of(info), [*fields]
     if origin in _MAPPINGS:
         return args[-1], []
     items = [arg for arg in args if arg is not Ellipsis] if origin in _LISTS and isinstance(part, int) else []

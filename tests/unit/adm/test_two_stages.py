@@ -86,7 +86,7 @@ def test_the_second_stage_is_part_of_what_an_image_costs() -> None:
         ("upsampler.model.in_channels", 3, r"upsampler\.model\.in_channels.*got 3, allowed: 1"),
         ("upsampler.model.channels", 33, r"upsampler\.model.*32"),
         ("upsampler.steps", 5000, r"upsampler\.steps.*asks for 5000 steps"),
-        ("upsampler.eta", 0.5, r"upsampler\.eta.*ddpm has no η"),
+        ("upsampler.eta", 0.5, r"upsampler\.eta: 0\.5 has no effect with upsampler\.sampler ddpm: it is for ddim"),
         (
             "upsampler.train.checkpoint",
             "nowhere.pt",

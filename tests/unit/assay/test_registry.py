@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import pytest
+from pydantic import AfterValidator, BaseModel, ValidationError
 
-from assay.errors import UserError
+from assay.errors import AssayWarning, UserError
 from assay.registry import Registry
+from assay.workload.typed import config_problems
 
 
 @pytest.fixture
@@ -49,6 +52,30 @@ def test_a_package_that_does_not_import_costs_its_own_name_alone(shapes: Registr
         shapes["heptagon"]
     with pytest.raises(ValueError, match=message):
         shapes.checked("heptagon")
+
+
+def test_going_through_all_entries_leaves_out_one_that_does_not_import(shapes: Registry[int]) -> None:
+    with pytest.warns(AssayWarning, match="the shape 'heptagon' .* cannot be imported"):
+        assert dict(shapes.items()) == {"triangle": 3, "square": 4, "hexagon": 6}
+
+
+def test_a_field_of_a_config_says_which_names_it_takes(shapes: Registry[int]) -> None:
+    class Drawing(BaseModel):
+        shape: Annotated[str, AfterValidator(shapes.checked)] = "square"
+        others: tuple[Annotated[str, AfterValidator(shapes.checked)], ...] = ()
+
+    every = "triangle, square, heptagon, hexagon"
+    for given, told in {
+        "hexagone": f"unknown shape 'hexagone'; did you mean 'hexagon'? allowed: {every}",
+        6: f"got 6 (int), allowed: {every}",
+    }.items():
+        with pytest.raises(ValidationError) as refused:
+            Drawing.model_validate({"shape": given})
+        assert [(at.path, at.message) for at in config_problems(refused.value, Drawing)] == [("shape", told)]
+    with pytest.raises(ValidationError) as refused:
+        Drawing.model_validate({"others": "square"})
+    (problem,) = config_problems(refused.value, Drawing)
+    assert (problem.path, problem.message) == ("others", f"got 'square' (str), allowed: a list of {every}")
 
 
 def test_a_name_is_registered_once(shapes: Registry[int]) -> None:

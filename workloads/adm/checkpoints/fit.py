@@ -12,6 +12,7 @@ from adm.compute import network_cost
 from adm.config import ModelConfig
 from adm.models import build
 from adm.models.layout import Attention, Layer, layout
+from adm.registries import NETWORKS
 
 Shapes = Mapping[str, tuple[int, ...]]
 QKV_LAYOUT = {"legacy": "[heads, 3, ch]", "new": "[3, heads, ch]"}
@@ -69,6 +70,8 @@ def silent_differences(found: ModelConfig, config: ModelConfig, origin: str = "t
 
 def _attention_layers(config: ModelConfig) -> dict[str, Attention]:
     """Key of the qkv weights → the attention layer they belong to."""
+    if NETWORKS[config.kind].layout is None:
+        return {}
     plan = layout(config)
     layers: dict[str, Layer] = {f"middle_block.{j}": layer for j, layer in enumerate(plan.middle_block)}
     for part, blocks in (("input_blocks", plan.input_blocks), ("output_blocks", plan.output_blocks)):

@@ -1,7 +1,7 @@
 """What a model costs: operations, parameters, theoretical throughput, V100-days. Counted without torch."""
 
 from adm.compute.network import NetworkCost, network_cost
-from adm.compute.sampling import num_sampling_steps, sampling_flops
+from adm.compute.sampling import num_evaluations, sampling_flops
 from adm.compute.v100 import (
     TABLE_7,
     paper_v100_days,
@@ -14,7 +14,7 @@ __all__ = [
     "TABLE_7",
     "NetworkCost",
     "network_cost",
-    "num_sampling_steps",
+    "num_evaluations",
     "paper_v100_days",
     "sampling_flops",
     "theoretical_throughput",

@@ -12,6 +12,8 @@ from functools import lru_cache
 
 from adm.config import ModelConfig
 from adm.models.layout import SPATIAL_POOL_CHANNELS, Attention, Block, Conv, Layer, Layout, Res, layout
+from adm.registries import NETWORKS, Role
+from assay.workload import load_attribute
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,14 @@ class NetworkCost:
 def network_cost(config: ModelConfig) -> NetworkCost:
     """The forward operations of one image and the parameters of the network `config` describes.
 
-    Raises UserError as `adm.models.layout.layout` does.
+    Raises UserError for a network that cannot be.
     """
+    cost: NetworkCost = load_attribute(NETWORKS[config.kind].cost)(config)
+    return cost
+
+
+def cost_of_blocks(config: ModelConfig) -> NetworkCost:
+    """The cost of a network that is made of adm.models.layout's blocks."""
     plan = layout(config)
     E = plan.embed_channels
     cost = _linear(config.channels, E) + _linear(E, E)
@@ -70,7 +78,7 @@ def _layer(layer: Layer, plan: Layout) -> NetworkCost:
 
 def _head(plan: Layout) -> NetworkCost:
     config, ch = plan.config, plan.head_channels
-    if config.kind != "encoder":
+    if config.role is not Role.CLASSIFIES:
         return _norm(ch) + _conv(3, ch, config.out_channels, plan.head_resolution**2)
     classes, hidden = config.out_channels, SPATIAL_POOL_CHANNELS
     if config.pool == "attention":

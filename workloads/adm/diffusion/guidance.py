@@ -10,6 +10,7 @@ from torch.nn.functional import log_softmax
 
 from adm.diffusion.process import CondFn, Kwargs, Model, Process
 from adm.diffusion.results import Prediction
+from adm.registries import GUIDANCE_PLACES
 
 
 def classifier_gradient(classifier: Model, scale: float = 1.0) -> CondFn:
@@ -40,21 +41,24 @@ def guided_mean(
     model_kwargs: Kwargs | None = None,
     guidance_at: str = "x_t",
 ) -> Tensor:
-    """μ + Σ g. Equation 56.
-
-    `guidance_at` says where g is taken. "x_t": at the current x and its timestep, as the paper's experiments did.
-    "mean": at μ, as the derivation has it; μ estimates the *arriving* x, so the classifier is told that one's timestep.
-    """
-    kwargs = model_kwargs or {}
-    if guidance_at == "x_t":
-        gradient = cond_fn(x, process.original_timesteps(t), **kwargs)
-    elif guidance_at == "mean":
-        # The last step arrives at the data, for which no timestep exists: 0 is the nearest.
-        arriving = process.original_timesteps((t - 1).clamp(min=0))
-        gradient = cond_fn(prediction.mean, arriving, **kwargs)
-    else:
-        raise ValueError(f"guidance_at is {guidance_at!r}; choose x_t or mean")
+    """μ + Σ g. Equation 56. `guidance_at` is the name of the place where g is taken."""
+    gradient = GUIDANCE_PLACES[guidance_at].load()(process, cond_fn, prediction, x, t, model_kwargs or {})
     return prediction.mean + prediction.variance * gradient.to(x.dtype)
+
+
+def gradient_at_x_t(
+    process: Process, cond_fn: CondFn, prediction: Prediction, x: Tensor, t: Tensor, model_kwargs: Kwargs
+) -> Tensor:
+    """g at the current x and its timestep, as the paper's experiments took it."""
+    return cond_fn(x, process.original_timesteps(t), **model_kwargs)
+
+
+def gradient_at_mean(
+    process: Process, cond_fn: CondFn, prediction: Prediction, x: Tensor, t: Tensor, model_kwargs: Kwargs
+) -> Tensor:
+    """g at μ, as the derivation has it: μ estimates the *arriving* x, so the classifier is told that one's timestep."""
+    # The last step arrives at the data, for which no timestep exists: 0 is the nearest.
+    return cond_fn(prediction.mean, process.original_timesteps((t - 1).clamp(min=0)), **model_kwargs)
 
 
 def guided_prediction(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from adm.diffusion.loops import ddim_loop, ddim_reverse_loop
+from adm.diffusion.loops import Loop, ddim_loop, ddim_reverse_loop
 from adm.diffusion.process import CondFn, Kwargs, Model, Process
 
 
@@ -58,6 +58,8 @@ def interpolate_images(
     num_classes: int | None = None,
     cond_fn: CondFn | None = None,
     model_kwargs: Kwargs | None = None,
+    encode: Loop = ddim_reverse_loop,
+    decode: Loop = ddim_loop,
     **options: Any,
 ) -> Tensor:
     """Encode two batches of images, blend their latents, decode: (len(thetas), N, C, H, W). Appendix H.
@@ -65,7 +67,7 @@ def interpolate_images(
     With `labels`, the classes (N,) of the first and the second images, class embeddings and the classifier's log
     probabilities are blended too; each image is encoded with its own. Without, `model_kwargs` and `cond_fn` are the
     same for both. The ends are reconstructions, not the images. `num_steps` of encoding are T−1 by default; `options`
-    go to both directions. ValueError for one of labels and num_classes without the other.
+    go to both directions, `encode` and `decode`. ValueError for one of labels and num_classes without the other.
     """
     if (labels is None) != (num_classes is None):
         raise ValueError("labels and num_classes go together: a class is the weight 1 among num_classes")
@@ -78,13 +80,13 @@ def interpolate_images(
         return {"model_kwargs": {**(model_kwargs or {}), "y": y}, "cond_fn": guidance}
 
     a, b = (
-        ddim_reverse_loop(process, model, image, num_steps=num_steps, **conditions(theta), **options)
+        encode(process, model, image, num_steps=num_steps, **conditions(theta), **options)
         for image, theta in ((first, 0.0), (second, math.pi / 2))
     )
     # All T steps end beyond the last index; decoding starts at it.
     start = None if num_steps is None else min(num_steps, process.num_timesteps - 1)
     decoded = [
-        ddim_loop(process, model, noise=interpolate(a, b, theta), start=start, **conditions(theta), **options)
+        decode(process, model, noise=interpolate(a, b, theta), start=start, **conditions(theta), **options)
         for theta in thetas
     ]
     return torch.stack(decoded)

@@ -1,26 +1,30 @@
 """Whole runs of a sampler: plain loops over t, to step through in a debugger.
 
+A loop that adm.registries.SAMPLERS names is called as loop(process, model, noise=…, step_noise=…, model_kwargs=…,
+progress=…) with the options that its entry lists, and cond_fn where images are guided; it returns x_0.
+
 `noise` is x_T. `step_noise(t)` gives the noise of the step at respaced index t, shaped like x; left out, it is drawn.
 `start` is the index to begin at (T−1 when left out), with `noise` the x there. `progress(done, total)` follows a run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from adm.diffusion.process import CondFn, Model, Process
-from adm.diffusion.results import Step
 from adm.diffusion.samplers import ddim_reverse, ddim_sample, p_sample
 
 StepNoise = Callable[[int], Tensor]
 Progress = Callable[[int, int], None]
-StepFn = Callable[[Tensor, Tensor, Tensor | None], Step]
+Loop = Callable[..., Tensor]
+"""A whole run of a sampler, as sample_loop."""
 
 
+@torch.no_grad()
 def sample_loop(
     process: Process,
     model: Model,
@@ -34,13 +38,13 @@ def sample_loop(
     **options: Any,
 ) -> Tensor:
     """x_0 by ancestral sampling from x_T, (N, C, H, W). Algorithm 1. `options` are those of p_sample."""
+    x = initial(model, shape, noise, device)
+    for t, fresh in descending(process, x, start, step_noise, progress):
+        x = p_sample(process, model, x, t, noise=fresh, **options).sample
+    return x
 
-    def step(x: Tensor, t: Tensor, fresh: Tensor | None) -> Step:
-        return p_sample(process, model, x, t, noise=fresh, **options)
 
-    return _descend(process, step, _initial(model, shape, noise, device), step_noise, start, progress)
-
-
+@torch.no_grad()
 def ddim_loop(
     process: Process,
     model: Model,
@@ -55,12 +59,10 @@ def ddim_loop(
     **options: Any,
 ) -> Tensor:
     """x_0 by DDIM from x_T, (N, C, H, W). Algorithm 2. `options` are those of ddim_sample."""
-
-    def step(x: Tensor, t: Tensor, fresh: Tensor | None) -> Step:
-        return ddim_sample(process, model, x, t, eta=eta, noise=fresh, **options)
-
-    noises = step_noise if eta != 0.0 else None
-    return _descend(process, step, _initial(model, shape, noise, device), noises, start, progress)
+    x = initial(model, shape, noise, device)
+    for t, fresh in descending(process, x, start, step_noise if eta != 0.0 else None, progress):
+        x = ddim_sample(process, model, x, t, eta=eta, noise=fresh, **options).sample
+    return x
 
 
 @torch.no_grad()
@@ -91,31 +93,32 @@ def ddim_reverse_loop(
     return x
 
 
-@torch.no_grad()
-def _descend(
+def descending(
     process: Process,
-    step: StepFn,
     x: Tensor,
-    step_noise: StepNoise | None,
-    start: int | None,
-    progress: Progress | None,
-) -> Tensor:
+    start: int | None = None,
+    step_noise: StepNoise | None = None,
+    progress: Progress | None = None,
+) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """The respaced steps of a run from `start` to 0: t (N,), and the step's noise where `step_noise` gives it.
+
+    ValueError where the process has no such step.
+    """
     first = process.num_timesteps - 1 if start is None else start
     if not 0 <= first < process.num_timesteps:
         raise ValueError(f"start is {first}; the process has steps 0 to {process.num_timesteps - 1}")
     for index in range(first, -1, -1):
         t = torch.full((x.shape[0],), index, dtype=torch.int64, device=x.device)
         # The step at 0 adds no noise: nothing is asked for.
-        fresh = step_noise(index) if step_noise is not None and index > 0 else None
-        x = step(x, t, fresh).sample
+        yield t, step_noise(index) if step_noise is not None and index > 0 else None
         if progress is not None:
             progress(first - index + 1, first + 1)
-    return x
 
 
-def _initial(
+def initial(
     model: Model, shape: Sequence[int] | None, noise: Tensor | None, device: torch.device | str | None
 ) -> Tensor:
+    """x_T: `noise`, or drawn in a shape; on the device that is given, else on the model's."""
     if device is None and isinstance(model, torch.nn.Module):
         device = next((parameter.device for parameter in model.parameters()), None)
     if noise is not None:

@@ -23,30 +23,49 @@ def losses(
     noise: Tensor | None = None,
     model_kwargs: Kwargs | None = None,
 ) -> dict[str, Tensor]:
-    """The objective of each image, (N,): "loss", and its parts "mse" and "vb" where it has them.
+    """The process's objective of each image, (N,): "loss", and its parts "mse" and "vb" where it has them."""
+    return process.objective(process, model, x0, t, drawn(noise, x0), model_kwargs)
 
-    mse: L_simple, equation 12, plus L_vlb for a learned variance (with the mean detached, so that only Σ_θ learns
-    from it). rescaled_mse multiplies that L_vlb by T/1000. kl: L_vlb alone; rescaled_kl: T times it, an estimate of
-    the whole bound.
-    """
-    noise = drawn(noise, x0)
+
+def mse(
+    process: Process, model: Model, x0: Tensor, t: Tensor, noise: Tensor, model_kwargs: Kwargs | None
+) -> dict[str, Tensor]:
+    """L_simple, equation 12, plus L_vlb for a learned variance (with the mean detached, so that only Σ_θ learns from
+    it)."""
     x_t = process.q_sample(x0, t, noise)
-    if process.loss in ("kl", "rescaled_kl"):
-        bound = vlb_terms(process, model, x0, x_t, t, clip_denoised=False, model_kwargs=model_kwargs).output
-        return {"loss": bound * process.num_timesteps if process.loss == "rescaled_kl" else bound}
+    predicted, v = process.split(model(x_t, process.original_timesteps(t), **(model_kwargs or {})), x_t)
+    simple = mean_flat((process.target(x0, x_t, t, noise) - predicted) ** 2)
+    if v is None:
+        return {"loss": simple, "mse": simple}
+    frozen = torch.cat([predicted.detach(), v], dim=1)
+    vb = vlb_terms(process, lambda *_: frozen, x0, x_t, t, clip_denoised=False).output
+    return {"loss": simple + vb, "mse": simple, "vb": vb}
 
-    output = model(x_t, process.original_timesteps(t), **(model_kwargs or {}))
-    predicted, v = process.split(output, x_t)
-    terms: dict[str, Tensor] = {}
-    if v is not None:
-        frozen = torch.cat([predicted.detach(), v], dim=1)
-        vb = vlb_terms(process, lambda *_: frozen, x0, x_t, t, clip_denoised=False).output
-        terms["vb"] = vb * process.num_timesteps / 1000 if process.loss == "rescaled_mse" else vb
-    target = {"epsilon": noise, "x0": x0}.get(process.mean)
-    if target is None:
-        target = process.q_posterior_mean(x0, x_t, t)
-    terms["mse"] = mean_flat((target - predicted) ** 2)
-    return {"loss": terms["mse"] + terms["vb"] if "vb" in terms else terms["mse"], **terms}
+
+def rescaled_mse(
+    process: Process, model: Model, x0: Tensor, t: Tensor, noise: Tensor, model_kwargs: Kwargs | None
+) -> dict[str, Tensor]:
+    """The same with T/1000 times that L_vlb."""
+    terms = mse(process, model, x0, t, noise, model_kwargs)
+    if "vb" not in terms:
+        return terms
+    vb = terms["vb"] * process.num_timesteps / 1000
+    return {"loss": terms["mse"] + vb, "mse": terms["mse"], "vb": vb}
+
+
+def kl(
+    process: Process, model: Model, x0: Tensor, t: Tensor, noise: Tensor, model_kwargs: Kwargs | None
+) -> dict[str, Tensor]:
+    """L_vlb alone."""
+    x_t = process.q_sample(x0, t, noise)
+    return {"loss": vlb_terms(process, model, x0, x_t, t, clip_denoised=False, model_kwargs=model_kwargs).output}
+
+
+def rescaled_kl(
+    process: Process, model: Model, x0: Tensor, t: Tensor, noise: Tensor, model_kwargs: Kwargs | None
+) -> dict[str, Tensor]:
+    """T times L_vlb: an estimate of the whole bound."""
+    return {"loss": kl(process, model, x0, t, noise, model_kwargs)["loss"] * process.num_timesteps}
 
 
 def vlb_terms(

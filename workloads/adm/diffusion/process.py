@@ -7,15 +7,17 @@ timestep. Coefficients are tables in float64, cast once for each device and dtyp
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, cast, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from adm.diffusion.means import Mean
 from adm.diffusion.results import Gaussian, Prediction
 from adm.diffusion.schedules import Coefficients, beta_schedule, respace_betas
+from adm.registries import LOSSES, MEANS, VARIANCES
 from adm.respacing import Sections, space_timesteps
 
 Model = Callable[..., Tensor]
@@ -25,10 +27,7 @@ CondFn = Callable[..., Tensor]
 Kwargs = Mapping[str, Any]
 DenoisedFn = Callable[[Tensor], Tensor]
 
-Mean = Literal["epsilon", "x0", "previous"]
-Variance = Literal["fixed_small", "fixed_large", "learned", "learned_range"]
-Loss = Literal["mse", "rescaled_mse", "kl", "rescaled_kl"]
-PUBLISHED_MEANS: Mapping[str, Mean] = {"start_x": "x0", "xstart": "x0", "previous_x": "previous"}
+PUBLISHED_MEANS = {"start_x": "x0", "xstart": "x0", "previous_x": "previous"}
 """What the published code calls them."""
 
 
@@ -40,25 +39,23 @@ class Process:
         schedule: str = "linear",
         steps: int = 1000,
         respacing: Sections = "",
-        mean: Mean | Literal["start_x", "xstart", "previous_x"] = "epsilon",
-        variance: Variance = "learned_range",
-        loss: Loss = "mse",
+        mean: str = "epsilon",
+        variance: str = "learned_range",
+        loss: str = "mse",
     ) -> None:
         """`steps` are those the model was trained with; `respacing` (see space_timesteps) those that are used.
 
-        `mean` goes by the published code's names too (PUBLISHED_MEANS). ValueError for what is not allowed.
+        `schedule`, `mean`, `variance` and `loss` are names of adm.registries; `mean` goes by the published code's names
+        too (PUBLISHED_MEANS). ValueError for a name that there is not.
         """
-        mean = cast(Mean, PUBLISHED_MEANS.get(mean, mean))
-        for option, value, allowed in (
-            ("mean", mean, get_args(Mean)),
-            ("variance", variance, get_args(Variance)),
-            ("loss", loss, get_args(Loss)),
-        ):
-            if value not in allowed:
-                raise ValueError(f"{option} is {value!r}; choose from {', '.join(allowed)}")
-        self.mean: Mean = mean
-        self.variance: Variance = variance
-        self.loss: Loss = loss
+        self.mean = PUBLISHED_MEANS.get(mean, mean)
+        self.variance = variance
+        self.loss = loss
+        self._mean: Mean = MEANS[self.mean].load()
+        self._is_posterior_mean = MEANS[self.mean].is_posterior_mean
+        self._variance: Callable[..., tuple[Tensor, Tensor]] = VARIANCES[variance].load()
+        self._is_variance_learned = VARIANCES[variance].is_learned
+        self.objective: Callable[..., dict[str, Tensor]] = LOSSES[loss].load()
         self.schedule = schedule
         self.original_num_steps = steps
         kept = space_timesteps(steps, respacing)
@@ -145,6 +142,10 @@ class Process:
         scale, x_scale = "posterior_x0_from_previous", "posterior_xt_from_previous"
         return self.at(scale, t, x_t) * previous - self.at(x_scale, t, x_t) * x_t
 
+    def target(self, x0: Tensor, x_t: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        """What the model's prediction is trained towards."""
+        return self._mean.target(self, x0, x_t, t, noise)
+
     # -- p: from noise to data ----------------------------------------------------------------------------------------
 
     def p_mean_variance(
@@ -163,24 +164,24 @@ class Process:
         `denoised_fn` and then `clip_denoised` (to [-1, 1]) apply to that x_0. `epsilon_temperature` τ divides ε_θ
         (appendix I, the second way).
         """
-        output, variance_output = self.split(model(x, self.original_timesteps(t), **(model_kwargs or {})), x)
-        x0 = self._x0_of(output, x, t)
+        output, v = self.split(model(x, self.original_timesteps(t), **(model_kwargs or {})), x)
+        x0 = self._mean.x0(self, output, x, t)
         if epsilon_temperature != 1.0:
             x0 = self.x0_from_epsilon(x, t, self.epsilon_from_x0(x, t, x0) / epsilon_temperature)
         if denoised_fn is not None:
             x0 = denoised_fn(x0)
         if clip_denoised:
             x0 = x0.clamp(-1, 1)
-        # A model of the previous mean has said what the mean is; everything else goes through x_0.
-        direct = self.mean == "previous" and epsilon_temperature == 1.0
+        # A model of the posterior's mean has said what the mean is; everything else goes through x_0.
+        direct = self._is_posterior_mean and epsilon_temperature == 1.0
         mean = output if direct else self.q_posterior_mean(x0, x, t)
-        variance, log_variance = self._variance_of(variance_output, x, t)
+        variance, log_variance = self._variance(self, v, x, t)
         return Prediction(mean, variance, log_variance, x0)
 
     def split(self, output: Tensor, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The model's output as (mean part, variance part), in x's precision."""
+        """The model's output as (mean part, v where the variance is learned), in x's precision."""
         channels = x.shape[1]
-        expected = channels * (2 if self.variance.startswith("learned") else 1)
+        expected = channels * (2 if self._is_variance_learned else 1)
         if output.shape != (x.shape[0], expected, *x.shape[2:]):
             raise ValueError(
                 f"the model returned {tuple(output.shape)} for x of {tuple(x.shape)}; variance {self.variance!r} "
@@ -190,27 +191,6 @@ class Process:
         if expected == channels:
             return output, None
         return output[:, :channels], output[:, channels:]
-
-    def _x0_of(self, output: Tensor, x: Tensor, t: Tensor) -> Tensor:
-        if self.mean == "epsilon":
-            return self.x0_from_epsilon(x, t, output)
-        if self.mean == "previous":
-            return self.x0_from_previous(x, t, output)
-        return output
-
-    def _variance_of(self, v: Tensor | None, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        """Σ_θ and log Σ_θ. Learned range: v in [-1, 1] goes from log β̃ to log β (section 2 of the paper)."""
-        if v is None:
-            small = self.variance == "fixed_small"
-            name = "posterior_variance" if small else "fixed_large_variance"
-            log_name = "posterior_log_variance_clipped" if small else "fixed_large_log_variance"
-            return self.at(name, t, x).expand_as(x), self.at(log_name, t, x).expand_as(x)
-        if self.variance == "learned":
-            return v.exp(), v
-        fraction = (v + 1) / 2
-        low, high = self.at("posterior_log_variance_clipped", t, x), self.at("log_betas", t, x)
-        log_variance = fraction * high + (1 - fraction) * low
-        return log_variance.exp(), log_variance
 
 
 def drawn(noise: Tensor | None, like: Tensor) -> Tensor:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from adm.registries import SCHEDULES
+
 Array = npt.NDArray[np.float64]
 
 COSINE_OFFSET = 0.008
@@ -34,20 +36,22 @@ def cosine_betas(steps: int) -> Array:
     return np.minimum(1.0 - np.array(ratios, dtype=np.float64), MAX_BETA)
 
 
-_SCHEDULES = {"linear": linear_betas, "cosine": cosine_betas}
-
-
 def beta_schedule(name: str, steps: int) -> Array:
-    """β_t of the named schedule, float64 (steps,). ValueError for an unknown name or too few steps for it."""
-    if name not in _SCHEDULES:
-        raise ValueError(f"unknown noise schedule {name!r}; choose from {sorted(_SCHEDULES)}")
+    """β_t of the named schedule, float64 (steps,). ValueError for an unknown name, for too few steps, and for a
+    function that gives something else."""
+    schedule = SCHEDULES[name]
     if steps < 1:
         raise ValueError(f"a diffusion needs at least 1 step, got {steps}")
-    betas = _SCHEDULES[name](steps)
+    betas: Array = schedule.load()(steps)
+    if betas.shape != (steps,) or betas.dtype != np.float64 or not (betas > 0).all():
+        raise ValueError(
+            f"the {name} schedule ({schedule.path}) gave {betas.dtype} {betas.shape} from {betas.min():.3g}; allowed: "
+            f"float64 ({steps},), every β above 0"
+        )
     if betas.max() >= 1:
         raise ValueError(
             f"a {name} schedule of {steps} steps reaches β = {betas.max():.3g}, which must stay below 1: "
-            "use more steps (linear needs 21), or respace a longer process"
+            f"use more steps ({name} needs {schedule.least_steps}), or respace a longer process"
         )
     return betas
 

@@ -10,6 +10,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from adm.registries import TIMESTEP_SAMPLERS
+
 
 class TimestepSampler(Protocol):
     """Draws t for a batch, and the weights that keep the expected loss that of a uniform draw."""
@@ -108,9 +110,5 @@ class LossSecondMoment:
 
 
 def timestep_sampler(name: str, num_timesteps: int) -> TimestepSampler:
-    """The sampler of a TrainConfig: "uniform" or "loss_second_moment"."""
-    if name == "uniform":
-        return Uniform(num_timesteps)
-    if name == "loss_second_moment":
-        return LossSecondMoment(num_timesteps)
-    raise ValueError(f"timestep_sampler is {name!r}; choose uniform or loss_second_moment")
+    """The sampler of a TrainConfig. UserError for an unknown name."""
+    return TIMESTEP_SAMPLERS[name].load()(num_timesteps)

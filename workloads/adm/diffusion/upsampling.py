@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from adm.diffusion.loops import ddim_loop, sample_loop
+from adm.diffusion.loops import Loop, sample_loop
 from adm.diffusion.process import Model, Process
 
 
@@ -26,16 +26,15 @@ def upsample_loop(
     size: int,
     noise: Tensor | None = None,
     *,
-    ddim: bool = False,
+    loop: Loop = sample_loop,
     model_kwargs: dict[str, Any] | None = None,
     **options: Any,
 ) -> Tensor:
     """Images (N, C, size, size) for low_res (N, C, h, w) in [-1, 1]; the model gets them as `low_res=`.
 
-    `options` are those of sample_loop, or of ddim_loop where `ddim` is true. A guiding cond_fn is told low_res too.
+    `options` are those of the loop. A guiding cond_fn is told low_res too.
     """
     kwargs = {**(model_kwargs or {}), "low_res": low_res}
     if noise is None:
         noise = torch.randn(*low_res.shape[:2], size, size, device=low_res.device, dtype=low_res.dtype)
-    run = ddim_loop if ddim else sample_loop
-    return run(process, model, noise=noise, model_kwargs=kwargs, **options)
+    return loop(process, model, noise=noise, model_kwargs=kwargs, **options)

@@ -1,6 +1,6 @@
 """The networks of the paper: U-Net, upsampler, classifier.
 
-`build` imports torch when called; `adm.models.layout`, which says what a network is made of, never does.
+`build` imports torch when called; `adm.models.layout`, which says what these networks are made of, never does.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from adm.config import ModelConfig
-from adm.models.layout import layout
 from adm.models.options import model_config
+from adm.registries import NETWORKS
 from assay.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,10 +30,6 @@ def build(config: ModelConfig | None = None, *, kind: str | None = None, **optio
 
     Raises UserError (a ValueError) for an unknown option, which it names, and for widths that do not fit.
     """
-    from adm.models.encoder import Encoder
-    from adm.models.super_res import SuperRes
-    from adm.models.unet import UNet
-
     if (config is None) == (kind is None):
         raise UserError("build takes either a ModelConfig or kind= with options")
     if config is None:
@@ -41,4 +37,4 @@ def build(config: ModelConfig | None = None, *, kind: str | None = None, **optio
         config = model_config(kind, options)
     elif options:
         raise UserError(f"options {', '.join(options)} are for build(kind=…); change the ModelConfig instead")
-    return {"unet": UNet, "super_res": SuperRes, "encoder": Encoder}[config.kind](layout(config))
+    return NETWORKS[config.kind].load()(config)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from adm.config import ModelConfig
 from adm.models.attention import AttentionPool
 from adm.models.implementations import Implementation
 from adm.models.layers import GroupNorm, zero
@@ -20,10 +21,10 @@ class Encoder(Trunk):
     feature map after every block, concatenate, and add a hidden layer.
     """
 
-    def __init__(self, layout: Layout) -> None:
-        super().__init__(layout)
-        self.pool = layout.config.pool
-        self.out = _head(layout, self.implementation)
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        self.pool = config.pool
+        self.out = _head(self.layout, self.implementation)
 
     def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None, low_res: Tensor | None = None) -> Tensor:
         """x (N, in_channels, H, W), t (N,) → logits (N, out_channels), of x's type."""

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Literal
 
 from adm.config import ModelConfig
+from adm.registries import Role
 from assay.errors import FieldError
 
 NUM_GROUPS = 32
@@ -101,7 +102,7 @@ def layout(config: ModelConfig) -> Layout:
     """
     widths = tuple(int(mult * config.channels) for mult in config.channel_mult)
     _check_widths(config, widths)
-    stem = Conv(config.in_channels * (2 if config.kind == "super_res" else 1), widths[0], config.image_size)
+    stem = Conv(config.in_channels * (2 if config.role is Role.ENLARGES else 1), widths[0], config.image_size)
     input_blocks: list[Block] = [(stem,)]
     ch, resolution = widths[0], config.image_size
     for level, width in enumerate(widths):
@@ -118,7 +119,7 @@ def layout(config: ModelConfig) -> Layout:
         Res(ch, ch, resolution),
     )
     output_blocks: list[Block] = []
-    if config.kind != "encoder":
+    if config.role is not Role.CLASSIFIES:
         skips = [channels(block) for block in input_blocks]
         heads_up = config.num_heads_up or config.num_heads
         for level, width in reversed(list(enumerate(widths))):
@@ -181,7 +182,7 @@ def _check_widths(config: ModelConfig, widths: tuple[int, ...]) -> None:
                 "channels",
                 "channel_mult",
             )
-    if config.kind == "encoder" and config.num_classes is not None:
+    if config.role is Role.CLASSIFIES and config.num_classes is not None:
         raise FieldError(
             "an encoder is not class-conditional: leave num_classes out; its classes are out_channels", "num_classes"
         )

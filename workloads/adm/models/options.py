@@ -8,12 +8,11 @@ since precision belongs to a run (autocast, or `model.half()`) and not to the ne
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from adm.config import ModelConfig
+from adm.registries import NETWORKS, Role
 from assay.errors import UserError, did_you_mean
-
-Kind = Literal["unet", "super_res", "encoder"]
 
 DEFAULTS: Mapping[str, Any] = {
     "dropout": 0.0,
@@ -36,10 +35,10 @@ ONE_VALUE = {
     "use_fp16": "run the network under torch.autocast, or convert it by .half()",
 }
 REQUIRED = ("image_size", "in_channels", "model_channels", "out_channels", "num_res_blocks", "attention_resolutions")
-OF_KIND: Mapping[str, Mapping[str, Any]] = {
-    "unet": {"num_classes": None},
-    "super_res": {"num_classes": None},
-    "encoder": {"pool": "adaptive"},
+DEFAULTS_BY_ROLE: Mapping[Role, Mapping[str, Any]] = {
+    Role.DRAWS: {"num_classes": None},
+    Role.ENLARGES: {"num_classes": None},
+    Role.CLASSIFIES: {"pool": "adaptive"},
 }
 
 
@@ -49,9 +48,8 @@ def model_config(kind: str, options: Mapping[str, Any]) -> ModelConfig:
     Raises UserError for an unknown kind, an unknown or a missing option, and (as pydantic's ValidationError, which is a
     ValueError too) for a value that is not allowed.
     """
-    if kind not in OF_KIND:
-        raise UserError(f"unknown kind of model {kind!r}{did_you_mean(kind, OF_KIND)}")
-    defaults = {**DEFAULTS, **OF_KIND[kind]}
+    role = NETWORKS[kind].role
+    defaults = {**DEFAULTS, **DEFAULTS_BY_ROLE[role]}
     known = (*REQUIRED, *defaults)
     for name in options:
         if name not in known:
@@ -68,10 +66,10 @@ def model_config(kind: str, options: Mapping[str, Any]) -> ModelConfig:
 
     image_size = given["image_size"]
     return ModelConfig(
-        kind=kind,  # type: ignore[arg-type]
+        kind=kind,
         image_size=image_size,
         # The network takes any smaller image; the published code does not say which, and its upsamplers do ×4.
-        low_res_size=max(1, image_size // 4) if kind == "super_res" else None,
+        low_res_size=max(1, image_size // 4) if role is Role.ENLARGES else None,
         in_channels=given["in_channels"],
         out_channels=given["out_channels"],
         channels=given["model_channels"],

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from adm.config import ModelConfig
 from adm.models.attention import AttentionBlock
 from adm.models.implementations import IMPLEMENTATIONS
 from adm.models.layers import Downsample, ResBlock, Upsample, timestep_embedding
-from adm.models.layout import Attention, Block, Conv, Layer, Layout, Res
+from adm.models.layout import Attention, Block, Conv, Layer, Res, layout
 from assay.errors import UserError
 
 
@@ -44,17 +45,17 @@ class EmbedSequential(nn.ModuleList):
 class Trunk(nn.Module):
     """A network up to and including its middle block. Attribute names are the keys of the published checkpoints."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        config = layout.config
         self.config = config
+        self.layout = layout(config)
         self.implementation = IMPLEMENTATIONS[config.implementation]
-        E = layout.embed_channels
+        E = self.layout.embed_channels
         self.time_embed = nn.Sequential(nn.Linear(config.channels, E), nn.SiLU(), nn.Linear(E, E))
         if config.num_classes is not None:
             self.label_emb = nn.Embedding(config.num_classes, E)
-        self.input_blocks = nn.ModuleList(self._block(block, E) for block in layout.input_blocks)
-        self.middle_block = self._block(layout.middle_block, E)
+        self.input_blocks = nn.ModuleList(self._block(block, E) for block in self.layout.input_blocks)
+        self.middle_block = self._block(self.layout.middle_block, E)
 
     def _block(self, block: Block, embed_channels: int) -> EmbedSequential:
         layers = [self._layer(layer, embed_channels) for layer in block]

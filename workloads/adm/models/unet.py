@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from adm.config import ModelConfig
 from adm.models.layers import GroupNorm, zero
-from adm.models.layout import Layout
 from adm.models.trunk import Trunk, head_precision
 from assay.errors import UserError
 
@@ -17,13 +17,13 @@ class UNet(Trunk):
     A fresh one returns exactly 0.
     """
 
-    def __init__(self, layout: Layout) -> None:
-        super().__init__(layout)
-        self.output_blocks = nn.ModuleList(self._block(block, layout.embed_channels) for block in layout.output_blocks)
-        ch = layout.head_channels
-        self.out = nn.Sequential(
-            GroupNorm(ch), nn.SiLU(), zero(nn.Conv2d(ch, layout.config.out_channels, 3, padding=1))
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        self.output_blocks = nn.ModuleList(
+            self._block(block, self.layout.embed_channels) for block in self.layout.output_blocks
         )
+        ch = self.layout.head_channels
+        self.out = nn.Sequential(GroupNorm(ch), nn.SiLU(), zero(nn.Conv2d(ch, config.out_channels, 3, padding=1)))
 
     def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None, low_res: Tensor | None = None) -> Tensor:
         """x (N, in_channels, H, W), t (N,), y when class-conditional → (N, out_channels, H, W), of x's type.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from adm.config import LEAST_STEPS, Config, DiffusionConfig, Steps, UpsamplerConfig
+from adm.config import Config, DiffusionConfig, SampleConfig, Steps, UpsamplerConfig
+from adm.registries import SAMPLER_OPTIONS, SAMPLERS, SCHEDULES, Role, kinds
 from adm.respacing import section_counts, space_timesteps
 from assay.errors import ConfigProblem
 from imaging.extractors import EXTRACTORS
@@ -20,7 +21,15 @@ def problems(c: Config) -> Iterator[ConfigProblem]:
     """Every problem of how images are noised, drawn and kept, and of an upsampler, at its path."""
     for path, process in _processes(c).items():
         yield from _too_short(path, process)
+    samplers = {"sample.steps": c.sample.sampler} | (
+        {} if c.upsampler is None else {"upsampler.steps": c.upsampler.sampler}
+    )
     for path, (process, steps) in _spacings(c).items():
+        least = SAMPLERS[samplers[path]].least_steps
+        if len(space_timesteps(process.steps, steps)) < least:
+            allowed = f"{least} steps or more with {samplers[path]}"
+            section = path.removesuffix(".steps")
+            yield ConfigProblem(path, f"got {_spelled(steps)}, allowed: {allowed}", (f"{section}.sampler",))
         if _last_step(process, steps) == 0 < process.steps - 1:
             yield ConfigProblem(
                 path,
@@ -35,14 +44,7 @@ def problems(c: Config) -> Iterator[ConfigProblem]:
             "set of weights: leave it out",
             ("train.checkpoint",),
         )
-    is_deterministic = c.sample.sampler == "ddim" and c.sample.eta == 0
-    if is_deterministic and c.sample.temperature != 1 and c.sample.temperature_scales == "noise":
-        yield ConfigProblem(
-            "sample.temperature",
-            f"{c.sample.temperature} has no effect: it scales the noise of each step, and sample.sampler ddim with "
-            "sample.eta 0 adds none; leave it out, or set sample.temperature_scales epsilon",
-            ("sample.sampler", "sample.eta", "sample.temperature_scales"),
-        )
+    yield from _sampler(c)
     if c.sample.keep_images == "png" and c.model.in_channels not in (1, 3):
         yield ConfigProblem(
             "sample.keep_images",
@@ -66,13 +68,53 @@ def cautions(c: Config) -> Iterator[str]:
             )
 
 
+def _sampler(c: Config) -> Iterator[ConfigProblem]:
+    """What the sampler of the base model cannot do, or would not notice."""
+    name, sampler = c.sample.sampler, SAMPLERS[c.sample.sampler]
+    yield from _untaken_options("sample", c.sample)
+    if c.sample.guidance_scale > 0 and not sampler.is_guided:
+        able = ", ".join(other for other, entry in SAMPLERS.items() if entry.is_guided)
+        yield ConfigProblem(
+            "sample.guidance_scale",
+            f"{c.sample.guidance_scale} is for samplers that a classifier can guide ({able}), but sample.sampler is "
+            f"{name}: set one of the two",
+            ("sample.sampler",),
+        )
+    is_scaled = c.sample.temperature != 1 and c.sample.temperature_scales == "noise"
+    if is_scaled and "temperature" in sampler.options and sampler.is_deterministic(c.sample.eta):
+        eta = f" with sample.eta {c.sample.eta:g}" if "eta" in sampler.options else ""
+        yield ConfigProblem(
+            "sample.temperature",
+            f"{c.sample.temperature} has no effect: it scales the noise of each step, and sample.sampler {name}{eta} "
+            "adds none; leave it out, or set sample.temperature_scales epsilon",
+            ("sample.sampler", "sample.eta", "sample.temperature_scales"),
+        )
+
+
+def _untaken_options(section: str, config: SampleConfig | UpsamplerConfig) -> Iterator[ConfigProblem]:
+    """Options that are set, and that the sampler of a section does not take."""
+    for option in SAMPLER_OPTIONS:
+        field = type(config).model_fields.get(option)
+        if field is None or option in SAMPLERS[config.sampler].options:
+            continue
+        value = getattr(config, option)
+        if value != field.default:
+            able = ", ".join(name for name, sampler in SAMPLERS.items() if option in sampler.options)
+            yield ConfigProblem(
+                f"{section}.{option}",
+                f"{value} has no effect with {section}.sampler {config.sampler}: it is for {able or 'no sampler'}; "
+                "leave it out",
+                (f"{section}.sampler",),
+            )
+
+
 def _processes(c: Config) -> dict[str, DiffusionConfig]:
     """The processes of a config by their paths."""
     return {"diffusion": c.diffusion} | ({} if c.upsampler is None else {"upsampler.diffusion": c.upsampler.diffusion})
 
 
 def _too_short(path: str, process: DiffusionConfig) -> Iterator[ConfigProblem]:
-    least = LEAST_STEPS[process.schedule]
+    least = SCHEDULES[process.schedule].least_steps
     if process.steps < least:
         yield ConfigProblem(
             f"{path}.steps",
@@ -84,7 +126,7 @@ def _too_short(path: str, process: DiffusionConfig) -> Iterator[ConfigProblem]:
 
 def _spacings(c: Config) -> dict[str, tuple[DiffusionConfig, Steps]]:
     """Path → the process and the steps of it that are taken, where images are drawn and the steps are there."""
-    if c.model.kind != "unet" or c.measure not in ("quality", "inversion"):
+    if c.model.role is not Role.DRAWS or c.measure not in ("quality", "inversion"):
         return {}
     spacings = {"sample.steps": (c.diffusion, c.sample.steps)}
     if c.upsampler is not None:
@@ -108,8 +150,11 @@ def _taken(process: DiffusionConfig, steps: Steps) -> str:
     """How steps are read, and which of the process's steps that takes."""
     counts, kept = section_counts(process.steps, steps), space_timesteps(process.steps, steps)
     read = f" is read as the sections {_listed(counts, ' and ')}, and" if counts and len(counts) > 1 else ""
-    spelled = repr(steps) if isinstance(steps, str) else str(list(steps)) if isinstance(steps, tuple) else str(steps)
-    return f"{spelled}{read} takes of the steps 0 to {process.steps - 1} only {_listed(kept, ', ')}"
+    return f"{_spelled(steps)}{read} takes of the steps 0 to {process.steps - 1} only {_listed(kept, ', ')}"
+
+
+def _spelled(steps: Steps) -> str:
+    return repr(steps) if isinstance(steps, str) else str(list(steps)) if isinstance(steps, tuple) else str(steps)
 
 
 def _listed(numbers: list[int], last: str) -> str:
@@ -127,13 +172,15 @@ def _meant(steps: Steps) -> str:
 
 
 def _upsampler(c: Config, up: UpsamplerConfig) -> Iterator[ConfigProblem]:
-    if c.model.kind != "unet":
+    if c.model.role is not Role.DRAWS:
         yield ConfigProblem(
-            "upsampler", f"enlarges what a unet draws, but model.kind is {c.model.kind}; leave it out", ("model.kind",)
+            "upsampler",
+            f"enlarges what a {kinds(Role.DRAWS)} draws, but model.kind is {c.model.kind}; leave it out",
+            ("model.kind",),
         )
         return
-    if up.model.kind != "super_res":
-        yield ConfigProblem("upsampler.model.kind", f"got {up.model.kind}, allowed: super_res")
+    if up.model.role is not Role.ENLARGES:
+        yield ConfigProblem("upsampler.model.kind", f"got {up.model.kind}, allowed: {kinds(Role.ENLARGES)}")
         return
     if up.model.low_res_size != c.model.image_size:
         yield ConfigProblem(
@@ -147,7 +194,7 @@ def _upsampler(c: Config, up: UpsamplerConfig) -> Iterator[ConfigProblem]:
             f"got {up.model.in_channels}, allowed: {c.model.in_channels}, which is model.in_channels",
             ("model.in_channels",),
         )
-    expected = up.model.in_channels * (2 if up.diffusion.variance.startswith("learned") else 1)
+    expected = up.model.in_channels * up.diffusion.outputs_per_channel
     if up.model.out_channels != expected:
         yield ConfigProblem(
             "upsampler.model.out_channels",
@@ -162,10 +209,7 @@ def _upsampler(c: Config, up: UpsamplerConfig) -> Iterator[ConfigProblem]:
             f"got {up.model.num_classes}, but the images that it enlarges {known}",
             ("model.num_classes", "classifier.model.out_channels"),
         )
-    if up.sampler == "ddpm" and up.eta != 0:
-        yield ConfigProblem(
-            "upsampler.eta", f"{up.eta} is for upsampler.sampler ddim; ddpm has no η", ("upsampler.sampler",)
-        )
+    yield from _untaken_options("upsampler", up)
     try:
         space_timesteps(up.diffusion.steps, up.steps)
     except ValueError as error:

@@ -15,6 +15,7 @@ from typing import Any
 from adm.compute.sampling import sampling_flops
 from adm.config import Config
 from adm.effective import sampled_process
+from adm.registries import imports, versions
 from assay.workload import JSON, Budget, Stage
 from imaging.evaluation.graph import extraction, extractor
 from imaging.paths import places_in
@@ -42,6 +43,7 @@ def sample(c: Config, inputs: Mapping[str, Stage], draw: Stage | None) -> Stage:
         flops=float(sampling_flops(c) * c.evaluate.num_samples) if draw is None else 0.0,
         stored_prefix={"image": SHOWN_IMAGES},
         optional_inputs={} if draw is None else {"images": draw},
+        imports=_imports(c),
         **batches(c),
     )
 
@@ -58,6 +60,7 @@ def draw(c: Config, inputs: Mapping[str, Stage]) -> Stage:
         budget=Budget("evaluate.num_samples", c.evaluate.num_samples, "images"),
         resources="sample",
         flops=float(sampling_flops(c) * c.evaluate.num_samples),
+        imports=_imports(c),
         **batches(c),
     )
 
@@ -82,13 +85,18 @@ def _drawing(c: Config) -> dict[str, JSON]:
         "seed": c.seed,
         "diffusion": diffusion.model_dump(mode="json"),
         "sample": c.sample.model_dump(mode="json", exclude={"batch_size", "keep_images"}),
+        **versions(c.sample, diffusion),
     }
     if (up := c.upsampler) is None:
         return config
     process = sampled_process(up.diffusion, up.sampler, up.train.checkpoint is not None)
     how = up.model_dump(mode="json", exclude={"model", "train", "diffusion"})
     enlarging = {**how, "diffusion": process.model_dump(mode="json"), "clip_denoised": c.sample.clip_denoised}
-    return {**config, "upsampler": enlarging}
+    return {**config, "upsampler": {**enlarging, **versions(up, process)}}
+
+
+def _imports(c: Config) -> tuple[str, ...]:
+    return imports(c.sample, c.diffusion, *([] if c.upsampler is None else [c.upsampler, c.upsampler.diffusion]))
 
 
 def batches(c: Config) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from adm import checkpoints
 from adm.config import DiffusionConfig, SampleConfig
 from adm.diffusion import Diffusion, classifier_gradient
+from adm.registries import SAMPLERS
 from adm.sampling.noise import Ids, IndexedNoise, labels
 from adm.sampling.upsampler import Upsampler
 from adm.training.precision import choose, computing_in
@@ -99,16 +100,14 @@ class Draw:
         options: dict[str, Any] = {
             "noise": self._noise.initial(ids, shape),
             "step_noise": lambda t: self._noise.step(ids, t, shape),
-            "clip_denoised": config.clip_denoised,
-            "temperature": config.temperature,
-            "temperature_scales": config.temperature_scales,
-            "cond_fn": self._cond_fn,
             "model_kwargs": {} if y is None else {"y": y},
             "progress": lambda done, total: progress(done),
         }
-        if config.sampler == "ddim":
-            return self._diffusion.ddim_loop(self._model, eta=config.eta, **options)
-        return self._diffusion.sample_loop(self._model, guidance_at=config.guidance_at, **options)
+        sampler = SAMPLERS[config.sampler]
+        options |= {name: getattr(config, name) for name in sampler.options}
+        if self._cond_fn is not None:
+            options["cond_fn"] = self._cond_fn
+        return sampler.load()(self._diffusion, self._model, **options)
 
     def _model(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
         """ε and v: the labels are the classifier's alone when the model is unconditional."""

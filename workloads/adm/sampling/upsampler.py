@@ -14,6 +14,7 @@ from torch import Tensor
 from adm.config import DiffusionConfig
 from adm.diffusion import Diffusion, upsample_loop
 from adm.models.trunk import Trunk
+from adm.registries import SAMPLERS
 from adm.sampling.noise import Ids, IndexedNoise
 
 
@@ -35,17 +36,16 @@ class Upsampler:
         """low_res (N, C, h, w) in [-1, 1] → x_0 (N, C, H, W)."""
         model = self._network.config
         shape = (model.in_channels, model.image_size, model.image_size)
-        is_ddim = self._config["sampler"] == "ddim"
+        sampler = SAMPLERS[self._config["sampler"]]
         return upsample_loop(
             self._diffusion,
             self._network,
             low_res,
             model.image_size,
             noise=self._noise.initial(ids, shape),
-            ddim=is_ddim,
+            loop=sampler.load(),
             model_kwargs={"y": y} if model.num_classes else {},
             step_noise=lambda t: self._noise.step(ids, t, shape),
-            clip_denoised=self._config["clip_denoised"],
             progress=lambda done, total: progress(done),
-            **({"eta": self._config["eta"]} if is_ddim else {}),
+            **{name: self._config[name] for name in sampler.options if name in self._config},
         )

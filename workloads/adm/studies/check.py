@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from adm import presets
 from adm.config import Config
+from adm.registries import PICTURES, SAMPLERS, Role, kinds
 from adm.sampling.graph import SHOWN_IMAGES
 from assay.errors import ConfigProblem, UserError, did_you_mean
 from imaging.evaluation import graph as evaluation_graph
@@ -17,7 +18,7 @@ def problems(c: Config) -> Iterator[ConfigProblem]:
     yield from _without_effect(c)
     if c.measure == "inversion":
         yield from _inversion(c)
-    if c.measure == "compute" and c.model.kind == "encoder" and c.compute.generator.preset is None:
+    if c.measure == "compute" and c.model.role is Role.CLASSIFIES and c.compute.generator.preset is None:
         yield ConfigProblem("measure", "compute prices a generator, but this base is a classifier; use another base")
     if c.measure == "quality" and c.figures.draw:
         yield from _figures(c)
@@ -53,31 +54,35 @@ def _without_effect(c: Config) -> Iterator[ConfigProblem]:
 
 
 def _inversion(c: Config) -> Iterator[ConfigProblem]:
-    if c.model.kind != "unet":
+    if c.model.role is not Role.DRAWS:
         yield ConfigProblem(
-            "measure", f"inversion encodes images for a unet, but model.kind is {c.model.kind}", ("model.kind",)
+            "measure",
+            f"inversion encodes images for a {kinds(Role.DRAWS)}, but model.kind is {c.model.kind}",
+            ("model.kind",),
         )
     if c.upsampler is not None:
         yield ConfigProblem(
             "measure", "inversion is of one model: this base has an upsampler, set it to null", ("upsampler",)
         )
-    if c.sample.sampler != "ddim" or c.sample.eta != 0:
+    if SAMPLERS[c.sample.sampler].reverse is None or c.sample.eta != 0:
+        able = " or ".join(name for name, sampler in SAMPLERS.items() if sampler.reverse is not None)
         yield ConfigProblem(
             "measure",
-            "inversion runs DDIM backwards: set sample.sampler ddim, with sample.eta 0",
+            f"inversion runs a sampler backwards: set sample.sampler {able}, with sample.eta 0",
             ("sample.sampler", "sample.eta"),
         )
 
 
 def _figures(c: Config) -> Iterator[ConfigProblem]:
-    if c.model.kind != "unet":
+    if c.model.role is not Role.DRAWS:
         yield ConfigProblem(
             "figures.draw",
             f"shows samples, but model.kind {c.model.kind} draws none here; leave it out",
             ("model.kind",),
         )
         return
-    shown = c.figures.num_samples ** (2 if "diversity" in c.figures.draw else 1)
+    pictures = [PICTURES[name] for name in c.figures.draw]
+    shown = max(picture.num_shown(c.figures.num_samples) for picture in pictures)
     most = min(c.evaluate.num_samples, SHOWN_IMAGES)
     if shown > most:
         yield ConfigProblem(
@@ -93,7 +98,7 @@ def _figures(c: Config) -> Iterator[ConfigProblem]:
         )
     if num_reference is None:  # all, of which there are enough for precision and recall
         return
-    if "neighbours" in c.figures.draw and max(2, c.figures.num_neighbours) > num_reference:
+    if any(picture.searches_reference for picture in pictures) and max(2, c.figures.num_neighbours) > num_reference:
         yield ConfigProblem(
             "figures.num_neighbours",
             f"got {c.figures.num_neighbours}, but there are {num_reference} training images to choose from",
@@ -103,7 +108,8 @@ def _figures(c: Config) -> Iterator[ConfigProblem]:
 
 def _figures_of_data(c: Config) -> Iterator[ConfigProblem]:
     """Pictures that show more real images than there are, where these can be seen from here."""
-    if {"neighbours", "diversity"} & set(c.figures.draw) and _has_statistics_alone(c):
+    pictures = [PICTURES[name] for name in c.figures.draw]
+    if any(picture.shows_reference for picture in pictures) and _has_statistics_alone(c):
         yield ConfigProblem(
             "figures.draw",
             f"needs images to show, but evaluate.reference {c.evaluate.reference} has none (arr_0)",
@@ -112,14 +118,16 @@ def _figures_of_data(c: Config) -> Iterator[ConfigProblem]:
     there_are = evaluation_graph.countable(c)
     if there_are is None or c.evaluate.reference is not None:
         return
-    asked = c.figures.num_reference if "neighbours" in c.figures.draw else None
+    asked = c.figures.num_reference if any(picture.searches_reference for picture in pictures) else None
     if asked is not None and asked > there_are:
         yield evaluation_graph.more_than_all("figures.num_reference", asked, there_are)
-    if "diversity" in c.figures.draw and c.figures.num_samples**2 > there_are:
+    beside = [picture for picture in pictures if picture.shows_reference and not picture.searches_reference]
+    shown = max((picture.num_shown(c.figures.num_samples) for picture in beside), default=0)
+    if shown > there_are:
         yield ConfigProblem(
             "figures.num_samples",
-            f"{c.figures.num_samples} asks for {c.figures.num_samples**2} training images to show beside as many "
-            f"samples, but the data has {there_are}",
+            f"{c.figures.num_samples} asks for {shown} training images to show beside as many samples, but the data "
+            f"has {there_are}",
         )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from adm.registries import PICTURES
 from assay.workload.fields import CountInt, PositiveInt, Section, Share, Str
 
 Measure = Literal["quality", "inversion", "throughput", "compute"]
-Picture = Literal["neighbours", "diversity", "column"]
+Picture = Annotated[str, AfterValidator(PICTURES.checked)]
 Rival = Literal["stylegan2_lsun_horse", "stylegan2_lsun_cat", "biggan_deep_128", "biggan_deep_256", "biggan_deep_512"]
 
 

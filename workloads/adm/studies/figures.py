@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
+from adm.registries import PICTURES
 from adm.studies.panels import Pixels, save_panel
 from assay.errors import UserError
 from assay.workload import JACKKNIFE, Result, StageContext
@@ -16,7 +18,6 @@ from imaging.evaluation.stored_features import features_of_rows, tensors
 from imaging.extractors import FEATURES
 from imaging.metrics.neighbours import DEFAULT_MAX_BYTES, nearest_neighbours
 
-NEIGHBOURS, DIVERSITY, COLUMN = "neighbours.png", "diversity.png", "column.png"
 MEASURED = 200
 """Samples, and training images, whose nearest neighbours are measured: as many as there are, up to this."""
 
@@ -33,12 +34,13 @@ def figures(ctx: StageContext) -> Mapping[str, float]:
     for condition, value in ctx.config["conditions"].items():
         ctx.note(condition, value)
     metrics = dict(evaluated.metrics)
-    for picture in ctx.config["draw"]:
-        metrics |= DRAWN[picture](ctx)
+    for name in ctx.config["draw"]:
+        picture = PICTURES[name]
+        metrics |= picture.load()(ctx, ctx.output / picture.file)
     return metrics
 
 
-def neighbours(ctx: StageContext) -> Mapping[str, float]:
+def neighbours(ctx: StageContext, path: Path) -> Mapping[str, float]:
     """Samples above their nearest training images in the evaluation's features. Figure 7.
 
     `nearest_distance_ratio` tells copies from inventions: the median distance of a sample to its nearest training
@@ -56,14 +58,14 @@ def neighbours(ctx: StageContext) -> Mapping[str, float]:
     nearest = images_of_rows(order, len(source))[ids[: len(images), :k]]
     found = source.read(nearest.reshape(-1)).images.reshape(*nearest.shape, *images.shape[1:])
     rows = np.concatenate([images[None], found.swapaxes(0, 1)])
-    save_panel(rows, ctx.output / NEIGHBOURS, tall_after=(0,))
+    save_panel(rows, path, tall_after=(0,))
     # A training image is its own nearest: the second is another one.
     between = float(np.median(distances[len(queries) :, 1]))
     ratio = float(np.median(distances[: len(queries), 0])) / between if between > 0 else float("nan")
     return {"nearest_distance_ratio": ratio}
 
 
-def diversity(ctx: StageContext) -> Mapping[str, float]:
+def diversity(ctx: StageContext, path: Path) -> Mapping[str, float]:
     """Samples on the left, as many random training images on the right. Figure 9."""
     side = ctx.config["num_samples"]
     samples = _first_images(ctx.inputs["samples"], side**2)
@@ -74,18 +76,15 @@ def diversity(ctx: StageContext) -> Mapping[str, float]:
     if len(real) < side**2:
         raise UserError(f"figures.num_samples {side} asks for {side**2} training images, but there are {len(real)}")
     left, right = (images[: side**2].reshape(side, side, *images.shape[1:]) for images in (samples, real))
-    save_panel(np.concatenate([left, right], axis=1), ctx.output / DIVERSITY, wide_after=(side - 1,))
+    save_panel(np.concatenate([left, right], axis=1), path, wide_after=(side - 1,))
     return {}
 
 
-def column(ctx: StageContext) -> Mapping[str, float]:
+def column(ctx: StageContext, path: Path) -> Mapping[str, float]:
     """The first samples, one below the other. Sample i has one noise in every arm: side by side, arms make rows."""
     images = _first_images(ctx.inputs["samples"], ctx.config["num_samples"])
-    save_panel(images[:, None], ctx.output / COLUMN)
+    save_panel(images[:, None], path)
     return {}
-
-
-DRAWN = {"neighbours": neighbours, "diversity": diversity, "column": column}
 
 
 def nearest_of_all(

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from adm import presets
-from adm.compute import num_sampling_steps, training_flops
+from adm.compute import num_evaluations, training_flops
 from adm.compute.network import network_cost
-from adm.config import TRAINING_STAGES, Config, DiffusionConfig, ModelConfig, TrainConfig
+from adm.config import Config, DiffusionConfig, ModelConfig, TrainConfig
 from adm.effective import sampled_process
+from adm.registries import PICTURES, SAMPLERS, imports, versions
 from adm.studies.config import TrainingOf
 from assay.workload import JSON, Budget, Stage, Work
 from imaging.evaluation import graph as evaluation_graph
@@ -36,24 +37,21 @@ SUMS = {
 }
 """What `compute` reports → the trainings in it. Table 10 counts an upsampler to the generator."""
 COMPUTE = ("total_v100_days", "total_v100_days_least", "generator_v100_days", "classifier_v100_days")
-NEIGHBOURS = ("nearest_distance_ratio",)
-METRICS = (*NEIGHBOURS, *INVERSION, *THROUGHPUT, *COMPUTE)
+METRICS = (*(name for _, picture in PICTURES.items() for name in picture.metrics), *INVERSION, *THROUGHPUT, *COMPUTE)
 """What the studies report, as reports show it. The first of each is there in every trial."""
 
 
-PICTURES = {
-    "column.png": "the same samples, one noise seed a row",
-    "neighbours.png": "samples, and below each its nearest training images",
-    "diversity.png": "samples, and random training images to their right",
+CAPTIONS = {
+    **{picture.file: picture.caption for _, picture in PICTURES.items()},
     "interpolation.png": "real images at the ends, reconstructions and interpolations between them",
 }
-SIDE_BY_SIDE = frozenset({"column.png"})
+SIDE_BY_SIDE = frozenset(picture.file for _, picture in PICTURES.items() if picture.side_by_side)
 
 
 def metrics(c: Config) -> tuple[str, ...]:
     """What a trial that does not measure quality reports, and what pictures add to one that does."""
     if c.measure == "quality":
-        return NEIGHBOURS if "neighbours" in c.figures.draw else ()
+        return tuple(metric for name in c.figures.draw for metric in PICTURES[name].metrics)
     return {"inversion": INVERSION, "throughput": THROUGHPUT, "compute": COMPUTE}[c.measure]
 
 
@@ -74,6 +72,7 @@ def figures(
         **c.figures.model_dump(mode="json"),
         "num_rows": None if reference is None else reference.amount,
         "conditions": evaluate.config["conditions"],
+        **versions(c.figures),
     }
     return Stage(
         name="figures",
@@ -87,6 +86,7 @@ def figures(
             **({"reference": reference} if reference is not None else {}),
             "samples": sample,
         },
+        imports=imports(c.figures),
         execution=evaluate.execution,
         conditions=evaluate.conditions,
     )
@@ -95,7 +95,8 @@ def figures(
 def inversion(c: Config, data: Mapping[str, JSON], train: Stage, classifier: Stage | None) -> Stage:
     """Pairs of real images, encoded and decoded; a guided model also decodes by the classifier's gradient."""
     passes = c.inversion.num_images + 2
-    diffusion = sampled_process(c.diffusion, "ddim", c.train.checkpoint is not None)
+    sampler = SAMPLERS[c.sample.sampler]
+    diffusion = sampled_process(c.diffusion, c.sample.sampler, c.train.checkpoint is not None)
     pairs = Stage(
         name="invert",
         version=1,
@@ -111,7 +112,10 @@ def inversion(c: Config, data: Mapping[str, JSON], train: Stage, classifier: Sta
             "precision": c.sample.precision,
             "ema_rate": c.sample.ema_rate,
             "num_images": c.inversion.num_images,
+            "sampler": c.sample.sampler,
+            **versions(c.sample, diffusion),
         },
+        imports=(*imports(c.sample, c.diffusion), *([] if sampler.reverse is None else [sampler.reverse])),
         places=places_in({"data": data}),
         inputs={"model": train, **({"classifier": classifier} if classifier is not None else {})},
         budget=Budget("inversion.num_pairs", c.inversion.num_pairs, "pairs"),
@@ -119,7 +123,12 @@ def inversion(c: Config, data: Mapping[str, JSON], train: Stage, classifier: Sta
         resources="sample",
         batch_size=c.sample.batch_size,
         shard_size=PAIRS_A_SHARD,
-        flops=float(num_sampling_steps(c) * network_cost(c.model).flops * passes * c.inversion.num_pairs),
+        flops=float(
+            num_evaluations(c.sample.sampler, c.diffusion, c.sample.steps)
+            * network_cost(c.model).flops
+            * passes
+            * c.inversion.num_pairs
+        ),
     )
     return Stage(
         name="inversion",
@@ -154,7 +163,9 @@ def _throughput(c: Config, model: ModelConfig, diffusion: DiffusionConfig, train
             "warmup": c.throughput.warmup,
             "repeats": c.throughput.repeats,
             "device": c.throughput.device,
+            **versions(model, diffusion),
         },
+        imports=imports(model, diffusion),
         flops=float(training_flops(model) * batch_size * steps),
         items=batch_size * steps,
     )
@@ -193,7 +204,7 @@ def compute(c: Config) -> Stage:
 
 def _work(c: Config, part: str, model: ModelConfig, train: TrainConfig) -> Work:
     preset = getattr(c.compute, part).preset
-    return Work(preset or part, TRAINING_STAGES[model.kind], train.iterations * train.batch_size, training_flops(model))
+    return Work(preset or part, model.role.stage, train.iterations * train.batch_size, training_flops(model))
 
 
 def _prices(work: Mapping[str, Work]) -> dict[str, tuple[Work, ...]]:

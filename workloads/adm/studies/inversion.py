@@ -12,12 +12,13 @@ from adm import checkpoints
 from adm.config import DiffusionConfig
 from adm.diffusion import Diffusion, classifier_gradient
 from adm.diffusion.interpolation import angles, interpolate_images
+from adm.registries import SAMPLERS
 from adm.sampling.stages import to_uint8
 from adm.studies.panels import save_panel
 from adm.training.precision import choose, computing_in
 from adm.training.stages import WEIGHTS, weights_file
 from assay.errors import UserError
-from assay.workload import Batch, StageContext
+from assay.workload import Batch, StageContext, load_attribute
 from imaging.data import open_planned, to_model_range
 
 PICTURE = "interpolation.png"
@@ -38,6 +39,9 @@ class Inverter:
         self._config, self._device = config, ctx.device
         self._precision = choose(ctx, "precision", config["precision"])
         self._diffusion = Diffusion.from_config(DiffusionConfig(**config["diffusion"]), config["steps"])
+        sampler = SAMPLERS[config["sampler"]]
+        assert sampler.reverse is not None, "the config was checked"
+        self._decode, self._encode = sampler.load(), load_attribute(sampler.reverse)
         loaded = checkpoints.load(ctx.inputs["model"].file(weights_file(config["ema_rate"])))
         self._network = loaded.build().to(ctx.device).eval()
         self._model_classes = self._classes = loaded.config.num_classes
@@ -72,6 +76,8 @@ class Inverter:
                 labels=labels,
                 num_classes=self._classes,
                 cond_fn=self._cond_fn,
+                encode=self._encode,
+                decode=self._decode,
                 clip_denoised=self._config["clip_denoised"],
             ).float()
         errors = [

@@ -13,6 +13,7 @@ from adm import models
 from adm.compute import theoretical_throughput, training_flops
 from adm.config import DiffusionConfig, ModelConfig, TrainConfig
 from adm.diffusion import Diffusion
+from adm.registries import Role
 from adm.training import engines
 from adm.training.ema import EMA
 from adm.training.engines.torch_engine import TorchEngine
@@ -114,15 +115,14 @@ def _loss(ctx: StageContext, config: ModelConfig, count: int) -> Callable[[nn.Mo
     shape = (count, config.in_channels, config.image_size, config.image_size)
     x0, noise = (torch.randn(shape, generator=generator, device=ctx.device) for _ in range(2))
     t = torch.randint(diffusion.num_timesteps, (count,), generator=generator, device=ctx.device)
-    classes = config.out_channels if config.kind == "encoder" else config.num_classes
     kwargs = {}
-    if classes:
+    if classes := config.num_labels:
         kwargs["y"] = torch.randint(classes, (count,), generator=generator, device=ctx.device)
     if config.low_res_size is not None:
         kwargs["low_res"] = low_resolution(x0, config.low_res_size)
 
     def loss(network: nn.Module) -> Tensor:
-        if config.kind == "encoder":
+        if config.role is Role.CLASSIFIES:
             return nn.functional.cross_entropy(network(diffusion.q_sample(x0, t, noise), t).float(), kwargs["y"])
         return diffusion.losses(network, x0, t, noise, model_kwargs=kwargs)["loss"].mean()
 

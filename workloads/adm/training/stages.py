@@ -16,6 +16,7 @@ from adm import checkpoints, models
 from adm.config import DiffusionConfig, ModelConfig, TrainConfig, validation_timesteps
 from adm.diffusion import Diffusion
 from adm.models.trunk import Trunk
+from adm.registries import Role
 from adm.training.batches import Batch
 from adm.training.loop import Objective, Task, Trained, fit, note_skipped
 from assay.errors import AssayWarning, UserError
@@ -44,7 +45,7 @@ def train_diffusion(ctx: TrainContext) -> Mapping[str, float]:
     """
     model_config, train = _configs(ctx)
     diffusion = Diffusion.from_config(DiffusionConfig(**ctx.config["diffusion"]))
-    source, data = _open(ctx, model_config, model_config.num_classes)
+    source, data = _open(ctx, model_config)
     everything, _ = split(source, 0.0)
     objective = denoising(diffusion, model_config)
     task = Task(_network(ctx, model_config), objective, diffusion.num_timesteps, source, everything, data, _seed(ctx))
@@ -55,7 +56,7 @@ def train_classifier(ctx: TrainContext) -> Mapping[str, float]:
     """Train p_φ(y | x_t) on noised images; commits the averaged weights, measures accuracy on images held out."""
     model_config, train = _configs(ctx)
     diffusion = Diffusion.from_config(DiffusionConfig(**ctx.config["diffusion"]))
-    source, data = _open(ctx, model_config, model_config.out_channels)
+    source, data = _open(ctx, model_config)
     training, held_out = split(source, data.validation)
     if not len(training):
         raise UserError(everything_held_out(data.validation, len(source)))
@@ -116,12 +117,13 @@ def measure_weights(ctx: StageContext) -> Mapping[str, float]:
     config, data = ModelConfig(**ctx.config["model"]), data_config(ctx.config["data"])
     diffusion, is_classifier = (
         Diffusion.from_config(DiffusionConfig(**ctx.config["diffusion"])),
-        config.kind == "encoder",
+        config.role is Role.CLASSIFIES,
     )
     objective = classifying(diffusion) if is_classifier else denoising(diffusion, config)
     network = checkpoints.load(ctx.inputs["model"].file(WEIGHTS)).build().to(ctx.device).eval()
-    classes = config.out_channels if is_classifier else config.num_classes
-    source = open_planned(ctx.config["data"], config.image_size, config.in_channels, classes, threads=ctx.threads)
+    source = open_planned(
+        ctx.config["data"], config.image_size, config.in_channels, config.num_labels, threads=ctx.threads
+    )
     training, held_out = split(source, data.validation)
     chosen = np.random.default_rng(ctx.config["seed"]).permutation(held_out if len(held_out) else training)
     generator, total = torch.Generator().manual_seed(ctx.config["seed"]), 0.0
@@ -184,9 +186,10 @@ def _network(ctx: TrainContext, config: ModelConfig) -> Trunk:
     return models.build(config)
 
 
-def _open(ctx: TrainContext, model: ModelConfig, classes: int | None) -> tuple[Source, DataConfig]:
+def _open(ctx: TrainContext, model: ModelConfig) -> tuple[Source, DataConfig]:
     values = ctx.config["data"]
-    return open_planned(values, model.image_size, model.in_channels, classes, threads=ctx.threads), data_config(values)
+    source = open_planned(values, model.image_size, model.in_channels, model.num_labels, threads=ctx.threads)
+    return source, data_config(values)
 
 
 def _finish(ctx: TrainContext, trained: Trained, model_config: ModelConfig) -> Mapping[str, float]:

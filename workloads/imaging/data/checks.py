@@ -27,12 +27,12 @@ def check(config: Mapping[str, Any]) -> None:
     """Open the data of a stage and decode its first and its last image. Raises UserError where a stage would, and warns
     of what may be meant otherwise (`remarks`).
 
-    `config` has "data", and "model" (a ModelConfig as a mapping), or "image_size" and "channels", or neither. With
+    `config` has "data", and "image_size", "channels" and "classes" where the stage says them. With
     data.crop none the sizes of up to 1,000 images are compared, spread evenly, or in ten runs where
     scattered reading is slow.
     """
     values = config["data"]
-    if "model" not in config and "image_size" not in config:  # a network that is another stage's says its size
+    if "image_size" not in config:  # a network that is another stage's says its size
         values = {**values, "crop": "centre"}
     data, (size, channels, classes) = data_config(values), _wanted(config)
     source = open_planned(values, size, channels, classes)
@@ -65,9 +65,5 @@ def _sample(count: int, scattered: bool) -> Indices:
 
 
 def _wanted(config: Mapping[str, Any]) -> tuple[int, int, int | None]:
-    """(pixels a side, channels, classes) of the model, or of the stage."""
-    if "model" not in config:
-        return config.get("image_size", ANY_SIZE), config.get("channels", 3), None
-    model = config["model"]
-    classes = model["out_channels"] if model["kind"] == "encoder" else model["num_classes"]
-    return model["image_size"], model["in_channels"], classes
+    """(pixels a side, channels, classes) that the stage asks for."""
+    return config.get("image_size", ANY_SIZE), config.get("channels", 3), config.get("classes")

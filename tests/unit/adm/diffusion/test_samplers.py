@@ -21,7 +21,7 @@ from adm.diffusion import (
     low_resolution,
     upsample_loop,
 )
-from adm.diffusion.loops import sample_loop
+from adm.diffusion.loops import ddim_loop, sample_loop
 from adm.sampling.noise import IndexedNoise
 
 SHAPE = (3, 8, 8)
@@ -227,8 +227,8 @@ def test_upsampling_hands_over_the_low_resolution() -> None:
 
     low = low_resolution(torch.arange(16.0).view(1, 1, 4, 4).expand(2, 3, 4, 4), 2)
     assert low[0, 0].tolist() == [[2.5, 4.5], [10.5, 12.5]]
-    for ddim in (False, True):
-        images = upsample_loop(diffusion, upsampler, low, 8, ddim=ddim, model_kwargs={"y": LABELS[:2]})
+    for loop in (sample_loop, ddim_loop):
+        images = upsample_loop(diffusion, upsampler, low, 8, loop=loop, model_kwargs={"y": LABELS[:2]})
         assert images.shape == (2, 3, 8, 8)
     assert len(seen) == 10
     assert all(torch.equal(image, low) for image in seen)
@@ -286,9 +286,9 @@ def test_images_of_two_classes_blend_classes_and_guidance_too(diffusion: Diffusi
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mean": "eps"}, "mean is 'eps'; choose from epsilon, x0, previous"),
-        ({"variance": "large"}, "variance is 'large'"),
-        ({"loss": "l1"}, "loss is 'l1'"),
+        ({"mean": "eps"}, "unknown mean 'eps'; did you mean 'epsilon'\\? allowed: epsilon, x0, previous"),
+        ({"variance": "large"}, "unknown variance 'large'.* allowed: fixed_small, fixed_large"),
+        ({"loss": "l1"}, "unknown loss 'l1'.* allowed: mse, rescaled_mse"),
         ({"schedule": "quadratic"}, "unknown noise schedule 'quadratic'"),
         ({"steps": 0}, "at least 1 step"),
         ({"steps": 20}, "a linear schedule of 20 steps reaches"),
@@ -305,7 +305,10 @@ def test_unknown_options(options: dict[str, Any], message: str) -> None:
         (lambda d, x, t: d.p_sample(model, x, t, noise=x[:1]), "noise has shape"),
         (lambda d, x, t: d.p_sample(model, x, t, temperature=0.0), "temperature is 0.0"),
         (lambda d, x, t: d.p_sample(model, x, t, temperature_scales="all"), "choose noise or epsilon"),
-        (lambda d, x, t: d.p_sample(model, x, t, cond_fn=model, guidance_at="y"), "choose x_t or mean"),
+        (
+            lambda d, x, t: d.p_sample(model, x, t, cond_fn=model, guidance_at="y"),
+            "unknown place of guidance 'y'.* allowed: x_t, mean",
+        ),
         (lambda d, x, t: d.p_sample(lambda x, t: x, x, t), "needs 6 channels"),
         (lambda d, x, t: d.losses(lambda x, t: x, x, t), "needs 6 channels"),
         (lambda d, x, t: d.sample_loop(model), "needs noise, or the shape"),

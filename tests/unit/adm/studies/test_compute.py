@@ -110,7 +110,7 @@ def test_sampling_costs_a_forward_pass_a_step(steps: object, count: int) -> None
     unguided = config.model_copy(
         update={"sample": config.sample.model_copy(update={"steps": steps, "guidance_scale": 0.0})}
     )
-    assert compute.num_sampling_steps(unguided) == count
+    assert compute.num_evaluations("ddpm", unguided.diffusion, unguided.sample.steps) == count
     assert compute.sampling_flops(unguided) == count * compute.network_cost(config.model).flops
 
 

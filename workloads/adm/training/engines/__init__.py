@@ -12,11 +12,11 @@ import torch
 from torch import nn
 
 from adm.config import TrainConfig
-from adm.training.engines.deepspeed_engine import DeepSpeedEngine, unavailable_reason
+from adm.registries import ENGINES
 from adm.training.engines.engine import Engine, LossFn, StepReport
-from adm.training.engines.torch_engine import TorchEngine
 from adm.training.group import gather
 from assay.errors import AssayWarning, UserError
+from assay.workload import load_attribute
 
 __all__ = ["Engine", "LossFn", "StepReport", "build"]
 
@@ -24,23 +24,24 @@ __all__ = ["Engine", "LossFn", "StepReport", "build"]
 def build(model: nn.Module, config: TrainConfig, device: str, precision: str, micro_batches: int = 1) -> Engine:
     """The engine of a config for a model on its device. Called on every worker of the group.
 
-    Raises UserError where DeepSpeed is asked for and cannot be had; "auto" then warns and takes PyTorch's.
+    Raises UserError for one that cannot be had here; "auto" then warns and takes PyTorch's.
     """
-    if config.engine == "torch":
-        return TorchEngine(model, config, device, precision)
-    reasons = gather(unavailable_reason(torch.device(device).type))
-    reason = next((found for found in reasons if found is not None), None)  # anyone's: all must choose the same engine
+    engine = ENGINES[config.engine]
+    reason = None
+    if engine.unavailable_reason is not None:
+        reasons = gather(load_attribute(engine.unavailable_reason)(torch.device(device).type))
+        # Anyone's: all must choose the same engine.
+        reason = next((found for found in reasons if found is not None), None)
     if reason is None:
-        return DeepSpeedEngine(model, config, device, precision, micro_batches)
-    if config.engine == "deepspeed":
-        raise UserError(
-            f"train.engine deepspeed: its operators cannot be built here ({reason}); install a C++ compiler and ninja, "
-            "or set train.engine to auto or torch"
-        )
-    lost = f", and without zero_stage {config.zero_stage}" if config.zero_stage else ""
+        return engine.load()(model, config, device, precision, micro_batches)
+    if engine.instead is None:
+        others = " or ".join(name for name in ENGINES if name != config.engine)
+        what = f"train.engine {config.engine}: {engine.trouble} ({reason})"
+        raise UserError(f"{what}; {engine.remedy}, or set train.engine to {others}")
+    instead = ENGINES[engine.instead]
+    is_lost = config.zero_stage and not instead.shards_state
+    lost = f", and without zero_stage {config.zero_stage}" if is_lost else ""
     warnings.warn(
-        f"DeepSpeed's operators cannot be built here ({reason}): training with PyTorch's fused Adam{lost}",
-        AssayWarning,
-        stacklevel=2,
+        f"{engine.trouble} ({reason}): training with engine {engine.instead}{lost}", AssayWarning, stacklevel=2
     )
-    return TorchEngine(model, config, device, precision)
+    return instead.load()(model, config, device, precision, micro_batches)

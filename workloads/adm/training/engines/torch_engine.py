@@ -18,9 +18,17 @@ class TorchEngine:
     name = "torch"
 
     def __init__(
-        self, model: nn.Module, config: TrainConfig, device: str, precision: str, *, fused: bool = True
+        self,
+        model: nn.Module,
+        config: TrainConfig,
+        device: str,
+        precision: str,
+        micro_batches: int = 1,
+        *,
+        fused: bool = True,
     ) -> None:
-        """`fused` takes all of Adam in one kernel; without, it goes a parameter and an operation at a time."""
+        """`fused` takes all of Adam in one kernel; without, it goes a parameter and an operation at a time. A step may
+        have any number of micro-batches, whatever is said here."""
         self.model = model
         self._named = named_parameters(model)
         self._device, self._precision = device, precision

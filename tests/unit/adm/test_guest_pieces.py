@@ -1,0 +1,181 @@
+"""A package that is installed adds a sampler, a timestep sampler, a noise schedule and a network, each by one entry
+point: planned, run, priced and reported as ours are."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import guest_pieces
+from adm.config import ModelConfig
+from adm.registries import NETWORKS, SAMPLERS, SCHEDULES, SPACINGS, TIMESTEP_SAMPLERS
+from adm.respacing import space_timesteps
+from adm.workload import workload
+from assay.errors import ConfigError, UserError
+from assay.planning.import_paths import refuse_missing_functions
+from assay.workload import Stage
+
+ALL_HERS = {
+    "sample.sampler": "heun",
+    "diffusion.schedule": "sigmoid",
+    "train.timestep_sampler": "early",
+    "model.kind": "chain",
+}
+SWEEP = f"""
+version: 1
+name: guests
+workload: adm
+base: tiny_digits
+config:
+  classifier: null
+  evaluate.extractor: pixels
+  evaluate.num_samples: 100
+  evaluate.num_reference: 100
+  train.iterations: 3
+  diffusion.steps: 60
+  sample.steps: 5
+arms:
+  ours: {{sample.sampler: ddim}}
+  hers: {{sample.sampler: heun}}
+  all hers: {json.dumps(ALL_HERS)}
+metric: fd_pixels
+mode: min
+"""
+LITTLE = {"classifier": None, "evaluate.extractor": "pixels", "sample.steps": 10}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A folder of installed packages with the one that adds to adm; the package itself is beside the tests."""
+    info = tmp_path / "site" / "guest_pieces-1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: guest-pieces\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(guest_pieces.ENTRY_POINTS)
+    return info.parent
+
+
+@pytest.fixture
+def installed(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process, for one test."""
+    monkeypatch.syspath_prepend(site)
+    for registry in (NETWORKS, SAMPLERS, SCHEDULES, SPACINGS, TIMESTEP_SAMPLERS):
+        monkeypatch.setattr(registry, "_points", None)
+        monkeypatch.setattr(registry, "_loaded", {})
+
+
+def stages(**overrides: Any) -> dict[str, Stage]:
+    found: dict[str, Stage] = {}
+
+    def walk(stage: Stage) -> None:
+        found[stage.name] = stage
+        for other in stage.inputs.values():
+            walk(other)
+
+    given = {name.replace("__", "."): value for name, value in overrides.items()}
+    for stage in workload.stages(workload.resolve("tiny_digits", {**LITTLE, **given})):
+        walk(stage)
+    return found
+
+
+def test_a_sweep_of_hers_is_planned_and_run_by_the_command(site: Path, tmp_path: Path) -> None:
+    (tmp_path / "guests.yaml").write_text(SWEEP)
+    paths = os.pathsep.join([str(site), str(Path(guest_pieces.__file__).parents[1])])
+    env = {**os.environ, "PYTHONPATH": paths, "ASSAY_HOME": str(tmp_path / "home")}
+
+    def assay(*line: str) -> str:
+        command = [str(Path(sys.executable).with_name("assay")), *line]
+        done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    planned = json.loads(assay("plan", "guests.yaml", "--json"))["stages"]
+    days = {stage["trials"][0]: stage["v100_days"] for stage in planned if stage["stage"] == "sample"}
+    assert days["hers"] == pytest.approx(days["ours"] * 9 / 5)
+    assay("run", "guests.yaml", "--executor", "inline", "--no-tracking")
+    (table,) = json.loads(assay("compare", "guests.yaml", "--json"))["sweeps"]
+    assert {trial["trial"] for trial in table["trials"] if trial["rank"] is not None} == {"ours", "hers", "all hers"}
+    page = (tmp_path / "home" / "reports" / "guests" / "report.html").read_text()
+    assert "heun" in page
+    assert "sigmoid" in page
+
+
+def test_her_facts_are_known_to_costs_and_keys(installed: None) -> None:
+    ours, hers = stages(sample__sampler="ddim"), stages(sample__sampler="heun")
+    assert hers["sample"].flops == ours["sample"].flops * 19 / 10  # type: ignore[operator]
+    assert hers["sample"].key != ours["sample"].key
+    assert hers["train"].key == ours["train"].key
+    chain = stages(model__kind="chain", train__iterations=10)["train"]
+    model = ModelConfig(**chain.config["model"])
+    assert chain.flops == 3 * guest_pieces.cost_of_a_chain(model).flops * 10 * chain.config["train"]["batch_size"]
+
+
+def test_a_raised_version_is_in_the_key_of_what_reads_it(installed: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = stages(sample__sampler="heun")
+    monkeypatch.setitem(SAMPLERS._loaded, "heun", replace(guest_pieces.HEUN, version=2))
+    second = stages(sample__sampler="heun")
+    assert second["sample"].config["versions"] == {"sampler heun": 2}
+    assert second["sample"].key != first["sample"].key
+    assert second["train"].key == first["train"].key
+
+
+def test_her_spacing_is_asked_for_by_name_and_count(installed: None) -> None:
+    assert space_timesteps(1000, "quadratic5") == [0, 62, 250, 562, 999]
+    assert stages(sample__steps=" quadratic10 ")["sample"].config["sample"]["steps"] == "quadratic10"
+    with pytest.raises(ConfigError, match=r"'quadratic40': guest_pieces:quadratic_steps gave .*; allowed: 40 of the"):
+        stages(diffusion__steps=50, sample__steps="quadratic40")
+
+
+def test_her_variance_that_changes_nothing_is_not_in_the_key(installed: None) -> None:
+    small, large = (
+        stages(sample__sampler="heun", model__out_channels=1, diffusion__variance=name)["sample"]
+        for name in ("fixed_small", "fixed_large")
+    )
+    assert small.key == large.key
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (
+            {"sample.sampler": "heunn"},
+            r"^sample\.sampler: unknown sampler 'heunn'; did you mean 'heun'\? allowed: ddpm, ddim, gone, heun",
+        ),
+        ({"sample.sampler": 3}, r"^sample\.sampler: got 3 \(int\), allowed: ddpm, ddim, gone, heun"),
+        ({"sample.sampler": "gone"}, r"^sample\.sampler: the sampler 'gone' \(guest_pieces:GONE\) cannot be imported"),
+        ({"model.kind": "chian"}, r"^model\.kind: unknown kind of network 'chian'; did you mean 'chain'\?"),
+        ({"model.kind": "chain", "model.channels": 96}, r"^model: a chain has 64 channels at most, got 96"),
+        (
+            {"sample.sampler": "heun", "sample.steps": [1]},
+            r"sample\.steps: got \[1\], allowed: 2 steps or more with heun",
+        ),
+        (
+            {"sample.sampler": "heun", "sample.temperature": 0.9},
+            r"^sample\.temperature: 0\.9 has no effect with sample\.sampler heun: it is for ddpm, ddim; leave it out",
+        ),
+        ({"sample.sampler": "heun", "sample.eta": 0.5}, r"^sample\.eta: 0\.5 has no effect with sample\.sampler heun"),
+        (
+            {"sample.sampler": "heun", "sample.guidance_scale": 1.0},
+            r"^sample\.guidance_scale: 1\.0 is for samplers that a classifier can guide \(ddpm, ddim",
+        ),
+        (
+            {"diffusion.schedule": "sigmoid", "diffusion.steps": 20},
+            r"^diffusion\.steps: got 20, allowed: 50 or more with diffusion\.schedule sigmoid",
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:the sampler 'gone'")
+def test_what_she_cannot_do_is_refused_as_ours_is(installed: None, overrides: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        workload.resolve("tiny_digits", overrides)
+
+
+def test_a_piece_that_is_not_there_is_known_before_anything_is_trained(installed: None) -> None:
+    with pytest.raises(UserError, match=r"stage sample: import: 'guest_pieces\.heun:none_such': the module .* has no"):
+        refuse_missing_functions([stages(sample__sampler="lost")["sample"]], "adm")

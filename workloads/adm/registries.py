@@ -1,0 +1,369 @@
+"""The names that a config may use for a piece of the method, and the facts that the rest of adm needs of each.
+
+A new piece is a file with what does the work, and one line here; an installed package registers its own by an entry
+point of the registry's group. What does the work is named by an import path, so that nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel
+
+from assay.registry import Registry
+from assay.workload import load_attribute
+from assay.workload.typed import annotation_of, registry_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """What every entry says. A package's entry is an instance of the subclass that its registry holds."""
+
+    path: str
+    """ "module:attribute" of what does the work."""
+    version: int = 1
+    """Raise it when the same config gives other numbers: results of another version are not taken for this one's."""
+
+    def load(self) -> Any:
+        """What does the work, imported."""
+        return load_attribute(self.path)
+
+
+# -- the diffusion process --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule(Piece):
+    """How much noise each step adds. The function takes the number of steps, and returns β as float64 (steps,)."""
+
+    least_steps: int = 1
+    """With fewer the last β would be 1 or more."""
+
+
+SCHEDULES = Registry[Schedule]("noise schedule", "adm.schedules")
+# β goes to 0.02 at 1000 steps, and to 20/T at T.
+SCHEDULES.register("linear", Schedule(path="adm.diffusion.schedules:linear_betas", least_steps=21))
+SCHEDULES.register("cosine", Schedule(path="adm.diffusion.schedules:cosine_betas"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spacing(Piece):
+    """Which steps of a process a shorter run visits, asked for as its name and a count: "ddim25".
+
+    The function takes (num_timesteps, count) and returns `count` steps, ascending; ValueError where there are none.
+    """
+
+
+SPACINGS = Registry[Spacing]("spacing of steps", "adm.spacings")
+SPACINGS.register("ddim", Spacing(path="adm.respacing:ddim_stride"))
+
+
+def spacing_of(steps: object) -> str | None:
+    """The spacing that a value of `steps` names: "ddim" of "ddim25"; None where it is a count, or counts."""
+    text = steps.strip() if isinstance(steps, str) else ""
+    return max((name for name in SPACINGS if text.startswith(name)), key=len, default=None) if text else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mean(Piece):
+    """What the network predicts. The class has `x0` and `target`, as adm.diffusion.means says."""
+
+    is_posterior_mean: bool = False
+    """The prediction is the mean of p(x_{t−1} | x_t) itself, and is not taken through x_0."""
+
+
+MEANS = Registry[Mean]("mean", "adm.means")
+MEANS.register("epsilon", Mean(path="adm.diffusion.means:Epsilon"))
+MEANS.register("x0", Mean(path="adm.diffusion.means:X0"))
+MEANS.register("previous", Mean(path="adm.diffusion.means:Previous", is_posterior_mean=True))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variance(Piece):
+    """The variance of p(x_{t−1} | x_t). The function takes (process, v, x, t), and returns Σ and log Σ.
+
+    Where nothing asks for more than whether the variance is learned, the first that is stands for all.
+    """
+
+    is_learned: bool
+    """The network has a second half of output channels, v; a fixed variance is given None for it."""
+
+
+VARIANCES = Registry[Variance]("variance", "adm.variances")
+VARIANCES.register("fixed_small", Variance(path="adm.diffusion.variances:fixed_small", is_learned=False))
+VARIANCES.register("fixed_large", Variance(path="adm.diffusion.variances:fixed_large", is_learned=False))
+VARIANCES.register("learned_range", Variance(path="adm.diffusion.variances:learned_range", is_learned=True))
+VARIANCES.register("learned", Variance(path="adm.diffusion.variances:learned", is_learned=True))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss(Piece):
+    """A training objective. The function takes (process, model, x0, t, noise, model_kwargs), and returns its terms of
+    each image, (N,), "loss" among them."""
+
+    fixed_variance_matters: bool = True
+    """With a fixed variance, the loss depends on which one it is."""
+    like_with_fixed_variance: str | None = None
+    """The loss that this one is where the variance is fixed."""
+
+
+LOSSES = Registry[Loss]("loss", "adm.losses")
+LOSSES.register("mse", Loss(path="adm.diffusion.objectives:mse", fixed_variance_matters=False))
+LOSSES.register(
+    "rescaled_mse",
+    Loss(path="adm.diffusion.objectives:rescaled_mse", fixed_variance_matters=False, like_with_fixed_variance="mse"),
+)
+LOSSES.register("kl", Loss(path="adm.diffusion.objectives:kl"))
+LOSSES.register("rescaled_kl", Loss(path="adm.diffusion.objectives:rescaled_kl"))
+
+
+# -- sampling ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampler(Piece):
+    """A way from x_T to x_0. The function is a loop as adm.diffusion.loops has them."""
+
+    options: tuple[str, ...] = ("clip_denoised",)
+    """Which of `SAMPLER_OPTIONS` it takes, as keywords; another one than the default is refused with this sampler."""
+    is_guided: bool = True
+    """It takes cond_fn, the gradient of a classifier."""
+    adds_noise: bool = True
+    """Steps take fresh noise; a sampler with the option eta takes none at η = 0."""
+    uses_variance: bool = True
+    """The variance of the diffusion model changes the images."""
+    evaluations_per_step: int = 1
+    """How often a step asks the network."""
+    last_step_evaluations: int | None = None
+    """How often the last step does, where that is another number."""
+    least_steps: int = 1
+    reverse: str | None = None
+    """ "module:attribute" of the loop from x_0 to x_T that this one inverts at η = 0, as ddim_reverse_loop."""
+
+    def evaluations(self, num_steps: int) -> int:
+        """Network evaluations per image."""
+        last = self.evaluations_per_step if self.last_step_evaluations is None else self.last_step_evaluations
+        return self.evaluations_per_step * (num_steps - 1) + last
+
+    def is_deterministic(self, eta: float) -> bool:
+        """Whether x_T decides the image."""
+        return not self.adds_noise or ("eta" in self.options and eta == 0)
+
+
+SAMPLER_OPTIONS = ("eta", "guidance_at", "temperature", "temperature_scales", "clip_denoised")
+"""Options of the config's section `sample` that are a sampler's own business."""
+SAMPLERS = Registry[Sampler]("sampler", "adm.samplers")
+SAMPLERS.register(
+    "ddpm",
+    Sampler(
+        path="adm.diffusion.loops:sample_loop",
+        options=("guidance_at", "temperature", "temperature_scales", "clip_denoised"),
+    ),
+)
+SAMPLERS.register(
+    "ddim",
+    Sampler(
+        path="adm.diffusion.loops:ddim_loop",
+        options=("eta", "temperature", "temperature_scales", "clip_denoised"),
+        uses_variance=False,
+        reverse="adm.diffusion.loops:ddim_reverse_loop",
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuidancePlace(Piece):
+    """Where the classifier's gradient is taken. The function is one of adm.diffusion.guidance."""
+
+
+GUIDANCE_PLACES = Registry[GuidancePlace]("place of guidance", "adm.guidance_places")
+GUIDANCE_PLACES.register("x_t", GuidancePlace(path="adm.diffusion.guidance:gradient_at_x_t"))
+GUIDANCE_PLACES.register("mean", GuidancePlace(path="adm.diffusion.guidance:gradient_at_mean"))
+
+
+# -- networks and how they are trained --------------------------------------------------------------------------------
+
+
+class Role(Enum):
+    """The part of a network in a config. Each has a stage that trains it, by whose name it is in the store and in the
+    ledger."""
+
+    DRAWS = "train"
+    """x_t → ε, and v where the variance is learned."""
+    ENLARGES = "train_upsampler"
+    """The same, given a smaller image."""
+    CLASSIFIES = "train_classifier"
+    """x_t → logits."""
+
+    @property
+    def stage(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network(Piece):
+    """A kind of network: a torch module that is made from a ModelConfig, keeps it as `config`, and is called as
+    model(x, t, y=None, low_res=None)."""
+
+    role: Role
+    cost: str
+    """ "module:attribute" of a function of a ModelConfig that gives its NetworkCost without torch. Raises UserError for
+    a network that cannot be."""
+    layout: str | None = None
+    """ "module:attribute" of a function of a ModelConfig that gives its blocks, adm.models.layout.Layout; None for a
+    network that is not made of those."""
+    unused: tuple[str, ...] = ()
+    """Options of ModelConfig that change nothing."""
+
+
+NETWORKS = Registry[Network]("kind of network", "adm.networks")
+_unet = Network(
+    path="adm.models.unet:UNet",
+    role=Role.DRAWS,
+    cost="adm.compute.network:cost_of_blocks",
+    layout="adm.models.layout:layout",
+    unused=("pool",),
+)
+NETWORKS.register("unet", _unet)
+NETWORKS.register("super_res", replace(_unet, path="adm.models.super_res:SuperRes", role=Role.ENLARGES))
+NETWORKS.register(
+    "encoder", replace(_unet, path="adm.models.encoder:Encoder", role=Role.CLASSIFIES, unused=("num_heads_up",))
+)
+
+
+def kinds(role: Role) -> str:
+    """The kinds of network that can take a part, for a message."""
+    return ", ".join(name for name, network in NETWORKS.items() if network.role is role)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimestepSampler(Piece):
+    """Which timesteps a training batch sees. The class is made from the number of timesteps, and has the protocol of
+    adm.diffusion.timesteps.TimestepSampler."""
+
+
+TIMESTEP_SAMPLERS = Registry[TimestepSampler]("timestep sampler", "adm.timestep_samplers")
+TIMESTEP_SAMPLERS.register("uniform", TimestepSampler(path="adm.diffusion.timesteps:Uniform"))
+TIMESTEP_SAMPLERS.register("loss_second_moment", TimestepSampler(path="adm.diffusion.timesteps:LossSecondMoment"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine(Piece):
+    """Who takes an optimizer step. The class is made from (model, TrainConfig, device, precision, micro_batches), and
+    has the protocol of adm.training.engines.Engine."""
+
+    unavailable_reason: str | None = None
+    """ "module:attribute" of a function of a type of device that says why the engine cannot be had, or None."""
+    instead: str | None = None
+    """The engine that is taken, with a warning, where this one cannot be had; None is an error."""
+    trouble: str = "it is unavailable here"
+    """What is wrong then, for a message."""
+    remedy: str = "install what it needs"
+    """What to do about it."""
+    shards_state: bool = False
+    """It takes train.zero_stage."""
+
+
+ENGINES = Registry[Engine]("training engine", "adm.engines")
+_deepspeed = Engine(
+    path="adm.training.engines.deepspeed_engine:DeepSpeedEngine",
+    unavailable_reason="adm.training.engines.deepspeed_engine:unavailable_reason",
+    trouble="DeepSpeed's operators cannot be built here",
+    remedy="install a C++ compiler and ninja",
+    shards_state=True,
+)
+ENGINES.register("auto", replace(_deepspeed, instead="torch"))
+ENGINES.register("deepspeed", _deepspeed)
+ENGINES.register("torch", Engine(path="adm.training.engines.torch_engine:TorchEngine"))
+
+
+# -- pictures ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture(Piece):
+    """A picture of samples, besides their grid. The function takes a StageContext and the path to write it to, and
+    returns the metrics that come with it."""
+
+    file: str
+    caption: str
+    metrics: tuple[str, ...] = ()
+    is_square: bool = False
+    """It shows figures.num_samples² samples, and not figures.num_samples of them."""
+    shows_reference: bool = False
+    """It shows images that the samples are compared with."""
+    searches_reference: bool = False
+    """It looks for neighbours among figures.num_reference of them."""
+    side_by_side: bool = False
+    """Reports put those of the arms side by side."""
+
+    def num_shown(self, num_samples: int) -> int:
+        return num_samples**2 if self.is_square else num_samples
+
+
+PICTURES = Registry[Picture]("picture", "adm.pictures")
+PICTURES.register(
+    "neighbours",
+    Picture(
+        path="adm.studies.figures:neighbours",
+        file="neighbours.png",
+        caption="samples, and below each its nearest training images",
+        metrics=("nearest_distance_ratio",),
+        shows_reference=True,
+        searches_reference=True,
+    ),
+)
+PICTURES.register(
+    "diversity",
+    Picture(
+        path="adm.studies.figures:diversity",
+        file="diversity.png",
+        caption="samples, and random training images to their right",
+        is_square=True,
+        shows_reference=True,
+    ),
+)
+PICTURES.register(
+    "column",
+    Picture(
+        path="adm.studies.figures:column",
+        file="column.png",
+        caption="the same samples, one noise seed a row",
+        side_by_side=True,
+    ),
+)
+
+
+# -- what a stage is told of the names in its config ------------------------------------------------------------------
+
+
+def versions(*sections: BaseModel, leave_out: Collection[str] = ()) -> dict[str, Any]:
+    """For the key of a stage that reads these sections: {"versions": {"sampler heun": 2}} of the names in them whose
+    piece is no longer at its first version; nothing where all are. `leave_out` are options that change no result."""
+    raised = {
+        f"{option} {name}": piece.version
+        for option, name, piece in _named(sections)
+        if piece.version > 1 and option not in leave_out
+    }
+    return {"versions": raised} if raised else {}
+
+
+def imports(*sections: BaseModel) -> tuple[str, ...]:
+    """The import paths that the names in these sections stand for."""
+    return tuple(dict.fromkeys(piece.path for _, _, piece in _named(sections)))
+
+
+def _named(sections: tuple[BaseModel, ...]) -> Iterator[tuple[str, str, Piece]]:
+    """(option, name, piece) of every name of a registry in config sections."""
+    for section in sections:
+        for option, field in type(section).model_fields.items():
+            value = getattr(section, option)
+            if (registry := registry_of(annotation_of(field))) is not None:
+                yield option, value, registry[value]
+            elif get_origin(field.annotation) is tuple and (registry := registry_of(get_args(field.annotation)[0])):
+                yield from ((option, name, registry[name]) for name in value)
+            elif option == "steps" and (spacing := spacing_of(value)) is not None:
+                yield option, spacing, SPACINGS[spacing]
