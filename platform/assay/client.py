@@ -48,13 +48,13 @@ class About:
     profile: str
     user: str
     version: str
-    """Of assay, where it was submitted."""
+    """The version of assay where the job was submitted."""
     started: datetime | None
     ended: datetime | None
     message: str
     """What Ray says of the status."""
     exit_code: int | None
-    """Of `assay run`, once it is over and was not stopped."""
+    """The exit code of `assay run`, once the job is over and was not stopped."""
 
 
 class Job:

@@ -72,7 +72,7 @@ def test_the_head_process_of_an_embedded_cluster(tmp_path: Path) -> None:
 
 @pytest.fixture
 def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> User:
-    """Of the toy workload, installed; the training waits at step 12."""
+    """A user of the toy workload, installed; its training waits at step 12."""
     info = tmp_path / "site" / "toy-1.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1\n")

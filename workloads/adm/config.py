@@ -276,7 +276,7 @@ class Config(Section):
 
     @property
     def channels(self) -> int:
-        """Of the images."""
+        """Channels of the images."""
         return self.model.in_channels
 
     @model_validator(mode="after")

@@ -32,7 +32,7 @@ from imaging.evaluation import graph as evaluation_graph
 from imaging.paths import is_there, places_in, whole
 
 PACE = ("iterations", "checkpoint_every", "keep_last", "keep_every", "keep_best", "checkpoint")
-"""Of a training: how far it goes and when it saves, neither of which changes what a step does."""
+"""The options of a training that say how far it goes and when it saves. They do not change what a step does."""
 TRAINING_EXECUTION = ("engine", "zero_stage", "micro_batch")
 CHECKPOINT_CHECKS = {
     "train": "adm.checkpoints.checks:model",

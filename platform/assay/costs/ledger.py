@@ -33,7 +33,7 @@ class Entry:
     seconds: float
     """Wall-clock, of `count` devices at once."""
     items: int
-    """Of the stage's budget, that these seconds were for."""
+    """The part of the stage's budget that these seconds were spent on."""
     images: int | None
     """Trained on, drawn or read in these seconds; None where the stage does not say."""
     flops: float | None
@@ -52,7 +52,7 @@ class Entry:
 
     @property
     def images_per_second(self) -> float | None:
-        """Of all devices together."""
+        """The rate of all devices together."""
         return self.images / self.seconds if self.images and self.seconds > 0 else None
 
     @property

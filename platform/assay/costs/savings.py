@@ -44,7 +44,7 @@ class CostSheet:
     charges: tuple[Charge, ...]
     """Every stored stage of the study once, inputs before what reads them."""
     total: Total
-    """Of what the study's own runs computed."""
+    """The cost of what the study's own runs computed."""
     savings: Savings
 
 

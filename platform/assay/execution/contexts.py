@@ -92,7 +92,7 @@ class Context:
 
 
 class MapContext(Context):
-    """Of one operator of a map stage: its progress is told in steps, as ids are done; of a chain, one tells it."""
+    """The context of one operator of a map stage. Progress is in ids done; in a chain, one operator reports it."""
 
     def __init__(self, *args: Any, tells_progress: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

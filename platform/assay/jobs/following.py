@@ -18,7 +18,7 @@ from assay.jobs.cluster import LOST, Cluster, answers_within
 SILENCE_S = 60.0
 """A connection that says nothing for so long may be gone without a word."""
 GIVE_UP_S = 600.0
-"""Of no answer at all."""
+"""Seconds without any answer before giving up."""
 PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Between one try and the next; the last is repeated."""
 LEAST_ANSWER_S = 1.0

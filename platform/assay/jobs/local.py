@@ -35,7 +35,7 @@ class LocalCluster:
         self.num_cpus = num_cpus
         self.token = secrets.token_hex(32)
         self.address = ""
-        """Of its job server, once it is started."""
+        """The address of its job server, once started."""
         self.machines: list[subprocess.Popen[bytes]] = []
         """The head first: a process each, that ends when its machine does."""
         self._environment = dict(environment or {})

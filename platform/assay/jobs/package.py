@@ -124,7 +124,7 @@ def _refuse_secrets(files: Sequence[tuple[Path, Path]]) -> None:
 
 
 def _looks_secret(file: Path, name: Path) -> bool:
-    """Of a file that goes along as `name`, which a link may have given it."""
+    """Whether a file, or the name that it goes along under (a link may give it another), looks like a secret."""
     real = file.resolve()
     if _is_secret_name(name) or (real.parts[-len(name.parts) :] != name.parts and _is_secret_name(real)):
         return True

@@ -106,7 +106,7 @@ def _is_whole(path: str) -> bool:
 
 
 def _is_of_this_machine(uri: str) -> bool:
-    """Of a tracking URI: one that means something else on another machine, or nothing."""
+    """Whether a tracking URI means something else on another machine, or nothing."""
     parts = urlsplit(uri)
     if parts.scheme in ("", "file", "sqlite"):
         return uri != "databricks"  # the one word that names a service, and no folder

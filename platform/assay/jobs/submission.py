@@ -131,7 +131,7 @@ class _Attempt:
 
 
 def _last_attempt(jobs: Sequence[JobDetails], base: str) -> _Attempt | None:
-    """Of the jobs that were made of the same."""
+    """The last attempt among the jobs that were made from the same sweep."""
     found = []
     for job in jobs:
         name = JOB_ID.fullmatch(job.submission_id or "")

@@ -27,7 +27,7 @@ class Rung:
     """The stages that take a trial so far along the scheduler's budget, inputs first."""
 
     amount: int | None
-    """Of the budget; None in a sweep without rungs, whose trials have one."""
+    """The rung's budget; None in a sweep without rungs, whose trials have a single one."""
     stages: tuple[Stage, ...]
 
     @property
@@ -51,12 +51,12 @@ class PlannedTrial:
 
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
-        """Of all rungs, each once, inputs before what reads them."""
+        """The stages of all rungs, each once, inputs before what reads them."""
         return tuple({stage.key: stage for rung in self.rungs for stage in rung.stages}.values())
 
     @property
     def leaf(self) -> Stage:
-        """Of the last rung."""
+        """The leaf of the last rung."""
         return self.rungs[-1].leaf
 
     def reached(self, results: Mapping[str, T]) -> tuple[Rung, T] | None:

@@ -20,9 +20,9 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F
 MARKERS = ("o", "s", "^", "v", "P", "X", "<", ">")
 """A line is told by its marker, too, where it is printed without colour."""
 HATCHES = ("", "//", "..", "xx", "--")
-"""Of bars when the colours begin anew."""
+"""Hatches of bars once the colours repeat."""
 MOST_CHARACTERS = 60
-"""Of a label on one line."""
+"""The longest label on one line."""
 ELLIPSIS = "…"
 
 

@@ -23,7 +23,7 @@ class StoredStudy:
     plan: Plan
     store: Store
     folder: Path
-    """Of its report."""
+    """The folder of its report."""
     trials: tuple[TrialOutcome, ...]
     logs: Mapping[str, Path]
     """Key → the traceback of a stage that failed."""

@@ -27,7 +27,7 @@ class Estimate:
 
     @property
     def half_width(self) -> float | None:
-        """Of the 95% interval of sampling noise; None when it is not known."""
+        """Half the width of the 95% interval for sampling noise; None when it is not known."""
         error = self.error
         return None if error is None else _finite(student_t(len(self.replicates) - 1) * error)
 
@@ -64,7 +64,7 @@ def read_estimates(leaf: StoredResult) -> dict[str, Estimate]:
 
 
 def difference(ours: Estimate, best: Estimate) -> Difference:
-    """Of two arms by their replicates: block by block where blocks are the same, as independent ones otherwise."""
+    """The difference of two arms by their replicates: block by block where blocks are the same, else as independent."""
     value = ours.value - best.value
     if len(ours.replicates) == len(best.replicates) and ours.sizes == best.sizes:
         paired = tuple(a - b for a, b in zip(ours.replicates, best.replicates, strict=True))
@@ -75,12 +75,12 @@ def difference(ours: Estimate, best: Estimate) -> Difference:
 
 
 def half_width_over_seeds(values: list[float]) -> float | None:
-    """Of the 95% interval of the mean of a few values; None for one."""
+    """Half the width of the 95% interval of the mean of a few values; None for one value."""
     return None if len(values) < 2 else student_t(len(values) - 1) * stdev(values) / math.sqrt(len(values))
 
 
 def difference_over_seeds(ours: Mapping[int, float], best: Mapping[int, float]) -> Difference | None:
-    """Of two arms, each given by seed: seed by seed, over the seeds that both have; None where there are none.
+    """The difference of two arms, each given by seed: over the seeds that both have; None where there are none.
 
     What one arm has alone counts for nothing: a seed that is hard for both would be taken for a difference of theirs.
     """
@@ -89,7 +89,7 @@ def difference_over_seeds(ours: Mapping[int, float], best: Mapping[int, float]) 
 
 
 def _welch(value: float, errors: Sequence[float], freedoms: Sequence[int]) -> Difference:
-    """Of two independent estimates, by their standard errors and degrees of freedom (Welch, Satterthwaite)."""
+    """The difference of two independent estimates, by standard errors and degrees of freedom (Welch, Satterthwaite)."""
     whole = math.hypot(*errors)
     if whole == 0:
         return Difference(value, 0.0)

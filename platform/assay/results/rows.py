@@ -34,7 +34,7 @@ class Row:
     seconds: float | None
     """What its stages took, whenever they were computed; None before any was."""
     cost: Total
-    """Of the same."""
+    """What those stages cost."""
     status: str
     varied: Mapping[str, JSON]
     is_stopped: bool = False
@@ -46,7 +46,7 @@ class Row:
     reference: Mapping[str, float] = field(default_factory=dict)
     """The paper's numbers for this arm."""
     ledger: Mapping[str, Total] = field(default_factory=dict)
-    """Of metrics that price work: V100-days of such work by the ledger."""
+    """Metric that prices work → V100-days of such work by the ledger."""
     failure: Failure | None = None
     rank: int | None = None
     """From 1; None without a value of the metric, or with one that cannot be compared."""
@@ -82,7 +82,7 @@ class Arm:
     spread: float | None
     """Standard deviation over seeds."""
     half_width: float | None
-    """Of the 95% interval of the mean, by Student's t."""
+    """Half the width of the 95% interval of the mean, by Student's t."""
     from_best: Difference | None
     """Over the seeds that it shares with the best; None for the best, and where there is none to compare with."""
     lacks: tuple[int, ...] = ()

@@ -54,7 +54,7 @@ class Checkpoint:
 
 
 def kept(scores: Mapping[int, float | None], rule: Checkpointing) -> set[int]:
-    """Of the steps that have a checkpoint, those that stay. `scores`: step → score, None where there is none."""
+    """Which of the steps that have a checkpoint stay. `scores`: step → score, None where there is none."""
     steps = sorted(scores)
     stay = set(steps[-rule.keep_last :])
     if rule.keep_every is not None:

@@ -82,7 +82,7 @@ class Shards:
         self.charges.write(f"{amount:09d}.json", {"amount": amount})
 
     def uncharged(self, amount: int) -> list[Shard]:
-        """Of the shards below `amount` those that no result was charged with: a run that drew them was cut off."""
+        """The shards below `amount` that no result was charged with: the run that drew them was cut off."""
         charged = [int(name.removesuffix(".json")) for name in self.charges.records()]  # their names say it all
         return [shard for shard in cover(self.listed(), amount) if shard.start >= max(charged, default=0)]
 

@@ -22,10 +22,10 @@ class Choice:
 
     arm: Arm
     values: Mapping[str, JSON]
-    """Of the parameters that are set in it."""
+    """Path → value of the parameters that are set in it."""
     seed: int
     draw: int | None
-    """Of which random draw or suggestion; None in a grid."""
+    """The number of the random draw or suggestion; None in a grid."""
 
     def overrides(self, seed_path: str) -> dict[str, JSON]:
         return {**self.arm.delta, **self.values, seed_path: self.seed}

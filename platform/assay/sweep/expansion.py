@@ -25,7 +25,7 @@ class Trial:
     name: str
     """The arm in words: what tables and MLflow runs are called."""
     arm: str | None
-    """Of several arms together, their names with " + " between them."""
+    """The arm's name; several arms together have their names joined by " + "."""
     overrides: Mapping[str, JSON]
     """Dotted: the arm's delta, the parameters' values and the seed, on top of the sweep's own config."""
     config: Mapping[str, JSON]
@@ -107,7 +107,7 @@ def expand(
 ) -> list[Trial]:
     """Resolve every choice, or the first `most`. Raises ConfigError at the first that the workload refuses."""
     draws: dict[tuple[str | None, int, str], list[int]] = {}
-    """Of which a trial is, by its arm, seed and config."""
+    """(arm, seed, config) → the draws that came to it."""
     found: list[tuple[Choice, Mapping[str, JSON], Mapping[str, JSON]]] = []
     warned: list[list[str]] = []
     for choice in itertools.islice(design.choices(suggested), most):

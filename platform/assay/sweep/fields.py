@@ -15,9 +15,9 @@ from assay.workload import JSON
 from assay.workload.typed import got
 
 MOST_TRIALS = 20_000
-"""Of a sweep."""
+"""The most trials of a sweep."""
 MOST_HOURS = 1_000_000
-"""Of a run: a timer takes two and a half times as many, and no more."""
+"""The most hours of a run: a timer takes two and a half times as many, and no more."""
 RESERVED = "none"
 """What is told instead of a profile where there is none."""
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")

@@ -88,7 +88,7 @@ class TrialChecks:
                 self.config.pop(written, None)
 
     def once_a_range(self, refusals: Mapping[SpecProblem, list[str]]) -> dict[SpecProblem, list[str]]:
-        """Of a range or a partition the bounds that are refused, or else the first value, are enough to see why."""
+        """The refused bounds of a range or partition, or else its first value, are enough to see why."""
         kept = dict(refusals)
         for path in (path for path, parameter in self.draft.parameters.items() if parameter.values is None):
             place = self.document.problem(("parameters", path), "").path

@@ -16,7 +16,7 @@ from assay.workload import JSON, canonical_json
 KEY = "arms"
 MAX_COLUMNS = 15
 MAX_AXES = 8
-"""Of parallel coordinates, beside the metric."""
+"""Axes of the parallel coordinates, beside the metric's."""
 TAG = f"mlflow.sharedViewState.{KEY}"
 STANDING, CURRENT, SUPERSEDED = "assay.standing", "current", "superseded"
 """A tag of a trial's run, and its values: whether the sweep, as it was run last, has that trial."""

@@ -29,7 +29,7 @@ class Comparison:
     best: str | None
     """The trial or the arm over seeds that the report calls best; None where it calls none so."""
     best_metrics: Mapping[str, float]
-    """Of whoever is ranked first; of an arm over seeds, its means."""
+    """The metrics of the trial ranked first; the means of the arm, where there are seeds."""
 
     def split(self) -> dict[str, JSON]:
         """As MLflow shows a table. JSON has no number that is not finite."""

@@ -30,11 +30,11 @@ CONFIG, COMPARISON, IMAGES, SWEEP, REPORT = "config.yaml", "comparison.json", "i
 LEAF = "assay.key"
 """The tag that says which leaf a trial's run was made for."""
 SHOWN = {".html", ".png", ".jpg", ".jpeg", ".svg", ".webp"}
-"""Of a report's files: the page and the pictures."""
+"""Which of a report's files are shown: the page and the pictures."""
 
 
 class EventLike(Protocol):
-    """Of a runner's event, what the tracker reads."""
+    """What the tracker reads of an event."""
 
     @property
     def kind(self) -> str: ...

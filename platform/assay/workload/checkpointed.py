@@ -36,7 +36,7 @@ class Checkpointed:
     def __init__(self, ctx: TrainContext, **objects: HasState) -> None:
         self._ctx, self._objects = ctx, objects
         self.score: float | None = None
-        """Of the step at hand; lower is better."""
+        """The score of the current step; lower is better."""
 
     def steps(self) -> Iterator[int]:
         """Each step that is to be taken, from 1 to the budget, without those of the last checkpoint; each is saved, if

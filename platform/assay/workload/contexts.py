@@ -90,7 +90,7 @@ class StageContext(Protocol):
         """Say what was chosen or found at run time ("workers", 2): kept with the result, and told to the user.
 
         What answers a value of `config` or `execution` has that value's dotted path for its name ("train.precision",
-        "bf16"): the stored config says it, too. Of a worker group, rank 0's notes count. Of a map stage the first
+        "bf16"): the stored config says it, too. In a worker group, rank 0's notes count. In a map stage, the first
         answer holds: `config` has it for whoever makes another shard, on whatever device.
         """
 

@@ -17,7 +17,7 @@ class ReportHints:
     pictures: Mapping[str, str] = field(default_factory=dict)
     """Other pictures that the last stage may commit → what they show, for a heading over those of all trials."""
     side_by_side: frozenset[str] = frozenset()
-    """Of these, columns of the same few items in every trial: put beside each other, a row is one item."""
+    """Which of these have columns of the same few items in every trial: side by side, a row is one item."""
 
 
 @dataclass(frozen=True)

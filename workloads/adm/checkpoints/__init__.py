@@ -96,7 +96,7 @@ class Checkpoint(Mapping[str, Tensor]):
                 "alone, without that prefix"
             )
         fitting = _fitting(self.path, self.shapes)
-        # Of presets with these shapes, one that would compute something else is no advice.
+        # A preset with these shapes that would compute something else is no advice.
         if said is not None:
             fitting = [name for name in fitting if not silent_differences(said, presets.load(name).model)]
         advice = f"it fits the preset {' or '.join(fitting)}" if fitting else "it fits no preset"

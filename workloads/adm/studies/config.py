@@ -74,4 +74,4 @@ class ComputeConfig(Section):
     """Images a V100-second: the paper's own; all of the peak times `utilisation`; or timed on the device at hand. What
     the paper does not give is by `utilisation`."""
     utilisation: Share = 0.36
-    """Of a V100's 120 TFLOP/s: the middle of what table 7's optimized implementations reach."""
+    """Share of a V100's 120 TFLOP/s: the middle of what table 7's optimized implementations reach."""

@@ -23,7 +23,7 @@ from imaging.evaluation import graph as evaluation_graph
 from imaging.paths import places_in
 
 TIMED = ("optimizer", "learning_rate", "weight_decay", "gradient_clip", "precision", "engine", "ema_rates")
-"""Of a training: what the time of a step depends on."""
+"""The options of a training that the time of a step depends on."""
 PAIRS_A_SHARD = 8
 
 

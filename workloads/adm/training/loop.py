@@ -29,7 +29,7 @@ from imaging.data import Indices, Prefetch, Source
 LOG_POINTS = 200
 """How many points of the curve are kept, over the whole budget."""
 LOSS_RATE = 0.99
-"""Of the running mean of the loss: about the last hundred steps."""
+"""Decay of the running mean of the loss: about the last hundred steps."""
 SMALLEST_LOSS_SCALE = 1.0
 """Below it gradients overflow without any scaling: the training has diverged."""
 
@@ -46,7 +46,7 @@ class Task:
     num_timesteps: int
     source: Source
     indices: Indices
-    """Of the images to train on."""
+    """Indices of the images to train on."""
     data: DataConfig
     seed: int
 

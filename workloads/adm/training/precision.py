@@ -31,7 +31,7 @@ def choose(ctx: StageContext, path: str, precision: Precision) -> str:
 
 
 def _best_for_all(path: str, device: str) -> str:
-    """What "auto" means: fp16 on a V100, bf16 where the device is good at it, fp32 otherwise. Of different devices, the
+    """What "auto" means: fp16 on a V100, bf16 where the device is good at it, fp32 otherwise. On different devices, the
     best that all are good at."""
     found = gather(good_at(device))
     chosen = next(ours for ours in found[0] if all(ours in theirs for theirs in found))

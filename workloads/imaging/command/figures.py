@@ -35,7 +35,7 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, eq=False)
 class ImageFeatures:
-    """Features of N images. Of many, spatial ones are not kept: their moments are all that is needed."""
+    """Features of N images. Where N is large, spatial features are not kept: their moments are all that is needed."""
 
     pool: npt.NDArray[np.float32]  # (N, 2048)
     logits: npt.NDArray[np.float32]  # (N, 1008)

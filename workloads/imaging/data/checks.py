@@ -56,7 +56,7 @@ def check_with_accuracy(config: Mapping[str, Any]) -> None:
 
 
 def _sample(count: int, scattered: bool) -> Indices:
-    """Of so many images up to MOST_HEADERS, over the whole set: each by itself, or in runs of neighbours."""
+    """Indices of up to MOST_HEADERS images from the whole set: each by itself, or in runs of neighbours."""
     looked_at = min(MOST_HEADERS, count)
     runs = looked_at if scattered else min(RUNS, looked_at)
     together = looked_at // runs

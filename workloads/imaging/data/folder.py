@@ -19,7 +19,7 @@ from imaging.data.types import Labels
 from imaging.paths import shown, unreadable
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp")
-"""Of files that are read. Of a GIF it is the first frame."""
+"""Suffixes of the files that are read; from a GIF, its first frame."""
 
 
 class Folder:

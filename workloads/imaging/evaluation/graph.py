@@ -46,7 +46,7 @@ class Evaluated(Protocol):
 
     @property
     def channels(self) -> int:
-        """Of samples."""
+        """Channels of the samples."""
 
 
 def extractor(c: Evaluated) -> Extractor:

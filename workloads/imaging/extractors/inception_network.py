@@ -18,7 +18,7 @@ from torch.nn import functional
 
 BATCH_NORM_EPSILON = 1e-3
 SPATIAL_CHANNELS = 7
-"""Of the 192 channels of Mixed_6d.branch1x1; 7 of 17 × 17 pixels make about as many features as `pool` has."""
+"""How many of the 192 channels of Mixed_6d.branch1x1; 7 of 17 × 17 pixels make about as many features as `pool` has."""
 
 
 class Trunk(NamedTuple):

@@ -39,11 +39,11 @@ class Comparison:
     """Samples and what they are compared with, read as a metric asks for it."""
 
     column: Columns
-    """Of the samples: every column of the extractor."""
+    """Every column of the extractor, for the samples."""
     reference_column: Columns
-    """Of the images that stand for the reference. Not to be called where the reference is statistics alone."""
+    """Columns of the images that stand for the reference. Not to be called where the reference is statistics alone."""
     statistics: Mapping[str, Gaussian]
-    """Of all of the reference, by column: FEATURES, and SPATIAL where there are any."""
+    """The moments of the whole reference, by column: FEATURES, and SPATIAL where there are any."""
     distance: str = "fd"
     """What the Fréchet distance is called."""
     precision_recall_k: int = 3

@@ -30,7 +30,7 @@ from imaging.reference.npz_images import NpzImages
 POOL, SPATIAL = ("mu", "sigma"), ("mu_s", "sigma_s")
 ABOUT = ("extractor", "num_images")
 NUM_FEATURES = {POOL: 2048, SPATIAL: 2023}
-"""Of Inception."""
+"""Column of Inception's features → their number."""
 COPIED_AT_ONCE = 256
 
 

@@ -168,7 +168,7 @@ def _lasted(about: About) -> str:
 
 
 def _last_words(about: About) -> list[str]:
-    """Of a job that failed: Ray's message ends with the last lines of its log."""
+    """Why a job failed: Ray's message ends with the last lines of its log."""
     lines = [line for line in about.message.splitlines() if line.strip() and not is_row(line)]
     return lines[-LAST_WORDS:] if about.status == "FAILED" else []
 

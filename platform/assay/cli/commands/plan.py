@@ -24,7 +24,7 @@ from assay.sweep.trial_checks import MOST_CHECKED
 from assay.text import days, plural, took
 
 MOST_LINES = 40
-"""Of a table. A race of thousands is told in sums; --json has it all."""
+"""Rows of a table. A race of thousands is shown in sums; --json has every row."""
 MOST_PLANNED = 100
 """Trials of which the stages are checked, where the configs of a sample are."""
 STATE_STYLES: dict[State, str] = {

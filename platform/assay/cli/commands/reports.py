@@ -28,7 +28,7 @@ class _Arm(BaseModel):
 
 
 class ReportOf(BaseModel):
-    """Of a report.json, what is read again."""
+    """The part of a report.json that is read again."""
 
     sweep: str
     profile: str | None

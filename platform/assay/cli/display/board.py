@@ -19,7 +19,7 @@ from assay.workload import Stage
 DECISIONS: dict[Decision, str] = {"go on": "goes on", "stop": "stopped", "reached": "reached the target"}
 NoteKind = Literal["started", "said", "finished", "failed", "warning", "cached"]
 LEAST_SHARE = 0.02
-"""Of the work: before that much is done, its time left is a guess not worth showing."""
+"""Share of the work: before that much is done, its time left is a guess not worth showing."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Board:
         return self.clock() - self.started
 
     def left_s(self) -> float | None:
-        """Of the whole run, by how much of the expected work is done; None while some of it is unknown."""
+        """Seconds left of the whole run, by how much of the expected work is done; None while some of it is unknown."""
         total = done = 0.0
         for key, stage in self.plan.stages.items():
             if (key in self.done and key not in self._took) or self._is_lost(stage):

@@ -22,7 +22,7 @@ def leaving_nodes() -> Collection[str]:
 
 
 def capacity() -> list[Mapping[str, float]]:
-    """Of every node that is alive and was not told that it will be taken away: resource → amount."""
+    """Resource → amount, per node that is alive and was not told that it will be taken away."""
     leaving = leaving_nodes()
     return [node["Resources"] for node in ray.nodes() if node["Alive"] and node["NodeID"] not in leaving]
 

@@ -16,7 +16,7 @@ from assay.workload import JSON, canonical_json
 LONG_NAME = 10
 """Characters: bars with longer names lie on their side."""
 MOST_STANDING = 12
-"""Of more bars, too."""
+"""With more bars, they lie on their side as well."""
 SLANT = 30
 """Degrees of long names below lines."""
 MOST_TICKS = 10
@@ -33,7 +33,7 @@ class Axis:
     categories: tuple[str, ...]
     """Empty for numbers."""
     names: tuple[str, ...]
-    """Of the categories, as there is room for them."""
+    """Names of the categories, as many as there is room for."""
     ticks: tuple[float, ...]
     is_sideways: bool
     scale: float

@@ -15,7 +15,7 @@ from assay.sweep.trial_checks import ARM
 from assay.workload import load_attribute
 
 MOST_LINES = len(COLORS)
-"""Of more, those of the best trials have a colour and a name, and the others are a grey crowd behind them."""
+"""With more lines, those of the best trials have a colour and a name; the others are a grey crowd behind them."""
 DIM = "#5B6570"
 THE_OTHERS = "the other "
 """How the crowd is named; what follows is how many trials are in it."""
@@ -65,7 +65,7 @@ def error_bars_are(points: Sequence[Point]) -> str:
 
 
 def _in_front(series: Sequence[Series], made: Table) -> list[Series]:
-    """Of many lines those that the best trials are on."""
+    """The lines that the best trials are on, where there are many."""
     if len(series) <= MOST_LINES:
         return list(series)
     place = {row.trial: number for number, row in enumerate(made.rows)}

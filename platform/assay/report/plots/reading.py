@@ -116,7 +116,7 @@ def _is_set(plan: Plan, x: str) -> bool:
 
 
 def _cost(x: str, trial: TrialOutcome, rung: Rung) -> float | None:
-    """Of what the trial needed up to a rung; None on devices that are not declared."""
+    """The cost of what the trial needed up to a rung; None on devices that are not declared."""
     name, _, what = x.rpartition(".")
     climbed = trial.planned.rungs[: trial.planned.rungs.index(rung) + 1]
     keys = {s.key for r in climbed for s in r.stages if (not name or s.name == name) and s.key in trial.results}

@@ -40,13 +40,13 @@ HEAD_CHARACTER = 0.115
 SLANTED = 1.2
 """Inches of a slanted name that a panel has room for."""
 HEAD_CHARACTERS = 110
-"""Of a line of the title."""
+"""The longest line of a title."""
 LEGEND_HEIGHT = 0.8
 """Inches that a panel leaves for it: a higher one makes the picture higher."""
 MOST_ACROSS = 2
 MOST_IN_LEGEND = 48
 MOST_BARS = 40
-"""Of more, those of the best trials are shown."""
+"""With more bars, those of the best trials are shown."""
 
 
 def draw_plots(plan: Plan, trials: Sequence[TrialOutcome], made: Table, folder: Path, lacking: Lacking) -> list[Path]:
@@ -83,7 +83,7 @@ def _plot(
 def _series(
     plan: Plan, plot: Plot, y: str, trials: Sequence[TrialOutcome], made: Table, lacking: Lacking
 ) -> list[Series]:
-    """Of more than there is room for, those of the best trials; where there are seeds, of the best arms."""
+    """Where there is no room for all, the series of the best trials; where there are seeds, of the best arms."""
     unranked = frozenset(row.trial for row in made.rows if row.unranked)
     ledger = {row.trial: days for row in made.rows if (days := _by_ledger(row, y)) is not None}
     arm_of = {row.trial: row.arm_name for row in made.rows}
@@ -105,7 +105,7 @@ def _series(
 
 
 def _num_bars(plot: Plot, series: Sequence[Series]) -> int:
-    """Of lines, how many names are along the axis."""
+    """How many bars there are; for lines, how many names stand along the axis."""
     if not has_names(plot, series):
         return 0
     values = [canonical_json(point.x) for one in series for point in one.points]

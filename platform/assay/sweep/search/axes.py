@@ -14,7 +14,7 @@ from assay.sweep.search.settings import same
 from assay.workload import JSON
 
 DIGITS = 12
-"""Of a grid's points, so that they read as they are meant: 0.3, not 0.30000000000000004."""
+"""Significant digits of a grid's points, so that they read as meant: 0.3, not 0.30000000000000004."""
 
 
 class Axis(Protocol):

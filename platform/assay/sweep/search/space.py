@@ -44,7 +44,7 @@ class Space:
         return chosen
 
     def within(self, point: Mapping[str, JSON], settings: Settings) -> Point:
-        """Of a point, what is set under these settings."""
+        """The part of a point that is set under these settings."""
         chosen: Point = {}
         for path in self.axes:
             if path in point and settings.match(self.conditions.get(path, {}), above=chosen):

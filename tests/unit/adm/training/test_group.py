@@ -91,7 +91,7 @@ def skip_without(*names: str) -> None:
 
 
 def weights(store: Path, name: str) -> dict[str, Mapping[str, np.ndarray[Any, Any]]]:
-    """Of both averages, by file."""
+    """Both averages, by file."""
     files = ("model.safetensors", "model_ema_0.9.safetensors")
     return {file: {k: v.numpy() for k, v in load_file(result(store, name).file(file)).items()} for file in files}
 

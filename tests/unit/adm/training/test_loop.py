@@ -82,7 +82,7 @@ def stage(iterations: int) -> Stage:
 
 
 def trainer(store: Store, error: Callable[[Tensor], Tensor], iterations: int = 4, **options: Any) -> Trainer:
-    """Of a network of two weights that fits a line to noise; `error` has the last word on the loss."""
+    """A trainer of two weights that fit a line to noise; `error` has the last word on the loss."""
     torch.manual_seed(0)
     line = nn.Linear(1, 1)
 

@@ -136,7 +136,7 @@ def test_what_is_decided_is_certain(tmp_path: Path) -> None:
 
 
 def test_a_stage_that_many_read_is_needed_if_any_of_them_climbs(tmp_path: Path) -> None:
-    """Of 4 trials 2 climb; three of them read one stage: whichever climb, it is needed."""
+    """Two of 4 trials climb; three of them read one stage: whichever climb, it is needed."""
     sweep = race({"name": "halving", "divisor": 2}, trials=4).sweep
     sweep._workload = Shared()
     statuses = survey(make_plan(sweep), Store(tmp_path))

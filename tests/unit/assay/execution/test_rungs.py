@@ -79,7 +79,7 @@ def study(tmp_path: Path) -> Study:
 
 
 def reached(outcome: Outcome) -> list[int | None]:
-    """Of each trial the highest rung with a result."""
+    """The highest rung with a result, per trial."""
     found = [trial.planned.reached(trial.results) for trial in outcome.trials]
     return [rung[0].amount if rung else None for rung in found]
 
@@ -310,7 +310,7 @@ def test_a_run_in_this_process_hears_who_asks_it_to_pause(study: Study) -> None:
 
 
 def test_a_limit_of_hours_pauses_and_the_next_run_goes_on(study: Study) -> None:
-    """Of this run alone: a training waits until the time is up, and saves where it is."""
+    """The limit of this run alone: a training waits until the time is up, and saves where it is."""
     gates = study.folder / "gates"
     gates.mkdir()
     (gates / "shut-7").touch()

@@ -308,7 +308,7 @@ class TestCheckpoints:
         return store.files.names(f"progress/{stage.lineage}/checkpoints")
 
     def old_place(self, stage: Stage, step: int) -> str:
-        """Of a save that was begun longer ago than anybody is busy with one."""
+        """A save that was begun longer ago than anybody is busy with one."""
         return f"progress/{stage.lineage}/checkpoints/{step:09d}-{int(time.time()) - LEFT_ALONE_S - 60}-0123abcd"
 
     def test_the_latest_at_or_below_the_budget_is_found_with_every_ranks_files(self, store: Store) -> None:

@@ -47,7 +47,7 @@ def run(made: Sweep, home: Home) -> Outcome:
 
 
 def shown(home: Home, name: str) -> dict[str, tuple[str, list[int]]]:
-    """Of each trial its run's status and the steps its metric has in MLflow."""
+    """Per trial, its run's status and the steps its metric has in MLflow."""
     from mlflow.tracking import MlflowClient
 
     client: Any = MlflowClient(tracking_uri=home.tracking_uri)
