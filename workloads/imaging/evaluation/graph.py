@@ -164,7 +164,7 @@ def _too_few(c: Evaluated) -> Iterator[ConfigProblem]:
             f"has {num_images} images; precision_recall_k {k} needs {least} or more",
             ("evaluate.precision_recall_k",),
         )
-    if c.evaluate.fid_infinity:
+    if INFINITY in _metrics(c):
         from imaging.metrics.jackknife import NUM_BLOCKS
 
         if num_samples < NUM_BLOCKS:
@@ -315,7 +315,7 @@ def evaluate(
         "extractor": _extractor_label(c, network),
         "reference": _reference_label(c, reference),
     }
-    asked = sorted({*c.evaluate.metrics} - {*STANDARD})
+    asked = sorted({*c.evaluate.metrics} - {*STANDARD, INFINITY})
     counts = {"num_samples": c.evaluate.num_samples, "num_reference_images": paired}
     return Stage(
         name="evaluate",
@@ -326,7 +326,7 @@ def evaluate(
             "extractor": c.evaluate.extractor,
             "distance": identity(c).distance,
             "precision_recall_k": c.evaluate.precision_recall_k,
-            "fid_infinity": c.evaluate.fid_infinity,
+            "fid_infinity": INFINITY in _metrics(c),
             **({"metrics": {name: METRICS[name].version for name in asked}} if asked else {}),
             "pairs": pairs,
             "conditions": conditions,
