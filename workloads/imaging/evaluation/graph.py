@@ -138,7 +138,7 @@ def _asked_metrics(c: Evaluated) -> Iterator[ConfigProblem]:
                 raise UserError(f"needs {lacking}; leave it out")
             load_attribute(METRICS[name].body)
         except UserError as error:
-            yield ConfigProblem("evaluate.metrics", f"{name}: {error}")
+            yield ConfigProblem("evaluate.metrics", f"{name}: {error}", ("evaluate.extractor", "evaluate.reference"))
     twice = [name for name, count in Counter(metrics(c)).items() if count > 1]
     if twice:
         yield ConfigProblem("evaluate.metrics", f"{', '.join(twice)} would be reported by two metrics; leave one out")
