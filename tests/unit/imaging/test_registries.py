@@ -94,6 +94,8 @@ def files(data):
 def _uninstalled_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     for registry in (EXTRACTORS, METRICS, DATA_SOURCES):
         monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+        monkeypatch.setattr(registry, "_loaded", {})
+        monkeypatch.setattr(registry, "_points", None)
 
 
 @pytest.fixture(scope="module")
