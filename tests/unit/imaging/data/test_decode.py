@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-import imaging.data as adm_data
+import imaging.data as imaging_data
 from assay.errors import UserError
 from imaging.config import DataConfig
 from imaging.data import open_source, resize
@@ -217,7 +217,7 @@ def test_a_jpeg_of_a_camera_is_upright_and_its_size_is_that_which_is_seen(tmp_pa
     assert (tall[0] > 128).all()
     assert (tall[-1] < 128).all()
     with pytest.raises(UserError, match=r"a_00\.png is 4×8, but data.crop none takes images of exactly 8×8"):
-        adm_data.check({"data": data.model_dump(), "image_size": 8, "channels": 1})
+        imaging_data.check({"data": data.model_dump(), "image_size": 8, "channels": 1})
 
 
 @pytest.mark.parametrize("write", SOURCES, ids=lambda write: write.__name__)

@@ -17,13 +17,14 @@ from PIL import Image
 
 from adm.workload import workload
 from assay.errors import AssayWarning, ConfigError, UserError
-from imaging import data as adm_data
+from imaging import data as imaging_data
 from imaging.config import DataConfig
 from imaging.data import open_source
 from imaging.data.pictures import Pictures
 
 SIZE = 8
-MODEL = {"kind": "unet", "image_size": SIZE, "in_channels": 3, "out_channels": 6, "num_classes": None}
+WANTED = {"image_size": SIZE, "channels": 3}
+"""What a stage says that it trains on."""
 
 
 def png(value: int, size: tuple[int, int] = (SIZE, SIZE)) -> bytes:
@@ -162,7 +163,7 @@ class TestSizes:
         with pytest.raises(UserError, match=told):
             source.read(np.array([3]))
         with pytest.raises(UserError, match=told):
-            adm_data.check({"data": data.model_dump(), "model": MODEL})
+            imaging_data.check({"data": data.model_dump(), **WANTED})
 
     def test_a_wrong_size_is_no_broken_image(self, tmp_path: Path) -> None:
         data = folder(tmp_path, [png(0), png(1, (9, 9))])
@@ -382,10 +383,10 @@ class TestCheck:
 
     def test_what_can_work_passes(self, tmp_path: Path) -> None:
         images = folder(tmp_path, [png(0), png(1)])
-        data = images.model_dump(mode="json") | adm_data.planned_data(images)
-        adm_data.check({"data": data, "model": MODEL})
-        adm_data.check({"data": data, "image_size": 4, "channels": 1, "extractor": "pixels"})
-        adm_data.check({"data": {"source": "digits"}, "image_size": 8, "channels": 1})
+        data = images.model_dump(mode="json") | imaging_data.planned_data(images)
+        imaging_data.check({"data": data, **WANTED})
+        imaging_data.check({"data": data, "image_size": 4, "channels": 1, "extractor": "pixels"})
+        imaging_data.check({"data": {"source": "digits"}, "image_size": 8, "channels": 1})
 
     @pytest.mark.parametrize("broken", [0, 2])
     def test_the_first_and_the_last_image_are_decoded(self, tmp_path: Path, broken: int) -> None:
@@ -393,28 +394,28 @@ class TestCheck:
         images[broken] = b""
         data = folder(tmp_path, images).model_dump(mode="json")
         with pytest.raises(UserError, match=f"a_{broken:02}.png"):
-            adm_data.check({"data": data, "model": MODEL})
+            imaging_data.check({"data": data, **WANTED})
 
     def test_a_classifiers_classes_are_its_outputs(self, tmp_path: Path) -> None:
         data = parquet(tmp_path, [png(0), png(1)], label=[0, 5]).model_dump(mode="json")
         with pytest.warns(AssayWarning, match="4 of the model's 6 classes have no image: 1, 2, 3, 4"):
-            adm_data.check({"data": data, "model": MODEL | {"kind": "encoder", "out_channels": 6}})
+            imaging_data.check({"data": data, **WANTED, "classes": 6})
         with pytest.raises(UserError, match="6 classes, but the model knows 5"):
-            adm_data.check({"data": data, "model": MODEL | {"kind": "encoder", "out_channels": 5}})
+            imaging_data.check({"data": data, **WANTED, "classes": 5})
         with pytest.raises(UserError, match="6 classes, but the model knows 3"):
-            adm_data.check({"data": data, "model": MODEL | {"num_classes": 3}})
+            imaging_data.check({"data": data, **WANTED, "classes": 3})
 
     def test_a_thousand_sizes_are_looked_at_and_no_more(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         looked_at: list[int] = []
         monkeypatch.setattr("imaging.data.checks.MOST_HEADERS", 3)
         monkeypatch.setattr(Pictures, "check_sizes", lambda self, indices: looked_at.extend(indices.tolist()))
         data = folder(tmp_path, [png(index) for index in range(11)]).model_dump(mode="json") | {"crop": "none"}
-        adm_data.check({"data": data, "model": MODEL})
+        imaging_data.check({"data": data, **WANTED})
         assert looked_at == [0, 5, 10]
 
     def test_it_needs_no_torch(self, tmp_path: Path) -> None:
         data = folder(tmp_path, [png(0)]).model_dump(mode="json")
-        config = {"data": data, "model": MODEL}
+        config = {"data": data, **WANTED}
         code = f"import sys, imaging.data; imaging.data.check({config!r}); print('torch' in sys.modules)"
         done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
         assert done.stdout.strip() == "False"

@@ -13,10 +13,10 @@ from PIL import Image
 
 import imaging.data.parquet
 from assay.errors import UserError
-from imaging import data as adm_data
+from imaging import data as imaging_data
 from imaging.data import checks
 
-MODEL = {"kind": "unet", "image_size": 8, "in_channels": 3, "out_channels": 6, "num_classes": None}
+WANTED = {"image_size": 8, "channels": 3}
 
 
 def png(side: int) -> bytes:
@@ -36,7 +36,7 @@ def test_a_wrong_size_behind_many_good_ones_is_found(
     pq.write_table(pa.table({"image": [png(8)] * 150 + [png(9)] * 40 + [png(8)] * 10}), file, row_group_size=10)
     data = {"source": "parquet", "path": str(file), "crop": "none"}
     with pytest.raises(UserError, match=r"row 1[5-8]\d of .*some\.parquet is 9×9, but data.crop none takes .* 8×8"):
-        adm_data.check({"data": data, "model": MODEL})
+        imaging_data.check({"data": data, **WANTED})
 
 
 @pytest.mark.parametrize("count", [1, 5, 20, 21, 1003])
