@@ -171,8 +171,8 @@ class _Run:
         lacking = plan.needed.keys() - results.keys() - self.failed.keys()
         if lacking and not self.failed and self.pause.reason is None:
             raise AssayError(
-                f"the run ended without {len(lacking):,} of its stages, and nothing said why; what is stored is safe, "
-                "and the same command goes on"
+                f"the run ended without {len(lacking):,} of its stages, and nothing said why; what is stored is safe; "
+                "rerun the same command to resume"
             )
         return Outcome(plan, trials, frozenset(self.computed), seconds, self.pause.reason if lacking else None)
 

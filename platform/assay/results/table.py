@@ -188,7 +188,10 @@ def _unranked_notes(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         if row.unranked and not row.is_stopped:
             reasons.setdefault(row.unranked, []).append(row.trial)
-    told = [f"not ranked, as measured otherwise ({reason}): {'; '.join(names)}" for reason, names in reasons.items()]
+    told = [
+        f"not ranked: measured under different conditions ({reason}): {'; '.join(names)}"
+        for reason, names in reasons.items()
+    ]
     race = [f"not ranked, as stopped before it could be compared: {plural(stopped, 'trial')}"] if stopped else []
     return [*told, *race]
 

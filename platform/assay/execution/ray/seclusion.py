@@ -54,7 +54,7 @@ def secluded() -> Iterator[Path]:
             "GLOO_SOCKET_IFNAME": os.environ.get("GLOO_SOCKET_IFNAME") or _loopback_interface(),
         }
         try:
-            with private.on_the_loopback_alone(), _environment(settings):
+            with private.on_the_loopback_alone(), environment(settings):
                 private.read_environment_again()
                 yield folder / "ray"
         finally:
@@ -103,7 +103,7 @@ def _loopback_interface() -> str:
 
 
 @contextmanager
-def _environment(settings: Mapping[str, str | None]) -> Iterator[None]:
+def environment(settings: Mapping[str, str | None]) -> Iterator[None]:
     """Variables of this process as given (None: unset), and as they were afterwards."""
     before = {name: os.environ.get(name) for name in settings}
     try:

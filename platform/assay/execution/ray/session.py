@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from assay.errors import AssayError, UserError
+from assay.execution.ray.seclusion import environment, secluded
 from assay.network import ask_this_machine_directly
 
 CONNECT_S = 10.0
@@ -43,13 +44,11 @@ def session(address: str | None, log: Path) -> Iterator[None]:
     with ExitStack() as stack:
         folder = None
         if address is None:
-            from assay.execution.ray.seclusion import secluded
-
             folder = str(stack.enter_context(secluded()))
         from assay.execution.ray.log import words_in  # imports Ray, which reads what was set above
 
         stack.enter_context(words_in(log))
-        stack.callback(_restore, DEBUGGER, os.environ.get(DEBUGGER))
+        stack.enter_context(environment({DEBUGGER: os.environ.get(DEBUGGER)}))
         _connect(address, folder)
         stack.callback(_disconnect)
         yield
@@ -92,13 +91,6 @@ def _connect(address: str | None, folder: str | None) -> None:
         ) from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own prints a stack and exits
-
-
-def _restore(name: str, value: str | None) -> None:
-    if value is None:
-        os.environ.pop(name, None)
-    else:
-        os.environ[name] = value
 
 
 def _disconnect() -> None:

@@ -27,7 +27,7 @@ def test_version(assay: Assay) -> None:
 def test_a_sweep_is_found_by_file_and_by_name(assay: Assay, name: str) -> None:
     result = assay("validate", name)
     assert result.code == 0
-    assert result.out == "sweeps/norms.yaml: good: norms, 4 trials of toy tiny\n"
+    assert result.out == "sweeps/norms.yaml: OK: norms, 4 trials of toy tiny\n"
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def test_suggestions_come_as_it_goes(assay: Assay, project: Path) -> None:
     with_scale(project, "{min: 0, max: 1}", "searcher: {name: optuna, num_trials: 10, batch: 5}\nseeds: [0, 1]\n")
     says = "values are suggested as it goes: 10 in batches of 5, each 4 trials."
     assert assay("validate", "norms").out.splitlines() == [
-        "sweeps/norms.yaml: good: norms, 40 trials of toy tiny",
+        "sweeps/norms.yaml: OK: norms, 40 trials of toy tiny",
         says,
     ]
     planned = assay("plan", "norms")
@@ -41,7 +41,7 @@ def test_random_draws_are_planned_like_any_trials(assay: Assay, project: Path) -
 def test_of_very_many_trials_a_sample_is_checked(assay: Assay, project: Path) -> None:
     with_scale(project, "{min: 0, max: 1, num: 4000}")
     assert assay("validate", "norms").out.splitlines() == [
-        "sweeps/norms.yaml: good: norms, 8,000 trials of toy tiny",
+        "sweeps/norms.yaml: OK: norms, 8,000 trials of toy tiny",
         "checked: about 1,000 of the trials, evenly spread, and the corners of the space; the stages of the first 100.",
     ]
 

@@ -136,7 +136,7 @@ def test_results_that_cannot_be_compared_are_not_ranked(study: Studies) -> None:
     made = table(*study(metrics, ["small", "large", "worse", "tiny"], notes=notes))
     assert [(r.trial, r.rank) for r in made.rows] == [("large", 1), ("worse", 2), ("tiny", None), ("small", None)]
     (note, *_) = made.notes
-    assert note == "not ranked, as measured otherwise (num_samples 5,000, not 50,000): tiny; small"
+    assert note == "not ranked: measured under different conditions (num_samples 5,000, not 50,000): tiny; small"
     assert as_json(made)["trials"][2]["unranked"] == "num_samples 5,000, not 50,000"
 
 
