@@ -18,6 +18,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from adm.config import TrainConfig
+from adm.training.engines.compiling import compiling, operators_folder
 from adm.training.engines.engine import BETAS, LossFn, StepReport, named_parameters
 from adm.training.engines.torch_engine import scaler_counters, set_scaler
 from adm.training.precision import DTYPES
@@ -29,12 +30,13 @@ GROWTH_INTERVAL = 2000
 
 @cache
 def unavailable_reason(device_type: str) -> str | None:
-    """Why DeepSpeed's operators cannot be had in this process, or None. The first call on a machine compiles them."""
+    """Why DeepSpeed's operators are unavailable in this process, or None. The first call on a machine compiles them."""
     try:
         accelerator = _accelerator(device_type)
         # The second is how its workers on one machine's CPU talk; DeepSpeed insists on it there.
-        for name in ["FusedAdamBuilder"] + ["ShareMemCommBuilder"] * (device_type == "cpu"):
-            accelerator.create_op_builder(name).load(verbose=False)
+        with compiling(operators_folder()):
+            for name in ["FusedAdamBuilder"] + ["ShareMemCommBuilder"] * (device_type == "cpu"):
+                accelerator.create_op_builder(name).load(verbose=False)
     except (ImportError, RuntimeError, OSError, subprocess.SubprocessError) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         return lines[0].partition(": ")[0].rstrip(".") if lines else type(error).__name__
