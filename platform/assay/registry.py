@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
@@ -24,9 +26,8 @@ class Registry(Generic[Entry]):
     def __init__(self, noun: str, group: str) -> None:
         self.noun, self.group = noun, group
         self._entries: dict[str, Entry] = {}
-        self._loaded: dict[str, Entry] = {}
+        self._loaded: dict[EntryPoint, Entry] = {}
         """Those of installed packages, once somebody asked for them."""
-        self._points: dict[str, EntryPoint] | None = None
 
     def register(self, name: str, entry: Entry) -> Entry:
         """Add an entry. Raises ValueError if the name is taken."""
@@ -55,17 +56,18 @@ class Registry(Generic[Entry]):
 
     def __getitem__(self, name: str) -> Entry:
         """The entry. Raises UserError that lists the names there are, or says why a package's entry cannot be had."""
-        for known in (self._entries, self._loaded):
-            if name in known:
-                return known[name]
+        if name in self._entries:
+            return self._entries[name]
         if (point := self._installed().get(name)) is None:
             raise UserError(self.refusal(name))
+        if point in self._loaded:
+            return self._loaded[point]
         try:
-            self._loaded[name] = point.load()
+            self._loaded[point] = point.load()
         except Exception as error:  # whatever a module may raise while it is imported
             reason = first_line(error, with_type=True)
             raise UserError(f"the {self.noun} {name!r} ({point.value}) cannot be imported: {reason}") from error
-        return self._loaded[name]
+        return self._loaded[point]
 
     def checked(self, name: str) -> str:
         """The name, for a validator of pydantic: Annotated[str, AfterValidator(REGISTRY.checked)]. Raises ValueError
@@ -83,7 +85,11 @@ class Registry(Generic[Entry]):
         )
 
     def _installed(self) -> dict[str, EntryPoint]:
-        # Looked up once: it reads the metadata of every package, and a sweep of a thousand trials asks as often.
-        if self._points is None:
-            self._points = {point.name: point for point in entry_points(group=self.group)}
-        return self._points
+        return _points(self.group, tuple(sys.path))
+
+
+@cache
+def _points(group: str, path: tuple[str, ...]) -> dict[str, EntryPoint]:
+    """Entry points of what is installed on a path, by name. Looked up once for each path: that reads the metadata of
+    every package, and a sweep of a thousand trials asks as often."""
+    return {point.name: point for point in entry_points(group=group)}

@@ -15,7 +15,7 @@ import pytest
 
 import guest_pieces
 from adm.config import ModelConfig
-from adm.registries import NETWORKS, SAMPLERS, SCHEDULES, SPACINGS, TIMESTEP_SAMPLERS
+from adm.registries import SAMPLERS
 from adm.respacing import space_timesteps
 from adm.workload import workload
 from assay.errors import ConfigError, UserError
@@ -65,9 +65,6 @@ def site(tmp_path: Path) -> Path:
 def installed(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In this process, for one test."""
     monkeypatch.syspath_prepend(site)
-    for registry in (NETWORKS, SAMPLERS, SCHEDULES, SPACINGS, TIMESTEP_SAMPLERS):
-        monkeypatch.setattr(registry, "_points", None)
-        monkeypatch.setattr(registry, "_loaded", {})
 
 
 def stages(**overrides: Any) -> dict[str, Stage]:
@@ -118,7 +115,8 @@ def test_her_facts_are_known_to_costs_and_keys(installed: None) -> None:
 
 def test_a_raised_version_is_in_the_key_of_what_reads_it(installed: None, monkeypatch: pytest.MonkeyPatch) -> None:
     first = stages(sample__sampler="heun")
-    monkeypatch.setitem(SAMPLERS._loaded, "heun", replace(guest_pieces.HEUN, version=2))
+    monkeypatch.setattr(guest_pieces, "HEUN", replace(guest_pieces.HEUN, version=2))
+    monkeypatch.setattr(SAMPLERS, "_loaded", {})  # loaded anew
     second = stages(sample__sampler="heun")
     assert second["sample"].config["versions"] == {"sampler heun": 2}
     assert second["sample"].key != first["sample"].key

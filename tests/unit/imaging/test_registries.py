@@ -19,8 +19,6 @@ from assay.home import Home
 from assay.sweep import Sweep
 from assay.workload import Stage, topological
 from imaging.data.digits import digits
-from imaging.data_sources import DATA_SOURCES
-from imaging.extractors import EXTRACTORS
 from imaging.metrics import METRICS, Metric
 from installed import install
 
@@ -88,14 +86,6 @@ def files(data):
     path = located(data, "an npy file of images", folder=False, file=True)
     return Files(str(path.parent), [path.name])
 '''
-
-
-@pytest.fixture(autouse=True)
-def _uninstalled_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
-    for registry in (EXTRACTORS, METRICS, DATA_SOURCES):
-        monkeypatch.setattr(registry, "_entries", dict(registry._entries))
-        monkeypatch.setattr(registry, "_loaded", {})
-        monkeypatch.setattr(registry, "_points", None)
 
 
 @pytest.fixture(scope="module")

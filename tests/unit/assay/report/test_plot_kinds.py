@@ -55,7 +55,6 @@ def stairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (info / "entry_points.txt").write_text(f"[{PLOT_KINDS.group}]\n{points}")
     (tmp_path / "stairs_of_a_package.py").write_text(PACKAGE)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(PLOT_KINDS, "_entries", dict(PLOT_KINDS._entries))
 
 
 def quality(planned: PlannedTrial, rung: Rung) -> dict[str, float]:

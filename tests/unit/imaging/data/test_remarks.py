@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-import imaging.data as adm_data
+import imaging.data as imaging_data
 from assay.errors import UserError, passing_warnings
 from imaging.config import DataConfig
 from imaging.evaluation import checks as evaluation_checks
@@ -42,10 +42,10 @@ def parquet(root: Path, **files: int) -> DataConfig:
 
 
 def said(data: DataConfig, classes: int | None = None) -> list[str]:
-    model = {"kind": "unet", "image_size": SIZE, "in_channels": 1, "num_classes": classes}
+    wanted = {"image_size": SIZE, "channels": 1, "classes": classes}
     told: list[str] = []
     with passing_warnings(told.append):
-        adm_data.check({"data": data.model_dump(), "model": model})
+        imaging_data.check({"data": data.model_dump(), **wanted})
     return told
 
 
@@ -176,7 +176,7 @@ class TestFirstImages:
 
 def test_data_of_a_network_that_another_stage_makes_is_looked_at_in_any_size(tmp_path: Path) -> None:
     data = folder(tmp_path / "x", "a.png", crop="none").model_dump()
-    adm_data.check({"data": data, "steps": 4})
+    imaging_data.check({"data": data, "steps": 4})
     (tmp_path / "x" / "a.png").write_bytes(b"none")
     with pytest.raises(UserError, match=r"a\.png cannot be decoded"):
-        adm_data.check({"data": data, "steps": 4})
+        imaging_data.check({"data": data, "steps": 4})
