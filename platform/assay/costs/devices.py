@@ -62,7 +62,6 @@ PART_OF_A_DEVICE = re.compile(r"\bmig\b|\blaptop\b|\bmax-q\b", re.IGNORECASE)
 """Names of slices and of slower variants, which contain the name of the whole."""
 
 
-@cache
 def find_device(name: str) -> Device | None:
     """The entry for a device by the name it gives itself; None when nobody has declared it, as for any CPU.
 
@@ -73,11 +72,12 @@ def find_device(name: str) -> Device | None:
     >>> find_device("cpu (x86_64)") is None
     True
     """
-    kinds = {_find(part) for part in name.split(", ")}
+    kinds = {_find(part, DEVICES) for part in name.split(", ")}
     return kinds.pop() if len(kinds) == 1 else None
 
 
-def _find(name: str) -> Device | None:
+@cache
+def _find(name: str, devices: tuple[Device, ...]) -> Device | None:
     if PART_OF_A_DEVICE.search(name):
         return None
-    return next((device for device in DEVICES if re.search(device.pattern, name, re.IGNORECASE)), None)
+    return next((device for device in devices if re.search(device.pattern, name, re.IGNORECASE)), None)

@@ -19,7 +19,7 @@ Assay = Callable[..., Any]
 
 def test_what_is_called_as_a_sweep_does_not_shadow_it(assay: Assay, project: Path) -> None:
     (project / "norms").mkdir()
-    assert "sweeps/norms.yaml: good" in assay("validate", "norms").out
+    assert "sweeps/norms.yaml: OK" in assay("validate", "norms").out
     (project / "norms").rmdir()
     (project / "norms").write_text("no sweep\n")
     result = assay("validate", "norms")
@@ -31,7 +31,7 @@ def test_what_is_called_as_a_sweep_does_not_shadow_it(assay: Assay, project: Pat
 def test_a_sweep_of_two_places_says_which_it_is(assay: Assay, project: Path) -> None:
     (project / "norms.yaml").write_text((project / "sweeps/norms.yaml").read_text())
     result = assay("validate", "norms.yaml")
-    assert result.out.startswith("norms.yaml: good")
+    assert result.out.startswith("norms.yaml: OK")
     assert "read from ./norms.yaml; there is sweeps/norms.yaml, too" in result.err
     assert assay("validate", "./norms.yaml").err == assay("validate", "sweeps/norms.yaml").err == ""
 
