@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,6 +21,7 @@ from PIL import Image
 from assay.errors import UserError
 from assay.home import Home
 from assay.planning import Plan, PlannedTrial, Rung
+from assay.results.outcome import Outcome, trial_outcomes
 from assay.store import Cost, Store
 from assay.sweep import Sweep
 from assay.tracking import Tracker, serve
@@ -86,12 +86,7 @@ def track_a_sweep(home: Home, **config: float) -> None:
             results[stage.key] = store.commit(stage, output, {"error": error}, Cost("cpu (toy)", 1, 2.0), history)
     tracker = Tracker(home, pytest.fail)
     tracker.begin(plan, {}, {})
-    trials = [
-        SimpleNamespace(planned=t, results={k: results[k]}, computed={k}, error=None)
-        for t in plan.trials
-        for k in [t.leaf.key]
-    ]
-    tracker.end(SimpleNamespace(plan=plan, trials=trials, paused=None))
+    tracker.end(Outcome(plan, trial_outcomes(plan, results, results.keys(), {})))
 
 
 def free_port() -> int:
