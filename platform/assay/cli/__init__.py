@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from assay.cli.conditions import in_one_line  # here: where files cannot be opened, none can be imported
 from assay.cli.exits import EXIT_COULD_NOT, EXIT_INTERRUPTED, tell, tell_lost
 
 LEAST_COLUMNS, MOST_COLUMNS = 20, 10_000
@@ -47,8 +48,6 @@ def _run(args: Sequence[str] | None) -> int:
     except AssayError as error:
         return tell(error)
     except Exception as error:
-        from assay.cli.conditions import in_one_line
-
         if (condition := in_one_line(error)) is not None:
             print(f"assay: {condition}", file=sys.stderr)
             return EXIT_COULD_NOT
