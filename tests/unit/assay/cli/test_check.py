@@ -100,7 +100,8 @@ def test_a_mistake_is_one_line(
     says: str,
 ) -> None:
     (site / "jax.py").touch()  # nobody has imported it yet
-    monkeypatch.delitem(sys.modules, "jax", raising=False)
+    monkeypatch.setitem(sys.modules, "jax", None)  # so that what is imported here goes with the test
+    monkeypatch.delitem(sys.modules, "jax")
     install((old, new))
     result = assay("check", "steps")
     assert result.code == int(status == "fail"), result.out
