@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from machines import Machines
+from machines import Machines, machines_apart
 from repository import FIXTURES
 
 
@@ -15,6 +15,5 @@ def machines() -> Iterator[Machines]:
     """One for all tests of a module: its machines come and go, but to start Ray takes seconds."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(FIXTURES))  # workers import the tests' workloads
-        made = Machines()
-        yield made
-        made.cluster.shutdown()
+        with machines_apart() as made:
+            yield made

@@ -74,7 +74,7 @@ class Study:
         witness.gates = self.gates
         for step in witness.deeds:
             (self.gates / f"shut-{step}").touch()
-        home, address = Home(self.folder / "cluster"), self.machines.cluster.address
+        home, address = Home(self.folder / "cluster"), self.machines.address()
         outcome = assay.run(self.sweep(**wanted), home, address=address, listeners=[witness])
         assert not outcome.failed, outcome.failed[0].error
         assert len(witness.struck) == len(witness.deeds), "everything that was to happen did"

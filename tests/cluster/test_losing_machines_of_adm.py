@@ -54,7 +54,7 @@ def train(
         (witness.gates / key).mkdir(parents=True)
         for step in deeds:
             (witness.gates / key / f"shut-{step}").touch()
-    outcome = assay.run(sweep, home, address=machines.cluster.address, listeners=[witness])
+    outcome = assay.run(sweep, home, address=machines.address(), listeners=[witness])
     assert not outcome.failed, outcome.failed[0].error
     assert len(witness.struck) == len(arms) * len(deeds), "everything that was to happen did"
     return Store(home.store_url), witness.said

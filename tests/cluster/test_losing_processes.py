@@ -50,7 +50,7 @@ def run(
     values = {"dies": str(dies).lower(), "fails": str(fails).lower(), "cpus": cpus, "retries": retries}
     file.write_text(SWEEP.format(gates=folder, **values))
     sweep = load_sweep(file, find_workload=lambda name: toy_workload.Toy())
-    return assay.run(sweep, Home(folder / "home"), address=machines.cluster.address, listeners=[witness])
+    return assay.run(sweep, Home(folder / "home"), address=machines.address(), listeners=[witness])
 
 
 def test_a_trial_whose_process_is_gone_is_a_failed_trial(two_machines: Machines, tmp_path: Path) -> None:
