@@ -1,8 +1,8 @@
-"""A training's checkpoints, kept by lineage: a larger budget starts from what a smaller one left.
+"""A training's checkpoints, kept by lineage: a larger budget resumes from a smaller one.
 
-A checkpoint is written in parts, one a rank, and is there when its record is: whole or absent, checked before use. Its
-folder and its record have a name of their own, "step-when-id", so that runs which train the same at the same time write
-over nothing of each other's.
+A checkpoint is written in parts, one per rank, and exists once its record does: whole or absent, verified before use.
+Its folder and its record are named "step-time-id", so that concurrent runs of the same training never overwrite each
+other's.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from assay.store.scratch import FETCHED, is_recent, scratch
 from assay.workload import Checkpointing
 
 Part = Mapping[str, FileRecord]
-"""File name → record: what one rank wrote."""
+"""File name → record of each file that one rank wrote."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A committed checkpoint: every rank's files by name."""
+    """A committed checkpoint: the files of all ranks by name."""
 
     step: int
     files: Mapping[str, FileRecord]
     score: float | None = None
     amount: int = 0
-    """The budget that it was saved on the way to."""
+    """The budget of the training that saved it."""
 
     @property
     def place(self) -> str:
-        """The folder of the store that holds all its files."""
+        """The folder of the store with all its files."""
         name, file = next(iter(self.files.items()))
         return file.path.removesuffix(f"/{name}")
 
@@ -49,12 +49,12 @@ class Checkpoint:
         return sum(file.bytes for file in self.files.values())
 
     def leads_where_none_does(self, steps: set[int]) -> bool:
-        """Whether who is on the way to its budget could go on from it, and from none of these steps that is as far."""
+        """Whether a training for this budget could resume here, but from none of these `steps` at or after it."""
         return self.step < self.amount and not any(self.step <= step <= self.amount for step in steps)
 
 
 def kept(scores: Mapping[int, float | None], rule: Checkpointing) -> set[int]:
-    """Which of the steps that have a checkpoint stay. `scores`: step → score, None where there is none."""
+    """The steps whose checkpoints are kept. `scores`: step → score, or None if it has none."""
     steps = sorted(scores)
     stay = set(steps[-rule.keep_last :])
     if rule.keep_every is not None:
@@ -74,12 +74,12 @@ class Checkpoints:
         self.records = Folder(
             *(files, self._folder, CheckpointRecord, r"[0-9]+(-\w+)*(\.json)?"),
             what=lambda name: f"checkpoint of step {_step(name)}",
-            then="training goes on from the one before",
+            then="training resumes from the previous one",
         )
         self.readers = Folder(
             *(files, f"progress/{lineage}/readers", ReaderRecord, r"[0-9]+(-\w+)*-[0-9]+-\w+"),
             what="note of a reader {}".format,
-            then="and written anew",
+            then="and rewritten",
             anew=lambda name: {},
             suffix="",
         )
@@ -91,25 +91,25 @@ class Checkpoints:
     def steps(self) -> list[int]:
         return sorted({_step(name) for name in self.records.records()})
 
-    # Saving: a place, every rank's part, one record
+    # Saving: a folder, each rank's part, one record
 
     def new_place(self, step: int) -> str:
-        """A fresh folder of the store, for every rank to put its part of a checkpoint in."""
+        """A fresh folder of the store for the parts of one checkpoint."""
         return f"{self._folder}/{step:09d}-{_now_and_id()}"
 
     def upload(self, part: Path, place: str) -> Part:
-        """Move the files in a local folder to the place. They count for nothing until they are committed."""
+        """Move the files of a local folder into the store. They do not count until they are committed."""
         return self._files.upload_folder(part, place)
 
     def commit(self, step: int, parts: Sequence[Part], score: float | None = None) -> Checkpoint:
-        """Make the uploaded parts a checkpoint, in one step, and drop what need not stay any more.
+        """Commit the uploaded parts as one checkpoint, atomically, and remove checkpoints that are no longer needed.
 
-        A score that is no finite number counts as none. What `latest` found must have been read.
+        A score that is not finite counts as none. The checkpoint that `latest` returned must have been read by now.
         """
         files: dict[str, FileRecord] = {}
         for rank, part in enumerate(parts):
             if twice := sorted(files.keys() & part.keys()):
-                raise ValueError(f"rank {rank} wrote {twice}, as another rank did; a file's name must tell its rank")
+                raise ValueError(f"rank {rank} wrote {twice}, as another rank did; put the rank into file names")
             files |= part
         self._end_reading()
         score = score if score is not None and math.isfinite(score) else None
@@ -120,25 +120,25 @@ class Checkpoints:
         return saved
 
     def prune(self, step: int, rule: Checkpointing) -> None:
-        """Drop what need not stay of checkpoints at or below `step`, and what saves that were cut off left there.
+        """Remove checkpoints at or below `step` that are no longer needed, and the remains of interrupted saves.
 
-        Other runs may train the same at this moment. So these stay: what has no record, which one of them may be
-        uploading; what one of them reads; and the last that leads to a budget which all later ones are beyond. When
-        they are so old that nobody can be busy with them any more, they go, too.
+        Other runs may train the same now. So these stay: folders without a record, which may be uploads in progress;
+        what other runs read; and the last checkpoint towards a budget that all later ones exceed. All of these go once
+        they are too old for anybody to be using them.
         """
-        there = {n: c for n in self.records.records() if _step(n) <= step and (c := self._read(n)) is not None}
-        newest = {checkpoint.step: name for name, checkpoint in there.items()}  # runs may have saved the same step
-        stay = kept({s: there[name].score for s, name in newest.items()}, rule)
-        for name, checkpoint in reversed(there.items()):
+        committed = {n: c for n in self.records.records() if _step(n) <= step and (c := self._read(n)) is not None}
+        newest = {checkpoint.step: name for name, checkpoint in committed.items()}  # runs may have saved the same step
+        stay = kept({s: committed[name].score for s, name in newest.items()}, rule)
+        for name, checkpoint in reversed(committed.items()):
             if checkpoint.leads_where_none_does(stay) and _begun_recently(name):
                 stay.add(checkpoint.step)
-        dropped = there.keys() - {newest[s] for s in stay}
+        dropped = committed.keys() - {newest[s] for s in stay}
         for name in dropped:
             self._files.remove(f"{self._folder}/{name}")
-        # Only now: who began to read one before its record went is found here, and who comes later finds no record.
+        # Not earlier: readers that started before the record was removed show up here; later ones find no record.
         read = self._read_by_others()
-        places = {there[newest[s]].place for s in stay}
-        no_longer = {there[name].place for name in dropped}
+        places = {committed[newest[s]].place for s in stay}
+        no_longer = {committed[name].place for name in dropped}
         for name in self.records.names():
             place = f"{self._folder}/{name}"
             if name.endswith(".json") or _step(name) > step or place in places | read:
@@ -146,15 +146,15 @@ class Checkpoints:
             if place in no_longer or not _begun_recently(name):
                 self._files.remove(place)
 
-    # Going on from one
+    # Resuming
 
     def latest(self, at_most: int) -> Checkpoint | None:
-        """The last good checkpoint at or below a step; damaged ones are told of and dropped.
+        """The last intact checkpoint at or below a step; damaged ones are reported and set aside.
 
         Its files stay until this object's next `commit`, whatever other runs prune.
         """
         seen: set[str] = set()
-        # Listed anew each time: while this one was looked at, another run may have saved a later one and dropped it.
+        # Listed again each time: meanwhile another run may have saved a later one and removed this one.
         while names := [n for n in self.records.records() if _step(n) <= at_most and n not in seen]:
             name = names[-1]
             seen.add(name)
@@ -169,7 +169,7 @@ class Checkpoints:
         return None
 
     def fetch(self, checkpoint: Checkpoint) -> Path:
-        """A local folder with the checkpoint's files, to read from until `forget`."""
+        """A local folder with the checkpoint's files; call `forget` when they are read."""
         if self._files.is_local:
             return self._files.local_path(checkpoint.place)
         stack = ExitStack()
@@ -179,12 +179,12 @@ class Checkpoints:
         return folder
 
     def forget(self, folder: Path) -> None:
-        """Remove what `fetch` downloaded: it was read once, and may be as large as all that a training holds."""
+        """Remove what `fetch` downloaded: it is read once, and may be as large as the whole training state."""
         if self._files.is_local:
             return
         download = self._downloads.pop(folder)
         for copy in download.copies:
-            copy.unlink(missing_ok=True)  # another worker of this machine may have come first
+            copy.unlink(missing_ok=True)  # another worker of this machine may have been first
         download.folder.close()
 
     def _download(self, file: FileRecord, target: Path) -> Path:
@@ -193,19 +193,19 @@ class Checkpoints:
         while True:
             try:
                 copy = local_copy(self._files, file)
-                os.link(copy, target)  # it stays to be read here when another worker forgets the copy
+                os.link(copy, target)  # keeps it readable when another worker forgets the copy
                 return copy
-            except FileNotFoundError:  # one did, just now
+            except FileNotFoundError:  # a worker just did
                 continue
 
     def _begin_reading(self, name: str) -> Checkpoint | None:
-        """A checkpoint whose files nobody drops from now on; None where it is damaged, or is there no more."""
+        """The checkpoint, protected from pruning from now on; None if it is damaged or gone."""
         checkpoint = self._read(name)
         if checkpoint is None:
             return None
         self._reading = f"{PurePosixPath(checkpoint.place).name}-{_now_and_id()}"
         self.readers.write(self._reading, {})
-        if self._read(name) is None:  # another run dropped it, and may not have seen that it is being read
+        if self._read(name) is None:  # another run removed it, perhaps without seeing this reader
             self._end_reading()
             return None
         return checkpoint
@@ -216,9 +216,9 @@ class Checkpoints:
             self._reading = None
 
     def _read_by_others(self) -> set[str]:
-        """The places that somebody reads from."""
+        """The folders that somebody reads from."""
         places = set()
-        for name in self.readers.names():  # they say it all
+        for name in self.readers.names():  # a reader's name says what it reads
             if _begun_recently(name):
                 places.add(f"{self._folder}/{name.rsplit('-', 2)[0]}")
             else:
@@ -235,7 +235,7 @@ class Checkpoints:
 @dataclass(frozen=True)
 class _Download:
     folder: ExitStack
-    """Gone once it is closed."""
+    """Closing it removes the folder."""
     copies: Sequence[Path]
 
 
@@ -248,6 +248,6 @@ def _step(name: str) -> int:
 
 
 def _begun_recently(name: str) -> bool:
-    """Whether a name says so, as `_now_and_id` ends it. Stores have older names, "step" and "step-id", which do not."""
+    """Whether the time in a name (see `_now_and_id`) is recent. Older names, "step" and "step-id", have no time."""
     parts = name.removesuffix(".json").split("-")
     return len(parts) > 2 and parts[-2].isdecimal() and is_recent(int(parts[-2]))

@@ -1,4 +1,4 @@
-"""Whose trouble it is that something in a local store cannot be read: one place's, or the whole store's."""
+"""Whether an unreadable path in a local store is damaged itself, or the whole store is unreachable."""
 
 from __future__ import annotations
 
@@ -11,44 +11,44 @@ OF_ONE_PLACE = {
     *(errno.EACCES, errno.EPERM, errno.EIO, errno.ELOOP, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY),
     *(errno.ENXIO, errno.ENODATA, errno.EINVAL, errno.ENAMETOOLONG, errno.ESTALE, errno.EBADMSG, errno.EUCLEAN),
 }
-"""What a file or a folder may have for itself. Others (no memory, too many open files) are this process's."""
+"""Errors that concern one file or folder. Others (no memory, too many open files) concern the process."""
 
 
 class Damage(Exception):
-    """Something in the store is not what belongs there: `path`, below the root, and in words what is wrong with it."""
+    """A path of the store, relative to its root, is not what belongs there; `why` says what is wrong."""
 
     def __init__(self, path: str, why: str) -> None:
         self.path = path
-        # A name that is no text is shown with its bytes: "caf\xe9.json".
+        # A name that is not valid text is shown with its bytes: "caf\xe9.json".
         super().__init__(f"{path} {why}".encode("utf-8", "backslashreplace").decode())
 
     @property
     def is_of_the_store(self) -> bool:
-        """The root, and the folders right below it, hold everybody's: they may be a disk that is not mounted."""
+        """The root and its direct folders are shared by all keys: they may be a disk that is not mounted."""
         return "/" not in self.path
 
 
 def check_file(file: Path) -> None:
-    """Raises OSError unless it can be opened: a pipe would be waited for until somebody writes into it."""
+    """Raises OSError unless the file can be opened. A pipe would block until somebody writes to it."""
     mode = file.stat().st_mode
     if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, "is a folder, and no file")
+        raise IsADirectoryError(errno.EISDIR, "is a folder, not a file")
     if not stat.S_ISREG(mode):
-        raise OSError(errno.ENXIO, "is a device or a pipe, and no file")
+        raise OSError(errno.ENXIO, "is a device or a pipe, not a file")
 
 
 def check_folder(folder: Path) -> None:
-    """Raises OSError unless what is in it can be listed and reached."""
+    """Raises OSError unless the folder's entries can be listed and opened."""
     if not stat.S_ISDIR(folder.stat().st_mode):
-        raise NotADirectoryError(errno.ENOTDIR, "is no folder")
+        raise NotADirectoryError(errno.ENOTDIR, "is not a folder")
     if not os.access(folder, os.R_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
-        raise PermissionError(errno.EACCES, "is a folder that may not be read")
+        raise PermissionError(errno.EACCES, "is a folder without read permission")
 
 
 def blame(root: Path, path: str, error: Exception) -> Damage | None:
-    """What is damaged where `error` came of looking at a path; None where that is not the path's own trouble.
+    """What is damaged if looking at `path` raised `error`; None if the error is not about the path.
 
-    The outermost folder that is none takes the blame. That there is nothing at the path is no damage.
+    The outermost path that is not a readable folder is to blame. A missing path is not damage.
     """
     parts = path.split("/") if path else []
     for depth in range(len(parts)):
@@ -62,7 +62,7 @@ def blame(root: Path, path: str, error: Exception) -> Damage | None:
 
 def _damage(root: Path, path: str, error: Exception) -> Damage | None:
     if isinstance(error, FileNotFoundError):
-        return Damage(path, "is a link to nothing") if (root / path).is_symlink() else None
+        return Damage(path, "is a broken link") if (root / path).is_symlink() else None
     if not isinstance(error, OSError) or error.errno not in OF_ONE_PLACE:
         return None
     why = str(error.strerror)

@@ -1,4 +1,4 @@
-"""Files of a store elsewhere, on this machine: each downloaded once, kept by its checksum."""
+"""Local copies of files in a remote store: each is downloaded once and cached by its checksum."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def local_copy(files: Files, file: FileRecord) -> Path:
-    """A local path with the file's content: the file itself, or a download that is kept.
+    """A local path with the file's content: the file itself, or a cached download.
 
-    Raises StoreError where the store cannot be read, or has another content than was committed.
+    Raises StoreError if the store cannot be read, or if the content is not what was committed.
     """
     if files.is_local:
         return files.local_path(file.path)
     target = _cache() / file.sha256
-    # Also of what was kept: a disk that was full, or a crash, may have left something else under this name.
+    # Cached files are verified too: a full disk or a crash may have left other content under this name.
     if not target.is_file() or sha256_of(target) != file.sha256:
         _download(files, file, target)
     return target
@@ -44,15 +44,14 @@ def _download(files: Files, file: FileRecord, target: Path) -> None:
 
 
 def _cache() -> Path:
-    """The folder of this user's copies, in one that every user of the machine may write to: nobody else may have made
-    it, nor put anything in it."""
+    """This user's folder of cached files. Every user may write to its parent, so check that nobody else made it."""
     cache = Path(tempfile.gettempdir()) / f"assay-cache-{os.getuid()}"
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)
     about = cache.lstat()
     if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid() or about.st_mode & OTHERS:
         raise StoreError(
-            f"copies of the store's files go to {cache}, but got one of user {about.st_uid} with the mode "
-            f"{stat.filemode(about.st_mode)}, allowed: a folder of user {os.getuid()} with the mode drwx------. Remove "
-            "it, or name another place in TMPDIR"
+            f"files of the store are cached in {cache}, which belongs to user {about.st_uid} with mode "
+            f"{stat.filemode(about.st_mode)}, allowed: a folder of user {os.getuid()} with mode drwx------. Remove it, "
+            "or set TMPDIR to another folder"
         )
     return cache

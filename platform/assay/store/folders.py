@@ -1,4 +1,4 @@
-"""Folders of records: what is damaged or does not belong there is told of, set aside, and as if it were not there."""
+"""Folders of records. A damaged or stray file is reported, set aside and then treated as absent."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ R = TypeVar("R", bound=Record)
 class Folder(Generic[R]):
     """The records of one kind in one folder of the store, by the names of their files.
 
-    `names`: a pattern of what may lie there, files that belong to a record included. `what`: what the user calls the
-    record of a name without its suffix. `then`: what becomes of it where one is damaged. `anew`: what a record says
-    whose name says it all; such records are written, and read by nobody but `assay doctor`.
+    `names`: a pattern of the names allowed in it, including the files that records list. `what`: what messages call the
+    record of a name (without suffix). `then`: what happens after a damaged one is set aside. `anew`: rebuilds a record
+    from its name alone; such records are written, but only `assay doctor` reads them.
     """
 
     def __init__(
@@ -43,32 +43,32 @@ class Folder(Generic[R]):
         return self._names.fullmatch(name) is not None
 
     def names(self) -> list[str]:
-        """The names of everything in it that may be there."""
+        """Every allowed name in the folder. Others are set aside."""
         try:
-            there = self.files.names(self.path)
+            entries = self.files.names(self.path)
         except Damage as damage:
             self.files.discard(damage.path, str(damage))
             return []
-        for name in there:
+        for name in entries:
             if not self.belongs(name):
                 self.discard_stray(name)
-        return [name for name in there if self.belongs(name)]
+        return [name for name in entries if self.belongs(name)]
 
     def is_record(self, name: str) -> bool:
-        """Whether a name that belongs there is a record's, and not that of a file which one names."""
+        """Whether an allowed name is a record, not a file that a record lists."""
         return name.endswith(self._suffix)
 
     def records(self) -> list[str]:
-        """The names that records have."""
+        """The names of the records."""
         return [name for name in self.names() if self.is_record(name)]
 
     def all(self) -> dict[str, R]:
-        """Every record that is whole, by its name."""
+        """Every undamaged record, by name."""
         read = ((name, self.read(name)) for name in self.records())
         return {name: record for name, record in read if record is not None}
 
     def read(self, name: str) -> R | None:
-        """The record, or None where there is none that is whole."""
+        """The record, or None if it is absent or damaged."""
         try:
             return self.look(name)
         except Damage as damage:
@@ -76,7 +76,7 @@ class Folder(Generic[R]):
             return None
 
     def look(self, name: str) -> R | None:
-        """The record, or None where there is none. Raises Damage."""
+        """The record, or None if it is absent. Raises Damage."""
         path = f"{self.path}/{name}"
         content = self.files.read_record(path)
         if content is None:
@@ -84,16 +84,16 @@ class Folder(Generic[R]):
         record = typed(path, self._kind, content)
         is_ours = all(entry.path.startswith(f"{self.path}/") for entry in record.entries)
         if not name.startswith(record.stem) or not is_ours:
-            raise Damage(path, "is the record of another place")
+            raise Damage(path, "is a record that belongs elsewhere")
         return record
 
     def write(self, name: str, content: Mapping[str, JSON]) -> None:
         self.files.write_record(f"{self.path}/{name}", content)
 
     def discard(self, name: str, why: str, others: Sequence[str] = ()) -> None:
-        """Set a record aside, and others of the folder with it.
+        """Set a record aside, with `others` of the folder.
 
-        Not the files that it names, unless it is they that are damaged: results name shards, too.
+        The files that it lists stay unless they are damaged: results list shards too.
         """
         beside = [f"{self.path}/{other}" for other in others]
         self.files.discard(f"{self.path}/{name}", self.damaged(name, why), beside, self._then)
@@ -101,7 +101,7 @@ class Folder(Generic[R]):
             self.write(name, self._anew(name.removesuffix(self._suffix)))
 
     def held(self, entries: Sequence[FileEntry]) -> list[str]:
-        """What there is in the folder of the files that a record names: a file, or a folder of several."""
+        """The entries of this folder that hold the files of a record: a file, or a folder of several."""
         return sorted({entry.path.removeprefix(f"{self.path}/").split("/")[0] for entry in entries})
 
     def damaged(self, name: str, why: str) -> str:

@@ -1,4 +1,4 @@
-"""Everything in a store, looked at: each record, each file that one names, and what nobody names."""
+"""Inspect everything in a store: each record, each file that a record lists, and what no record lists."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ AT_THE_ROOT = {"results", "progress", "studies", "set-aside", "staging", "ray"}
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that is wrong, in words, and what sets it aside."""
+    """Something wrong, described, and the function that sets it aside."""
 
     message: str
     mend: Callable[[], None]
 
 
 class Inspection:
-    """One look at a store. `tell` is called with the bytes of every file that was looked at.
+    """One inspection of a store. `tell` is called with the size of each inspected file.
 
-    Contents are compared on this machine's disk; elsewhere sizes alone, since all would have to be downloaded.
+    Contents are verified in a local store; in a remote one only sizes, since everything would have to be downloaded.
     """
 
     def __init__(self, store: Store, tell: Callable[[int], None] = lambda num_bytes: None) -> None:
         self._store, self._files, self._tell = store, store.files, tell
         self._problems: dict[FileRecord, list[str]] = {}
         self._named: set[str] = set()
-        """Shards' files that results name."""
+        """Shard files that results list."""
 
     def faults(self) -> Iterator[Fault]:
         for name in self._files.names(""):
@@ -83,11 +83,11 @@ class Inspection:
                 continue
             folders = folders_of(name)
             try:
-                there = self._files.names(path)
+                entries = self._files.names(path)
             except Damage as damage:
                 yield self._fault(damage)
                 continue
-            for inner in there:
+            for inner in entries:
                 yield from self._folder(folders[inner]) if inner in folders else [self._stray(f"{path}/{inner}")]
 
     def _of_lineage(self, lineage: str) -> dict[str, Folder[Any]]:
@@ -131,7 +131,7 @@ class Inspection:
                 yield self._left(path)
 
     def _record(self, folder: Folder[Any], name: str) -> tuple[Sequence[str], Sequence[str]]:
-        """What of the folder it names, and what is wrong with it and with that."""
+        """The entries of the folder that a record lists, and what is wrong with the record and with them."""
         self._tell(0)
         try:
             record = folder.look(name)
@@ -144,7 +144,7 @@ class Inspection:
         return Fault(folder.damaged(name, why), lambda: folder.discard(name, why, held))
 
     def _look(self, file: FileRecord) -> list[str]:
-        """Several results may name a shard: its content is read once."""
+        """The problems of a file. Several results may list a shard: it is read once."""
         if file not in self._problems:
             self._problems[file] = self._files.problems(file, checksum=self._files.is_local)
             self._tell(file.bytes)

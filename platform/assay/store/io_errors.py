@@ -1,4 +1,4 @@
-"""What a file system raises, as one error that names the store: each has a library below it with errors of its own."""
+"""One error for whatever a filesystem library raises, naming the store: each has errors of its own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TRIED_BYTES = 1 << 20
 
 @contextmanager
 def reading(url: str) -> Iterator[None]:
-    """That something is not there is no trouble: FileNotFoundError passes."""
+    """A missing file is not an error of the store: FileNotFoundError passes through."""
     try:
         yield
     except FileNotFoundError:
@@ -39,10 +39,10 @@ def writing(url: str) -> Iterator[None]:
 
 
 @contextmanager
-def room_told(what: str, folder: Path) -> Iterator[None]:
-    """Who writes into a folder of a disk that becomes full hears it as a StoreError, whatever library wrote.
+def full_disk_reported(what: str, folder: Path) -> Iterator[None]:
+    """Turn a full disk into a StoreError, whichever library was writing to the folder.
 
-    Some keep the system's error to themselves (torch: "file write failed"): then the disk is asked.
+    Some hide the system's error (torch: "file write failed"), so the disk is probed then.
     """
     try:
         yield
@@ -50,13 +50,13 @@ def room_told(what: str, folder: Path) -> Iterator[None]:
         raise
     except Exception as error:
         says_why = isinstance(error, OSError) and error.errno is not None
-        if reason := no_room(error) or (None if says_why else _asked(folder)):
+        if reason := no_room(error) or (None if says_why else _probed(folder)):
             raise full(what, reason) from error
         raise
 
 
 def no_room(error: BaseException | None) -> str | None:
-    """In words, where it or what it came of says that there is no room."""
+    """The message of the error, or of one that caused it, that says the disk is full; None if none does."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in NO_ROOM:
             return first_line(error)
@@ -66,7 +66,7 @@ def no_room(error: BaseException | None) -> str | None:
 
 def full(what: str, reason: str) -> StoreError:
     return StoreError(
-        f"{what} is full: {reason}. Free some room, then run the same command again: what is finished is kept"
+        f"{what} is full: {reason}. Free some space, then run the same command again: finished work is kept"
     )
 
 
@@ -80,8 +80,8 @@ def cannot_write(url: str, error: Exception) -> StoreError:
     return StoreError(f"cannot write to the store {url}: {first_line(error)}; see: assay doctor")
 
 
-def _asked(folder: Path) -> str | None:
-    """Whether files in a folder cannot grow any more: by trying, since no other way knows of quotas."""
+def _probed(folder: Path) -> str | None:
+    """Why files in a folder cannot grow, found by writing one: nothing else sees quotas. None if they can."""
     most, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
     sizes = [0]
     for path in folder.rglob("*"):

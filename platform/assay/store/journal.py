@@ -1,6 +1,6 @@
-"""What a study's searcher and scheduler decided, and what it computed, so that the next run goes on from there.
+"""The decisions of a study's searcher and scheduler, and the stages it computed, so that the next run continues there.
 
-Results are shared by everyone who asks for the same stage; these belong to one study, and are kept beside them.
+Results are shared by every study with the same stage; these records belong to one study.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from assay.workload import JSON, canonical_json
 
 
 class Decisions:
-    """Decisions by the key of the rung's leaf. One that is damaged is made anew."""
+    """Decisions by the key of the rung's leaf. A damaged one is decided again."""
 
     def __init__(self, files: Files, folder: str) -> None:
         self.records = Folder(
-            files, folder, DecisionRecord, r".+\.json", what="decision on {}".format, then="will be decided anew"
+            files, folder, DecisionRecord, r".+\.json", what="decision on {}".format, then="will be decided again"
         )
 
     def all(self) -> dict[str, Decision]:
@@ -31,10 +31,10 @@ class Decisions:
 
 
 class Suggestions:
-    """The values that were suggested for the parameters, each once, in order.
+    """The parameter values that were suggested, each once, in order.
 
-    What was suggested after a damaged one was suggested in the knowledge of it. So from there on, or rather from where
-    its batch begins, all is suggested anew: by the same history the same again, and what is stored of it is found.
+    Each suggestion depends on those before it. So if one is damaged, everything from the start of its batch is
+    suggested again: the same history gives the same suggestions, and their stored results are found.
     """
 
     def __init__(self, files: Files, folder: str, batch: int = 1) -> None:
@@ -45,10 +45,10 @@ class Suggestions:
             SuggestionRecord,
             r"[0-9]{6,}\.json",
             what="suggestion {}".format,
-            then="will be suggested anew",
+            then="will be suggested again",
         )
         self._known: dict[str, dict[str, JSON]] = {}
-        """What was read, by name: it stays as it is."""
+        """Records read so far, by name: they never change."""
 
     def all(self) -> list[dict[str, JSON]]:
         suggested: dict[str, dict[str, JSON]] = {}
@@ -57,7 +57,7 @@ class Suggestions:
         return list(suggested.values())
 
     def _whole(self) -> dict[str, dict[str, JSON]]:
-        """By name; those before the first that is damaged, or that is not there."""
+        """Values by name, up to the first record that is damaged or missing."""
         names = sorted(self.records.records())
         for place, name in enumerate(names):
             try:
@@ -83,13 +83,13 @@ class Suggestions:
         if self._files.heals and (stuck := sorted({*names} & {*self.records.records()})):
             raise StoreError(
                 f"{self._files.url}: {why}, and it cannot be set aside: remove {self._folder}/{stuck[0]} and those "
-                "after it to let the study suggest them anew"
+                "after it, so that the study suggests them again"
             )
 
     def add(self, values: Mapping[str, JSON]) -> None:
-        """At the end, unless it is there. Another run of the study may be adding, too: neither takes the other's place.
+        """Append the values unless they are there. Another run of the study may append at the same time, elsewhere.
 
-        Both may add the same at once: then it is there twice, and counts once.
+        If both append the same values, they are stored twice and count once.
         """
         if canonical_json(values) in map(canonical_json, self.all()):
             return
@@ -99,9 +99,9 @@ class Suggestions:
 
 
 class Computed:
-    """The keys of the stages that the study's own runs computed: it is charged with them, and found the others.
+    """The keys of the stages that this study's own runs computed, and is charged for; it found the others stored.
 
-    The name of a record says it all, so none is read.
+    The name of a record is the key, so no record is read.
     """
 
     def __init__(self, files: Files, folder: str) -> None:
@@ -111,7 +111,7 @@ class Computed:
             ComputedRecord,
             rf"{KEY}\.json",
             what="note of a stage {}".format,
-            then="and written anew",
+            then="and rewritten",
             anew=lambda key: {"key": key},
         )
 

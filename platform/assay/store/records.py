@@ -1,11 +1,10 @@
-"""Files and records on any filesystem fsspec knows, written so that a crash leaves either nothing or the whole.
+"""Files and records on any filesystem that fsspec knows, written so that a crash leaves either nothing or the whole.
 
 A *record* is a JSON document that lists files with their sizes and SHA-256 and carries a checksum of itself. Files are
-uploaded first, under a fresh name; the record is written last, in one atomic step. So what has a record is complete,
-and what has none does not exist, on a local disk, on NFS and on an object store alike.
+uploaded first, under a fresh name; the record is written last, atomically. So whatever has a record is complete, and
+whatever has none does not exist, on a local disk, on NFS and on an object store alike.
 
-What cannot be read or is not what was written is `Damage`, the trouble of its own key alone; a store that cannot be
-reached is a StoreError, and stops.
+`Damage` means that one key's files are unreadable or altered. A StoreError means that the store is unreachable.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from pydantic import BaseModel, ValidationError
 
 from assay.errors import StoreError
 from assay.store.damage import Damage, blame, check_file, check_folder
-from assay.store.io_errors import cannot_read, cannot_write, reading, room_told, writing
+from assay.store.io_errors import cannot_read, cannot_write, full_disk_reported, reading, writing
 from assay.store.schema import FileEntry
 from assay.store.scratch import FETCHED, STAGING, is_left, remove_leftovers, scratch
 from assay.store.url import open_url, resolve
@@ -35,9 +34,9 @@ from assay.workload import JSON, canonical_json
 
 CHUNK_BYTES = 1 << 20
 LEAST_FREE_BYTES = 100e6
-"""On the disk of a local store, before a run begins."""
+"""Free disk space that a local store needs before a run starts."""
 Report = Callable[[str], None]
-"""Where a store says what the user should know."""
+"""Called with messages for the user."""
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -59,7 +58,7 @@ class FileRecord:
 class Files:
     """A folder on some filesystem, addressed by relative POSIX paths.
 
-    `report` is told of damage, once a place. What is damaged is set aside where it `heals`, and else left where it is.
+    `report` is called with damage, once per path. With `heals`, damaged files are set aside; otherwise they stay.
     """
 
     def __init__(self, url: str, report: Report | None = None, *, heals: bool = True) -> None:
@@ -74,11 +73,11 @@ class Files:
         return f"{self.root}/{path}" if path else self.root
 
     def local_path(self, path: str) -> Path:
-        """Where a file of a local store is."""
+        """The path of a file in a local store."""
         return Path(self.at(path))
 
     def probe(self) -> None:
-        """Raises StoreError unless a record can be written, read and removed: asked before anything expensive."""
+        """Raises StoreError unless a record can be written, read and removed. Called before anything expensive."""
         name = f"probe-{uuid.uuid4().hex}"
         for prefix in ("",) if self.is_local else (STAGING, FETCHED):
             remove_leftovers(self._staged()[0], prefix)
@@ -92,17 +91,17 @@ class Files:
         if self.is_local and (free := shutil.disk_usage(self.root).free) < LEAST_FREE_BYTES:
             raise StoreError(
                 f"the store {self.url} has {free / 1e6:.1f} MB free, allowed: {LEAST_FREE_BYTES / 1e6:.0f} MB or more; "
-                "free some, or name a folder on another disk in ASSAY_STORE"
+                "free some space, or set ASSAY_STORE to a folder on another disk"
             )
 
     # Records
 
     def write_record(self, path: str, content: Mapping[str, JSON]) -> None:
-        """It also says where it was written, so that one that was moved is no record of another key."""
+        """The record includes its own path, so that a moved one is not taken for the record of another key."""
         self.write_atomic(path, _encoded(path, content))
 
     def create_record(self, path: str, content: Mapping[str, JSON]) -> bool:
-        """Write a record unless there is one; says whether it did. In one step where the filesystem has links."""
+        """Write a record unless there is one; returns whether it did. Atomic if the filesystem has links."""
         folder, _, name = path.rpartition("/")
         data = _encoded(path, content)
         if self.is_local:
@@ -114,7 +113,7 @@ class Files:
             except FileExistsError:
                 return False
             except OSError:
-                pass  # a filesystem without them
+                pass  # a filesystem without links
             finally:
                 self.remove(draft)
         if name in self.names(folder):
@@ -123,7 +122,7 @@ class Files:
         return True
 
     def read_record(self, path: str) -> dict[str, Any] | None:
-        """What a record says, of whatever shape, or None when there is none. Raises Damage."""
+        """The content of a record, unvalidated, or None if there is none. Raises Damage."""
         try:
             with self._looking(path):
                 data = self.fs.cat_file(self.at(path))
@@ -134,11 +133,11 @@ class Files:
             claimed = content.pop("sha256")
             actual = hashlib.sha256(canonical_json(content).encode()).hexdigest()
         except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
-            raise Damage(path, f"is not a whole record ({len(data)} bytes)") from None
+            raise Damage(path, f"is truncated or not a record ({len(data)} bytes)") from None
         if actual != claimed:
             raise Damage(path, "does not match its own checksum")
-        if (written_at := content.pop("at", path)) != path:  # stores of old do not say
-            raise Damage(path, f"was written as {written_at}, and was moved here")
+        if (written_at := content.pop("at", path)) != path:  # absent in older stores
+            raise Damage(path, f"was written as {written_at} and moved here")
         return content
 
     def write_atomic(self, path: str, data: bytes) -> None:
@@ -146,12 +145,12 @@ class Files:
             if self.is_local:
                 self._put(path, lambda target: _replace(target, data))
             else:
-                self.fs.pipe_file(self.at(path), data)  # one object, one step
+                self.fs.pipe_file(self.at(path), data)  # objects are written atomically
 
     # Files
 
     def upload(self, source: Path, path: str) -> FileRecord:
-        """Move a local file into the store. Its checksum is taken from what was written by the stage."""
+        """Move a local file into the store. Its checksum is taken from the local file."""
         record = FileRecord(path, source.stat().st_size, sha256_of(source))
         with writing(self.url):
             if self.is_local:
@@ -168,12 +167,12 @@ class Files:
         }
 
     def problems(self, file: FileRecord, *, checksum: bool = True) -> list[str]:
-        """How a file differs from what was committed: [] when it does not."""
+        """How a file differs from what was committed; [] if it does not."""
         try:
             with self._looking(file.path):
                 size = self.fs.info(self.at(file.path))["size"]
             if size != file.bytes:
-                return [f"{file.path} has {size} bytes, committed were {file.bytes}"]
+                return [f"{file.path} has {size} bytes instead of {file.bytes}"]
             if checksum and self._sha256(file.path) != file.sha256:
                 return [f"{file.path} does not match its checksum"]
         except FileNotFoundError:
@@ -193,7 +192,7 @@ class Files:
             return state.hexdigest()
 
     def names(self, path: str) -> list[str]:
-        """Names directly under a folder; [] when there is no such folder. Raises Damage where it is none."""
+        """Names directly under a folder; [] if there is no such folder. Raises Damage if it is not a folder."""
         try:
             with self._looking(path, is_folder=True):
                 listed = self.fs.ls(self.at(path), detail=False, refresh=True)
@@ -203,9 +202,9 @@ class Files:
 
     @contextmanager
     def _looking(self, path: str, *, is_folder: bool = False) -> Iterator[None]:
-        """Raises Damage for what is wrong with a path alone, StoreError for what is wrong with the store.
+        """Raises Damage for errors of one path, StoreError for errors of the store.
 
-        That something is not there is neither: FileNotFoundError passes.
+        A missing path is neither: FileNotFoundError passes through.
         """
         try:
             if self.is_local:
@@ -224,7 +223,7 @@ class Files:
         return blame(self.local_path(""), path, error) if self.is_local else None
 
     def _put(self, path: str, write: Callable[[Path], object]) -> None:
-        """Write a local file, once what lies in its way is set aside."""
+        """Write a local file, after setting aside whatever is in the way."""
         target = self.local_path(path)
         while True:
             try:
@@ -237,12 +236,12 @@ class Files:
                     raise
                 self._report(f"{damage}; set aside to make way")
 
-    # What is damaged, and what is not wanted any more
+    # Damaged or unneeded files
 
     def discard(self, path: str, message: str, beside: Sequence[str] = (), then: str = "") -> None:
-        """Tell that something is damaged, and set it aside with what belongs to it where this store heals.
+        """Report damage, and with `heals` set the path aside with what is `beside` it.
 
-        What another process sets aside first, that process tells of.
+        If another process sets it aside first, that process reports it.
         """
         if not self.heals:
             self.tell_once(path, f"{message}; left out, see: assay doctor")
@@ -265,27 +264,27 @@ class Files:
             self._tell(hide_secrets(message))
 
     def _set_aside(self, paths: Sequence[str]) -> str | None:
-        """Returns the folder that they are in then, or None where none of them is there any more."""
+        """Move paths to a new folder and return it; None if none of them exists any more."""
         parts = PurePosixPath(paths[0]).parts
         folder = f"set-aside/{parts[:2][-1][:64]}-{uuid.uuid4().hex[:8]}"  # of results/<key>/… or progress/<lineage>/…
         moved = [self.move(path, f"{folder}/{'/'.join(PurePosixPath(path).parts[2:] or parts[-1:])}") for path in paths]
         return self.at(folder) if any(moved) else None
 
     def move(self, source: str, target: str) -> bool:
-        """Whether it was there to be moved: another process may have come first."""
+        """Whether it existed to be moved: another process may have been first."""
         with writing(self.url):
             if self.is_local:
                 return _rename(self.local_path(source), self.local_path(target))
-            # Not fs.mv: on an object store it asks for the folder itself, which is no object.
+            # Not fs.mv: on an object store it looks up the folder itself, which is not an object.
             try:
-                there = self.fs.find(self.at(source))
-                for name in there:
+                paths = self.fs.find(self.at(source))
+                for name in paths:
                     self.fs.cp_file(name, self.at(target) + name.removeprefix(self.at(source)))
-                if there:
+                if paths:
                     self.fs.rm(self.at(source), recursive=True)
             except FileNotFoundError:
                 return False
-            return bool(there)
+            return bool(paths)
 
     def remove(self, path: str) -> None:
         with writing(self.url):
@@ -293,7 +292,7 @@ class Files:
                 try:
                     self.fs.rm(self.at(path), recursive=True)
                     return
-                except FileNotFoundError:  # another process removes it, too: what is left of it is looked for again
+                except FileNotFoundError:  # another process is removing it too: try again with what is left
                     self.fs.invalidate_cache()
                 except OSError as error:
                     damage = self._blame(path, error)
@@ -303,35 +302,37 @@ class Files:
                     return
 
     def is_left(self, path: str) -> bool:
-        """Whether nobody can be busy any more with what has no record. Only a disk says when it changed."""
+        """Whether nobody can still be using a path without a record. Only a disk says when it changed."""
         return self.is_local and is_left(self.local_path(path))
 
     def remove_leftovers(self, path: str, named: Set[str]) -> None:
-        """Remove what uploads that were cut off left in a folder; `named` is what records name."""
+        """Remove the remains of interrupted uploads from a folder; `named` are the entries that records list."""
         if not self.is_local:
-            return  # nothing there says how old it is
+            return  # object stores keep no modification time of a folder
         for name in self.names(path):
             if name not in named and not name.endswith(".json") and self.is_left(f"{path}/{name}"):
                 self.remove(f"{path}/{name}")
 
     @contextmanager
     def staging(self) -> Iterator[Path]:
-        """An empty local folder to write into; on a local store it is on the same disk, so that uploads are renames."""
+        """An empty local folder to write to; for a local store on the same disk, so that uploads are renames."""
         parent, what = self._staged()
         with ExitStack() as stack:
-            with room_told(what, parent):
+            with full_disk_reported(what, parent):
                 try:
                     parent.mkdir(parents=True, exist_ok=True)
                     folder = stack.enter_context(scratch(parent, STAGING))
                 except OSError as error:
                     if self.is_local:
                         raise cannot_write(self.url, error) from error
-                    raise StoreError(f"cannot write to {what}: {first_line(error)}; name another in TMPDIR") from error
-            with room_told(what, folder):  # whoever writes into it
+                    raise StoreError(
+                        f"cannot write to {what}: {first_line(error)}; set TMPDIR to another folder"
+                    ) from error
+            with full_disk_reported(what, folder):  # while the caller writes to it
                 yield folder
 
     def _staged(self) -> tuple[Path, str]:
-        """Where staging folders are, and what that is called."""
+        """The parent of staging folders, and its name in messages."""
         if self.is_local:
             return self.local_path("staging"), f"the store {self.url}"
         parent = Path(tempfile.gettempdir())
@@ -349,7 +350,7 @@ def _rename(source: Path, target: Path) -> bool:
     except PermissionError:
         if source.is_symlink() or not source.is_dir():
             raise
-        source.chmod(0o700)  # a folder that may not be written to cannot be moved either
+        source.chmod(0o700)  # a folder without write permission cannot be moved either
         source.rename(target)
     return True
 
@@ -375,13 +376,13 @@ def _encoded(path: str, content: Mapping[str, JSON]) -> bytes:
 
 
 def typed(path: str, kind: type[M], content: Mapping[str, Any]) -> M:
-    """What a record says, as one of its kind. Raises Damage where it is of another shape."""
+    """The content of a record, validated. Raises Damage."""
     try:
         return kind.model_validate(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
-        raise Damage(path, f"is no record of its kind: {where and f'{where}: '}{first['msg']}") from error
+        raise Damage(path, f"is not a valid record: {where and f'{where}: '}{first['msg']}") from error
 
 
 def file_record(entry: FileEntry) -> FileRecord:

@@ -1,6 +1,6 @@
-"""A config as it ran: where it left something to be chosen ("auto"), what was chosen, and what was asked.
+"""A config as it ran: values left open ("auto") are replaced by those that were chosen, and kept as `asked`.
 
-A note whose name is the dotted path of a value answers that value: note("train.precision", "bf16").
+A note named by a value's dotted path says what was chosen: note("train.precision", "bf16").
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from assay.workload import JSON, section_of
 
 
 def as_run(config: Mapping[str, JSON], notes: Mapping[str, JSON]) -> tuple[dict[str, JSON], dict[str, JSON]]:
-    """The config with the notes' answers in it, and path → what was asked where the answer is another."""
+    """The config with the chosen values, and path → the value asked for, where the chosen one differs."""
     ran, asked = deepcopy(dict(config)), {}
     for path, chosen in notes.items():
         section = section_of(ran, path)

@@ -1,8 +1,7 @@
-"""What the records of the store say, a class a kind. What is read is one of these, whole and of the right types, or is
-damaged: nobody else looks into a record.
+"""The records of the store, one class per kind. Whatever is read is validated as one of these, or is damaged.
 
-`stem` is what the name of its file begins with, and `entries` the files that it names: a record that lies elsewhere, or
-that names files of somebody else, is misplaced.
+`stem` is the prefix of the record's file name, and `entries` are the files that it lists: a record that lies elsewhere,
+or that lists files of others, is misplaced.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from assay.workload import JSON, digest
 
 MOST = 10**15
-"""More than anything is counted to here, and few enough for a float."""
+"""No count exceeds this, and a float represents it exactly."""
 
 Count = Annotated[int, Field(ge=0, le=MOST)]
 Amount = Annotated[int, Field(ge=1, le=MOST)]
@@ -25,11 +24,11 @@ Seconds = Annotated[float, Field(ge=0, le=float(MOST), allow_inf_nan=False)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Scalar = str | bool | int | float
 Decision = Literal["go on", "stop", "reached", "finished"]
-"""For a trial at a rung: it climbs on; others are better; it has reached the target; there was no higher rung."""
+"""A trial at a rung: it climbs; others are better; it has reached the target; there is no higher rung."""
 
 
 class Record(BaseModel):
-    """A record that is whole. What an older or a newer assay writes besides is passed over."""
+    """A valid record. Unknown fields, of older or newer versions, are ignored."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
@@ -118,7 +117,7 @@ class ResultRecord(Record):
     @model_validator(mode="after")
     def _answers_what_was_asked(self) -> ResultRecord:
         if unanswered := sorted(self.asked.keys() - self.notes.keys()):
-            raise ValueError(f"has no answer to {', '.join(unanswered)}")
+            raise ValueError(f"has no note for {', '.join(unanswered)}")
         return self
 
     @property
@@ -162,10 +161,9 @@ class ShardRecord(Record):
     device: str = ""
     seconds: Seconds = 0.0
     settled: dict[str, Scalar] = Field(default_factory=dict)
-    """What it was made with, where the config left that open. Stores of old have it in progress/<lineage>/settled/
-    alone."""
+    """The values chosen for what the config leaves open. Older stores have them in progress/<lineage>/settled/ only."""
     columns: dict[str, str] = Field(default_factory=dict)
-    """Column → its type, as Arrow calls it. Empty in stores of old."""
+    """Column → Arrow type. Empty in older stores."""
 
     @model_validator(mode="after")
     def _has_rows(self) -> ShardRecord:

@@ -1,4 +1,4 @@
-"""Folders for a while: locked as long as they are used, so that one which a killed process left can be told apart."""
+"""Temporary folders, locked while in use, so that those left by killed processes can be recognised."""
 
 from __future__ import annotations
 
@@ -16,45 +16,45 @@ from assay.store.io_errors import writing
 
 STAGING = "assay-staging-"
 FETCHED = "assay-checkpoint-"
-"""What the names of such folders begin with, where others have theirs, too."""
+"""Prefixes of their names, for folders shared with other programs."""
 LEFT_ALONE_S = 24 * 3600
-"""For so long another run may still be busy with what it began: no save and no restore takes a day, and no two clocks
-are a day apart. Who began earlier was killed, unless it holds a lock."""
+"""How long another run may still be busy with what it started: no save or restore takes a day, and no two clocks are a
+day apart. Anything older belongs to a killed process, unless it is locked."""
 
 
 def is_recent(when: float) -> bool:
-    """Whether a time in seconds is. One that lies further ahead was told by a clock that has been set back since."""
+    """Whether a Unix time is within a day of now. It may lie ahead: the clock may have been set back since."""
     return abs(time.time() - when) < LEFT_ALONE_S
 
 
 @contextmanager
 def scratch(parent: Path, prefix: str) -> Iterator[Path]:
-    """An empty local folder, this process's own; gone afterwards. Raises OSError where there can be none."""
+    """An empty local folder of this process, removed afterwards. Raises OSError."""
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
     with in_use(folder):
         try:
             yield folder
         finally:
-            shutil.rmtree(folder, ignore_errors=True)  # who else has a file of it open may make another one meanwhile
+            shutil.rmtree(folder, ignore_errors=True)  # a thread with an open file in it may create another meanwhile
 
 
 @contextmanager
 def in_use(folder: Path) -> Iterator[None]:
-    """Within it nobody takes the folder for one that a killed process left."""
-    held = os.open(folder, os.O_RDONLY)
+    """Mark the folder as used, so that `remove_leftovers` leaves it alone."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        with suppress(OSError):  # a filesystem without locks: there `remove_leftovers` gets none, and leaves it alone
-            fcntl.flock(held, fcntl.LOCK_SH)
+        with suppress(OSError):  # a filesystem without locks: `remove_leftovers` gets none either, and leaves it alone
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
         yield
     finally:
-        os.close(held)
+        os.close(descriptor)
 
 
 @contextmanager
 def run_folder(url: str) -> Iterator[str]:
-    """A folder of one run's own below another, gone afterwards, as are those of runs that were killed.
+    """A folder for one run below `url`, removed afterwards, together with those of killed runs.
 
-    Where that is no disk, all runs share it: nothing tells there who still uses what.
+    If `url` is not a disk, all runs share it: nothing there shows what is still in use.
     """
     if "://" in url:
         yield url
@@ -68,34 +68,34 @@ def run_folder(url: str) -> Iterator[str]:
 
 
 def leftovers(parent: Path, prefix: str = "") -> list[Path]:
-    """Folders in there that killed processes left."""
+    """Folders in `parent` that killed processes left."""
     try:
-        there = [entry for entry in parent.iterdir() if entry.name.startswith(prefix)]
+        entries = [entry for entry in parent.iterdir() if entry.name.startswith(prefix)]
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return sorted(f for f in there if f.is_dir() and not f.is_symlink() and is_left(f))
+    return sorted(f for f in entries if f.is_dir() and not f.is_symlink() and is_left(f))
 
 
 def remove_leftovers(parent: Path, prefix: str = "") -> None:
     for folder in leftovers(parent, prefix):
-        shutil.rmtree(folder, ignore_errors=True)  # another process may remove it, too; what stays is there next time
+        shutil.rmtree(folder, ignore_errors=True)  # another process may be removing it; the rest is removed next time
 
 
 def is_left(path: Path) -> bool:
-    """Whether nothing of a file or folder of this user's has changed for a day, and nobody holds a lock on it."""
+    """Whether this user's file or folder has not changed for a day and is not locked."""
     try:
         if path.lstat().st_uid != os.geteuid():
             return False
         inside = path.rglob("*") if path.is_dir() else []
         if any(is_recent(part.lstat().st_mtime) for part in chain((path,), inside)):
             return False
-        held = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    except OSError:  # it has just gone, or may not be read
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:  # just removed, or not readable
         return False
     try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return False
     finally:
-        os.close(held)
+        os.close(descriptor)
     return True

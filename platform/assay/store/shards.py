@@ -1,7 +1,7 @@
-"""A fan-out's finished shards, kept by lineage: a larger budget starts from what a smaller one left.
+"""A fan-out's finished shards, kept by lineage: a larger budget continues from a smaller one.
 
-A shard is a record too: whole or absent, checked before use, drawn again when damaged. Its file and its record have a
-name of their own: another run may draw the same at the same time, and who drops one that is damaged drops no other.
+A shard has a record too: whole or absent, verified before use, computed again if damaged. Its file and record have
+unique names, since another run may compute the same shard at the same time, and a damaged one is removed alone.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class Shard:
     stop: int
     file: FileRecord
     device: str = ""
-    """What drew it, in how many seconds. Empty in stores of old."""
+    """The device that computed it, and the seconds it took. Empty in older stores."""
     seconds: float = 0.0
     columns: Mapping[str, str] = field(default_factory=dict)
-    """Column → its type. Empty in stores of old."""
+    """Column → type. Empty in older stores."""
 
 
 class Shards:
@@ -45,22 +45,22 @@ class Shards:
         self.records = Folder(
             *(files, f"{at}/shards", ShardRecord, r"[0-9]+-[0-9]+(-\w+)?\.(json|parquet)"),
             what="shard {}".format,
-            then="will be drawn again",
+            then="will be computed again",
         )
         self.answers = Folder(
             *(files, f"{at}/settled", SettledRecord, r".+\.json"),
-            what="settled answer {}".format,
-            then="will be settled anew",
+            what="chosen value {}".format,
+            then="will be chosen again",
         )
         self.charges = Folder(
             *(files, f"{at}/charged", ChargedRecord, r"[0-9]+\.json"),
             what="note of a charge {}".format,
-            then="and written anew",
+            then="and rewritten",
             anew=lambda name: {"amount": int(name)},
         )
 
     def write(self, table: pa.Table, device: str = "", seconds: float = 0.0) -> Shard:
-        """Commit rows whose `id` column is a contiguous, ascending range. Raises ValueError when it is not."""
+        """Commit rows whose `id` column is a contiguous, ascending range. Raises ValueError if it is not."""
         ids = table.column("id").to_numpy()
         start, stop = int(ids[0]), int(ids[-1]) + 1
         if len(ids) != stop - start or (len(ids) > 1 and not bool((ids[1:] - ids[:-1] == 1).all())):
@@ -72,41 +72,41 @@ class Shards:
             pq.write_table(table, staging / "rows.parquet", compression="zstd")
             file = self._files.upload(staging / "rows.parquet", f"{self.records.path}/{name}.parquet")
         columns = {column.name: str(column.type) for column in table.schema}
-        made = {"device": device, "seconds": seconds, "settled": dict(self._settled()), "columns": columns}
-        content = {"start": start, "stop": stop, "files": as_json({"rows": file}), **made}
+        facts = {"device": device, "seconds": seconds, "settled": dict(self._settled()), "columns": columns}
+        content = {"start": start, "stop": stop, "files": as_json({"rows": file}), **facts}
         self.records.write(f"{name}.json", content)
         return Shard(start, stop, file, device, seconds, columns)
 
     def charge(self, amount: int) -> None:
-        """A result of so many ids was committed, with what all of its shards took."""
+        """Note that a result with this many ids was committed, with the cost of all its shards."""
         self.charges.write(f"{amount:09d}.json", {"amount": amount})
 
     def uncharged(self, amount: int) -> list[Shard]:
-        """The shards below `amount` that no result was charged with: the run that drew them was cut off."""
-        charged = [int(name.removesuffix(".json")) for name in self.charges.records()]  # their names say it all
+        """Shards below `amount` that no result was charged for: the run that computed them was interrupted."""
+        charged = [int(name.removesuffix(".json")) for name in self.charges.records()]  # a charge's name is its amount
         return [shard for shard in cover(self.listed(), amount) if shard.start >= max(charged, default=0)]
 
     def settle(self, path: str, answer: str | float) -> None:
-        """What a value that the config leaves open ("auto") came to: all shards are to be made with it.
+        """Choose a value that the config leaves open ("auto") for all shards.
 
-        Raises UserError where another worker came to another answer; it has made nothing yet, so none are mixed.
+        Raises UserError if another worker chose otherwise; this one has computed nothing yet, so results never mix.
         """
         name = f"{digest([path, answer])}.json"
         if self.answers.read(name) is None:
             self.answers.write(name, {"path": path, "answer": answer})
         if others := {a for p, a in self._answers() if p == path and a != answer}:
-            told = " and ".join(sorted(map(str, {answer, *others})))
+            chosen = " and ".join(sorted(map(str, {answer, *others})))
             raise UserError(
-                f"{path} came to {told} on different devices, and what they make must not be mixed: set {path} to one "
+                f"{path} resolved to {chosen} on different devices, whose results must not be mixed: set {path} to one "
                 "of them"
             )
 
     def settled(self) -> dict[str, str | float]:
-        """Dotted path of the config → what it came to when the first shards were made."""
+        """Dotted path of the config → the value chosen when the first shards were computed."""
         return dict(self._answers())
 
     def _answers(self) -> list[tuple[str, str | float]]:
-        """Shards say it too: where the record of an answer was damaged, none are mixed with those that are there."""
+        """Shards hold the choices too, in case the record of a choice was damaged."""
         of_shards = [item for record in self.records.all().values() for item in record.settled.items()]
         return [*of_shards, *self._settled()]
 
@@ -114,11 +114,11 @@ class Shards:
         return [(record.path, record.answer) for record in self.answers.all().values()]
 
     def listed(self) -> list[Shard]:
-        """Every shard with a whole record, by start, its content unchecked."""
+        """Every shard with a valid record, by start. Contents are not verified."""
         return _in_order(map(_shard, self.records.all().values()))
 
     def good(self) -> list[Shard]:
-        """Every shard that is whole, by start. A damaged one is told of and set aside, so that it is drawn again."""
+        """Every intact shard, by start. A damaged one is reported and set aside, so that it is computed again."""
         shards = []
         for name, record in self.records.all().items():
             shard = _shard(record)
@@ -140,7 +140,7 @@ def _shard(record: ShardRecord) -> Shard:
 
 
 def cover(shards: Iterable[Shard], amount: int) -> list[Shard]:
-    """The shards, in order, that together hold every id below `amount` once; those that add nothing are left out."""
+    """The fewest leading shards, in order, that hold every id below `amount` once."""
     chosen: list[Shard] = []
     reached = 0
     for shard in shards:
@@ -151,16 +151,16 @@ def cover(shards: Iterable[Shard], amount: int) -> list[Shard]:
 
 
 def mixed_columns(shards: Iterable[Shard], stored_prefix: Collection[str]) -> str | None:
-    """In words, where shards that make one result have other columns than the first; None where all have the same.
+    """How the columns of a result's shards differ, as a phrase; None if all agree.
 
-    Those of `stored_prefix` may be lacking. Shards of stores of old do not say what they have.
+    Columns of `stored_prefix` may be missing. Shards of older stores do not list their columns.
     """
     typed = [shard for shard in shards if shard.columns]
     for shard in typed[1:]:
         before, now = typed[0].columns, shard.columns
         for name in {**before, **now}:
             if before.get(name) != now.get(name) and not (name in stored_prefix and name not in now):
-                kinds = [columns.get(name, "lacking") for columns in (before, now)]
+                kinds = [columns.get(name, "missing") for columns in (before, now)]
                 return (
                     f"its column {name!r} is {kinds[0]} for the ids {typed[0].start:,} to {typed[0].stop - 1:,}, and "
                     f"{kinds[1]} for {shard.start:,} to {shard.stop - 1:,}"
@@ -169,7 +169,7 @@ def mixed_columns(shards: Iterable[Shard], stored_prefix: Collection[str]) -> st
 
 
 def missing_ranges(shards: Iterable[Shard], amount: int, shard_size: int) -> list[Range]:
-    """The ids below `amount` that no shard holds, as ranges that end at multiples of `shard_size` or at a shard."""
+    """The ids below `amount` in no shard, as ranges that end at multiples of `shard_size` or at a shard."""
     gaps: list[Range] = []
     reached = 0
     for shard in [*shards, None]:

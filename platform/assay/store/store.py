@@ -1,6 +1,6 @@
 """The store: `results/<key>/`, `progress/<lineage>/`, `studies/<digest>/`, `set-aside/`.
 
-A result is there when `results/<key>/result.json` is; that record lists every file with its checksum. A result that no
+A result exists once `results/<key>/result.json` does, which lists every file with its checksum. A result that no
 longer matches is reported, moved to `set-aside/` and computed again; it never reaches a metric.
 """
 
@@ -35,53 +35,53 @@ from assay.workload import JSON, Checkpointing, Stage, digest
 
 FORMAT = 1
 Notes = Mapping[str, str | float]
-"""What a stage said it chose or found: {"train.precision": "bf16", "images_per_second": 12.5}."""
+"""What a stage noted about its run: {"train.precision": "bf16", "images_per_second": 12.5}."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a stage took: `count` devices of a kind for so many seconds."""
+    """What a stage used: `count` devices of a kind for `seconds`."""
 
     device: str
     count: int
     seconds: float
     details: Mapping[str, Any] = field(default_factory=dict)
-    """Among them `items`: how many of the budget's these seconds were for, and not paid for by a smaller budget."""
+    """Includes `items`: how many items these seconds were for; the rest of the budget came from a smaller one."""
 
 
 class StoredResult:
     """A committed result: the `Result` that stages read."""
 
     def __init__(self, files: Files, content: Mapping[str, Any], path: str) -> None:
-        """Raises Damage where the record at `path` is of another shape."""
+        """Raises Damage if the record at `path` is invalid."""
         read = typed(path, ResultRecord, content)
         self._files = files
         self.record = content
-        """As it was read, for a digest of all that it says: whoever wants something of it asks for that by name."""
+        """The raw content, for a digest of all of it. Use the properties for anything else."""
         self.key = read.key
         self.stage = read.stage
         self.metrics: Mapping[str, float] = {name: float(value) for name, value in read.metrics.items()}
         self.cost = Cost(read.cost.device, read.cost.count, read.cost.seconds, read.cost.details)
         self.notes: Notes = read.notes
         self.asked: Mapping[str, JSON] = read.asked
-        """Dotted path → what was asked, where the record's config says what was chosen: {"train.precision": "auto"}."""
+        """Dotted path → the value asked for, where the config has the chosen one: {"train.precision": "auto"}."""
         self.created = read.created
-        """When it was committed: ISO 8601, with its zone."""
+        """Time of the commit: ISO 8601, with its time zone."""
         self.config: Mapping[str, JSON] = read.config
         self.execution: Mapping[str, JSON] = read.execution
         self.inputs: Mapping[str, str] = read.inputs
-        """Role → the key of the result that was read."""
+        """Role → key of the result that was read."""
         self.budget = read.budget
         self.flops = read.flops
-        """Theoretical operations of the whole budget; None where the stage does not say."""
+        """Theoretical operations of the whole budget; None if the stage declares none."""
         self.images = read.images
-        """What the stage declared for the whole budget; None where it did not."""
+        """Items that the stage declared for the whole budget; None if it declared none."""
         self.files = file_records(read.files)
         self.shards = tuple(Shard(s.start, s.stop, file_record(s.file)) for s in read.shards)
         if path != f"results/{self.key}/result.json" or any(
             not entry.path.startswith(f"results/{self.key}/") for entry in read.entries
         ):
-            raise Damage(path, f"is the record of another place, of the key {self.key}")
+            raise Damage(path, f"is the record of another key, {self.key}")
 
     def file(self, name: str) -> Path:
         if name not in self.files:
@@ -92,17 +92,17 @@ class StoredResult:
 
     @property
     def file_bytes(self) -> dict[str, int]:
-        """Name → size of the files beside its rows, which `file` fetches."""
+        """Name → size of the files apart from its rows, which `file` fetches."""
         return {name: record.bytes for name, record in self.files.items()}
 
     @property
     def bytes(self) -> int:
-        """Files and shards. Shards that a smaller budget shares count in both."""
+        """Size of files and shards. Shards shared with a smaller budget count in both."""
         return sum(self.file_bytes.values()) + sum(shard.file.bytes for shard in self.shards)
 
     @property
     def share_charged(self) -> float:
-        """How much of its budget `cost` was for: a larger budget goes on from what a smaller one paid for."""
+        """The part of the budget that `cost` covers: the rest was reused from a smaller budget."""
         return float(self.cost.details.get("items", self.budget.amount)) / self.budget.amount
 
     @property
@@ -116,7 +116,7 @@ class StoredResult:
             raise self._damage(self.files["history.json"], error) from error
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """Rows a shard at a time, in the order of ids, each id below the budget exactly once."""
+        """Rows one shard at a time, in order of ids, each id below the budget exactly once."""
         amount = self.budget.amount
         wanted = None if columns is None else list(dict.fromkeys(["id", *columns]))
         reached = 0
@@ -134,7 +134,7 @@ class StoredResult:
         return pa.concat_tables(self.batches(columns))
 
     def rows(self, start: int, stop: int, columns: Sequence[str] | None = None) -> pa.Table:
-        """Rows of start ≤ id < stop, from the shards that hold them: each is verified before it is read."""
+        """Rows of start ≤ id < stop. Each shard that is read is verified first."""
         tables = []
         for shard in self.shards:
             if shard.start < stop and start < shard.stop:
@@ -147,15 +147,15 @@ class StoredResult:
     def _read(self, shard: Shard, columns: Sequence[str] | None) -> pa.Table:
         try:
             with pq.ParquetFile(local_copy(self._files, shard.file)) as file:
-                there = file.schema_arrow.names
-                missing = [name for name in columns or () if name not in there]
+                columns_there = file.schema_arrow.names
+                missing = [name for name in columns or () if name not in columns_there]
                 table = None if missing else file.read(columns)
         except (OSError, pa.ArrowException) as error:
             raise self._damage(shard.file, error) from error
         if table is None:
             raise KeyError(
                 f"result {self.key[:12]} of stage {self.stage} has no {', '.join(missing)} from id {shard.start} "
-                f"on; it has: {there}"
+                f"on; it has: {columns_there}"
             )
         return table
 
@@ -164,10 +164,10 @@ class StoredResult:
 
 
 class Store:
-    """Results by key, in a folder or a store of objects that fsspec knows."""
+    """Results by key, in a folder or an object store that fsspec knows."""
 
     def __init__(self, url: str | Path, report: Report | None = None, *, heals: bool = True) -> None:
-        """`report` is told of what is damaged. Who only looks does not heal: damage is left out, and left there."""
+        """`report` is called with damage. With `heals=False`, for read-only commands, damage is not set aside."""
         self.files = Files(str(url), report, heals=heals)
 
     @property
@@ -175,7 +175,7 @@ class Store:
         return self.files.url
 
     def get(self, key: str, *, checksum: bool = False) -> StoredResult | None:
-        """The result, or None. Sizes are checked always, contents when asked. Raises DamagedResult."""
+        """The result, or None. Always checks sizes; checks contents if asked. Raises DamagedResult."""
         try:
             result = self.read(key)
         except Damage as damage:
@@ -189,7 +189,7 @@ class Store:
         return result
 
     def find(self, key: str, *, checksum: bool = False) -> StoredResult | None:
-        """As `get`; a damaged one is told of, and counts as none: the next run computes it again."""
+        """Like `get`, but a damaged result is reported and counts as None: the next run computes it again."""
         try:
             return self.get(key, checksum=checksum)
         except DamagedResult as damage:
@@ -197,40 +197,40 @@ class Store:
             return None
 
     def sound(self, key: str) -> StoredResult | None:
-        """The result with every checksum verified, or None: a damaged one is reported and set aside."""
+        """The result with every checksum verified, or None. A damaged one is reported and set aside."""
         while True:
             before = self._record_or_damage(key)
             try:
                 return self.get(key, checksum=True)
             except DamagedResult as damage:
                 if self._record_or_damage(key) != before:
-                    continue  # checksums take long: meanwhile another run set it aside, and maybe put a whole one there
+                    continue  # checksums take long: meanwhile another run may have set it aside and replaced it
                 self.set_aside(key, str(damage))
                 return None
 
     def set_aside(self, key: str, why: str) -> None:
-        """Move a result out of the way, for a person to look at: its record, and what that names.
+        """Move a result's record, and the folders it lists, to set-aside/ for a person to look at.
 
-        What else is there stays: another run may be uploading a whole one. A record that cannot be read names nothing.
+        Other folders stay: another run may be uploading to one. An unreadable record lists nothing.
         """
         at = f"results/{key}"
         try:
             result = self.read(key)
             damaged = f"{at}/result.json"
-        except Damage as damage:  # maybe the folder itself
+        except Damage as damage:  # perhaps of the folder itself
             result, damaged = None, damage.path
         files = [] if result is None else result.files.values()
-        folders = sorted({PurePosixPath(file.path).parts[2] for file in files})  # of results/<key>/<folder>/…
+        folders = sorted({PurePosixPath(file.path).parts[2] for file in files})  # results/<key>/<folder>/…
         self.files.discard(damaged, why, [f"{at}/{folder}" for folder in folders], "will be computed again")
 
     def read(self, key: str) -> StoredResult | None:
-        """The result by its record, its files not looked at. Raises Damage."""
+        """The result by its record; its files are not checked. Raises Damage."""
         path = f"results/{key}/result.json"
         content = self.files.read_record(path)
         return None if content is None else StoredResult(self.files, content, path)
 
     def _record_or_damage(self, key: str) -> Mapping[str, Any] | str | None:
-        """The record of a key, in words how it is damaged, or None where there is none."""
+        """The record of a key, a description of its damage, or None if there is none."""
         try:
             result = self.read(key)
             return None if result is None else result.record
@@ -248,11 +248,11 @@ class Store:
     ) -> StoredResult:
         """Commit the files in `output` (or the stage's finished shards) under the stage's key.
 
-        A result that is already there stays: the same key means the same result.
+        If there is a result already, it stays: the same key means the same result.
         """
-        there = self.sound(stage.key)
-        if there is not None:
-            return there
+        existing = self.sound(stage.key)
+        if existing is not None:
+            return existing
         if history:
             (output / "history.json").write_text(json.dumps(list(history), allow_nan=True))
         shards: list[Shard] = []
@@ -260,13 +260,11 @@ class Store:
             shards = cover(self.shards(stage).good(), stage.amount)
             reached = shards[-1].stop if shards else 0
             if reached < stage.amount:
-                raise StoreError(
-                    f"stage {stage.name} is not whole: ids from {reached} on are missing, of {stage.amount}"
-                )
+                raise StoreError(f"stage {stage.name} is incomplete: ids {reached} to {stage.amount - 1} are missing")
             if mixed := mixed_columns(shards, stage.stored_prefix):
                 raise BodyError(
                     f"stage {stage.name}: {mixed}; expected one type for all ids. If its body was edited in between, "
-                    "raise the stage's version: then all are made anew"
+                    "raise the stage's version to compute all of them again"
                 )
         folder = uuid.uuid4().hex[:8]
         files = self.files.upload_folder(output, f"results/{stage.key}/{folder}")
@@ -288,7 +286,7 @@ class Store:
                 "unit": stage.unit,
             },
             "flops": stage.flops,
-            "images": stage.items,  # as the first stores call them
+            "images": stage.items,  # the name that the first stores gave it
             "metrics": {name: _encode_number(float(value)) for name, value in metrics.items()},
             "cost": asdict(cost),
             "notes": dict(notes or {}),
@@ -313,26 +311,26 @@ class Store:
         return Shards(self.files, stage.lineage)
 
     def decisions(self, study: JSON) -> Decisions:
-        """What the scheduler of a study decided; `study` is whatever tells it from other studies."""
+        """The decisions of a study's scheduler; `study` is what identifies the study."""
         return Decisions(self.files, f"studies/{digest(study)}/decisions")
 
     def suggestions(self, study: JSON, batch: int = 1) -> Suggestions:
-        """What the searcher of a study suggested, so many at a time."""
+        """The suggestions of a study's searcher, `batch` at a time."""
         return Suggestions(self.files, f"studies/{digest(study)}/suggestions", batch)
 
     def computed(self, study: JSON) -> Computed:
-        """Which stages the runs of a study computed."""
+        """The stages that the runs of a study computed."""
         return Computed(self.files, f"studies/{digest(study)}/computed")
 
     def probe(self) -> None:
-        """Raises StoreError unless it can be read and written, and has room: asked before anything expensive."""
+        """Raises StoreError unless the store can be read and written and has space. Called before expensive work."""
         self.files.probe()
 
     def staging(self) -> AbstractContextManager[Path]:
         return self.files.staging()
 
     def results(self) -> Iterator[StoredResult]:
-        """Every result whose record can be read; damaged ones are told of, and are left for `sound` to set aside."""
+        """Every result with a readable record. Damaged ones are reported, and left for `sound` to set aside."""
         for key in self.known():
             try:
                 result = self.read(key)
@@ -345,10 +343,10 @@ class Store:
                     yield result
 
     def known(self) -> list[str]:
-        """The keys that have a folder, whether or not they are finished."""
+        """The keys that have a folder, finished or not."""
         return [name for name in self.files.names("results") if re.fullmatch(KEY, name)]
 
 
 def _encode_number(value: float) -> float | str:
-    """JSON has no NaN or infinity; a metric may be one, and must say so."""
+    """JSON has no NaN or infinity, but a metric may be either; it is stored as text then."""
     return value if math.isfinite(value) else str(value)

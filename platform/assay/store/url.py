@@ -1,4 +1,4 @@
-"""What a store's URL may be, and the filesystem behind it."""
+"""Which URLs a store may have, and the filesystem behind each."""
 
 from __future__ import annotations
 
@@ -17,39 +17,41 @@ from assay.text import first_line
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 FOLDER = ("file", "local")
 STORES = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "hdfs", "memory")
-"""Whose files are there whole or not at all, and that many machines may write to at once."""
+"""Filesystems that write a file match or not at all, and that many machines may write to at once."""
 ALLOWED = (
-    "allowed: a folder, or a URL fsspec knows of a store of objects: s3://bucket/folder, gs://…, abfs://…, hdfs://…"
+    "allowed: a folder, or the URL of an object store that fsspec knows: s3://bucket/folder, gs://…, abfs://…, hdfs://…"
 )
 
 
 def refusal(url: str) -> str | None:
-    """Why there can be no store at a URL or in a folder, in words; None where there can be."""
+    """Why a store cannot be at this URL or folder, as a phrase; None if it can."""
     if "\0" in url or "\n" in url:
-        return "it has a character that no folder's name has"
-    whole = SCHEME.fullmatch(url)
-    if whole is None:
-        half = re.match("([A-Za-z][A-Za-z0-9+.-]*):(?!:)", url)
-        is_meant = half is not None and half[1].lower() in fsspec.available_protocols() and not url.startswith("file:/")
-        return f"a URL begins with {half[1]}://" if half is not None and is_meant else None
-    scheme, rest = whole[1].lower(), whole[2]
+        return "it has a character that folder names cannot have"
+    match = SCHEME.fullmatch(url)
+    if match is None:
+        prefix = re.match("([A-Za-z][A-Za-z0-9+.-]*):(?!:)", url)
+        is_meant = (
+            prefix is not None and prefix[1].lower() in fsspec.available_protocols() and not url.startswith("file:/")
+        )
+        return f"a URL starts with {prefix[1]}://" if prefix is not None and is_meant else None
+    scheme, rest = match[1].lower(), match[2]
     if scheme in FOLDER:
-        return None if rest.startswith("/") else "a folder's URL has three slashes: file:///shared/assay"
+        return None if rest.startswith("/") else "the URL of a folder has three slashes: file:///shared/assay"
     if scheme not in STORES:
         known = scheme in fsspec.available_protocols()
-        return f"{scheme}:// is no store of objects" if known else f"{scheme}:// is not known"
+        return f"{scheme}:// is not an object store" if known else f"{scheme}:// is an unknown scheme"
     return None if rest.strip("/") else "it names no bucket"
 
 
 def resolve(url: str) -> str:
-    """A folder's whole path, from where one stands; a URL as it is. Raises StoreError for what can be neither."""
+    """The absolute path of a folder; a URL as it is. Raises StoreError for anything else."""
     if (why := refusal(url)) is not None:
         raise _refused(url, why)
-    whole = SCHEME.fullmatch(url)
-    if whole is not None and whole[1].lower() not in FOLDER:
+    match = SCHEME.fullmatch(url)
+    if match is not None and match[1].lower() not in FOLDER:
         return url.rstrip("/")
-    if whole is not None or url.startswith("file:/"):
-        return str(Path(unquote(whole[2] if whole is not None else url.removeprefix("file:"))))
+    if match is not None or url.startswith("file:/"):
+        return str(Path(unquote(match[2] if match is not None else url.removeprefix("file:"))))
     folder = os.path.expanduser(url)  # noqa: PTH111 - Path.expanduser raises RuntimeError where there is no such user
     if folder.startswith("~"):
         raise _refused(url, "there is no such user, or no HOME")
@@ -57,7 +59,7 @@ def resolve(url: str) -> str:
 
 
 def open_url(url: str) -> tuple[Any, str]:
-    """The filesystem of a URL that was resolved, and the store's root in it. Raises StoreError."""
+    """The filesystem of a resolved URL, and the store's root in it. Raises StoreError."""
     if SCHEME.fullmatch(url) is None:  # not url_to_fs: to fsspec "::" in a folder's name means something else
         return LocalFileSystem(), url
     try:

@@ -166,7 +166,7 @@ class TestChoices:
         shards.settle("sample.size", 3)
         assert shards.settled() == {"sample.precision": "bf16", "sample.size": 3}
         with pytest.raises(
-            UserError, match=r"sample\.precision came to bf16 and fp32 on different devices.*: set sample"
+            UserError, match=r"sample\.precision resolved to bf16 and fp32 on different devices.*: set sample"
         ):
             shards.settle("sample.precision", "fp32")
 

@@ -99,7 +99,7 @@ def test_a_report_that_cannot_be_written_leaves_the_earlier_one_as_it_was(
     assert everything(folder) == before
     told = str(cannot_write(folder, raised.value))
     assert told.startswith(f"the disk of the report {folder} is full: ")
-    assert "Free some room, then run the same command again" in told
+    assert "Free some space, then run the same command again" in told
     write(plan, trials[:1], folder, frozenset())
     assert "arm-1.png" not in everything(folder), "its arm is gone"
     assert "arm-0.png" in everything(folder)

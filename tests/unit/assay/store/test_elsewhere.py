@@ -211,7 +211,7 @@ def test_a_checkpoint_that_one_run_forgets_and_drops_is_still_read_by_another_of
 def test_a_folder_of_downloads_that_others_could_write_to_is_refused(
     kept: tuple[Files, FileRecord], cache: Path, tmp_path: Path
 ) -> None:
-    refused = "copies of the store's files go to .*allowed: a folder of user .* with the mode drwx------"
+    refused = "files of the store are cached in .*allowed: a folder of user .* with mode drwx------"
     cache.mkdir()
     cache.chmod(0o770)
     with pytest.raises(StoreError, match=refused):
@@ -225,7 +225,7 @@ def test_a_folder_of_downloads_that_others_could_write_to_is_refused(
     if os.getuid() == 0:  # only root may give a folder away
         cache.mkdir(mode=0o700)
         os.chown(cache, 12345, 12345)
-        with pytest.raises(StoreError, match="got one of user 12345"):
+        with pytest.raises(StoreError, match="belongs to user 12345"):
             local_copy(*kept)
 
 
@@ -294,7 +294,7 @@ def test_a_disk_that_becomes_full_is_told_as_that_and_the_same_command_goes_on(
     for trial in cut_off.failed:
         assert trial.error is not None
         assert "is full: " in trial.error.cause
-        assert "Free some room, then run the same command again: what is finished is kept" in trial.error.cause
+        assert "Free some space, then run the same command again: finished work is kept" in trial.error.cause
     assert cut_off.failed
     filler.unlink()
     resumed = run(sweep, tmp_path / "home")

@@ -50,14 +50,14 @@ def test_the_url_of_a_folder_is_that_folder(here: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "why"),
     [
-        *(("ftp://host/x", "ftp:// is no store of objects"), ("https://host/x", "https:// is no store of objects")),
-        *(("nosuch://host/x", "nosuch:// is not known"), ("s3:/bucket/x", "a URL begins with s3://")),
+        *(("ftp://host/x", "ftp:// is not an object store"), ("https://host/x", "https:// is not an object store")),
+        *(("nosuch://host/x", "nosuch:// is an unknown scheme"), ("s3:/bucket/x", "a URL starts with s3://")),
         *(
-            ("s3:bucket", "a URL begins with s3://"),
+            ("s3:bucket", "a URL starts with s3://"),
             ("s3://", "it names no bucket"),
             ("file://host/x", "three slashes"),
         ),
-        *(("~nobody-at-all/x", "there is no such user"), ("a\nb", "a character that no folder's name has")),
+        *(("~nobody-at-all/x", "there is no such user"), ("a\nb", "a character that folder names cannot have")),
     ],
 )
 def test_what_can_be_no_store_is_refused_with_what_is_allowed(
@@ -65,20 +65,23 @@ def test_what_can_be_no_store_is_refused_with_what_is_allowed(
 ) -> None:
     monkeypatch.setenv("ASSAY_STORE", url)
     with pytest.raises(
-        StoreError, match=r"^cannot open the store .*allowed: a folder, or a URL fsspec knows .*$"
+        StoreError,
+        match=r"^cannot open the store .*allowed: a folder, or the URL of an object store that fsspec knows .*$",
     ) as refusal:
         _ = Home.default().store_url
     assert why in str(refusal.value)
     for name, store in (("--store", url), ("ASSAY_STORE", None)):
         with pytest.raises(
-            UserError, match=rf"{name}: got .*, allowed: a whole path on the cluster's machines, or a URL"
+            UserError, match=rf"{name}: got .*, allowed: an absolute path on the cluster's machines, or a URL"
         ):
             place(store)
 
 
 def test_a_job_is_not_sent_to_another_store_than_this_shell_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ASSAY_STORE", "store")
-    with pytest.raises(UserError, match="ASSAY_STORE: got 'store', allowed: a whole path on the cluster's machines"):
+    with pytest.raises(
+        UserError, match="ASSAY_STORE: got 'store', allowed: an absolute path on the cluster's machines"
+    ):
         place(None)
     assert place("file:///shared/assay/").told == place("/shared/assay").told == "/shared/assay"
 
@@ -94,7 +97,7 @@ def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_file_is_no_store(tmp_path: Path) -> None:
     (tmp_path / "store").write_text("")
-    with pytest.raises(StoreError, match=r"cannot read the store .*/store: .* is no folder"):
+    with pytest.raises(StoreError, match=r"cannot read the store .*/store: .* is not a folder"):
         Store(tmp_path / "store").get("0" * 32)
     with pytest.raises(StoreError, match="cannot write to the store"):
         Store(tmp_path / "store").probe()

@@ -17,7 +17,7 @@ from assay.errors import StoreError
 from assay.store import Store
 from assay.workload import Budget, Checkpointing, Stage
 
-FULL = r"^the store .* is full: .*\. Free some room, then run the same command again: what is finished is kept$"
+FULL = r"^the store .* is full: .*\. Free some space, then run the same command again: finished work is kept$"
 TRAIN = Stage("train", 1, "train", ("n:b",), {}, budget=Budget("n", 9, "steps"), checkpointing=Checkpointing(every=1))
 SAMPLE = Stage("sample", 1, "map", ("n:B",), {}, budget=Budget("n", 9, "images"))
 LARGE = 4 << 20
@@ -109,13 +109,15 @@ def test_the_folder_for_temporary_files(tmp_path: Path, monkeypatch: pytest.Monk
     """A store elsewhere is written to from there."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     store = Store(f"memory://{tmp_path}")
-    full = rf"the folder for temporary files {tmp_path} is full: .*File too large.*what is finished is kept"
+    full = rf"the folder for temporary files {tmp_path} is full: .*File too large.*finished work is kept"
     with small_files(), pytest.raises(StoreError, match=full), store.staging() as output:
         by_torch(output / "large")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "file" / "below"))
     (tmp_path / "file").write_text("")
     with (
-        pytest.raises(StoreError, match=r"cannot write to the folder for temporary files .*name another in TMPDIR"),
+        pytest.raises(
+            StoreError, match=r"cannot write to the folder for temporary files .*set TMPDIR to another folder"
+        ),
         store.staging(),
     ):
         pass
