@@ -120,9 +120,9 @@ def test_an_address_where_nobody_is() -> None:
 
 
 def test_an_address_where_somebody_else_is(cluster: LocalCluster) -> None:
-    with pytest.raises(ClusterError, match="a server without TLS is at http://"):
+    with pytest.raises(ClusterError, match="a server without TLS needs http://"):
         assay.Client(cluster.address.replace("http://", "https://"))
-    with pytest.raises(ClusterError, match="jobs are served where the dashboard is"):
+    with pytest.raises(ClusterError, match=r"jobs share the dashboard's port"):
         assay.Client(f"http://127.0.0.1:{cluster.gcs_port}")
 
 
@@ -130,7 +130,7 @@ def test_no_token_an_expired_one_and_none_that_can_be_read(shell: Shell, project
     (project / "old-token").write_text("0" * 64)
     (project / "empty").touch()
     for path, said in {
-        None: "asks for a token, and got none",
+        None: "requires a token, but got none",
         "old-token": "refuses the token: it is wrong, or no longer valid",
         "empty": "empty is empty",
         "missing": "No such file",
@@ -173,8 +173,9 @@ def test_another_ray_or_python(ray_version: str, python_version: str, project: P
             client.submit("sums.yaml")
         server.shutdown()
     there, here = python_version.rpartition(".")[0], platform.python_version().rpartition(".")[0]
-    assert f"runs Ray {ray_version} with Python {there}, but here is Ray {ray.__version__} with Python {here}" in str(
-        refusal.value
+    assert (
+        f"runs Ray {ray_version} with Python {there}, and this machine Ray {ray.__version__} with Python {here}"
+        in str(refusal.value)
     )
 
 
@@ -234,7 +235,7 @@ def test_a_machine_lost_in_the_middle_of_a_fan_out_changes_no_result(
     client = assay.Client(cluster.address, token=cluster.token)
     with monkeypatch.context() as patch:
         patch.delenv("ASSAY_HOME")
-        with pytest.raises(UserError, match="the cluster has 2 machines: name a store that all of them reach"):
+        with pytest.raises(UserError, match="the cluster has 2 machines: name a store that all of them can reach"):
             client.submit("wide.yaml", workload_package=site)
 
     gates = project / "gates"
@@ -279,7 +280,7 @@ def test_a_head_that_is_killed_is_a_job_to_submit_again(
         with pytest.raises(ClusterError, match="does not answer"):
             list(job.logs(follow=True))
     with LocalCluster(num_cpus=1) as cluster:
-        with pytest.raises(UnknownJob, match="submit the sweep again: it goes on from what is stored"):
+        with pytest.raises(UnknownJob, match="submit the sweep again: it resumes from what is stored"):
             assay.client.Job(assay.Client(cluster.address, cluster.token)._cluster, job.id).status()
         (project / "shut-10").unlink()
         again = submit(cluster)

@@ -1,1 +1,1 @@
-"""A sweep as a job on a Ray cluster elsewhere: packed, submitted, followed, stopped."""
+"""Run a sweep as a job on a remote Ray cluster: package, submit, follow, stop."""

@@ -1,4 +1,4 @@
-"""A job's log as it grows: every line once, however often the connection drops, until the job is over."""
+"""Follow a job's log: every line once, however often the connection drops, until the job ends."""
 
 from __future__ import annotations
 
@@ -16,46 +16,45 @@ from assay.errors import ClusterError, UnknownJob
 from assay.jobs.cluster import LOST, Cluster, answers_within
 
 SILENCE_S = 60.0
-"""A connection that says nothing for so long may be gone without a word."""
+"""Timeout of a silent connection, which may be dead."""
 GIVE_UP_S = 600.0
 """Seconds without any answer before giving up."""
 PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
-"""Between one try and the next; the last is repeated."""
+"""Pauses between retries; the last is repeated."""
 LEAST_ANSWER_S = 1.0
-"""Whoever asks at all waits so long for the answer."""
+"""Wait at least this long for an answer, even near a deadline."""
 
 Answer = TypeVar("Answer")
 
 
 def follow(cluster: Cluster, job_id: str) -> Iterator[str]:
-    """The job's lines, from the first on. Ends when the job has: what the connection does is no sign of it.
+    """Yield every line of the job's log, until the job ends; the connection may end earlier.
 
-    Raises ClusterError when the cluster stays away for ten minutes, or comes back without the job.
+    Raises ClusterError if the cluster does not answer for ten minutes, or comes back without the job.
     """
-    told, line = 0, ""
-    is_over, in_vain = False, 0
+    seen, line = 0, ""
+    is_over, failures = False, 0
     while not is_over:
-        # Asked before the log is read, so that nothing can follow what is read then.
+        # Ask before reading the log, so that nothing is printed after the last reading.
         is_over = patiently(lambda: cluster.job(job_id)).status.is_terminal()
-        read, before = 0, told
+        read, before = 0, seen
         for text in [patiently(lambda: cluster.log(job_id))] if is_over else _tail(cluster, job_id):
-            new = text[max(0, told - read) :]  # every reading begins at the start of the log
+            new = text[max(0, seen - read) :]  # every reading starts at the beginning of the log
             read += len(text)
-            told = max(told, read)
+            seen = max(seen, read)
             *lines, line = (line + new).split("\n")
             yield from lines
-        in_vain = in_vain + 1 if told == before else 0
-        if in_vain and not is_over:
-            time.sleep(PAUSES_S[min(in_vain, len(PAUSES_S)) - 1])
+        failures = failures + 1 if seen == before else 0
+        if failures and not is_over:
+            time.sleep(PAUSES_S[min(failures, len(PAUSES_S)) - 1])
     if line:
         yield line
 
 
 def patiently(ask: Callable[[], Answer], deadline: float = math.inf) -> Answer:
-    """What the cluster answers, asked again while it does not.
+    """The cluster's answer, asking again while there is none.
 
-    Raises ClusterError after ten minutes of that, and TimeoutError once it is past `deadline`, as time.monotonic()
-    counts.
+    Raises ClusterError after ten minutes of that, and TimeoutError after `deadline`, on the clock of time.monotonic().
     """
     give_up = time.monotonic() + GIVE_UP_S
     for pause in chain(PAUSES_S, repeat(PAUSES_S[-1])):
@@ -75,9 +74,9 @@ def patiently(ask: Callable[[], Answer], deadline: float = math.inf) -> Answer:
 
 
 def _tail(cluster: Cluster, job_id: str) -> Iterator[str]:
-    """Pieces of the log from its start, until the connection ends, for whatever reason.
+    """Pieces of the log from its start, until the connection ends for any reason.
 
-    They are read in a thread: who follows may be inside an event loop, as everything in a notebook is.
+    Read in a thread, since the caller may be inside an event loop, as all code in a notebook is.
     """
     pieces: SimpleQueue[str | None] = SimpleQueue()
     loop = asyncio.new_event_loop()
@@ -95,12 +94,12 @@ def _tail(cluster: Cluster, job_id: str) -> Iterator[str]:
 
 
 async def _read(cluster: Cluster, job_id: str, pieces: SimpleQueue[str | None]) -> None:
-    """Put the pieces of the log, and None after the last."""
+    """Queue the pieces of the log, and None after the last."""
     try:
         async with aclosing(cluster.client.tail_job_logs(job_id)) as log:
             while (piece := await asyncio.wait_for(anext(log, None), SILENCE_S)) is not None:
                 pieces.put(piece)
     except (*LOST, RuntimeError):
-        return  # whoever follows asks the cluster what became of the job, and hears there what is wrong
+        return  # the caller then asks for the job's status, and gets the error there
     finally:
         pieces.put(None)

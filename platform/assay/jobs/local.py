@@ -1,4 +1,4 @@
-"""A Ray cluster of this machine alone that takes jobs and asks for a token: to try out what one elsewhere would do."""
+"""A Ray cluster on this machine that takes jobs and requires a token: a stand-in for a remote one."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ LOCALHOST = "127.0.0.1"
 
 
 class LocalCluster:
-    """A head and the machines that are added to it, all of them here; `with` starts and stops it.
+    """A head node and any machines added to it, all local; `with` starts and stops it.
 
-    `environment` is added to its processes' own: jobs find it there, as they find credentials on a real cluster.
+    `environment` is added to the environment of its processes: jobs find it there, like credentials on a real cluster.
     """
 
     def __init__(self, num_cpus: int = 2, environment: Mapping[str, str] | None = None) -> None:
@@ -37,7 +37,7 @@ class LocalCluster:
         self.address = ""
         """The address of its job server, once started."""
         self.machines: list[subprocess.Popen[bytes]] = []
-        """The head first: a process each, that ends when its machine does."""
+        """One process per machine, the head first."""
         self._environment = dict(environment or {})
         self._folder = tempfile.TemporaryDirectory(prefix="assay-ray-", ignore_cleanup_errors=True)
         self.gcs_port = 0
@@ -48,7 +48,7 @@ class LocalCluster:
 
     @property
     def logs(self) -> Path:
-        """What the head's processes, and the jobs, print."""
+        """The output of the head's processes and of jobs."""
         return Path(self._folder.name) / "0" / "session_latest" / "logs"
 
     def __enter__(self) -> LocalCluster:
@@ -66,7 +66,7 @@ class LocalCluster:
         self._folder.cleanup()
 
     def start(self) -> None:
-        """Start the head, and wait until it takes jobs. Raises ClusterError with its log when it does not."""
+        """Start the head, and wait until it takes jobs. Raises ClusterError with its log if it does not."""
         write_token(self.token_path, self.token)
         self.gcs_port, dashboard, client = _free_ports(3)
         self.address = f"http://{LOCALHOST}:{dashboard}"
@@ -77,14 +77,14 @@ class LocalCluster:
         self._wait_for_machines(1)
 
     def add_machine(self, num_cpus: int = 1) -> subprocess.Popen[bytes]:
-        """One more, and wait until the head counts it."""
+        """Add a machine, and wait until the head counts it."""
         count = self._alive()
         for is_last in (False, False, True):
             process = self._run(f"--address={LOCALHOST}:{self.gcs_port}", f"--num-cpus={num_cpus}")
             try:
                 self._wait_for_machines(count + 1)
                 break
-            except ClusterError:  # Ray gives a machine 30 s to join, which a busy one may take
+            except ClusterError:  # Ray gives a machine 30 s to join, which may be too short on a busy machine
                 if is_last or process.poll() is None:
                     raise
                 self.machines.remove(process)
@@ -102,29 +102,29 @@ class LocalCluster:
         self.machines.clear()
 
     def _run(self, *options: str) -> subprocess.Popen[bytes]:
-        here = Path(sys.executable).parent
+        programs = Path(sys.executable).parent
         environment = {
             **{name: value for name, value in os.environ.items() if name not in ("RAY_ADDRESS", "RAY_AUTH_TOKEN")},
-            "PATH": f"{here}{os.pathsep}{os.environ.get('PATH', '')}",  # jobs start `assay` by name
+            "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', '')}",  # jobs run `assay` by name
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(self.token_path),
             "RAY_USAGE_STATS_ENABLED": "0",
-            "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # nobody waits for what is stopped
+            "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # stop at once
             "RAY_worker_maximum_startup_concurrency": QUIET["RAY_worker_maximum_startup_concurrency"],
             **self._environment,
         }
-        # All ports but those that are named are Ray's to choose, so that clusters side by side do not meet.
+        # Ray chooses all ports that are not given here, so that several clusters can run side by side.
         ports = ("--dashboard-agent-listen-port=0", "--min-worker-port=0", "--max-worker-port=0")
-        # A folder each, as on machines apart: in a shared one, each would replace what jobs took along for the other.
+        # A folder per machine, as on real ones: in a shared one, each would overwrite the other's packages of jobs.
         folder = f"--temp-dir={self._folder.name}/{len(self.machines)}"
         with self._log.open("ab") as log:
             process = subprocess.Popen(
-                [str(here / "ray"), "start", "--block", "--disable-usage-stats", *ports, folder, *options],
+                [str(programs / "ray"), "start", "--block", "--disable-usage-stats", *ports, folder, *options],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is for whoever uses the cluster
+                start_new_session=True,  # Ctrl-C must not reach it
             )
         self.machines.append(process)
         return process

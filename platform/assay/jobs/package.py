@@ -1,4 +1,4 @@
-"""What a job takes along: the sweep file, and the user's own workload package. Nothing else leaves this machine."""
+"""What is uploaded with a job: the sweep file and the user's workload package. Nothing else leaves this machine."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from assay.text import size
 from assay.workload import package_of
 
 LIMIT_BYTES = 100 << 20
-"""What a cluster takes as a job's files."""
+"""The largest upload that a cluster accepts."""
 LEFT_OUT = (
     *(".git", ".hg", ".venv", "venv", ".assay", "__pycache__", "*.pyc", ".mypy_cache", ".pytest_cache", ".ruff_cache"),
-    # Ray would obey these in silence: what was looked at here is what goes.
+    # Ray would apply these silently, but the files that were checked here must all go.
     *(".gitignore", ".rayignore"),
 )
-"""What belongs to this machine alone."""
+"""Files of this machine only."""
 SECRET_NAMES = (
     *(".env", ".env.*", "*.env", ".netrc", ".npmrc", ".pgpass", ".pypirc", ".boto", ".s3cfg", ".git-credentials"),
     *("*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx", "*.tfvars", "*.tfvars.json", "*.tfstate"),
@@ -31,22 +31,22 @@ SECRET_NAMES = (
     *("*password*", "passwd", "*api_key*", "*api-key*", "*apikey*", ".dockercfg"),
 )
 SECRET_FOLDERS = (".aws", ".azure", ".docker", ".gnupg", ".kube", ".ssh")
-"""Where programs keep what lets them in, under names that say nothing."""
+"""Where programs keep credentials, under inconspicuous names."""
 SOURCE_CODE = (".py", ".pyi")
-"""A module may be called what it likes; what it holds is looked at."""
+"""Source files may have any name; their contents are checked."""
 SECRET_CONTENTS = (b"PRIVATE KEY-----",)
 LOOKED_AT_BYTES = 4096
 
 
 def packed(sweep: Sweep, workload_package: Path | None, folder: Path) -> str:
-    """Put what the job takes along into an empty folder; returns a digest of it.
+    """Copy what the job needs into an empty folder; returns a digest of it.
 
-    Raises UserError that names what is too large or looks like a secret, before anything is copied.
+    Raises UserError naming files that are too large or look like secrets, before anything is copied.
     """
-    found = [] if workload_package is None else list(_files(workload_package))
-    _refuse_secrets(found)
-    _refuse_size([file for file, _ in found])
-    for file, name in found:
+    files = [] if workload_package is None else list(_files(workload_package))
+    _refuse_secrets(files)
+    _refuse_size([file for file, _ in files])
+    for file, name in files:
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, target)
@@ -60,26 +60,26 @@ def packed(sweep: Sweep, workload_package: Path | None, folder: Path) -> str:
 
 
 def without_its_package(workload: str) -> str | None:
-    """A warning where a workload that assay does not come with stays here, and may be missing on the cluster."""
+    """A warning if the workload's package is not part of assay, and so may be missing on the cluster."""
     package = package_of(workload)
     if package == "assay":
         return None
     return (
-        f"warning: the workload {workload} is of {package}, which does not go along; unless it is installed on all "
-        "of the cluster's machines, the job fails: give its folder to --workload-package"
+        f"warning: the workload {workload} is part of {package}, which is not uploaded; unless it is installed on all "
+        "of the cluster's machines, the job fails: pass its folder as --workload-package"
     )
 
 
 def sweep_file(sweep: Sweep) -> str:
-    """What the file is called in the job's folder."""
+    """The name of the file in the job's folder."""
     return f"{sweep.name}.yaml"
 
 
 def as_file(sweep: Sweep) -> str:
-    """The sweep as a file that says the same: what was checked here is what runs there.
+    """The sweep as the text of a file, so that the cluster runs exactly what was checked here.
 
-    Its profile and --set are applied already; the profile is there by name, since reports are called after it. It is
-    JSON, which is YAML in which no text can be taken for a number.
+    Its profile and --set are applied; the profile's name stays, since reports are named by it. The text is JSON,
+    which is YAML without strings that could be read as numbers.
     """
     content = sweep.model_dump(mode="json", exclude_defaults=True, exclude={"profiles"})
     if sweep.profile is not None:
@@ -88,7 +88,7 @@ def as_file(sweep: Sweep) -> str:
 
 
 def _files(package: Path) -> Iterator[tuple[Path, Path]]:
-    """Each file of the package, and where it goes: below a folder of the package's name, so that it imports there."""
+    """Each file of the package, and its path below a folder of the package's name, so that it imports there."""
     if not package.is_dir():
         raise UserError(f"--workload-package: got {str(package)!r}, allowed: a folder with Python modules in it")
     is_package = (package / "__init__.py").is_file()
@@ -98,9 +98,9 @@ def _files(package: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def _below(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
-    """The files in a folder and in those below it, by name; links are followed, as an import here follows them.
+    """All files below a folder, sorted; links are followed, as an import would.
 
-    `above`: the real folders that lead here. One that is met again has no end, and what it holds goes along already.
+    `above`: the resolved folders on the way here. A folder that contains itself is skipped: its files are listed.
     """
     real = folder.resolve()
     if real in above:
@@ -118,13 +118,13 @@ def _refuse_secrets(files: Sequence[tuple[Path, Path]]) -> None:
     suspects = [str(file) for file, name in files if _looks_secret(file, name)]
     if suspects:
         raise UserError(
-            f"--workload-package: these look like secrets, and would be stored on the cluster: {', '.join(suspects)}. "
-            "Move them out of the folder; a job finds its credentials on the cluster's own machines"
+            f"--workload-package: these look like secrets and would be uploaded to the cluster: {', '.join(suspects)}. "
+            "Move them out of the folder; jobs use the credentials of the cluster's machines"
         )
 
 
 def _looks_secret(file: Path, name: Path) -> bool:
-    """Whether a file, or the name that it goes along under (a link may give it another), looks like a secret."""
+    """Whether a file, or the name it is uploaded under (a link may rename it), looks like a secret."""
     real = file.resolve()
     if _is_secret_name(name) or (real.parts[-len(name.parts) :] != name.parts and _is_secret_name(real)):
         return True
@@ -142,24 +142,24 @@ def _is_secret_name(path: Path) -> bool:
 
 def _refuse_size(files: list[Path]) -> None:
     sizes = sorted(((file.stat().st_size, file) for file in files), reverse=True)
-    whole = sum(num_bytes for num_bytes, _ in sizes)
-    if whole > LIMIT_BYTES:
+    total = sum(num_bytes for num_bytes, _ in sizes)
+    if total > LIMIT_BYTES:
         largest = ", ".join(f"{file} ({size(num_bytes)})" for num_bytes, file in sizes[:3])
         raise UserError(
-            f"--workload-package: got {size(whole)}, allowed: {size(LIMIT_BYTES)}; the largest are {largest}. Data "
-            "belongs where the cluster's machines can read it, and its path in the sweep"
+            f"--workload-package: got {size(total)}, allowed: {size(LIMIT_BYTES)}; the largest are {largest}. Keep "
+            "data where the cluster's machines can read it, and give its path in the sweep"
         )
 
 
 def _write_entry_points(name: str, package: Path, folder: Path) -> None:
-    """Say on the cluster what an installation says here: which objects of the modules that go along assay looks for,
-    such as the workload, and a scheduler beside it."""
+    """Declare the package's entry points on the cluster, as its installation does here: the workload, and any scheduler
+    or the like beside it."""
     points = [point for dist in distributions() for point in dist.entry_points if point.group.startswith("assay.")]
     workload = next((point for point in points if (point.group, point.name) == ("assay.workloads", name)), None)
     assert workload is not None, "the sweep was loaded, so its workload is installed here"
     if not _holds(folder, workload):
         raise UserError(
-            f"--workload-package: {package} does not hold the module {_top(workload)}, which is the workload {name} of "
+            f"--workload-package: {package} does not contain the module {_top(workload)} of the workload {name} of "
             "this sweep"
         )
     info = folder / "workload_of_this_job-0.dist-info"

@@ -1,4 +1,4 @@
-"""Where a job finds things and keeps them: what this shell says of places that all machines know, and no more."""
+"""Where a job reads and writes: the settings of this shell that mean the same on the cluster's machines."""
 
 from __future__ import annotations
 
@@ -17,70 +17,70 @@ from assay.text import hide_secrets
 from assay.workload import JSON
 
 DEFAULT_HOME = "${HOME}/.assay"
-"""Ray fills in the home folder of the cluster's machines."""
+"""Ray expands it to the home folder on the cluster's machines."""
 STOP_WAIT_S = 300
-"""How long a stopped job may take to save what it has. Ray's own 3 s would kill it before."""
+"""How long a stopped job may take to save its work. By default, Ray kills it after 3 s."""
 TRACKING = "MLFLOW_TRACKING_URI"
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a job keeps what it makes, as the cluster's machines see it."""
+    """Where a job writes, as paths on the cluster's machines."""
 
     home: str
     store: str | None
 
     @property
-    def told(self) -> str:
+    def results(self) -> str:
         return self.store if self.store is not None else f"{self.home.replace('${HOME}', '~')}/store"
 
 
 def place(store: str | None) -> Place:
-    """What this shell says of its own store is for the cluster too, where it can mean the same place there."""
+    """Use this shell's settings on the cluster, if they can mean the same place there."""
     home = os.environ.get("ASSAY_HOME", "")
-    name, wanted = ("--store", store) if store is not None else ("ASSAY_STORE", os.environ.get("ASSAY_STORE") or None)
-    return Place(home if _is_whole(home) else DEFAULT_HOME, None if wanted is None else _store(name, wanted))
+    name, setting = ("--store", store) if store is not None else ("ASSAY_STORE", os.environ.get("ASSAY_STORE") or None)
+    return Place(home if _is_absolute(home) else DEFAULT_HOME, None if setting is None else _store(name, setting))
 
 
-def _store(name: str, wanted: str) -> str:
-    wanted = _without_password(name, wanted)
-    if not _is_whole(wanted) or (why := refusal(wanted)):
+def _store(name: str, setting: str) -> str:
+    setting = _without_password(name, setting)
+    if not _is_absolute(setting) or (why := refusal(setting)):
         raise UserError(
-            f"{name}: got {wanted!r}, allowed: a whole path on the cluster's machines, or a URL, as in "
-            f"/shared/assay or s3://bucket/assay{f' ({why})' if _is_whole(wanted) else ''}"
+            f"{name}: got {setting!r}, allowed: an absolute path on the cluster's machines, or a URL, as in "
+            f"/shared/assay or s3://bucket/assay{f' ({why})' if _is_absolute(setting) else ''}"
         )
-    return resolve(wanted)
+    return resolve(setting)
 
 
 def environment(where: Place) -> dict[str, str]:
-    """For the job and its workers. Whatever is in here, the dashboard shows: no token, no password."""
-    told = {**QUIET, "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S), "ASSAY_HOME": where.home}
+    """For the job and its workers. The dashboard shows all of it: no token, no password."""
+    variables = {**QUIET, "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S), "ASSAY_HOME": where.home}
     if where.store is not None:
-        told["ASSAY_STORE"] = where.store
+        variables["ASSAY_STORE"] = where.store
     if (tracking := os.environ.get(TRACKING)) and not _is_of_this_machine(tracking):
-        told[TRACKING] = _without_password(TRACKING, tracking)
-    return told
+        variables[TRACKING] = _without_password(TRACKING, tracking)
+    return variables
 
 
 def remark() -> str | None:
-    """What the user should know of what the job is not told."""
+    """A warning about settings that are not passed to the job."""
     tracking = os.environ.get(TRACKING)
     if not tracking or not _is_of_this_machine(tracking):
         return None
     return (
-        f"{TRACKING} names a place of this machine alone, so the job was not told of it: it tracks where "
-        "its cluster does"
+        f"{TRACKING} refers to this machine only, so it is not passed to the job, which tracks to the cluster's "
+        "default instead"
     )
 
 
 def refuse_paths_from_here(sweep: Sweep) -> None:
-    """Raises UserError that names them. A job starts in a folder of its own: what is found from here is not there."""
+    """Raises UserError naming relative paths in the sweep: a job runs in a folder of its own, without those files."""
     content = sweep.model_dump(mode="json", include={"config", "arms", "parameters"})
-    found = [f"{where}: {text!r}" for where, text in _texts(content) if _is_path_from_here(text)]
-    if found:
+    paths = [f"{where}: {text!r}" for where, text in _texts(content) if _is_path_from_here(text)]
+    if paths:
         raise UserError(
-            f"{'; '.join(found)}: paths from the folder where you are, allowed: whole paths, as the cluster's machines "
-            "see them: /data/model.pt"
+            f"{'; '.join(paths)}: relative paths on this machine, allowed: absolute paths on the cluster's machines, "
+            "as in /data/model.pt"
         )
 
 
@@ -97,19 +97,19 @@ def _texts(value: JSON, where: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _is_path_from_here(text: str) -> bool:
-    """A word without a slash or a dot may be anything; one with either that is there is a path."""
-    return ("/" in text or "." in text) and not _is_whole(text) and Path(text).exists()
+    """Whether it names an existing relative path. Words without a slash or a dot are not taken for paths."""
+    return ("/" in text or "." in text) and not _is_absolute(text) and Path(text).exists()
 
 
-def _is_whole(path: str) -> bool:
+def _is_absolute(path: str) -> bool:
     return "://" in path or PurePosixPath(path).is_absolute()
 
 
 def _is_of_this_machine(uri: str) -> bool:
-    """Whether a tracking URI means something else on another machine, or nothing."""
+    """Whether a tracking URI means something else, or nothing, on another machine."""
     parts = urlsplit(uri)
     if parts.scheme in ("", "file", "sqlite"):
-        return uri != "databricks"  # the one word that names a service, and no folder
+        return uri != "databricks"  # the one word that is a service, not a folder
     host = parts.hostname or ""
     return host == "localhost" or host.endswith(".localhost") or _is_loopback(host)
 

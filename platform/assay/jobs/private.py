@@ -1,5 +1,4 @@
-"""What is used of Ray's job client and what Ray does not promise to keep: as in assay.execution.ray.private, which says
-for which version."""
+"""Private parts of Ray's job client; assay.execution.ray.private says for which version."""
 
 from __future__ import annotations
 
@@ -21,18 +20,18 @@ def quieten() -> None:
 
 
 class JobClient(JobSubmissionClient):  # type: ignore[misc]  # Ray is not typed here
-    """Ray's, which by itself would wait forever on a connection that was lost without a word.
+    """Ray's client with timeouts: by itself it waits forever on a connection that is lost silently.
 
-    `timeouts` are asked for at every call.
+    `timeouts` is called before every request.
     """
 
     def __init__(self, address: str, headers: dict[str, str] | None, timeouts: Timeouts) -> None:
         self._timeouts = timeouts
         super().__init__(address, headers=headers)
-        self._ssl_context = True  # the usual checks; Ray leaves it None, of which aiohttp warns
+        self._ssl_context = True  # default checks; Ray leaves it None, and aiohttp warns about that
 
     def page(self, path: str) -> Any:
-        """A page that the dashboard serves to the same token, and the client has no public call for."""
+        """A page of the dashboard that the client has no public method for."""
         answer = self._do_request("GET", path)
         answer.raise_for_status()
         return answer.json()

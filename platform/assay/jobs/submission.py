@@ -1,4 +1,4 @@
-"""Submitting a sweep: the job's name, what it is told, and which attempt it is."""
+"""Submit a sweep: the job's name, its environment, and the number of the attempt."""
 
 from __future__ import annotations
 
@@ -23,34 +23,34 @@ from assay.sweep import Sweep
 from assay.workload import digest
 
 JOB_ID = re.compile(r"(?P<sweep>.+)-(?P<digest>[0-9a-f]{10})-(?P<attempt>\d+)")
-"""The sweep's name and profile, what the job was made of, and the attempt."""
+"""The sweep's name and profile, a digest of what was uploaded, and the attempt."""
 PAUSES_S = (0.5, 2.0, 5.0, None)
-"""Between one try to submit and the next; the last has none."""
+"""Pauses between attempts to submit; there is none after the last."""
 
 What = Literal["submitted", "attached", "submitted again"]
 
 
 @dataclass(frozen=True)
 class Submitted:
-    """What became of asking for it."""
+    """The outcome of submitting."""
 
     job: str
-    """Its id."""
+    """The job's id."""
     what: What
     store: str
     """Where on the cluster's machines its results go."""
     before: str | None = None
-    """The status of the attempt that was there, if one was."""
+    """The status of the previous attempt, if there was one."""
     remark: str | None = None
-    """What the user should know of how it was submitted."""
+    """A warning about how it was submitted."""
 
 
 def submit(
     cluster: Cluster, sweep: Sweep, *, workload_package: Path | None = None, store: str | None = None
 ) -> Submitted:
-    """Run the sweep on the cluster. The same sweep again attaches to the job that runs it.
+    """Run the sweep on the cluster, or attach to the job that is already running it.
 
-    Raises UserError for what cannot be as asked, and ClusterError when the cluster does not take it.
+    Raises UserError for requests that cannot work, and ClusterError if the cluster refuses.
     """
     where = place(store)
     refuse_paths_from_here(sweep)
@@ -61,40 +61,40 @@ def submit(
         folder = Path(name)
         content = packed(sweep, workload_package, folder)
         base = f"{_title(sweep)}-{digest([content, sweep.profile, where.home, where.store])[:10]}"
-        lacking = None if workload_package is not None else without_its_package(sweep.workload)
-        said = "; ".join(filter(None, (remark(), lacking))) or None
+        missing = None if workload_package is not None else without_its_package(sweep.workload)
+        warning = "; ".join(filter(None, (remark(), missing))) or None
         for pause in PAUSES_S:
             last = _last_attempt(cluster.jobs(), base)
             before = None if last is None else str(last.details.status.value)
             if last is not None and not last.details.status.is_terminal():
-                return Submitted(f"{base}-{last.number}", "attached", where.told, before)
+                return Submitted(f"{base}-{last.number}", "attached", where.results, before)
             job_id = f"{base}-{1 if last is None else last.number + 1}"
             try:
                 _submit(cluster, job_id, sweep, folder, where)
             except ClusterError:
-                # Somebody else submitted this attempt since we looked, or a head that has just started was not ready.
+                # Another client submitted this attempt meanwhile, or the head has just started and was not ready.
                 if pause is None:
                     raise
                 time.sleep(pause)
             else:
                 what: What = "submitted" if last is None else "submitted again"
-                return Submitted(job_id, what, where.told, before, said)
+                return Submitted(job_id, what, where.results, before, warning)
     raise AssertionError
 
 
 def _refuse_several_machines(cluster: Cluster) -> None:
-    """Where each would have a store of its own."""
+    """Refuse a cluster where every machine would have a store of its own."""
     machines = cluster.num_machines()
     if machines > 1 or cluster.starts_machines():
         several = f"has {machines} machines" if machines > 1 else "starts machines when they are needed"
         raise UserError(
-            f"the cluster {several}: name a store that all of them reach, as in --store /shared/assay or "
+            f"the cluster {several}: name a store that all of them can reach, as in --store /shared/assay or "
             "--store s3://bucket/assay (or set ASSAY_STORE)"
         )
 
 
 def _submit(cluster: Cluster, job_id: str, sweep: Sweep, folder: Path, where: Place) -> None:
-    with cluster.told():
+    with cluster.translated_errors():
         cluster.client.submit_job(
             submission_id=job_id,
             entrypoint=entrypoint(sweep),
@@ -104,7 +104,7 @@ def _submit(cluster: Cluster, job_id: str, sweep: Sweep, folder: Path, where: Pl
 
 
 def entrypoint(sweep: Sweep) -> str:
-    """The command line. Ray gives it to a shell, so every word is quoted."""
+    """The command line. Ray passes it to a shell, so every word is quoted."""
     profile = [] if sweep.profile is None else [f"--profile={sweep.profile}"]
     return shlex.join(["assay", "run", sweep_file(sweep), *profile, "--plain", "--rows", "--address", "auto"])
 
@@ -119,7 +119,7 @@ def _metadata(sweep: Sweep) -> dict[str, str]:
 
 
 def _title(sweep: Sweep) -> str:
-    """For the job's name, which is part of addresses and of files' names."""
+    """A name for the job that is valid in URLs and file names."""
     title = f"{sweep.name}-{sweep.profile}" if sweep.profile else sweep.name
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", title)[:100]
 
@@ -131,10 +131,10 @@ class _Attempt:
 
 
 def _last_attempt(jobs: Sequence[JobDetails], base: str) -> _Attempt | None:
-    """The last attempt among the jobs that were made from the same sweep."""
-    found = []
+    """The last attempt among the jobs of the same sweep."""
+    attempts = []
     for job in jobs:
         name = JOB_ID.fullmatch(job.submission_id or "")
         if name is not None and f"{name['sweep']}-{name['digest']}" == base:
-            found.append(_Attempt(int(name["attempt"]), job))
-    return max(found, key=lambda attempt: attempt.number, default=None)
+            attempts.append(_Attempt(int(name["attempt"]), job))
+    return max(attempts, key=lambda attempt: attempt.number, default=None)

@@ -1,4 +1,4 @@
-"""The token a cluster asks for: where it is found, and that a header can carry it. It is in no message."""
+"""The cluster's token: find it, and check that a header can carry it. It is in no message."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from pathlib import Path
 
 from assay.errors import UserError
 
-NAMED_BY = "its file is named by RAY_AUTH_TOKEN_PATH"
+NAMED_BY = "set RAY_AUTH_TOKEN_PATH to the file that contains it"
 
 
 def find_token(given: str | None) -> str | None:
-    """The token that is given, or else the shell's, without the line's end that files and pipes add; None: there is
-    none. Raises UserError where it cannot be read, or cannot be sent.
+    """The token given, or the one in Ray's variables, stripped; None if there is none. Raises UserError if it cannot be
+    read or sent.
 
-    By Ray's variables. Ray itself looks at them once a process, and says less of what is wrong with them.
+    Ray itself reads the variables once per process, and its errors are vaguer.
     """
     if given is not None:
         return _sendable(given, "token=")
-    if held := os.environ.get("RAY_AUTH_TOKEN", "").strip():
-        return _sendable(held, "RAY_AUTH_TOKEN")
+    if token := os.environ.get("RAY_AUTH_TOKEN", "").strip():
+        return _sendable(token, "RAY_AUTH_TOKEN")
     path = os.environ.get("RAY_AUTH_TOKEN_PATH")
     if not path and os.environ.get("RAY_AUTH_MODE", "").lower() != "token":
         return None
@@ -31,13 +31,13 @@ def find_token(given: str | None) -> str | None:
 
 
 def _sendable(text: str, where: str) -> str:
-    """What a library refuses to send it puts into its error, so it never gets to see such a token."""
+    """Check the token, so that no library has to refuse it: they put it into their errors."""
     token = text.strip()
     if not token:
         raise UserError(f"the cluster's token cannot be read: {where} is empty; {NAMED_BY}")
     if not (token.isascii() and token.isprintable() and " " not in token):
         raise UserError(
-            f"the cluster's token cannot be sent: {where} has {len(token)} characters with white space or others that "
-            f"are not printable ASCII between them, allowed: one word of printable ASCII; {NAMED_BY}"
+            f"the cluster's token cannot be sent: {where} contains {len(token)} characters, some of them spaces or not "
+            f"printable ASCII; allowed: one word of printable ASCII; {NAMED_BY}"
         )
     return token

@@ -1,7 +1,7 @@
-"""MLflow as a view of the store: an experiment a sweep, a parent run a sweep, a child run a trial.
+"""MLflow as a view of the store: per sweep an experiment with a parent run, and a child run per trial.
 
-The store is the truth. What MLflow shows can be wiped and is built again by the next command. MLflow itself is imported
-when there is something to show, not before.
+The store is the truth: whatever is deleted from MLflow is rebuilt by the next command. MLflow is imported only when
+there is something to log.
 """
 
 from assay.tracking.parent import log_report

@@ -1,7 +1,7 @@
-"""The page of MLflow's UI that compares a sweep's arms, set up for the user: what she would click together herself.
+"""The page of MLflow's UI that compares a sweep's arms, preconfigured as a user would set it up by hand.
 
 MLflow keeps a shared view as JSON in a tag of the experiment, and opens it by its key. A version of MLflow that reads
-it otherwise shows the runs as it always does.
+it differently shows the runs in its default way.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from assay.workload import JSON, canonical_json
 KEY = "arms"
 MAX_COLUMNS = 15
 MAX_AXES = 8
-"""Axes of the parallel coordinates, beside the metric's."""
+"""Axes of the parallel coordinates, besides the metric's."""
 TAG = f"mlflow.sharedViewState.{KEY}"
 STANDING, CURRENT, SUPERSEDED = "assay.standing", "current", "superseded"
-"""A tag of a trial's run, and its values: whether the sweep, as it was run last, has that trial."""
+"""A tag of a trial's run, and its values: whether the sweep, as last run, has that trial."""
 
 
 def experiment_tags(plan: Plan, parent_run_id: str) -> dict[str, str]:
-    """The description, and the view: the current arms alone, ranked, with what varies and what was measured."""
+    """The description, and the view of the current arms: ranked, with what varies and what was measured."""
     sweep = plan.sweep
     measured = [name for trial in plan.trials for name in plan.workload.metrics(trial.trial.config)]
     varied = [path for trial in plan.trials for path in trial.trial.varied]
     names = list(dict.fromkeys(map(limits.key, [sweep.metric, *measured, "cost/seconds"])))
     paths = list(dict.fromkeys(map(limits.key, varied)))
     views = (_view(plan, parent_run_id, names, paths, most) for most in range(MAX_COLUMNS, -1, -1))
-    fitting = next(text for text in views if len(text) <= limits.EXPERIMENT_TAG)  # the least always does
+    fitting = next(text for text in views if len(text) <= limits.EXPERIMENT_TAG)  # the smallest always fits
     return {
         "mlflow.experimentKind": "custom_model_development",
         "mlflow.experiment.primaryMetric.name": limits.key(sweep.metric),
@@ -40,7 +40,7 @@ def experiment_tags(plan: Plan, parent_run_id: str) -> dict[str, str]:
 
 
 def _view(plan: Plan, parent_run_id: str, metrics: Sequence[str], varied: Sequence[str], most: int) -> str:
-    """Its JSON, with so many columns and charts of metrics at most: with long names few fit into a tag."""
+    """The view as JSON with at most `most` columns and charts of metrics: long names leave room for few in a tag."""
     columns = [*(f"metrics.`{name}`" for name in metrics), *(f"params.`{path}`" for path in varied)]
     state = {
         "searchFilter": f"tags.`mlflow.parentRunId` = '{parent_run_id}' AND tags.`{STANDING}` = '{CURRENT}'",
@@ -54,14 +54,14 @@ def _view(plan: Plan, parent_run_id: str, metrics: Sequence[str], varied: Sequen
 
 
 def _charts(plan: Plan, metrics: Sequence[str], varied: Sequence[str], most: int) -> list[JSON]:
-    """A bar an arm for every metric, a line an arm across what varies to the metric, the sample grids side by side.
+    """Per metric a bar chart over arms, then parallel coordinates of what varies and the metric, then sample grids.
 
-    By itself MLflow draws a metric as a line, here of one point, since its step is the budget.
+    By default MLflow draws a metric as a line, here of one point, since its step is the budget.
     """
     charts: list[dict[str, JSON]] = [{"type": "BAR", "metricKey": name, "displayName": name} for name in metrics[:most]]
     if len(varied) > 1:
         across = {"selectedParams": list(varied[: min(MAX_AXES, most)]), "selectedMetrics": [metrics[0]]}
-        charts.insert(1, {"type": "PARALLEL", "showAllRuns": True, **across})  # beside the sweep's own metric
+        charts.insert(1, {"type": "PARALLEL", "showAllRuns": True, **across})  # next to the sweep's own metric
     if plan.workload.report.sample_grid is not None:
         name = limits.image_key(Path(plan.workload.report.sample_grid).stem)
         step = max((view.budget_step(trial.rungs[-1]) for trial in plan.trials), default=0)
@@ -71,5 +71,5 @@ def _charts(plan: Plan, metrics: Sequence[str], varied: Sequence[str], most: int
 
 
 def address(server: str, experiment_id: str) -> str:
-    """Where it opens. Without the workflow MLflow 3 shows its pages for language models."""
+    """The URL of the view. Without the workflow parameter, MLflow 3 shows its pages for language models."""
     return f"{server}/#/experiments/{experiment_id}/runs?viewStateShareKey={KEY}&workflowType=machine_learning"

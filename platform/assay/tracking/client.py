@@ -1,4 +1,4 @@
-"""MLflow's client as we use it: everything that is said to MLflow goes through here, and fits its limits."""
+"""MLflow's client as we use it: all calls to MLflow go through here, and keep within its limits."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from assay.workload import JSON
 
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 DATABASE_PATIENCE_S = 300.0
-"""For a local file: to create it takes two seconds, and much more on a busy machine. A lock is noticed sooner."""
+"""For a local file: creating it takes two seconds, more on a busy machine. A locked one is noticed sooner."""
 
 
 class Client:
-    """Raises whatever MLflow raises. Each answer is told to `patience`."""
+    """Raises whatever MLflow raises. Reports each answer to `patience`."""
 
     def __init__(self, home: Home, patience: Patience) -> None:
         quiet_environment()
@@ -43,12 +43,12 @@ class Client:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """No other command finds or creates runs in a local database meanwhile."""
+        """While inside, no other command finds or creates runs in a local database."""
         with one_at_a_time(self._database):
             yield
 
     def refuse_unusable(self) -> None:
-        """Raise at once what MLflow would find out slowly, or say at length: a local file that is locked or damaged."""
+        """Raise at once for a locked or damaged local file: MLflow would notice slowly, and with a long message."""
         if self._database is not None:
             refuse_unusable(self._database)
 
@@ -63,7 +63,7 @@ class Client:
         return self._ask(self._mlflow.get_experiment_by_name, name)
 
     def create_experiment(self, name: str, artifacts: Path) -> str:
-        """`artifacts` is where a local one has its files; a server has its own place."""
+        """`artifacts` is the folder for a local database; a server chooses its own."""
         where = None if self._database is None else artifacts.absolute().as_uri()
         return str(self._ask(self._mlflow.create_experiment, name, artifact_location=where))
 
@@ -91,13 +91,13 @@ class Client:
         if status == "RUNNING":
             self._ask(self._mlflow.update_run, run.info.run_id, status=status)
         else:
-            self._ask(self._mlflow.set_terminated, run.info.run_id, status)  # with the time it ended
+            self._ask(self._mlflow.set_terminated, run.info.run_id, status)  # sets the end time too
 
     def delete_run(self, run: Any) -> None:
         self._ask(self._mlflow.delete_run, run.info.run_id)
 
     def search(self, experiment_id: str, query: str) -> Iterator[Any]:
-        """Runs, the oldest first."""
+        """Runs, oldest first."""
         oldest = ["attributes.start_time"]
         token: str | None = None
         while token != "":
@@ -131,7 +131,7 @@ class Client:
                 self._ask(self._mlflow.delete_tag, run.info.run_id, name)
 
     def add_params(self, run: Any, params: Mapping[str, str]) -> None:
-        """Those that it does not have: MLflow refuses to change one."""
+        """Add the parameters that the run lacks: MLflow refuses to change one."""
         from mlflow.entities import Param
 
         missing = [Param(name, value) for name, value in params.items() if name not in run.data.params]
@@ -161,7 +161,7 @@ class Client:
 
 
 def user_name() -> str:
-    """Whoever runs this; the number of a user without a name, as in a container."""
+    """The user's name, or number if it has no name, as in a container."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

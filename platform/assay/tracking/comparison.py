@@ -1,4 +1,4 @@
-"""What the parent run shows of its trials: the report's table, so that MLflow names the best that the table names."""
+"""What the parent run shows of its trials: the report's table, so that both name the same best trial."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Comparison:
     columns: tuple[str, ...]
     rows: tuple[tuple[JSON, ...], ...]
     best: str | None
-    """The trial or the arm over seeds that the report calls best; None where it calls none so."""
+    """The trial, or the arm over seeds, that the report calls best; None if it names none."""
     best_metrics: Mapping[str, float]
-    """The metrics of the trial ranked first; the means of the arm, where there are seeds."""
+    """The metrics of the trial ranked first, or the means of the arm if there are seeds."""
 
     def split(self) -> dict[str, JSON]:
-        """As MLflow shows a table. JSON has no number that is not finite."""
+        """As a table for MLflow. Non-finite numbers become text, since JSON has none."""
         rows = [[None if _is_odd(value) else value for value in row] for row in self.rows]
         return {"columns": list(self.columns), "data": rows}
 
@@ -44,7 +44,7 @@ class Comparison:
         return "\n".join([*named, *lines])
 
     def digest(self, plan: Plan, trial_digests: Mapping[str, str], pictures: Sequence[Path]) -> str:
-        """Changes when anything that MLflow shows of the sweep does."""
+        """Changes when anything that MLflow shows of the sweep changes."""
         file = Path(plan.sweep.file) if plan.sweep.file else None
         is_there = file is not None and file.exists()
         return digest(
@@ -61,14 +61,14 @@ class Comparison:
 
 
 def comparison(outcome: Outcome) -> Comparison:
-    made = table(outcome.plan, outcome.trials)
+    ranking = table(outcome.plan, outcome.trials)
     trials = {trial.planned.name: trial for trial in outcome.trials}
-    metrics = list(dict.fromkeys([*made.metrics, *sorted({name for row in made.rows for name in row.metrics})]))
+    metrics = list(dict.fromkeys([*ranking.metrics, *sorted({name for row in ranking.rows for name in row.metrics})]))
     return Comparison(
         ("rank", "arm", *metrics, "budget", "seconds", "status"),
-        tuple(_cells(row, trials[row.trial], metrics) for row in made.rows),
-        None if made.best is None else limits.run_name(made.best),
-        _first_metrics(made),
+        tuple(_cells(row, trials[row.trial], metrics) for row in ranking.rows),
+        None if ranking.best is None else limits.run_name(ranking.best),
+        _first_metrics(ranking),
     )
 
 
@@ -83,9 +83,9 @@ def _step(trial: TrialOutcome) -> int:
     return budget_step(reached[0] if reached is not None else trial.planned.rungs[-1])
 
 
-def _first_metrics(made: Report) -> dict[str, float]:
-    ranked = [row for row in made.rows if row.rank is not None]
-    first = [row for row in ranked if row.arm_name == made.arms[0].name] if made.arms else ranked[:1]
+def _first_metrics(ranking: Report) -> dict[str, float]:
+    ranked = [row for row in ranking.rows if row.rank is not None]
+    first = [row for row in ranked if row.arm_name == ranking.arms[0].name] if ranking.arms else ranked[:1]
     names = dict.fromkeys(name for row in first for name in row.metrics)
     return {name: fmean(row.metrics[name] for row in first) for name in names if all(name in r.metrics for r in first)}
 

@@ -1,4 +1,4 @@
-"""MLflow's own SQLite file, before MLflow opens it: whether it can be written to, and where it says artifacts are."""
+"""MLflow's SQLite file, before MLflow opens it: check that it is writable, and correct its artifact paths."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from urllib.parse import unquote, urlsplit
 from assay.home import Home
 
 LOCK_S = 5.0
-"""How long another program may keep it from us. MLflow itself would wait for 20 s, each time."""
+"""How long to wait for another program's lock. MLflow itself waits for 20 s, each time."""
 RUN_DEPTH = 3
 RECORDED = {"experiments": ("artifact_location", 1), "runs": ("artifact_uri", RUN_DEPTH)}
-"""Table → the column that says where artifacts are, and how many folders that is below the folder of all:
-NAME, and NAME/RUN/artifacts."""
+"""Table → the column with the artifact path, and its depth below the folder of all artifacts: NAME, and
+NAME/RUN/artifacts."""
 
 
 def sqlite_file(tracking_uri: str) -> Path | None:
@@ -30,7 +30,7 @@ def sqlite_file(tracking_uri: str) -> Path | None:
 
 @contextmanager
 def one_at_a_time(database: Path | None) -> Iterator[None]:
-    """Two commands that create one database at once leave it half-made for good, and find or create runs twice."""
+    """Two commands that create one database at once would corrupt it for good, and create runs twice."""
     if database is None:
         yield
         return
@@ -41,9 +41,9 @@ def one_at_a_time(database: Path | None) -> Iterator[None]:
 
 
 def refuse_unusable(file: Path) -> None:
-    """Raise sqlite3.Error where the file is locked, read-only or no database, as a folder or a link to itself is not.
+    """Raise sqlite3.Error if the file is locked, read-only or not a database, such as a folder or a link to itself.
 
-    One that is not there is usable.
+    A missing file is usable.
     """
     if os.path.lexists(file):
         with closing(_opened(file)) as database:
@@ -52,11 +52,10 @@ def refuse_unusable(file: Path) -> None:
 
 
 def bring_home(home: Home) -> None:
-    """Have the database say that artifacts are in this home, where they were carried along when it was moved or copied.
+    """Correct the artifact paths in the database after this home, with its artifacts, was moved or copied.
 
-    MLflow records absolute places and has no call that changes one: by them, what a moved project logs would be written
-    to the old place. One transaction; nothing is written where all is right. A database that several homes share keeps
-    the places that exist.
+    MLflow records absolute paths and cannot change them: by those, a moved project would log into its old folder. One
+    transaction; nothing is written if all paths are right. In a database that several homes share, existing paths stay.
     """
     file = sqlite_file(home.tracking_uri)
     if file is None or not file.is_file():
@@ -72,25 +71,25 @@ def bring_home(home: Home) -> None:
 
 
 def recorded_folder(uri: str | None) -> Path | None:
-    """The folder of a recorded place; None where it is none of this machine."""
+    """The folder of a recorded path; None if it is not on this machine."""
     parts = urlsplit(uri or "")
     return Path(unquote(parts.path)) if parts.scheme in ("", "file") and parts.path else None
 
 
 def place_here(home: Home, folder: Path, depth: int) -> Path:
-    """Where the artifacts recorded to be in `folder`, so many folders below the one of all, have their place now."""
+    """Where the artifacts recorded in `folder`, `depth` levels below the folder of all, belong now."""
     if len(folder.parts) <= depth:
         return folder
     root, rest = folder.parents[depth - 1], folder.parts[-depth:]
     if root.name != home.artifacts.name or _is_same(root, home.artifacts):
-        return folder  # not made by us, or right
+        return folder  # not ours, or already right
     if not _is_of(home) and root.is_dir():
         return folder
     return home.artifacts.absolute().joinpath(*rest)
 
 
 def _misplaced(database: sqlite3.Connection, table: str, home: Home) -> Iterator[tuple[str, int]]:
-    """(the right place, the row) of every row that says another. Nothing of a database that MLflow has yet to fill."""
+    """(right path, row id) of every row with another path. Nothing if MLflow has not created the tables yet."""
     column, depth = RECORDED[table]
     if not database.execute("select 1 from sqlite_master where type = 'table' and name = ?", (table,)).fetchall():
         return
@@ -105,7 +104,7 @@ def _opened(file: Path) -> sqlite3.Connection:
 
 
 def _is_of(home: Home) -> bool:
-    """Whether the database is the home's own, and not one that MLFLOW_TRACKING_URI names elsewhere."""
+    """Whether the database is this home's own, not one elsewhere named by MLFLOW_TRACKING_URI."""
     file = sqlite_file(home.tracking_uri)
     return file is not None and _is_same(file.parent, home.root)
 

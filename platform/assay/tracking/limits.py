@@ -1,7 +1,7 @@
-"""What MLflow refuses, and how names and texts are made to fit: the one place that knows.
+"""MLflow's limits, and how names and texts are made to fit: the only module that knows them.
 
-Read in MLflow 3.17 (utils/validation.py, and the columns of its tables, which PostgreSQL insists on). Values are kept
-to what the servers of earlier years took as well.
+Taken from MLflow 3.17 (utils/validation.py, and its tables' columns, which PostgreSQL enforces). Values keep to the
+limits of earlier servers too.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from assay.text import printable, shorten
 T = TypeVar("T")
 
 KEY = 250
-"""Characters of the name of a parameter, a metric or a tag."""
+"""Characters in the name of a parameter, a metric or a tag."""
 RUN_NAME = 250
 PARAMETER = TAG = 5000
-"""Characters of a value; 6000 and 8000 by now. A parameter that is recorded cannot be changed, so this stays."""
+"""Characters in a value; by now 6000 and 8000. Recorded parameters cannot be changed, so this stays."""
 EXPERIMENT_TAG = 5000
 METRICS_A_REQUEST = 1000
 NAMED_A_REQUEST = 100
-"""Parameters, or tags."""
+"""Parameters or tags per request."""
 BYTES_A_REQUEST = 900_000
 LARGEST_STEP = 2**63 - 1
 
 MARK = 9
-"""Characters that tell a name which was changed from others that would now be called the same."""
+"""Characters of the mark that keeps shortened or cleaned names distinct."""
 CUT = " … (shortened)"
 
 
 def key(name: str) -> str:
-    """The name of a parameter, a metric or a tag, as it is where MLflow takes it.
+    """The name of a parameter, a metric or a tag, unchanged if MLflow accepts it.
 
-    Another is cleaned, and gets a mark that depends on all of it: no two names become one.
+    Others are cleaned, with a hash of the original appended: no two names become one.
     """
     cleaned = re.sub(r"[^/\w.\- :]", "_", name)
     cleaned = "/".join(part for part in cleaned.split("/") if part not in ("", ".", ".."))
@@ -52,7 +52,7 @@ def image_key(name: str) -> str:
 
 
 def run_name(name: str) -> str:
-    """One line, without what terminals and databases do not take. Runs are told apart by tags, not by their names."""
+    """One line, without characters that terminals and databases reject. Runs are identified by tags, not by names."""
     return shorten(printable(name, is_line=True), RUN_NAME)
 
 
@@ -66,7 +66,7 @@ def text(value: str, most: int) -> str:
 
 
 def batches(items: Iterable[T], most: int, as_sent: Callable[[T], object]) -> Iterator[list[T]]:
-    """So many a request at most, and none of more bytes than a server takes."""
+    """At most `most` items per request, and no request larger than a server accepts."""
     batch: list[T] = []
     room = BYTES_A_REQUEST
     for item in items:

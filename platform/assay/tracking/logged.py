@@ -1,7 +1,7 @@
-"""Before MLflow is imported: what its own SQLite file says is logged, so that a re-run with nothing to log is fast.
+"""What MLflow's SQLite file says is logged, without importing MLflow: a re-run with nothing to log is fast.
 
-Only the database itself is asked, never a note of ours beside it: a wiped database, a deleted run or a removed folder
-of artifacts shows at once.
+Only the database is read, never a note of ours beside it: so a deleted database, run or folder of artifacts is noticed
+at once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from assay.network import ask_this_machine_directly
 from assay.tracking.database import RUN_DEPTH, place_here, recorded_folder, sqlite_file
 
 LOGGED = "assay.logged"
-"""The tag that says what a run shows: the digest of it. Set last."""
+"""The tag with the digest of what a run shows. Set last."""
 
 QUERY = f"""
 select tags.value, runs.status, runs.artifact_uri
@@ -32,17 +32,17 @@ and runs.lifecycle_stage = 'active' and experiments.lifecycle_stage = 'active'
 class LoggedRun:
     status: str
     folder: Path
-    """Its artifacts."""
+    """The folder of its artifacts."""
 
     def is_whole(self, artifacts: Iterable[str]) -> bool:
-        """Whether it ended, and its artifacts are all there."""
+        """Whether the run ended and all its artifacts exist."""
         return self.status == "FINISHED" and are_there(self.folder, artifacts)
 
 
 def logged_runs(home: Home, experiment: str) -> Mapping[str, LoggedRun]:
-    """By digest, the experiment's runs that were logged to the end. Empty when that cannot be told without MLflow.
+    """The experiment's completely logged runs, by digest. Empty if that cannot be found out without MLflow.
 
-    A run whose artifacts are recorded to be elsewhere, as before the home was moved, is left out.
+    Runs whose artifacts are recorded elsewhere, as before the home was moved, are left out.
     """
     file = sqlite_file(home.tracking_uri)
     if file is None or not file.is_file():
@@ -65,7 +65,7 @@ def are_there(folder: Path, artifacts: Iterable[str]) -> bool:
 
 
 def quiet_environment() -> None:
-    """No telemetry, nothing in the user's terminal but what we say, and a server that is down is given up soon."""
+    """No telemetry, no output of MLflow in the user's terminal, and short timeouts for a server that is down."""
     ask_this_machine_directly()
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")

@@ -1,4 +1,4 @@
-"""The parent run of a sweep: how it is found again, and how a report that was written again gets there."""
+"""The parent run of a sweep: find it again, and add a rewritten report to it."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from assay.tracking.database import sqlite_file
 from assay.tracking.writer import Writer
 
 PROFILE = "assay.profile"
-"""The tag that says it. Without a profile there is none: any word may be a profile's name."""
+"""The tag with the sweep's profile. Absent without one: any word may be a profile's name."""
 
 
 def parent_tags(sweep: Sweep) -> dict[str, str]:
-    """What tells it: a profile has a parent of its own."""
+    """Tags that identify the parent run. Each profile has a parent of its own."""
     return {"assay.role": "sweep", **({} if sweep.profile is None else {PROFILE: sweep.profile})}
 
 
 def find_parent(client: Client, experiment_id: str, sweep: Sweep) -> Any | None:
-    """Its run; None before there is one."""
+    """The parent run, or None if there is none yet."""
     runs = client.search(experiment_id, "tags.`assay.role` = 'sweep'")
     return next((run for run in runs if run.data.tags.get(PROFILE) == sweep.profile), None)
 
 
 def log_report(home: Home, sweep: Sweep, folder: Path) -> str:
-    """Put the page and the pictures in a report's folder on the parent run, and say so, or why they are not there.
+    """Log a report's page and pictures on the parent run; returns what was done, or why not.
 
-    Nothing else of the run is touched: another command may be running the sweep. Never raises.
+    Nothing else of the run changes: another command may be running the sweep. Never raises.
     """
     missing = f"{sweep.name} is not there yet; `assay sync` shows what is stored"
     database = sqlite_file(home.tracking_uri)
     if database is not None and not database.is_file():
         return missing
-    said = [missing]
+    message = [missing]
 
     def log() -> None:
         client = Client(home, writer.patience)
@@ -45,9 +45,9 @@ def log_report(home: Home, sweep: Sweep, folder: Path) -> str:
         if parent is not None:
             for file in view.pictures_in(folder):
                 client.log_file(parent, file, view.REPORT)
-            said[:] = [f"the report is on the run {parent.info.run_name}"]
+            message[:] = [f"the report is on the run {parent.info.run_name}"]
 
     writer = Writer(home)
     writer.put(log)
     writer.finish()
-    return said[0] if writer.trouble is None else writer.trouble.removeprefix("MLflow at ")
+    return message[0] if writer.trouble is None else writer.trouble.removeprefix("MLflow at ")

@@ -1,4 +1,4 @@
-"""How long a command waits for MLflow: as long as it answers, and seconds once it does not."""
+"""How long a command waits for MLflow: as long as it answers, and some seconds more."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import math
 import time
 
 AN_ANSWER_S = 2.0
-"""What an answer buys: a server that is slower than this on the whole is given up as well."""
+"""The time that one answer adds: a server slower than this on average is given up on too."""
 
 
 class Patience:
-    """Runs out after `seconds` without an answer, and sooner where answers are slow throughout.
+    """Runs out after `seconds` without an answer, and sooner if answers are slow throughout.
 
-    It is asked in one thread and told in another. Before `begin`, MLflow is being imported, which takes as long as it
-    takes.
+    Read in one thread and renewed in another. It is unlimited before `begin`, while MLflow is imported.
     """
 
     def __init__(self) -> None:

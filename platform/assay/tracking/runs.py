@@ -1,7 +1,7 @@
-"""The runs of a sweep in MLflow: an experiment, its parent run, a child run a trial.
+"""The runs of a sweep in MLflow: an experiment, its parent run, and a child run per trial.
 
-Runs are found again by their tags, so every command for the same sweep writes to the same runs, and what is logged
-twice is one thing.
+Runs are found by their tags, so every command for the same sweep writes to the same runs, and logging something twice
+changes nothing.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from assay.workload import canonical_json
 
 BEST = "assay.best"
 MOST_OF_A_CAUSE = 4000
-"""Characters, from the end of a traceback."""
+"""Characters kept from the end of a traceback."""
 
 
 class Runs:
-    """The runs of one sweep. Everything here may raise whatever MLflow raises."""
+    """The runs of one sweep. Every method may raise whatever MLflow raises."""
 
     def __init__(self, home: Home, plan: Plan, patience: Patience | None = None) -> None:
         self._plan = plan
         self.children: dict[int, Any] = {}
-        """Trial index → its run, as found or created."""
+        """Trial index → its run."""
         self._reopened: set[str] = set()
         self._client = Client(home, patience or Patience())
         with self._client.alone():
@@ -59,7 +59,7 @@ class Runs:
             self._reopened.discard(run.info.run_id)
 
     def is_logged(self, trial: TrialOutcome, digest: str) -> bool:
-        """Whether its run shows it all: artifacts may have been deleted, where that can be seen."""
+        """Whether its run shows everything. Artifacts may have been deleted, which only a local database shows."""
         run, planned = self.children[trial.planned.trial.index], trial.planned
         is_closed = run.info.status == "FINISHED" and run.info.run_id not in self._reopened
         if not is_closed or run.data.tags.get(LOGGED) != digest:
@@ -74,7 +74,7 @@ class Runs:
         self._client.log_points(run, view.final_points(planned, results))
 
     def log_trial(self, trial: TrialOutcome, digest: str) -> None:
-        """Everything a finished trial shows. The digest goes last: what was cut off is logged again."""
+        """Log everything of a finished trial. The digest goes last, so that an interrupted one is logged again."""
         planned = trial.planned
         run = self._without_higher_rungs(trial)
         for result in trial.results.values():
@@ -85,7 +85,7 @@ class Runs:
             self._log_sample_grid(run, *reached)
         self._client.log_text(run, as_yaml(planned.trial.config), view.CONFIG)
         came_from = view.came_from(trial)
-        if trial.computed or not came_from.keys() & run.data.tags.keys():  # showing it again computes nothing
+        if trial.computed or not came_from.keys() & run.data.tags.keys():  # a rebuilt view computes nothing
             self._client.set_tags(run, came_from)
         self._client.set_tags(run, {**view.tags(planned), **view.notes(trial.results)})
         self._client.drop_tags(run, ["assay.error", "mlflow.note.content"])
@@ -93,7 +93,7 @@ class Runs:
         self.status(run, "FINISHED")
 
     def _without_higher_rungs(self, trial: TrialOutcome) -> Any:
-        """Its run; a new one where that climbed on before this study came to end it: MLflow forgets no point."""
+        """Its run, or a new one if it has points of higher rungs, from another study: MLflow cannot remove points."""
         planned = trial.planned
         run, reached = self.children[planned.trial.index], planned.reached(trial.results)
         if reached is None or reached[0] is planned.rungs[-1]:
@@ -114,11 +114,11 @@ class Runs:
         self.status(run, "FAILED")
 
     def log_sweep(self, table: Comparison, pictures: Sequence[Path], digest: str, status: Status) -> None:
-        """The comparison, the best arm, the sweep file and the report's pictures, on the parent."""
+        """Log the comparison, the best arm, the sweep file and the report's pictures on the parent."""
         sweep, run = self._plan.sweep, self.parent
         self._client.log_json(run, table.split(), view.COMPARISON)
         for picture in pictures:
-            if picture.is_file():  # another command may have written the report since
+            if picture.is_file():  # another command may be rewriting the report
                 self._client.log_file(run, picture, view.REPORT)
         if sweep.file and Path(sweep.file).is_file():
             self._client.log_file(run, Path(sweep.file), view.SWEEP)
@@ -138,12 +138,12 @@ class Runs:
 
     def _experiment(self, home: Home) -> str:
         name = self._plan.sweep.name
-        found = self._client.experiment(name)
-        if found is None:
+        experiment = self._client.experiment(name)
+        if experiment is None:
             return self._client.create_experiment(name, home.artifacts / name)
-        if found.lifecycle_stage == "deleted":
-            self._client.restore_experiment(found.experiment_id)
-        return str(found.experiment_id)
+        if experiment.lifecycle_stage == "deleted":
+            self._client.restore_experiment(experiment.experiment_id)
+        return str(experiment.experiment_id)
 
     def _find_or_create_parent(self) -> Any:
         sweep = self._plan.sweep
@@ -151,21 +151,21 @@ class Runs:
         return find_parent(self._client, self.experiment_id, sweep) or self._create(name, parent_tags(sweep))
 
     def _attach_children(self) -> None:
-        """A run for every trial of the plan. Runs of others, of this sweep as it was or with other --set, stay, and are
-        told apart by a tag: they may be called the same. None of them is RUNNING."""
+        """Give every trial of the plan a run. Runs of earlier versions of the sweep, or with other --set, stay; a tag
+        marks them, since names may repeat. None of them is RUNNING."""
         parent_id = self.parent.info.run_id
-        left = dict(enumerate(self._client.search(self.experiment_id, f"tags.`mlflow.parentRunId` = '{parent_id}'")))
+        others = dict(enumerate(self._client.search(self.experiment_id, f"tags.`mlflow.parentRunId` = '{parent_id}'")))
         with_leaf: dict[str | None, list[int]] = {}
-        for number, run in left.items():
+        for number, run in others.items():
             with_leaf.setdefault(run.data.tags.get(view.LEAF), []).append(number)
         for planned in self._plan.trials:
             alike = sorted({number for rung in planned.rungs for number in with_leaf.get(rung.leaf.key, ())})
-            own = next((n for n in alike if n in left and _has_params(left[n], planned)), None)
-            run = None if own is None else left.pop(own)
+            own = next((n for n in alike if n in others and _has_params(others[n], planned)), None)
+            run = None if own is None else others.pop(own)
             self.children[planned.trial.index] = run or self._create_child(planned)
             self._rename(self.children[planned.trial.index], planned)
             self._mark(self.children[planned.trial.index], CURRENT)
-        for run in left.values():
+        for run in others.values():
             self._mark(run, SUPERSEDED)
             if run.info.status == "RUNNING":
                 self.status(run, "KILLED")
@@ -191,18 +191,18 @@ class Runs:
         name = self._plan.workload.report.sample_grid
         if name is None or name not in leaf.file_bytes:
             return
-        # MLflow gives every picture a new name: twice would show twice.
+        # MLflow gives every picture a new name, so logging it twice would show it twice.
         if not self._client.has_files(run, view.IMAGES):
             self._client.log_image(run, leaf.file(name), view.budget_step(rung))
         self._client.log_file(run, leaf.file(name))
 
 
 def _has_params(run: Any, planned: PlannedTrial) -> bool:
-    """MLflow never changes them, and not every path is in a key."""
+    """Parameters are compared since MLflow cannot change them, and not every path is in a key."""
     return all(run.data.params.get(path, value) == value for path, value in view.params(planned).items())
 
 
 def _note(description: str, table: str) -> str:
-    """Both, where MLflow takes both; else the table has at least half of the room."""
+    """Both texts, shortening the description if they do not fit: the table gets at least half of the space."""
     room = max(limits.TAG - len(table) - 2, limits.TAG // 2)
     return f"{shorten(description, room, limits.CUT)}\n\n{table}".strip()

@@ -1,7 +1,7 @@
-"""The tracker: listens to a run, and shows it in MLflow from a thread of its own.
+"""The tracker: listens to a run, and logs it to MLflow from a thread of its own.
 
-MLflow takes seconds to import and to open its database, and a server can be slow, gone, or silent. None of that is the
-sweep's affair: a thread of its own writes, and whatever goes wrong there is told once and costs no result.
+MLflow takes seconds to import and to open its database, and a server can be slow, gone or silent. None of that may
+delay the sweep: a thread writes, and the first error is reported once and costs no result.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ ABORT_WAIT_S = 15.0
 
 
 class Tracker:
-    """A listener of a run. Tracking never stops a sweep: `warn` is told once, in the caller's thread."""
+    """A listener of a run. Tracking never stops a sweep: `warn` is called at most once, in the caller's thread."""
 
     def __init__(self, home: Home, warn: Callable[[str], None]) -> None:
         self._home = home
         self._warn = warn
-        self._told = False
+        self._warned = False
         self._writer: Writer | None = None
         self._plan: Plan | None = None
         self._runs: Runs | None = None
@@ -50,7 +50,7 @@ class Tracker:
     def event(self, event: view.EventLike) -> None:
         if self._writer is None:
             return
-        self._tell(self._writer)
+        self._warn_once(self._writer)
         if event.kind == "committed":
             key = event.key
             self._writer.put(lambda: self._show_stage(key))
@@ -59,7 +59,7 @@ class Tracker:
             self._writer.put(lambda: self._show_decision(leaf, decision))
 
     def end(self, outcome: Outcome, report: Path | None = None) -> None:
-        """Show the outcome, and the pictures in the report's folder. Waits until MLflow has it all, or is silent."""
+        """Log the outcome and the report's pictures. Waits until MLflow has everything, or stops answering."""
         sweep, table = outcome.plan.sweep, comparison(outcome)
         pictures = view.pictures_in(report or self._home.report(sweep.name, sweep.profile))
         digests = {
@@ -67,25 +67,25 @@ class Tracker:
             for t in outcome.trials
             if view.is_over(t.planned, t.results, outcome.plan.decided)
         }
-        whole = table.digest(outcome.plan, {str(i): d for i, d in digests.items()}, pictures)
+        sweep_digest = table.digest(outcome.plan, {str(i): d for i, d in digests.items()}, pictures)
         is_new = self._writer is None
         if is_new:
             files = {d: view.artifacts(outcome.plan, t.planned, t.results) for t, d in _over(outcome, digests)}
-            files[whole] = view.parent_artifacts(sweep, pictures)
-            there = logged_runs(self._home, sweep.name)
-            if all(digest in there and there[digest].is_whole(names) for digest, names in files.items()):
+            files[sweep_digest] = view.parent_artifacts(sweep, pictures)
+            logged = logged_runs(self._home, sweep.name)
+            if all(digest in logged and logged[digest].is_whole(names) for digest, names in files.items()):
                 return
 
         def show() -> None:
             if is_new:
                 self._show_plan(outcome.plan, {})
-            self._show_outcome(outcome, digests, table, pictures, whole)
+            self._show_outcome(outcome, digests, table, pictures, sweep_digest)
 
         self._started().put(show, always=True)
         self._finish(None)
 
     def abort(self) -> None:
-        """The run was cut off: what is not finished is KILLED, and reopened by the next command."""
+        """Mark unfinished runs as KILLED after an interrupt; the next command reopens them."""
         if self._writer is not None:
             self._writer.put(self._kill)
             self._finish(ABORT_WAIT_S)
@@ -93,10 +93,10 @@ class Tracker:
     # In the caller's thread
 
     def _trials_are_logged(self, plan: Plan, stored: Mapping[str, StoredResult]) -> bool:
-        there = logged_runs(self._home, plan.sweep.name)
+        logged = logged_runs(self._home, plan.sweep.name)
         for planned in plan.trials:
             results = {s.key: stored[s.key] for s in planned.climbed(plan.decided)}
-            run = there.get(view.trial_digest(planned, results))
+            run = logged.get(view.trial_digest(planned, results))
             if run is None or not run.is_whole(view.artifacts(plan, planned, results)):
                 return False
         return True
@@ -109,13 +109,13 @@ class Tracker:
     def _finish(self, timeout_s: float | None) -> None:
         if self._writer is not None:
             self._writer.finish(math.inf if timeout_s is None else timeout_s)
-            self._tell(self._writer)
+            self._warn_once(self._writer)
         self._writer = None
         self._runs = None
 
-    def _tell(self, writer: Writer) -> None:
-        if writer.trouble is not None and not self._told:
-            self._told = True
+    def _warn_once(self, writer: Writer) -> None:
+        if writer.trouble is not None and not self._warned:
+            self._warned = True
             self._warn(writer.trouble)
 
     # In the writer's thread
@@ -128,7 +128,7 @@ class Tracker:
         return self._runs
 
     def _show_plan(self, plan: Plan, stored: Mapping[str, StoredResult]) -> None:
-        """What a run begins with; again when its plan grew."""
+        """Show what the run starts with; again when its plan grew."""
         self._plan, self._results, self._runs = plan, dict(stored), None
         runs = self._opened()
         runs.status(runs.parent, "RUNNING")
@@ -139,7 +139,7 @@ class Tracker:
             self._show_so_far(planned, own, own)
 
     def _show_stage(self, key: str) -> None:
-        """A stage was committed: its curve goes to every trial that uses it, and a leaf finishes its trials."""
+        """A stage was committed: log its curve for every trial that uses it, and finish the trials whose leaf it is."""
         self._opened()
         assert self._plan is not None
         self._computed.add(key)
@@ -151,7 +151,7 @@ class Tracker:
             self._show_so_far(planned, self._own(planned), {key})
 
     def _show_decision(self, leaf: str, decision: Decision) -> None:
-        """The scheduler judged a trial at a rung: it ends there, or what is stored of the next is its own as well."""
+        """The scheduler decided on a trial at a rung: it ends, or the next rung's results belong to it too."""
         assert self._plan is not None
         trials = self._plan.trials_of.get(leaf, ())
         before = [self._own(planned) for planned in trials]
@@ -161,7 +161,7 @@ class Tracker:
             self._show_so_far(planned, own, own.keys() - shown.keys())
 
     def _show_so_far(self, planned: PlannedTrial, own: Mapping[str, StoredResult], new: Collection[str]) -> None:
-        """What is new of a trial; all of it when it has come as far as it will."""
+        """Log what is new of a trial; everything once it is over."""
         assert self._plan is not None
         if view.is_over(planned, own, self._plan.decided):
             self._show_trial(TrialOutcome(planned, own, frozenset(own) & self._computed))
@@ -174,7 +174,7 @@ class Tracker:
             runs.log_metrics(run, planned, own)
 
     def _own(self, planned: PlannedTrial) -> dict[str, StoredResult]:
-        """The results of the rungs that it is known to climb: MLflow forgets no point, so none is shown too soon."""
+        """The results of rungs that it certainly climbs: MLflow cannot remove points, so none is logged too early."""
         assert self._plan is not None
         rungs = self._plan.climbs_for_sure(planned)
         keys = dict.fromkeys(stage.key for rung in rungs for stage in rung.stages)
@@ -193,10 +193,10 @@ class Tracker:
         digests: Mapping[int, str],
         table: Comparison,
         pictures: list[Path],
-        whole: str,
+        sweep_digest: str,
     ) -> None:
         runs = self._opened()
-        runs.refuse_unusable()  # MLflow would wait long for a lock, and the command waits for it
+        runs.refuse_unusable()  # MLflow would wait long for a lock, and the command for MLflow
         for trial in outcome.trials:
             index = trial.planned.trial.index
             if index in digests:
@@ -207,7 +207,7 @@ class Tracker:
                 runs.status(runs.children[index], "KILLED")
         failed = any(trial.error is not None for trial in outcome.trials)
         status: Status = "FAILED" if failed else "KILLED" if outcome.paused else "FINISHED"
-        runs.log_sweep(table, pictures, whole, status)
+        runs.log_sweep(table, pictures, sweep_digest, status)
 
     def _kill(self) -> None:
         runs = self._opened()

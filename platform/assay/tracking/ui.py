@@ -1,4 +1,4 @@
-"""`assay ui`: MLflow's own server on this machine, on what this home has tracked."""
+"""`assay ui`: run MLflow's own server on this machine, for what this home has tracked."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from assay.tracking.writer import in_words
 HOST = "127.0.0.1"
 PORT = 5000
 START_S = 90.0
-"""How long a busy machine may take to start the server."""
+"""How long the server may take to start on a busy machine."""
 STOP_S = 10.0
 
 
 def ui_command(home: Home, port: int = PORT) -> list[str]:
-    """The command line that opens MLflow's UI on what its environment says was tracked, since others can read it."""
+    """The command that opens MLflow's UI. What to show is in its environment: other users can read command lines."""
     return [
         *(sys.executable, "-m", "mlflow", "server"),
         *("--default-artifact-root", home.artifacts.absolute().as_uri()),
@@ -43,9 +43,9 @@ def ui_command(home: Home, port: int = PORT) -> list[str]:
 
 
 def serve(home: Home, port: int = PORT, sweep: str | None = None, say: Callable[[str], None] = print) -> None:
-    """Run MLflow's server in the foreground until Ctrl-C, and say where the experiments are.
+    """Run MLflow's server in the foreground until Ctrl-C, and print the addresses of the experiments.
 
-    With MLFLOW_TRACKING_URI naming a server, there is nothing to start: only the addresses are said.
+    If MLFLOW_TRACKING_URI names a server, nothing is started and only the addresses are printed.
     """
     quiet_environment()
     if home.tracking_uri.startswith(("http://", "https://")):
@@ -61,16 +61,16 @@ def serve(home: Home, port: int = PORT, sweep: str | None = None, say: Callable[
         raise AssayError(in_words(home, error)) from error
     log = home.root / "mlflow-server.log"
     with _stopped_by_sigterm(), log.open("wb") as output:
-        # A session of its own: Ctrl-C reaches us alone, and we end the server and its workers in good order.
+        # A session of its own: Ctrl-C reaches only us, and we stop the server and its workers in order.
         server = subprocess.Popen(
             ui_command(home, port), stdout=output, stderr=output, env=_environment(home), start_new_session=True
         )
         try:
             _wait_until_it_answers(server, port, log)
             _say_addresses(f"http://{HOST}:{port}", sweep, say)
-            say("Ctrl-C stops it.")
+            say("Press Ctrl-C to stop it.")
             code = server.wait()
-            raise AssayError(f"MLflow's server ended by itself with exit code {code}; its log: {log}")
+            raise AssayError(f"MLflow's server exited with code {code}; see its log: {log}")
         except KeyboardInterrupt:
             say("Stopped.")
         finally:
@@ -78,7 +78,7 @@ def serve(home: Home, port: int = PORT, sweep: str | None = None, say: Callable[
 
 
 def _environment(home: Home) -> dict[str, str]:
-    """Nothing leaves the machine, and no helper processes for features that are not used here."""
+    """Nothing leaves the machine, and no helper processes run for unused features."""
     return {
         **os.environ,
         "MLFLOW_BACKEND_STORE_URI": home.tracking_uri,
@@ -117,11 +117,11 @@ def _wait_until_it_answers(server: subprocess.Popen[bytes], port: int, log: Path
 
 def _tail(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return "\n".join([*lines[-5:], f"(all of it: {log})"])
+    return "\n".join([*lines[-5:], f"(full log: {log})"])
 
 
 def _stop(server: subprocess.Popen[bytes]) -> None:
-    """End the server with its workers."""
+    """Stop the server and its workers."""
     for sent in (signal.SIGTERM, signal.SIGKILL):
         if server.poll() is None:
             os.killpg(server.pid, sent)
@@ -151,12 +151,12 @@ def _stopped_by_sigterm() -> Iterator[None]:
 
 
 def _say_addresses(server: str, sweep: str | None, say: Callable[[str], None]) -> None:
-    """The latest sweeps first, without the name and the password that the server's own address may have."""
+    """Latest sweep first; a name and password in the server's address are not shown."""
     parts = urlsplit(server.rstrip("/"))
     base = hide_secrets(parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl())
     try:
         experiments = _experiments(server)
-    except Exception as error:  # the boundary: whatever MLflow and its server raise
+    except Exception as error:  # MLflow and its server may raise anything
         raise AssayError(
             f"MLflow at {base} does not answer: {first_line(error, with_type=True)}; is the server up?"
         ) from error
@@ -171,7 +171,7 @@ def _say_addresses(server: str, sweep: str | None, say: Callable[[str], None]) -
 
 
 def _experiments(server: str) -> dict[str, str]:
-    """Name → id of every sweep, the latest first. Others may keep experiments on the same server."""
+    """Name → id of every sweep, latest first. The server may have other experiments too."""
     from mlflow.tracking import MlflowClient
 
     client: Any = MlflowClient(tracking_uri=server)

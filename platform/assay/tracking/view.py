@@ -1,7 +1,7 @@
-"""What MLflow is to show of a trial, worked out from the plan and the store alone. No MLflow here.
+"""What MLflow shows of a trial, derived from the plan and the store alone. No MLflow here.
 
-Everything is derived from committed results, so a view that was lost is rebuilt from them, and `digest` tells whether
-what MLflow has is what it would be given again.
+Everything is derived from committed results, so a lost view can be rebuilt, and `digest` tells whether MLflow is up to
+date.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from assay.workload import digest
 FORMAT = 1
 """Raise it when the same results are to be shown differently: runs logged in an older format are logged again."""
 POINTS_A_CURVE = 1000
-"""MLflow's charts draw 320. The whole curve stays in the store."""
+"""Points per curve; MLflow's charts draw 320. The whole curve stays in the store."""
 CONFIG, COMPARISON, IMAGES, SWEEP, REPORT = "config.yaml", "comparison.json", "images", "sweep", "report"
-"""Artifacts, and their folders."""
+"""Artifacts and their folders."""
 LEAF = "assay.key"
-"""The tag that says which leaf a trial's run was made for."""
+"""The tag with the key of the leaf that a trial's run was created for."""
 SHOWN = {".html", ".png", ".jpg", ".jpeg", ".svg", ".webp"}
-"""Which of a report's files are shown: the page and the pictures."""
+"""The files of a report that are logged: the page and the pictures."""
 
 
 class EventLike(Protocol):
-    """What the tracker reads of an event."""
+    """The part of an event that the tracker reads."""
 
     @property
     def kind(self) -> str: ...
@@ -54,42 +54,42 @@ class Point:
     value: float
     step: int
     timestamp_ms: int
-    """When the result was committed: the same point logged twice is one point."""
+    """Time of the commit, so that logging the same point twice gives one point."""
 
 
 def params(planned: PlannedTrial) -> dict[str, str]:
-    """Only what varies, so that the compare view is readable."""
+    """Only what varies, to keep the compare view readable."""
     varied = planned.trial.varied
     return {limits.key(path): limits.text(in_words(value), limits.PARAMETER) for path, value in varied.items()}
 
 
 def artifacts(plan: Plan, planned: PlannedTrial, results: Mapping[str, StoredResult]) -> list[str]:
-    """What a trial's run has of files and folders."""
+    """The files and folders of a trial's run."""
     grid, leaf = plan.workload.report.sample_grid, planned.result(results)
     has_grid = grid is not None and leaf is not None and grid in leaf.file_bytes
     return [CONFIG, *([Path(grid).name, IMAGES] if grid is not None and has_grid else [])]
 
 
 def parent_artifacts(sweep: Sweep, pictures: Sequence[Path]) -> list[str]:
-    """What the parent's run has."""
+    """The files and folders of the parent run."""
     file = [f"{SWEEP}/{Path(sweep.file).name}"] if sweep.file and Path(sweep.file).is_file() else []
     return [COMPARISON, *file, *(f"{REPORT}/{picture.name}" for picture in pictures)]
 
 
 def budget_step(rung: Rung) -> int:
-    """The step of a rung's metrics: its amount; else the budget of the leaf, or of what it reads last (samples)."""
+    """The step of a rung's metrics: its amount, else the budget of the leaf or of the last stage it reads (samples)."""
     if rung.amount is not None:
         return rung.amount
     return next((stage.budget.amount for stage in reversed(rung.stages) if stage.budget is not None), 0)
 
 
 def is_over(planned: PlannedTrial, results: Mapping[str, StoredResult], decided: Mapping[str, Decision]) -> bool:
-    """Whether the trial has come as far as it will."""
+    """Whether the trial has gone as far as it will."""
     return planned.climbs(decided)[-1].leaf.key in results
 
 
 def seconds(results: Mapping[str, StoredResult]) -> float:
-    """What a trial's stages took, whenever and for whomever they were computed."""
+    """Seconds of a trial's stages, whichever run computed them."""
     return sum(result.cost.seconds for result in results.values())
 
 
@@ -109,7 +109,7 @@ def final_points(planned: PlannedTrial, results: Mapping[str, StoredResult]) -> 
 
 
 def curve_points(result: StoredResult) -> list[Point]:
-    """What a stage logged as it went: "train/loss" at every step, thinned to what a chart can show."""
+    """What a stage logged as it ran: "train/loss" at every step, thinned to what a chart can show."""
     when = _committed_ms(result)
     history = result.history
     stride = max(1, math.ceil(len(history) / POINTS_A_CURVE))
@@ -124,29 +124,29 @@ def curve_points(result: StoredResult) -> list[Point]:
 
 
 def tags(planned: PlannedTrial) -> dict[str, str]:
-    """What a trial is, known before it runs."""
+    """Facts about a trial that are known before it runs."""
     stages = ", ".join(f"{stage.name} {stage.key}" for stage in planned.stages)
     return {"assay.role": "trial", LEAF: planned.leaf.key, "assay.stages": stages}
 
 
 def came_from(trial: TrialOutcome) -> dict[str, str]:
-    """Where its results came from."""
+    """Which devices its results came from, and which stages were computed or cached."""
     names = {stage.key: stage.name for stage in trial.planned.stages}
-    told = {
+    sources = {
         "assay.device": dict.fromkeys(_device(result) for result in trial.results.values()),
         "assay.computed": [names[key] for key in names if key in trial.computed],
         "assay.cached": [names[key] for key in names if key in trial.results and key not in trial.computed],
     }
-    return {name: ", ".join(values) for name, values in told.items() if values}
+    return {name: ", ".join(values) for name, values in sources.items() if values}
 
 
 def notes(results: Mapping[str, StoredResult]) -> dict[str, str]:
-    """What its stages said they chose: assay.train.train.precision, the stage and the path in its config."""
+    """Notes of its stages, such as assay.train.train.precision: the stage, then the path in its config."""
     return {f"assay.{r.stage}.{name}": in_words(value) for r in results.values() for name, value in r.notes.items()}
 
 
 def trial_digest(planned: PlannedTrial, results: Mapping[str, StoredResult]) -> str:
-    """Changes when anything that MLflow shows of the trial does."""
+    """Changes when anything that MLflow shows of the trial changes."""
     return digest(
         {
             "format": FORMAT,
@@ -158,7 +158,7 @@ def trial_digest(planned: PlannedTrial, results: Mapping[str, StoredResult]) -> 
 
 
 def pictures_in(report: Path) -> list[Path]:
-    """The page and the pictures; not what another command is about to put there."""
+    """The page and the pictures, without another command's unfinished files."""
     files = report.rglob("*") if report.is_dir() else []
     return sorted(p for p in files if p.suffix.lower() in SHOWN and not p.relative_to(report).parts[0].startswith("."))
 

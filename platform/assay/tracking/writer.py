@@ -1,4 +1,4 @@
-"""The thread that writes to MLflow. Nothing that goes wrong there reaches who started it, but as one line of text."""
+"""The thread that writes to MLflow. Its errors reach the caller only as one line of text."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from assay.tracking.patience import Patience
 
 Task = Callable[[], None]
 PAUSE_S = 60.0
-"""How long after trouble nothing is tried while the sweep goes on; the end is always tried."""
+"""How long nothing is tried after an error; the end of a run is always tried."""
 LOOK_S = 0.5
-BUILT_AGAIN = "move the file aside, and `assay sync` makes it again from what is stored"
+BUILT_AGAIN = "move the file away, and `assay sync` rebuilds it from the store"
 ADVICE = {
-    sqlite3.SQLITE_BUSY: "another program holds it; when that is done, `assay sync` shows them there",
-    sqlite3.SQLITE_LOCKED: "another program holds it; when that is done, `assay sync` shows them there",
+    sqlite3.SQLITE_BUSY: "another program has locked it; when it has finished, run `assay sync` to show them there",
+    sqlite3.SQLITE_LOCKED: "another program has locked it; when it has finished, run `assay sync` to show them there",
     sqlite3.SQLITE_NOTADB: BUILT_AGAIN,
     sqlite3.SQLITE_CORRUPT: BUILT_AGAIN,
-    sqlite3.SQLITE_READONLY: "make it writable; then `assay sync` shows them there",
-    sqlite3.SQLITE_CANTOPEN: "make it a writable file in a writable folder; then `assay sync` shows them there",
+    sqlite3.SQLITE_READONLY: "make it writable, then run `assay sync` to show them there",
+    sqlite3.SQLITE_CANTOPEN: "make it a writable file in a writable folder, then run `assay sync` to show them there",
 }
-"""By what SQLite says: what to do so that MLflow shows the results."""
-OTHERWISE = "when MLflow answers again, `assay sync` shows them there"
+"""SQLite's error code → what to do so that MLflow shows the results."""
+OTHERWISE = "when MLflow answers again, run `assay sync` to show them there"
 
 
 class Writer:
-    """Works through tasks, one after the other. `trouble` is what went wrong first, and what to do, in one line."""
+    """Runs tasks one after the other. `trouble` is the first error and what to do about it, in one line."""
 
     def __init__(self, home: Home) -> None:
         self.patience = Patience()
@@ -52,23 +52,23 @@ class Writer:
         self._queue.put(guarded)
 
     def finish(self, most_s: float = math.inf) -> None:
-        """Wait until all is written, MLflow stops answering, or `most_s` seconds are over."""
+        """Wait until everything is written, MLflow stops answering, or `most_s` seconds are over."""
         self._queue.put(None)
         self.patience.renew()
         until = time.monotonic() + most_s
         while self._thread.is_alive():
-            left = min(self.patience.left, until - time.monotonic())
-            if left <= 0:
-                self._is_given_up = True  # the thread is a daemon: it ends with us, or when the call that hangs does
+            remaining = min(self.patience.left, until - time.monotonic())
+            if remaining <= 0:
+                self._is_given_up = True  # the daemon thread ends with us, or when the hanging call returns
                 self.trouble = self.trouble or in_words(self._home, _silence(min(self.patience.seconds, most_s)))
                 return
-            self._thread.join(min(left, LOOK_S))
+            self._thread.join(min(remaining, LOOK_S))
 
     def _work(self) -> None:
         while (task := self._queue.get()) is not None and not self._is_given_up:
             try:
                 task()
-            except Exception as error:  # the boundary: whatever MLflow, its database or its server raise
+            except Exception as error:  # MLflow, its database and its server may raise anything
                 self._quiet_until = time.monotonic() + PAUSE_S
                 self.trouble = self.trouble or in_words(self._home, error)
 
@@ -78,14 +78,14 @@ def in_words(home: Home, error: Exception) -> str:
     where = f"MLflow at {hide_secrets(home.tracking_uri)}"
     first, causes = first_line(error, with_type=True), list(_causes(error))
     if any(_is_full(cause) for cause in causes):
-        told = f"{where} is full: {first}. Free some room; what is finished is kept, and `assay sync` shows it there"
+        text = f"{where} is full: {first}. Free some space; finished work is kept, and `assay sync` shows it there"
     else:
         codes = [cause.sqlite_errorcode & 0xFF for cause in causes if hasattr(cause, "sqlite_errorcode")]
         advice = next((ADVICE[code] for code in codes if code in ADVICE), OTHERWISE)
         if "database schema" in first or any(type(cause).__module__.startswith("alembic") for cause in causes):
-            advice = f"it was made by another version of MLflow: use that, or {BUILT_AGAIN}"
-        told = f"{where} could not be written to: {first}. The results are stored; {advice}"
-    return printable(told, is_line=True)
+            advice = f"it was created by another version of MLflow: use that one, or {BUILT_AGAIN}"
+        text = f"{where} could not be written to: {first}. The results are stored; {advice}"
+    return printable(text, is_line=True)
 
 
 def _silence(seconds: float) -> Exception:
@@ -93,7 +93,7 @@ def _silence(seconds: float) -> Exception:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and what it came from; SQLAlchemy keeps that in `orig`."""
+    """The error and its causes; SQLAlchemy keeps the original in `orig`."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -104,7 +104,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 def _is_full(error: BaseException) -> bool:
     if isinstance(error, sqlite3.Error):
-        # A limit of the size of files ends in an error of writing: SQLite knows no other word for it.
+        # Exceeding the file size limit (ulimit -f) surfaces as a write error in SQLite.
         names = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_TRUNCATE")
         return getattr(error, "sqlite_errorname", None) in names
     return no_room(error) is not None

@@ -254,5 +254,5 @@ def test_a_workload_whose_package_stays_here_is_warned_of(project: Path) -> None
     assert without_its_package("adm") is None
     said = without_its_package("toy")
     assert said is not None
-    assert said.startswith("warning: the workload toy is of toy, which does not go along; ")
-    assert said.endswith("give its folder to --workload-package")
+    assert said.startswith("warning: the workload toy is part of toy, which is not uploaded; ")
+    assert said.endswith("pass its folder as --workload-package")

@@ -117,7 +117,7 @@ def test_waiting_is_over_in_time_whether_the_cluster_hangs_up_or_says_nothing(
 
 def test_a_job_that_the_head_has_forgotten(server: JobServer) -> None:
     server.answers["/api/jobs/"] = dict
-    with pytest.raises(UserError, match=r"no job sums-0123456789-1 on .* submit the sweep again: it goes on from"):
+    with pytest.raises(UserError, match=r"no job sums-0123456789-1 on .* submit the sweep again: it resumes from"):
         assay.Client(server.address).job("sums-0123456789-1")
 
 
@@ -143,13 +143,13 @@ def test_a_token_that_no_header_takes_is_refused_and_not_repeated(
     text: str, server: JobServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = []
-    with pytest.raises(UserError, match=r"token cannot be sent: token= has .*allowed: one word") as refusal:
+    with pytest.raises(UserError, match=r"token cannot be sent: token= contains .*allowed: one word") as refusal:
         assay.Client(server.address, token=text)
     said.append(str(refusal.value))
     (tmp_path / "token").write_bytes(text.encode(errors="surrogateescape"))
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
     with pytest.raises(
-        UserError, match=r"token cannot be sent: .*/token has .*named by RAY_AUTH_TOKEN_PATH"
+        UserError, match=r"token cannot be sent: .*/token contains .*set RAY_AUTH_TOKEN_PATH"
     ) as refusal:
         assay.Client(server.address)
     said.append(str(refusal.value))

@@ -214,7 +214,7 @@ def test_what_else_the_package_registers_is_registered_on_the_cluster(tmp_path: 
 
 def test_a_package_without_the_sweeps_workload(tmp_path: Path, workload: Path) -> None:
     (workload / "toy_workload.py").rename(workload / "other.py")
-    with pytest.raises(UserError, match="does not hold the module toy_workload, which is the workload toy"):
+    with pytest.raises(UserError, match="does not contain the module toy_workload of the workload toy"):
         pack(tmp_path, workload, sweep(tmp_path))
 
 

@@ -43,7 +43,7 @@ def test_where_results_go(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ASSAY_HOME", "ASSAY_STORE", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
     assert places.place(None).told == "~/.assay/store"
-    with pytest.raises(UserError, match="--store: got 'results', allowed: a whole path"):
+    with pytest.raises(UserError, match="--store: got 'results', allowed: an absolute path"):
         places.place("results")
     monkeypatch.setenv("ASSAY_HOME", ".assay")  # a place of this machine's, and nobody else's
     assert places.place(None).told == "~/.assay/store"
@@ -75,7 +75,7 @@ def test_a_tracking_server_of_this_machine_is_not_for_the_cluster(uri: str, monk
     assert "MLFLOW_TRACKING_URI" not in places.environment(places.place(None))
     said = places.remark()
     assert said is not None
-    assert "MLFLOW_TRACKING_URI names a place of this machine alone" in said
+    assert "MLFLOW_TRACKING_URI refers to this machine only" in said
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,9 @@ def test_a_path_from_here_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
         places.refuse_paths_from_here(load_sweep(file, find_workload=lambda name: toy_workload.workload))
 
     for text in ("given/model.pt", "./given", f"../{tmp_path.name}/given"):
-        with pytest.raises(UserError, match=r"config\.train\.gates: .*: paths from the folder .*allowed: whole paths"):
+        with pytest.raises(
+            UserError, match=r"config\.train\.gates: .*: relative paths on this machine, allowed: absolute paths"
+        ):
             refuse(text)
     for text in (str(tmp_path / "given"), "add", "s3://given/model.pt", "nowhere/here", ""):
         refuse(text)

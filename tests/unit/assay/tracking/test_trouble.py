@@ -130,7 +130,7 @@ def test_a_locked_database_is_one_line_and_nothing_waits_for_the_lock(
         other.execute("begin exclusive")
         (warning,) = whole(home, tmp_path).warnings
     assert "database is locked" in warning
-    assert "another program holds it" in warning
+    assert "another program has locked it" in warning
     assert capfd.readouterr().err == ""
     assert whole(home, tmp_path).warnings == []
     assert len(Seen(home).children) == 6
@@ -162,13 +162,13 @@ def test_a_database_that_cannot_be_used_is_one_line_that_says_how_to_make_it_aga
     assert callable(damage)
     damage(home.root / "mlflow.db")
     (warning,) = whole(home, tmp_path).warnings
-    assert "move the file aside, and `assay sync` makes it again" in warning
+    assert "move the file away, and `assay sync` rebuilds it" in warning
     assert "\n" not in warning
     assert capfd.readouterr().err == ""
     if damage is of_another_version:
         assert "another version of MLflow" in warning
         return
-    with pytest.raises(AssayError, match="move the file aside"):
+    with pytest.raises(AssayError, match="move the file away"):
         serve(home, port=5999)
 
 
@@ -195,7 +195,7 @@ def test_a_full_disk_is_said_as_the_store_says_it(home: Home, tmp_path: Path) ->
     (line,) = done.stdout.splitlines()
     assert (done.returncode, done.stderr) == (0, "")
     assert f"MLflow at {home.tracking_uri} is full: " in line
-    assert "Free some room" in line
+    assert "Free some space" in line
 
 
 NAMELESS = """
