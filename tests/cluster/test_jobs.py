@@ -156,7 +156,7 @@ def test_the_commands(command: Callable[..., str], site: Path) -> None:
     shown = json.loads(command("show", job, "--json"))
     assert len(shown["results"]) == len(shown["ledger"]) == 4
     assert "SUCCEEDED" in command("show", job[:-3]), "the beginning is enough"
-    assert "is over already: SUCCEEDED" in command("stop", job)
+    assert "has already ended: SUCCEEDED" in command("stop", job)
     command("logs", "nothing-like-it", code=2)
 
 
@@ -196,7 +196,7 @@ def test_stopped_it_saves_holds_nothing_and_goes_on_when_submitted_again(
     assert again.submitted is not None
     assert again.submitted.before == "STOPPED"
     assert again.wait(LONGEST_S) == "SUCCEEDED", "\n".join(again.logs())
-    assert "goes on from" in "\n".join(again.logs())
+    assert "resumes at" in "\n".join(again.logs())
 
     sweep = load_sweep("stopped.yaml", sets=[f"train.gates={gates}"])
     (undisturbed,) = assay.run(sweep, Home(project / "inline"), executor="inline").trials

@@ -98,7 +98,7 @@ def test_ten_thousand_samples_survive_a_killed_driver_and_a_killed_actor(tmp_pat
     assert at_the_kill < (NUM_SAMPLES - NUM_REFERENCE) // SHARD, "it is killed while there is work to do"
     output, errors = process.communicate(timeout=LONGEST_S)
     assert process.returncode == 0, output + errors
-    assert "goes on from" in output
+    assert "resumes at" in output
     assert "img/s" in output
     assert {path: path.read_bytes() for path in drawn} == drawn, "what was drawn is not drawn again"
 

@@ -1,5 +1,5 @@
-"""The `assay` command. Exit codes: 0 done; 1 a trial failed; 2 a mistake in what was asked; 3 could not; 4 a limit
-of the sweep is reached; 130 Ctrl-C; 141 nobody reads the output any more, as after `| head`."""
+"""The `assay` command. Exit codes: 0 done; 1 a trial failed; 2 a mistake in the request; 3 an error of the machine or
+a service; 4 a limit of the sweep is reached; 130 Ctrl-C; 141 stdout was closed, as by `| head`."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ import os
 import sys
 from collections.abc import Sequence
 
-from assay.cli.conditions import in_one_line  # here: where files cannot be opened, none can be imported
-from assay.cli.exits import EXIT_COULD_NOT, EXIT_INTERRUPTED, tell, tell_lost
+from assay.cli.conditions import in_one_line  # at the top: without free file descriptors, nothing can be imported later
+from assay.cli.exits import EXIT_COULD_NOT, EXIT_INTERRUPTED, report_error, report_lost_output
 
 LEAST_COLUMNS, MOST_COLUMNS = 20, 10_000
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run one command line, and return its exit code. An AssayError is told without a traceback."""
+    """Run one command line, and return its exit code. An AssayError is printed without a traceback."""
     from assay.cli.streams import OutputLost, standard_streams
 
     width = os.environ.get("COLUMNS", "")
     if not (width.isdecimal() and LEAST_COLUMNS <= int(width[:9]) <= MOST_COLUMNS):
-        os.environ.pop("COLUMNS", None)  # no table is readable in it, or the help is of megabytes
+        os.environ.pop("COLUMNS", None)  # too narrow for any table, or so wide that the help takes megabytes
     with standard_streams():
         try:
             code = _run(args)
             sys.stdout.flush()
         except OutputLost as lost:
-            return tell_lost(lost.cause)
+            return report_lost_output(lost.cause)
     return code
 
 
@@ -46,7 +46,7 @@ def _run(args: Sequence[str] | None) -> int:
     except OutputLost:
         raise
     except AssayError as error:
-        return tell(error)
+        return report_error(error)
     except Exception as error:
         if (condition := in_one_line(error)) is not None:
             print(f"assay: {condition}", file=sys.stderr)
@@ -55,8 +55,8 @@ def _run(args: Sequence[str] | None) -> int:
 
         from assay.text import hide_secrets, printable
 
-        told = f"{traceback.format_exc()}\nassay: unexpected {type(error).__name__}: {error}"
-        print(printable(hide_secrets(told)), file=sys.stderr)
+        text = f"{traceback.format_exc()}\nassay: unexpected {type(error).__name__}: {error}"
+        print(printable(hide_secrets(text)), file=sys.stderr)
         print("This is a bug in assay or in the workload; the traceback above says where.", file=sys.stderr)
         return EXIT_COULD_NOT
     return 0

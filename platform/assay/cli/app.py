@@ -1,4 +1,4 @@
-"""The commands and their options. What a command does is in a module of its own, imported when it is called."""
+"""The commands and their options. Each command is in a module of its own, imported when it is called."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 app = typer.Typer(
     help="Studies of generative models on a Ray cluster: one YAML file, one table.",
-    epilog="Start with: assay run quickstart. Results are kept in .assay, or in the folder ASSAY_HOME names.",
+    epilog="Start with: assay run quickstart. Results are stored in .assay, or in the folder set as ASSAY_HOME.",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -23,28 +23,28 @@ SetOpt = Annotated[
         "--set",
         "-s",
         metavar="PATH=VALUE",
-        help="Override a config path in every arm. VALUE is the whole text after the first =: numbers, true, false, "
-        'null, [1, 2], {key: 1} and "quoted text" are read as YAML, anything else as it stands. Repeatable.',
+        help="Override a config path in every arm. VALUE is all text after the first =: numbers, true, false, null, "
+        '[1, 2], {key: 1} and "quoted text" are read as YAML, anything else as plain text. Repeatable.',
     ),
 ]
 VerifyOpt = Annotated[
     bool,
     typer.Option(
-        "--verify-data", help="Read all data again, whatever its sizes and times, and report what has changed."
+        "--verify-data", help="Read all data again, even if sizes and times are the same, and report what has changed."
     ),
 ]
 AddressOpt = Annotated[
     str | None,
     typer.Option(
-        "--address", metavar="URL", envvar="ASSAY_ADDRESS", help="A cluster's dashboard, as in http://head:8265."
+        "--address", metavar="URL", envvar="ASSAY_ADDRESS", help="URL of a cluster's dashboard, as in http://head:8265."
     ),
 ]
 JobArg = Annotated[str, typer.Argument(metavar="JOB", help="A job's id, or its first characters.")]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(is_requested: bool) -> None:
+    if is_requested:
         from importlib.metadata import version
 
         print(f"assay {version('assay')}")
@@ -68,11 +68,11 @@ def run(
     profile: ProfileOpt = None,
     sets: SetOpt = None,
     executor: Annotated[
-        str, typer.Option(metavar="NAME", help="ray: a cluster. inline: this process, for a debugger.")
+        str, typer.Option(metavar="NAME", help="ray: on a cluster. inline: in this process, for a debugger.")
     ] = "ray",
     address: Annotated[
         str | None,
-        typer.Option(help='A running Ray cluster ("auto", host:port). Default: one for this run alone.'),
+        typer.Option(help='A running Ray cluster ("auto", host:port). Default: start one for this run.'),
     ] = None,
     tracking: Annotated[bool, typer.Option("--tracking/--no-tracking", help="Show the sweep in MLflow.")] = True,
     plain: Annotated[bool, typer.Option("--plain", help="Print lines instead of a live display.")] = False,
@@ -82,7 +82,7 @@ def run(
     verify_data: VerifyOpt = False,
     as_json: JsonOpt = False,
 ) -> None:
-    """Compute what a sweep still lacks, and compare its arms.
+    """Compute what is missing from a sweep's results, and compare its arms.
 
     Rerun the same command to resume after Ctrl-C, a crash or an edit: nothing is computed twice.
     """
@@ -113,13 +113,13 @@ def submit(
     sets: SetOpt = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Print its log until it ends.")] = False,
     workload_package: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="A folder of modules to send along: your own workload.")
+        Path | None, typer.Option(metavar="DIR", help="A folder of modules to upload: your own workload.")
     ] = None,
     store: Annotated[
         str | None,
         typer.Option(
             metavar="PATH|URL",
-            help="Where all of the cluster's machines find the results. Default: ASSAY_STORE, or ~/.assay/store there.",
+            help="The store, as all of the cluster's machines reach it. Default: ASSAY_STORE, or ~/.assay/store there.",
         ),
     ] = None,
     as_json: JsonOpt = False,
@@ -207,10 +207,10 @@ def show(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="KEY | SWEEP[:TRIAL] | JOB | preset", help="The first characters of a key, a sweep, or a job."
+            metavar="KEY | SWEEP[:TRIAL] | JOB | preset", help="A sweep, or the first characters of a key or a job."
         ),
     ],
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="After `preset`: which one.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="After `preset`: its name.")] = None,
     profile: ProfileOpt = None,
     sets: SetOpt = None,
     address: AddressOpt = None,
@@ -228,7 +228,7 @@ def compare(
     profile: ProfileOpt = None,
     sets: SetOpt = None,
     cost: Annotated[
-        bool, typer.Option("--cost", help="What the stages cost, and what sharing and early stopping saved.")
+        bool, typer.Option("--cost", help="Show what the stages cost, and what sharing and early stopping saved.")
     ] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, and nothing else, on stdout.")] = False,
     as_json: JsonOpt = False,
@@ -246,7 +246,7 @@ def report(
     sets: SetOpt = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Where to write it. Default: the sweep's report folder."),
+        typer.Option("--output", "-o", metavar="FILE", help="The file to write. Default: in the report folder."),
     ] = None,
     as_json: JsonOpt = False,
 ) -> None:
@@ -259,13 +259,13 @@ def report(
 @app.command()
 def sync(
     sweeps: Annotated[
-        list[str] | None, typer.Argument(metavar="[SWEEP]...", help="Default: all that have a report here.")
+        list[str] | None, typer.Argument(metavar="[SWEEP]...", help="Default: all with a report here.")
     ] = None,
     profile: ProfileOpt = None,
     sets: SetOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
-    """Rebuild MLflow's view from the store: after it was down, wiped or elsewhere. Computes nothing."""
+    """Rebuild MLflow's view from the store, if it was unreachable, deleted or moved. Computes nothing."""
     from assay.cli.commands.sync import sync_sweeps
 
     raise typer.Exit(sync_sweeps(sweeps or [], profile, sets or [], as_json))
@@ -274,9 +274,9 @@ def sync(
 @app.command()
 def ui(
     sweep: Annotated[str | None, typer.Argument(metavar="[SWEEP]", help="Print only this sweep's address.")] = None,
-    port: Annotated[int, typer.Option(help="The port on this machine for MLflow's pages.")] = 5000,
+    port: Annotated[int, typer.Option(help="Local port of MLflow's UI.")] = 5000,
 ) -> None:
-    """Serve MLflow's pages of what was tracked here, until Ctrl-C."""
+    """Serve MLflow's UI for what was tracked here, until Ctrl-C."""
     from assay.home import Home
     from assay.tracking import serve
 
@@ -285,7 +285,7 @@ def ui(
 
 @app.command()
 def check(
-    workload: Annotated[str, typer.Argument(metavar="WORKLOAD", help="The name that its package installs it under.")],
+    workload: Annotated[str, typer.Argument(metavar="WORKLOAD", help="The name of an installed workload.")],
     as_json: JsonOpt = False,
 ) -> None:
     """Check a workload, for its author: presets, bodies, and a trial of seconds in a temporary store."""
@@ -297,7 +297,7 @@ def check(
 @app.command()
 def doctor(
     repair: Annotated[
-        bool, typer.Option("--repair", help="Set damaged records of the store aside; nothing is deleted.")
+        bool, typer.Option("--repair", help="Set damaged records of the store aside, deleting nothing.")
     ] = False,
     as_json: JsonOpt = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""How commands end: their exit codes, and what they say on stderr."""
+"""How commands end: their exit codes, and their messages on stderr."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ EXIT_COULD_NOT = 3
 EXIT_PAUSED = 4
 EXIT_INTERRUPTED = 130
 EXIT_UNREAD = 141
-"""What a shell gives a program that a closed pipe ended."""
+"""The shell's exit code of a program that a closed pipe ended."""
 
 
-def tell_lost(cause: OSError, instead: str = "") -> int:
-    """Say why stdout took no more, where that is a trouble; returns the exit code."""
-    if isinstance(cause, BrokenPipeError):  # whoever read us has enough
+def report_lost_output(cause: OSError, instead: str = "") -> int:
+    """Print why stdout could not be written, unless its reader just stopped; returns the exit code."""
+    if isinstance(cause, BrokenPipeError):
         return EXIT_UNREAD
     print(f"assay: cannot write to stdout: {cause.strerror}{instead}", file=sys.stderr)
     return EXIT_COULD_NOT
 
 
-def tell(error: AssayError) -> int:
-    """Say on stderr what is wrong; returns the exit code of a command that ends so."""
+def report_error(error: AssayError) -> int:
+    """Print the error on stderr; returns the exit code."""
     from assay.errors import UserError
     from assay.text import printable
 

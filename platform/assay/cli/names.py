@@ -1,4 +1,4 @@
-"""What a user calls things: sweeps by file or by name, this program as it was called."""
+"""How users refer to things: sweeps by file or name, and this program as it was called."""
 
 from __future__ import annotations
 
@@ -19,42 +19,42 @@ SUFFIXES = (".yaml", ".yml")
 
 
 def find_sweep(name: str) -> Path:
-    """The file of a sweep: a path, or the name of one in `sweeps/`. Raises UserError with the nearest there is."""
-    given, there = Path(name), _files_of(name)
-    if there:
-        return there[0]
-    if _is_from_here(name) or _is_something(given):
-        return given  # why it cannot be read is told by whoever tries
+    """The file of a sweep, given a path or a name in `sweeps/`. Raises UserError with the closest match."""
+    path, files = Path(name), _files_of(name)
+    if files:
+        return files[0]
+    if _is_from_here(name) or _exists(path):
+        return path  # reading it raises the error
     known = [file for suffix in SUFFIXES for file in SWEEPS.glob(f"*{suffix}")]
-    spelled = {str(f) if given.parent == SWEEPS else f.name if given.suffix in SUFFIXES else f.stem for f in known}
+    spelled = {str(f) if path.parent == SWEEPS else f.name if path.suffix in SUFFIXES else f.stem for f in known}
     hint = did_you_mean(name, spelled) or (f"; {SWEEPS}/ has none" if not known else "")
-    raise UserError(f"{name}: no such sweep file, nor one of that name in {SWEEPS}/{hint}")
+    raise UserError(f"{name}: no such sweep file, here or in {SWEEPS}/{hint}")
 
 
 def open_sweep(name: str, profile: str | None, sets: Sequence[str]) -> Sweep:
-    there = _files_of(name)
-    if len(there) > 1 and not there[0].samefile(there[1]):
-        chosen, other = (f".{os.sep}{file}" if str(file) == name else str(file) for file in there)
-        print(f"{name}: read from {chosen}; there is {other}, too, which goes by that path", file=sys.stderr)
+    files = _files_of(name)
+    if len(files) > 1 and not files[0].samefile(files[1]):
+        chosen, other = (f".{os.sep}{file}" if str(file) == name else str(file) for file in files)
+        print(f"{name}: reading {chosen}; to read {other}, give that path", file=sys.stderr)
     return load_sweep(find_sweep(name), profile=profile, sets=sets)
 
 
 def _files_of(name: str) -> list[Path]:
-    """What a name may mean, the likelier first. A word without a YAML suffix is one of a sweep in `sweeps/`, whatever
-    else is called so where the user stands; and a folder is no sweep."""
-    given = Path(name)
+    """The files that a name may mean, the preferred one first. A word without a YAML suffix means a sweep in `sweeps/`,
+    whatever else has that name here; folders do not count."""
+    path = Path(name)
     named = [] if _is_from_here(name) else [SWEEPS / f"{name}{suffix}" for suffix in ("", *SUFFIXES)]
     inside = next((file for file in named if _may_be_read(file)), None)
-    there = [file for file in (given if _may_be_read(given) else None, inside) if file is not None]
-    return there if given.suffix in SUFFIXES else there[::-1]
+    files = [file for file in (path if _may_be_read(path) else None, inside) if file is not None]
+    return files if path.suffix in SUFFIXES else files[::-1]
 
 
 def _is_from_here(name: str) -> bool:
     return name.startswith((os.sep, f".{os.sep}", f"..{os.sep}"))
 
 
-def _is_something(file: Path) -> bool:
-    """Also where one may not look."""
+def _exists(file: Path) -> bool:
+    """Whether there is something, readable or not."""
     try:
         file.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -67,7 +67,7 @@ def _is_something(file: Path) -> bool:
 def _may_be_read(file: Path) -> bool:
     try:
         return file.exists() and not file.is_dir()
-    except OSError:  # a folder above it is closed, or the name is too long for one
+    except OSError:  # a parent folder is not accessible, or the name is too long
         return False
 
 
@@ -87,5 +87,5 @@ def program() -> str:
 
 
 def command_line() -> str:
-    """The command that is running, to be pasted and run again; without secrets."""
+    """The current command, without secrets, to be pasted and run again."""
     return " ".join([program(), shlex.join(hide_secrets(word) for word in sys.argv[1:])])

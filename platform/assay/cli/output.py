@@ -1,4 +1,4 @@
-"""Where a command's answer goes: stdout, as a table for people or as JSON for programs."""
+"""How commands print results on stdout: as a table for people or as JSON for programs."""
 
 from __future__ import annotations
 
@@ -20,38 +20,38 @@ from assay.text import printable
 PIPED_WIDTH = 120
 
 
-def store_to_look_at(home: Home) -> Store:
-    """What is damaged in it is told on stderr, a line each, and left out; a run sets it aside."""
+def read_only_store(home: Home) -> Store:
+    """A store that reports damage on stderr, one line each, but leaves it for a run to set aside."""
     return Store(home.store_url, lambda message: print(printable(f"assay: {message}"), file=sys.stderr), heals=False)
 
 
 def console() -> Terminal:
-    """Stdout. A pipe has no width of its own: tables get room enough not to fold their names."""
+    """Stdout. A pipe has no width, so tables get enough for their names."""
     is_sized = sys.stdout.isatty() or bool(os.environ.get("COLUMNS"))
     return Terminal(width=None if is_sized else PIPED_WIDTH)
 
 
 def print_text(text: str) -> None:
-    """Text as it is, but for what a terminal would obey."""
+    """Text without terminal control characters."""
     print(printable(text))
 
 
 def print_warnings(warned: Sequence[str]) -> None:
-    """To stderr, a line each: the answer itself is on stdout."""
+    """To stderr, one line each: results are on stdout."""
     for message in warned:
         print(f"warning: {printable(message, is_line=True)}", file=sys.stderr)
 
 
 def print_json(value: Any) -> None:
-    """Characters that stdout's encoding may lack are written as JSON's escapes: programs read the same."""
+    """Escapes characters that stdout's encoding lacks: programs read the same value."""
     is_unicode = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
     json.dump(value, sys.stdout, indent=1, ensure_ascii=not is_unicode, allow_nan=False)
     print()
 
 
 @contextmanager
-def a_told_look(verifies: bool) -> Iterator[None]:
-    """A look at the data of a sweep; what it remarks goes to stderr."""
+def data_remarks_printed(verifies: bool) -> Iterator[None]:
+    """Look at a sweep's data inside, and print the remarks on stderr."""
     with a_look(verifies=verifies) as look:
         yield
     for remark in dict.fromkeys(look.remarks):
@@ -60,11 +60,11 @@ def a_told_look(verifies: bool) -> Iterator[None]:
 
 @contextmanager
 def stderr_apart() -> Iterator[None]:
-    """Within it Python's stderr has a file descriptor of its own, and what C++ writes to stderr can be told from it."""
+    """Give Python's stderr a file descriptor of its own, to tell it from what C++ libraries write to stderr."""
     shown = sys.stderr
     stream = shown.stream if isinstance(shown, Output) else shown
     if not isinstance(stream, TextIOWrapper) or stream.fileno() != 2:
-        yield  # somebody's capture
+        yield  # captured, as by pytest
         return
     shown.flush()
     apart = open(os.dup(2), "w", buffering=1, encoding=stream.encoding, errors=stream.errors)  # noqa: SIM115, PTH123
@@ -73,4 +73,4 @@ def stderr_apart() -> Iterator[None]:
         yield
     finally:
         sys.stderr.flush()
-        sys.stderr = shown  # the other one stays open: loggers may have kept it
+        sys.stderr = shown  # the other one stays open: loggers may hold it

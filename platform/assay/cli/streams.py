@@ -1,4 +1,4 @@
-"""Standard streams that may be closed, full, or read by nobody any more."""
+"""Standard streams that may be closed, full, or no longer read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Lost = Callable[[OSError], None]
 
 
 class OutputLost(Exception):
-    """Stdout takes no more. No OSError, which Typer would end with a code that means something else."""
+    """Stdout cannot be written. Not an OSError, for which Typer would choose another exit code."""
 
     def __init__(self, cause: OSError) -> None:
         super().__init__(str(cause))
@@ -21,7 +21,7 @@ class OutputLost(Exception):
 
 
 class Output:
-    """A text stream that fails once: what is written later is dropped, and so is what Python flushes at exit."""
+    """A text stream that fails once: later output is dropped, including what Python flushes at exit."""
 
     def __init__(self, stream: TextIO, lost: Lost) -> None:
         self.stream, self.lost = stream, lost
@@ -52,9 +52,9 @@ class Output:
 
 @contextmanager
 def standard_streams() -> Iterator[None]:
-    """Streams that can be written to: one that is closed is the null device, a character that it lacks is "?".
+    """Make the standard streams writable: a closed one becomes the null device, unsupported characters become "?".
 
-    Inside, what prints raises OutputLost where stdout takes no more; where stderr does not, there is nobody to tell.
+    Inside, printing raises OutputLost if stdout cannot be written; if stderr cannot, its output is dropped.
     """
     _open_closed()
     out, err = sys.stdout, sys.stderr
@@ -68,8 +68,8 @@ def standard_streams() -> Iterator[None]:
 
 
 @contextmanager
-def going_on_without_stdout(lost: Lost) -> Iterator[Output | None]:
-    """Call `lost` instead of raising OutputLost, which would come out of whatever prints: a body, a thread."""
+def continuing_without_stdout(lost: Lost) -> Iterator[Output | None]:
+    """Call `lost` instead of raising OutputLost, which would surface anywhere that prints, in a body or a thread."""
     out = cast(object, sys.stdout)
     if not isinstance(out, Output):
         yield None
@@ -86,11 +86,11 @@ def _raise(error: OSError) -> None:
 
 
 def _open_closed() -> None:
-    """A file that is opened next would get the number of a closed stream, and all that is printed."""
+    """The next opened file would get the descriptor of a closed stream, and everything that is printed."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115

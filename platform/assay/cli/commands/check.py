@@ -1,4 +1,4 @@
-"""`assay check`: a workload, looked at as its author would want it to be before a sweep of it runs."""
+"""`assay check`: check a workload, for its author, before a sweep uses it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 
-from assay.cli.commands.finding import Finding, tell
+from assay.cli.commands.finding import Finding, print_findings
 from assay.errors import AssayError, ConfigError, StageError, UserError, passing_warnings
 from assay.planning.checks import checks_of
 from assay.planning.checks import findings as findings_of_checks
@@ -22,18 +22,18 @@ from assay.workload.smoke import HEAVY, lacking, smoke_config
 
 
 def check_workload(name: str, is_json: bool) -> int:
-    """Print every finding as it is made; 1 when one is a failure. Raises UserError where there is no such workload."""
+    """Print every finding as it is made; returns 1 if one is a failure. Raises UserError for an unknown workload."""
     before = set(sys.modules)
     workload = load_workload(name)
-    with passing_warnings(None):  # what it warns of is about a sweep, and there is none
-        return tell(_Checks(workload, before).findings(), is_json)
+    with passing_warnings(None):  # its warnings are about sweeps, and there is none here
+        return print_findings(_Checks(workload, before).findings(), is_json)
 
 
 @dataclass
 class _Checks:
     workload: Workload
     modules_before: set[str]
-    """What was imported before the workload was."""
+    """Modules that were imported before the workload."""
     stages: dict[str, Stage] = field(default_factory=dict)
     """Every stage of every preset, by key."""
 
@@ -56,20 +56,20 @@ class _Checks:
             except StageError as error:
                 yield Finding("fail", f"preset {base}", str(error))
             except UserError as error:
-                yield Finding("warn", f"preset {base}", first_line(error), "a file that it names may be elsewhere")
-            except Exception as error:  # whatever a workload may raise
-                yield Finding("fail", f"preset {base}", _told(error))
+                yield Finding("warn", f"preset {base}", first_line(error), "a file that it names may be missing here")
+            except Exception as error:  # a workload may raise anything
+                yield Finding("fail", f"preset {base}", _located(error))
             else:
                 good.append(base)
                 self.stages |= {stage.key: stage for stage in stages}
                 if self.workload.seed_path not in self.workload.paths(base):
-                    yield Finding("fail", f"preset {base}", f"it has no seed_path {self.workload.seed_path}")
+                    yield Finding("fail", f"preset {base}", f"its config lacks seed_path {self.workload.seed_path}")
         yield Finding("ok" if good else "fail", "presets", f"{len(good)} of {len(presets)} have stages")
 
     def _plan_imports(self) -> Iterator[Finding]:
         heavy = [name for name in HEAVY if name in sys.modules and name not in self.modules_before]
         if heavy:
-            advice = "import it in the modules of the bodies alone, and name these by import path"
+            advice = "import it only in the modules of bodies, and refer to bodies by import path"
             yield Finding("warn", "planning", f"imports {', '.join(heavy)}, which takes seconds", advice)
 
     def _bodies(self) -> Iterator[Finding]:
@@ -78,23 +78,24 @@ class _Checks:
         for path in paths:
             try:
                 if not callable(load_attribute(path)):
-                    raise UserError(f"{path!r} cannot be called")
-            except (Exception, SystemExit) as error:  # whatever a module may raise while it is imported
+                    raise UserError(f"{path!r} is not callable")
+            except (Exception, SystemExit) as error:  # importing a module may raise anything
                 wrong += 1
-                yield Finding("fail", "body", str(error) if isinstance(error, UserError) else f"{path}: {_told(error)}")
+                message = str(error) if isinstance(error, UserError) else f"{path}: {_located(error)}"
+                yield Finding("fail", "body", message)
         if not wrong:
-            yield Finding("ok", "bodies", f"{plural(len(paths), 'import path')} lead somewhere")
+            yield Finding("ok", "bodies", f"{plural(len(paths), 'import path')} resolve")
 
     def _smoke(self) -> Iterator[Finding]:
         try:
             config = smoke_config(self.workload)
             stages = stage_graph(self.workload, config)
             declared = self.workload.metrics(config)
-        except Exception as error:  # whatever a workload may raise
-            yield Finding("fail", "smoke", _told(error))
+        except Exception as error:  # a workload may raise anything
+            yield Finding("fail", "smoke", _located(error))
             return
-        refused = [said for said in findings_of_checks(checks_of(stages)) if said.kind in ("refusal", "absence")]
-        yield from (Finding("fail", f"smoke, check of {said.stage}", said.message) for said in refused)
+        refused = [f for f in findings_of_checks(checks_of(stages)) if f.kind in ("refusal", "absence")]
+        yield from (Finding("fail", f"smoke, check of {f.stage}", f.message) for f in refused)
         if not refused:
             yield from self._run(declared, stages)
 
@@ -108,8 +109,8 @@ class _Checks:
             for stage in stages:
                 try:
                     execute(stage, store, 1, lambda event: None)
-                except (Exception, SystemExit) as error:  # whatever a body may raise
-                    return [Finding("fail", f"smoke, stage {stage.name}", _told(error))]
+                except (Exception, SystemExit) as error:  # a body may raise anything
+                    return [Finding("fail", f"smoke, stage {stage.name}", _located(error))]
             result = store.get(stages[-1].key)
             assert result is not None
             problems = list(lacking(self.workload, declared, result.metrics, result.notes, result.files))
@@ -118,8 +119,8 @@ class _Checks:
         return [*(Finding("fail", "smoke", problem) for problem in problems), Finding("ok", "smoke", summary)]
 
 
-def _told(error: BaseException) -> str:
-    """An error in one line, and where the workload's author would look for it."""
+def _located(error: BaseException) -> str:
+    """An error in one line, with the file and line that raised it."""
     if isinstance(error, AssayError):
         return first_line(error)
     frames = traceback.extract_tb(error.__traceback__)

@@ -1,4 +1,4 @@
-"""`assay compare`: the final tables of sweeps, or what they cost, from what is stored. Computes nothing."""
+"""`assay compare`: the final tables of sweeps, or their costs, from stored results. Computes nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from assay.cli.names import open_sweep
-from assay.cli.output import console, print_json, store_to_look_at
+from assay.cli.output import console, print_json, read_only_store
 from assay.costs.savings import CostSheet
 from assay.errors import UserError
 from assay.home import Home
@@ -20,11 +20,11 @@ from assay.results import Table, joint
 def compare_sweeps(
     names: Sequence[str], profile: str | None, sets: Sequence[str], *, is_json: bool, is_csv: bool, is_cost: bool
 ) -> None:
-    """One table a sweep, and a ranking of all where they are ranked by the same metric."""
+    """One table per sweep, and a joint ranking if all have the same metric."""
     if is_json and is_csv:
-        raise UserError("got --json and --csv; ask for one of them")
+        raise UserError("got --json and --csv; give only one of them")
     home = Home.default()
-    store = store_to_look_at(home)
+    store = read_only_store(home)
     plans = [make_plan(open_sweep(name, profile, sets), store) for name in names]
     studies = [StoredStudy.of(plan, store, home) for plan in plans]
     if is_cost:
@@ -37,15 +37,15 @@ def compare_sweeps(
 def _print_tables(tables: Sequence[Table], is_json: bool, is_csv: bool) -> None:
     together = joint(tables)
     if is_json:
-        print_json({"sweeps": [as_json(made) for made in tables], "joint": together and as_json(together)})
+        print_json({"sweeps": [as_json(table) for table in tables], "joint": together and as_json(together)})
     elif is_csv:
         print(as_csv(*tables), end="")
     else:
         out = console()
-        for number, made in enumerate([*tables, together] if together else tables):
+        for number, table in enumerate([*tables, together] if together else tables):
             if number:
                 out.print()
-            out.print(as_rich(made), crop=False)
+            out.print(as_rich(table), crop=False)
 
 
 def _print_costs(sheets: Sequence[CostSheet], is_json: bool, is_csv: bool) -> None:

@@ -1,4 +1,4 @@
-"""What running a plan would take, in a few lines: how much is left, by which estimates, and what may change it."""
+"""What running a plan would take, in a few lines: the remaining work, how it was estimated, and what may change it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from assay.sweep import Sweep
 from assay.text import days, plural, took
 
 
-def suggested_as_it_goes(sweep: Sweep) -> str:
+def suggested_during_the_run(sweep: Sweep) -> str:
     searcher = sweep.searcher
     repeats = plural(len(sweep.design.arms) * len(sweep.seeds), "trial")
     return f"values are suggested as it goes: {searcher.num_trials} in batches of {searcher.batch}, each {repeats}."
 
 
 def summary(plan: Plan, statuses: Mapping[str, StageStatus]) -> list[str]:
-    left = [status for status in statuses.values() if status.state not in ("stored", "dropped")]
+    remaining = [status for status in statuses.values() if status.state not in ("stored", "dropped")]
     unshared = sum(len(trial.stages) for trial in plan.trials)
     lines = []
     if len(statuses) < unshared:
@@ -27,10 +27,10 @@ def summary(plan: Plan, statuses: Mapping[str, StageStatus]) -> list[str]:
             f"sharing: {len(statuses)} stages do the work of {unshared}; {unshared - len(statuses)} are saved."
         )
     if plan.sweep.searcher.facts.learns:
-        lines.append(suggested_as_it_goes(plan.sweep))
-    if not left:
+        lines.append(suggested_during_the_run(plan.sweep))
+    if not remaining:
         return [*lines, "to do: nothing, every stage is stored."] if statuses else lines
-    cost = together(status.expected for status in left)
+    cost = together(status.expected for status in remaining)
     parts = [f"to do: {plural(round(cost.stages), 'stage')} of {len(statuses):,}"]
     if cost.v100_days is not None:
         parts.append(f"{days(cost.v100_days)} V100-days{_basis(cost)}{_besides(cost.unknown_days)}")
@@ -40,31 +40,29 @@ def summary(plan: Plan, statuses: Mapping[str, StageStatus]) -> list[str]:
 
 
 def _basis(cost: CostEstimate) -> str:
-    """What the V100-days are estimated by: ", by FLOPs"; several, each with its stages."""
+    """How the V100-days were estimated: ", by FLOPs", or each of several ways with its number of stages."""
     if len(cost.by) == 1:
         return f", by {next(iter(cost.by))}"
-    told = (f"by {basis} for {plural(round(stages), 'stage')}" for basis, stages in sorted(cost.by.items()))
-    return f", {' and '.join(told)}"
+    bases = (f"by {basis} for {plural(round(stages), 'stage')}" for basis, stages in sorted(cost.by.items()))
+    return f", {' and '.join(bases)}"
 
 
 def _bounds(plan: Plan, cost: CostEstimate) -> list[str]:
-    """Which trials that counts, and why it may become less, or stop before."""
+    """Which trials the estimate counts, and why the cost may be lower or the run stop earlier."""
     sweep, lines = plan.sweep, []
     scheduler = sweep.scheduler
     if is_counted(plan) and plan.trials:
         first, *others = zip(climbers(plan), scheduler.rungs, strict=True)
         climbs = " and ".join(f"{count:,} to {amount:,}" for count, amount in others)
-        lines.append(
-            f"{scheduler.name} lets climb, of {plural(first[0], 'trial')}, {climbs}: no more than that is counted."
-        )
+        lines.append(f"{scheduler.name} promotes, of {plural(first[0], 'trial')}, {climbs}: no others are counted.")
     elif scheduler.facts.races:
-        lines.append(f"that is the most it may take: {scheduler.name} ends trials at their rungs.")
+        lines.append(f"this is an upper bound: {scheduler.name} ends trials at their rungs.")
     if scheduler.target is not None:
-        lines.append("it takes less where a trial reaches the target, and climbs no further.")
+        lines.append("this is an upper bound: a trial that reaches the target ends there.")
     if plan.waiting:
         lines.append(f"limits.trials is {sweep.limits.trials}: {plural(plan.waiting, 'more trial')} would wait.")
     if sweep.limits.v100_days is not None and (cost.v100_days or 0.0) > sweep.limits.v100_days:
-        lines.append(f"limits.v100_days is {days(sweep.limits.v100_days)}: it would pause there.")
+        lines.append(f"limits.v100_days is {days(sweep.limits.v100_days)}: the run would pause there.")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""What a check finds: one answer to one question, and what to do about it."""
+"""What a check finds: the answer to one question, and advice."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ class Finding:
         object.__setattr__(self, "found", hide_secrets(self.found))
 
 
-def tell(findings: Iterable[Finding], is_json: bool) -> int:
-    """Print every finding as it is made; the exit code: 1 when one is a failure."""
-    out, told = console(), []
+def print_findings(findings: Iterable[Finding], is_json: bool) -> int:
+    """Print every finding as it is made; returns the exit code: 1 if one is a failure."""
+    out, printed = console(), []
     for finding in findings:
-        told.append(finding)
+        printed.append(finding)
         if not is_json:
             line = Text.assemble((f"{finding.status:<5}", STYLES[finding.status]), f"{finding.what}: {finding.found}")
             out.print(line, soft_wrap=True)
             if finding.advice:
                 out.print(f"     {finding.advice}", soft_wrap=True)
     if is_json:
-        print_json([asdict(finding) for finding in told])
-    return int(any(finding.status == "fail" for finding in told))
+        print_json([asdict(finding) for finding in printed])
+    return int(any(finding.status == "fail" for finding in printed))

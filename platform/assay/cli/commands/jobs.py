@@ -1,4 +1,4 @@
-"""`assay submit`, `logs` and `stop`, and what `ls` and `show` say of jobs."""
+"""`assay submit`, `logs` and `stop`, and how `ls` and `show` present jobs."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from assay.text import age, clock, plural
 
 STYLES = {"SUCCEEDED": "green", "FAILED": "red", "STOPPED": "yellow", "RUNNING": "bold", "PENDING": ""}
 NOT_FOUND = 127
-"""What a shell exits with where there is no such command."""
+"""The shell's exit code for an unknown command."""
 NO_ASSAY = ": there is no `assay` on the PATH of the cluster's head; install it there, or use an image that has it"
 LAST_WORDS = 5
 WORDS = {
     "submitted": "Submitted as",
-    "attached": "Already submitted, and not over: attached to",
-    "submitted again": "Submitted again, since the attempt before is {before}; what is stored is not redone:",
+    "attached": "Already submitted and still running: attached to",
+    "submitted again": "Submitted again, since the previous attempt is {before}; stored results are reused:",
 }
 
 
 def connect(address: str | None) -> Client:
     if address is None:
-        raise UserError("no cluster is named: give --address http://HEAD:8265, or set ASSAY_ADDRESS")
+        raise UserError("no cluster given: use --address http://HEAD:8265, or set ASSAY_ADDRESS")
     return Client(address)
 
 
@@ -51,7 +51,7 @@ def submit_sweep(
     is_followed: bool,
     is_json: bool,
 ) -> int:
-    """Submit a sweep; returns the exit code: of submitting, or with --follow of the run."""
+    """Submit a sweep; returns the exit code of submitting, or with --follow that of the run."""
     sweep = open_sweep(name, profile, sets)
     client = connect(address)
     job = client.submit(sweep, workload_package=workload_package, store=store)
@@ -79,7 +79,7 @@ def show_logs(job_id: str, *, address: str | None, is_followed: bool) -> int:
 
 
 def _follow(job: Job, client: Client, out: Any) -> int:
-    """Print the log until the job is over; returns what `assay run` would have."""
+    """Print the log until the job ends; returns the exit code that `assay run` would have."""
     try:
         for line in job.logs(follow=True):
             print(line, file=out, flush=True)
@@ -95,15 +95,15 @@ def _follow(job: Job, client: Client, out: Any) -> int:
 
 
 def stop_job(job_id: str, *, address: str | None) -> int:
-    """Stop a job, and wait until it is; returns the exit code."""
+    """Stop a job and wait until it has stopped; returns the exit code."""
     job = connect(address).job(job_id)
     before = job.status()
     if before in OVER:
-        print(f"{job.id} is over already: {before}")
+        print(f"{job.id} has already ended: {before}")
         return 0
-    print(f"stopping {job.id}; it saves what it has", flush=True)
+    print(f"stopping {job.id}; saving its checkpoints", flush=True)
     after = job.stop()
-    print(f"{job.id}: {after}. Submit the same sweep again to go on from there.")
+    print(f"{job.id}: {after}. Submit the same sweep again to resume.")
     return 0
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.cli.commands.reports import ReportOf, reports
-from assay.cli.output import console, print_json, store_to_look_at
+from assay.cli.output import console, print_json, read_only_store
 from assay.home import Home
 from assay.report.tables.grids import Grid
 from assay.report.tables.listing import Column, Listing
@@ -20,7 +20,7 @@ KEY_SHOWN = 12
 def list_everything(address: str | None, is_json: bool) -> None:
     home = Home.default()
     sweeps = _reports(home)
-    results = sorted(store_to_look_at(home).results(), key=lambda r: r.created, reverse=True)
+    results = sorted(read_only_store(home).results(), key=lambda r: r.created, reverse=True)
     if is_json:
         jobs = {} if address is None else {"jobs": jobs_json(address)}
         print_json({**jobs, "sweeps": sweeps, "stages": [_stage_json(result) for result in results]})
@@ -39,7 +39,7 @@ def list_everything(address: str | None, is_json: bool) -> None:
         out.print(Grid(Listing("stored stages", STAGE_COLUMNS, results)))
         out.print()
         total = sum(result.bytes for result in results)
-        out.print(f"{plural(len(results), 'stage')}, {size(total)}. More of one: assay show KEY", soft_wrap=True)
+        out.print(f"{plural(len(results), 'stage')}, {size(total)}. For details: assay show KEY", soft_wrap=True)
 
 
 def jobs_json(address: str) -> list[dict[str, Any]]:
@@ -63,10 +63,10 @@ def budget_of(result: StoredResult) -> str:
 
 
 def _reports(home: Home) -> list[dict[str, Any]]:
-    """What `assay run` wrote last about each sweep, the newest first."""
-    found = [(folder, report) for folder, report in reports(home) if isinstance(report, ReportOf)]
-    found.sort(key=lambda entry: entry[1].created, reverse=True)
-    return [_summary(report, folder) for folder, report in found]
+    """The last report of `assay run` for each sweep, newest first."""
+    entries = [(folder, report) for folder, report in reports(home) if isinstance(report, ReportOf)]
+    entries.sort(key=lambda entry: entry[1].created, reverse=True)
+    return [_summary(report, folder) for folder, report in entries]
 
 
 def _summary(report: ReportOf, folder: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`assay validate` and `assay plan`: what a sweep says, and what running it would mean. Neither starts Ray."""
+"""`assay validate` and `assay plan`: check a sweep, and show what running it would compute. Neither starts Ray."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 from rich.text import Text
 
-from assay.cli.commands.estimates import suggested_as_it_goes, summary
+from assay.cli.commands.estimates import suggested_during_the_run, summary
 from assay.cli.names import open_sweep
-from assay.cli.output import a_told_look, console, print_json, print_text, print_warnings, store_to_look_at
+from assay.cli.output import console, data_remarks_printed, print_json, print_text, print_warnings, read_only_store
 from assay.costs.availability import StageStatus, State, survey
 from assay.costs.estimates import CostEstimate, together
 from assay.home import Home
@@ -24,9 +24,9 @@ from assay.sweep.trial_checks import MOST_CHECKED
 from assay.text import days, plural, took
 
 MOST_LINES = 40
-"""Rows of a table. A race of thousands is shown in sums; --json has every row."""
+"""Rows of a table. Thousands of stages are shown as sums; --json has every row."""
 MOST_PLANNED = 100
-"""Trials of which the stages are checked, where the configs of a sample are."""
+"""Trials whose stages are checked, if the configs of only a sample are."""
 STATE_STYLES: dict[State, str] = {
     "stored": "green",
     "partial": "yellow",
@@ -39,11 +39,11 @@ STATE_STYLES: dict[State, str] = {
 def validate_sweep(
     name: str, profile: str | None, sets: Sequence[str], is_json: bool, *, verifies_data: bool = False
 ) -> None:
-    with a_told_look(verifies_data):
+    with data_remarks_printed(verifies_data):
         sweep = open_sweep(name, profile, sets)
         count = sweep.num_trials()
         is_sample = count > MOST_CHECKED
-        # Stages see more than configs do, such as a file that is not there.
+        # Stages see more than configs do, such as a missing file.
         plan = checked(make_plan(sweep, most=MOST_PLANNED if is_sample else None))
     if not is_sample:
         count = len(plan.trials) or count
@@ -60,14 +60,14 @@ def validate_sweep(
             f"the stages of the first {MOST_PLANNED}."
         )
     if sweep.searcher.facts.learns:
-        print(suggested_as_it_goes(sweep))
+        print(suggested_during_the_run(sweep))
 
 
 def plan_sweep(
     name: str, profile: str | None, sets: Sequence[str], is_json: bool, *, verifies_data: bool = False
 ) -> None:
-    store = store_to_look_at(Home.default())
-    with a_told_look(verifies_data):
+    store = read_only_store(Home.default())
+    with data_remarks_printed(verifies_data):
         plan = make_plan(open_sweep(name, profile, sets), store)
         statuses = survey(plan, store)
         plan = checked(plan, {key for key, status in statuses.items() if status.state == "stored"})
@@ -105,7 +105,7 @@ def _trials(plan: Plan, statuses: dict[str, StageStatus]) -> Listing[PlannedTria
 
 @dataclass(frozen=True)
 class _Alike:
-    """Stages that share a line."""
+    """Stages that share a row."""
 
     keys: Sequence[str]
     first: StageStatus
@@ -115,7 +115,7 @@ class _Alike:
 def _stages(plan: Plan, statuses: dict[str, StageStatus]) -> Listing[_Alike]:
     rows = []
     for keys in _alike(statuses):
-        first = statuses[keys[0]]  # alone in its line, it costs what it costs if it is needed
+        first = statuses[keys[0]]  # a single stage is shown at full cost, however likely it is to be needed
         cost = first.left if len(keys) == 1 else together(statuses[key].expected for key in keys)
         rows.append(_Alike(keys, first, cost))
     columns: list[Column[_Alike]] = [
@@ -147,7 +147,7 @@ def _time(row: _Alike) -> str:
 
 
 def _alike(statuses: dict[str, StageStatus]) -> list[list[str]]:
-    """Keys that share a line: one each, and all of a kind, budget and state where that were too many to read."""
+    """Keys that share a row: one each, or, if there are too many to read, all of one kind, budget and state."""
     if len(statuses) <= MOST_LINES:
         return [[key] for key in statuses]
     lines: dict[tuple[str, int, State], list[str]] = {}
@@ -157,7 +157,7 @@ def _alike(statuses: dict[str, StageStatus]) -> list[list[str]]:
 
 
 def _for(plan: Plan, alike: Sequence[str], count: int) -> str:
-    """The trials that read a stage, and how many they are; of many stages, how many will be computed."""
+    """The trials that read a stage, and their number; for several stages, how many will be computed."""
     if len(alike) > 1:
         return f"{'' if count == len(alike) else f'{count:,} of '}{plural(len(alike), 'stage')}"
     readers = len(plan.trials_of[alike[0]])
@@ -168,7 +168,7 @@ def _for(plan: Plan, alike: Sequence[str], count: int) -> str:
 def _state(row: _Alike) -> str:
     status = row.first
     state = f"partial {status.done:,} of {status.stage.amount:,}" if status.state == "partial" else status.state
-    return f"{state}, if it climbs" if len(row.keys) == 1 and status.chance < 1 else state
+    return f"{state}, if promoted" if len(row.keys) == 1 and status.chance < 1 else state
 
 
 def _as_json(plan: Plan, statuses: dict[str, StageStatus]) -> dict[str, Any]:

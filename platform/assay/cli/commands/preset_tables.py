@@ -18,7 +18,7 @@ ALL = "tables"
 
 
 def show_tables(workloads: Sequence[Workload], name: str, is_json: bool) -> None:
-    """All tables of the workloads that have some, or the one of that name. Raises UserError when there is none."""
+    """All tables of the workloads, or the one of that name. Raises UserError if there is none."""
     tables = [table for workload in workloads if isinstance(workload, PrintsTables) for table in workload.tables()]
     chosen = [table for table in tables if name in (ALL, table.name)]
     if not chosen:

@@ -1,4 +1,4 @@
-"""What the reports here say of themselves, for commands that list sweeps or go through them."""
+"""Read the reports here, for commands that list sweeps or go through them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class _Trial(BaseModel):
 
 
 class _Arm(BaseModel):
-    """Over several seeds."""
+    """One arm over several seeds."""
 
     arm: str
     mean: float
 
 
 class ReportOf(BaseModel):
-    """The part of a report.json that is read again."""
+    """The part of a report.json that is read back."""
 
     sweep: str
     profile: str | None
@@ -38,11 +38,11 @@ class ReportOf(BaseModel):
     created: AwareDatetime
     trials: Sequence[_Trial]
     arms: Sequence[_Arm] = ()
-    """Best first; none of a sweep with one seed."""
+    """Best first; empty for a sweep with one seed."""
 
     @property
     def first(self) -> tuple[str, float | None] | None:
-        """Who is ranked first, and the value: the arm over seeds where there are several, as the table has it."""
+        """The name and value of the best: an arm if there are several seeds, else a trial, as in the table."""
         if self.arms:
             return self.arms[0].arm, self.arms[0].mean
         ranked = next((trial for trial in self.trials if trial.rank == 1), None)
@@ -50,13 +50,13 @@ class ReportOf(BaseModel):
 
 
 def reports(home: Home) -> Iterator[tuple[Path, ReportOf | UserError]]:
-    """Every report here with its folder, or what is wrong with it: one that was cut off is written again by a run."""
+    """Every report here with its folder, or the error in it: the next run rewrites one that was cut off."""
     for file in sorted(home.report("any").parent.glob(f"*/{REPORT}")):
         try:
             yield file.parent, ReportOf.model_validate_json(file.read_bytes())
         except ValidationError as error:
             wrong = error.errors()[0]
             where = ".".join(map(str, wrong["loc"])) or "it"
-            yield file.parent, UserError(f"{file} is no report of a sweep: {where}: {wrong['msg']}")
+            yield file.parent, UserError(f"{file} is not a report of a sweep: {where}: {wrong['msg']}")
         except OSError as error:
             yield file.parent, UserError(f"{file} cannot be read: {error.strerror}")

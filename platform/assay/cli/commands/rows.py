@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Rows:
-    """Prints every row once, at once: what is stored when the run begins, and what comes."""
+    """Prints every row once, without delay: stored ones when the run begins, new ones when they are committed."""
 
     def __init__(self, out: TextIO, home: Home) -> None:
         self._out = out
@@ -27,7 +27,7 @@ class Rows:
 
     def begin(self, plan: Plan, before: Mapping[str, StageStatus], stored: Mapping[str, StoredResult]) -> None:
         self._plan = plan
-        # What lies above a rung that is yet to be decided may be another study's: it is printed when it was climbed.
+        # What is stored above an undecided rung may be another study's: it is printed once the trial climbs there.
         sure = {stage.key for trial in plan.trials for rung in plan.climbs_for_sure(trial) for stage in rung.stages}
         self._print({key: result for key, result in stored.items() if key in sure})
 

@@ -1,4 +1,4 @@
-"""`assay run`: from a sweep's name to its table, with a display, MLflow and a report listening."""
+"""`assay run`: run a sweep and print its table, with a display, MLflow and a report listening."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from assay.cli.commands.rows import Rows
 from assay.cli.display import LiveDisplay, PlainDisplay
-from assay.cli.exits import EXIT_INTERRUPTED, EXIT_PAUSED, EXIT_TRIAL_FAILED, tell, tell_lost
+from assay.cli.exits import EXIT_INTERRUPTED, EXIT_PAUSED, EXIT_TRIAL_FAILED, report_error, report_lost_output
 from assay.cli.names import command_line, open_sweep, program, report_folder
-from assay.cli.output import a_told_look, console, print_json
-from assay.cli.streams import going_on_without_stdout
+from assay.cli.output import console, data_remarks_printed, print_json
+from assay.cli.streams import continuing_without_stdout
 from assay.costs.availability import StageStatus
 from assay.costs.priced import priced
 from assay.errors import AssayError, refuse_unless
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 
 Display = LiveDisplay | PlainDisplay
 STOPPED = "stopped"
-"""Why a run paused, when its user said so."""
+"""Why a run paused, if its user asked for it."""
 
 
 class _Publisher:
-    """The listener that writes the report and hands it to the tracker."""
+    """The listener that writes the report and passes it to the tracker."""
 
     def __init__(self, home: Home, sweep: Sweep, display: Display) -> None:
         self._folder = report_folder(home, sweep)
@@ -67,7 +67,7 @@ class _Publisher:
         except OSError as error:
             self.trouble = cannot_write(self._folder, error)
         if self.tracker is not None:
-            self._display.say("bringing MLflow up to date")
+            self._display.say("updating MLflow")
             self.tracker.end(outcome, self._folder)
 
     def abort(self) -> None:
@@ -93,10 +93,10 @@ def run_sweep(
 
     refuse_unless("--executor", executor, EXECUTORS.names())
     home = Home.default()
-    with a_told_look(verifies_data):
+    with data_remarks_printed(verifies_data):
         plan = make_plan(open_sweep(name, profile, sets), Store(home.store_url, heals=False))
     is_in_process = EXECUTORS[executor].is_in_process
-    display = _display(plain or is_in_process, is_json)  # a debugger has the terminal to itself
+    display = _display(plain or is_in_process, is_json)  # a debugger needs the terminal to itself
     publisher = _Publisher(home, plan.sweep, display)
     listeners: list[Listener] = [publisher, display]
     if with_rows:
@@ -107,7 +107,7 @@ def run_sweep(
         publisher.tracker = Tracker(home, lambda message: display.event(Event("warning", message=message)))
     pause = Pause()
     try:
-        with _interrupts_told(display, pause), going_on_without_stdout(partial(_ends_unread, pause)) as out:
+        with _interrupts_handled(display, pause), continuing_without_stdout(partial(_ends_unread, pause)) as out:
             outcome = assay.run(plan, home, executor=executor, address=address, listeners=listeners, pause=pause)
     except KeyboardInterrupt:
         display.close()
@@ -115,17 +115,17 @@ def run_sweep(
         return _stopped()
     except Exception:
         display.close()
-        publisher.abort()  # no run is left RUNNING in MLflow, whatever went wrong
+        publisher.abort()  # leave no run RUNNING in MLflow, whatever went wrong
         raise
     finally:
         display.close()
     if out is not None and out.failure is not None:
-        return tell_lost(out.failure, "; the results are stored, and `assay compare` prints their table")
+        return report_lost_output(out.failure, "; the results are stored, and `assay compare` prints their table")
     if outcome.paused == STOPPED:
         return _stopped()
     if publisher.trouble is not None:
         _print_table(table(outcome.plan, outcome.trials), is_json)
-        return tell(publisher.trouble)
+        return report_error(publisher.trouble)
     assert publisher.written is not None
     log = home.ray_log(plan.sweep.name, plan.sweep.profile)
     has_log = not is_in_process and bool(outcome.computed or outcome.failed) and log.is_file()
@@ -136,23 +136,23 @@ def run_sweep(
 
 
 def _ends_unread(pause: Pause, error: OSError) -> None:
-    """Nobody reads the lines any more, as after `| head`: trainings save. A log that is full stops no run."""
+    """If nobody reads the output any more, as with `| head`, save and stop. If the disk of a log is full, carry on."""
     if isinstance(error, BrokenPipeError):
         pause.ask(STOPPED)
 
 
 def _stopped() -> int:
     print("\nStopped. Finished stages, checkpoints and shards are stored and safe.", file=sys.stderr)
-    print(f"To go on from there: {command_line()}", file=sys.stderr)
+    print(f"To resume: {command_line()}", file=sys.stderr)
     return EXIT_INTERRUPTED
 
 
 @contextmanager
-def _interrupts_told(display: Display, pause: Pause) -> Iterator[None]:
-    """Ctrl-C, and SIGTERM likewise: trainings save and the run returns; the second time it stops at once.
+def _interrupts_handled(display: Display, pause: Pause) -> Iterator[None]:
+    """On Ctrl-C or SIGTERM, trainings save checkpoints and the run returns; the second time it stops at once.
 
-    It is seen at once, since saving takes a moment and silence invites another. Signals are counted, and not reasons to
-    pause: who presses Ctrl-C while a limit has the trainings save does it for the first time.
+    The first is acknowledged immediately, since saving takes a moment. Signals are counted, not reasons to pause:
+    Ctrl-C may come while trainings are already saving because of a limit.
     """
     is_first = True
 
@@ -163,11 +163,11 @@ def _interrupts_told(display: Display, pause: Pause) -> Iterator[None]:
             display.say("stopping")
             raise KeyboardInterrupt
         verb = "stopping" if pause.reason is None else "stopping already"
-        display.say(f"{verb}: trainings save where they are; once more to stop at once")
-        pause.ask(STOPPED)  # where it pauses already, the first reason counts
+        display.say(f"{verb}: saving checkpoints; press Ctrl-C again to stop immediately")
+        pause.ask(STOPPED)  # if it is already pausing, the first reason stays
 
     ours = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
-    # What somebody else handles, or ignores as under nohup, is theirs.
+    # Leave signals that others handle, or ignore as nohup does.
     taken = {number: before for number, before in ours.items() if signal.getsignal(number) is before}
     for number in taken:
         signal.signal(number, interrupt)
@@ -179,7 +179,7 @@ def _interrupts_told(display: Display, pause: Pause) -> Iterator[None]:
 
 
 def _display(plain: bool, is_json: bool) -> Display:
-    """On stdout, unless that is for JSON alone."""
+    """On stdout, unless that is for JSON."""
     out = sys.stderr if is_json else sys.stdout
     if plain or not out.isatty():
         return PlainDisplay(out)
@@ -201,17 +201,17 @@ def _print_result(written: Written, outcome: Outcome, with_tracking: bool, is_js
         f"tables:  {relative(written.folder / 'table.csv')}, {relative(written.folder / 'table.md')}", soft_wrap=True
     )
     if ray_log is not None:
-        out.print(f"Ray:     what it said is in {relative(ray_log)}", soft_wrap=True)
+        out.print(f"Ray:     its log is in {relative(ray_log)}", soft_wrap=True)
     if with_tracking:
         out.print(f"MLflow:  {program()} ui", soft_wrap=True)
 
 
-def _print_table(made: Table, is_json: bool) -> None:
-    """All there is to show where no report could be written."""
+def _print_table(table: Table, is_json: bool) -> None:
+    """Print only the table, if no report could be written."""
     if is_json:
-        print_json(as_json(made))
+        print_json(as_json(table))
     else:
-        console().print(as_rich(made), crop=False)
+        console().print(as_rich(table), crop=False)
 
 
 def _as_json(written: Written) -> dict[str, Any]:

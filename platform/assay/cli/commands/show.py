@@ -12,7 +12,7 @@ from rich.text import Text
 from assay.cli.commands.ls import KEY_SHOWN, ago, budget_of
 from assay.cli.commands.preset_tables import show_tables
 from assay.cli.names import find_sweep, open_sweep
-from assay.cli.output import console, print_json, print_text, store_to_look_at
+from assay.cli.output import console, print_json, print_text, read_only_store
 from assay.costs.availability import survey
 from assay.errors import AssayError, UserError, did_you_mean, passing_warnings
 from assay.home import Home
@@ -27,7 +27,7 @@ from assay.workload import JSON, Stage, installed_presets
 
 KEY = re.compile(r"[0-9a-f]{4,32}")
 TABLE = "table"
-"""What the names of tables begin with, after `preset`."""
+"""Prefix of the names of printed tables, after `preset`."""
 JOB = re.compile(r".+-[0-9a-f]{10}-\d+")
 
 
@@ -39,7 +39,7 @@ def show_anything(
         return
     if name is not None:
         raise UserError(f"got {what!r} and {name!r}, allowed: one key or sweep, or: show preset NAME")
-    store = store_to_look_at(Home.default())
+    store = read_only_store(Home.default())
     if KEY.fullmatch(what):
         matching = [key for key in store.known() if key.startswith(what)]
         if matching:
@@ -59,9 +59,9 @@ def show_anything(
 
 
 def _show_job(what: str, address: str | None, is_json: bool, otherwise: UserError) -> None:
-    """A job by the beginning of its id; `otherwise` says why it can be nothing else."""
+    """Show a job by a prefix of its id; `otherwise` is the error if it cannot be one."""
     if address is None and JOB.fullmatch(what):
-        raise UserError(f"{what} is a job's id: say of which cluster, with --address http://HEAD:8265 or ASSAY_ADDRESS")
+        raise UserError(f"{what} is the id of a job: give its cluster by --address http://HEAD:8265 or ASSAY_ADDRESS")
     if address is None:
         raise otherwise
     from assay.cli.commands.jobs import find_job, show_job  # imports Ray
@@ -69,12 +69,12 @@ def _show_job(what: str, address: str | None, is_json: bool, otherwise: UserErro
     try:
         job = find_job(what, address)
     except AssayError as error:
-        raise type(error)(f"{otherwise}\nNor can it be shown as a job: {error}") from error
+        raise type(error)(f"{otherwise}\nIt is not a job either: {error}") from error
     show_job(job, is_json)
 
 
 def _split(what: str) -> tuple[str, str | None]:
-    """ "sweep:trial" at the first colon after which the rest is no part of a file's name."""
+    """ "sweep:trial", split at the first colon that is not part of a file's name."""
     try:
         return str(find_sweep(what)), None
     except UserError:
@@ -90,25 +90,25 @@ def _by_key(store: Store, prefix: str, matching: Sequence[str]) -> StoredResult:
         raise UserError(f"ambiguous key prefix {prefix} ({len(matching)} matches: {shown}); type more characters")
     result = store.get(matching[0])
     if result is None:
-        raise UserError(f"{matching[0]} was never finished; the next run of its sweep goes on with it")
+        raise UserError(f"{matching[0]} is unfinished; run its sweep again to finish it")
     return result
 
 
-def _find_trial(plan: Plan, wanted: str) -> PlannedTrial:
-    """By its name, its number in the file, or the beginning of its name when only one begins so."""
+def _find_trial(plan: Plan, text: str) -> PlannedTrial:
+    """By its name, its number in the file, or an unambiguous prefix of its name."""
     names = [trial.name for trial in plan.trials]
-    if wanted in names:
-        return plan.trials[names.index(wanted)]
-    if wanted.isdecimal() and int(wanted) < len(names):
-        return plan.trials[int(wanted)]
-    begun = [trial for trial in plan.trials if trial.name.lower().startswith(wanted.lower())]
-    if len(begun) == 1:
-        return begun[0]
-    if begun:
-        raise UserError(f"{wanted!r} begins {len(begun)} trials: {'; '.join(t.name for t in begun)}")
-    hint = did_you_mean(wanted, names)
+    if text in names:
+        return plan.trials[names.index(text)]
+    if text.isdecimal() and int(text) < len(names):
+        return plan.trials[int(text)]
+    matches = [trial for trial in plan.trials if trial.name.lower().startswith(text.lower())]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise UserError(f"{text!r} is ambiguous, {len(matches)} trials: {'; '.join(t.name for t in matches)}")
+    hint = did_you_mean(text, names)
     raise UserError(
-        f"{plan.sweep.name} has no trial {wanted!r}{hint if hint.endswith('?') else '; it has: ' + '; '.join(names)}"
+        f"{plan.sweep.name} has no trial {text!r}{hint if hint.endswith('?') else '; it has: ' + '; '.join(names)}"
     )
 
 
@@ -128,14 +128,14 @@ def _show_preset(name: str | None, is_json: bool) -> None:
         show_tables(list(installed), name, is_json)
         return
     qualified = {f"{workload.name}:{preset}": (preset, workload) for preset, workload in known}
-    matching = [found for label, found in qualified.items() if name in (label, found[0])]
+    matching = [entry for label, entry in qualified.items() if name in (label, entry[0])]
     if not matching:
         raise UserError(f"unknown preset {name!r}{did_you_mean(name, names)}")
     if len(matching) > 1:
         choices = ", ".join(f"{workload.name}:{preset}" for preset, workload in matching)
         raise UserError(f"{name!r} is a preset of {len(matching)} workloads; allowed: {choices}")
     preset, workload = matching[0]
-    with passing_warnings(None):  # a preset is no trial
+    with passing_warnings(None):  # warnings are about trials
         config = workload.resolve(preset, {})
     if is_json:
         print_json(config)
@@ -161,7 +161,7 @@ def _show_sweep(plan: Plan, store: Store, is_json: bool) -> None:
     ]
     out.print(Grid(Listing(None, columns, rows)))
     out.print()
-    out.print(f"A trial's whole config: assay show {plan.sweep.name}:0", soft_wrap=True)
+    out.print(f"A trial's full config: assay show {plan.sweep.name}:0", soft_wrap=True)
 
 
 def _trial_json(plan: Plan, trial: PlannedTrial, store: Store) -> dict[str, Any]:
@@ -205,12 +205,12 @@ def _show_trial(plan: Plan, trial: PlannedTrial, store: Store, is_json: bool) ->
 
 
 def _results(plan: Plan, trial: PlannedTrial, store: Store) -> dict[str, StoredResult]:
-    """By key, of the rungs it climbs."""
+    """Results of the rungs that it climbs, by key."""
     return {s.key: result for s in trial.climbed(plan.decided) if (result := store.find(s.key)) is not None}
 
 
 def _chosen(result: StoredResult) -> dict[str, JSON]:
-    """Path → what was chosen where the config asked for something else, as "auto" is."""
+    """Path → the chosen value, where the config asks for another, such as "auto"."""
     return {path: result.notes[path] for path in result.asked}
 
 
@@ -255,5 +255,5 @@ def _print_pairs(values: Mapping[str, float]) -> None:
 
 
 def _numbers(values: Mapping[str, float]) -> dict[str, float | str]:
-    """JSON has no NaN: such a value is told in words."""
+    """JSON has no NaN: such a value becomes text."""
     return {name: value if value - value == 0 else str(value) for name, value in values.items()}

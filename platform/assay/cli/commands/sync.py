@@ -1,4 +1,4 @@
-"""`assay sync`: what MLflow shows, built again from the store. Computes nothing."""
+"""`assay sync`: rebuild MLflow's view from the store. Computes nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from assay.cli.commands.reports import reports
 from assay.cli.exits import EXIT_COULD_NOT
 from assay.cli.names import open_sweep, report_folder
-from assay.cli.output import console, print_json, store_to_look_at
+from assay.cli.output import console, print_json, read_only_store
 from assay.costs.priced import priced
 from assay.errors import UserError
 from assay.home import Home
@@ -19,18 +19,18 @@ from assay.text import hide_secrets, plural, relative
 
 
 def sync_sweeps(names: Sequence[str], profile: str | None, sets: Sequence[str], is_json: bool) -> int:
-    """Show the sweeps in MLflow: those named, or all that have a report here. Returns the exit code."""
+    """Log the named sweeps to MLflow, or all with a report here. Returns the exit code."""
     home = Home.default()
     synced: dict[str, int] = {}
     troubles: dict[str, str] = {}
     sweeps = [open_sweep(name, profile, sets) for name in names] if names else list(_reported(home, troubles))
     for sweep in sweeps:
         label = f"{sweep.name} ({sweep.profile})" if sweep.profile else sweep.name
-        found, trouble = _sync(home, sweep)
+        outcome, trouble = _sync(home, sweep)
         if trouble is not None:
             troubles[label] = trouble
         else:
-            synced[label] = len(found.trials)
+            synced[label] = len(outcome.trials)
     if is_json:
         print_json({"tracking_uri": hide_secrets(home.tracking_uri), "synced": synced, "troubles": troubles})
         return EXIT_COULD_NOT if troubles else 0
@@ -45,31 +45,31 @@ def sync_sweeps(names: Sequence[str], profile: str | None, sets: Sequence[str], 
 
 
 def _sync(home: Home, sweep: Sweep) -> tuple[Outcome, str | None]:
-    """One sweep; and what went wrong, if MLflow could not be written to."""
+    """Sync one sweep; the text is the error if MLflow could not be written to."""
     from assay.tracking import Tracker
 
-    store, folder = store_to_look_at(home), report_folder(home, sweep)
+    store, folder = read_only_store(home), report_folder(home, sweep)
     plan, computed = make_plan(sweep, store), computed_of(sweep, store).all()
     trials = from_store(plan, store, computed, earlier_failures(folder))
     is_whole = plan.needed.keys() <= {key for trial in trials for key in trial.results}
-    found = Outcome(plan, trials, paused=None if is_whole else "not finished")
+    outcome = Outcome(plan, trials, paused=None if is_whole else "not finished")
     warnings: list[str] = []
     if not (folder / PAGE).is_file():
         try:
-            write(plan, found.trials, folder, computed, priced(plan, store))
+            write(plan, outcome.trials, folder, computed, priced(plan, store))
         except OSError as error:
             warnings.append(str(cannot_write(folder, error)))
-    Tracker(home, warnings.append).end(found, folder)
-    return found, warnings[0] if warnings else None
+    Tracker(home, warnings.append).end(outcome, folder)
+    return outcome, warnings[0] if warnings else None
 
 
 def _reported(home: Home, troubles: dict[str, str]) -> Iterator[Sweep]:
-    """The sweeps that have a report here, as they were run."""
+    """The sweeps with a report here, as they were run."""
     for folder, report in reports(home):
         if isinstance(report, UserError):
             troubles[folder.name] = str(report)
             continue
         try:
             yield open_sweep(report.file, report.profile, report.sets)
-        except UserError as error:  # the sweep file went elsewhere or is wrong by now
-            troubles[folder.name] = f"{error}\nStand where it was run, or name it: assay sync SWEEP"
+        except UserError as error:  # the sweep file has moved, or is wrong now
+            troubles[folder.name] = f"{error}\nRun this where the sweep was run, or give its file: assay sync SWEEP"

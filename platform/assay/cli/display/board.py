@@ -1,4 +1,4 @@
-"""The state of a run as its user sees it. Pure: events and a clock in, rows and notes out; both displays read it."""
+"""The state of a run as shown to its user. Pure: events and a clock in, rows and notes out. Both displays use it."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from assay.sweep.expansion import in_words
 from assay.text import counted, one_line, took
 from assay.workload import Stage
 
-DECISIONS: dict[Decision, str] = {"go on": "goes on", "stop": "stopped", "reached": "reached the target"}
-NoteKind = Literal["started", "said", "finished", "failed", "warning", "cached"]
+DECISIONS: dict[Decision, str] = {"go on": "continues", "stop": "stopped", "reached": "reached the target"}
+NoteKind = Literal["started", "noted", "finished", "failed", "warning", "cached"]
 LEAST_SHARE = 0.02
-"""Share of the work: before that much is done, its time left is a guess not worth showing."""
+"""Share of the work that must be done before the remaining time is shown: earlier it would be a guess."""
 
 
 @dataclass(frozen=True)
 class Note:
-    """Something that happened, to be told once."""
+    """Something that happened, shown once."""
 
     kind: NoteKind
     text: str
@@ -40,12 +40,12 @@ class Running:
     since: float
     pace: Pace
     begun_at: int
-    """How much was there when it started."""
+    """How much was done when it started."""
     metrics: dict[str, float] = field(default_factory=dict)
 
     @property
     def loss(self) -> tuple[str, float] | None:
-        """The newest loss, or else the first thing it reports."""
+        """The newest loss, or else the first metric that it reported."""
         named = next((item for item in self.metrics.items() if "loss" in item[0]), None)
         return named or next(iter(self.metrics.items()), None)
 
@@ -64,10 +64,10 @@ class Board:
         self._took: dict[str, float] = {}
         self._arms = {key: serves(plan, key) for key in plan.stages}
 
-    # What a user is told
+    # What the user is shown
 
     def cached(self) -> Note | None:
-        """What was there before the run, in one line."""
+        """What was stored before the run, in one line."""
         if not self.done:
             return None
         names = [stage.name for key, stage in self.plan.stages.items() if key in self.done]
@@ -91,14 +91,14 @@ class Board:
             return self._judged(event, event.trial)
         elif event.kind == "note" and event.note is not None:
             name, value = event.note
-            return Note("said", self.title(stage), f"{name.replace('_', ' ')} {in_words(value)}")
+            return Note("noted", self.title(stage), f"{name.replace('_', ' ')} {in_words(value)}")
         return None
 
     def title(self, stage: Stage) -> str:
         return f"{stage.name} ({self._arms[stage.key]})"
 
     def trials(self) -> tuple[int, int, int]:
-        """Trials that are done, that cannot be done any more, and all."""
+        """Numbers of trials: done, lost, and all."""
         climbs = [trial.climbs(self.plan.decided) for trial in self.plan.trials]
         keys = [{stage.key for rung in climbed for stage in rung.stages} for climbed in climbs]
         done = sum(trial <= self.done for trial in keys)
@@ -108,7 +108,7 @@ class Board:
         return self.clock() - self.started
 
     def left_s(self) -> float | None:
-        """Seconds left of the whole run, by how much of the expected work is done; None while some of it is unknown."""
+        """Remaining seconds of the whole run, from the share of expected work that is done; None if some is unknown."""
         total = done = 0.0
         for key, stage in self.plan.stages.items():
             if (key in self.done and key not in self._took) or self._is_lost(stage):
@@ -132,13 +132,13 @@ class Board:
         pace = Pace(stage.amount, begun_at)
         self.running[stage.key] = Running(stage, self._arms[stage.key], self.clock(), pace, begun_at)
         self.failed.pop(stage.key, None)
-        resumed = f"goes on from {begun_at:,} of {stage.amount:,} {stage.unit}" if begun_at else ""
+        resumed = f"resumes at {begun_at:,} of {stage.amount:,} {stage.unit}" if begun_at else ""
         return Note("started", self.title(stage), resumed)
 
     def _advance(self, stage: Stage, event: Event) -> None:
         if stage.key not in self.running:
             if stage.key in self.done:
-                return  # a straggler's last word
+                return  # a late event
             self._start(stage)
         running = self.running[stage.key]
         running.pace.reach(running.pace.done + event.done if event.advance else event.done, self.clock())
@@ -164,12 +164,12 @@ class Board:
         ((name, value),) = event.metrics.items()
         what = "done" if is_last and decision == "go on" else DECISIONS[decision]
         unit = (self.plan.sweep.scheduler.budget or "").rpartition(".")[2]
-        return Note("said", planned.name, f"{name} {value:.4g} at {unit} {event.done:,}: {what}")
+        return Note("noted", planned.name, f"{name} {value:.4g} at {unit} {event.done:,}: {what}")
 
     # What is left
 
     def _is_lost(self, stage: Stage) -> bool:
-        """Failed, or waiting for something that failed, or for trials that the scheduler ended."""
+        """Whether it failed, or needs a stage that failed or only trials that the scheduler ended."""
         if stage.key in self.failed or stage.key not in self.plan.needed:
             return True
         return any(self._is_lost(source) for source in stage.sources)
@@ -179,7 +179,7 @@ class Board:
         return (running.pace.done - running.begun_at) / to_do if to_do > 0 and running.stage.budget else 0.0
 
     def _expected_s(self, stage: Stage) -> float | None:
-        """How long a stage takes in this run: as it did, as it promises, as its like did here or in earlier runs."""
+        """Expected seconds of a stage in this run: as measured, as predicted, or as similar stages took."""
         if stage.key in self._took:
             return self._took[stage.key]
         running = self.running.get(stage.key)

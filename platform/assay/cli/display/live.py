@@ -1,4 +1,4 @@
-"""The live board: a header and one line a running stage. What is over scrolls away above it."""
+"""The live board: a header and one line per running stage. Finished stages scroll up above it."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from assay.store import StoredResult
 
 MARKS = {
-    "said": ("·", "dim"),
+    "noted": ("·", "dim"),
     "finished": ("✓", "green"),
     "failed": ("✗", "bold red"),
     "warning": ("!", "yellow"),
     "cached": ("✓", "dim"),
 }
 NARROW = 100
-"""Columns: below this the bars are short, and units and losses are abbreviated."""
+"""Columns. Below this, bars are short, and units and losses are abbreviated."""
 REFRESH_HZ = 4
 
 
@@ -47,7 +47,7 @@ class LiveDisplay:
         self._spinner = Spinner("dots")
 
     def begin(self, plan: Plan, before: Mapping[str, StageStatus], stored: Mapping[str, StoredResult]) -> None:
-        self.close()  # a plan that grew begins anew
+        self.close()  # a plan that grew starts a new board
         self._board = Board(plan, before, stored, time.monotonic)
         self._live = Live(
             console=self._console, get_renderable=self._render, refresh_per_second=REFRESH_HZ, transient=True
@@ -68,18 +68,18 @@ class LiveDisplay:
         self.close()
 
     def say(self, activity: str) -> None:
-        """What is going on besides the stages. Only sets a word: a signal handler may call it."""
+        """Show what happens besides the stages. Only sets a string: a signal handler may call it."""
         self._activity = activity
 
     def close(self) -> None:
-        """Leave the terminal as it was found; only what happened stays. May be called twice."""
+        """Restore the terminal, keeping the notes. May be called twice."""
         if self._live is not None:
             self._live.stop()
             self._live = None
 
     def _tell(self, note: Note) -> None:
         mark, style = MARKS[note.kind]
-        line = Text.assemble((f"{mark} ", style), (note.text, "dim" if note.kind in ("cached", "said") else ""))
+        line = Text.assemble((f"{mark} ", style), (note.text, "dim" if note.kind in ("cached", "noted") else ""))
         if note.detail:
             line.append(f"  {note.detail}", style="red" if note.kind == "failed" else "dim")
         self._console.print(line)
@@ -108,7 +108,7 @@ class LiveDisplay:
 
 
 class _Rows:
-    """One line a running stage, whatever the width."""
+    """One line per running stage, whatever the width."""
 
     def __init__(self, stages: list[Running], now: float) -> None:
         self.stages = stages
@@ -144,7 +144,7 @@ class _Rows:
 
 
 def _rate(running: Running, per_second: float | None, now: float) -> str:
-    """Until work is done a worker is starting, which takes seconds on Ray: the clock shows that it is alive."""
+    """Until there is progress, a worker is starting, which takes seconds on Ray: the clock shows that it is alive."""
     if per_second is not None:
         return rate(per_second, running.stage.unit)
     has_begun = running.stage.budget is None or running.pace.done > running.begun_at

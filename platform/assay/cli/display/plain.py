@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 INTERVAL_S = 10.0
 SHORT_S = 1.0
-"""A stage that is over in a moment is not told by quarters."""
+"""Stages shorter than this print no quarters."""
 WORDS = {"started": "started", "finished": "done", "failed": "FAILED"}
 
 
 class PlainDisplay:
-    """A listener of a run. A stage says where it is at every quarter, and every ten seconds."""
+    """A listener of a run. Prints a stage's progress at every quarter, and every ten seconds."""
 
     def __init__(self, out: TextIO, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._out = out
         self._monotonic = monotonic
         self._board: Board | None = None
         self._told: dict[str, tuple[float, int]] = {}
-        """Key → when a stage last spoke, and at which quarter."""
+        """Key → when a stage last printed, and at which quarter."""
 
     def begin(self, plan: Plan, before: Mapping[str, StageStatus], stored: Mapping[str, StoredResult]) -> None:
         self._board = Board(plan, before, stored, self._monotonic)
@@ -80,14 +80,14 @@ class PlainDisplay:
     def _tell(self, note: Note) -> None:
         if note.kind == "warning":
             self._print(f"warning: {note.text}")
-        elif note.kind in ("cached", "said"):
+        elif note.kind in ("cached", "noted"):
             self._print(f"{note.text}: {note.detail}")
         else:
             detail = f": {note.detail}" if note.detail else ""
             self._print(f"{note.text} {WORDS[note.kind]}{detail}")
 
     def _print(self, line: str) -> None:
-        # At once, so that a log can be followed, and a crash loses nothing.
+        # Flushed, so that a log can be followed and a crash loses nothing.
         print(time.strftime("%m-%d %H:%M:%S"), printable(line), file=self._out, flush=True)
 
 

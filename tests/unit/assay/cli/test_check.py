@@ -16,7 +16,7 @@ Assay = Callable[..., Any]
 Install = Callable[..., str]
 GOOD = """\
 ok   presets: 2 of 2 have stages
-ok   bodies: 3 import paths lead somewhere
+ok   bodies: 3 import paths resolve
 ok   smoke: 3 stages in """
 
 

@@ -135,11 +135,11 @@ def test_show_a_sweep_and_its_trials(assay: Assay) -> None:
 def test_show_a_job_needs_a_cluster(assay: Assay) -> None:
     without = assay("show", "norms-0123456789-1")
     assert (without.code, without.err.count("\n")) == (2, 1)
-    assert "norms-0123456789-1 is a job's id: say of which cluster, with --address" in without.err
+    assert "norms-0123456789-1 is the id of a job: give its cluster by --address" in without.err
     away = assay("show", "norm", "--address", "http://127.0.0.1:9")
     assert away.code == 3
-    assert "no such sweep file, nor one of that name in sweeps/; did you mean 'norms'?\nNor can it be" in away.err
-    assert "as a job: no cluster at http://127.0.0.1:9" in away.err
+    assert "no such sweep file, here or in sweeps/; did you mean 'norms'?\nIt is not a job either:" in away.err
+    assert "either: no cluster at http://127.0.0.1:9" in away.err
 
 
 def test_show_presets(assay: Assay) -> None:
@@ -202,7 +202,7 @@ def test_doctor_says_what_it_found_and_writes_nothing(
     result = assay("doctor")
     assert result.code == 0
     assert "ok   Python" in result.out
-    assert "will be created at the first run" in result.out
+    assert "will be created by the first run" in result.out
     assert not (project / ".assay").exists()
     assert {finding["what"] for finding in json.loads(assay("doctor", "--json").out)} >= {"packages", "disk", "store"}
 

@@ -97,7 +97,7 @@ def test_two_files_of_one_name_are_told_apart_by_their_files(assay: Assay, proje
 def test_json_and_csv_are_not_both(assay: Assay) -> None:
     result = assay("compare", "norms", "--csv", "--json")
     assert result.code == 2
-    assert "ask for one of them" in result.err
+    assert "give only one of them" in result.err
 
 
 def test_what_failed_is_said_as_the_run_said_it(assay: Assay, project: Path) -> None:

@@ -117,7 +117,7 @@ def test_map_progress_adds_to_the_shards_that_were_there(study: Study) -> None:
     key = study.samples[0].key
     note = board.event(Event("started", key))
     assert note is not None
-    assert note.detail == "goes on from 250 of 1,000 images"
+    assert note.detail == "resumes at 250 of 1,000 images"
     for _ in range(3):
         board.event(Event("progress", key, done=100, advance=True))
     assert board.running[key].pace.done == 550

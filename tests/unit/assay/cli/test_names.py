@@ -24,7 +24,7 @@ def test_what_is_called_as_a_sweep_does_not_shadow_it(assay: Assay, project: Pat
     (project / "norms").write_text("no sweep\n")
     result = assay("validate", "norms")
     assert (result.code, result.out.split(":")[0]) == (0, "sweeps/norms.yaml")
-    assert result.err == "norms: read from sweeps/norms.yaml; there is ./norms, too, which goes by that path\n"
+    assert result.err == "norms: reading sweeps/norms.yaml; to read ./norms, give that path\n"
     assert assay("validate", "./norms").code == 2
 
 
@@ -32,7 +32,7 @@ def test_a_sweep_of_two_places_says_which_it_is(assay: Assay, project: Path) -> 
     (project / "norms.yaml").write_text((project / "sweeps/norms.yaml").read_text())
     result = assay("validate", "norms.yaml")
     assert result.out.startswith("norms.yaml: OK")
-    assert "read from ./norms.yaml; there is sweeps/norms.yaml, too" in result.err
+    assert "reading ./norms.yaml; to read sweeps/norms.yaml, give that path" in result.err
     assert assay("validate", "./norms.yaml").err == assay("validate", "sweeps/norms.yaml").err == ""
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.cli.commands.run import _interrupts_told
+from assay.cli.commands.run import _interrupts_handled
 from assay.cli.display import PlainDisplay
 from assay.execution import Pause
 
@@ -37,14 +37,14 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_goes_on(process: Process,
     out, err = first.communicate(timeout=30)
     assert first.returncode == 130
     assert "stored and safe" in err
-    assert "To go on from there: " in err
+    assert "To resume: " in err
     assert f"--set train.gates={project}" in err
     assert "Traceback" not in err + out
     gate.unlink()
     second = process(*line)
     out, err = second.communicate(timeout=30)
     assert second.returncode == 0, err
-    assert "train (AdaGN, scale 0.0) started: goes on from 7 of 20 iterations" in out, "it saved where it was"
+    assert "train (AdaGN, scale 0.0) started: resumes at 7 of 20 iterations" in out, "it saved where it was"
 
 
 def test_a_training_that_never_looks_leaves_where_it_saves_next(process: Process, project: Path) -> None:
@@ -55,12 +55,12 @@ def test_a_training_that_never_looks_leaves_where_it_saves_next(process: Process
     assert first.stdout is not None
     told_when(first, "7 of 20 iterations")
     first.send_signal(signal.SIGINT)
-    told_when(first, "once more to stop at once")
+    told_when(first, "press Ctrl-C again to stop immediately")
     (project / "shut-7").unlink()
     _, err = first.communicate(timeout=60)
     assert first.returncode == 130, err
     out, _ = process(*line).communicate(timeout=60)
-    assert "train (AdaGN) started: goes on from 10 of 20 iterations" in out
+    assert "train (AdaGN) started: resumes at 10 of 20 iterations" in out
 
 
 @pytest.mark.parametrize(("gate", "path"), [("shut-7", "train.gates"), ("shut", "sample.gates")])
@@ -72,7 +72,7 @@ def test_the_second_ctrl_c_ends_a_body_that_does_not_return(
     run = process(*line, "--set", f"{path}={project}", "--set", "train.deaf=true")
     told_when(run, "7 of 20 iterations" if path == "train.gates" else "sample (AdaGN, scale 0.0) started")
     run.send_signal(signal.SIGINT)
-    told_when(run, "once more to stop at once")
+    told_when(run, "press Ctrl-C again to stop immediately")
     run.send_signal(signal.SIGINT)
     out, err = run.communicate(timeout=60)
     assert run.returncode == 130
@@ -103,9 +103,9 @@ def test_the_first_ctrl_c_while_a_limit_pauses_the_run_does_not_stop_it_at_once(
     display, pause = Words(), Pause()
     pause.is_heard = True
     pause.ask("limits.hours is reached")
-    with _interrupts_told(display, pause):
+    with _interrupts_handled(display, pause):
         signal.raise_signal(signal.SIGINT)
-        assert display.said == ["stopping already: trainings save where they are; once more to stop at once"]
+        assert display.said == ["stopping already: saving checkpoints; press Ctrl-C again to stop immediately"]
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert pause.reason == "limits.hours is reached"
@@ -114,12 +114,12 @@ def test_the_first_ctrl_c_while_a_limit_pauses_the_run_does_not_stop_it_at_once(
 def test_ctrl_c_asks_the_run_to_pause_and_stops_it_at_once_the_second_time_or_when_nobody_hears() -> None:
     display, pause = Words(), Pause()
     pause.is_heard = True
-    with _interrupts_told(display, pause):
+    with _interrupts_handled(display, pause):
         signal.raise_signal(signal.SIGINT)
         assert pause.reason == "stopped"
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-    with _interrupts_told(display, Pause()), pytest.raises(KeyboardInterrupt):
+    with _interrupts_handled(display, Pause()), pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
 
 

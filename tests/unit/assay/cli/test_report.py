@@ -117,7 +117,7 @@ def test_sync_says_which_sweep_it_cannot_find(assay: Assay, project: Path) -> No
     result = assay("sync")
     assert result.code == 3
     assert "no such sweep file" in result.out
-    assert "Stand where it was run, or name it: assay sync SWEEP" in result.out
+    assert "Run this where the sweep was run, or give its file: assay sync SWEEP" in result.out
 
 
 FOREIGN = {
@@ -143,7 +143,7 @@ def test_a_file_that_is_no_report_is_none_to_ls_and_named_by_sync(assay: Assay, 
     assert result.code == 3
     told = json.loads(result.out)["troubles"]
     assert told.keys() == {*FOREIGN, "folder"}
-    assert all(f"reports/{name}/report.json is no report of a sweep: " in told[name] for name in FOREIGN)
+    assert all(f"reports/{name}/report.json is not a report of a sweep: " in told[name] for name in FOREIGN)
     assert told["folder"].endswith("report.json cannot be read: Is a directory")
 
 

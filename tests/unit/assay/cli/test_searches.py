@@ -50,13 +50,13 @@ def test_a_race_is_planned_by_the_trials_that_will_climb(assay: Assay, project: 
     scheduler = "scheduler: {name: halving, budget: train.iterations, rungs: [10, 20], divisor: 2}\n"
     with_scale(project, "{values: [0.0]}", scheduler)
     halving = assay("plan", "norms").out
-    assert "halving lets climb, of 2 trials, 1 to 20: no more than that is counted." in halving
-    assert "missing, if it climbs" in halving
+    assert "halving promotes, of 2 trials, 1 to 20: no others are counted." in halving
+    assert "missing, if promoted" in halving
     with_scale(project, "{values: [0.0]}")
     file = project / "sweeps/norms.yaml"
     file.write_text(file.read_text().replace("name: halving", "name: asha"))
     asha = assay("plan", "norms").out
-    assert "that is the most it may take: asha ends trials at their rungs." in asha
+    assert "this is an upper bound: asha ends trials at their rungs." in asha
     days = [float(out.split(" V100-days, by FLOPs")[0].split()[-1]) for out in (halving, asha)]
     assert days[0] < days[1]
 

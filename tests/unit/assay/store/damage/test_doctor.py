@@ -31,7 +31,7 @@ def age(path: Path) -> None:
 def test_a_whole_store_has_no_fault(study, store: Path, command: Command) -> None:  # type: ignore[no-untyped-def]
     code, told = command("doctor")
     assert code == 0
-    assert "looked at, 0 faults" in told
+    assert "checked, 0 faults" in told
 
 
 def test_every_fault_is_told_and_set_aside_and_nothing_is_deleted(
