@@ -110,7 +110,7 @@ def test_a_group_of_two_loses_a_worker_and_then_a_machine(study: Study, machines
     assert result.cost.count == 1
     assert result.cost.details["checkpoint_bytes"] > 0
     assert witness.said[0].startswith(FAILED), "the stage, the trial, what is done about it, and why"
-    assert "killed or crashed without a word" in witness.said[0]
+    assert "killed or crashed without a message" in witness.said[0]
     assert any(said.startswith(FAILED) for said in witness.said[1:]), "it had got further"
     assert witness.notes == [("batch", 4), ("workers", 2), ("workers", 1)], "said once, though every group said it"
 
@@ -121,7 +121,7 @@ def test_a_machine_taken_away_after_notice_and_one_lost_without(study: Study, ma
     result = study.run(witness)
     assert_equal(result, study.undisturbed())
     notice, loss = witness.said
-    assert notice == "train (tiny): its machine is being taken away; saved at step 12, going on elsewhere"
+    assert notice == "train (tiny): its machine is being taken away; saved at step 12, resuming elsewhere"
     assert loss.startswith(FAILED), "the notice was no failure"
 
 

@@ -80,7 +80,7 @@ def test_a_machine_taken_away_after_notice_and_one_lost_without_change_nothing(
         assert found.cost.count == 2
     for arm in arms:
         left = (
-            f"train_upsampler ({arm}): its machine is being taken away; saved at step {EVERY + 3}, going on elsewhere"
+            f"train_upsampler ({arm}): its machine is being taken away; saved at step {EVERY + 3}, resuming elsewhere"
         )
         assert said.count(left) == 1
     small_training.skip_the_rest(BOTH)

@@ -75,7 +75,7 @@ def test_a_dead_trial_and_a_dead_controller_are_tried_again_like_workers(
 
 def test_the_one_process_that_cannot_be_replaced_ends_the_run_in_words(two_machines: Machines, tmp_path: Path) -> None:
     witness = Witness({12: two_machines.kill_the_broker})
-    with pytest.raises(ClusterLost, match=r"the process that tells the trials what to do is gone .*rerun the same"):
+    with pytest.raises(ClusterLost, match=r"the process that directs the trials is gone .*rerun the same"):
         run(tmp_path, two_machines, witness)
     assert witness.outcome is not None, "listeners hear how far it came: the report is written"
     assert witness.outcome.paused is not None

@@ -1,4 +1,4 @@
-"""Runs a plan: looks at what is stored (engine), and has an executor compute the rest (inline, ray)."""
+"""Run a plan: find out what is stored (engine), and have an executor compute the rest (inline, ray)."""
 
 from assay.execution.engine import Listener, run
 from assay.execution.events import Event

@@ -1,6 +1,6 @@
-"""How many ids a map body is given at a time: as asked, or found by trial while it works.
+"""The batch size of a map body: as configured, or found by trial during the work.
 
-The trial costs nothing: its batches are real ones, and results do not depend on how ids are batched.
+Trying costs nothing: its batches are real ones, and results do not depend on how ids are batched.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from typing import Literal
 
 START = 8
 LEAST_GAIN = 1.05
-"""A batch of twice the size must be this much faster an id to be worth its memory."""
+"""Doubling must make an id at least this much faster to be worth the memory."""
 TRIES = 2
-"""So often a size may disappoint: one measurement may be a hiccup of the machine."""
+"""How often a size is tried before giving up on it: one slow measurement may be noise."""
 MOST_ON_CPU = 128
-"""A CPU that runs out of memory ends the process, which no one can catch."""
+"""On a CPU, running out of memory kills the process, which cannot be caught."""
 
 
 class BatchSize:
-    """The size of the next batch. It starts at START and doubles while that pays, or is as asked from the beginning."""
+    """The size of the next batch: fixed, or with "auto" it starts at START and doubles while that pays."""
 
     def __init__(self, asked: int | Literal["auto"], most: int) -> None:
         self.is_settled = asked != "auto"
@@ -25,12 +25,12 @@ class BatchSize:
         self._most = most
         self._is_warm = False
         self._rate = 0.0
-        """Ids a second at half this size."""
+        """Ids per second at half this size."""
         self._best_here = 0.0
         self._tries = 0
 
     def took(self, ids: int, seconds: float) -> None:
-        """A batch of so many ids took so long. Only whole ones are compared; the first is the body's warm-up."""
+        """Record the time of a batch. Only full batches are compared; the first is the body's warm-up."""
         if self.is_settled or ids != self.size:
             return
         if not self._is_warm:
@@ -49,7 +49,7 @@ class BatchSize:
             self.is_settled = True
 
     def ran_out_of_memory(self) -> bool:
-        """Halve for good. False where one id alone is too much."""
+        """Halve for good. Returns False if even one id is too much."""
         self.is_settled = True
         if self.size == 1:
             return False

@@ -1,10 +1,10 @@
 """Who computes what: one arbiter for all trials of a run, so that a shared stage is computed once.
 
-It decides in pure code (`StageBroker`), which is tested without Ray; `assay.execution.ray` puts it behind an actor.
+Decisions are pure code (`StageBroker`), tested without Ray; `assay.execution.ray` puts it behind an actor.
 
-It also admits: a stage is granted only while the cluster has what it declares, and whoever waits holds nothing. So
-more trials than resources cannot deadlock, whatever order they come in. A stage that can do with less than it could
-use is granted what is free, and keeps that much until it starts again: it never waits for more while holding some.
+It also does admission: a stage is granted only while the cluster has free what it needs, and waiting trials hold
+nothing. So more trials than resources cannot deadlock, in any order. A stage that can run with fewer units than it
+could use is granted what is free, and keeps that until it restarts: it never waits for more while holding some.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from assay.execution.requirements import Need
 
 @dataclass(frozen=True)
 class Request:
-    """One stage a trial still needs."""
+    """A stage that a trial still needs."""
 
     key: str
     lineage: str
@@ -30,8 +30,8 @@ class Request:
 
 @dataclass(frozen=True)
 class Decision:
-    """run: compute `key` now, with `units` of its need. done: every stage is there. failed: `message` says why. wait:
-    ask again. paused: nothing is begun any more in this run."""
+    """run: compute `key` now, with `units` of its need. done: every stage is stored. failed: `message` says why. wait:
+    ask again. paused: nothing new starts in this run."""
 
     action: Literal["run", "done", "failed", "wait", "paused"]
     key: str = ""
@@ -56,7 +56,7 @@ class StageBroker:
     is_paused: bool = False
     _running: dict[str, _Grant] = field(default_factory=dict)
     _waiting: dict[int, Request] = field(default_factory=dict)
-    """Trial → what it would begin if there were room."""
+    """Trial → the stage that it would start if there were room."""
 
     def decide(self, trial: int, requests: Sequence[Request]) -> Decision:
         """What a trial should do next, given every stage it needs, inputs first."""
@@ -79,45 +79,45 @@ class StageBroker:
         return Decision("wait")
 
     def decide_again(self, key: str) -> int:
-        """A stage that runs must start over: how many units it gets now, 0 while it must wait. What it had is free."""
+        """A running stage must restart: how many units it gets now, or 0 while it must wait. Its old units are free."""
         grant = self._running[key]
         grant.units = 0
         grant.units = self._units_free(grant.request.need)
         return grant.units
 
     def shortages(self) -> dict[str, str]:
-        """Key → why a stage that waits cannot begin, whatever others give back; nothing for one that waits for them."""
+        """Key → why a waiting stage cannot start even if all others end; only stages for which that is so."""
         short = {r.key: too_large(r.name, r.need, self.capacity) for r in self._waiting_now()}
         return {key: reason for key, reason in short.items() if reason is not None}
 
     def wanted(self) -> list[Mapping[str, float]]:
-        """What the cluster would need for one more of those that wait, a worker's resources each; empty if none does.
+        """The worker bundles that the cluster would need to start one more waiting stage; empty if none waits.
 
-        With what runs, which that one should not have to wait for. One at a time: a cluster that cannot start machines
-        for all that wait may start none.
+        Includes what is running, which that stage should not have to wait for. One stage at a time: a cluster that
+        cannot start machines for all of them might start none.
         """
         waiting = self._waiting_now()
         if not waiting:
             return []
-        held = [unit for g in self._running.values() for unit in [g.request.need.unit] * g.units]
-        return held + [waiting[0].need.unit] * waiting[0].need.least
+        running = [unit for g in self._running.values() for unit in [g.request.need.unit] * g.units]
+        return running + [waiting[0].need.unit] * waiting[0].need.least
 
     def finish(self, key: str) -> None:
-        """A stage was committed."""
+        """Record that a stage was committed."""
         self._running.pop(key, None)
         self.done.add(key)
 
     def fail(self, key: str, message: str) -> None:
-        """A stage raised: every trial that needs it fails with the same message; the others go on."""
+        """Record that a stage raised: every trial that needs it fails with the same message; the others continue."""
         self._running.pop(key, None)
         self.failed[key] = message
 
     def leave(self, key: str) -> None:
-        """A stage was left unfinished, and is nobody's."""
+        """Record that a stage was left unfinished, for anyone to compute."""
         self._running.pop(key, None)
 
     def abandon(self, trial: int) -> None:
-        """A trial's process died or starts over: what it was computing is free for another."""
+        """Record that a trial's process died or starts over: others may compute its stage."""
         self._waiting.pop(trial, None)
         for key in [k for k, grant in self._running.items() if grant.trial == trial]:
             del self._running[key]
@@ -130,17 +130,17 @@ class StageBroker:
         if self.is_paused:
             return []
         starting_over = [grant.request for grant in self._running.values() if not grant.units]
-        over = self.done | self.failed.keys()  # as they will hear who wait for it, once they ask again
+        over = self.done | self.failed.keys()  # trials that wait for these will not start them
         beginning = [request for _, request in sorted(self._waiting.items()) if request.key not in over]
         return starting_over + [request for request in beginning if self._is_ready(request)]
 
     def _is_ready(self, request: Request) -> bool:
-        # One budget of a lineage at a time: the next goes on from what it leaves.
+        # One budget of a lineage at a time: the next one continues from it.
         lineages = {grant.request.lineage for grant in self._running.values()}
         return request.lineage not in lineages and all(key in self.done for key in request.inputs)
 
     def _units_free(self, need: Need) -> int:
-        """As many units as fit beside what runs; 0 when that is less than the least."""
+        """How many units fit beside what is running; 0 if that is less than the need's least."""
         running = [(grant.request.need.unit, grant.units) for grant in self._running.values()]
         units = how_many(self.capacity, need.unit, need.most, running)
         return units if units >= need.least else 0
@@ -149,7 +149,7 @@ class StageBroker:
 def too_large(
     name: str, need: Need, capacity: Sequence[Machine], it: str = "has", where: str = "the cluster"
 ) -> str | None:
-    """Why a stage cannot run on a cluster of these machines, or on one that grows to them; or None."""
+    """Why a stage cannot run on these machines, or on a cluster that grows to them; None if it can."""
     if how_many(capacity, need.unit, need.least) >= need.least:
         return None
     has, at_least = total(capacity), "at least " if need.most > need.least else ""

@@ -1,4 +1,4 @@
-"""The contexts that stage bodies are given, the same under Ray and in-process."""
+"""The contexts that stage bodies receive, the same under Ray and in-process."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from assay.workload import JSON, Checkpointing, Stage
 
 PROGRESS_INTERVAL_S = 0.5
 MAP_PROGRESS_INTERVAL_S = 2.0
-"""Within a batch: a wide fan-out has many voices."""
+"""Within a batch: a wide fan-out has many workers reporting."""
 CONTEXT_FILE = "context.json"
-"""Beside the body's files in a checkpoint: what the platform needs to go on from it."""
+"""The platform's own state, stored in a checkpoint beside the body's files."""
 
 
 class Context:
-    """StageContext: config, inputs, a folder to write to, and a voice."""
+    """StageContext: config, inputs, an output folder, progress and metrics."""
 
     def __init__(
         self, stage: Stage, store: Store, output: Path, device: str, threads: int, emit: Emit, *, device_name: str
@@ -36,7 +36,7 @@ class Context:
         self.history: list[dict[str, float]] = []
         self.notes: dict[str, str | float] = {}
         self.reached = 0
-        """How far the body said that it is."""
+        """The progress that the body reported."""
         self._device_name = device_name
         self._emit = emit
         self._started = time.monotonic()
@@ -57,13 +57,13 @@ class Context:
 
     @property
     def inputs(self) -> Mapping[str, StoredResult]:
-        """Each input, its checksums verified: a damaged result never reaches a metric.
+        """Each input, with verified checksums: a damaged result never reaches a metric.
 
-        What is read besides is verified row by row as it is read: there may be much more of it than one worker reads.
+        Optional inputs are verified as their rows are read, since a worker may need only a few of many rows.
         """
         if self._inputs is None:
-            found = {role: self.store.find(source.key) for role, source in self.stage.optional_inputs.items()}
-            self._inputs = {role: result for role, result in found.items() if result is not None}
+            optional = {role: self.store.find(source.key) for role, source in self.stage.optional_inputs.items()}
+            self._inputs = {role: result for role, result in optional.items() if result is not None}
             for role, source in self.stage.inputs.items():
                 result = self.store.get(source.key, checksum=True)
                 assert result is not None, f"{self.stage.name} started before its input {source.name} was committed"
@@ -72,7 +72,7 @@ class Context:
 
     @property
     def cost(self) -> Cost:
-        """What the stage took so far."""
+        """What the stage has taken so far."""
         return Cost(self._device_name, 1, time.monotonic() - self._started)
 
     def progress(self, done: int, metrics: Mapping[str, float] | None = None) -> None:
@@ -92,48 +92,48 @@ class Context:
 
 
 class MapContext(Context):
-    """The context of one operator of a map stage. Progress is in ids done; in a chain, one operator reports it."""
+    """The context of one operator of a map stage. Progress counts ids; in a chain, one operator reports it."""
 
     def __init__(self, *args: Any, tells_progress: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._tells_progress = tells_progress
         self._settled = self.store.shards(self.stage).settled()
-        self._done = self._told = 0
-        """Ids of the block at hand that are done, and that were told to be."""
-        self._cost_told_at = self._started
+        self._done = self._reported = 0
+        """Ids of the current block that are done, and of those, the ones that were reported."""
+        self._cost_reported_at = self._started
 
     @property
     def config(self) -> Mapping[str, JSON]:
-        """Where it leaves something open ("auto"), what the shards that are there were made with."""
+        """With the values that existing shards were computed with, where the config leaves them open ("auto")."""
         return as_run(self.stage.config, self._settled)[0]
 
     def settle(self) -> None:
-        """Keep what was left open and is chosen now, for whoever makes another shard. Raises UserError as `Shards`."""
+        """Store the values chosen for what the config leaves open, for all shards. Raises UserError like `Shards`."""
         for path in as_run(self.stage.config, self.notes)[1]:
             self.store.shards(self.stage).settle(path, self.notes[path])
 
     def begin_block(self) -> None:
-        self._done = self._told = 0
+        self._done = self._reported = 0
 
     def finish_batch(self, size: int) -> None:
         self._done += size
-        self._tell(self._done)
+        self._report(self._done)
 
     def progress(self, done: int, metrics: Mapping[str, float] | None = None) -> None:
         if time.monotonic() - self._last_progress >= MAP_PROGRESS_INTERVAL_S:
-            self._tell(self._done + done)
+            self._report(self._done + done)
 
-    def _tell(self, reached: int) -> None:
-        # A batch that ran out of memory is begun again: what was told of it is not told twice.
-        if self._tells_progress and reached > self._told:
+    def _report(self, reached: int) -> None:
+        # A batch that ran out of memory is repeated: do not report its ids twice.
+        if self._tells_progress and reached > self._reported:
             now = time.monotonic()
-            cost = Cost(self._device_name, 1, now - self._cost_told_at)
-            self._emit(Event("progress", self.stage.key, done=reached - self._told, advance=True, cost=cost))
-            self._told, self._last_progress, self._cost_told_at = reached, now, now
+            cost = Cost(self._device_name, 1, now - self._cost_reported_at)
+            self._emit(Event("progress", self.stage.key, done=reached - self._reported, advance=True, cost=cost))
+            self._reported, self._last_progress, self._cost_reported_at = reached, now, now
 
 
 class Leaving(BaseException):
-    """A body ends its worker group. No Exception, so that no body catches it by accident."""
+    """Ends the worker group. Not an Exception, so that no body catches it by accident."""
 
     def __init__(self, step: int) -> None:
         self.step = step
@@ -141,7 +141,7 @@ class Leaving(BaseException):
 
 
 class WorkerContext(Context):
-    """TrainContext: a place in a worker group, and checkpoints that also carry the curve, the notes and the time."""
+    """TrainContext: a rank in a worker group, and checkpoints that also carry curve, notes and time."""
 
     def __init__(self, *args: Any, ranks: Ranks, is_leaving: Callable[[], bool], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -164,10 +164,9 @@ class WorkerContext(Context):
 
     @property
     def seconds(self) -> float:
-        """Time spent on this training, over all the runs it took, since the end of a smaller budget.
+        """Time spent on this training since the end of a smaller budget, over all runs.
 
-        Times the number of workers it is device-seconds: what other numbers of workers took counts as if there had been
-        as many as now.
+        Times the number of workers it is device-seconds: time with another number of workers is converted.
         """
         return self._seconds_before + time.monotonic() - self._started
 
@@ -177,7 +176,7 @@ class WorkerContext(Context):
 
     @property
     def items(self) -> int:
-        """What those seconds were for."""
+        """How many items those seconds were for."""
         return self.amount - self._charged_from
 
     @property
@@ -196,28 +195,28 @@ class WorkerContext(Context):
             super().note(name, value)
 
     def latest_checkpoint(self) -> tuple[int, Path] | None:
-        # Rank 0 decides and tells the others its files: a shared disk may not show them to every machine at once.
-        found = self._ranks.of_first(self._checkpoints.latest(self.amount) if self.rank == 0 else None)
-        if found is None:
+        # Rank 0 chooses and tells the others: a shared disk may not show new files to every machine at once.
+        latest = self._ranks.of_first(self._checkpoints.latest(self.amount) if self.rank == 0 else None)
+        if latest is None:
             return None
-        self._fetched = folder = self._checkpoints.fetch(found)
+        self._fetched = folder = self._checkpoints.fetch(latest)
         state = json.loads((folder / CONTEXT_FILE).read_text())
         self.history = state["history"]
         self.notes = state.get("notes", {}) | self.notes
         if state["step"] == state["amount"] < self.amount:
-            self._charged_from = found.step  # a smaller budget's end: its own result was charged with what it took
+            self._charged_from = latest.step  # the end of a smaller budget, whose own result was charged for it
         else:
-            # Older checkpoints do not say how many workers there were, or on what.
+            # Older checkpoints do not record the number of workers or their device.
             self._seconds_before = state["seconds"] * state.get("world_size", self.world_size) / self.world_size
             self._charged_from = state["charged_from"]
             self._device_names.update(state.get("devices", []))
-        return found.step, folder
+        return latest.step, folder
 
     def save_checkpoint(self, step: int, write: Callable[[Path], None], score: float | None = None) -> None:
         started = time.monotonic()
         place = self._ranks.of_first(self._checkpoints.new_place(step))
         parts = self._ranks.gather(self._upload(write, place))
-        if self._fetched is not None:  # all ranks are here: all have read it
+        if self._fetched is not None:  # every rank that got here has read it
             self._checkpoints.forget(self._fetched)
             self._fetched = None
         if self.rank == 0:
@@ -227,8 +226,8 @@ class WorkerContext(Context):
                 "checkpoint_seconds": time.monotonic() - started,
                 "checkpoint_bytes": saved.bytes,
             }
-        # After it is committed: what a rank does next may rely on it. A body that looks at `leaving` by itself is asked
-        # nothing new here; one that never does leaves where it has just saved.
+        # After the commit, so that the body may rely on it. For bodies that do not check `leaving` themselves: they
+        # leave here, where they have just saved.
         if any(self._ranks.gather(self.leaving)) and step < self.amount:
             self.leave(step)
 

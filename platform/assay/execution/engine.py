@@ -1,4 +1,4 @@
-"""`run`: look at the store, compute what is missing, tell everyone who listens, and return what there is."""
+"""`run`: read the store, compute what is missing, notify the listeners, and return the outcome."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from assay.sweep import Sweep
 
 
 class Listener(Protocol):
-    """Someone a run talks to: the display, the tracker. Called in the driver, one call at a time."""
+    """Whoever follows a run: the display, the tracker. Called in the driver, one call at a time."""
 
     def begin(self, plan: Plan, before: dict[str, StageStatus], stored: dict[str, StoredResult]) -> None:
         """Called again with a larger plan whenever the searcher suggests more trials."""
@@ -46,12 +46,12 @@ def run(
     listeners: Sequence[Listener] = (),
     pause: Pause | None = None,
 ) -> Outcome:
-    """Compute every stage of the plan that is needed and that the store does not hold soundly.
+    """Compute every needed stage of the plan that the store does not hold intact.
 
-    A stage that fails does not stop the trials that do not need it: its error is in the outcome. When it is asked to
-    pause, by `pause` or by the sweep's limits, trainings save and the outcome says why. KeyboardInterrupt leaves
-    everything committed so far in the store. A cluster that is lost raises ClusterLost once all listeners have heard
-    how far it came. After all three, the same call goes on from there.
+    A failing stage does not stop trials that do not need it: its error is in the outcome. When `pause` or the sweep's
+    limits ask for it, trainings save checkpoints and the outcome says why. KeyboardInterrupt leaves everything that is
+    committed in the store. If the cluster is lost, the listeners get the partial outcome, and ClusterLost is raised. In
+    all three cases the same call resumes.
     """
     refuse_unless("executor", executor, EXECUTORS.names())
     started = time.monotonic()
@@ -72,26 +72,26 @@ def run(
 
 
 def _is_undecided(plan: Plan) -> bool:
-    """Whether a trial climbs past a rung where this study has not yet decided that it may."""
+    """Whether a trial climbs past a rung that this study has not decided yet."""
     scheduler = plan.sweep.scheduler
-    if not scheduler.facts.races:  # decides by the target alone, and remembers only who reached it
+    if not scheduler.facts.races:  # decides by the target alone, and stores only who reached it
         return scheduler.target is not None and any(trial.ended(plan.decided) is None for trial in plan.trials)
     decided = plan.decided
     return any(trial.decision(rung, decided) is None for trial in plan.trials for rung in trial.climbs(decided))
 
 
 def _unranked(trial: TrialOutcome) -> StageFailed | None:
-    """Where a result has no metric to rank by: it was stored by a sweep that ranks by another one."""
+    """The error if a stored result lacks the metric to rank by, as another sweep's may."""
     reached = trial.planned.reached(trial.results)
     if reached is None or (promise := reached[0].leaf.promise) is None or promise.metric in reached[1].metrics:
         return None
-    stage, told = reached[0].leaf, ", ".join(reached[1].metrics) or "none"
-    cause = f"AssayError: workload {promise.workload}: the stored result has no {promise.metric}; it has: {told}"
+    stage, names = reached[0].leaf, ", ".join(reached[1].metrics) or "none"
+    cause = f"AssayError: workload {promise.workload}: the stored result has no {promise.metric}; it has: {names}"
     return StageFailed(stage.name, stage.key, cause)
 
 
 class _Run:
-    """One call of `run`: its store, its cluster, who listens, and what happened so far."""
+    """One call of `run`: its store, executor, listeners, and what happened so far."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class _Run:
         self.store = Store(home.store_url, report=self._warn)
         self._charged = computed_of(sweep, self.store)
         self._decisions = decisions_of(sweep, self.store)
-        self._limiter = Limiter(sweep.limits, pause, self._tell)
+        self._limiter = Limiter(sweep.limits, pause, self._emit)
         self._resources = ExitStack()
         self._is_connected = False
 
@@ -128,7 +128,7 @@ class _Run:
         self._resources.close()
 
     def compute(self, plan: Plan) -> tuple[Plan, dict[str, StoredResult]]:
-        """Compute what is missing of a plan; returns it with what was decided, and what is stored of it."""
+        """Compute what is missing from a plan; returns it with the decisions, and its stored results."""
         stored = {key: result for key in plan.stages if (result := self.store.sound(key)) is not None}
         before = survey(plan, self.store)
         missing = plan.needed.keys() - stored.keys()
@@ -137,29 +137,29 @@ class _Run:
         except UserError as error:
             raise UserError(f"{error}\nNothing was started.") from error
         if missing:
-            self.store.probe()  # what is wrong with it is said now, not once a stage
+            self.store.probe()  # report its problems now, not once per stage
         for listener in self._listeners:
             listener.begin(plan, before, stored)
         self._is_begun = True
         for warned, words in zip(plan.warned, plan.warnings, strict=True):
-            self._tell(Event("warning", message=words, once=warned.message))
+            self._emit(Event("warning", message=words, once=warned.message))
         while self._warnings:
-            self._tell(Event("warning", message=self._warnings.pop(0)))
+            self._emit(Event("warning", message=self._warnings.pop(0)))
         if plan.waiting:
             message = (
                 f"limits.trials is {plan.sweep.limits.trials}: {plan.waiting:,} more trials wait; raise it to run them"
             )
-            self._tell(Event("warning", message=message))
+            self._emit(Event("warning", message=message))
         self._limiter.charge(stored[key] for key in self._charged.all() if key in stored)
         if (missing or _is_undecided(plan)) and self.pause.reason is None:
-            decisions = RungDecisions(plan, dict(plan.decided), self._decisions.add, self._tell)
+            decisions = RungDecisions(plan, dict(plan.decided), self._decisions.add, self._emit)
             if missing:
                 try:
                     self._execute(plan, sorted(stored), decisions)
                 except ClusterLost as error:
                     self.lost = error
                     self.pause.ask(str(error))
-            else:  # another sweep stored it all: what remains is to decide, which takes no cluster
+            else:  # another sweep stored everything: only decisions remain, which need no cluster
                 inline.run_trials(plan, self.store, sorted(stored), decisions, self.pause)
             plan = replace(plan, decided=decisions.known)
         return plan, {key: result for key in plan.stages if (result := self.store.find(key)) is not None}
@@ -168,29 +168,29 @@ class _Run:
         failed = {key: StageFailed(plan.stages[key].name, key, cause) for key, cause in self.failed.items()}
         trials = trial_outcomes(plan, results, self.computed, failed)
         trials = tuple(trial if trial.error else replace(trial, error=_unranked(trial)) for trial in trials)
-        lacking = plan.needed.keys() - results.keys() - self.failed.keys()
-        if lacking and not self.failed and self.pause.reason is None:
+        missing = plan.needed.keys() - results.keys() - self.failed.keys()
+        if missing and not self.failed and self.pause.reason is None:
             raise AssayError(
-                f"the run ended without {len(lacking):,} of its stages, and nothing said why; what is stored is safe; "
-                "rerun the same command to resume"
+                f"the run ended without {len(missing):,} of its stages, for an unknown reason; stored results are "
+                "safe; rerun the same command to resume"
             )
-        return Outcome(plan, trials, frozenset(self.computed), seconds, self.pause.reason if lacking else None)
+        return Outcome(plan, trials, frozenset(self.computed), seconds, self.pause.reason if missing else None)
 
     def _execute(self, plan: Plan, done: Sequence[str], decisions: RungDecisions) -> None:
         if not self._is_connected:
             self._resources.enter_context(self._executor.session(self._address, self._home.scratch_url, self._log))
             self._is_connected = True
-        self._executor.check(plan, done, self._tell)
+        self._executor.check(plan, done, self._emit)
         self._executor.run(plan, self.store, done, decisions, self.pause)
 
     def _warn(self, message: str) -> None:
-        """What the store has to say; kept until somebody listens."""
+        """Emit a message of the store; kept until the listeners have begun."""
         if self._is_begun:
-            self._tell(Event("warning", message=message))
+            self._emit(Event("warning", message=message))
         else:
             self._warnings.append(message)
 
-    def _tell(self, event: Event) -> None:
+    def _emit(self, event: Event) -> None:
         with self._one_at_a_time:
             if event.once in self._told_once:
                 return

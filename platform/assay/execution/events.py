@@ -1,4 +1,4 @@
-"""What a run tells its user: one small record a happening, from wherever it happens to the driver."""
+"""Events of a run: one small record each, sent from any process to the driver."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Kind = Literal["started", "progress", "note", "committed", "failed", "warning", 
 
 @dataclass(frozen=True)
 class Event:
-    """`key` names the stage (or is empty); `trial` the trial's index where one is meant."""
+    """`key` names the stage (or is empty); `trial` is a trial's index, if the event is about one."""
 
     kind: Kind
     key: str = ""
@@ -24,13 +24,13 @@ class Event:
     advance: bool = False
     metrics: Mapping[str, float] = field(default_factory=dict)
     message: str = ""
-    """rung: what was decided there."""
+    """rung: the decision."""
     cost: Cost | None = None
-    """progress: what its result would be charged with now; where `advance`, what came since the last event."""
+    """progress: the cost so far; with `advance`, since the last event."""
     note: tuple[str, str | float] | None = None
     """note: its name and its value."""
     once: str = ""
-    """warning: what is told once a run, whichever stages and workers say it, and however often they start again."""
+    """warning: shown once per run, whichever workers emit it and however often."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "message", hide_secrets(self.message))  # it is printed, logged, stored and tracked

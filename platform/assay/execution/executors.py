@@ -1,4 +1,4 @@
-"""What computes a plan: the executors by name, and the protocol that each of them keeps."""
+"""Executors by name, and the protocol that each of them implements."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from assay.workload import load_attribute
 
 
 class Executor(Protocol):
-    """Computes the stages of a plan. One is made for a run, and used within its session."""
+    """Computes the stages of a plan. One is made per run, and used within its session."""
 
     def session(self, address: str | None, scratch_url: str, log: Path) -> AbstractContextManager[object]:
-        """Connects to what computes, at an address where one is given, and leaves it as it was found. A folder below
-        `scratch_url` may be used meanwhile; what a library says that nobody asked goes to the log."""
+        """Connect to the machines that compute, at `address` if given, and disconnect afterwards. A folder below
+        `scratch_url` is used meanwhile; unsolicited output of libraries goes to the log."""
 
     def capacity(self) -> Sequence[Machine]:
-        """What each machine has to give."""
+        """The resources of each machine."""
 
     def check(self, plan: Plan, done: Collection[str], emit: Emit) -> None:
-        """Raise UserError where stages that are not done cannot run here: they do not fit, or their own checks refuse
-        it. What those warn of is emitted."""
+        """Raise UserError if stages that are not done cannot run here: they do not fit, or their own checks refuse.
+        Warnings of those checks are emitted."""
 
     def run(self, plan: Plan, store: Store, done: Sequence[str], decisions: RungDecisions, pause: Pause) -> None:
-        """Compute every stage of the plan that is not done, rung by rung as is decided, and commit each.
+        """Compute every stage of the plan that is not done, rung by rung as decided, and commit each.
 
-        Events go to `decisions.emit`, from one thread at a time: a stage is started, progresses, and is committed or
-        failed. A stage that fails costs the trials that need it, and no others. Returns early when asked to pause, as
-        soon as the trainings have saved. Raises ClusterLost where what computes is gone.
+        Events go to `decisions.emit`, one at a time: a stage starts, progresses, and is committed or fails. A failed
+        stage fails only the trials that need it. When asked to pause, returns as soon as the trainings have saved.
+        Raises ClusterLost if the cluster is gone.
         """
 
 
@@ -46,7 +46,7 @@ class ExecutorFacts:
     implementation: str
     """Import path of the class."""
     is_in_process: bool = False
-    """Bodies run in this process: its terminal is theirs, for a debugger, and what is missing here is missing."""
+    """Bodies run in this process: they may use its terminal, for a debugger, and need their packages here."""
 
 
 EXECUTORS = Registry[ExecutorFacts]("executor", "assay.executors")

@@ -1,6 +1,6 @@
-"""The inline executor: every trial and every kind of stage in this process. For tests and a first breakpoint.
+"""The inline executor: every trial and stage in this process. For tests and debugging.
 
-It takes the trials rung by rung; without rungs, one after the other. Nothing of it imports Ray.
+It runs the trials rung by rung; without rungs, one after the other. Nothing here imports Ray.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from assay.workload import Stage
 
 
 class InlineExecutor:
-    """No cluster, no other process. Threads of a stage share the CPUs there are; a GPU that it asks for must be there.
-    A training has one worker, whatever the group that the sweep asks for."""
+    """No cluster, no other process. Threads of a stage share the CPUs; a GPU that it asks for must exist. A training
+    has one worker, whatever the sweep asks for."""
 
     def session(self, address: str | None, scratch_url: str, log: Path) -> AbstractContextManager[object]:
         return nullcontext()
@@ -47,8 +47,8 @@ class InlineExecutor:
         on_gpus = {name: unit for name, unit in units.items() if "GPU" in unit}
         machines = self.capacity() if on_gpus else []
         reasons = [too_large(name, Need(unit), machines, where="this machine") for name, unit in on_gpus.items()]
-        if told := [reason for reason in reasons if reason is not None]:
-            raise UserError("\n".join(told) + "\nAsk for less under `resources`, or run on a machine that has it.")
+        if messages := [reason for reason in reasons if reason is not None]:
+            raise UserError("\n".join(messages) + "\nAsk for less under `resources`, or run on a machine that has it.")
 
     def run(self, plan: Plan, store: Store, done: Sequence[str], decisions: RungDecisions, pause: Pause) -> None:
         run_trials(plan, store, done, decisions, pause)
@@ -57,11 +57,11 @@ class InlineExecutor:
 def run_trials(plan: Plan, store: Store, done: Sequence[str], decisions: RungDecisions, pause: Pause) -> None:
     """Compute every stage of the plan that is not done. Returns early when the run is asked to pause."""
     emit, sweep = decisions.emit, plan.sweep
-    told = Store(store.url, report=lambda message: emit(Event("warning", message=message)))
-    work = _Work(plan, told, set(done), emit, pause)
+    reporting = Store(store.url, report=lambda message: emit(Event("warning", message=message)))
+    work = _Work(plan, reporting, set(done), emit, pause)
     rule = make_rule(sweep.scheduler)
 
-    def goes_on(trial: int, rung: int) -> bool:
+    def continues(trial: int, rung: int) -> bool:
         value = work.value(trial, rung)
         would_stop = rule is not None and rule.ends(trial, rung, score(value, sweep.mode))
         return decisions(trial, rung, value, would_stop) == "go on"
@@ -70,8 +70,8 @@ def run_trials(plan: Plan, store: Store, done: Sequence[str], decisions: RungDec
     pause.is_heard = True
     try:
         for rung in range(max((len(trial.rungs) for trial in plan.trials), default=0)):
-            there = [trial for trial in climbing if work.climb(trial, rung)]
-            climbing = [trial for trial in there if goes_on(trial, rung)]
+            complete = [trial for trial in climbing if work.climb(trial, rung)]
+            climbing = [trial for trial in complete if continues(trial, rung)]
             if decisions.waits_for_all:
                 decisions.cut(rung)
                 on = set(decisions.climbing(rung + 1))
@@ -92,7 +92,7 @@ class _Work:
     failed: set[str] = field(default_factory=set)
 
     def climb(self, trial: int, rung: int) -> bool:
-        """Compute what the trial lacks at a rung; whether all of it is there then."""
+        """Compute what the trial needs at a rung; returns whether all of it is stored then."""
         stages = self.plan.trials[trial].rungs[rung].stages
         for stage in stages:
             if stage.key not in self.done | self.failed:
@@ -115,7 +115,7 @@ class _Work:
             execute(stage, self.store, threads_of(stage, self.plan.sweep.resources), self.emit, self.pause)
         except Paused:
             raise
-        except bdb.BdbQuit:  # whoever leaves the debugger wants to stop, and not to meet the next trial there
+        except bdb.BdbQuit:  # quitting the debugger ends the run, rather than entering it again in the next trial
             raise KeyboardInterrupt from None
         except Exception:
             self.failed.add(stage.key)
@@ -126,7 +126,7 @@ class _Work:
 
 
 def execute(stage: Stage, store: Store, threads: int, emit: Emit, pause: Pause | None = None) -> None:
-    """Compute a stage whose inputs are stored, and commit it. Raises Paused where it was left for later."""
+    """Compute a stage whose inputs are stored, and commit it. Raises Paused if it was left unfinished."""
     pause, place = pause or Pause(), here(threads)
     if stage.kind == "train":
         left_at = train_worker(stage, store, place, emit, is_leaving=lambda: pause.reason is not None)

@@ -1,7 +1,7 @@
-"""What a study may use up: V100-days over all its runs, hours of one. Reaching a limit pauses the run.
+"""A study's limits: V100-days over all its runs, and hours of one run. Reaching one pauses the run.
 
-V100-days are those of the results there are, and of what the stages that run have taken so far: a training that would
-take more than the limit saves when it is reached, and not when all is spent.
+V100-days are those of stored results plus what running stages have used so far: a training that crosses the limit is
+saved at that point, not when it ends.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SECONDS_PER_HOUR = 3600
 
 
 class Limiter:
-    """Counts what the runs of a study compute, and asks this one to pause when a limit is reached."""
+    """Counts what the runs of a study compute, and pauses this one when a limit is reached."""
 
     def __init__(self, limits: Limits, pause: Pause, emit: Emit) -> None:
         self._limits = limits
@@ -30,17 +30,17 @@ class Limiter:
         self._emit = emit
         self._spent = 0.0
         self._counted: set[str] = set()
-        """Keys of the results that are in `_spent`."""
+        """Keys of the results counted in `_spent`."""
         self._running: dict[str, float] = {}
-        """Key → V100-days that a stage took, and that are not."""
+        """Key → V100-days of stages not counted there yet."""
         self._told: set[str] = set()
 
     def clock(self) -> AbstractContextManager[object]:
-        """Within it, the hours of this run pass."""
+        """While inside, the hours of this run count."""
         return nullcontext() if self._limits.hours is None else _Alarm(self._limits.hours, self._pause)
 
     def charge(self, results: Iterable[StoredResult]) -> None:
-        """These were computed, by this run or an earlier one of the study. Each counts once, however often it comes."""
+        """Count results that this or an earlier run of the study computed: each once, however often it is passed."""
         if self._limits.v100_days is None:
             return
         for result in results:
@@ -51,24 +51,24 @@ class Limiter:
         self._compare(self._limits.v100_days)
 
     def running(self, key: str, cost: Cost, *, is_more: bool = False) -> None:
-        """A stage that runs took so much up to now; where `is_more`, so much more.
+        """A running stage has cost this much so far; with `is_more`, this much more.
 
-        On a device of unknown worth that counts nothing until the stage is committed.
+        On a device of unknown speed nothing is counted until the stage is committed.
         """
         if self._limits.v100_days is None or key in self._counted:
-            return  # counted already: a straggler's last word
+            return  # a late event of a stage that is counted
         before = self._running.get(key, 0.0) if is_more else 0.0
         self._running[key] = before + (v100_days(cost) or 0.0)
         self._compare(self._limits.v100_days)
 
     def failed(self, key: str) -> None:
-        """Nothing came of it that the study could be charged with."""
+        """Forget a stage's running cost: the study is not charged for it."""
         self._running.pop(key, None)
 
     def _compare(self, limit: float) -> None:
         spent = self._spent + sum(self._running.values())
         if spent >= limit:
-            self._pause.ask(f"limits.v100_days is reached: {days(spent)} of {days(limit)} are spent; raise it to go on")
+            self._pause.ask(f"limits.v100_days is reached: {days(spent)} of {days(limit)} spent; raise it to continue")
 
     def _v100_days(self, result: StoredResult) -> float:
         known = v100_days(result.cost)
@@ -78,8 +78,8 @@ class Limiter:
         if device not in self._told:
             self._told.add(device)
             message = (
-                f"limits.v100_days: {device} has no declared worth in V100s; its stages count by their FLOPs, at "
-                f"{V100_UTILISATION:.0%} of a V100's peak, and those without FLOPs not at all"
+                f"limits.v100_days: {device} has no declared speed in V100s; its stages count by their FLOPs, at "
+                f"{V100_UTILISATION:.0%} of a V100's peak; those without FLOPs do not count"
             )
             self._emit(Event("warning", message=message))
         return 0.0 if flops is None else v100_days_of(flops * result.share_charged)
@@ -87,7 +87,7 @@ class Limiter:
 
 class _Alarm:
     def __init__(self, hours: float, pause: Pause) -> None:
-        reason = f"limits.hours is reached: {hours:g} of one run; run the same command to go on"
+        reason = f"limits.hours is reached: {hours:g} of one run; rerun the same command to continue"
         self._timer = threading.Timer(hours * SECONDS_PER_HOUR, pause.ask, [reason])
         self._timer.daemon = True
 

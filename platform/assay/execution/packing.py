@@ -1,4 +1,4 @@
-"""What fits on a cluster: units that each need one machine, beside what runs there already."""
+"""What fits on a cluster: units that each need one machine, beside what is already running."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 Machine = Mapping[str, float]
 """Resource → amount."""
 Units = tuple[Mapping[str, float], int]
-"""What one unit takes, and how many of them there are."""
+"""What one unit takes, and the number of units."""
 EPSILON = 1e-9
 
 
 def total(machines: Iterable[Machine]) -> dict[str, float]:
-    """Resource → amount, of all together."""
+    """Resource → amount, summed over machines."""
     sums: Counter[str] = Counter()
     for machine in machines:
         sums.update(machine)
@@ -21,9 +21,9 @@ def total(machines: Iterable[Machine]) -> dict[str, float]:
 
 
 def how_many(machines: Sequence[Machine], unit: Mapping[str, float], most: int, beside: Iterable[Units] = ()) -> int:
-    """How many units fit, up to `most`, beside others. Those are taken to lie on the first machines that have room.
+    """How many units fit, up to `most`, beside others, which are assumed to be on the first machines with room.
 
-    Ray may have put them elsewhere: who is let in too early waits for one of them to end, and no longer.
+    Ray may have placed them otherwise: a unit admitted too early waits until one of them ends, no longer.
     """
     free = [dict(machine) for machine in machines]
     for other, count in beside:
@@ -32,18 +32,18 @@ def how_many(machines: Sequence[Machine], unit: Mapping[str, float], most: int, 
 
 
 def _place(free: list[dict[str, float]], unit: Mapping[str, float], most: int) -> int:
-    """Put units on machines; returns how many found a place."""
+    """Place units on machines; returns how many fit."""
     placed = 0
     for machine in free:
-        here: float = min([most - placed, *(_times(machine.get(name, 0.0), amount) for name, amount in unit.items())])
+        fit: float = min([most - placed, *(_times(machine.get(name, 0.0), amount) for name, amount in unit.items())])
         for name, amount in unit.items():
-            machine[name] = machine.get(name, 0.0) - here * amount
-        placed += int(here)
+            machine[name] = machine.get(name, 0.0) - fit * amount
+        placed += int(fit)
     return placed
 
 
 def _times(free: float, amount: float) -> float:
-    """How often an amount is in what is free. Ray gives parts of a GPU from one GPU, and so of any resource."""
+    """How often `amount` fits into `free`. Ray takes fractions from a single GPU, and so from a single CPU too."""
     if free == float("inf"):
         return free
     if amount >= 1:

@@ -1,4 +1,4 @@
-"""A run that is told to pause: trainings save and leave, what is stored stays, and the same command goes on."""
+"""Pausing a run: trainings save checkpoints and leave, results stay stored, and the same command resumes."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import threading
 
 
 class Paused(Exception):
-    """Raised out of a stage that was left because its run pauses: not a failure, the next run goes on with it."""
+    """Raised out of a stage that is left because its run pauses: not a failure, the next run continues it."""
 
 
 class Pause:
-    """How to ask a run to pause, from a signal handler or another thread. The first reason counts."""
+    """Asks a run to pause, from a signal handler or another thread. The first reason counts."""
 
     def __init__(self) -> None:
         self.reason: str | None = None
         self.is_heard = False
-        """Whether a run listens: before it does, there is nothing to save."""
+        """Whether a run is listening: before that, there is nothing to save."""
         self._asked = threading.Event()
 
     def ask(self, reason: str) -> None:
@@ -24,5 +24,5 @@ class Pause:
         self._asked.set()
 
     def wait(self, timeout_s: float) -> bool:
-        """Whether the run was asked to pause, by then."""
+        """Whether a pause was requested before the timeout."""
         return self._asked.wait(timeout_s)

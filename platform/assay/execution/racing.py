@@ -1,5 +1,5 @@
-"""Which trials of a race go on, decided as they come to a rung. Pure: the decisions are those of Ray Tune's schedulers
-where trials come in the same order."""
+"""Which trials of a race continue, decided as they reach a rung. Pure: the decisions equal those of Ray Tune's
+schedulers for trials that arrive in the same order."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from assay.sweep import Scheduler
 from assay.workload import load_attribute
 
 WORST = 1e300
-"""What a metric that is no number counts as. Finite, since cutoffs are interpolated."""
+"""The score of a metric that is not a number. Finite, since cutoffs are interpolated."""
 FEWEST_OTHERS = 3
-"""Trials that a median is taken over, at least."""
+"""The smallest number of trials to take a median over."""
 
 
 class Rule(Protocol):
-    """What a scheduler whose trials do not wait for each other names as its `rule`; made anew for every run."""
+    """The `rule` of a scheduler whose trials do not wait for each other; a new one for every run."""
 
     def __init__(self, scheduler: Scheduler) -> None:
-        """By the section of the sweep: rungs, divisor, and the scheduler's own options."""
+        """From the sweep's section: rungs, divisor, and the scheduler's own options."""
 
     def ends(self, trial: int, rung: int, score: float) -> bool:
-        """Whether a trial should end at a rung, both counted from 0. The higher the score, the better.
+        """Whether a trial should end at a rung, both counted from 0. Higher scores are better.
 
-        Called in the order of arrival, also for the last rung and what is stored; again for a trial that starts over.
+        Called in order of arrival, also for the last rung and for stored results; again for a trial that starts over.
         """
 
 
 def make_rule(scheduler: Scheduler) -> Rule | None:
-    """None where the scheduler does not decide as trials come in."""
+    """The rule of a scheduler; None if it does not decide as trials arrive."""
     return None if scheduler.facts.rule is None else load_attribute(scheduler.facts.rule)(scheduler)
 
 
 def score(value: float, mode: Literal["min", "max"]) -> float:
-    """A metric as a number of which more is better."""
+    """A metric as a number, higher is better."""
     return -WORST if math.isnan(value) else min(max(value if mode == "max" else -value, -WORST), WORST)
 
 
 class HyperBand:
-    """Asynchronous HyperBand (https://arxiv.org/abs/1810.05934): as many races as there are rungs, each of which begins
-    to end trials one rung later. A trial is in one of them by chance, the same in every run."""
+    """Asynchronous HyperBand (https://arxiv.org/abs/1810.05934): one race per rung, which starts to end trials at that
+    rung. A trial is assigned to a race at random, the same in every run."""
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._divisor = scheduler.divisor
@@ -57,29 +57,29 @@ class HyperBand:
         race = self._race(trial)
         if rung < race:
             return False
-        there = self._scores.setdefault((race, rung), {})
-        if trial in there:
+        scores = self._scores.setdefault((race, rung), {})
+        if trial in scores:
             return False
-        others = list(there.values())
-        there[trial] = score
+        others = list(scores.values())
+        scores[trial] = score
         return bool(others and score < np.percentile(others, (1 - 1 / self._divisor) * 100))
 
     def _race(self, trial: int) -> int:
-        """Races are as likely as e to the power of how many rungs they have."""
+        """The probability of a race is proportional to e to the power of its number of rungs."""
         odds = np.exp(np.array(self._races) - max(self._races))
         return int(np.random.RandomState(trial).choice(len(odds), p=odds / odds.sum()))
 
 
 class Asha(HyperBand):
-    """Asynchronous successive halving: a trial goes on from a rung if it is among the best 1/divisor of those that came
-    there so far."""
+    """Asynchronous successive halving: a trial continues if it is among the best 1/divisor of those that have reached
+    the rung."""
 
     def _first_rungs(self, scheduler: Scheduler) -> range:
         return range(1)
 
 
 def _num_rungs(scheduler: Scheduler, first: int) -> int:
-    """Rungs of a race from its first, and one beyond. Rounded as Ray Tune does it, who takes logarithms."""
+    """Rungs of a race from its first, and one beyond. Rounded like Ray Tune, which takes logarithms."""
     beyond = scheduler.divisor ** len(scheduler.rungs)
     return int(np.log(beyond) / np.log(scheduler.divisor) - first + 1)
 
@@ -95,7 +95,7 @@ class Median:
     def ends(self, trial: int, rung: int, score: float) -> bool:
         self._scores.setdefault(trial, {})[rung] = score
         means = [
-            np.mean([there for at, there in scores.items() if at <= rung])
+            np.mean([value for at, value in scores.items() if at <= rung])
             for other, scores in self._scores.items()
             if other != trial and max(scores) >= rung
         ]

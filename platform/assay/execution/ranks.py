@@ -1,6 +1,6 @@
-"""What the workers of a group tell each other, through torch.distributed: the executor has set that up before the body.
+"""Communication between the workers of a group by torch.distributed, which the executor sets up before the body runs.
 
-Every method is called on every rank, in the same order.
+Every method is called on all ranks, in the same order.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Ranks:
-    """This worker's place in its group. A group of one needs no torch."""
+    """This worker's rank in its group. A group of one needs no torch."""
 
     rank: int = 0
     size: int = 1
@@ -33,7 +33,7 @@ class Ranks:
         return self.gather(value)[0]
 
     def wait(self) -> None:
-        """Until all ranks are here."""
+        """Wait until all ranks have called it."""
         self.gather(None)
 
 

@@ -1,4 +1,4 @@
-"""What each stage takes from the cluster, from the sweep's `resources`."""
+"""What each stage needs from the cluster, by the sweep's `resources`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from assay.workload import Stage
 
 @dataclass(frozen=True)
 class Need:
-    """A stage holds from `least` to `most` times what one unit takes: a worker of a training, an actor of a fan-out."""
+    """A stage holds from `least` to `most` units: workers of a training, or actors of a fan-out."""
 
     unit: Mapping[str, float]
-    """Resource → amount: {"CPU": 2.0, "GPU": 1.0}."""
+    """Resource → amount per unit: {"CPU": 2.0, "GPU": 1.0}."""
     least: int = 1
     most: int = 1
 
@@ -28,20 +28,20 @@ def need(stage: Stage, resources: Resources) -> Need:
         return Need(unit, group.least_workers, group.most_workers)
     if stage.kind == "map":
         fan = resources.sample
-        # No more than there are shards: another actor would have nothing to do.
+        # No more than there are shards: another actor would be idle.
         most = min(fan.actors[1], math.ceil(stage.amount / stage.shard_size))
         return Need(_positive(fan.cpus_per_actor, fan.gpus_per_actor), min(fan.actors[0], most), most)
     return Need(_positive(resources.reduce.cpus, resources.reduce.gpus))
 
 
 def threads(stage: Stage, resources: Resources) -> int:
-    """CPU threads of one worker: what it was given, by any executor, so that all of them round alike."""
-    given = {
+    """CPU threads of one worker: the same with any executor, so that results are rounded alike."""
+    cpus = {
         "train": resources.train.cpus_per_worker,
         "map": resources.sample.cpus_per_actor,
         "reduce": resources.reduce.cpus,
     }
-    return max(1, int(given[stage.kind]))
+    return max(1, int(cpus[stage.kind]))
 
 
 def _positive(cpus: float, gpus: float) -> dict[str, float]:

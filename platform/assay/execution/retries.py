@@ -1,4 +1,4 @@
-"""How a try of a stage failed, and whether another may end otherwise. Pure: executors tell, and do as is decided."""
+"""How an attempt at a stage failed, and whether another may succeed. Pure: executors report, and act on the answer."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ CHANGING = re.compile(
     rf"0x[0-9a-f]+|\b[0-9a-f]{{16,}}\b|\b(?:pid|process|thread)\W{{1,2}}\d+|{re.escape(tempfile.gettempdir())}\S*",
     re.IGNORECASE,
 )
-"""What differs between the messages of two equal failures: addresses, ids, processes, temporary files."""
+"""What differs between the messages of equal failures: addresses, ids, processes, temporary files."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """One try of a stage that came to nothing."""
+    """A failed attempt at a stage."""
 
     trace: str
-    """All that is known, for a log; `cause` is found in it."""
+    """Everything known, for a log; `cause` is taken from it."""
     place: str | None = None
-    """Where an exception was raised; empty before the work began. None where a process ended without a word."""
+    """Where an exception was raised; empty before the work began. None if a process ended without a message."""
     is_final: bool = False
-    """Whether no other try can mend it."""
+    """Whether no other attempt can succeed."""
 
     @property
     def cause(self) -> str:
@@ -36,12 +36,12 @@ class Failure:
 
 
 def failure_of(error: BaseException) -> Failure:
-    """What a body raised. Code that cannot be imported stays so, and so does what it refuses to do (an AssayError); but
-    a store may be there again."""
+    """The failure that an exception stands for. Import errors and refusals (AssayError) are final, but a store may
+    become available again."""
     is_refusal = isinstance(error, AssayError) and not isinstance(error, StoreError)
     trace = "".join(traceback.format_exception(error)).strip()
     message = " ".join(str(error).split())
-    if message != str(error).strip():  # of several lines, which a summary should have all of
+    if message != str(error).strip():  # several lines: add one with all of them for summaries
         trace += f"\n{type(error).__module__}.{type(error).__qualname__}: {message}".replace("\nbuiltins.", "\n")
     notes = reversed(getattr(error, "__notes__", ()))
     place = next((note for note in notes if note.startswith(PLACE)), "")
@@ -49,7 +49,7 @@ def failure_of(error: BaseException) -> Failure:
 
 
 def may_help(failures: Sequence[Failure], retries: int) -> bool:
-    """Whether another try may end otherwise, after these since the stage last got further, oldest first."""
+    """Whether another attempt may succeed, given the failures since the stage last advanced, oldest first."""
     last = failures[-1]
     if last.is_final or len(failures) > retries:
         return False

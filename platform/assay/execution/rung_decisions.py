@@ -1,4 +1,4 @@
-"""What happens to a trial at a rung. Pure: executors ask the scheduler, and tell what it thinks."""
+"""What happens to a trial at a rung. Pure: executors ask the scheduler and pass on its opinion."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ Record = Callable[[str, Decision], None]
 
 @dataclass
 class RungDecisions:
-    """Decides as an earlier run did; else by the target; else as the scheduler thinks.
+    """Decides as an earlier run did; otherwise by the target; otherwise as the scheduler does.
 
-    So a run that goes on decides the same as one that was never cut off, whatever order its stored rungs replay in,
-    and an arm that is added later races against all that is stored.
+    So a resumed run decides the same as an uninterrupted one, in whatever order stored rungs replay, and an arm that is
+    added later races against all stored trials.
     """
 
     plan: Plan
     known: dict[str, Decision]
-    """By the rung's leaf."""
+    """By the key of the rung's leaf."""
     record: Record
     emit: Emit
     _values: dict[int, dict[int, float]] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class RungDecisions:
 
     @property
     def waits_for_all(self) -> bool:
-        """Nobody climbs before everybody is there."""
+        """Whether no trial climbs before all have arrived."""
         return self.plan.sweep.scheduler.facts.waits_for_all
 
     def __call__(self, trial: int, rung: int, value: float, would_stop: bool) -> Decision:
@@ -43,16 +43,16 @@ class RungDecisions:
         is_last = at is planned.rungs[-1]
         self._values.setdefault(rung, {})[trial] = value
         if decision is None and self.waits_for_all and not is_last and not self._has_reached(value):
-            return "go on"  # as far as the next rung's gate
+            return "go on"  # to the next rung that decides
         if decision is None:
             decision = "reached" if self._has_reached(value) else "stop" if would_stop and not is_last else "go on"
             if scheduler.facts.races or decision != "go on":
                 self._decide(at.leaf.key, "finished" if is_last and decision == "go on" else decision)
-        self._tell(trial, rung, decision)
+        self._emit_decision(trial, rung, decision)
         return decision
 
     def cut(self, rung: int) -> None:
-        """All that climb have come to a rung: so many of the best go on as the scheduler says."""
+        """Every trial that climbs has reached the rung: the scheduler's number of best ones continue."""
         scheduler, values = self.plan.sweep.scheduler, self._values.get(rung, {})
         assert scheduler.facts.keeps is not None
         sign = 1 if self.plan.sweep.mode == "min" else -1
@@ -63,10 +63,10 @@ class RungDecisions:
             at = planned.rungs[rung]
             if planned.decision(at, self.known) is None:
                 self._decide(at.leaf.key, "go on" if trial in chosen else "stop")
-                self._tell(trial, rung, self.known[at.leaf.key])
+                self._emit_decision(trial, rung, self.known[at.leaf.key])
 
     def climbing(self, rung: int) -> Iterable[int]:
-        """The trials that came to the rung below, and that no earlier rung ended."""
+        """The trials that reached the rung below and were not ended at any rung."""
         for number, planned in enumerate(self.plan.trials):
             ended = planned.ended(self.known)
             was_below = rung == 0 or number in self._values.get(rung - 1, {})
@@ -77,7 +77,7 @@ class RungDecisions:
         self.record(leaf, decision)
         self.known[leaf] = decision
 
-    def _tell(self, trial: int, rung: int, decision: Decision) -> None:
+    def _emit_decision(self, trial: int, rung: int, decision: Decision) -> None:
         at = self.plan.trials[trial].rungs[rung]
         assert at.amount is not None
         metrics = {self.plan.sweep.metric: self._values[rung][trial]}

@@ -1,4 +1,4 @@
-"""Trials that are suggested as results come in: the plan grows, batch by batch, and is the same in every run."""
+"""Trials that are suggested from results: the plan grows batch by batch, the same way in every run."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from assay.workload import load_attribute
 
 
 def grown(plan: Plan, store: Store, results: Mapping[str, StoredResult]) -> Plan | None:
-    """The plan with the next suggestions of its searcher; None when there are no more.
+    """The plan with the next suggestions of its searcher; None if there are no more.
 
-    What is suggested is stored before it is tried, so a run that is cut off goes on with the same trials.
+    Suggestions are stored before they are tried, so an interrupted run continues with the same trials.
     """
     sweep = plan.sweep
     path = sweep.searcher.facts.suggest
     if path is None or plan.waiting:
         return None
-    told = [Observation(values, _objective(plan, draw, results)) for draw, values in enumerate(plan.suggested)]
-    new = load_attribute(path)(sweep, told, sweep.searcher.batch)
+    observations = [Observation(values, _objective(plan, draw, results)) for draw, values in enumerate(plan.suggested)]
+    new = load_attribute(path)(sweep, observations, sweep.searcher.batch)
     suggestions = suggestions_of(sweep, store)
     for values in new:
         suggestions.add(values)
@@ -31,17 +31,17 @@ def grown(plan: Plan, store: Store, results: Mapping[str, StoredResult]) -> Plan
 
 
 def _objective(plan: Plan, draw: int, results: Mapping[str, StoredResult]) -> float | None:
-    """The mean of the metric over the trials of a suggestion (arms, seeds); None without a finite one.
+    """The mean of the metric over the trials of a suggestion (arms, seeds); None if none is finite.
 
-    Where a parameter is not set in an arm, several suggestions come to one trial there: it counts for each. Results of
-    rungs that a trial did not climb are another sweep's.
+    In an arm that does not set a parameter, several suggestions may give one trial: it counts for each. Results of
+    rungs that a trial did not climb belong to other sweeps.
     """
-    found = []
+    values = []
     for trial in plan.trials:
         if draw in trial.trial.draws:
             climbed = {stage.key for stage in trial.climbed(plan.decided)}
             result = trial.result({key: result for key, result in results.items() if key in climbed})
             value = math.nan if result is None else result.metrics.get(plan.sweep.metric, math.nan)
             if math.isfinite(value):
-                found.append(value)
-    return fmean(found) if found else None
+                values.append(value)
+    return fmean(values) if values else None

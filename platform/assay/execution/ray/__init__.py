@@ -1,1 +1,1 @@
-"""Every use of Ray, a file each: the session, the broker's actor, the executors (Train, Data, tasks), Tune's trials."""
+"""All use of Ray: the session, the broker's actor, the executors (Train, Data, tasks), and Tune's trials."""

@@ -1,4 +1,4 @@
-"""Work in a thread of its own, for whoever also waits for something else."""
+"""Run work in a thread, so that the caller can wait for other things too."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from concurrent.futures import Future
 
 
 def aside(work: Callable[[], None]) -> Future[None]:
-    """Begin it; the future has what it raises. The thread keeps no process alive."""
+    """Start it; the future holds what it raises. The thread keeps no process alive."""
     done: Future[None] = Future()
 
     def run() -> None:

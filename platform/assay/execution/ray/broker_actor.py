@@ -1,4 +1,4 @@
-"""The broker behind an actor, which is also the mailbox that workers' events reach the driver through."""
+"""The broker as an actor, which is also the mailbox for workers' events to the driver."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from assay.execution.ray.capacity import capacity, free_what_the_dead_hold
 from assay.execution.retries import Failure
 
 WAIT_S = 10.0
-"""How long one question is held open before the trial asks again."""
+"""How long a question stays open before the trial asks again."""
 MAIL_WAIT_S = 1.0
 MOST_MAIL = 1000
-"""Events that the driver is given at a time."""
+"""The most events passed to the driver at a time."""
 
 
 class BrokerActor:
     def __init__(self, done: Sequence[str]) -> None:
         self._broker = StageBroker(capacity(), set(done))
         self._events: deque[Event] = deque()
-        """Those that the driver has yet to fetch."""
+        """Events that the driver has not fetched yet."""
         self._fetched = 0
         self._notes: dict[str, dict[str, str | float]] = {}
         self._reported: dict[str, Failure] = {}
@@ -35,10 +35,10 @@ class BrokerActor:
         self._short: set[str] = set()
         self._changed = asyncio.Condition()
         self._mail = asyncio.Condition()
-        """Apart: progress concerns the driver, and no trial that waits for a stage or for room."""
+        """A condition of its own: progress is for the driver, not for trials that wait for a stage or for room."""
 
     async def next(self, trial: int, requests: Sequence[Request]) -> Decision:
-        """What the trial should do; "wait" only after nothing changed in its favour for WAIT_S."""
+        """What the trial should do; "wait" only if nothing changed in its favour for WAIT_S."""
         deadline = time.monotonic() + WAIT_S
         async with self._changed:
             while True:
@@ -48,13 +48,13 @@ class BrokerActor:
                     return decision
 
     async def again(self, key: str) -> int:
-        """With how many units a stage that must start over may do so; 0 when the run pauses.
+        """The number of units with which a stage may restart; 0 if the run pauses.
 
-        Waits, and holds nothing, until there are any.
+        Waits until some are free, holding none.
         """
         async with self._changed:
             self._start_over(key)
-            self._changed.notify_all()  # what it had is free
+            self._changed.notify_all()  # its old units are free
             while not self._broker.is_paused:
                 self._broker.capacity = capacity()
                 if units := self._broker.decide_again(key):
@@ -63,9 +63,9 @@ class BrokerActor:
             return 0
 
     async def look(self) -> list[Mapping[str, float]]:
-        """Look at the cluster, which may lose and gain nodes, for those who wait, and tell what they wait for.
+        """Update the cluster's capacity, which may shrink or grow, and warn about stages that cannot start.
 
-        Returns what it would need for one more of them: the resources of a worker each.
+        Returns the worker bundles that one more waiting stage would need.
         """
         free_what_the_dead_hold()
         async with self._changed:
@@ -81,13 +81,13 @@ class BrokerActor:
             return self._broker.wanted()
 
     async def pause(self) -> None:
-        """Nothing is begun any more; what is running should save and leave."""
+        """Start nothing new; running trainings should save and leave."""
         async with self._changed:
             self._broker.is_paused = True
             self._changed.notify_all()
 
     async def is_paused(self) -> bool:
-        """What a worker asks beside its work. Answered at once: an actor holds so many open calls and no more."""
+        """Whether the run pauses. Answers at once, since an actor holds a limited number of open calls."""
         return self._broker.is_paused
 
     async def leave(self, key: str) -> None:
@@ -108,22 +108,22 @@ class BrokerActor:
             self._changed.notify_all()
 
     async def lose(self, trial: int, leaf: str, message: str) -> None:
-        """A trial ended without saying how: what it was computing failed, or else its own last stage."""
+        """A trial died without a report: fail the stage it was computing, or else its own last stage."""
         for key in [key for key, its in self._broker.running().items() if its == trial] or [leaf]:
             if key not in self._broker.failed:
                 await self.fail(key, message)
 
     async def report(self, key: str, failure: Failure) -> None:
-        """A stage's body raised: in its words, before Ray wraps them. The first of a group is the one that counts."""
+        """A stage's body raised: store the failure before Ray wraps it. The first of a group counts."""
         self._reported.setdefault(key, failure)
 
     async def reported(self, key: str) -> Failure | None:
-        """What the last try of a stage reported; it is over, and the next one has yet to."""
+        """What the last attempt at a stage reported; forgotten, since the next one starts."""
         return self._reported.pop(key, None)
 
     async def begun(self, key: str, what: str, worker: str, after: str | None) -> list[str]:
-        """A worker begins a part of a stage's work; returns those that began it earlier in this run, and died of it.
-        What comes before it is over, and may begin anew."""
+        """A worker begins a part of a stage's work; returns the workers that began it earlier in this run and died of
+        it. The part before it is finished, and may begin again."""
         if after is not None:
             self._begun.pop((key, after), None)
         earlier = self._begun.setdefault((key, what), [])
@@ -141,16 +141,16 @@ class BrokerActor:
         if event.note is not None:
             notes, (name, value) = self._notes.setdefault(event.key, {}), event.note
             if notes.get(name) == value:
-                return  # every worker says it, and says it again when it is started again
+                return  # every worker sends it, and sends it again after a restart
             notes[name] = value
         await self._post(event)
 
     async def notes(self, key: str) -> dict[str, str | float]:
-        """What a stage said in this run, wherever its workers are."""
+        """The notes of a stage in this run, from all workers."""
         return self._notes.get(key, {})
 
     async def events(self, since: int) -> list[Event]:
-        """Events from number `since` on, at most MOST_MAIL; waits a moment for one. Those before it are forgotten."""
+        """Events from number `since` on, at most MOST_MAIL; waits a moment for one. Earlier ones are forgotten."""
         async with self._mail:
             for _ in range(since - self._fetched):
                 self._events.popleft()
@@ -160,7 +160,7 @@ class BrokerActor:
             return list(itertools.islice(self._events, MOST_MAIL))
 
     def _start_over(self, key: str) -> None:
-        """What an earlier try of a stage reported, and who began a part of it, is no news of the next one."""
+        """Forget what an earlier attempt at a stage reported, and which workers began its parts."""
         self._reported.pop(key, None)
         self._begun = {part: workers for part, workers in self._begun.items() if part[0] != key}
 
@@ -171,7 +171,7 @@ class BrokerActor:
 
 
 async def _notified(condition: asyncio.Condition, deadline: float) -> bool:
-    """Wait for a condition that is held; whether it was notified before the deadline."""
+    """Wait for a condition whose lock is held; returns whether it was notified before the deadline."""
     try:
         await asyncio.wait_for(condition.wait(), max(0.0, deadline - time.monotonic()))
     except TimeoutError:
@@ -186,6 +186,6 @@ class RemoteEmit:
         self.broker = broker
 
     def __call__(self, event: Event) -> None:
-        told = self.broker.emit.remote(event)
+        sent = self.broker.emit.remote(event)
         if event.kind == "note":
-            ray.get(told)  # a note is part of the result: it is there before the work is done
+            ray.get(sent)  # a note is part of the result: it must arrive before the work is done

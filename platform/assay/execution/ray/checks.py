@@ -1,4 +1,4 @@
-"""Whether the stages of a plan can run on the cluster this process is connected to: asked before anything is begun."""
+"""Check that the stages of a plan can run on the connected cluster, before anything starts."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from assay.text import size
 
 
 def check_here(plan: Plan, done: Collection[str], emit: Emit) -> None:
-    """Raise UserError where what is not done does not fit, or is refused where it would run. Raises ClusterLost as soon
-    as the cluster is gone."""
+    """Raise UserError if stages that are not done do not fit, or their checks refuse. Raises ClusterLost as soon as the
+    cluster is gone."""
     while_it_lives(partial(_check, plan, done, emit), emit)
 
 
@@ -46,10 +46,10 @@ def _refuse_what_cannot_fit(plan: Plan, done: Collection[str]) -> None:
 
 
 def _refuse_without_memory() -> None:
-    here = ray.get_runtime_context().get_node_id()
-    memory = next(node["Resources"].get("memory", 0) for node in ray.nodes() if node["NodeID"] == here)
+    node_id = ray.get_runtime_context().get_node_id()
+    memory = next(node["Resources"].get("memory", 0) for node in ray.nodes() if node["NodeID"] == node_id)
     if memory < TRIAL_MEMORY_BYTES:
         raise AssayError(
-            f"Ray has {size(memory)} of memory to give on this machine, allowed: {size(TRIAL_MEMORY_BYTES)} or "
-            "more, for a trial; free some, or run where there is more"
+            f"Ray has {size(memory)} of memory to assign on this machine, allowed: {size(TRIAL_MEMORY_BYTES)} or "
+            "more, for a trial; free some, or use a machine with more"
         )

@@ -1,4 +1,4 @@
-"""What ended a try of a stage where no body said so: a killed process, memory that ran out, a lost machine."""
+"""Why an attempt at a stage ended, if no body raised: a killed process, lack of memory, a lost machine."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from assay.execution.retries import Failure, failure_of
 from assay.workload import StageKind
 
 KERNEL_KILLS = (Path("/sys/fs/cgroup/memory.events"), Path("/proc/vmstat"))
-"""Where the kernel counts whom it killed for memory: in this container, else on this machine."""
+"""Where the kernel counts processes killed for memory: in this container, else on this machine."""
 USED = re.compile(r"was ([\d.]+ ?\w+) used / ([\d.]+ ?\w+) limit")
-"""In Ray's account of whom it ended for memory."""
+"""Part of Ray's message about a process that it ended for memory."""
 RAY_ENDED = "Ray ended its process, since memory ran short on the machine"
-SILENT = "its process was killed or crashed without a word: often it is the kernel, for memory"
+SILENT = "its process was killed or crashed without a message: often by the kernel, for lack of memory"
 LOST_MACHINE = "its machine was lost"
 TO_LOWER: dict[StageKind, str] = {
     "train": "lower its micro_batch, or let fewer workers share a machine (resources.train: workers, cpus_per_worker)",
@@ -28,7 +28,7 @@ TO_LOWER: dict[StageKind, str] = {
 
 
 def kernel_kills(counters: Sequence[Path] = KERNEL_KILLS) -> int:
-    """How many processes the kernel has killed here for want of memory, as far as it tells."""
+    """How many processes the kernel has killed here for lack of memory, if it counts them."""
     for counter in counters:
         if counter.is_file():
             counts = dict(line.split()[:2] for line in counter.read_text().splitlines() if len(line.split()) > 1)
@@ -38,7 +38,7 @@ def kernel_kills(counters: Sequence[Path] = KERNEL_KILLS) -> int:
 
 
 def failure_in(error: BaseException, kind: StageKind) -> Failure:
-    """What a body raised; where memory ran out, with what to lower."""
+    """The failure that a body raised, with what to lower if memory ran out."""
     failure = failure_of(error)
     is_of_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"  # torch's
     if not is_of_memory:
@@ -47,8 +47,8 @@ def failure_in(error: BaseException, kind: StageKind) -> Failure:
 
 
 def failure_by(error: BaseException, kind: StageKind, killed: int = 0) -> Failure:
-    """What Ray says of a try that failed. `killed`: whom the kernel killed for memory on this machine meanwhile."""
-    cause, *_ = sorted(_causes(error), key=lambda cause: not _is_death(cause))  # the rest raise that they lost it
+    """The failure of an attempt that Ray reports. `killed`: processes that the kernel killed here for memory."""
+    cause, *_ = sorted(_causes(error), key=lambda cause: not _is_death(cause))  # the others only lost contact
     if not _is_death(cause):
         return failure_in(cause, kind)
     what = in_words(cause, killed)
@@ -56,7 +56,7 @@ def failure_by(error: BaseException, kind: StageKind, killed: int = 0) -> Failur
 
 
 def in_words(error: BaseException, killed: int = 0) -> str:
-    """A process's end in one line, without Ray's account of it."""
+    """The end of a process in one line, without Ray's long message."""
     text = str(error)
     if isinstance(error, ray.exceptions.OutOfMemoryError) or "low on memory" in text:
         used = USED.search(text)
@@ -65,13 +65,13 @@ def in_words(error: BaseException, killed: int = 0) -> str:
         return LOST_MACHINE
     if isinstance(error, ray.exceptions.RayActorError | ray.exceptions.WorkerCrashedError):
         if killed:
-            return f"the kernel probably killed its process: it killed {killed} here for memory meanwhile"
+            return f"the kernel probably killed its process: it has just killed {killed} here for memory"
         return SILENT
     return failure_of(error).cause
 
 
 def death_of(worker_id: str) -> str:
-    """How a worker's process ended, by what its cluster remembers of it."""
+    """How a worker's process ended, by the cluster's records."""
     for worker in private.workers():
         if worker.worker_address.worker_id.hex() == worker_id:
             if private.was_ended_for_memory(worker):
@@ -82,14 +82,14 @@ def death_of(worker_id: str) -> str:
 
 
 def with_advice(what: str, kind: StageKind) -> str:
-    """The same, and what to lower where memory was short."""
+    """The same, with what to lower if memory was short."""
     if what == SILENT:
         return f"{what}; if so, {TO_LOWER[kind]}"
     return f"{what}; {TO_LOWER[kind]}" if "memory" in what else what
 
 
 def quoted(text: str) -> str:
-    """Ray's words in a log: marked, so that none of them is taken for the cause."""
+    """Ray's message for a log, marked so that no line of it is taken for the cause."""
     return "\n".join(f"| {line}" for line in text.strip().splitlines())
 
 
@@ -101,7 +101,7 @@ def _is_death(error: BaseException) -> bool:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """What Ray's error wraps. Train's are known by what they carry: to import Train takes a sampling worker seconds."""
+    """What Ray's error wraps. Train's errors are recognised by their attributes: importing Train takes seconds."""
     if failures := getattr(error, "worker_failures", None):
         for failure in failures.values():
             yield from _causes(failure)

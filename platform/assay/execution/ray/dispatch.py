@@ -1,6 +1,6 @@
-"""Computing a stage on the cluster: by the executor of its kind, and again where another try may help.
+"""Compute a stage on the cluster: by the executor of its kind, and again if another attempt may help.
 
-Executors are imported when used: a worker that samples has no use for Ray Train, and every import delays its start.
+Executors are imported when used: a sampling worker does not need Ray Train, and every import delays its start.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from assay.execution.work import pending
 def execute(job: Job) -> None:
     """Compute and commit the job's stage; blocks, and raises StageEnded or Paused.
 
-    A try that failed is followed by another one, which goes on from what is stored: up to `job.retries` times without
-    getting further, and only where it may end otherwise. What is not the stage's fault does not count: a machine that
-    is taken away, a cluster that has no room.
+    A failed attempt is followed by another that resumes from what is stored: up to `job.retries` times without
+    progress, and only if the outcome may differ. Causes outside the stage do not count: a machine that is taken away, a
+    cluster without room.
     """
     run = _executor(job)
     failures: list[Failure] = []
@@ -55,7 +55,7 @@ def execute(job: Job) -> None:
         job = replace(job, units=units)
         job.warn(what)
         if units != before and job.stage.kind == "train":
-            job.warn(f"goes on with {units} of at most {job.resources.train.most_workers} workers")
+            job.warn(f"continues with {units} of at most {job.resources.train.most_workers} workers")
 
 
 def _executor(job: Job) -> Callable[[Job], None]:
@@ -83,7 +83,7 @@ def _reached(job: Job) -> int:
 
 
 def _until_paused(job: Job, work: Callable[[Job], None]) -> None:
-    """Do the work; or leave it when the run pauses: its shards are stored, and a reduction is short."""
+    """Do the work, or leave it if the run pauses: its shards are stored, and a reduction is short."""
     done = aside(lambda: work(job))
     while not wait_for([done], LOOK_S).done:
         if ray.get(job.broker.is_paused.remote()):

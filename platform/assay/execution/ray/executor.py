@@ -17,7 +17,7 @@ from assay.store.scratch import run_folder
 
 
 class RayExecutor:
-    """What imports Ray is imported within the session, which first tells Ray by the environment how to be."""
+    """Modules that import Ray are imported within the session, which first sets Ray's environment variables."""
 
     @contextmanager
     def session(self, address: str | None, scratch_url: str, log: Path) -> Iterator[None]:

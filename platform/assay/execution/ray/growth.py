@@ -1,4 +1,4 @@
-"""Clusters that start machines when they are needed: how far they may grow, and asking them to."""
+"""Autoscaling clusters: how far they may grow, and requests for more machines."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from assay.execution.packing import total
 from assay.execution.ray import private
 
 LOOK_S = 1.0
-"""How often those who wait look at the cluster again."""
+"""How often the cluster is inspected while stages wait."""
 REPORT_S = 60.0
-"""How long a cluster that has just started may take to say whether it starts machines."""
+"""How long a cluster that has just started may take to say whether it autoscales."""
 NO_LIMIT = {"CPU": math.inf, "GPU": math.inf}
 
 
 def limit(room: Sequence[Mapping[str, float]]) -> Sequence[Mapping[str, float]]:
-    """The most that a cluster whose machines are `room` may come to have; as if it were one machine, where it grows."""
-    told = private.most_resources()
-    if told is not None:
+    """The most that a cluster of the machines `room` may grow to; as one machine, if it grows."""
+    most = private.most_resources()
+    if most is not None:
         has = total(room)
-        return [{name: max(has.get(name, 0.0), told.get(name, 0.0)) for name in {*has, *told}}]
+        return [{name: max(has.get(name, 0.0), most.get(name, 0.0)) for name in {*has, *most}}]
     deadline = time.monotonic() + REPORT_S
     while (starts := private.starts_machines()) is None and time.monotonic() < deadline:
         time.sleep(LOOK_S)
@@ -34,19 +34,19 @@ def limit(room: Sequence[Mapping[str, float]]) -> Sequence[Mapping[str, float]]:
 
 
 def grow(broker: Any, stop: threading.Event) -> None:
-    """Look after those who wait for room, until told to stop: ask for machines while they do, and then for none."""
+    """Until stopped, request machines while stages wait for room, and drop the request afterwards."""
     is_asking = False
     try:
         while not stop.wait(LOOK_S):
-            wanted = ray.get(broker.look.remote())
+            bundles = ray.get(broker.look.remote())
             if not is_asking:
-                if not wanted or not private.starts_machines():
+                if not bundles or not private.starts_machines():
                     continue
-                # It asks for what Train and Data want, and no more: so nobody keeps machines for a run that was killed,
-                # which asks no more.
+                # The coordinator forwards the requests of Train and Data; if this run is killed, it requests nothing
+                # more, and no machine is kept.
                 private.start_autoscaling_coordinator()
-            request_resources(bundles=[dict(bundle) for bundle in wanted])
-            is_asking = bool(wanted)
+            request_resources(bundles=[dict(bundle) for bundle in bundles])
+            is_asking = bool(bundles)
     finally:
         if is_asking:
             request_resources(bundles=[])

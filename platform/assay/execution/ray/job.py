@@ -1,4 +1,4 @@
-"""What a worker needs to compute a stage, and how a try of one ends."""
+"""What a worker needs to compute a stage, and how an attempt ends."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from assay.sweep import Resources
 from assay.workload import Stage
 
 LOOK_S = 0.5
-"""How often one who works looks whether the run pauses."""
+"""How often a worker checks whether the run pauses."""
 
 
 class StageEnded(Exception):
-    """A stage that failed for good."""
+    """A stage failed for good."""
 
     def __init__(self, failure: Failure) -> None:
         self.failure = failure
@@ -32,7 +32,7 @@ class StageEnded(Exception):
 
 
 class CutOff(Exception):
-    """A try that ended early through no fault of the stage. Says what happened."""
+    """An attempt ended early through no fault of the stage; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ class Job:
 
     stage: Stage
     title: str
-    """The stage and the trials it is for: "train (AdaGN)"."""
+    """The stage and its trials: "train (AdaGN)"."""
     store_url: str
     scratch_url: str
     resources: Resources
     retries: int
     units: int
-    """How much the broker granted: the workers of a training, the actors of a fan-out."""
+    """How much the broker granted: workers of a training, or actors of a fan-out."""
     broker: Any
 
     @property
@@ -58,18 +58,18 @@ class Job:
         self.emit(Event("warning", self.stage.key, message=f"{self.title}: {message}"))
 
     def place(self) -> Place:
-        """Where a body of this process runs: Ray does not hide GPUs from those that asked for none."""
+        """The device for bodies in this process: Ray does not hide GPUs from tasks that asked for none."""
         count = threads(self.stage, self.resources)
         return here(count) if need(self.stage, self.resources).unit.get("GPU") else Place("cpu", count)
 
     def store(self) -> Store:
-        """The store as a worker opens it: what it has to say reaches the driver."""
+        """The store as a worker opens it: its messages go to the driver."""
         emit = self.emit
         return Store(self.store_url, report=lambda message: emit(Event("warning", message=message)))
 
     @contextmanager
     def failures_told(self) -> Iterator[None]:
-        """Within it, in a worker, what the body raises reaches whoever decides about another try, as it was raised."""
+        """In a worker: report what the body raises to the broker, before Ray wraps it."""
         try:
             yield
         except Exception as error:

@@ -1,4 +1,4 @@
-"""What Ray, Tune, Train and Data say in the driver goes to a file: their tracebacks are no news to who runs a sweep."""
+"""Redirect the output of Ray, Tune, Train and Data in the driver to a file: users do not need their tracebacks."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from assay.execution.ray import private
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 STDERR = 2
-"""The file descriptor that C++ writes to, whatever sys.stderr is."""
+"""The file descriptor that C++ code writes to, whatever sys.stderr is."""
 
 NO_NEWS = (
-    private.AUTHENTICATION_LOGGER,  # warns that there is a token
-    "ray.tune.analysis.experiment_analysis",  # warns that trials left no files of Tune's: ours are in the store
+    private.AUTHENTICATION_LOGGER,  # warns that a token is set
+    "ray.tune.analysis.experiment_analysis",  # warns that trials left no files of Tune: ours are in the store
 )
 
 
 @contextmanager
 def words_in(log: Path) -> Iterator[None]:
-    """Within it their loggers, and what Ray prints of its other processes, write to the file. An empty one is removed.
+    """While inside, Ray's loggers and the output of its other processes go to the file. An empty one is removed.
 
-    C++ writes there, too, where sys.stderr has another file descriptor: else the process's own words would be turned
-    away with it.
+    C++ output goes there too, if sys.stderr has another file descriptor: otherwise the process's own output would be
+    redirected with it.
     """
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -59,14 +59,14 @@ def words_in(log: Path) -> Iterator[None]:
             os.dup2(turned, STDERR)
             os.close(turned)
         file.close()
-        with suppress(FileNotFoundError):  # who tidies the reports meanwhile may have come first
+        with suppress(FileNotFoundError):  # somebody may have removed the folder meanwhile
             if not log.stat().st_size:
                 log.unlink()
 
 
 def _is_ours(descriptor: int) -> bool:
-    """Whether Python's own stderr writes there."""
+    """Whether Python's own stderr writes to it."""
     try:
         return sys.stderr.fileno() == descriptor
     except (AttributeError, OSError, ValueError):
-        return False  # it is no file: a notebook's, or closed
+        return False  # not a file: a notebook's stream, or closed

@@ -1,6 +1,6 @@
-"""All that is used of Ray and that Ray does not promise to keep: one place to look through when its version changes.
+"""All uses of Ray's private API, in one module to check when Ray's version changes.
 
-Each is here because there is no public way. What takes long to import is imported where it is called.
+Each is here because there is no public way. Modules that are slow to import are imported in the functions.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ray._private.log import PlainRayHandler
 from ray.core.generated import common_pb2, gcs_pb2
 
 VERSION = "2.60"
-"""What this was written for. A test compares it with what is installed: look through this module, then raise it."""
+"""The version this was written for. A test compares it with the installed one: check this module, then raise it."""
 AUTHENTICATION_LOGGER = "ray._private.authentication"
 
 
@@ -24,18 +24,18 @@ AUTHENTICATION_LOGGER = "ray._private.authentication"
 
 
 def leaving_nodes() -> Collection[str]:
-    """Ids of the nodes that will be taken away."""
+    """Ids of the nodes that are about to be taken away."""
     return ray._private.state.state.get_draining_nodes()
 
 
 def placement_groups() -> Iterator[Any]:
-    """A PlacementGroupTableData each."""
+    """A PlacementGroupTableData for each."""
     for record in ray._private.state.state._connect_and_get_accessor().get_placement_group_table():
         yield gcs_pb2.PlacementGroupTableData.FromString(record)
 
 
 def workers() -> Iterator[Any]:
-    """A WorkerTableData each, also of processes that ended."""
+    """A WorkerTableData for each, including processes that have ended."""
     for record in ray._private.state.state._connect_and_get_accessor().get_worker_table():
         yield gcs_pb2.WorkerTableData.FromString(record)
 
@@ -45,29 +45,29 @@ def was_ended_for_memory(worker: Any) -> bool:
 
 
 def most_resources() -> Mapping[str, float] | None:
-    """What the cluster may come to have, where its autoscaler says so. Ray's own, and KubeRay's, do not."""
+    """The most resources that the cluster may have, if its autoscaler tells. Ray's own, and KubeRay's, do not."""
     return ray._private.state.state.get_max_resources_from_cluster_config()
 
 
 def starts_machines() -> bool | None:
-    """Whether the cluster starts machines by itself; None while it has not said so."""
+    """Whether the cluster autoscales; None while unknown."""
     from ray.autoscaler._private.util import format_readonly_node_type
     from ray.autoscaler.v2.utils import is_autoscaler_v2
     from ray.experimental.internal_kv import _internal_kv_get
 
     if is_autoscaler_v2(fetch_from_server=True):
-        return True  # who runs a cluster chooses this one for that
+        return True  # whoever set up the cluster chose this autoscaler for that
     status = _internal_kv_get(ray_constants.DEBUG_AUTOSCALING_STATUS)
     report = json.loads(status).get("autoscaler_report") if status else None
     if not report:
         return None
-    # On a cluster of fixed machines the autoscaler only looks on, and makes each node a type of its own.
+    # On a cluster without autoscaling, the autoscaler only monitors, and makes each node a type of its own.
     types = report["node_type_mapping"]
     return any(kind != format_readonly_node_type(node) for node, kind in types.items())
 
 
 def start_autoscaling_coordinator() -> None:
-    """The actor by which Ray's Train and Data ask for machines. Every 20 s it asks anew for what they want."""
+    """Start the actor that requests machines for Ray Train and Data. It repeats their requests every 20 s."""
     from ray.data._internal.cluster_autoscaler import get_or_create_autoscaling_coordinator
 
     get_or_create_autoscaling_coordinator()
@@ -77,7 +77,7 @@ def start_autoscaling_coordinator() -> None:
 
 
 def node() -> Any:
-    """What this process started of Ray, or is connected to."""
+    """The part of Ray that this process started or is connected to."""
     return ray._private.worker.global_worker.node
 
 
@@ -87,7 +87,7 @@ def never_connect_by_itself() -> None:
 
 @contextmanager
 def on_the_loopback_alone() -> Iterator[None]:
-    """Within it Ray takes this machine for one that has no clusters of several, and listens on the loopback alone."""
+    """While inside, Ray treats this machine as one without multi-node clusters, and listens on loopback only."""
     was_cluster = ray_constants.ENABLE_RAY_CLUSTER
     try:
         ray_constants.ENABLE_RAY_CLUSTER = False  # read from the environment when Ray was imported
@@ -108,8 +108,8 @@ def read_environment_again() -> None:
 def words_kept(
     keep: Callable[[Any, Any], None], keep_printed: Callable[[Mapping[str, Any], bool], None]
 ) -> Iterator[None]:
-    """Within it `keep(handler, record)` gets what Ray's loggers say, and `keep_printed` what it prints of its other
-    processes. Each logger has a handler of one class, some only once it is imported."""
+    """While inside, `keep(handler, record)` receives what Ray's loggers write, and `keep_printed` the output of its
+    other processes. Each logger has a handler of one class, some only once it is imported."""
     shown, printed = PlainRayHandler.emit, ray._private.worker.print_to_stdstream
     PlainRayHandler.emit, ray._private.worker.print_to_stdstream = keep, keep_printed
     try:
@@ -122,7 +122,7 @@ def words_kept(
 
 
 def is_without_room(error: BaseException) -> bool:
-    """Whether a worker group found no room on the cluster to start in."""
+    """Whether a worker group could not start for lack of room."""
     from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 
     return isinstance(error, WorkerGroupStartupTimeoutError)

@@ -1,4 +1,4 @@
-"""Ray Tune's schedulers at the rungs of a study, with a memory: what was decided once is decided for good."""
+"""Ray Tune's schedulers at the rungs of a study, with memory: decisions are stored and never change."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from assay.text import one_line
 from assay.workload import load_attribute
 
 TIME = "rung_time"
-"""What Tune's schedulers take for time: divisor^rung, so that their milestones are the rungs."""
+"""The time attribute of Tune's schedulers: divisor^rung, so that their milestones are the rungs."""
 SCORE = "score"
-"""What they compare; the higher, the better."""
+"""The metric that they compare; higher is better."""
 Died = Callable[[int, Exception, int], None]
-"""Observation of a trial's process that died: the trial's number, why, and which retry follows; 0 where it is lost."""
+"""Called when a trial's process died: the trial's number, why, and the number of the retry, 0 if there is none."""
 
 
 def asha(scheduler: Scheduler, brackets: int = 1) -> TrialScheduler:
@@ -41,13 +41,13 @@ def hyperband(scheduler: Scheduler) -> TrialScheduler:
 
 
 def median(scheduler: Scheduler) -> TrialScheduler:
-    # Without a time slice it would pause trials, which then hold what they were given.
+    # Without a time slice it would pause trials, which keep their resources.
     return MedianStoppingRule(time_attr=TIME, grace_period=0, min_time_slice=math.inf)
 
 
 class _RuleScheduler(FIFOScheduler):  # type: ignore[misc]
-    """Decides by a rule of assay. Without one, and where the trials wait for all, everybody goes on: for those Tune
-    runs one rung at a time."""
+    """Decides by a rule of assay. Without one, and if trials wait for all, every trial continues: for those, Tune runs
+    one rung at a time."""
 
     def __init__(self, rule: Rule | None) -> None:
         super().__init__()
@@ -59,19 +59,18 @@ class _RuleScheduler(FIFOScheduler):  # type: ignore[misc]
 
 
 def _inner(scheduler: Scheduler) -> TrialScheduler:
-    """Tune's own where there is one."""
+    """Tune's own scheduler if there is one."""
     path = scheduler.facts.tune
     return load_attribute(path)(scheduler) if path is not None else _RuleScheduler(make_rule(scheduler))
 
 
 class Left(BaseException):
-    """Ends Tune's loop where it stands. No Exception, upon which it would ask its cluster to clean up."""
+    """Ends Tune's loop at once. Not an Exception, for which it would ask its cluster to clean up."""
 
 
 class StudyScheduler(TrialScheduler):  # type: ignore[misc]
-    """Asks the sweep's scheduler at every rung, and does what was decided there for good. Tells `died` of a trial whose
-    process ended without a word: Tune itself starts it again, or goes on without it. Raises Left once the run is
-    `over`.
+    """Asks the sweep's scheduler at every rung, and keeps to stored decisions. Calls `died` for a trial whose process
+    ended without a report: Tune itself restarts it or drops it. Raises Left once the run is `over`.
     """
 
     def __init__(
@@ -89,14 +88,14 @@ class StudyScheduler(TrialScheduler):  # type: ignore[misc]
         self._inner.set_search_properties(SCORE, "max")
 
     def __getstate__(self) -> dict[str, Any]:
-        # Tune writes itself down, to be restored; assay never restores it: stored rungs replay.
+        # Tune pickles its state in order to restore it, which assay never does: stored rungs replay.
         return {}
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
-        return True  # the sweep's, since the start
+        return True  # set by the sweep from the start
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        # HyperBand draws a trial's bracket: the same for the same trial of a study, in every run.
+        # HyperBand assigns a trial to a bracket: always the same for the same trial of a study.
         state = np.random.get_state()
         np.random.seed(trial.config["trial"])
         try:
@@ -110,7 +109,7 @@ class StudyScheduler(TrialScheduler):  # type: ignore[misc]
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: Mapping[str, Any]) -> str:
         if "rung" not in result:
-            return TrialScheduler.CONTINUE  # it failed or pauses, and says so with a NaN
+            return TrialScheduler.CONTINUE  # it failed or pauses, reported as NaN
         rung, value = result["rung"], result[self._sweep.metric]
         seen = {**result, SCORE: score(value, self._sweep.mode), TIME: self._sweep.scheduler.divisor**rung}
         would_stop = self._inner.on_trial_result(tune_controller, trial, seen) == TrialScheduler.STOP
@@ -118,7 +117,7 @@ class StudyScheduler(TrialScheduler):  # type: ignore[misc]
         return TrialScheduler.CONTINUE if decision == "go on" else TrialScheduler.STOP
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: Mapping[str, Any]) -> None:
-        pass  # its last result was seen at its rung
+        pass  # its last result was handled at its rung
 
     def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
         self._inner.on_trial_remove(tune_controller, trial)
@@ -133,9 +132,9 @@ class StudyScheduler(TrialScheduler):  # type: ignore[misc]
 
 
 def _error_of(trial: Any) -> Exception:
-    """From the text that Tune has just written here: where the trial is stored it comes later, and the pickle beside it
-    would run whatever is in it."""
+    """From the text that Tune has just written here: storage gets it later, and loading the pickle beside it would run
+    arbitrary code."""
     file = Path(trial.error_file or "")
-    text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else "Ray does not say why"
+    text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else "Ray gives no reason"
     latest = text.rpartition("Failure # ")[2]
     return RayActorError(error_msg=latest) if "actor died" in latest else RuntimeError(one_line(latest))

@@ -1,4 +1,4 @@
-"""A Ray cluster for the length of a run: an embedded one, or the one at an address."""
+"""A Ray cluster for the duration of a run: an embedded one, or an existing one at an address."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from assay.network import ask_this_machine_directly
 CONNECT_S = 10.0
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # the default of 2 s is added to every training, short ones too
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # every training waits for it once; the default is 2 s
     "RAY_TRAIN_ENABLE_STATE_TRACKING": "0",
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # an actor a training; workers look for notices themselves
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # an actor per training; our workers watch for notices themselves
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
-    "RAY_worker_maximum_startup_concurrency": "8",  # a warning comes at four times this many processes
+    "RAY_worker_maximum_startup_concurrency": "8",  # Ray warns at four times this many processes
 }
 
 DEBUGGER = "PYTHONBREAKPOINT"
-"""Ray sets it, and leaves it to whatever this process starts later."""
+"""Ray sets it, and would leave it to processes that are started later."""
 
 
 @contextmanager
 def session(address: str | None, log: Path) -> Iterator[None]:
-    """Connect, or start Ray inside this process; leave it as it was found. What Ray says meanwhile goes to the log."""
+    """Connect, or start Ray inside this process, and disconnect afterwards. Ray's output goes to the log."""
     ask_this_machine_directly()
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
@@ -45,7 +45,7 @@ def session(address: str | None, log: Path) -> Iterator[None]:
         folder = None
         if address is None:
             folder = str(stack.enter_context(secluded()))
-        from assay.execution.ray.log import words_in  # imports Ray, which reads what was set above
+        from assay.execution.ray.log import words_in  # imports Ray, which reads the variables set above
 
         stack.enter_context(words_in(log))
         stack.enter_context(environment({DEBUGGER: os.environ.get(DEBUGGER)}))
@@ -55,12 +55,12 @@ def session(address: str | None, log: Path) -> Iterator[None]:
 
 
 def _connect(address: str | None, folder: str | None) -> None:
-    """To the cluster at the address, or to one that is started here and keeps its session in the folder."""
+    """Connect to the cluster at the address, or start one with its session in the folder."""
     import ray
 
     from assay.execution.ray import private
 
-    # A thread that outlives its cluster must not start another one, or join a stranger's. For good: it has no end.
+    # A thread that outlives its cluster must not start or join another one. Permanent, since it has no end.
     private.never_connect_by_itself()
     logging.getLogger("ray").setLevel(logging.WARNING)
     on_sigterm = signal.getsignal(signal.SIGTERM)
@@ -74,9 +74,7 @@ def _connect(address: str | None, folder: str | None) -> None:
             _temp_dir=folder,
         )
     except ConnectionError as error:
-        advice = (
-            "If the cluster asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH here, to the present one."
-        )
+        advice = "If the cluster requires a token, set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH to its file."
         raise UserError(f"no Ray cluster at {address or 'local'!r}: {error}. {advice}") from error
     except ray.exceptions.AuthenticationError as error:
         raise UserError(f"the token for the Ray cluster cannot be read: {str(error).partition('. ')[0]}") from error
@@ -86,11 +84,11 @@ def _connect(address: str | None, folder: str | None) -> None:
         if "timed out during startup" not in str(error):
             raise
         raise AssayError(
-            "Ray did not start here within half a minute: is this machine busy with something else? Nothing was "
-            "computed; try again, or without Ray: --executor inline"
+            "Ray did not start here within half a minute: is this machine overloaded? Nothing was "
+            "computed; try again, or run without Ray: --executor inline"
         ) from error
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own prints a stack and exits
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own handler prints a stack and exits
 
 
 def _disconnect() -> None:
@@ -100,11 +98,13 @@ def _disconnect() -> None:
 
 
 def _check_reachable(address: str) -> None:
-    """Ray itself tries a dead address for minutes. Raises UserError when nothing answers at host:port."""
+    """Raises UserError if nothing answers at host:port: Ray itself would retry for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdecimal():
-        return  # "auto" and the like: Ray knows
+        return  # "auto" and the like, which Ray resolves
     try:
         socket.create_connection((host, int(port)), CONNECT_S).close()
     except (OSError, OverflowError) as error:
-        raise UserError(f"no Ray cluster at {address!r}: {error}; is its head running, and the port open?") from error
+        raise UserError(
+            f"no Ray cluster at {address!r}: {error}; is its head running, and its port reachable?"
+        ) from error

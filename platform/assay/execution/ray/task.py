@@ -25,7 +25,7 @@ def _reduce(job: Job) -> None:
 
 
 def remote_findings(checks: Sequence[Check]) -> list[Finding]:
-    """`findings`, asked where stages run: what they need may be there and not here. One task, since they are quick."""
+    """Run `findings` on the cluster, whose files and packages may differ from those here. One task: it is quick."""
     try:
         return ray.get(ray.remote(findings).options(num_cpus=1).remote(checks))
     except ray.exceptions.RayTaskError as error:

@@ -1,8 +1,8 @@
 """Training on Ray Train: a worker group that runs a train body.
 
-Each start is a run of Ray Train of its own. Its own restarts (max_failures, elastic workers) would save a few seconds,
-but count what other stages hold as free, keep a lost node in the count for up to 20 s, and cannot tell a body's
-refusal from a crash. So the broker, which knows all that, says how many workers there is room for.
+Each attempt is a new run of Ray Train. Train's own restarts (max_failures, elastic workers) would save a few seconds,
+but count resources that other stages hold as free, keep counting a lost node for up to 20 s, and cannot tell a body's
+refusal from a crash. So the broker, which knows all that, decides how many workers start.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from assay.execution.work import Place, train_worker
 
 
 def train(job: Job) -> None:
-    """One worker group, which goes on from the last checkpoint; rank 0 commits."""
-    os.environ |= {name: os.environ.get(name, value) for name, value in QUIET.items()}  # the controller's are read here
+    """One worker group, which resumes from the last checkpoint; rank 0 commits."""
+    os.environ |= {name: os.environ.get(name, value) for name, value in QUIET.items()}  # the controller reads it here
     try:
         left_at = _trainer(job).fit().return_value
     except ray.train.TrainingFailedError as error:
         if is_taken_away(error):
-            raise CutOff("its machine was taken away; going on elsewhere from the last checkpoint") from error
+            raise CutOff("its machine was taken away; resuming elsewhere from the last checkpoint") from error
         if _has_no_room(error):
-            raise CutOff("the cluster has no room for its workers at present; trying again") from error
+            raise CutOff("the cluster has no room for its workers now; trying again") from error
         raise
     if left_at is not None:
-        raise CutOff(f"its machine is being taken away; saved at step {left_at:,}, going on elsewhere")
+        raise CutOff(f"its machine is being taken away; saved at step {left_at:,}, resuming elsewhere")
 
 
 def _trainer(job: Job) -> ray.train.torch.TorchTrainer:
@@ -50,7 +50,7 @@ def _trainer(job: Job) -> ray.train.torch.TorchTrainer:
             use_gpu=group.gpus_per_worker > 0,
             resources_per_worker={"CPU": group.cpus_per_worker, "GPU": group.gpus_per_worker},
         ),
-        # Checkpoints are the store's; Train's own folder holds nothing that is read again.
+        # Checkpoints are in the store; nothing in Train's own folder is read again.
         run_config=ray.train.RunConfig(
             name=f"{job.stage.name}-{uuid.uuid4().hex[:12]}",
             storage_path=job.scratch_url,
@@ -60,7 +60,7 @@ def _trainer(job: Job) -> ray.train.torch.TorchTrainer:
 
 
 def _train_loop(config: dict[str, Any]) -> int | None:
-    """On every worker. Returns the step at which the body left, or None when it is done."""
+    """Runs on every worker. Returns the step at which the body left, or None when it is done."""
     job: Job = config["job"]
     context = ray.train.get_context()
     ranks = Ranks(context.get_world_rank(), context.get_world_size())
@@ -70,7 +70,7 @@ def _train_loop(config: dict[str, Any]) -> int | None:
 
 
 class _Notice:
-    """Whether this worker should leave: its machine is taken away, or the run pauses. Looks now and then."""
+    """Whether this worker should leave, since its machine is taken away or the run pauses. Checks now and then."""
 
     def __init__(self, job: Job) -> None:
         self._node = ray.get_runtime_context().get_node_id()
@@ -86,7 +86,7 @@ class _Notice:
         return self._is_leaving
 
     def _is_paused(self) -> bool:
-        """As of the last answer: a step does not wait for one."""
+        """By the last answer: a step does not wait for a new one."""
         if not ray.wait([self._asked], timeout=0)[0]:
             return False
         answer, self._asked = ray.get(self._asked), self._broker.is_paused.remote()
@@ -94,11 +94,11 @@ class _Notice:
 
 
 def is_taken_away(error: ray.train.TrainingFailedError) -> bool:
-    """Whether a group ended since a machine of it was announced to go, and went."""
+    """Whether a group ended because one of its machines was announced to go, and went."""
     if isinstance(error, ray.train.PreemptionError):
         return True
     failures = error.worker_failures.values() if isinstance(error, ray.train.WorkerGroupError) else ()
-    # A worker that died is a failed health check, which says why.
+    # A worker that died counts as a failed health check, whose message says why.
     deaths = [f.health_check_failure if private.is_without_word(f) else f for f in failures]
     return any(isinstance(death, ray.exceptions.RayActorError) and death.preempted for death in deaths)
 

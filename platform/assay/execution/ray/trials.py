@@ -1,4 +1,4 @@
-"""Trials on Ray Tune. A trial holds next to nothing: it asks the broker which of its stages to compute."""
+"""Trials on Ray Tune. A trial holds almost no resources: it asks the broker which of its stages to compute."""
 
 from __future__ import annotations
 
@@ -47,18 +47,18 @@ PASS_ON_S = 0.2
 
 @dataclass(frozen=True)
 class TrialWork:
-    """What a trial's process is sent."""
+    """What is sent to a trial's process."""
 
     index: int
     rungs: Mapping[int, tuple[Stage, ...]]
-    """Those that it climbs now, lowest first, by number."""
+    """The rungs that it climbs now, by number, lowest first."""
     resources: Resources
     store_url: str
     scratch_url: str
     retries: int
     metric: str
     titles: Mapping[str, str]
-    """Key → what a stage is called, with the trials it is for."""
+    """Key → a stage's title, with its trials."""
 
     def requests(self, rung: int) -> list[Request]:
         return [
@@ -70,10 +70,10 @@ class TrialWork:
 def run_trials(
     plan: Plan, store: Store, done: Sequence[str], scratch_url: str, decisions: RungDecisions, pause: Pause
 ) -> None:
-    """Compute every stage of the plan that is not done, on the cluster this process is connected to.
+    """Compute every stage of the plan that is not done, on the connected cluster.
 
-    Failed stages are told through `decisions.emit`; the trials that do not need them go on. Returns early when the
-    run is asked to pause. Raises ClusterLost as soon as the cluster is gone.
+    Failed stages are reported by `decisions.emit`; trials that do not need them continue. Returns early when asked to
+    pause. Raises ClusterLost as soon as the cluster is gone.
     """
     work = partial(_run_trials, plan, store, done, scratch_url, decisions, pause)
     try:
@@ -107,9 +107,9 @@ def _run_trials(
         )
         for number, planned in enumerate(plan.trials)
     ]
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    # On the driver's node: no other may take all the trials with it.
-    actor = ray.remote(BrokerActor).options(num_cpus=0, max_concurrency=1000, scheduling_strategy=here)
+    driver_node = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    # On the driver's node: the loss of any other must not take all trials with it.
+    actor = ray.remote(BrokerActor).options(num_cpus=0, max_concurrency=1000, scheduling_strategy=driver_node)
     broker = actor.remote(list(done))
     stop = threading.Event()
     trouble: list[Exception] = []
@@ -129,7 +129,7 @@ def _run_trials(
 
 
 def _groups(works: Sequence[TrialWork], decisions: RungDecisions, pause: Pause) -> Iterator[Sequence[TrialWork]]:
-    """What Tune is given at a time: everything; or, where all wait for all, those that climb to the next rung."""
+    """The trials that Tune runs at a time: all, or, if all wait for all, those that climb to the next rung."""
     if not decisions.waits_for_all:
         yield works
         return
@@ -151,7 +151,7 @@ def _tune_despite_memory(
     decisions: RungDecisions,
     over: threading.Event,
 ) -> None:
-    """`_tune`, again where Ray ended a trial's own process for memory: Tune raises, as at an error it does not know."""
+    """`_tune`, repeated if Ray ended a trial's own process for memory: Tune raises then, as for an unknown error."""
     retries = plan.sweep.limits.retries
     for retry in range(1, retries + 2):
         try:
@@ -178,7 +178,7 @@ def _tune(
 ) -> None:
     sweep = plan.sweep
     cpus = total(capacity()).get("CPU", 0)
-    refs = {work.index: ray.put(work) for work in works}  # each trial fetches its own
+    refs = {work.index: ray.put(work) for work in works}  # each trial fetches only its own
     leaves = {work.index: work.rungs[max(work.rungs)][-1].key for work in works}
 
     def died(trial: int, error: Exception, retry: int) -> None:
@@ -190,10 +190,10 @@ def _tune(
             decisions.emit(Event("warning", leaves[trial], trial=trial, message=f"{plan.trials[trial].name}: {again}"))
             return
         message = f"{quoted(str(error))}\nthe trial's own process failed: {why}"
-        with suppress(ray.exceptions.RayError):  # who carries events notices as well, and tells
+        with suppress(ray.exceptions.RayError):  # `_deliver` notices a lost cluster too, and reports it
             ray.get(broker.lose.remote(trial, leaves[trial], message))
 
-    # Who races needs company: a rung tells more, the more trials have come there. A cluster without CPUs grows.
+    # Races get more trials at once: a rung tells more, the more trials have reached it. A cluster without CPUs grows.
     least = MOST_TO_RACE if sweep.scheduler.facts.races or not cpus else 1
     several = max(round(cpus * TRIALS_PER_CPU), least)
     tuner = tune.Tuner(
@@ -215,18 +215,18 @@ def _tune(
 
 
 def _beside_the_driver() -> tune.PlacementGroupFactory:
-    """What a trial holds, on the driver's node. There no machine that is lost or taken away takes a trial with it.
+    """What a trial holds, on the driver's node, where no other machine that is lost takes a trial with it.
 
-    Nor the controller of its training, which Ray starts where the trial is, and not where a notice was given.
+    The same holds for the controller of its training, which Ray starts beside the trial, even on a node with a notice.
     """
-    here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
-    return tune.PlacementGroupFactory([{"memory": TRIAL_MEMORY_BYTES}], bundle_label_selector=[here])
+    node = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
+    return tune.PlacementGroupFactory([{"memory": TRIAL_MEMORY_BYTES}], bundle_label_selector=[node])
 
 
 def _trial(config: Mapping[str, Any], works: Mapping[int, ray.ObjectRef], broker: Any) -> None:
-    """One trial, rung by rung. Stage failures are the broker's to remember; only a dead process makes Tune try again.
+    """One trial, rung by rung. The broker records stage failures; only a dead process makes Tune try again.
 
-    After a report Tune's scheduler may end it there.
+    After a report, Tune's scheduler may end it.
     """
     work: TrialWork = ray.get(works[config["trial"]])
     ray.get(broker.abandon.remote(work.index))
@@ -242,7 +242,7 @@ def _trial(config: Mapping[str, Any], works: Mapping[int, ray.ObjectRef], broker
 
 
 def _climb(work: TrialWork, rung: int, broker: Any) -> bool:
-    """Compute what the broker asks for, until every stage of the rung is there; whether it came to that."""
+    """Compute what the broker grants, until every stage of the rung is stored; returns whether that was reached."""
     emit = RemoteEmit(broker)
     stages = {stage.key: stage for stage in work.rungs[rung]}
     while True:
@@ -266,7 +266,7 @@ def _climb(work: TrialWork, rung: int, broker: Any) -> bool:
                 ray.get(broker.leave.remote(stage.key))
                 return False
             except Exception as error:
-                # The one place where a stage's own failure ends: told to the driver with its traceback.
+                # The one place where a stage's own failure ends: the driver gets it with its traceback.
                 failure = error.failure if isinstance(error, StageEnded) else failure_of(error)
                 ray.get(broker.fail.remote(stage.key, failure.trace))
             else:
@@ -278,7 +278,7 @@ def _climb(work: TrialWork, rung: int, broker: Any) -> bool:
 def _deliver(
     broker: Any, emit: Emit, stop: threading.Event, pause: Pause, trouble: list[Exception], lost: Future[None]
 ) -> None:
-    """Carry events from the broker's mailbox to the driver until told to stop and the box is empty.
+    """Pass events from the broker's mailbox to the driver, until stopped and the mailbox is empty.
 
     A listener that raises ends the run: trainings save, and the caller gets the error.
     """
@@ -289,7 +289,7 @@ def _deliver(
             events = ray.get(broker.events.remote(seen))
         except ray.exceptions.RayError as error:
             reason = gone(private.node())
-            lose(lost, reason or f"the process that tells the trials what to do is gone ({in_words(error)})")
+            lose(lost, reason or f"the process that directs the trials is gone ({in_words(error)})")
             return
         try:
             for event in events:
@@ -304,14 +304,14 @@ def _deliver(
 
 
 def _grow(broker: Any, pause: Pause, stop: threading.Event, trouble: list[Exception]) -> None:
-    """`grow`; a cluster that cannot be asked ends the run, since whoever waits would wait for ever."""
+    """Run `grow`; if the cluster cannot be queried, end the run, since waiting stages would wait forever."""
     try:
         grow(broker, stop)
     except ray.exceptions.RayActorError:
         return  # the cluster is going away
     except Exception as error:
         trouble.append(error)
-        pause.ask(f"the cluster cannot be looked at: {error}")
+        pause.ask(f"the cluster cannot be queried: {error}")
 
 
 def _pass_on(broker: Any, pause: Pause, stop: threading.Event) -> None:

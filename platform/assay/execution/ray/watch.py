@@ -1,4 +1,4 @@
-"""Notices that a cluster is gone before Ray does, which ends the whole process after a minute of waiting for it."""
+"""Notice the loss of a cluster before Ray does, which would end the whole process after waiting for a minute."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from assay.text import first_line
 LOOK_S = 1.0
 CONNECT_S = 2.0
 MISSES = 5
-"""So often in a row nobody must answer. The kernel answers for a process that is busy or stopped, and not for one that
-is gone: seconds of a machine under load are no alarm."""
+"""How many checks in a row must go unanswered. The kernel answers for a busy or stopped process, not for a dead one:
+some seconds of a machine under load are no reason for alarm."""
 LEAVE_S = 5.0
-"""How long a run that ends early waits for its threads: those that ask a cluster that is gone do not come back."""
+"""How long a run that ends early waits for its threads: calls to a lost cluster never return."""
 NAMES = {"gcs_server": "Ray's head process (gcs_server)", "raylet": "Ray's process on this machine (raylet)"}
 
 
 def while_it_lives(work: Callable[[Future[None], threading.Event], None], emit: Emit) -> None:
-    """Do work that asks the cluster. Raises ClusterLost as soon as that is gone.
+    """Do work that queries the cluster. Raises ClusterLost as soon as the cluster is gone.
 
-    The work is told by a future of the cluster's loss, which it may find first, and by an event that it is no longer
-    waited for.
+    The work receives a future of the cluster's loss, which it may set itself, and an event that says that nobody waits
+    for it any more.
     """
     over = threading.Event()
     lost: Future[None] = Future()
     aside(partial(watch, lost, over)).add_done_callback(partial(_tell_if_unwatched, emit))
-    # Aside, since whoever asks a cluster that is gone waits for it, until Ray ends the whole process.
+    # In a thread, since a call to a lost cluster blocks until Ray ends the whole process.
     done = aside(partial(work, lost, over))
     try:
         wait_for([done, lost], return_when=FIRST_COMPLETED)
@@ -50,12 +50,12 @@ def while_it_lives(work: Callable[[Future[None], threading.Event], None], emit: 
 
 def _tell_if_unwatched(emit: Emit, watching: Future[None]) -> None:
     if (error := watching.exception()) is not None:
-        message = f"nobody watches the cluster any more: {first_line(error)}; if it is lost, Ray itself ends the run"
+        message = f"the cluster is not watched any more: {first_line(error)}; if it is lost, Ray ends the run"
         emit(Event("warning", message=message))
 
 
 def watch(lost: Future[None], stop: threading.Event) -> None:
-    """Look until told to stop; where the cluster is gone, `lost` gets a ClusterLost that says how."""
+    """Check until stopped; if the cluster is gone, set a ClusterLost on `lost` that says how."""
     node = private.node()
     misses: Counter[str] = Counter()
     while not stop.wait(LOOK_S):
@@ -70,14 +70,14 @@ def watch(lost: Future[None], stop: threading.Event) -> None:
 
 
 def gone(node: Any) -> str | None:
-    """Which of Ray's processes that a run needs is over, or does not answer, now that something of the cluster is lost;
-    None while all are there."""
+    """Which of Ray's processes has ended or does not answer, after something of the cluster was lost; None if all are
+    there."""
     silent = (_silent(kind, address) for kind, address in _ports(node).items() if not _answers(*address))
     return ended(node) or next(silent, None)
 
 
 def ended(node: Any) -> str | None:
-    """Which of the processes that this one started for Ray is over, and how; None while all are there."""
+    """Which of the Ray processes that this one started has ended, and how; None if none has."""
     for kind, process in node.dead_processes():
         if kind in NAMES:
             return f"{NAMES[kind]} {_how(process.returncode)}"
@@ -85,7 +85,7 @@ def ended(node: Any) -> str | None:
 
 
 def lose(lost: Future[None], reason: str) -> None:
-    with suppress(InvalidStateError):  # it was noticed already
+    with suppress(InvalidStateError):  # already noticed
         lost.set_exception(ended_by(f"{reason}, and this run's cluster with it"))
 
 
@@ -99,7 +99,7 @@ def _ports(node: Any) -> dict[str, tuple[str, int]]:
 
 
 def _silent(kind: str, address: tuple[str, int]) -> str:
-    return f"{NAMES[kind]} does not answer any more at {address[0]}:{address[1]}"
+    return f"{NAMES[kind]} no longer answers at {address[0]}:{address[1]}"
 
 
 def _answers(host: str, port: int) -> bool:
@@ -112,5 +112,5 @@ def _answers(host: str, port: int) -> bool:
 
 def _how(returncode: int) -> str:
     if returncode == -signal.SIGKILL:
-        return "was killed by signal 9 (often by the kernel, for memory)"
+        return "was killed by signal 9 (often by the kernel, for lack of memory)"
     return f"was killed by signal {-returncode}" if returncode < 0 else f"ended with exit code {returncode}"

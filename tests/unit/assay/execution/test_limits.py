@@ -45,7 +45,7 @@ def test_a_training_that_runs_pauses_when_it_has_taken_what_is_left(six: Limited
     six.limiter.running("train", Cost(V100, 8, 0.74 * DAY))
     assert six.pause.reason is None
     six.limiter.running("train", Cost(V100, 8, 0.75 * DAY))
-    assert six.pause.reason == "limits.v100_days is reached: 6 of 6 are spent; raise it to go on"
+    assert six.pause.reason == "limits.v100_days is reached: 6 of 6 spent; raise it to continue"
 
 
 def test_what_is_stored_and_all_that_runs_count_together(six: Limited, committed: StoredResult) -> None:

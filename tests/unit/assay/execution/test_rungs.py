@@ -317,7 +317,7 @@ def test_a_limit_of_hours_pauses_and_the_next_run_goes_on(study: Study) -> None:
     config = {"config": f"{{train.gates: {gates}}}"}
     scheduler = "{name: fifo, budget: evaluate.num_samples, rungs: [6]}"
     paused = study.run([0.0], scheduler, limits="{hours: 1.0e-5}", **config)
-    assert paused.paused == "limits.hours is reached: 1e-05 of one run; run the same command to go on"
+    assert paused.paused == "limits.hours is reached: 1e-05 of one run; rerun the same command to continue"
     assert reached(paused) == [None]
     (gates / "shut-7").unlink()
     resumed = study.run([0.0], scheduler, limits="{hours: 100}", **config)

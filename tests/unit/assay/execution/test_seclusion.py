@@ -63,7 +63,7 @@ def test_where_none_is_fit_each_is_named_with_its_trouble(tmp_path: Path, monkey
     said = str(refusal.value)
     assert f"{long}: its path has {len(str(long))} characters" in said
     assert "/nowhere: No such file or directory" in said
-    assert "name it in TMPDIR" in said
+    assert "set TMPDIR to it" in said
 
 
 def test_folders_of_runs_that_are_over_since_a_day_go_and_others_stay(tmp_path: Path) -> None:

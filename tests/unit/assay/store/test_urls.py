@@ -66,7 +66,7 @@ def test_what_can_be_no_store_is_refused_with_what_is_allowed(
     monkeypatch.setenv("ASSAY_STORE", url)
     with pytest.raises(
         StoreError,
-        match=r"^cannot open the store .*allowed: a folder, or the URL of an object store that fsspec knows .*$",
+        match=r"^cannot open the store .*allowed: a folder, or the URL of an object store that fsspec knows: .*$",
     ) as refusal:
         _ = Home.default().store_url
     assert why in str(refusal.value)
