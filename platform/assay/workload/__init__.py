@@ -1,9 +1,8 @@
-"""What a workload implements to be run by the platform.
+"""What a workload implements so that the platform can run it.
 
 A workload turns a config into a small graph of *stages*. A stage is a pure function with an address: its key hashes
-its name, its version, the slice of the config it reads, its budget, and the keys of the stages it reads from. The
-platform decides where and when a stage runs; the stage's body, named by an import path, does the work and imports
-nothing of Ray.
+its name, its version, the slice of the config that it reads, its budget, and the keys of the stages that it reads. The
+platform decides where and when a stage runs; the stage's body, named by an import path, does the work without Ray.
 
 Three kinds of body:
 
@@ -11,17 +10,17 @@ Three kinds of body:
     map      class Body: __init__(ctx: StageContext); __call__(batch) called on batches of columns, several in a chain
     reduce   def body(ctx: StageContext) -> Mapping[str, float]       a plain function
 
-A batch is a dict of column name → NumPy array of one row per id. The first class of a map stage is given the column
-"id" alone (int64, ascending); each class returns "id" as it came, and the columns that the next one reads or that are
-stored. Columns are arrays (N, …), never lists or tensors, of one type and shape for all ids. Row i depends on i, the
-config and the inputs, not on the batch that it comes in.
+A batch is a dict of column name → NumPy array with one row per id. The first class of a map stage receives only the
+column "id" (int64, ascending); each class returns "id" unchanged, and the columns that the next one reads or that are
+stored. Columns are arrays (N, …), never lists or tensors, with the same type and shape for all ids. Row i depends on
+i, the config and the inputs, not on its batch.
 
-Some metrics mean something to the platform: `num_samples` of the last stage is the N that tables show, and a metric
-named in `ReportHints.metrics` leads. Some logged numbers do, too: the curve `loss` of a training is drawn in reports,
-and every curve is shown in MLflow.
+Some metrics mean something to the platform: `num_samples` of the last stage is the N that tables show, and metrics in
+`ReportHints.metrics` come first. So do some logged numbers: a training's curve `loss` is drawn in reports; every curve
+is shown in MLflow.
 
-Authors start from `TypedWorkload` (presets, dotted paths and refusals over a pydantic config, its fields from
-`assay.workload.fields`), keep a training's state with `Checkpointed`, test with `assay.workload.testing`, and look at
+Authors start from `TypedWorkload` (presets, dotted paths and error messages from a pydantic config, with fields from
+`assay.workload.fields`), save a training's state with `Checkpointed`, test with `assay.workload.testing`, and check
 the whole with `assay check NAME`.
 """
 

@@ -1,4 +1,4 @@
-"""Checkpoints for a train body that keeps its state in objects: a model, an optimizer, an average of the weights."""
+"""Checkpoints for a train body with its state in objects: a model, an optimizer, an average of the weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STATE = "state.pt"
 
 
 class HasState(Protocol):
-    """What PyTorch's modules, optimizers and schedules are, and any class with these two methods."""
+    """PyTorch's modules, optimizers and schedules, or any class with these two methods."""
 
     def state_dict(self) -> Mapping[str, Any]: ...
 
@@ -20,17 +20,17 @@ class HasState(Protocol):
 
 
 class Checkpointed:
-    """These objects, saved every `ctx.checkpointing.every` steps, at the end, and when this machine is to be left.
+    """Saves objects every `ctx.checkpointing.every` steps, at the end, and when the machine is about to be taken away.
 
         training = Checkpointed(ctx, model=model, optimizer=optimizer)
-        for step in training.steps():          # from the last checkpoint on
+        for step in training.steps():          # resumes from the last checkpoint
             loss = ...                         # one step
             ctx.log(step, {"loss": loss})
             training.score = loss              # for checkpointing.keep_best; leave it out for none
 
-    Every rank calls it with the same objects, whose state is the same on all ranks, as under data parallelism: rank 0
-    saves. Their state is made of tensors, numbers, text, lists and dicts. What a step draws at random should depend on
-    its number alone (`torch.manual_seed(f(seed, step))`): no generator's state is saved.
+    Every rank calls it with the same objects, in the same state on all ranks, as under data parallelism: rank 0 saves.
+    The state consists of tensors, numbers, text, lists and dicts. Random draws of a step should depend only on its
+    number (`torch.manual_seed(f(seed, step))`): the states of generators are not saved.
     """
 
     def __init__(self, ctx: TrainContext, **objects: HasState) -> None:
@@ -39,8 +39,8 @@ class Checkpointed:
         """The score of the current step; lower is better."""
 
     def steps(self) -> Iterator[int]:
-        """Each step that is to be taken, from 1 to the budget, without those of the last checkpoint; each is saved, if
-        it is one to be saved, when the next is asked for."""
+        """Each step to take, up to the budget, starting after the last checkpoint. A step is saved, if it is due, when
+        the next one is asked for."""
         for step in range(self._loaded() + 1, self._ctx.amount + 1):
             yield step
             leaving = self._any_rank(self._ctx.leaving)
@@ -51,13 +51,13 @@ class Checkpointed:
                 self._ctx.leave(step)
 
     def _loaded(self) -> int:
-        """The step that the objects are at, once they have the last checkpoint's state."""
-        found = self._ctx.latest_checkpoint()
-        if found is None:
+        """Restore the last checkpoint; returns its step, or 0 if there is none."""
+        latest = self._ctx.latest_checkpoint()
+        if latest is None:
             return 0
         import torch
 
-        step, folder = found
+        step, folder = latest
         saved = torch.load(folder / STATE, map_location="cpu", weights_only=True)
         for name, kept in self._objects.items():
             kept.load_state_dict(saved[name])

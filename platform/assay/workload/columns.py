@@ -1,4 +1,4 @@
-"""Columns as bodies see them, NumPy arrays, and as they are stored, an Arrow table."""
+"""Columns as NumPy arrays, for bodies, and as an Arrow table, for storage."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def to_arrow(batch: Mapping[str, np.ndarray[Any, Any]]) -> pa.Table:
 
 
 def _tensor_column(array: np.ndarray[Any, Any]) -> pa.FixedShapeTensorArray:
-    # Not from_numpy_ndarray: it reads the order of dimensions from strides, which are ambiguous where a side is 1.
+    # Not from_numpy_ndarray: it derives the order of dimensions from strides, which are ambiguous if a side is 1.
     flat = pa.array(np.ascontiguousarray(array).reshape(-1))
     rows = pa.FixedSizeListArray.from_arrays(flat, int(np.prod(array.shape[1:])))
     return pa.ExtensionArray.from_storage(pa.fixed_shape_tensor(flat.type, array.shape[1:]), rows)

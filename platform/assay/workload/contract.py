@@ -1,6 +1,6 @@
-"""The protocol of `assay.workload`, held to: what a workload's stage graph may be, and what a jackknife file may hold.
+"""Checks of the workload protocol: what a stage graph and a jackknife file may contain.
 
-What bodies return is checked where they run: assay.workload.returned.
+What bodies return is checked at run time: assay.workload.returned.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from assay.workload.stage import JSON, Stage, shown, topological
 
 
 def stage_graph(workload: Workload, config: Mapping[str, JSON]) -> list[Stage]:
-    """Every stage of a resolved config, each once, inputs before what reads them; the last is the trial's leaf.
+    """Every stage of a resolved config, each once, inputs before their readers; the last is the trial's leaf.
 
-    A stage checks itself when it is made; here is what takes the whole graph to see. Raises StageError where the
-    workload breaks the protocol; what else `workload.stages` raises passes.
+    Stages check themselves; this checks the graph. Raises StageError if the workload breaks the protocol; other errors
+    of `workload.stages` pass through.
     """
     where = f"workload {workload.name}"
     try:
@@ -39,23 +39,23 @@ def stage_graph(workload: Workload, config: Mapping[str, JSON]) -> list[Stage]:
 
 
 def replicates(text: str) -> dict[str, tuple[tuple[float, ...], tuple[int, ...]]]:
-    """Metric → its replicates and the sizes of its blocks, from the text of a jackknife file. Raises ValueError that
-    says what is wrong."""
+    """Metric → its replicates and the sizes of its blocks, from the text of a jackknife file. Raises ValueError saying
+    what is wrong."""
     try:
         content = json.loads(text)
     except ValueError as error:
-        raise ValueError(f"there is no JSON ({error})") from None
+        raise ValueError(f"there is no valid JSON ({error})") from None
     if not isinstance(content, dict):
-        raise ValueError(f"there is {shown(content)}, and no object")
-    found = {}
-    for name, said in content.items():
-        if not isinstance(said, dict):
-            raise ValueError(f"{name!r} is {shown(said)}, and no object")
-        values, sizes = said.get("replicates", []), said.get("sizes", [])
+        raise ValueError(f"there is {shown(content)}, not an object")
+    metrics = {}
+    for name, entry in content.items():
+        if not isinstance(entry, dict):
+            raise ValueError(f"{name!r} is {shown(entry)}, not an object")
+        values, sizes = entry.get("replicates", []), entry.get("sizes", [])
         for key, numbers in (("replicates", values), ("sizes", sizes)):
             if not isinstance(numbers, list) or any(type(number) not in (int, float) for number in numbers):
-                raise ValueError(f"{key} of {name!r} are {shown(numbers)}, and no list of numbers")
+                raise ValueError(f"{key} of {name!r} are {shown(numbers)}, not a list of numbers")
         if sizes and (len(sizes) != len(values) or min(sizes) <= 0 or len(sizes) < 2):
             raise ValueError(f"{name!r} has {len(values)} replicates and the sizes {shown(sizes)}")
-        found[name] = tuple(map(float, values)), tuple(sizes)
-    return found
+        metrics[name] = tuple(map(float, values)), tuple(sizes)
+    return metrics

@@ -1,7 +1,7 @@
-"""The kinds of values that config sections are made of. Strict: 3.0 is no count, "yes" no truth value.
+"""Types of values in config sections. Strict: 3.0 is not a count, "yes" not a boolean.
 
-Every number has bounds, so that whatever is computed from it is finite, too: no count is more than 32 bits hold, and no
-number more than float32 does.
+Every number has bounds, so that everything computed from it is finite: counts fit 32 bits, and other numbers fit
+float32.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def _without_sign(value: float) -> float:
 
 
 Unsigned = AfterValidator(_without_sign)
-"""-0.0 is 0.0: one number has one spelling, and so one key."""
+"""-0.0 becomes 0.0: one number has one spelling, and so one key."""
 LARGEST_COUNT, LARGEST_FLOAT = 2**31 - 1, 1e30
 
 PositiveInt = Annotated[int, Field(strict=True, ge=1, le=LARGEST_COUNT)]
@@ -26,7 +26,7 @@ NonNegativeFloat = Annotated[float, Field(strict=True, ge=0, le=LARGEST_FLOAT), 
 Fraction = Annotated[float, Field(strict=True, ge=0, lt=1), Unsigned]
 Share = Annotated[float, Field(strict=True, ge=0.001, le=1)]
 Seed = Annotated[int, Field(strict=True, ge=0, le=2**64 - 1)]
-"""What the random number generators take."""
+"""The range that random number generators accept."""
 Bool = Annotated[bool, Field(strict=True)]
 Str = Annotated[str, Field(strict=True)]
 
@@ -38,10 +38,10 @@ def _path(value: str) -> str:
 
 
 FilePath = Annotated[Str, AfterValidator(_path)]
-"""As the user writes it: from where she stands, from ~ or from the root."""
+"""As the user writes it: relative, from ~, or absolute."""
 
 
 class Section(BaseModel):
-    """A section of the config: frozen, and without keys that nobody knows."""
+    """A section of the config: frozen, and without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

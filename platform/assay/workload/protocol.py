@@ -1,4 +1,4 @@
-"""What a workload implements, and how an installed one is found."""
+"""The protocol of a workload, and how installed ones are found."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from assay.workload.stage import JSON, Stage
 
 @dataclass(frozen=True)
 class Smoke:
-    """A trial that takes seconds, in which every kind of stage that the workload has is computed."""
+    """A trial of a few seconds that includes every kind of stage of the workload."""
 
     base: str
     config: Mapping[str, JSON] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class PrintsTables(Protocol):
 
 
 class Workload(Protocol):
-    """The entry point `assay.workloads` names an object like this."""
+    """The object that an entry point in `assay.workloads` refers to."""
 
     name: str
     seed_path: str
@@ -49,22 +49,22 @@ class Workload(Protocol):
         """
 
     def paths(self, base: str) -> Sequence[str]:
-        """Every dotted path a config has: what `did you mean` chooses from."""
+        """Every dotted path of a config: the candidates of `did you mean`."""
 
     def stages(self, config: Mapping[str, JSON]) -> Sequence[Stage]:
         """The leaves of the stage graph of one resolved config; the last leaf's metrics are the trial's."""
 
     def metrics(self, config: Mapping[str, JSON]) -> Sequence[str]:
-        """The metrics this config's trial reports: what `metric:` and plots of a sweep may name. One called
-        `num_samples` is the N that tables show beside the others.
+        """The metrics that this config's trial reports, for `metric:` and plots of a sweep. One named `num_samples` is
+        the N that tables show beside the others.
 
-        A trial fails whose last stage does not return the one that the sweep ranks by; others may be lacking, where the
-        device decides.
+        A trial fails if its last stage does not return the metric that the sweep ranks by; others may be missing, if
+        they depend on the device.
         """
 
 
 def load_attribute(path: str) -> Any:
-    """The object at "module:attribute". Raises UserError where there is none; a module's own errors are its own."""
+    """The object at "module:attribute". Raises UserError if there is none; errors of the module pass through."""
     name, _, attribute = path.partition(":")
     try:
         module = importlib.import_module(name)
@@ -84,15 +84,15 @@ def workload_names() -> list[str]:
 
 
 def package_of(workload: str) -> str:
-    """What was installed to have a workload: "assay", for its own."""
+    """The installed package of a workload: "assay" for its own."""
     point = next((point for point in entry_points(group="assay.workloads") if point.name == workload), None)
     if point is None:
-        return "no package that is installed"
+        return "no installed package"
     return "an unnamed package" if point.dist is None else point.dist.name
 
 
 def load_workload(name: str) -> Workload:
-    """The installed workload of that name. Raises UserError that lists those there are, or says what it lacks."""
+    """The installed workload of that name. Raises UserError listing those there are, or what it lacks."""
     for point in entry_points(group="assay.workloads"):
         if point.name == name:
             return _loaded(point)
@@ -101,7 +101,7 @@ def load_workload(name: str) -> Workload:
 
 def installed_presets() -> dict[Workload, Sequence[str]]:
     """Each installed workload and the names of its presets. One that cannot be imported, or cannot list them, is left
-    out, and warned of (AssayWarning): it is no trouble of the others'."""
+    out with a warning (AssayWarning), since others do not need it."""
     presets: dict[Workload, Sequence[str]] = {}
     for name in workload_names():
         try:
@@ -109,9 +109,9 @@ def installed_presets() -> dict[Workload, Sequence[str]]:
             presets[workload] = list(workload.presets())
         except UserError as error:
             warnings.warn(str(error), AssayWarning, stacklevel=2)
-        except Exception as error:  # whatever a workload may raise
+        except Exception as error:  # a workload may raise anything
             reason = first_line(error, with_type=True)
-            warnings.warn(f"workload {name!r} does not list its presets: {reason}", AssayWarning, stacklevel=2)
+            warnings.warn(f"workload {name!r} cannot list its presets: {reason}", AssayWarning, stacklevel=2)
     return presets
 
 
@@ -120,11 +120,11 @@ def _loaded(point: EntryPoint) -> Workload:
     label = f"workload {point.name!r} ({point.value}{package})"
     try:
         workload = point.load()
-    except (Exception, SystemExit) as error:  # whatever a module may raise while it is imported
+    except (Exception, SystemExit) as error:  # importing a module may raise anything
         raise UserError(f"{label} cannot be imported: {first_line(error, with_type=True)}") from error
     if isinstance(workload, type):
-        raise UserError(f"{label} is a class; allowed: an object of it")
+        raise UserError(f"{label} is a class; allowed: an instance of it")
     members = [*get_annotations(Workload), *(name for name in vars(Workload) if not name.startswith("_"))]
-    if lacking := [member for member in members if not hasattr(workload, member)]:
-        raise UserError(f"{label} lacks {', '.join(lacking)}, which a workload has")
+    if missing := [member for member in members if not hasattr(workload, member)]:
+        raise UserError(f"{label} lacks {', '.join(missing)}, which every workload has")
     return workload

@@ -1,6 +1,6 @@
-"""What a stage's body may return, held to: an error names the stage, the body, what came and what is expected.
+"""Checks of what a stage's body returns: errors name the stage, the body, what it returned and what was expected.
 
-Such a body fails its own stage and the trials that read it, and is not tried again: it would do the same.
+The error fails the stage and the trials that read it, without a retry, which would return the same.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from assay.workload.stage import shown
 
 @contextmanager
 def body_runs(stage: Stage, body: str) -> Iterator[None]:
-    """Around every call of a body: one that ends its process ends its stage instead, and no other trial."""
+    """Around every call of a body: if it exits the process, only its stage fails."""
     try:
         yield
     except SystemExit as error:
@@ -30,7 +30,7 @@ def body_runs(stage: Stage, body: str) -> Iterator[None]:
 
 
 def load_body(stage: Stage, index: int) -> Callable[..., Any]:
-    """One of a stage's bodies, imported. Raises BodyError for what cannot be called."""
+    """Import one of a stage's bodies. Raises BodyError if it is not callable."""
     path = stage.body[index]
     with body_runs(stage, path):
         body = load_attribute(path)
@@ -40,14 +40,14 @@ def load_body(stage: Stage, index: int) -> Callable[..., Any]:
 
 
 def operator(stage: Stage, index: int, ctx: StageContext) -> Callable[[Batch], object]:
-    """One operator of a map stage's chain, constructed. Raises BodyError for what cannot be called with a batch."""
+    """Construct one operator of a map stage's chain. Raises BodyError if it cannot be called with a batch."""
     path = stage.body[index]
     make = load_body(stage, index)
     with body_runs(stage, path):
-        made = make(ctx)
-    if not callable(made):
-        raise _broken(stage, path, f"made {shown(made)}", "a class whose objects are called with a batch")
-    return made
+        instance = make(ctx)
+    if not callable(instance):
+        raise _broken(stage, path, f"made {shown(instance)}", "a class whose instances are called with a batch")
+    return instance
 
 
 def returned_metrics(stage: Stage, returned: object) -> dict[str, float]:
@@ -75,10 +75,10 @@ def returned_columns(
 ) -> pa.Table:
     """What an operator of a map stage returned for these ids, as a table; `schema` is that of its earlier batches.
 
-    Raises BodyError for what is no mapping of columns, has not one row an id in their order, or has other columns,
-    types or shapes than before.
+    Raises BodyError unless it is a mapping of columns with one row per id, in the order of ids, and with the same
+    columns, types and shapes as before.
     """
-    expected = 'a mapping of column names to NumPy arrays of one row an id, "id" among them'
+    expected = 'a mapping of column names to NumPy arrays with one row per id, "id" among them'
     if not isinstance(returned, Mapping):
         raise _broken(stage, body, f"returned {shown(returned)}", expected)
     if "id" not in returned:
@@ -90,12 +90,12 @@ def returned_columns(
             raise _broken(stage, body, f"returned {len(column):,} rows of {name!r} for {len(ids):,} ids", expected)
     try:
         table = to_arrow(returned)
-    except Exception as error:  # whatever Arrow raises for values it has no type for
+    except Exception as error:  # Arrow raises various errors for values without an Arrow type
         raise _broken(stage, body, f"returned what cannot be stored: {error}", expected) from error
     if not table.column("id").equals(ids):
         raise _broken(stage, body, "returned other ids than it was given", "the same ids, in their order")
     if schema is not None and not table.schema.equals(schema):
-        now, before = _told_apart(table.schema, schema)
+        now, before = _differences(table.schema, schema)
         raise _broken(
             stage, body, f"returned {now} from id {ids[0].as_py():,} on, after {before}", "the same columns for all ids"
         )
@@ -103,7 +103,7 @@ def returned_columns(
 
 
 def check_output(stage: Stage, output: Path) -> None:
-    """Raise BodyError for files of a body's that reports could not read."""
+    """Raise BodyError if the body wrote files that reports cannot read."""
     file = output / JACKKNIFE
     if file.exists():
         try:
@@ -118,7 +118,7 @@ def _broken(stage: Stage, body: str, what: str, expected: str) -> BodyError:
 
 
 def _number(value: object) -> float | None:
-    """A number of Python's or NumPy's, or a tensor of one element; None for anything else."""
+    """A number, NumPy scalar or tensor of one element as a float; None for anything else."""
     if isinstance(value, (str, bytes, complex)) or value is None:
         return None
     try:
@@ -127,12 +127,12 @@ def _number(value: object) -> float | None:
         return None
 
 
-def _told_apart(now: pa.Schema, before: pa.Schema) -> tuple[str, str]:
-    """Two schemas that differ, each by the columns in which it does."""
+def _differences(now: pa.Schema, before: pa.Schema) -> tuple[str, str]:
+    """Two schemas, each described by the columns that differ."""
     names = dict.fromkeys([*now.names, *before.names])
     differ = [n for n in names if n not in now.names or n not in before.names or now.field(n) != before.field(n)]
 
-    def told(schema: pa.Schema) -> str:
+    def described(schema: pa.Schema) -> str:
         return ", ".join(f"{n} as {schema.field(n).type}" if n in schema.names else f"no {n}" for n in differ)
 
-    return told(now), told(before)
+    return described(now), described(before)

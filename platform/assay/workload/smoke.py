@@ -1,4 +1,4 @@
-"""The smallest trial of a workload, and what its result must have: for tests of workloads, and for `assay check`."""
+"""The smallest trial of a workload, and checks of its result: for a workload's tests and `assay check`."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from assay.workload.protocol import Smoke, Workload
 from assay.workload.stage import JSON, Stage
 
 HEAVY = ("torch", "jax", "tensorflow", "ray", "mlflow")
-"""Modules that take seconds to import: a plan of a thousand trials needs none of them."""
+"""Modules that take seconds to import: planning must not need them."""
 ITEMS = 2
-"""How far every budget goes where the workload does not say what a small trial is."""
+"""Every budget of the smallest trial, if the workload does not define one."""
 
 
 def smoke_config(workload: Workload, smoke: Smoke | None = None) -> Mapping[str, JSON]:
-    """The config of `smoke`, else of the workload's own `smoke`, else of its smallest preset with every budget at 2.
+    """The config of `smoke`, or of the workload's own `smoke`, or of its smallest preset with every budget at 2.
 
-    Raises UserError where that is refused.
+    Raises UserError if that is refused.
     """
     smoke = smoke or getattr(workload, "smoke", None)
     if smoke is not None:
@@ -28,33 +28,33 @@ def smoke_config(workload: Workload, smoke: Smoke | None = None) -> Mapping[str,
     try:
         return workload.resolve(base, budgets)
     except UserError as error:
-        advice = f"give workload {workload.name} a `smoke` that says what a trial of seconds is"
+        advice = f"give workload {workload.name} a `smoke` that defines a trial of a few seconds"
         raise UserError(f"preset {base} with every budget at {ITEMS}: {error}; {advice}") from error
 
 
 def _smallest(workload: Workload) -> tuple[str, Sequence[Stage]]:
-    """The preset of the fewest operations, and its stages. One whose data are not here is none of them."""
-    found: dict[str, Sequence[Stage]] = {}
+    """The preset with the fewest operations, and its stages; presets whose data are missing here are skipped."""
+    graphs: dict[str, Sequence[Stage]] = {}
     refused = None
     for base in workload.presets():
         try:
-            found[base] = stage_graph(workload, workload.resolve(base, {}))
+            graphs[base] = stage_graph(workload, workload.resolve(base, {}))
         except UserError as error:
             refused = refused or error
-    if not found:
+    if not graphs:
         raise refused or UserError(f"workload {workload.name} has no presets")
-    base = min(found, key=lambda base: sum(stage.flops or stage.amount for stage in found[base]))
-    return base, found[base]
+    base = min(graphs, key=lambda base: sum(stage.flops or stage.amount for stage in graphs[base]))
+    return base, graphs[base]
 
 
-def lacking(
+def omissions(
     workload: Workload,
     declared: Sequence[str],
     metrics: Collection[str],
     notes: Collection[str],
     files: Collection[str],
 ) -> Iterator[str]:
-    """What a workload says of its trials and this one lacks: `metrics`, `notes` and `files` are its last stage's."""
+    """What a workload promises of its trials but this one lacks, given its last stage's `metrics`, `notes`, `files`."""
     returned = ", ".join(sorted(metrics)) or "none"
     if missing := [name for name in declared if name not in metrics]:
         yield f"metrics() declares {', '.join(missing)}, which the last stage did not return; it returned {returned}"

@@ -1,4 +1,4 @@
-"""A stage: what to compute, from what, and the key that names the answer."""
+"""A stage: what to compute, from which inputs, and the key of the result."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KEY_LENGTH = 32
 
 
 def canonical_json(value: JSON) -> str:
-    """One spelling for one value: what keys and checksums are made of."""
+    """A unique spelling of each value, for keys and checksums."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
@@ -34,7 +34,7 @@ def digest(value: JSON) -> str:
 
 
 def shown(value: object) -> str:
-    """A value in a message: its type, and as much of it as fits a line."""
+    """A value in a message: its type, and as much of it as fits on a line."""
     if value is None:
         return "None"
     text = " ".join(repr(value).split())
@@ -45,7 +45,7 @@ def shown(value: object) -> str:
 
 
 def section_of(config: JSON, path: str) -> JSON | None:
-    """Where a config has the value at a dotted path; None where it has none there."""
+    """The innermost section with the value at a dotted path; None if the config has no such value."""
     *sections, name = path.split(".")
     for part in sections:
         config = config.get(part) if isinstance(config, dict) else None
@@ -54,7 +54,7 @@ def section_of(config: JSON, path: str) -> JSON | None:
 
 @dataclass(frozen=True)
 class Budget:
-    """How far a stage goes: `amount` of `unit` along the config path `path`. A larger budget extends a smaller one."""
+    """How far a stage goes: `amount` of `unit`, set by the config path `path`. A larger one extends a smaller one."""
 
     path: str
     amount: int
@@ -63,33 +63,33 @@ class Budget:
 
 @dataclass(frozen=True)
 class Checkpointing:
-    """When a train stage saves, and what stays in the store. None of it changes what a step computes."""
+    """When a train stage saves, and which checkpoints are kept. Does not change what a step computes."""
 
     every: int
     """Save at multiples of this many steps, and at the end."""
     keep_last: int = 2
-    """At least 1. Once the stage is done, only the last one stays."""
+    """At least 1. Once the stage is done, only the last one is kept."""
     keep_every: int | None = None
-    """Checkpoints at multiples of this many steps stay for good."""
+    """Keep checkpoints at multiples of this many steps for good."""
     keep_best: bool = False
-    """The checkpoint with the lowest score stays for good, too."""
+    """Keep the checkpoint with the lowest score for good too."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """Work that a stage prices and does not do: `items` through some network, in stages like those in the ledger."""
+    """Work that a stage prices without doing it: `items` through some network, in stages like those of the ledger."""
 
     name: str
-    """What a reader calls it: a preset, a part."""
+    """Its label in reports: a preset, a part."""
     stage: str
-    """The name of the stages that do such work."""
+    """The name of stages that do such work."""
     items: int
     flops_per_item: float
 
 
 @dataclass(frozen=True)
 class Promise:
-    """What a workload says that a trial reports, and the sweep ranks by."""
+    """The metric that a workload declares, and that the sweep ranks by."""
 
     workload: str
     metric: str
@@ -97,22 +97,21 @@ class Promise:
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """One node of the graph: what to compute, from what, and how to name the answer.
+    """One node of the graph: what to compute, from which inputs, and what identifies the result.
 
-    Raises StageError, a UserError that names the stage and the field, for what no stage can be.
+    Raises StageError, a UserError that names the stage and the field, if a field is invalid.
     """
 
     name: str
     version: int
     kind: StageKind
     body: tuple[str, ...]
-    """Import paths "module:attribute"; a map stage chains several, the others have one."""
+    """Import paths "module:attribute"; a map stage may chain several, the others have one."""
     config: Mapping[str, JSON]
-    """The slice of the config this stage reads, as plain JSON values. Nothing else may change its result."""
+    """The slice of the config that this stage reads, as plain JSON values. Nothing else may change its result."""
     places: tuple[str, ...] = field(default=(), kw_only=True)
-    """Dotted paths into `config` of values that say where something is or what it is called, and not what it is: a
-    folder, a file. They are not part of the key. What is there must be in it another way, as a digest of its
-    contents."""
+    """Dotted paths into `config` of values that say where data are or how they are named: a folder, a file. They are
+    not part of the key, so the content must be in it otherwise, as a digest."""
     inputs: Mapping[str, Stage] = field(default_factory=dict)
     budget: Budget | None = None
     resources: ResourceGroup = "reduce"
@@ -120,43 +119,43 @@ class Stage:
     checkpointing: Checkpointing | None = None
     """Train stages: None saves at the end only."""
     check: str | None = None
-    """Import path "module:attribute" of a function of `config` that raises UserError where the stage could only fail,
-    and warns (AssayWarning) of what the user should know. Called when a sweep is validated or planned, so it imports
-    little and takes a moment at most; and before anything is computed, where the stage will run. What may be there and
-    is not here is NotHere: planning warns of it, and the run refuses."""
+    """Import path "module:attribute" of a function of `config` that raises UserError if the stage is bound to fail, and
+    warns (AssayWarning) of anything else that the user should know. Called when a sweep is validated or planned, so it
+    is quick and imports little; and again where the stage will run, before anything is computed. For files that may
+    exist only there, it raises NotHere: planning warns, and the run refuses."""
     group_check: str | None = None
-    """Train stages: import path "module:attribute" of a function of (config, execution, workers, GPUs of each) that
-    raises UserError where such a group could not train. Called when a sweep is planned, so it imports little."""
+    """Train stages: import path "module:attribute" of a function of (config, execution, workers, GPUs per worker) that
+    raises UserError if such a group cannot train. Called when a sweep is planned, so it imports little."""
     imports: tuple[str, ...] = ()
-    """Import paths "module:attribute" of what the body finds by a name in its config, as a sampler: planning refuses
-    those that lead nowhere. Not part of the key."""
+    """Import paths "module:attribute" of what the body looks up by a name in its config, such as a sampler: planning
+    refuses paths that do not resolve. Not part of the key."""
     execution: Mapping[str, JSON] = field(default_factory=dict)
-    """How the body goes about it, which does not change what comes out (micro-batches, an engine): not part of the key,
-    so a training that ran out of memory goes on with another one."""
+    """How the body works, without effect on the result (micro-batches, an engine): not part of the key, so a training
+    that ran out of memory can resume with other values."""
     flops: float | None = None
-    """Theoretical floating-point operations of the whole stage, for cost estimates; None when unknown."""
+    """Theoretical floating-point operations of the whole stage, for cost estimates; None if unknown."""
     items: int | None = None
-    """How many items, such as images, the whole stage goes over, for items per second; None: its budget, where that
-    counts images or samples."""
+    """How many items, such as images, the whole stage processes, for items per second; None: its budget, if that counts
+    images or samples."""
     batch_size: int | Literal["auto"] = 64
-    """Map stages: how many ids one call gets at most; auto: found by trial on the device. Halved where memory runs out.
-    Not part of the key: results do not depend on it."""
+    """Map stages: the most ids per call; auto: found by trial on the device. Halved if memory runs out. Not part of the
+    key, since results do not depend on it."""
     shard_size: int = 1024
-    """Map stages: how many ids one committed shard holds. Not part of the key either."""
+    """Map stages: ids per committed shard. Not part of the key either."""
     stored_prefix: Mapping[str, int] = field(default_factory=dict)
-    """Map stages: columns that are stored for so many of the first ids, and for no others: large ones that few read.
-    Stages read them with `rows(0, n)`."""
+    """Map stages: columns that are stored only for this many of the first ids: large ones that few stages read, with
+    `rows(0, n)`."""
     conditions: Mapping[str, JSON] = field(default_factory=dict)
-    """What its metrics are measured under, as far as a plan can tell (the number of samples, the extractor): trials are
-    not raced against each other where these differ. What is not part of the key elsewhere is not by this."""
+    """What its metrics are measured under, as far as a plan can tell (the number of samples, the extractor): trials
+    race against each other only if these are equal. Being listed here puts nothing into the key."""
     optional_inputs: Mapping[str, Stage] = field(default_factory=dict)
-    """Stages that are computed first because they save this one work: rows that were made already. What comes out is
-    the same without them, so they are not part of the key, and `ctx.inputs` has only those that are there."""
+    """Stages that are computed first since they save this one work, such as rows that exist already. The result is the
+    same without them, so they are not part of the key, and `ctx.inputs` has only those that are stored."""
     prices: Mapping[str, tuple[Work, ...]] = field(default_factory=dict)
-    """Metrics of a last stage that are V100-days of work which it does not do → that work. Reports put beside them what
-    the ledger has of such work. Not part of the key."""
+    """Metrics of a last stage that are V100-days of work which it does not do itself → that work. Reports show the
+    ledger's figures for it beside them. Not part of the key."""
     promise: Promise | None = None
-    """A last stage, in a plan: what its body must return. Not part of the key."""
+    """Set by a plan on a last stage: what its body must return. Not part of the key."""
 
     def __post_init__(self) -> None:
         wrong = next(_stage_problems(self), None)
@@ -165,7 +164,7 @@ class Stage:
 
     @cached_property
     def keyed_config(self) -> Mapping[str, JSON]:
-        """The config without `places`: what of it is in the key."""
+        """The config without `places`: the part that is in the key."""
         if not self.places:
             return self.config
         config = deepcopy(dict(self.config))
@@ -177,7 +176,7 @@ class Stage:
 
     @cached_property
     def lineage(self) -> str:
-        """The key without the budget: stages that differ only in how far they go share checkpoints and shards."""
+        """The key without the budget: stages that differ only in their budget share checkpoints and shards."""
         return digest(
             {
                 "name": self.name,
@@ -200,7 +199,7 @@ class Stage:
 
     @property
     def amount(self) -> int:
-        """Items to do: the budget's, or 1."""
+        """The budget's amount, or 1."""
         return self.budget.amount if self.budget else 1
 
     @property
@@ -209,7 +208,7 @@ class Stage:
 
 
 def is_import_path(path: object) -> bool:
-    """Whether it has the form "package.module:attribute"; what it names is not looked for."""
+    """Whether it has the form "package.module:attribute", existing or not."""
     if not isinstance(path, str):
         return False
     module, _, attribute = path.partition(":")
@@ -217,14 +216,14 @@ def is_import_path(path: object) -> bool:
 
 
 def _stage_problems(stage: Stage) -> Iterator[str]:
-    """What is wrong with a stage by itself, each with the field it is about."""
+    """What is wrong with a stage by itself, each with its field."""
     if not isinstance(stage.name, str) or not stage.name:
         yield f"name: got {shown(stage.name)}, allowed: text that is not empty"
     for field_name, choices in (("kind", get_args(StageKind)), ("resources", get_args(ResourceGroup))):
         if (value := getattr(stage, field_name)) not in choices:
             hint = did_you_mean(str(value), choices)
             yield f"{field_name}: got {value!r}, allowed: {', '.join(choices)}{hint if hint.endswith('?') else ''}"
-    paths: object = stage.body  # a string is a likely slip, and would be taken letter by letter
+    paths: object = stage.body  # a string is a likely mistake, and iterating it would give letters
     if not isinstance(paths, tuple) or not paths or not all(map(is_import_path, paths)):
         yield f'body: got {shown(paths)}, expected import paths such as ("package.module:attribute",)'
     elif stage.kind != "map" and len(paths) > 1:
@@ -247,15 +246,15 @@ def _budget_problems(stage: Stage) -> Iterator[str]:
     budget: object = stage.budget
     if budget is None:
         if stage.kind == "map":
-            yield "budget: got None, expected for a map stage: a Budget, which says how many ids there are"
+            yield "budget: got None, expected for a map stage: a Budget with its number of ids"
         return
     if not isinstance(budget, Budget):
         yield f"budget: got {shown(budget)}, allowed: a Budget, or None"
         return
     if not isinstance(budget.unit, str) or not budget.unit.strip():
-        yield f'budget.unit: got {shown(budget.unit)}, allowed: the plural of what is counted, as "iterations"'
+        yield f'budget.unit: got {shown(budget.unit)}, allowed: the plural of what is counted, such as "iterations"'
     if not isinstance(budget.path, str) or not all(budget.path.split(".")):
-        yield f'budget.path: got {shown(budget.path)}, allowed: a dotted path of the config, as "train.iterations"'
+        yield f'budget.path: got {shown(budget.path)}, allowed: a dotted path of the config, such as "train.iterations"'
     if not _is_count(budget.amount):
         yield f"budget.amount: got {shown(budget.amount)}, allowed: a whole number of {budget.unit}, 1 or more"
     if stage.kind == "map":
@@ -270,7 +269,7 @@ def _is_count(value: object) -> bool:
 
 
 def _not_json(value: object, path: str) -> Iterator[str]:
-    """Values that are no JSON, each at its path."""
+    """Values that are not JSON, each with its path."""
     if isinstance(value, dict):
         for name, inner in value.items():
             if not isinstance(name, str):
@@ -287,7 +286,7 @@ def _not_json(value: object, path: str) -> Iterator[str]:
 
 
 def topological(leaves: Sequence[Stage]) -> list[Stage]:
-    """Every stage the leaves need, each once, inputs before what reads them."""
+    """Every stage that the leaves need, each once, inputs before their readers."""
     order: dict[str, Stage] = {}
 
     def visit(stage: Stage) -> None:

@@ -1,11 +1,11 @@
-"""For the tests of a workload's author: contexts to call a body with, and a contract that a pytest class inherits.
+"""For tests of workloads: contexts to call a body with, and a contract for a pytest class to inherit.
 
     from assay.workload.testing import WorkloadContract
 
     class TestDit(WorkloadContract):
         workload = dit.workload
 
-Nothing of Ray or of a store is involved: `assay check` runs the same small trial as a run would.
+Neither Ray nor a store is involved: `assay check` runs the same small trial as a real run would.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from assay.workload.contexts import Result
 from assay.workload.contract import stage_graph
 from assay.workload.protocol import Smoke, Workload
 from assay.workload.returned import check_output, load_body, operator, returned_columns, returned_metrics
-from assay.workload.smoke import HEAVY, lacking, smoke_config
+from assay.workload.smoke import HEAVY, omissions, smoke_config
 from assay.workload.stage import JSON, Checkpointing, Stage, canonical_json, section_of
 
 Made = TypeVar("Made")
@@ -39,7 +39,7 @@ Made = TypeVar("Made")
 
 @dataclass
 class FakeResult:
-    """A result in a folder and in memory: `parts` are the rows of a map stage, in the order of ids."""
+    """A result in a folder and in memory: `parts` are the rows of a map stage, in order of ids."""
 
     key: str
     folder: Path
@@ -61,8 +61,8 @@ class FakeResult:
         return pa.concat_tables(self.batches(columns))
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        wanted = None if columns is None else list(dict.fromkeys(["id", *columns]))
-        yield from (part if wanted is None else part.select(wanted) for part in self.parts)
+        selected = None if columns is None else list(dict.fromkeys(["id", *columns]))
+        yield from (part if selected is None else part.select(selected) for part in self.parts)
 
     def rows(self, start: int, stop: int, columns: Sequence[str] | None = None) -> pa.Table:
         tables, first = [], 0
@@ -75,7 +75,7 @@ class FakeResult:
 
 
 class FakeContext:
-    """What a reduce body is given, and each class of a map stage."""
+    """What a reduce body receives, and each class of a map stage."""
 
     def __init__(self, stage: Stage, output: Path, inputs: Mapping[str, Result] | None = None) -> None:
         output.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ class FakeContext:
         self.history: list[dict[str, float]] = []
         self.notes: dict[str, str | float] = {}
         self.reached = 0
-        """How far the body said that it is."""
+        """The progress that the body reported."""
 
     @property
     def config(self) -> Mapping[str, JSON]:
@@ -110,7 +110,7 @@ class FakeContext:
 
 
 class Left(BaseException):
-    """A body left at `step`, as it was asked to. No Exception, so that no body catches it by accident."""
+    """A body left at `step`, as it was asked to. Not an Exception, so that no body catches it by accident."""
 
     def __init__(self, step: int) -> None:
         self.step = step
@@ -118,9 +118,9 @@ class Left(BaseException):
 
 
 class FakeTrainContext(FakeContext):
-    """What a train body is given: a group of one, whose machine is taken away at step `leave_at`.
+    """What a train body receives: a group of one, whose machine is taken away at step `leave_at`.
 
-    `checkpoints` is a folder that outlives the context: another one goes on from what is there.
+    `checkpoints` is a folder that outlives the context: the next one resumes from it.
     """
 
     def __init__(
@@ -146,8 +146,8 @@ class FakeTrainContext(FakeContext):
         raise Left(step)
 
     def latest_checkpoint(self) -> tuple[int, Path] | None:
-        there = sorted(int(folder.name) for folder in self.checkpoints.glob("[0-9]*"))
-        step = max((step for step in there if step <= self.amount), default=None)
+        steps = sorted(int(folder.name) for folder in self.checkpoints.glob("[0-9]*"))
+        step = max((step for step in steps if step <= self.amount), default=None)
         if step is None:
             return None
         folder = self.checkpoints / f"{step:09d}"
@@ -169,7 +169,7 @@ class FakeTrainContext(FakeContext):
 def _called(stage: Stage, ctx: FakeContext) -> dict[str, float]:
     body = load_body(stage, 0)
     _use_threads(ctx)
-    with passing_warnings(None):  # so small a trial is no result to warn of
+    with passing_warnings(None):  # warnings are about results, which this is not
         metrics = returned_metrics(stage, body(ctx))
     check_output(stage, ctx.output)
     return metrics
@@ -189,14 +189,14 @@ def run_train(
     checkpoints: Path | None = None,
     leave_at: int | None = None,
 ) -> FakeResult:
-    """The result of a train stage. Raises Left where its body leaves, and BodyError for what it may not return."""
+    """The result of a train stage. Raises Left if its body leaves, and BodyError if it returns something invalid."""
     ctx = FakeTrainContext(stage, folder, inputs, checkpoints=checkpoints, leave_at=leave_at)
     metrics = _called(stage, ctx)
     return FakeResult(stage.key, folder, metrics, history=ctx.history, notes=ctx.notes)
 
 
 def run_reduce(stage: Stage, folder: Path, inputs: Mapping[str, Result] | None = None) -> FakeResult:
-    """The result of a reduce stage. Raises BodyError for what its body may not return."""
+    """The result of a reduce stage. Raises BodyError if its body returns something invalid."""
     ctx = FakeContext(stage, folder, inputs)
     metrics = _called(stage, ctx)
     return FakeResult(stage.key, folder, metrics, history=ctx.history, notes=ctx.notes)
@@ -210,9 +210,9 @@ def run_map(
     batch_size: int | None = None,
     lanes: int = 1,
 ) -> FakeResult:
-    """The rows of a map stage: each lane has a chain of its own, and the lanes take turns, the last batch first.
+    """The rows of a map stage: each lane has its own chain, and the lanes take turns, the last batch first.
 
-    Raises BodyError for what its bodies may not return.
+    Raises BodyError if its bodies return something invalid.
     """
     size = batch_size or (stage.amount if stage.batch_size == "auto" else stage.batch_size)
     cuts = {0, stage.amount, *(count for count in stage.stored_prefix.values() if count < stage.amount)}
@@ -257,12 +257,12 @@ class Trial:
         return [stage for stage in self.stages if stage.kind == kind]
 
     def inputs(self, stage: Stage) -> dict[str, Result]:
-        """What is computed before a stage, by the role that it has in it."""
+        """The results of the stages that it reads, by role."""
         return {role: self.results[s.key] for role, s in {**stage.optional_inputs, **stage.inputs}.items()}
 
 
 def run_trial(workload: Workload, config: Mapping[str, JSON], folder: Path) -> Trial:
-    """Every stage of a config, computed here in a folder of its own."""
+    """Compute every stage of a config, in a folder of its own."""
     trial = Trial(config, stage_graph(workload, config), results := {})
     for stage in trial.stages:
         results[stage.key] = run_stage(stage, folder / stage.key[:12], trial.inputs(stage))
@@ -277,22 +277,22 @@ from assay.workload.contract import stage_graph
 keys = [stage.key for stage in stage_graph(workload, config)]
 print(json.dumps([keys, [name for name in heavy if name in sys.modules]]))
 """
-"""Plans in a fresh process, where hashes and the order of sets are others than here."""
+"""Plans in a fresh process, with other hash seeds and orders of sets."""
 
 
 class WorkloadContract:
-    """What every workload holds to. Inherit from it under a name that pytest collects, and set `workload`.
+    """What every workload must satisfy. Inherit under a name that pytest collects, and set `workload`.
 
-    The trial is the workload's `smoke`, or else its smallest preset with every budget at 2.
+    The trial is the workload's `smoke`, or its smallest preset with every budget at 2.
     """
 
     workload: ClassVar[Workload]
     smoke: ClassVar[Smoke | None] = None
-    """Another trial than the workload's own."""
+    """A trial to use instead of the workload's own."""
     tolerance: ClassVar[float] = 0.0
-    """How far a number of a row may be off with other batches: kernels round differently for other shapes."""
+    """How far numbers in rows may differ with other batch sizes: kernels round differently for other shapes."""
     lacks: ClassVar[frozenset[str]] = frozenset()
-    """Metrics that are declared, and that this trial need not return."""
+    """Declared metrics that this trial need not return."""
 
     @pytest.fixture
     def trial(self, tmp_path_factory: pytest.TempPathFactory) -> Trial:
@@ -304,11 +304,11 @@ class WorkloadContract:
 
     @pytest.fixture
     def planned_elsewhere(self) -> tuple[list[str], list[str]]:
-        """Keys of the trial's stages as another process makes them, and what it imported to do so."""
+        """Keys of the trial's stages computed by another process, and the modules that it imported for it."""
 
         def plan() -> tuple[list[str], list[str]]:
-            told = pickle.dumps((sys.path, pickle.dumps(self.workload), smoke_config(self.workload, self.smoke), HEAVY))
-            process = subprocess.run([sys.executable, "-c", PLAN], input=told, capture_output=True, check=False)
+            task = pickle.dumps((sys.path, pickle.dumps(self.workload), smoke_config(self.workload, self.smoke), HEAVY))
+            process = subprocess.run([sys.executable, "-c", PLAN], input=task, capture_output=True, check=False)
             assert process.returncode == 0, process.stderr.decode()
             keys, imported = json.loads(process.stdout.splitlines()[-1])
             return keys, imported
@@ -316,23 +316,23 @@ class WorkloadContract:
         return self._once("_planned_elsewhere", plan)
 
     def _once(self, name: str, make: Callable[[], Made]) -> Made:
-        # Kept by the class: what pytest's own class-scoped fixtures are written like depends on its version.
+        # Kept in the class: the signature of class-scoped fixtures depends on pytest's version.
         if name not in vars(type(self)):
             setattr(type(self), name, make())
-        made: Made = vars(type(self))[name]
-        return made
+        value: Made = vars(type(self))[name]
+        return value
 
     def assert_same_file(self, one: Path, other: Path) -> None:
-        """Two files that a training left are the same. Override it for a format with a date in it."""
+        """Compare a file of two trainings. Override it for a format that contains a date."""
         assert one.read_bytes() == other.read_bytes(), f"{one.name} differs"
 
-    # Every assertion has its message: pytest explains those of the author's own modules alone.
+    # Every assertion has a message: pytest explains only those in the author's own modules.
 
     def test_every_preset_resolves_to_plain_json(self) -> None:
         for base in self.workload.presets():
             config = self.workload.resolve(base, {})
             again = canonical_json(json.loads(json.dumps(config)))
-            assert again == canonical_json(config), f"preset {base} is another config after JSON"
+            assert again == canonical_json(config), f"preset {base} changes when written to JSON and read back"
             seed_path = self.workload.seed_path
             assert section_of(config, seed_path) is not None, f"preset {base} has no {seed_path}, its seed_path"
             assert seed_path in self.workload.paths(base), f"paths({base!r}) lacks {seed_path}, its seed_path"
@@ -340,12 +340,12 @@ class WorkloadContract:
     def test_keys_are_stable(self, trial: Trial, planned_elsewhere: tuple[list[str], list[str]]) -> None:
         keys = [stage.key for stage in trial.stages]
         again = [stage.key for stage in stage_graph(self.workload, json.loads(json.dumps(trial.config)))]
-        assert again == keys, "the same config makes stages of other keys: what is in their config is not in it"
-        assert planned_elsewhere[0] == keys, "another process makes stages of other keys of the same config"
+        assert again == keys, "the same config gives stages with other keys: their configs depend on something else"
+        assert planned_elsewhere[0] == keys, "another process gives stages with other keys for the same config"
 
     def test_a_plan_imports_nothing_heavy(self, planned_elsewhere: tuple[list[str], list[str]]) -> None:
         heavy = ", ".join(planned_elsewhere[1])
-        assert not heavy, f"planning imports {heavy}: do so in the bodies' modules alone, and name these by import path"
+        assert not heavy, f"planning imports {heavy}: import it only in the bodies' modules, and name those by path"
 
     def test_a_resumed_training_equals_a_whole_one(self, trial: Trial, tmp_path: Path) -> None:
         for stage in trial.of_kind("train"):
@@ -358,7 +358,7 @@ class WorkloadContract:
                     resumed = run(folder=tmp_path / f"resumed-{stage.key}")
                 else:
                     pytest.fail(
-                        f"stage {stage.name} was asked to leave at step {half}, and saved no checkpoint from then on"
+                        f"stage {stage.name} was asked to leave at step {half}, but saved no checkpoint after that"
                     )
                 self.assert_same_training(stage, resumed, trial.results[stage.key])
 
@@ -387,17 +387,17 @@ class WorkloadContract:
     def test_what_is_declared_is_returned(self, trial: Trial) -> None:
         declared = [name for name in self.workload.metrics(trial.config) if name not in self.lacks]
         result = trial.result
-        problems = list(lacking(self.workload, declared, result.metrics, result.notes, result.files))
+        problems = list(omissions(self.workload, declared, result.metrics, result.notes, result.files))
         assert not problems, "; ".join(problems)
 
     def assert_same_training(self, stage: Stage, one: FakeResult, other: FakeResult) -> None:
-        """To the bit. NaN is NaN."""
+        """Equal to the bit; NaN equals NaN."""
         ours, theirs = repr(dict(one.metrics)), repr(dict(other.metrics))
-        assert ours == theirs, f"stage {stage.name} returned {ours}, and {theirs} in one go"
+        assert ours == theirs, f"stage {stage.name} returned {ours}, but {theirs} uninterrupted"
         differing = [int(a["step"]) for a, b in zip(one.history, other.history, strict=False) if repr(a) != repr(b)]
         assert not differing, f"stage {stage.name}: its curve differs from step {differing[0]} on"
-        assert len(one.history) == len(other.history), f"stage {stage.name}: its curve lost points, or has some twice"
-        assert one.files == other.files, f"stage {stage.name} left the files {one.files}, and {other.files} in one go"
+        assert len(one.history) == len(other.history), f"stage {stage.name}: its curve lost or repeats points"
+        assert one.files == other.files, f"stage {stage.name} wrote {one.files}, but {other.files} uninterrupted"
         for name in one.files:
             self.assert_same_file(one.file(name), other.file(name))
 

@@ -1,7 +1,7 @@
-"""Pydantic's errors in the words of assay: what was got, what is allowed, one message a value.
+"""Pydantic's errors in assay's words: what was got, what is allowed, one message per value.
 
-Pydantic reports a type error without the field's bounds, and a union as one error an alternative, at a path no user
-wrote. So the allowed values are read from the model itself: its annotations say more than the error does.
+Pydantic reports a type error without the field's bounds, and a union as one error per alternative, at paths that no
+user wrote. So the allowed values are read from the model itself, whose annotations say more than the error.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _EXPECTED_OF = {"int": int, "float": float, "string": str, "bool": bool, "none":
 
 
 def got(value: Any) -> str:
-    """A value as the user may recognise it, and its type: `'many' (str)`, `true (bool)`, `null`."""
+    """A value in recognisable form, with its type: `'many' (str)`, `true (bool)`, `null`."""
     if value is None:
         return "null"
     kind = "mapping" if isinstance(value, Mapping) else "list" if isinstance(value, tuple) else type(value).__name__
@@ -48,7 +48,7 @@ def got(value: Any) -> str:
 
 
 def describe(annotation: Any, plural: bool = False) -> str:
-    """What a field takes, in words: `an integer ≥ 1, a list of integers ≥ 0 or text`."""
+    """What a field accepts: `an integer ≥ 1, a list of integers ≥ 0 or text`."""
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         registry = registry_of(annotation)
@@ -73,7 +73,7 @@ def describe(annotation: Any, plural: bool = False) -> str:
 
 
 def _bounded(words: str, metadata: Sequence[Any]) -> str:
-    """Bounds, wherever pydantic keeps them: annotated_types objects (Ge, …) or a FieldInfo's own metadata."""
+    """Append the bounds, wherever pydantic keeps them: annotated_types objects (Ge, …) or a FieldInfo's metadata."""
     flat = [item for entry in metadata for item in (entry, *getattr(entry, "metadata", ()))]
     bounds = {name: getattr(item, name) for item in flat for name in _BOUNDS if getattr(item, name, None) is not None}
     if "ge" in bounds and bounds["ge"] == bounds.get("le"):
@@ -87,7 +87,7 @@ def _either(words: Sequence[str]) -> str:
 
 
 def plain_message(error: ErrorDetails, annotation: Any = None, siblings: Sequence[str] = ()) -> str:
-    """One pydantic error in plain words. `annotation` is the field's, `siblings` the keys there could have been."""
+    """One pydantic error in plain words. `annotation` is the field's; `siblings` are the keys allowed beside it."""
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     if kind == "extra_forbidden":
         return f"unknown key{did_you_mean(str(error['loc'][-1]), siblings)}"
@@ -106,7 +106,7 @@ def plain_message(error: ErrorDetails, annotation: Any = None, siblings: Sequenc
 
 
 def _expected(error: ErrorDetails) -> str:
-    """What is allowed, from the error alone: without the model this is all there is to go by."""
+    """What is allowed, from the error alone, if there is no annotation."""
     kind, context = error["type"], error.get("ctx", {})
     for bound, words in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<")):
         if bound in context:
@@ -129,7 +129,7 @@ def _choices(annotation: Any) -> list[str]:
 
 
 def registry_of(annotation: Any) -> Registry[Any] | None:
-    """The registry whose names a field takes: Annotated[str, AfterValidator(REGISTRY.checked)]."""
+    """The registry whose names a field accepts: Annotated[str, AfterValidator(REGISTRY.checked)]."""
     for item in get_args(annotation)[1:] if get_origin(annotation) is Annotated else ():
         registry = getattr(item.func, "__self__", None) if isinstance(item, AfterValidator) else None
         if isinstance(registry, Registry):
@@ -138,14 +138,14 @@ def registry_of(annotation: Any) -> Registry[Any] | None:
 
 
 def annotation_of(field: FieldInfo) -> Any:
-    """A field's annotation with its metadata, which pydantic takes apart."""
+    """A field's annotation including its metadata, which pydantic separates."""
     return _annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
 
 
 def locate(model: Any, loc: Sequence[str | int]) -> tuple[Path, Any, list[str]]:
-    """Follow an error's location down the annotations: (the path in the data, the annotation there, its siblings).
+    """Follow an error's location through the annotations: (path in the data, annotation there, keys beside it).
 
-    Stops at a union, since what pydantic adds below one names an alternative and not a place in the data.
+    Stops at a union: what pydantic appends below one is the name of an alternative, not a place in the data.
     """
     path: list[str | int] = []
     annotation: Any = model
@@ -162,7 +162,7 @@ def locate(model: Any, loc: Sequence[str | int]) -> tuple[Path, Any, list[str]]:
 
 
 def _step(inner: Any, part: str | int) -> tuple[Any, list[str]]:
-    """The annotation one key or index further, None when it has none, and the keys allowed beside it."""
+    """The annotation one key or index further, None if it has none, and the keys allowed beside it."""
     origin, args = get_origin(inner), get_args(inner)
     if isinstance(inner, type) and issubclass(inner, BaseModel):
         fields = {info.alias or name: info for name, info in inner.model_fields.items()}
@@ -179,7 +179,7 @@ def _is_union(annotation: Any) -> bool:
 
 
 def _bare(annotation: Any) -> Any:
-    """Without Annotated, and without `| None`: pydantic adds no location for either."""
+    """Without Annotated and `| None`: pydantic adds no location for either."""
     while get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
     if _is_union(annotation):
@@ -192,21 +192,21 @@ def _bare(annotation: Any) -> Any:
 def located_messages(error: ValidationError, model: type[BaseModel]) -> list[tuple[Path, str, tuple[str, ...]]]:
     """Every problem once: its path in the data, its message, and the fields below that path that a FieldError names.
 
-    A union's many errors become one.
+    A union's errors become one.
     """
     by_path: dict[Path, list[ErrorDetails]] = {}
     for item in error.errors(include_url=False):
         by_path.setdefault(locate(model, item["loc"])[0], []).append(item)
-    found = []
+    messages = []
     for path, items in by_path.items():
-        # An alternative that refused the value on its own terms understood it best; else the one that saw it whole.
-        said = [item for item in items if item["type"] == "value_error"]
-        best = min(said or items, key=lambda item: len(item["loc"]))
+        # Best is an alternative that refused the value by a validator of its own; else the shallowest error.
+        refusals = [item for item in items if item["type"] == "value_error"]
+        best = min(refusals or items, key=lambda item: len(item["loc"]))
         _, annotation, siblings = locate(model, best["loc"])
         raised = best.get("ctx", {}).get("error")
         fields = raised.fields if isinstance(raised, FieldError) else ()
-        found.append((path, plain_message(best, annotation, siblings), fields))
-    return found
+        messages.append((path, plain_message(best, annotation, siblings), fields))
+    return messages
 
 
 def config_problems(error: ValidationError, model: type[BaseModel], prefix: str = "") -> list[ConfigProblem]:

@@ -1,20 +1,19 @@
-"""A workload whose config is a pydantic model: presets, dotted paths, overrides and refusals, so that no author writes
-them again.
+"""A base class for workloads with a pydantic config: presets, dotted paths, overrides and error messages.
 
-    class Config(Section):
-        seed: Seed = 0
-        model: Model = Model()
-        train: Train = Train()
+class Config(Section):
+    seed: Seed = 0
+    model: Model = Model()
+    train: Train = Train()
 
-    class Dit(TypedWorkload[Config]):
-        name = "dit"
-        config_type = Config
-        bases = {"small": Config(), "large": Config(model=Model(width=512))}
-        report = ReportHints(metrics=("fid", "precision"))
+class Dit(TypedWorkload[Config]):
+    name = "dit"
+    config_type = Config
+    bases = {"small": Config(), "large": Config(model=Model(width=512))}
+    report = ReportHints(metrics=("fid", "precision"))
 
-        def stages_of(self, config: Config) -> Sequence[Stage]: ...
+    def stages_of(self, config: Config) -> Sequence[Stage]: ...
 
-    workload = Dit()
+workload = Dit()
 """
 
 from __future__ import annotations
@@ -37,35 +36,35 @@ C = TypeVar("C", bound=BaseModel)
 
 
 class TypedWorkload(Generic[C]):
-    """The protocol `Workload`, over a pydantic model. An author gives `name`, `config_type`, `bases`, `report` and
-    `stages_of`; the rest has a default."""
+    """Implements `Workload` over a pydantic model. Authors define `name`, `config_type`, `bases`, `report` and
+    `stages_of`; the rest has defaults."""
 
     name: str
     config_type: type[C]
-    """Sections are models of their own (`assay.workload.fields.Section`); one that may be null can be taken away."""
+    """Sections are models of their own (`assay.workload.fields.Section`); a section that may be null is optional."""
     bases: Mapping[str, C]
-    """Preset → its config. Workloads whose presets take time to make override `presets` and `preset` instead."""
+    """Preset → its config. If presets take time to make, override `presets` and `preset` instead."""
     report: ReportHints
     seed_path: str = "seed"
     smoke: Smoke | None = None
 
     def stages_of(self, config: C) -> Sequence[Stage]:
         """The leaves of the stage graph; the last leaf's metrics are the trial's."""
-        raise NotImplementedError(f"{type(self).__name__} defines stages_of(config), which returns its last stages")
+        raise NotImplementedError(f"{type(self).__name__} must define stages_of(config), which returns its last stages")
 
     def metrics_of(self, config: C) -> Sequence[str]:
-        """The metrics that this config's trial returns; all that the report leads with, unless overridden."""
+        """The metrics that this config's trial returns; by default those that the report shows first."""
         return self.report.metrics
 
     def problems_of(self, config: C) -> Iterable[ConfigProblem]:
-        """What the model's own validators cannot say: every problem, at a dotted path."""
+        """Every problem that the model's own validators cannot see, at its dotted path."""
         return ()
 
     def presets(self) -> Sequence[str]:
         return list(self.bases)
 
     def preset(self, base: str) -> C:
-        """The config of a preset. Raises UserError that names the nearest."""
+        """The config of a preset. Raises UserError with the closest match."""
         if base not in self.bases:
             raise UserError(f"unknown preset {base!r}{did_you_mean(base, self.bases)}")
         return self.bases[base]
@@ -78,7 +77,7 @@ class TypedWorkload(Generic[C]):
         """The preset with overrides, as JSON values. Setting a section to null removes it: {"classifier": None}."""
         values = self.preset(base).model_dump(mode="json")
         known, required = _settable(self.config_type), _required_sections(self.config_type)
-        # What a required section is instead of null, the model says.
+        # A required section cannot be null: the model reports what it must be.
         unknown = [p for p, value in overrides.items() if p not in known and not (value is None and p in required)]
         if unknown:
             raise ConfigError([ConfigProblem(p, f"unknown config path{did_you_mean(p, known)}") for p in unknown])
@@ -101,7 +100,7 @@ class TypedWorkload(Generic[C]):
         return self.stages_of(self.config_type.model_validate(config))
 
 
-# A sweep resolves thousands of configs, and their paths are the same for all.
+# Cached: a sweep resolves thousands of configs with the same paths.
 
 
 @cache
@@ -112,7 +111,7 @@ def _leaves(model: type[BaseModel]) -> list[str]:
 
 @cache
 def _settable(model: type[BaseModel]) -> frozenset[str]:
-    """Those, and the paths of sections that may be something else, as null."""
+    """The paths of values, and of sections that may be something else, such as null."""
     return frozenset(path for path, sections, annotation in _walk(model) if sections != [annotation])
 
 
@@ -122,7 +121,7 @@ def _required_sections(model: type[BaseModel]) -> frozenset[str]:
 
 
 def _walk(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, list[type[BaseModel]], Any]]:
-    """Every value and section below a model: its dotted path, the models that it may be, and its annotation."""
+    """Every value and section of a model: its dotted path, the models that it may be, and its annotation."""
     for name, field in model.model_fields.items():
         sections = _sections(field.annotation)
         yield f"{prefix}{name}", sections, field.annotation

@@ -18,7 +18,7 @@ from assay.planning.import_paths import import_paths
 from assay.text import first_line, plural, took
 from assay.workload import Stage, Workload, load_attribute, load_workload
 from assay.workload.contract import stage_graph
-from assay.workload.smoke import HEAVY, lacking, smoke_config
+from assay.workload.smoke import HEAVY, omissions, smoke_config
 
 
 def check_workload(name: str, is_json: bool) -> int:
@@ -113,7 +113,7 @@ class _Checks:
                     return [Finding("fail", f"smoke, stage {stage.name}", _located(error))]
             result = store.get(stages[-1].key)
             assert result is not None
-            problems = list(lacking(self.workload, declared, result.metrics, result.notes, result.files))
+            problems = list(omissions(self.workload, declared, result.metrics, result.notes, result.files))
         metrics = ", ".join(f"{name} {value:.4g}" for name, value in result.metrics.items())
         summary = f"{plural(len(stages), 'stage')} in {took(time.monotonic() - started)}: {metrics}"
         return [*(Finding("fail", "smoke", problem) for problem in problems), Finding("ok", "smoke", summary)]

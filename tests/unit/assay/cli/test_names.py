@@ -71,8 +71,8 @@ def test_a_workload_that_cannot_be_imported_is_one_line_and_the_others_go_on(ass
     sweep = Path("sweeps/norms.yaml")
     for name, says in (
         ("broken", "cannot be imported: ModuleNotFoundError: No module named 'no_such_library'"),
-        ("kind", "is a class; allowed: an object of it"),
-        ("less", "lacks name, seed_path, report, presets, resolve, paths, stages, metrics, which a workload has"),
+        ("kind", "is a class; allowed: an instance of it"),
+        ("less", "lacks name, seed_path, report, presets, resolve, paths, stages, metrics, which every workload has"),
     ):
         Path("mine.yaml").write_text(sweep.read_text().replace("workload: toy", f"workload: {name}"))
         result = assay("validate", "mine.yaml")
@@ -103,7 +103,7 @@ def test_a_workload_that_ends_the_process_or_cannot_list_its_presets_is_a_warnin
     shown = assay("show", "preset", "toy:tiny", "--json")
     assert (shown.code, json.loads(shown.out)["seed"]) == (0, 0)
     assert sorted(shown.err.splitlines()) == [
-        "warning: workload 'dumb' does not list its presets: ZeroDivisionError: division by zero",
+        "warning: workload 'dumb' cannot list its presets: ZeroDivisionError: division by zero",
         "warning: workload 'quits' (quitting_module:workload of the package quits) cannot be imported: "
         "SystemExit: no licence",
     ]

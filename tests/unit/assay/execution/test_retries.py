@@ -115,7 +115,7 @@ def test_memory_that_a_body_found_short_says_what_to_lower() -> None:
 def test_a_death_without_a_word_is_a_guess_unless_the_kernel_counted_it() -> None:
     death = ray.exceptions.RayActorError(error_msg="The actor died unexpectedly before finishing this task.\n\tpid: 7")
     assert "often by the kernel, for lack of memory; if so, lower" in failure_by(death, "train").cause
-    assert "the kernel probably killed its process: it has just killed 1 here" in failure_by(death, "train", killed=1).cause
+    assert "the kernel probably killed its process: it has just killed 1" in failure_by(death, "train", killed=1).cause
     assert may_help([failure_by(death, "train")], retries=1)
 
 

@@ -30,7 +30,7 @@ class TestSteps(WorkloadContract):
     [
         ("forgets", "test_a_resumed_training_equals_a_whole_one", "stage train returned {'loss': "),
         ("forgets", "test_a_larger_budget_extends_a_smaller_one", "stage train returned {'loss': "),
-        ("deaf", "test_a_resumed_training_equals_a_whole_one", "asked to leave at step 3, and saved no checkpoint"),
+        ("deaf", "test_a_resumed_training_equals_a_whole_one", "asked to leave at step 3, but saved no checkpoint"),
         ("batched", "test_rows_depend_on_neither_batches_nor_lanes", "stage rows, column value"),
     ],
 )

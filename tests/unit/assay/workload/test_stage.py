@@ -38,7 +38,7 @@ def stage(**fields: Any) -> Stage:
         ({"config": {"n": np.zeros(3)}}, "config.n: got a numpy ndarray of shape (3,), expected plain JSON"),
         ({"execution": {"how": object}}, "execution.how: got <class 'object'> (type), expected plain JSON"),
         ({"inputs": {"model": "train"}}, "inputs.model: got 'train' (str), allowed: a Stage"),
-        ({"budget": None}, "budget: got None, expected for a map stage: a Budget, which says how many ids there are"),
+        ({"budget": None}, "budget: got None, expected for a map stage: a Budget with its number of ids"),
         ({"budget": 5}, "budget: got 5 (int), allowed: a Budget, or None"),
         ({"budget": replace(BUDGET, amount=0)}, "budget.amount: got 0 (int), allowed: a whole number of iterations"),
         ({"budget": replace(BUDGET, amount=True)}, "budget.amount: got True (bool), allowed: a whole number"),
