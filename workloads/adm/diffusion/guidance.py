@@ -1,4 +1,4 @@
-"""Classifier guidance (appendix D): how the gradient of log p(y | x_t) bends the reverse process."""
+"""Classifier guidance (appendix D): the gradient of log p(y | x_t) changes the reverse process."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from adm.registries import GUIDANCE_PLACES
 def classifier_gradient(classifier: Model, scale: float = 1.0) -> CondFn:
     """A cond_fn: s ∇_x log p_φ(y | x_t), for a classifier that maps (x, t) to logits (N, classes).
 
-    Called as cond_fn(x, t, y=labels, …); ValueError where y is missing. Images do not see each other: each row of the
-    gradient is that of its own log-probability.
+    Called as cond_fn(x, t, y=labels, …); ValueError if y is missing. Images are independent: each row of the gradient
+    belongs to its own log-probability.
     """
 
     def cond_fn(x: Tensor, t: Tensor, y: Tensor | None = None, **_: Any) -> Tensor:
@@ -41,7 +41,7 @@ def guided_mean(
     model_kwargs: Kwargs | None = None,
     guidance_at: str = "x_t",
 ) -> Tensor:
-    """μ + Σ g. Equation 56. `guidance_at` is the name of the place where g is taken."""
+    """μ + Σ g. Equation 56. `guidance_at` names the point where g is taken."""
     gradient = GUIDANCE_PLACES[guidance_at].load()(process, cond_fn, prediction, x, t, model_kwargs or {})
     return prediction.mean + prediction.variance * gradient.to(x.dtype)
 
@@ -49,15 +49,15 @@ def guided_mean(
 def gradient_at_x_t(
     process: Process, cond_fn: CondFn, prediction: Prediction, x: Tensor, t: Tensor, model_kwargs: Kwargs
 ) -> Tensor:
-    """g at the current x and its timestep, as the paper's experiments took it."""
+    """g at the current x and its timestep, as in the paper's experiments."""
     return cond_fn(x, process.original_timesteps(t), **model_kwargs)
 
 
 def gradient_at_mean(
     process: Process, cond_fn: CondFn, prediction: Prediction, x: Tensor, t: Tensor, model_kwargs: Kwargs
 ) -> Tensor:
-    """g at μ, as the derivation has it: μ estimates the *arriving* x, so the classifier is told that one's timestep."""
-    # The last step arrives at the data, for which no timestep exists: 0 is the nearest.
+    """g at μ, as in the derivation: μ estimates the *next* x, so the classifier gets that one's timestep."""
+    # The last step leads to the data, which have no timestep: 0 is the nearest.
     return cond_fn(prediction.mean, process.original_timesteps((t - 1).clamp(min=0)), **model_kwargs)
 
 
@@ -69,7 +69,7 @@ def guided_prediction(
     t: Tensor,
     model_kwargs: Kwargs | None = None,
 ) -> Prediction:
-    """The prediction that follows from ε̂ = ε − √(1−ᾱ_t) ∇ log p(y | x_t). Equation 60, for deterministic samplers."""
+    """The prediction for ε̂ = ε − √(1−ᾱ_t) ∇ log p(y | x_t). Equation 60, for deterministic samplers."""
     gradient = cond_fn(x, process.original_timesteps(t), **(model_kwargs or {})).to(x.dtype)
     epsilon = process.epsilon_from_x0(x, t, prediction.pred_xstart)
     # √(1−ᾱ) from ᾱ in x's own precision, as in ddim_sample and as published.

@@ -17,15 +17,15 @@ from adm.diffusion.process import CondFn, Kwargs, Model, Process
 def angles(count: int) -> list[float]:
     """θ from 0 to π/2, both ends included."""
     if count < 2:
-        raise ValueError(f"an interpolation has at least its 2 ends, got count {count}")
+        raise ValueError(f"an interpolation has at least 2 images, its ends; got count {count}")
     return [math.pi / 2 * i / (count - 1) for i in range(count)]
 
 
 def interpolate(a: Tensor, b: Tensor, theta: float) -> Tensor:
-    """cos(θ) a + sin(θ) b. Appendix H; keeps unit variance between independent latents, as a straight line does not."""
+    """cos(θ) a + sin(θ) b. Appendix H; unlike a straight line, it keeps unit variance between independent latents."""
     if theta == 0.0:
         return a
-    # cos(π/2) is 6e-17 in floating point: the far end is b itself.
+    # cos(π/2) is 6e-17 in floating point, but the far end should be b itself.
     return b if theta == math.pi / 2 else math.cos(theta) * a + math.sin(theta) * b
 
 
@@ -41,7 +41,7 @@ def interpolated_guidance(cond_fn: CondFn, a: Any, b: Any, theta: float) -> Cond
 def interpolated_classes(a: Tensor, b: Tensor, theta: float, num_classes: int) -> Tensor:
     """The y of cos(θ) e_a + sin(θ) e_b, where e are class embeddings: weights (N, num_classes), for classes (N,).
 
-    Appendix H. The networks take such a y in place of classes (N,).
+    Appendix H. The networks accept such a y in place of classes (N,).
     """
     return interpolate(one_hot(a, num_classes).float(), one_hot(b, num_classes).float(), theta)
 
@@ -66,11 +66,11 @@ def interpolate_images(
 
     With `labels`, the classes (N,) of the first and the second images, class embeddings and the classifier's log
     probabilities are blended too; each image is encoded with its own. Without, `model_kwargs` and `cond_fn` are the
-    same for both. The ends are reconstructions, not the images. `num_steps` of encoding are T−1 by default; `options`
-    go to both directions, `encode` and `decode`. ValueError for one of labels and num_classes without the other.
+    same for both. The ends are reconstructions, not the images. Encoding takes `num_steps`, T−1 by default; `options`
+    go to both directions, `encode` and `decode`. ValueError for labels without num_classes or the reverse.
     """
     if (labels is None) != (num_classes is None):
-        raise ValueError("labels and num_classes go together: a class is the weight 1 among num_classes")
+        raise ValueError("labels and num_classes must be given together: a class is the weight 1 among num_classes")
 
     def conditions(theta: float) -> dict[str, Any]:
         if labels is None or num_classes is None:
@@ -83,7 +83,7 @@ def interpolate_images(
         encode(process, model, image, num_steps=num_steps, **conditions(theta), **options)
         for image, theta in ((first, 0.0), (second, math.pi / 2))
     )
-    # All T steps end beyond the last index; decoding starts at it.
+    # T steps of encoding end beyond the last index, and decoding starts at it.
     start = None if num_steps is None else min(num_steps, process.num_timesteps - 1)
     decoded = [
         decode(process, model, noise=interpolate(a, b, theta), start=start, **conditions(theta), **options)

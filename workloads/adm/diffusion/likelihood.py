@@ -17,12 +17,12 @@ def normal_kl(mean1: Tensor, log_variance1: Tensor, mean2: Tensor, log_variance2
     """KL(N₁ ‖ N₂) elementwise, nats."""
     ratio = (log_variance1 - log_variance2).exp()
     distance = (mean1 - mean2) ** 2 * (-log_variance2).exp()
-    # Summed in the published order: in float32, rescaled_kl multiplies the rounding by T.
+    # Summed in the published order: in float32, rescaled_kl multiplies rounding errors by T.
     return 0.5 * (-1.0 + log_variance2 - log_variance1 + ratio + distance)
 
 
 def approximate_normal_cdf(x: Tensor) -> Tensor:
-    """Φ(x) by a tanh (Page 1977), within 2e-4. Published likelihoods use it: an exact erf would not match them."""
+    """Φ(x) by a tanh (Page 1977), within 2e-4. Published likelihoods use it, and an exact erf would not match them."""
     return 0.5 * (1.0 + torch.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3)))
 
 

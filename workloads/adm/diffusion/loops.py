@@ -1,10 +1,10 @@
-"""Whole runs of a sampler: plain loops over t, to step through in a debugger.
+"""Complete runs of a sampler: plain loops over t, which can be stepped through in a debugger.
 
-A loop that adm.registries.SAMPLERS names is called as loop(process, model, noise=…, step_noise=…, model_kwargs=…,
-progress=…) with the options that its entry lists, and cond_fn where images are guided; it returns x_0.
+A loop named in adm.registries.SAMPLERS is called as loop(process, model, noise=…, step_noise=…, model_kwargs=…,
+progress=…) with the options that its entry lists, and cond_fn if images are guided; it returns x_0.
 
-`noise` is x_T. `step_noise(t)` gives the noise of the step at respaced index t, shaped like x; left out, it is drawn.
-`start` is the index to begin at (T−1 when left out), with `noise` the x there. `progress(done, total)` follows a run.
+`noise` is x_T. `step_noise(t)` gives the noise of the step at respaced index t, shaped like x; if None, it is drawn.
+`start` is the first index (default T−1), with `noise` the x there. `progress(done, total)` is called after each step.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from adm.diffusion.samplers import ddim_reverse, ddim_sample, p_sample
 StepNoise = Callable[[int], Tensor]
 Progress = Callable[[int, int], None]
 Loop = Callable[..., Tensor]
-"""A whole run of a sampler, as sample_loop."""
+"""A complete run of a sampler, such as sample_loop."""
 
 
 @torch.no_grad()
@@ -78,8 +78,8 @@ def ddim_reverse_loop(
 ) -> Tensor:
     """The latent of an image, (N, C, H, W): x at index `num_steps`. Appendix H. `options` are those of ddim_reverse.
 
-    T−1 steps by default (249 of 250): the last one jumps to pure noise and spoils reconstructions. Decode by
-    ddim_loop(model, noise=latent), with start=num_steps if fewer were taken.
+    T−1 steps by default (249 of 250): the last one jumps to pure noise and spoils reconstructions. Decode with
+    ddim_loop(model, noise=latent), and start=num_steps if fewer were taken.
     """
     total = process.num_timesteps - 1 if num_steps is None else num_steps
     if not 0 <= total <= process.num_timesteps:
@@ -100,16 +100,16 @@ def descending(
     step_noise: StepNoise | None = None,
     progress: Progress | None = None,
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """The respaced steps of a run from `start` to 0: t (N,), and the step's noise where `step_noise` gives it.
+    """The respaced steps of a run from `start` to 0: t (N,), and the step's noise if `step_noise` is given.
 
-    ValueError where the process has no such step.
+    ValueError if the process has no such step.
     """
     first = process.num_timesteps - 1 if start is None else start
     if not 0 <= first < process.num_timesteps:
         raise ValueError(f"start is {first}; the process has steps 0 to {process.num_timesteps - 1}")
     for index in range(first, -1, -1):
         t = torch.full((x.shape[0],), index, dtype=torch.int64, device=x.device)
-        # The step at 0 adds no noise: nothing is asked for.
+        # The step at 0 adds no noise, so none is requested.
         yield t, step_noise(index) if step_noise is not None and index > 0 else None
         if progress is not None:
             progress(first - index + 1, first + 1)
@@ -118,13 +118,13 @@ def descending(
 def initial(
     model: Model, shape: Sequence[int] | None, noise: Tensor | None, device: torch.device | str | None
 ) -> Tensor:
-    """x_T: `noise`, or drawn in a shape; on the device that is given, else on the model's."""
+    """x_T: `noise`, or drawn with a shape; on the given device, else on the model's."""
     if device is None and isinstance(model, torch.nn.Module):
         device = next((parameter.device for parameter in model.parameters()), None)
     if noise is not None:
         if shape is not None and tuple(shape) != tuple(noise.shape):
-            raise ValueError(f"noise has shape {tuple(noise.shape)}, but shape says {tuple(shape)}")
+            raise ValueError(f"noise has shape {tuple(noise.shape)}, but shape is {tuple(shape)}")
         return noise if device is None else noise.to(device)
     if shape is None:
-        raise ValueError("a sampling loop needs noise, or the shape to draw it in: (N, C, H, W)")
+        raise ValueError("a sampling loop needs noise, or a shape to draw it: (N, C, H, W)")
     return torch.randn(*shape, device=device)

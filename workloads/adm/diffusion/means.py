@@ -1,5 +1,5 @@
-"""What a network may predict in place of the mean of p(x_{t−1} | x_t): each has the x_0 that follows from a prediction,
-and what the prediction is trained towards.
+"""What a network may predict in place of the mean of p(x_{t−1} | x_t): each has the x_0 that a prediction implies, and
+the training target.
 
 Legend: x0, x_t, noise and predictions (N, C, H, W); t (N,), an index into the respaced steps.
 """

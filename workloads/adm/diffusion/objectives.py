@@ -1,4 +1,4 @@
-"""Training objectives (equations 8 to 12) and the bound they come from, in bits a dimension."""
+"""Training objectives (equations 8 to 12) and the bound that they come from, in bits per dimension."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def losses(
     noise: Tensor | None = None,
     model_kwargs: Kwargs | None = None,
 ) -> dict[str, Tensor]:
-    """The process's objective of each image, (N,): "loss", and its parts "mse" and "vb" where it has them."""
+    """The process's objective for each image, (N,): "loss", and its parts "mse" and "vb" if it has them."""
     return process.objective(process, model, x0, t, drawn(noise, x0), model_kwargs)
 
 
@@ -45,7 +45,7 @@ def mse(
 def rescaled_mse(
     process: Process, model: Model, x0: Tensor, t: Tensor, noise: Tensor, model_kwargs: Kwargs | None
 ) -> dict[str, Tensor]:
-    """The same with T/1000 times that L_vlb."""
+    """As `mse`, with T/1000 times L_vlb."""
     terms = mse(process, model, x0, t, noise, model_kwargs)
     if "vb" not in terms:
         return terms
@@ -77,7 +77,7 @@ def vlb_terms(
     clip_denoised: bool = True,
     model_kwargs: Kwargs | None = None,
 ) -> VlbTerms:
-    """L_{t} of each image, (N,), bits a dimension: equation 10, and equation 9 where t=0."""
+    """L_{t} of each image, (N,), bits per dimension: equation 10, and equation 9 for t=0."""
     predicted = process.p_mean_variance(model, x_t, t, clip_denoised, model_kwargs=model_kwargs)
     return VlbTerms(_bound(process, predicted, x0, x_t, t), predicted.pred_xstart)
 
@@ -90,7 +90,7 @@ def _bound(process: Process, predicted: Prediction, x0: Tensor, x_t: Tensor, t: 
 
 
 def prior_bpd(process: Process, x0: Tensor) -> Tensor:
-    """L_T of each image, (N,), bits a dimension. Equation 11; no model takes part in it."""
+    """L_T of each image, (N,), bits per dimension. Equation 11; independent of the model."""
     t = torch.full((x0.shape[0],), process.num_timesteps - 1, dtype=torch.int64, device=x0.device)
     q = process.q_mean_variance(x0, t)
     zero = torch.zeros_like(x0)
@@ -108,9 +108,9 @@ def bits_per_dim(
     noise: Tensor | Callable[[int], Tensor] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> BitsPerDim:
-    """L_vlb of each image in bits a dimension, all T terms. Equation 8.
+    """L_vlb of each image in bits per dimension, all T terms. Equation 8.
 
-    `noise` is one tensor shaped like x0 for every t, or a function of t that gives one; left out, it is drawn anew.
+    `noise` is one tensor shaped like x0 for every t, or a function of t that returns one; if None, it is drawn.
     """
     total = process.num_timesteps
     bounds, x0_errors, epsilon_errors = [], [], []

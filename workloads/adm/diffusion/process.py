@@ -1,7 +1,7 @@
 """The forward process q, its posterior, and the reverse process p_θ that a model parameterises.
 
-Legend: x, x0, noise (N, C, H, W); t (N,) int64, an index into the *respaced* steps; models are called with the original
-timestep. Coefficients are tables in float64, cast once for each device and dtype.
+Legend: x, x0, noise (N, C, H, W); t (N,) int64, an index into the *respaced* steps; models receive the original
+timestep. Coefficients are tables in float64, cast once per device and dtype.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from adm.registries import LOSSES, MEANS, VARIANCES
 from adm.respacing import Sections, space_timesteps
 
 Model = Callable[..., Tensor]
-"""model(x, t, **model_kwargs) -> (N, C or 2C, H, W); such as y= for classes and low_res= for upsampling."""
+"""model(x, t, **model_kwargs) -> (N, C or 2C, H, W), with y= for classes and low_res= for upsampling."""
 CondFn = Callable[..., Tensor]
 """cond_fn(x, t, **model_kwargs) -> ∇_x log p(y | x_t), already scaled, shaped like x."""
 Kwargs = Mapping[str, Any]
 DenoisedFn = Callable[[Tensor], Tensor]
 
 PUBLISHED_MEANS = {"start_x": "x0", "xstart": "x0", "previous_x": "previous"}
-"""What the published code calls them."""
+"""Their names in the published code."""
 
 
 class Process:
-    """Everything about a diffusion that samplers and objectives share."""
+    """The parts of a diffusion that samplers and objectives share."""
 
     def __init__(
         self,
@@ -43,10 +43,10 @@ class Process:
         variance: str = "learned_range",
         loss: str = "mse",
     ) -> None:
-        """`steps` are those the model was trained with; `respacing` (see space_timesteps) those that are used.
+        """`steps` is the number that the model was trained with; `respacing` (see space_timesteps) selects those used.
 
-        `schedule`, `mean`, `variance` and `loss` are names of adm.registries; `mean` goes by the published code's names
-        too (PUBLISHED_MEANS). ValueError for a name that there is not.
+        `schedule`, `mean`, `variance` and `loss` are names in adm.registries; `mean` may also be the published code's
+        name (PUBLISHED_MEANS). ValueError for an unknown name.
         """
         self.mean = PUBLISHED_MEANS.get(mean, mean)
         self.variance = variance
@@ -80,7 +80,7 @@ class Process:
         return self.coefficients.alphas_cumprod
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_tensors": {}}  # device copies do not travel
+        return {**self.__dict__, "_tensors": {}}  # without copies on devices
 
     # -- tables -------------------------------------------------------------------------------------------------------
 
@@ -94,7 +94,7 @@ class Process:
         return self._tensors[place][t].reshape(-1, *[1] * (like.ndim - 1))
 
     def original_timesteps(self, t: Tensor) -> Tensor:
-        """What the model is told for respaced indices t: int64 (N,)."""
+        """The timesteps that the model receives for respaced indices t: int64 (N,)."""
         place = ("timestep_map", t.device)
         if place not in self._tensors:
             self._tensors[place] = torch.from_numpy(self.timestep_map).to(t.device)
@@ -143,7 +143,7 @@ class Process:
         return self.at(scale, t, x_t) * previous - self.at(x_scale, t, x_t) * x_t
 
     def target(self, x0: Tensor, x_t: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-        """What the model's prediction is trained towards."""
+        """The training target of the model's prediction."""
         return self._mean.target(self, x0, x_t, t, noise)
 
     # -- p: from noise to data ----------------------------------------------------------------------------------------
@@ -172,20 +172,20 @@ class Process:
             x0 = denoised_fn(x0)
         if clip_denoised:
             x0 = x0.clamp(-1, 1)
-        # A model of the posterior's mean has said what the mean is; everything else goes through x_0.
+        # A model of the posterior's mean predicts it directly; everything else goes through x_0.
         direct = self._is_posterior_mean and epsilon_temperature == 1.0
         mean = output if direct else self.q_posterior_mean(x0, x, t)
         variance, log_variance = self._variance(self, v, x, t)
         return Prediction(mean, variance, log_variance, x0)
 
     def split(self, output: Tensor, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The model's output as (mean part, v where the variance is learned), in x's precision."""
+        """The model's output as (mean part, v if the variance is learned), in x's precision."""
         channels = x.shape[1]
         expected = channels * (2 if self._is_variance_learned else 1)
         if output.shape != (x.shape[0], expected, *x.shape[2:]):
             raise ValueError(
                 f"the model returned {tuple(output.shape)} for x of {tuple(x.shape)}; variance {self.variance!r} "
-                f"needs {expected} channels and x's other sizes"
+                f"needs {expected} channels and otherwise x's shape"
             )
         output = output.to(x.dtype)
         if expected == channels:
@@ -194,7 +194,7 @@ class Process:
 
 
 def drawn(noise: Tensor | None, like: Tensor) -> Tensor:
-    """The noise that was given, or standard normal noise shaped like `like`."""
+    """The given noise, or standard normal noise shaped like `like`."""
     if noise is None:
         return torch.randn_like(like)
     if noise.shape != like.shape:

@@ -1,4 +1,4 @@
-"""What the functions of a diffusion return: read `out.mean`, `out["mean"]`, or unpack in field order."""
+"""Return types of the functions of a diffusion: read `out.mean`, `out["mean"]`, or unpack in field order."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Gaussian(NamedFields):
 
 @dataclass(frozen=True, eq=False)
 class Prediction(Gaussian):
-    """p_θ(x_{t−1} | x_t), and the x_0 it was derived from."""
+    """p_θ(x_{t−1} | x_t), and the x_0 that it was derived from."""
 
     pred_xstart: Tensor
 
 
 @dataclass(frozen=True, eq=False)
 class Step(NamedFields):
-    """One step of a sampler: the next x, and the x_0 predicted on the way; each (N, C, H, W)."""
+    """One step of a sampler: the next x, and the x_0 predicted in it; each (N, C, H, W)."""
 
     sample: Tensor
     pred_xstart: Tensor
@@ -35,7 +35,7 @@ class Step(NamedFields):
 
 @dataclass(frozen=True, eq=False)
 class VlbTerms(NamedFields):
-    """One term of equation 8 an image, (N,), in bits a dimension, and the predicted x_0, (N, C, H, W)."""
+    """One term of equation 8 per image, (N,), in bits per dimension, and the predicted x_0, (N, C, H, W)."""
 
     output: Tensor
     pred_xstart: Tensor
@@ -49,7 +49,7 @@ class BitsPerDim(NamedFields):
     prior_bpd: Tensor
     """L_T, equation 11."""
     vb: Tensor
-    """L_{T−1} … L_0, equations 10 and 9, in bits a dimension."""
+    """L_{T−1} … L_0, equations 10 and 9, in bits per dimension."""
     xstart_mse: Tensor
     mse: Tensor
     """Squared error of ε."""

@@ -1,4 +1,4 @@
-"""One step of each sampler: ancestral, DDIM for any η, and DDIM run towards the noise."""
+"""One step of each sampler: ancestral, DDIM for any η, and reversed DDIM, towards the noise."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def p_sample(
     temperature: float = 1.0,
     temperature_scales: str = "noise",
 ) -> Step:
-    """x_{t−1} ~ N(μ_θ, Σ_θ), guided where cond_fn is given. Equation 7; algorithm 1 and equation 56.
+    """x_{t−1} ~ N(μ_θ, Σ_θ), guided if cond_fn is given. Equation 7; algorithm 1 and equation 56.
 
-    No noise is added at t=0. `temperature` τ multiplies the noise of each transition, or divides ε_θ when
+    No noise is added at t=0. `temperature` τ multiplies the noise of each transition, or divides ε_θ if
     `temperature_scales` is "epsilon" (appendix I). `guidance_at`: see guided_mean.
     """
     noise_scale, epsilon_temperature = _temperatures(temperature, temperature_scales)
@@ -64,7 +64,7 @@ def ddim_sample(
         out = guided_prediction(process, cond_fn, out, x, t, model_kwargs)
     epsilon = process.epsilon_from_x0(x, t, out.pred_xstart)
 
-    # In x's own precision, as published: 1 − ᾱ cancels near the data, so float32 differs there by 1e-4 from float64.
+    # In x's own precision, as published: 1 − ᾱ cancels near the data, where float32 differs by 1e-4 from float64.
     a_bar, a_bar_prev = process.at("alphas_cumprod", t, x), process.at("alphas_cumprod_prev", t, x)
     sigma = eta * ((1 - a_bar_prev) / (1 - a_bar)).sqrt() * (1 - a_bar / a_bar_prev).sqrt()
     direction = (1 - a_bar_prev - sigma**2).clamp(min=0).sqrt()
@@ -105,7 +105,7 @@ def _temperatures(temperature: float, scales: str) -> tuple[float, float]:
         return temperature, 1.0
     if scales == "epsilon":
         return 1.0, temperature
-    raise ValueError(f"temperature_scales is {scales!r}; choose noise or epsilon")
+    raise ValueError(f"temperature_scales is {scales!r}; allowed: noise, epsilon")
 
 
 def _not_last(t: Tensor, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Noise schedules, and every coefficient of the process that follows from one, in float64.
+"""Noise schedules, and every coefficient of the process that follows from them, in float64.
 
 Symbols: β_t noise added by step t; α_t = 1 − β_t; ᾱ_t = Π α_s. Step t=0 is the one nearest the data.
 """
@@ -21,7 +21,7 @@ MAX_BETA = 0.999
 
 
 def linear_betas(steps: int) -> Array:
-    """β from 1e-4 to 0.02 at 1000 steps; other counts are scaled so that ᾱ_T stays near zero. (steps,)"""
+    """β from 1e-4 to 0.02 for 1000 steps, scaled for other numbers so that ᾱ_T stays near zero. (steps,)"""
     scale = 1000 / steps
     return np.linspace(scale * 1e-4, scale * 0.02, steps, dtype=np.float64)
 
@@ -37,8 +37,8 @@ def cosine_betas(steps: int) -> Array:
 
 
 def beta_schedule(name: str, steps: int) -> Array:
-    """β_t of the named schedule, float64 (steps,). ValueError for an unknown name, for too few steps, and for a
-    function that gives something else."""
+    """β_t of the named schedule, float64 (steps,). ValueError for an unknown name, too few steps, or a function that
+    returns something else."""
     schedule = SCHEDULES[name]
     if steps < 1:
         raise ValueError(f"a diffusion needs at least 1 step, got {steps}")
@@ -65,7 +65,7 @@ def respace_betas(betas: Array, kept: Sequence[int]) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Coefficients:
-    """What equations 1 to 6 and 13, and DDIM, need of a schedule; each field is float64 (T,)."""
+    """The coefficients of equations 1 to 6 and 13, and of DDIM; each field is float64 (T,)."""
 
     betas: Array
     alphas_cumprod: Array
@@ -103,7 +103,7 @@ class Coefficients:
         prev = np.concatenate([[1.0], a_bar[:-1]])
         next_ = np.concatenate([a_bar[1:], [0.0]])
         posterior_variance = betas * (1.0 - prev) / (1.0 - a_bar)
-        # A process of one step has no β̃_1; β_0 is the only variance it could mean.
+        # A process of one step has no β̃_1, and β_0 is its only variance.
         first = posterior_variance[1:2] if len(betas) > 1 else betas
         mean_x0 = betas * np.sqrt(prev) / (1.0 - a_bar)
         mean_xt = (1.0 - prev) * np.sqrt(1.0 - betas) / (1.0 - a_bar)

@@ -1,4 +1,4 @@
-"""Which timesteps a training batch sees: all alike, or those whose loss varies most."""
+"""The timesteps of a training batch: uniform, or preferring those whose loss varies most."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from adm.registries import TIMESTEP_SAMPLERS
 
 
 class TimestepSampler(Protocol):
-    """Draws t for a batch, and the weights that keep the expected loss that of a uniform draw."""
+    """Draws t for a batch, with weights that keep the expected loss that of a uniform draw."""
 
     num_timesteps: int
 
@@ -23,7 +23,7 @@ class TimestepSampler(Protocol):
         ...
 
     def update(self, t: Tensor, losses: Tensor) -> None:
-        """Learn from a step: its t and unweighted losses, (batch,) each. Every worker calls it, every step."""
+        """Record a step's t and unweighted losses, (batch,) each. Every worker calls it, every step."""
         ...
 
     def state_dict(self) -> dict[str, Any]: ...
@@ -53,8 +53,8 @@ class Uniform:
 class LossSecondMoment:
     """p_t ∝ √E[L_t²], from each timestep's last losses (Nichol & Dhariwal 2021, section 3.3).
 
-    Uniform until every timestep has `history` losses. A share `uniform` of the draws stays uniform, so that no
-    timestep is forgotten. Weights are 1 / (T p_t).
+    Uniform until every timestep has `history` losses. A fraction `uniform` of the draws stays uniform, so that every
+    timestep keeps being drawn. Weights are 1 / (T p_t).
     """
 
     def __init__(self, num_timesteps: int, history: int = 10, uniform: float = 0.001) -> None:
@@ -86,14 +86,14 @@ class LossSecondMoment:
         return t, (1.0 / (self.num_timesteps * p[t])).float()
 
     def update(self, t: Tensor, losses: Tensor) -> None:
-        """Record a step's losses. With torch.distributed initialised, every worker's, in the order of the ranks."""
+        """Record a step's losses. With torch.distributed initialised, those of all workers, in order of ranks."""
         local = list(zip(t.tolist(), losses.detach().double().tolist(), strict=True))
         steps = [local]
         if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
             steps = [[] for _ in range(dist.get_world_size())]
             dist.all_gather_object(steps, local)
         for index, loss in (pair for step in steps for pair in step):
-            # A ring: the mean over it does not care which loss is the oldest.
+            # A ring buffer: its mean does not depend on which loss is the oldest.
             self._losses[index, self._counts[index] % self.history] = loss
             self._counts[index] += 1
 

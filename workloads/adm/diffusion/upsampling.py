@@ -1,4 +1,4 @@
-"""Two-stage sampling: a low-resolution image, and a diffusion that upsamples it (table 13)."""
+"""Two-stage sampling: a low-resolution image, and a diffusion model that upsamples it (table 13)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from adm.diffusion.process import Model, Process
 
 
 def low_resolution(x0: Tensor, size: int) -> Tensor:
-    """What an upsampler is trained on: x0 (N, C, H, W) averaged over areas, to (N, C, size, size)."""
+    """Inputs for training an upsampler: x0 (N, C, H, W) averaged over areas, to (N, C, size, size)."""
     if x0.shape[-1] % size or x0.shape[-2] % size:
         raise ValueError(f"images of {tuple(x0.shape[-2:])} pixels are not a multiple of {size}")
     return interpolate(x0, (size, size), mode="area")
@@ -30,9 +30,9 @@ def upsample_loop(
     model_kwargs: dict[str, Any] | None = None,
     **options: Any,
 ) -> Tensor:
-    """Images (N, C, size, size) for low_res (N, C, h, w) in [-1, 1]; the model gets them as `low_res=`.
+    """Images (N, C, size, size) for low_res (N, C, h, w) in [-1, 1]; the model receives them as `low_res=`.
 
-    `options` are those of the loop. A guiding cond_fn is told low_res too.
+    `options` are those of the loop. A guiding cond_fn receives low_res too.
     """
     kwargs = {**(model_kwargs or {}), "low_res": low_res}
     if noise is None:

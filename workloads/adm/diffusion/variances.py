@@ -1,6 +1,6 @@
 """Σ and log Σ of p(x_{t−1} | x_t): fixed, or learned through v, the second half of the network's output.
 
-Legend: v, x and what is returned (N, C, H, W); t (N,), an index into the respaced steps.
+Legend: v, x and returned tensors (N, C, H, W); t (N,), an index into the respaced steps.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def learned(process: Process, v: Tensor, x: Tensor, t: Tensor) -> tuple[Tensor, 
 
 
 def learned_range(process: Process, v: Tensor, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-    """v in [-1, 1] goes from log β̃ to log β (section 2 of the paper)."""
+    """v in [-1, 1] interpolates from log β̃ to log β (section 2 of the paper)."""
     fraction = (v + 1) / 2
     low, high = process.at("posterior_log_variance_clipped", t, x), process.at("log_betas", t, x)
     log_variance = fraction * high + (1 - fraction) * low

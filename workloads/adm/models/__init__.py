@@ -1,6 +1,6 @@
 """The networks of the paper: U-Net, upsampler, classifier.
 
-`build` imports torch when called; `adm.models.layout`, which says what these networks are made of, never does.
+`build` imports torch when called; `adm.models.layout`, which describes these networks as data, never does.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def build(config: ModelConfig | None = None, *, kind: str | None = None, **optio
     weights of their embeddings (N, num_classes), low_res (N, C, h, w) for an upsampler. Its state dict has the keys and
     shapes of the published checkpoints.
 
-    Raises UserError (a ValueError) for an unknown option, which it names, and for widths that do not fit.
+    Raises UserError (a ValueError) for an unknown option, naming it, and for widths that do not fit.
     """
     if (config is None) == (kind is None):
         raise UserError("build takes either a ModelConfig or kind= with options")

@@ -20,7 +20,7 @@ def split_heads(qkv: Tensor, heads: int, order: QKVOrder) -> tuple[Tensor, Tenso
     """(N, 3C, L) → q, k, v, each (N, heads, ch, L).
 
     The 3C channels are [heads, 3, ch] in the legacy order and [3, heads, ch] in the new one. Both have the same shape,
-    so weights of the other order load without a complaint and compute something else.
+    so weights in the other order load without an error and compute something else.
     """
     N, C3, L = qkv.shape
     ch = C3 // (3 * heads)
@@ -61,7 +61,7 @@ class AttentionBlock(nn.Module):
 
 
 class AttentionPool(nn.Module):
-    """An image as one vector: the mean of its pixels, as a token of its own, attends to them all.
+    """An image as one vector: the mean of its pixels, as an extra token, attends to all of them.
 
     The qkv order is always the new one. `pooled` is the vector, `forward` its projection to classes.
     """
@@ -82,7 +82,7 @@ class AttentionPool(nn.Module):
         tokens = torch.cat([tokens.mean(dim=2, keepdim=True), tokens], dim=2)
         tokens = tokens + self.positional_embedding.to(tokens.dtype)
         q, k, v = split_heads(self.implementation.pointwise(self.qkv_proj, tokens), self.heads, "new")
-        # Only the first token is read, so only its query is asked.
+        # Only the first token is read, so only its query is needed.
         return self.implementation.attention(q[..., :1], k, v)[:, :, 0]
 
     def forward(self, x: Tensor) -> Tensor:

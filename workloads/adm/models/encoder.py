@@ -1,4 +1,4 @@
-"""The noise-aware classifier p(y | x_t): the way down of the U-Net and a pool (section 4, table 12)."""
+"""The noise-aware classifier p(y | x_t): the down path of the U-Net and a pool (section 4, table 12)."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class Encoder(Trunk):
         self.out = _head(self.layout, self.implementation)
 
     def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None, low_res: Tensor | None = None) -> Tensor:
-        """x (N, in_channels, H, W), t (N,) → logits (N, out_channels), of x's type."""
+        """x (N, in_channels, H, W), t (N,) → logits (N, out_channels), in x's type."""
         if y is not None or low_res is not None:
-            raise UserError("a classifier takes x and t only: it is what predicts y")
+            raise UserError("a classifier takes only x and t, since it predicts y")
         h = self._encode(x, t)
         with head_precision(x):
             return self.out(h.to(self.dtype)).to(x.dtype)
 
     def features(self, x: Tensor, t: Tensor) -> Tensor:
-        """What the final projection to logits reads: x (N, in_channels, H, W), t (N,) → (N, D), of x's type.
+        """The input of the final projection to logits: x (N, in_channels, H, W), t (N,) → (N, D), in x's type.
 
         D is the width of the last block for the pools attention (its pooled token) and adaptive, 2048 for the spatial.
         """
@@ -50,7 +50,7 @@ class Encoder(Trunk):
             return self.out[:projection](h).flatten(1).to(x.dtype)
 
     def _encode(self, x: Tensor, t: Tensor) -> Tensor:
-        """What the head reads: the middle block's feature map, or (N, D) means of every block's for a spatial pool."""
+        """The head's input: the middle block's feature map, or for a spatial pool the means (N, D) of every block's."""
         emb = self.embed(t)
         h = self.arranged(x)
         spatial = self.pool.startswith("spatial")

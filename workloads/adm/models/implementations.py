@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 
 class Implementation(Protocol):
-    """How a network computes; what it computes is in layers.py and attention.py."""
+    """How a network computes; layers.py and attention.py define what it computes."""
 
     def arrange(self, x: Tensor) -> Tensor:
         """x (N, C, H, W) in the memory format that the network computes in."""
@@ -47,7 +47,7 @@ class Naive:
         return conv(x)
 
     def attention(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        # Half of the 1/√ch to each side, so that their product stays within fp16.
+        # Half of the 1/√ch goes to each factor, so that their product stays within fp16.
         half_scale = 1 / math.sqrt(math.sqrt(q.shape[2]))
         logits = (q * half_scale).transpose(2, 3) @ (k * half_scale)
         weights = torch.softmax(logits.float(), dim=-1).to(logits.dtype)
@@ -55,11 +55,11 @@ class Naive:
 
 
 class Optimized:
-    """Each device's faster way to the same numbers.
+    """The fastest way on each device to the same numbers.
 
-    A GPU gets channels-last tensors, on which a pixel's channels are a row of a matrix, and GroupNorm with all that
-    follows it in one compiled kernel. On a CPU neither pays: its GroupNorm is up to 20 times slower channels-last, and
-    convolutions are no faster (measured at 128×64×8×8, bf16); there only long attention is fused.
+    A GPU gets channels-last tensors, in which the channels of a pixel are a row of a matrix, and GroupNorm with
+    everything after it in one compiled kernel. On a CPU neither pays: its GroupNorm is up to 20 times slower
+    channels-last, and convolutions are no faster (measured at 128×64×8×8, bf16); there only long attention is fused.
     """
 
     def arrange(self, x: Tensor) -> Tensor:
@@ -83,13 +83,13 @@ class Optimized:
 
 
 CPU_FUSED_ATTENTION_PIXELS = 256
-"""Below it two products beat the CPU's fused attention, whose backward at 16 pixels takes 14 times as long (bf16)."""
+"""With fewer pixels, two products beat the CPU's fused attention: its backward is 14 times slower at 16 (bf16)."""
 
 
 def channels_last_norm_silu(
     x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float, scale: Tensor | None, shift: Tensor | None
 ) -> Tensor:
-    """norm_silu written out over (N, H·W, groups, C/groups), so that a compiler fuses it and channels-last stays so."""
+    """norm_silu written out over (N, H·W, groups, C/groups), so that a compiler fuses it and keeps channels-last."""
     N, C, H, W = x.shape
     h = x.permute(0, 2, 3, 1).reshape(N, H * W, groups, C // groups).float()
     variance, mean = torch.var_mean(h, dim=(1, 3), correction=0, keepdim=True)
@@ -102,7 +102,7 @@ def channels_last_norm_silu(
 
 @cache
 def _compiled_norm_silu() -> Callable[..., Tensor]:
-    """The function above as one kernel, where PyTorch can compile for the GPU (Triton comes with its CUDA builds)."""
+    """The function above as one kernel, if PyTorch can compile for the GPU (its CUDA builds include Triton)."""
     if find_spec("triton") is None:
         return channels_last_norm_silu
     return torch.compile(channels_last_norm_silu, dynamic=True)

@@ -29,21 +29,21 @@ def timestep_embedding(t: Tensor, dim: int, max_period: float = 10_000.0) -> Ten
 
 
 def zero(module: M) -> M:
-    """The same module with parameters of 0, so that a fresh residual branch adds nothing."""
+    """The same module with all parameters 0, so that a fresh residual branch adds nothing."""
     for parameter in module.parameters():
         nn.init.zeros_(parameter)
     return module
 
 
 class GroupNorm(nn.GroupNorm):
-    """Group normalisation in 32 groups, computed in float32 and returned in the type of its input."""
+    """Group normalisation in 32 groups, computed in float32 and returned in the input's type."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(NUM_GROUPS, channels, eps=1e-5)
 
     def forward(self, x: Tensor) -> Tensor:
         if x.is_cpu and self.weight.dtype == torch.float32:
-            # This kernel reads and writes 16 bits and computes in float32: casts would only be two copies more.
+            # This kernel reads and writes 16 bits and computes in float32: casts would only add two copies.
             return super().forward(x)
         weight, bias = self.weight.float(), self.bias.float()
         return nn.functional.group_norm(x.float(), self.num_groups, weight, bias, self.eps).to(x.dtype)
@@ -60,7 +60,7 @@ def downsample(x: Tensor) -> Tensor:
 
 
 class Upsample(nn.Module):
-    """Interpolation, then a convolution when `conv`."""
+    """Interpolation, followed by a convolution if `conv`."""
 
     def __init__(self, channels: int, conv: bool) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class Upsample(nn.Module):
 
 
 class Downsample(nn.Module):
-    """A convolution of stride 2 when `conv`, else average pooling."""
+    """A convolution of stride 2 if `conv`, else average pooling."""
 
     def __init__(self, channels: int, conv: bool) -> None:
         super().__init__()
@@ -140,5 +140,5 @@ class ResBlock(nn.Module):
 
 
 def add_residual(x: Tensor, h: Tensor, rescale: bool) -> Tensor:
-    """x + h, divided by √2 when `rescale` (figure 5: rescaled residual connections)."""
+    """x + h, divided by √2 if `rescale` (figure 5: rescaled residual connections)."""
     return (x + h) * math.sqrt(0.5) if rescale else x + h

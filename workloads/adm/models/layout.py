@@ -1,8 +1,8 @@
-"""What a network is made of, as data: the blocks a ModelConfig asks for, in order. No torch here.
+"""A network's structure as data: the blocks that a ModelConfig describes, in order. No torch here.
 
-The modules (unet.py, encoder.py) are built from a Layout and the FLOP counter (adm.compute) reads the same one, so
-what is planned is what is run. Legend: a block is a tuple of layers; every layer gives the pixels a side of what comes
-out of it (`resolution`) and its channels.
+The modules (unet.py, encoder.py) are built from a Layout, and the FLOP counter (adm.compute) reads the same one, so
+that plans describe what runs. Legend: a block is a tuple of layers; every layer has the side length in pixels
+(`resolution`) and the channels of its output.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from adm.registries import Role
 from assay.errors import FieldError
 
 NUM_GROUPS = 32
-"""Groups of every GroupNorm; so channels come in multiples of it."""
+"""Groups of every GroupNorm, so channels must be multiples of it."""
 SPATIAL_POOL_CHANNELS = 2048
 """Hidden width of the classifier's spatial pools."""
 
@@ -51,7 +51,7 @@ class Attention:
 
 @dataclass(frozen=True)
 class Resample:
-    """Interpolation (up) or average pooling (down) by two; with a 3×3 convolution when `conv`."""
+    """Interpolation (up) or average pooling (down) by two, with a 3×3 convolution if `conv`."""
 
     channels: int
     resolution: int
@@ -67,7 +67,7 @@ Block = tuple[Layer, ...]
 class Layout:
     """The network of one config. `output_blocks` is empty for an encoder.
 
-    Output block i reads the concatenation of what came before it and what input block −1−i gave.
+    Output block i reads the concatenation of the previous output and the output of input block −1−i.
     """
 
     config: ModelConfig
@@ -76,20 +76,20 @@ class Layout:
     middle_block: Block
     output_blocks: tuple[Block, ...]
     head_channels: int
-    """Channels that reach the head: the last norm and convolution, or the classifier's pool."""
+    """Input channels of the head: the last norm and convolution, or the classifier's pool."""
     head_resolution: int
     pool_heads: int
     """Heads of the classifier's attention pool."""
 
     @property
     def head_features(self) -> int:
-        """What the classifier's spatial pools concatenate: the channels of every input block and the middle."""
+        """Width of the classifier's spatial pools' input: the channels of every input block and the middle."""
         blocks = (*self.input_blocks, self.middle_block)
         return sum(channels(block) for block in blocks)
 
 
 def channels(block: Block) -> int:
-    """Channels that come out of a block."""
+    """Output channels of a block."""
     last = block[-1]
     return last.out_channels if isinstance(last, Conv | Res) else last.channels
 
@@ -98,7 +98,7 @@ def channels(block: Block) -> int:
 def layout(config: ModelConfig) -> Layout:
     """The blocks of the network that `config` describes (appendix K; section 3).
 
-    Raises FieldError when channels do not divide into 32 groups, or into the heads asked for.
+    Raises FieldError if channels do not divide into 32 groups, or into the heads asked for.
     """
     widths = tuple(int(mult * config.channels) for mult in config.channel_mult)
     _check_widths(config, widths)

@@ -1,4 +1,4 @@
-"""What the U-Net and the classifier share: the embedding, the way down and the middle."""
+"""The part shared by the U-Net and the classifier: the embedding, the down path and the middle."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from assay.errors import UserError
 
 
 def head_precision(x: Tensor) -> AbstractContextManager[None]:
-    """Where the head runs: in the type of its weights, under autocast too, so that ε keeps all its digits."""
+    """Run the head in the type of its weights, even under autocast, so that ε keeps its precision."""
     return nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)
 
 
 class EmbedSequential(nn.ModuleList):
-    """A block of the network: layers in a row, of which residual blocks also get the embedding."""
+    """A block of the network: layers in sequence, of which residual blocks also receive the embedding."""
 
     def __init__(self, layers: list[nn.Module], activation_checkpointing: bool) -> None:
         super().__init__(layers)
@@ -95,12 +95,12 @@ class Trunk(nn.Module):
     def embed(self, t: Tensor, y: Tensor | None = None) -> Tensor:
         """Timesteps t (N,) and, for a conditional model, y → the embedding (N, E).
 
-        y is classes, whole numbers (N,), or weights of all classes, floating point (N, num_classes): the embedding is
-        then the sum of theirs, so that a row with a single 1 is that class exactly.
+        y is either classes, integers (N,), or weights of all classes, floating point (N, num_classes), giving the
+        weighted sum of their embeddings: a row with a single 1 is exactly that class.
         """
         if (y is None) != (self.config.num_classes is None):
             has = "has no classes" if y is not None else f"is conditional on {self.config.num_classes} classes"
-            raise UserError(f"the model {has}, but y was {'left out' if y is None else 'given'}")
+            raise UserError(f"the model {has}, but y was {'not given' if y is None else 'given'}")
         emb = self.time_embed(timestep_embedding(t, self.config.channels).to(self.dtype))
         return emb if y is None else emb + self._class_embedding(y)
 
@@ -108,7 +108,7 @@ class Trunk(nn.Module):
         weighted, classes = y.is_floating_point(), self.config.num_classes
         if y.shape[1:] != ((classes,) if weighted else ()):
             raise UserError(
-                f"y is {tuple(y.shape)} of {y.dtype}; give classes as whole numbers (N,), or the weight of every class "
+                f"y is {tuple(y.shape)} of {y.dtype}; give classes as integers (N,), or the weight of every class "
                 f"as floating point (N, {classes})"
             )
         if not weighted:

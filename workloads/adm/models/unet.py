@@ -12,9 +12,9 @@ from assay.errors import UserError
 
 
 class UNet(Trunk):
-    """Down, middle, up; what each input block gave is concatenated to what its output block reads.
+    """Down, middle, up; the output of each input block is concatenated to the input of its output block.
 
-    A fresh one returns exactly 0.
+    A fresh network returns exactly 0.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -26,11 +26,11 @@ class UNet(Trunk):
         self.out = nn.Sequential(GroupNorm(ch), nn.SiLU(), zero(nn.Conv2d(ch, config.out_channels, 3, padding=1)))
 
     def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None, low_res: Tensor | None = None) -> Tensor:
-        """x (N, in_channels, H, W), t (N,), y when class-conditional → (N, out_channels, H, W), of x's type.
+        """x (N, in_channels, H, W), t (N,), y if class-conditional → (N, out_channels, H, W), in x's type.
 
-        y is classes (N,), or weights of their embeddings (N, num_classes), as `embed` says.
-        The first half of the channels is the prediction of ε; the second, when the variance is learned, is v.
-        Raises UserError when y is missing or not expected, or when low_res is given.
+        y is classes (N,), or weights of their embeddings (N, num_classes), see `embed`.
+        The first half of the channels is the prediction of ε; the second, if the variance is learned, is v.
+        Raises UserError if y is missing or not expected, or if low_res is given.
         """
         if low_res is not None:
             raise UserError("low_res is given, but this model is not an upsampler (kind super_res)")

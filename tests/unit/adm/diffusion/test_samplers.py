@@ -244,7 +244,7 @@ def test_interpolation_keeps_unit_variance_and_its_ends() -> None:
     assert torch.equal(interpolate(a, b, thetas[-1]), b)
     for theta in thetas:
         assert interpolate(a, b, theta).var().item() == pytest.approx(1, abs=0.02)
-    with pytest.raises(ValueError, match="at least its 2 ends"):
+    with pytest.raises(ValueError, match="at least 2 images, its ends"):
         angles(1)
 
 
@@ -279,7 +279,7 @@ def test_images_of_two_classes_blend_classes_and_guidance_too(diffusion: Diffusi
         alone: dict[str, Any] = {"cond_fn": cond_fn, "model_kwargs": {"y": y}}
         latent = diffusion.ddim_reverse_loop(conditional, image, **alone)
         torch.testing.assert_close(decoded, diffusion.ddim_loop(conditional, noise=latent, **alone))
-    with pytest.raises(ValueError, match="labels and num_classes go together"):
+    with pytest.raises(ValueError, match="labels and num_classes must be given together"):
         interpolate_images(diffusion, conditional, first, second, thetas, labels=(a, b))
 
 
@@ -304,14 +304,14 @@ def test_unknown_options(options: dict[str, Any], message: str) -> None:
     [
         (lambda d, x, t: d.p_sample(model, x, t, noise=x[:1]), "noise has shape"),
         (lambda d, x, t: d.p_sample(model, x, t, temperature=0.0), "temperature is 0.0"),
-        (lambda d, x, t: d.p_sample(model, x, t, temperature_scales="all"), "choose noise or epsilon"),
+        (lambda d, x, t: d.p_sample(model, x, t, temperature_scales="all"), "allowed: noise, epsilon"),
         (
             lambda d, x, t: d.p_sample(model, x, t, cond_fn=model, guidance_at="y"),
             "unknown place of guidance 'y'.* allowed: x_t, mean",
         ),
         (lambda d, x, t: d.p_sample(lambda x, t: x, x, t), "needs 6 channels"),
         (lambda d, x, t: d.losses(lambda x, t: x, x, t), "needs 6 channels"),
-        (lambda d, x, t: d.sample_loop(model), "needs noise, or the shape"),
+        (lambda d, x, t: d.sample_loop(model), "needs noise, or a shape"),
         (lambda d, x, t: d.sample_loop(model, (1, 3, 8, 8), x), "noise has shape"),
         (lambda d, x, t: d.sample_loop(model, noise=x, start=10), "start is 10; the process has steps 0 to 9"),
         (lambda d, x, t: d.ddim_reverse_loop(model, x, num_steps=11), "num_steps is 11"),

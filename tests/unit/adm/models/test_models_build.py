@@ -91,7 +91,7 @@ def test_inputs_that_do_not_belong_are_refused() -> None:
         build(kind="unet", **OPTIONS)(X, T, low_res=X)
     with pytest.raises(ValueError, match="needs low_res"):
         build(kind="super_res", **OPTIONS)(X, T)
-    with pytest.raises(ValueError, match="x and t only"):
+    with pytest.raises(ValueError, match="only x and t"):
         build(kind="encoder", **OPTIONS)(X, T, y=T)
 
 
@@ -109,7 +109,7 @@ def test_a_class_is_the_weight_1_among_all() -> None:
         expected = 0.6 * model.label_emb(y) + 0.8 * model.label_emb((y + 1) % 3)
         torch.testing.assert_close(model.embed(T, blend) - model.embed(T, 0 * blend), expected, rtol=0, atol=1e-5)
     for wrong in (weights[:, :2], y[:, None]):
-        with pytest.raises(ValueError, match=r"give classes as whole numbers \(N,\), or .* \(N, 3\)"):
+        with pytest.raises(ValueError, match=r"give classes as integers \(N,\), or .* \(N, 3\)"):
             model(X, T, wrong)
 
 
