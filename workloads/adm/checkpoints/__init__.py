@@ -1,11 +1,12 @@
-"""Weights in files: the published .pt checkpoints, and ours (safetensors with the model's config inside).
+"""Weights in files: the published .pt checkpoints, and ours (safetensors containing the model's config).
 
-    checkpoint = load("lsun_bedroom.pt")          # a mapping of keys to tensors, as state dicts are
-    model = checkpoint.build()                    # the network it belongs to, with these weights
-    model = checkpoint.build(config.model)        # or refuse, naming every key that does not fit
+    checkpoint = load("lsun_bedroom.pt")          # a mapping of keys to tensors, like a state dict
+    model = checkpoint.build()                    # the network of the file, with these weights
+    model = checkpoint.build(config.model)        # or an error naming every key that does not fit
 
-Shapes do not tell everything: both qkv orders, and any number of heads, have the same. Our files say which, and of a
-published file the name does. For others the preset that the shapes fit is a guess, which a config overrules.
+Shapes do not determine everything: they are the same for both qkv orders and for any number of heads. Our files
+contain both; published files are recognised by name. For others, the preset that fits the shapes is a guess, which
+a config overrules.
 """
 
 from __future__ import annotations
@@ -38,16 +39,16 @@ PUBLISHED = {
     "lsun_horse.pt": "lsun_horse_256",
     "lsun_horse_nodropout.pt": "lsun_horse_nodropout_256",
 }
-"""Names of the published files, and the preset each belongs to."""
+"""Names of the published files, and the preset of each."""
 
 
 class Checkpoint(Mapping[str, Tensor]):
-    """A state dict that knows the network it belongs to."""
+    """A state dict with the config of its network."""
 
     def __init__(
         self, weights: Mapping[str, Tensor], config: ModelConfig | None, path: Path, guessed_from: str | None = None
     ) -> None:
-        """`guessed_from` is the preset that `config` is of, where nothing but the shapes speaks for it."""
+        """`guessed_from` is the preset that `config` comes from, if only the shapes point to it."""
         self._weights = dict(weights)
         self._config = config
         self._guessed_from = guessed_from
@@ -68,37 +69,36 @@ class Checkpoint(Mapping[str, Tensor]):
 
     @property
     def config(self) -> ModelConfig:
-        """The network these weights belong to. Raises UserError when neither the file nor a preset says."""
+        """The config of the network. Raises UserError if neither the file nor a preset determines it."""
         if self._config is None:
             raise UserError(
-                f"{self.path} does not say what model it holds, and its shapes fit no preset; give the model's config"
+                f"{self.path} has no model config in it, and its shapes fit no preset; give the model's config"
             )
         return self._config
 
     def check(self, config: ModelConfig) -> None:
-        """Raises UserError naming every key that does not fit the network of `config`, and the presets that would.
+        """Raises UserError naming every key that does not fit the network of `config`, and the presets that would fit.
 
         Warns:
-            AssayWarning: shapes fit, but the file does not say what they do not tell, and a preset would have it
-                otherwise.
+            AssayWarning: the shapes fit, but the file lacks what they do not determine, and a preset differs in it.
         """
         lines = shape_differences(self.shapes, config)
-        said = self._config if self._guessed_from is None else None
-        if not lines and said is not None:
-            lines = silent_differences(said, config)
+        known = self._config if self._guessed_from is None else None
+        if not lines and known is not None:
+            lines = silent_differences(known, config)
         if not lines:
             self._warn_of_a_guess(config)
             return
         if prefixes := prefixes_that_fit(self.shapes, config):
             named = " and ".join(map(repr, prefixes))
             raise UserError(
-                f"{self.path} does not fit the model, but those of its keys do that begin with {named}: save them "
-                "alone, without that prefix"
+                f"{self.path} does not fit the model, but its keys that start with {named} do: save only them, "
+                "without that prefix"
             )
         fitting = _fitting(self.path, self.shapes)
-        # A preset with these shapes that would compute something else is no advice.
-        if said is not None:
-            fitting = [name for name in fitting if not silent_differences(said, presets.load(name).model)]
+        # Do not recommend a preset with these shapes that would compute something else.
+        if known is not None:
+            fitting = [name for name in fitting if not silent_differences(known, presets.load(name).model)]
         advice = f"it fits the preset {' or '.join(fitting)}" if fitting else "it fits no preset"
         raise UserError("\n  ".join([f"{self.path} does not fit the model in {len(lines)} keys; {advice}:", *lines]))
 
@@ -109,14 +109,14 @@ class Checkpoint(Mapping[str, Tensor]):
         if unlike:
             more = f", and {len(unlike) - 1} more such" if len(unlike) > 1 else ""
             warnings.warn(
-                f"{self.path} does not say the order of its qkv weights, its heads or rescale_skip, and they are taken "
-                f"as the model's config has them; a preset of the same shapes differs ({unlike[0]}{more})",
+                f"{self.path} does not contain its qkv order, heads or rescale_skip, so they are taken "
+                f"from the model's config; a preset with the same shapes differs ({unlike[0]}{more})",
                 AssayWarning,
                 stacklevel=3,
             )
 
     def build(self, config: ModelConfig | None = None) -> Trunk:
-        """The network of `config`, or of the file, with these weights in float32, on the CPU.
+        """The network of `config`, or of the file, with these weights in float32 on the CPU.
 
         Raises UserError as `check` and `config` do.
         """
@@ -130,12 +130,12 @@ class Checkpoint(Mapping[str, Tensor]):
 
 
 def load(path: str | Path) -> Checkpoint:
-    """The checkpoint in a published (.pt) or native (.safetensors) file, on the CPU.
+    """Read a published (.pt) or native (.safetensors) file, on the CPU.
 
-    A file that neither says its config nor has a published name is taken for the first preset that its shapes fit.
+    For a file with neither a config nor a published name, the first preset that fits its shapes is assumed.
 
-    Raises UserError when there is no such file, when it is damaged or holds something else than named tensors, and for
-    a pickle that holds code: it is not run.
+    Raises UserError if the file is missing, damaged or not a set of named tensors, or if it is a pickle that contains
+    code, which is not run.
     """
     path = Path(path)
     weights, config = files.read(path)
@@ -149,24 +149,24 @@ def load(path: str | Path) -> Checkpoint:
 
 
 def save(path: str | Path, weights: Mapping[str, Tensor], config: ModelConfig) -> None:
-    """Write a native file: safetensors, with `config` in its header. The file appears whole or not at all.
+    """Write a native file: safetensors, with `config` in its header, atomically.
 
-    Raises UserError, naming the keys, when the weights are not those of `config`'s network.
+    Raises UserError, naming the keys, if the weights do not fit the network of `config`.
     """
     Checkpoint(weights, None, Path(path)).check(config)
     files.write_native(Path(path), weights, config)
 
 
 def export_published(path: str | Path, weights: Mapping[str, Tensor], config: ModelConfig) -> None:
-    """Write a .pt file as the published ones are: a state dict, its keys in the network's order.
+    """Write a .pt file like the published ones: a state dict, its keys in the network's order.
 
-    Such a file cannot say its qkv order or heads; a reader takes them from the file's name or from a preset's shapes.
-    Raises UserError, naming the keys, when the weights are not those of `config`'s network.
+    Such a file cannot contain its qkv order or heads: readers take them from the file's name or from a preset with the
+    same shapes. Raises UserError, naming the keys, if the weights do not fit the network of `config`.
     """
     Checkpoint(weights, None, Path(path)).check(config)
     files.write_published(Path(path), weights, config)
 
 
 def _fitting(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
-    """Presets that fit by shape, the one that the file's name says first."""
+    """Presets that fit by shape; the one of the file's name comes first."""
     return sorted(fitting_presets(shapes), key=lambda name: name != PUBLISHED.get(path.name))

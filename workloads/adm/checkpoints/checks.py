@@ -1,5 +1,4 @@
-"""Whether the checkpoint of a stage holds weights of its network: looked at where it will run, before anything is
-computed."""
+"""Check, where a stage will run and before anything is computed, that its checkpoint has weights of its network."""
 
 from __future__ import annotations
 
@@ -15,11 +14,11 @@ from adm.config import ModelConfig
 from assay.errors import UserError
 
 MOST_KEYS = 5
-"""Keys that do not fit, as far as a message lists them."""
+"""The most keys that a message lists."""
 
 
 def _check(name: str, config: Mapping[str, Any]) -> None:
-    """`name` is where a user's config names the checkpoint. Raises UserError."""
+    """`name` is the config path of the checkpoint. Raises UserError."""
     try:
         checkpoint = checkpoints.load(Path(config["checkpoint"]))
         checkpoint.check(ModelConfig(**config["model"]))
@@ -31,14 +30,14 @@ def _check(name: str, config: Mapping[str, Any]) -> None:
 
 
 def _refuse_other_values(checkpoint: checkpoints.Checkpoint) -> None:
-    """Shapes fit, and yet nothing can be computed with tensors that are no weights. Raises UserError."""
+    """Refuse tensors that have the right shapes but are not usable as weights. Raises UserError."""
     for key, weights in checkpoint.items():
         if not weights.is_floating_point() or weights.is_meta or weights.layout != torch.strided:
             what = "no values, only a shape" if weights.is_meta else f"{weights.dtype}, {weights.layout}"
             raise UserError(f"{checkpoint.path}: {key} has {what}; allowed: dense tensors of floating-point numbers")
         if not weights.isfinite().all():
             raise UserError(
-                f"{checkpoint.path}: {key} has values that are infinite or no numbers, as after a training that "
+                f"{checkpoint.path}: {key} has infinite or NaN values, as after a training that "
                 "diverged; take an earlier checkpoint"
             )
 

@@ -1,4 +1,4 @@
-"""Reading and writing the two kinds of file."""
+"""Read and write both kinds of file."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from assay.errors import UserError
 from imaging import weight_files
 
 CONFIG_KEY = "adm.model"
-"""Where a native file's header holds the ModelConfig, as JSON."""
+"""The field with the ModelConfig, as JSON, in a native file's header."""
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], ModelConfig | None]:
-    """The tensors of a file by key, and the config it carries. Raises UserError as `adm.checkpoints.load` does, and
-    warns as `weight_files.read` does."""
+    """The tensors of a file by key, and the config in it. Raises UserError like `adm.checkpoints.load`, and warns like
+    `weight_files.read`."""
     weights, carried = weight_files.read(path, CONFIG_KEY)
     if carried is None:
         return weights, None
@@ -45,7 +45,7 @@ def write_published(path: Path, weights: Mapping[str, Tensor], config: ModelConf
 
 
 def _plain(weights: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
-    """On the CPU, contiguous, each with memory of its own, in the order of the network's keys."""
+    """On the CPU, contiguous, not sharing memory, in the order of the network's keys."""
     return {key: weights[key].detach().cpu().contiguous().clone() for key in expected_shapes(config)}
 
 

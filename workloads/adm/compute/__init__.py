@@ -1,4 +1,4 @@
-"""What a model costs: operations, parameters, theoretical throughput, V100-days. Counted without torch."""
+"""The cost of models: operations, parameters, theoretical throughput, V100-days. Computed without torch."""
 
 from adm.compute.network import NetworkCost, network_cost
 from adm.compute.sampling import num_evaluations, sampling_flops

@@ -1,8 +1,7 @@
 """Forward floating-point operations and parameters of a network, counted from its layout. No torch here.
 
-Two operations a multiply-add; convolutions, linear layers and attention's two products are counted, and element-wise
-work (norms, SiLU, sums, softmax, interpolation) is not. Average pooling, about 1e-5 of the whole, is counted apart.
-`measured.py` counts the same on the network itself.
+A multiply-add counts as two operations; convolutions, linear layers and attention's two products count, element-wise
+work (norms, SiLU, sums, softmax, interpolation) does not. Average pooling, about 1e-5 of the total, is separate.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ from assay.workload import load_attribute
 
 @dataclass(frozen=True)
 class NetworkCost:
-    """What a network, or a part of one, takes."""
+    """Operations and parameters of a network or a part of one."""
 
     flops: int = 0
     """Operations of the forward pass of one image."""
     parameters: int = 0
     pooling: int = 0
-    """Operations of average pooling besides: three additions and a product for 2×2 pixels."""
+    """Operations of average pooling: three additions and a product for 2×2 pixels."""
 
     def __add__(self, other: NetworkCost) -> NetworkCost:
         return NetworkCost(self.flops + other.flops, self.parameters + other.parameters, self.pooling + other.pooling)
@@ -32,16 +31,16 @@ class NetworkCost:
 
 @lru_cache(maxsize=256)  # a sweep of ten thousand trials has few networks
 def network_cost(config: ModelConfig) -> NetworkCost:
-    """The forward operations of one image and the parameters of the network `config` describes.
+    """The forward operations for one image, and the parameters, of the network of `config`.
 
-    Raises UserError for a network that cannot be.
+    Raises UserError for an impossible network.
     """
     cost: NetworkCost = load_attribute(NETWORKS[config.kind].cost)(config)
     return cost
 
 
 def cost_of_blocks(config: ModelConfig) -> NetworkCost:
-    """The cost of a network that is made of adm.models.layout's blocks."""
+    """The cost of a network made of adm.models.layout's blocks."""
     plan = layout(config)
     E = plan.embed_channels
     cost = _linear(config.channels, E) + _linear(E, E)
@@ -110,5 +109,5 @@ def _norm(channels: int) -> NetworkCost:
 
 
 def _attention(channels: int, queries: int, keys: int) -> NetworkCost:
-    """qᵀk and its product with v, all heads together."""
+    """qᵀk and its product with v, for all heads."""
     return NetworkCost(flops=2 * 2 * queries * keys * channels)

@@ -1,4 +1,4 @@
-"""Training costs that others published, in V100-days by the paper's conversions (appendix B.3). No torch here."""
+"""Training costs published by others, in V100-days by the paper's conversions (appendix B.3). No torch here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STYLEGAN2_DAYS_PER_IMAGE = (32 + 13 / 24) / 25e6
 
 @dataclass(frozen=True)
 class Published:
-    """V100-days; a range where the authors give one."""
+    """V100-days; a range if the authors give one."""
 
     least: float
     most: float
@@ -29,7 +29,7 @@ def _biggan_deep(cores: int) -> Published:
     tpu_v3 = find_device("TPU v3")
     assert tpu_v3 is not None, "the conversion of appendix B.3 is declared"
     least, most = (cores * days * tpu_v3.v100s for days in (1, 2))
-    return Published(least, most, f"{cores} TPU-v3 cores for 24 to 48 hours, 2 TPU-v3-days a V100-day")
+    return Published(least, most, f"{cores} TPU-v3 cores for 24 to 48 hours, 2 TPU-v3-days per V100-day")
 
 
 PUBLISHED = {
@@ -39,7 +39,7 @@ PUBLISHED = {
     "biggan_deep_256": _biggan_deep(256),
     "biggan_deep_512": _biggan_deep(512),
 }
-"""Table 10's GANs. Images shown and core-hours are those of the StyleGAN2 and BigGAN papers."""
+"""Table 10's GANs. Images shown and core-hours are from the StyleGAN2 and BigGAN papers."""
 
 
 def _implied(iterations: int, batch_size: int, v100_days: float) -> float:
@@ -51,4 +51,4 @@ CLASSIFIERS = {
     "classifier128": _implied(300_000, 256, 9),
     "classifier256": _implied(500_000, 256, 46),
 }
-"""Images a V100-second of training the classifiers. Table 7 has none; these follow from one row each of table 10."""
+"""Images per V100-second for training the classifiers, which table 7 lacks: derived from one row each of table 10."""

@@ -1,4 +1,4 @@
-"""What drawing images costs, in operations. No torch here."""
+"""The cost of sampling images, in operations. No torch here."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def num_evaluations(sampler: str, process: DiffusionConfig, steps: Steps) -> int
 
 
 def sampling_flops(config: Config) -> int:
-    """Operations of drawing one image.
+    """Operations of sampling one image.
 
-    A guided evaluation adds the classifier's forward pass and the gradient at x_t, which costs as much again: the
-    gradient of the weights, the other half of a backward pass, is not taken. An upsampler's steps come on top.
+    A guided evaluation adds the classifier's forward pass and the gradient at x_t, which costs the same again: the
+    gradient of the weights, the other half of a backward pass, is not computed. An upsampler's steps are added.
     """
     evaluation = network_cost(config.model).flops
     if config.sample.guidance_scale > 0 and config.classifier is not None:

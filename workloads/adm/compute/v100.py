@@ -9,23 +9,23 @@ from adm.config import ModelConfig
 from assay.costs.devices import V100_PEAK_FLOPS
 
 V100_FLOPS_PER_S = V100_PEAK_FLOPS
-"""What the paper takes for 100% of a V100 (appendix B.1)."""
+"""The paper's 100% of a V100 (appendix B.1)."""
 BACKWARD_FORWARDS = 2
-"""A backward pass in forward passes."""
+"""The cost of a backward pass in forward passes."""
 SECONDS_PER_DAY = 86_400
 
 
 def training_flops(config: ModelConfig) -> int:
-    """Operations of training on one image, once: forward and backward, nothing computed twice.
+    """Operations of training on one image once: forward and backward, with no recomputation.
 
-    Average pooling is in it: without, the first figure of table 7 would be 182.352, which does not print as 182.3.
+    Includes average pooling: without it, the first figure of table 7 would be 182.352, which does not round to 182.3.
     """
     cost = network_cost(config)
     return (1 + BACKWARD_FORWARDS) * (cost.flops + cost.pooling)
 
 
 def theoretical_throughput(config: ModelConfig, flops_per_s: float = V100_FLOPS_PER_S) -> float:
-    """Images a second of training at 100% utilization (table 7)."""
+    """Images per second of training at 100% utilization (table 7)."""
     return flops_per_s / training_flops(config)
 
 
@@ -36,7 +36,7 @@ def training_v100_days(iterations: int, batch_size: int, images_per_v100_s: floa
 
 @dataclass(frozen=True)
 class Throughput:
-    """A row group of table 7: images a V100-second. `theoretical` is at 100% utilization."""
+    """A row group of table 7: images per V100-second. `theoretical` is at 100% utilization."""
 
     theoretical: float
     naive: float

@@ -1,6 +1,4 @@
-"""Configs that ship: the paper's models (tables.py), alone and in two stages (two_stage.py), and small ones. No torch
-here.
-"""
+"""Shipped configs: the paper's models (tables.py), also in two stages (two_stage.py), and small ones. No torch here."""
 
 from __future__ import annotations
 
@@ -16,12 +14,12 @@ TWO_STAGE = two_stage.PRESETS
 
 
 def names() -> tuple[str, ...]:
-    """Every preset: the small ones first, those of two stages last."""
+    """Every preset: the small ones first, two-stage ones last."""
     return (*SMALL, *tables.NAMES, *TWO_STAGE)
 
 
 def load(name: str) -> Config:
-    """The preset of that name. Raises UserError, naming the nearest, when there is none."""
+    """The preset of that name. Raises UserError with the closest match if there is none."""
     if name not in names():
         raise UserError(f"unknown preset {name!r}{did_you_mean(name, names())}")
     others = SMALL | TWO_STAGE

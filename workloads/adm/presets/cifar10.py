@@ -1,6 +1,6 @@
-"""CIFAR-10: 32×32 photographs of ten kinds, at a scale that a workstation trains in hours.
+"""CIFAR-10: 32×32 photographs in ten classes, at a scale that a workstation trains in hours.
 
-Not a model of the paper: its parts, with widths that two cores can train. The data is a parquet file of image bytes
+Not a model of the paper, but its parts, with widths that two cores can train. The data is a parquet file of image bytes
 and labels; set data.path.
 """
 
@@ -13,7 +13,7 @@ CLASSES = 10
 
 
 def config() -> Config:
-    """A class-conditional model of ε and Σ, the classifier that guides and judges it, and how to train both."""
+    """A class-conditional model of ε and Σ, the classifier for guidance and evaluation, and how to train both."""
     return Config(
         data=DataConfig(source="parquet", flip=True, validation=0.05),
         model=ModelConfig(

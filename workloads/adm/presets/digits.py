@@ -1,4 +1,4 @@
-"""scikit-learn's 1,797 digits of 8×8 pixels: the paper's pieces at a scale that a laptop trains in minutes."""
+"""scikit-learn's 1,797 digits of 8×8 pixels: the paper's parts at a scale that a laptop trains in minutes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from imaging.config import DataConfig
 
 CLASSES = 10
 ENGINE: Literal["torch"] = "torch"
-"""DeepSpeed's operators take a minute or more to compile where they never were: longer than this trains."""
+"""DeepSpeed's operators take a minute or more to compile for the first time: longer than this training."""
 
 
 def config() -> Config:
-    """A class-conditional model of ε and Σ, the classifier that guides and judges it, and how to train both."""
+    """A class-conditional model of ε and Σ, the classifier for guidance and evaluation, and how to train both."""
     return Config(
         data=DataConfig(source="digits", validation=0.1),
         model=ModelConfig(
@@ -60,10 +60,10 @@ def config() -> Config:
 
 
 def tiny() -> Config:
-    """The same in seconds, and samples that one can still read: what the studies' smoke profiles share.
+    """The same in seconds, with legible samples: the common base of the studies' smoke profiles.
 
-    One width at both resolutions, and rates that let so few steps tell. A linear schedule, as in most of the paper's
-    studies: guided DDIM of few steps does not come back from where a cosine schedule ends.
+    One width at both resolutions, and learning rates at which few steps suffice. A linear schedule, as in most of the
+    paper's studies: guided DDIM with few steps does not recover from the end of a cosine schedule.
     """
     c = config()
     assert c.classifier is not None

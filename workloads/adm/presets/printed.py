@@ -1,4 +1,4 @@
-"""Tables 11 to 14 as the paper prints them, made from the presets: `assay show preset tables`."""
+"""Tables 11 to 14 as printed in the paper, made from the presets: `assay show preset tables`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from adm.presets.tables import GUIDANCE_250_STEPS, GUIDANCE_DDIM_25_STEPS
 from assay.workload import PrintedTable
 
 Columns = Mapping[str, Sequence[Config]]
-"""Heading → the presets that a column stands for: LSUN's are three, alike but for their iterations."""
+"""Heading → the presets of a column: LSUN's has three, which differ only in their iterations."""
 Cell = Callable[[Config], str]
 IMAGENET = {f"ImageNet {size}": f"imagenet{size}" for size in (64, 128, 256, 512)}
 LSUN = {"bedroom": "lsun_bedroom_256", "cat": "lsun_cat_256", "horse": "lsun_horse_256"}
@@ -72,7 +72,7 @@ def _guidance() -> PrintedTable:
 
 
 def _rows(columns: Columns, cells: Mapping[str, Cell]) -> tuple[tuple[str, ...], ...]:
-    """A row a hyperparameter, a cell a column; what differs among a column's presets varies."""
+    """One row per hyperparameter, one cell per column; "varies" where the presets of a column differ."""
     rows = []
     for name, cell in cells.items():
         shown = [dict.fromkeys(cell(config) for config in column) for column in columns.values()]
@@ -93,7 +93,7 @@ def _dropout(c: Config) -> str:
 
 
 def _power(value: float) -> str:
-    """1e-4, where Python writes 0.0001."""
+    """1e-4, which Python writes as 0.0001."""
     digits, exponent = f"{value:e}".split("e")
     return f"{float(digits):g}e{int(exponent)}"
 

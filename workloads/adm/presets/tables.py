@@ -1,6 +1,6 @@
 """The paper's models: tables 11 (diffusion), 12 (classifiers), 13 (upsamplers) and 14 (guided sampling).
 
-All of them: 1000 diffusion steps, learned Σ, BigGAN up/downsampling, AdaGN, attention at 32, 16 and 8 pixels.
+All have 1000 diffusion steps, learned Σ, BigGAN up/downsampling, AdaGN, and attention at 32, 16 and 8 pixels.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ MULT = {
 
 
 def unet(image_size: int, **options: Any) -> ModelConfig:
-    """A column of table 11, model half."""
+    """A column of table 11: its model."""
     return ModelConfig(image_size=image_size, channel_mult=MULT[image_size], **{"channels": 256, **options})
 
 
 def upsampler(low_res_size: int, image_size: int, **heads: Any) -> ModelConfig:
-    """A column of table 13. The 128 → 512 model too has six resolutions: the lowest would be unnecessary."""
+    """A column of table 13. The 128 → 512 model has six resolutions too, since a lower one would be unnecessary."""
     return ModelConfig(
         kind="super_res",
         image_size=image_size,
@@ -52,7 +52,7 @@ def encoder(image_size: int, depth: int) -> ModelConfig:
     )
 
 
-# Tables 11 and 13. The 64×64 model is the one whose published weights have the new qkv order.
+# Tables 11 and 13. Only the 64×64 model's published weights have the new qkv order.
 CONDITIONAL = {"num_classes": IMAGENET_CLASSES}
 MODELS = {
     "imagenet64": unet(
@@ -73,7 +73,7 @@ TRAIN = {
     "imagenet64": TrainConfig(iterations=540_000, batch_size=2048, learning_rate=3e-4),
     "imagenet128": TrainConfig(iterations=4_360_000, batch_size=256),
     "imagenet256": TrainConfig(iterations=1_980_000, batch_size=256),
-    # The paper does not say how long it trained the unconditional model: as long as the conditional one, here.
+    # The paper does not say how long the unconditional model was trained: here as long as the conditional one.
     "imagenet256_uncond": TrainConfig(iterations=1_980_000, batch_size=256),
     "imagenet512": TrainConfig(iterations=1_940_000, batch_size=256),
     "lsun_bedroom_256": TrainConfig(iterations=500_000, batch_size=256),
@@ -85,8 +85,8 @@ TRAIN = {
 }
 
 # Table 12. Random crops are those of the published training script; the diffusion models see the centre.
-# That the learning rate falls to 0 is not in the table. The published training command has it (--anneal_lr True): that
-# of 128×128, to be modified for other sizes.
+# The table does not say that the learning rate is annealed to 0, but the published training command does
+# (--anneal_lr True): that for 128×128, to be adapted for other sizes.
 RANDOM: Literal["random"] = "random"
 WHOLE: Literal["iterations"] = "iterations"
 CLASSIFIERS = {
@@ -121,9 +121,9 @@ CLASSIFIERS = {
 }
 
 VALIDATION = 0.01
-"""Share of the images held out of a classifier's training, to see how well it does at several noise levels."""
+"""Share of images held out of a classifier's training, to measure its accuracy at several noise levels."""
 
-# Table 14: gradient scales by the number of sampling steps. The unconditional model's is table 4's better one.
+# Table 14: gradient scales by the number of sampling steps. The unconditional model's is the better one of table 4.
 GUIDANCE_250_STEPS = {
     "imagenet64": 1.0,
     "imagenet128": 0.5,
@@ -137,7 +137,7 @@ NAMES = (*MODELS, *CLASSIFIERS)
 
 
 def config(name: str) -> Config:
-    """The whole config of a model or a classifier of the paper. Its data is a folder of images: set data.path."""
+    """The complete config of a model or a classifier of the paper. Its data is a folder of images: set data.path."""
     if name in CLASSIFIERS:
         classifier = CLASSIFIERS[name]
         return Config(
@@ -155,11 +155,11 @@ def config(name: str) -> Config:
         diffusion=_diffusion(model),
         train=TRAIN[name],
         classifier=CLASSIFIERS[f"classifier{model.image_size}"] if guided else None,
-        # LSUN's figures are with all 1000 steps; appendix L sweeps shorter schedules.
+        # LSUN's figures use all 1000 steps; appendix L sweeps shorter schedules.
         sample=SampleConfig(
             steps=1000 if name.startswith("lsun") else 250,
             guidance_scale=GUIDANCE_250_STEPS.get(name, 0.0),
-            # The published sampling command of this model alone has --use_fp16 False.
+            # Only this model's published sampling command has --use_fp16 False.
             precision="fp32" if name == "imagenet512" else "auto",
         ),
         evaluate=EvaluateConfig(extractor="inception"),

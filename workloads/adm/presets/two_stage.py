@@ -1,4 +1,4 @@
-"""Two-stage sampling: a base model, guided, and the upsampler that enlarges what it draws (ADM-G + ADM-U)."""
+"""Two-stage sampling: a guided base model, and an upsampler that enlarges its images (ADM-G + ADM-U)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from adm.presets import digits, tables
 
 
 def imagenet64_to_256() -> Config:
-    """Images of 256 pixels a side from the 64-pixel model and its classifier."""
+    """Images of 256×256 pixels from the 64-pixel model and its classifier."""
     return _two_stages("imagenet64", "upsample_64_256")
 
 
 def imagenet128_to_512() -> Config:
-    """Images of 512 pixels a side from the 128-pixel model and a classifier of its own (table 12, footnote)."""
+    """Images of 512×512 pixels from the 128-pixel model and a classifier of its own (table 12, footnote)."""
     c = _two_stages("imagenet128", "upsample_128_512")
     assert c.classifier is not None
     larger = {"batch_size": 1024, "learning_rate": 6e-5}
@@ -23,7 +23,7 @@ def imagenet128_to_512() -> Config:
 
 
 def digits_4_to_8() -> Config:
-    """The digits at 4×4 pixels, enlarged to 8×8: the pieces of two-stage sampling, in minutes."""
+    """The digits at 4×4 pixels, enlarged to 8×8: two-stage sampling in minutes."""
     c = digits.config()
     assert c.classifier is not None
     small = {"image_size": 4, "attention_resolutions": (2,)}
@@ -41,7 +41,7 @@ def digits_4_to_8() -> Config:
 
 def _two_stages(base: str, upsampler: str) -> Config:
     c, up = tables.config(base), tables.config(upsampler)
-    # The classifier sees images of the base model's size only.
+    # The classifier only sees images of the base model's size.
     return c.model_copy(
         update={
             "upsampler": UpsamplerConfig(model=up.model, diffusion=up.diffusion, train=up.train),

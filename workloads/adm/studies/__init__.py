@@ -1,4 +1,4 @@
-"""What the paper measures besides the quality of samples: throughput, compute, neighbours, diversity, interpolations.
+"""What the paper measures besides sample quality: throughput, compute, neighbours, diversity, interpolations.
 
-Each is a stage whose metrics and pictures are a trial's: `measure` chooses. No torch is imported here.
+Each is a stage with the metrics and pictures of a trial, selected by `measure`. No torch is imported here.
 """

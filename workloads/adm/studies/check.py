@@ -1,4 +1,4 @@
-"""What in the studies' sections cannot work, or would have no effect, said before anything is planned."""
+"""Mistakes in the studies' sections, and settings without effect, reported before anything is planned."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ def _inversion(c: Config) -> Iterator[ConfigProblem]:
         )
     if c.upsampler is not None:
         yield ConfigProblem(
-            "measure", "inversion is of one model: this base has an upsampler, set it to null", ("upsampler",)
+            "measure", "inversion uses a single model, but this base has an upsampler; set it to null", ("upsampler",)
         )
     if SAMPLERS[c.sample.sampler].reverse is None or c.sample.eta != 0:
         able = " or ".join(name for name, sampler in SAMPLERS.items() if sampler.reverse is not None)
         yield ConfigProblem(
             "measure",
-            f"inversion runs a sampler backwards: set sample.sampler {able}, with sample.eta 0",
+            f"inversion runs a sampler in reverse: set sample.sampler {able}, with sample.eta 0",
             ("sample.sampler", "sample.eta"),
         )
 
@@ -96,7 +96,7 @@ def _figures(c: Config) -> Iterator[ConfigProblem]:
         yield ConfigProblem(
             "figures.num_reference", "has no effect with evaluate.reference; leave it out", ("evaluate.reference",)
         )
-    if num_reference is None:  # all, of which there are enough for precision and recall
+    if num_reference is None:  # all, which are enough for precision and recall
         return
     if any(picture.searches_reference for picture in pictures) and max(2, c.figures.num_neighbours) > num_reference:
         yield ConfigProblem(
@@ -107,7 +107,7 @@ def _figures(c: Config) -> Iterator[ConfigProblem]:
 
 
 def _figures_of_data(c: Config) -> Iterator[ConfigProblem]:
-    """Pictures that show more real images than there are, where these can be seen from here."""
+    """Pictures that ask for more real images than there are, if the data can be read here."""
     pictures = [PICTURES[name] for name in c.figures.draw]
     if any(picture.shows_reference for picture in pictures) and _has_statistics_alone(c):
         yield ConfigProblem(
@@ -134,5 +134,5 @@ def _figures_of_data(c: Config) -> Iterator[ConfigProblem]:
 def _has_statistics_alone(c: Config) -> bool:
     try:
         return c.evaluate.reference is not None and evaluation_graph.reference_images(c, {}) is None
-    except UserError:  # what is wrong with the file, the section evaluate says
+    except UserError:  # the section evaluate reports what is wrong with the file
         return False

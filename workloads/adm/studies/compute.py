@@ -1,6 +1,6 @@
-"""Table 10: what trainings cost in V100-days, from how far they go and how fast they are. Trains nothing, needs no GPU.
+"""Table 10: what trainings cost in V100-days, from their length and speed. Trains nothing, needs no GPU.
 
-V100-days = iterations · batch size / (images a V100-second · 86,400).
+V100-days = iterations · batch size / (images per V100-second · 86,400).
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from assay.errors import UserError
 from assay.workload import JSON, Result, StageContext
 
 SAME_OPERATIONS = 0.01
-"""Networks whose operations differ by less take a row of table 7 together: LSUN's is ImageNet 256's without classes."""
+"""Networks share a row of table 7 if their operations differ by less: LSUN's is ImageNet 256's without classes."""
 RATE = "images_per_v100_second"
 
 
 def compute(ctx: StageContext) -> Mapping[str, float]:
-    """V100-days of the trainings, as `SUMS` adds them up; of a rival those that it published."""
+    """V100-days of the trainings, summed as in `SUMS`; for a GAN, those that were published."""
     rival = ctx.config["rival"]
     if rival is not None:
         published = PUBLISHED[rival]
         ctx.note("source", published.source)
-        found = {"total_v100_days": published.most}
-        return found if published.least == published.most else {**found, "total_v100_days_least": published.least}
+        days = {"total_v100_days": published.most}
+        return days if published.least == published.most else {**days, "total_v100_days_least": published.least}
     days = {part: _days(ctx, part, training) for part, training in ctx.config["trainings"].items()}
     return {
         metric: sum(days[part] for part in parts if part in days)
@@ -43,7 +43,7 @@ def _days(ctx: StageContext, part: str, training: Mapping[str, JSON]) -> float:
         rate, basis = _timed(ctx.inputs[part]), "timed here"
     else:
         rate, basis = images_per_v100_second(model, utilisation, of_the_paper=how == "table7")
-    ctx.note(part, f"{training['iterations']:,} × {training['batch_size']:,} images at {rate:.4g} a V100-s ({basis})")
+    ctx.note(part, f"{training['iterations']:,} × {training['batch_size']:,} images at {rate:.4g} per V100-s ({basis})")
     return training_v100_days(training["iterations"], training["batch_size"], rate)
 
 
@@ -51,13 +51,13 @@ def _timed(throughput: Result) -> float:
     if RATE not in throughput.metrics:
         raise UserError(
             "compute.throughput measured: the device that timed the training is not in the table of devices, so its "
-            "days are no V100-days; use a device that is, or compute.throughput table7"
+            "days cannot be converted; use a device that is, or compute.throughput table7"
         )
     return throughput.metrics[RATE]
 
 
 def images_per_v100_second(model: ModelConfig, utilisation: float, of_the_paper: bool) -> tuple[float, str]:
-    """How fast a network trains, and how that is known: the paper's own figure if there is one, else its operations."""
+    """A network's training speed and its source: the paper's own figure if there is one, else its operations."""
     if of_the_paper:
         for preset, row in TABLE_7.items():
             if _is_like(model, preset):

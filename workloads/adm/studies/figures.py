@@ -1,4 +1,4 @@
-"""Pictures of samples besides their grid, drawn after the evaluation, whose metrics they pass on."""
+"""Pictures of samples besides their grid, drawn after the evaluation; its metrics are passed on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from imaging.extractors import FEATURES
 from imaging.metrics.neighbours import DEFAULT_MAX_BYTES, nearest_neighbours
 
 MEASURED = 200
-"""Samples, and training images, whose nearest neighbours are measured: as many as there are, up to this."""
+"""The most samples, and training images, whose nearest neighbours are measured."""
 
 Features = np.ndarray[tuple[int, int], np.dtype[np.float32]]
 Ids = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
@@ -27,7 +27,7 @@ Distances = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 
 
 def figures(ctx: StageContext) -> Mapping[str, float]:
-    """Draw what the config asks for. Returns the metrics of the evaluation, with those of the pictures."""
+    """Draw the pictures in the config. Returns the metrics of the evaluation and of the pictures."""
     evaluated = ctx.inputs["evaluated"]
     for name in (GRID, JACKKNIFE):
         shutil.copyfile(evaluated.file(name), ctx.output / name)
@@ -43,8 +43,8 @@ def figures(ctx: StageContext) -> Mapping[str, float]:
 def neighbours(ctx: StageContext, path: Path) -> Mapping[str, float]:
     """Samples above their nearest training images in the evaluation's features. Figure 7.
 
-    `nearest_distance_ratio` tells copies from inventions: the median distance of a sample to its nearest training
-    image, in terms of that of a training image to its nearest other one. A model that memorised has about 0.
+    `nearest_distance_ratio` tells copies from new images: the median distance of a sample to its nearest training
+    image, relative to that of a training image to its nearest other one. A model that memorised has about 0.
     """
     count, k = ctx.config["num_samples"], ctx.config["num_neighbours"]
     samples, reference = ctx.inputs["samples"], ctx.inputs["reference"]
@@ -56,17 +56,17 @@ def neighbours(ctx: StageContext, path: Path) -> Mapping[str, float]:
     )
     images = _first_images(samples, count)
     nearest = images_of_rows(order, len(source))[ids[: len(images), :k]]
-    found = source.read(nearest.reshape(-1)).images.reshape(*nearest.shape, *images.shape[1:])
-    rows = np.concatenate([images[None], found.swapaxes(0, 1)])
+    nearest_images = source.read(nearest.reshape(-1)).images.reshape(*nearest.shape, *images.shape[1:])
+    rows = np.concatenate([images[None], nearest_images.swapaxes(0, 1)])
     save_panel(rows, path, tall_after=(0,))
-    # A training image is its own nearest: the second is another one.
+    # A training image's nearest is itself: the second is another one.
     between = float(np.median(distances[len(queries) :, 1]))
     ratio = float(np.median(distances[: len(queries), 0])) / between if between > 0 else float("nan")
     return {"nearest_distance_ratio": ratio}
 
 
 def diversity(ctx: StageContext, path: Path) -> Mapping[str, float]:
-    """Samples on the left, as many random training images on the right. Figure 9."""
+    """Samples on the left, equally many random training images on the right. Figure 9."""
     side = ctx.config["num_samples"]
     samples = _first_images(ctx.inputs["samples"], side**2)
     side = int(len(samples) ** 0.5)
@@ -92,15 +92,15 @@ def nearest_of_all(
 ) -> tuple[Ids, Distances]:
     """Ids of the k nearest rows of `reference` and their distances, (N, k) each, nearest first; fewer if it has fewer.
 
-    Read a shard at a time: a million training images need not fit in memory.
+    Read one shard at a time: a million training images need not fit in memory.
     """
     ids: Ids = np.empty((len(queries), 0), dtype=np.int64)
     distances: Distances = np.empty((len(queries), 0))
     for table in reference.batches(["id", FEATURES]):
         rows = tensors(table, FEATURES)
-        found = nearest_neighbours(queries, rows, min(k, len(rows)), device=device, max_bytes=max_bytes)
-        ids = np.concatenate([ids, table.column("id").to_numpy()[found.indices]], axis=1)
-        distances = np.concatenate([distances, found.distances], axis=1)
+        hits = nearest_neighbours(queries, rows, min(k, len(rows)), device=device, max_bytes=max_bytes)
+        ids = np.concatenate([ids, table.column("id").to_numpy()[hits.indices]], axis=1)
+        distances = np.concatenate([distances, hits.distances], axis=1)
         order = np.argsort(distances, axis=1, kind="stable")[:, :k]
         ids = np.take_along_axis(ids, order, axis=1)
         distances = np.take_along_axis(distances, order, axis=1)

@@ -1,9 +1,9 @@
-"""The studies' stages, as the workload hangs them onto its graph. No torch here.
+"""The studies' stages, as the workload adds them to its graph. No torch here.
 
-quality      evaluate ─► figures (where pictures are asked for)
+quality      evaluate ─► figures (if pictures are requested)
 inversion    train, train_classifier ─► invert ─► inversion
 throughput   throughput
-compute      throughput (where it is measured) ─► compute
+compute      throughput (if it is measured) ─► compute
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from imaging.evaluation import graph as evaluation_graph
 from imaging.paths import places_in
 
 TIMED = ("optimizer", "learning_rate", "weight_decay", "gradient_clip", "precision", "engine", "ema_rates")
-"""The options of a training that the time of a step depends on."""
+"""The training options that the time of a step depends on."""
 PAIRS_A_SHARD = 8
 
 
@@ -35,10 +35,10 @@ SUMS = {
     "upsampler_v100_days": ("upsampler",),
     "classifier_v100_days": ("classifier",),
 }
-"""What `compute` reports → the trainings in it. Table 10 counts an upsampler to the generator."""
+"""What `compute` reports → the trainings included. Table 10 counts an upsampler as part of the generator."""
 COMPUTE = ("total_v100_days", "total_v100_days_least", "generator_v100_days", "classifier_v100_days")
 METRICS = (*(name for _, picture in PICTURES.items() for name in picture.metrics), *INVERSION, *THROUGHPUT, *COMPUTE)
-"""What the studies report, as reports show it. The first of each is there in every trial."""
+"""Metrics of the studies, for reports. Every trial has the first of each."""
 
 
 CAPTIONS = {
@@ -49,7 +49,7 @@ SIDE_BY_SIDE = frozenset(picture.file for _, picture in PICTURES.items() if pict
 
 
 def metrics(c: Config) -> tuple[str, ...]:
-    """What a trial that does not measure quality reports, and what pictures add to one that does."""
+    """The metrics of a trial that does not measure quality, and those that pictures add to one that does."""
     if c.measure == "quality":
         return tuple(metric for name in c.figures.draw for metric in PICTURES[name].metrics)
     return {"inversion": INVERSION, "throughput": THROUGHPUT, "compute": COMPUTE}[c.measure]
@@ -58,11 +58,11 @@ def metrics(c: Config) -> tuple[str, ...]:
 def figures(
     c: Config, images: Mapping[str, JSON] | None, evaluate: Stage, reference: Stage | None, sample: Stage
 ) -> Stage:
-    """Pictures of the samples; its metrics are those of `evaluate`, and more. `images` says how to read those that the
-    samples are compared with."""
+    """Pictures of the samples; its metrics are those of `evaluate`, and more. `images` says how to read the images that
+    the samples are compared with."""
     num_images = c.figures.num_reference
     if reference is not None and reference.budget is not None and num_images is not None:
-        # A part of all is a random one; it shares the shards of another part.
+        # A part of the data is random, and shares shards with other parts.
         images = {**(images or {}), "order": "shuffled"}
         config = {**reference.config, "order": "shuffled"}
         reference = replace(reference, config=config, budget=replace(reference.budget, amount=num_images))
@@ -93,7 +93,7 @@ def figures(
 
 
 def inversion(c: Config, data: Mapping[str, JSON], train: Stage, classifier: Stage | None) -> Stage:
-    """Pairs of real images, encoded and decoded; a guided model also decodes by the classifier's gradient."""
+    """Pairs of real images, encoded and decoded; a guided model also decodes with the classifier's gradient."""
     passes = c.inversion.num_images + 2
     sampler = SAMPLERS[c.sample.sampler]
     diffusion = sampled_process(c.diffusion, c.sample.sampler, c.train.checkpoint is not None)
@@ -172,7 +172,7 @@ def _throughput(c: Config, model: ModelConfig, diffusion: DiffusionConfig, train
 
 
 def compute(c: Config) -> Stage:
-    """The price of trainings that need not be run."""
+    """The cost of trainings without running them."""
     prices: dict[str, tuple[Work, ...]] = {}
     if c.compute.rival is not None:
         config: dict[str, JSON] = {"rival": c.compute.rival}
@@ -216,22 +216,22 @@ Training = tuple[ModelConfig, TrainConfig, DiffusionConfig]
 
 
 def trainings(c: Config) -> dict[str, Training]:
-    """Part → the training that is priced: presets as the compute section names them, else the whole config."""
+    """Part → the training that is priced: the compute section's presets, else the whole config."""
     section = c.compute
     if section.generator.preset is None:
-        found: dict[str, Training] = {"generator": _with((c.model, c.train, c.diffusion), section.generator)}
+        parts: dict[str, Training] = {"generator": _with((c.model, c.train, c.diffusion), section.generator)}
         if c.classifier is not None and section.classifier.preset is None:
             theirs = (c.classifier.model, c.classifier.train, c.diffusion)
-            found["classifier"] = _with(theirs, section.classifier)
+            parts["classifier"] = _with(theirs, section.classifier)
         if c.upsampler is not None and section.upsampler.preset is None:
             theirs = (c.upsampler.model, c.upsampler.train, c.upsampler.diffusion)
-            found["upsampler"] = _with(theirs, section.upsampler)
+            parts["upsampler"] = _with(theirs, section.upsampler)
     else:
-        found = {"generator": _preset(section.generator)}
+        parts = {"generator": _preset(section.generator)}
     for part, training in (("classifier", section.classifier), ("upsampler", section.upsampler)):
         if training.preset is not None:
-            found[part] = _preset(training)
-    return found
+            parts[part] = _preset(training)
+    return parts
 
 
 def _preset(training: TrainingOf) -> Training:

@@ -1,4 +1,4 @@
-"""Figure 10: real images encoded by DDIM run backwards and decoded, and what lies between two of them (appendix H)."""
+"""Figure 10: real images encoded by reversed DDIM and decoded, and interpolations between them (appendix H)."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ GREY_LEVELS_A_UNIT = 127.5
 class Inverter:
     """A step of a fan-out over pairs of images: {"id"} → {"id", "row", "error"}.
 
-    "row", uint8 (N, K + 2, H, W, C): a real image, what lies between it and another, and that other one. "error",
-    float32 (N, 2): how far the two reconstructions are from their images, root mean square over the pixels, in grey
-    levels. Which images make pair i depends on (seed, i) alone.
+    "row", uint8 (N, K + 2, H, W, C): a real image, interpolations, and another real image. "error", float32 (N, 2): the
+    root mean square error of the two reconstructions over pixels, in grey levels. The images of pair i depend only on
+    (seed, i).
     """
 
     def __init__(self, ctx: StageContext) -> None:
@@ -57,7 +57,7 @@ class Inverter:
             raise UserError(f"an interpolation needs 2 images, but the data has {len(self._source)}")
 
     def _model(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
-        """ε and v: the classes are the classifier's alone when the model is unconditional."""
+        """ε and v; if the model is unconditional, only the classifier uses the classes."""
         return self._network(x, t, y if self._model_classes else None)
 
     def __call__(self, batch: Batch) -> Batch:

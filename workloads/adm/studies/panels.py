@@ -1,4 +1,4 @@
-"""Images in rows and columns, as one picture."""
+"""Images in rows and columns as one picture."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 from PIL import Image
 
 SMALLEST_TILE = 32
-"""Pixels: smaller images are enlarged by whole factors, so that a person sees them."""
+"""Pixels: smaller images are enlarged by whole factors, to be recognisable."""
 
 Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
 
 def save_panel(images: Pixels, path: Path, wide_after: Collection[int] = (), tall_after: Collection[int] = ()) -> None:
-    """Images uint8 (rows, columns, H, W, C) on white; a wide gap follows the columns and rows that are named."""
+    """Images uint8 (rows, columns, H, W, C) on white, with a wide gap after the given columns and rows."""
     rows, columns, height, width, channels = images.shape
     factor = max(1, -(-SMALLEST_TILE // height))
     tile_h, tile_w = height * factor, width * factor
@@ -31,6 +31,6 @@ def save_panel(images: Pixels, path: Path, wide_after: Collection[int] = (), tal
 
 
 def _offsets(count: int, size: int, gap: int, wide_after: Collection[int]) -> list[int]:
-    """Where each tile begins."""
+    """Where each tile starts."""
     wide = 4 * gap
     return [gap + index * (size + gap) + wide * sum(after < index for after in wide_after) for index in range(count)]

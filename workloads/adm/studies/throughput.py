@@ -1,4 +1,4 @@
-"""Table 7: images a second of training on one device, beside what its peak would allow."""
+"""Table 7: training images per second on one device, relative to its peak."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from assay.workload import StageContext
 def throughput(ctx: StageContext) -> Mapping[str, float]:
     """Time whole training steps (forward, backward, Adam, EMA) on images of noise: the median of several.
 
-    naive takes the network's plain operations and Adam a parameter at a time; optimized the fused ones of both. Rates
-    per V100-second, and utilisation, are given for devices that the table of devices knows, and not guessed for others.
-    Raises UserError for a device that was not asked for, or too small for the batch.
+    naive uses the network's plain operations and Adam one parameter at a time; optimized uses fused ones for both.
+    Rates per V100-second, and utilisation, are only reported for devices in the table of devices. Raises UserError if
+    the device is not the one asked for, or too small for the batch.
     """
     device = _device(ctx)
     model_config, train = ModelConfig(**ctx.config["model"]), TrainConfig(**ctx.config["train"])
@@ -41,7 +41,7 @@ def throughput(ctx: StageContext) -> Mapping[str, float]:
             f"throughput.batch_size {train.batch_size} does not fit on {device}; use a smaller one"
         ) from error
     rate = train.batch_size / statistics.median(seconds)
-    found = {
+    rates = {
         "images_per_second": rate,
         "theoretical_images_per_v100_second": theoretical_throughput(model_config),
         "batch_size": float(train.batch_size),
@@ -49,23 +49,23 @@ def throughput(ctx: StageContext) -> Mapping[str, float]:
     known = find_device(device)
     if known is None:
         ctx.note("utilisation", f"not reported: no peak is declared for {device}")
-        return found
-    found["images_per_v100_second"] = rate / known.v100s
+        return rates
+    rates["images_per_v100_second"] = rate / known.v100s
     if known.peak_flops is not None:
-        found["utilisation"] = rate * training_flops(model_config) / known.peak_flops
-    return found
+        rates["utilisation"] = rate * training_flops(model_config) / known.peak_flops
+    return rates
 
 
 def _device(ctx: StageContext) -> str:
-    wanted = ctx.config["device"]
-    found = "cpu" if ctx.device == "cpu" else torch.cuda.get_device_name(ctx.device)
-    ctx.note("device", found)
-    if wanted is not None and wanted.lower() not in found.lower():
+    required = ctx.config["device"]
+    name = "cpu" if ctx.device == "cpu" else torch.cuda.get_device_name(ctx.device)
+    ctx.note("device", name)
+    if required is not None and required.lower() not in name.lower():
         raise UserError(
-            f"throughput.device is {wanted!r}, but this stage was given {found!r}; give it such a device under "
-            "resources.reduce, or leave throughput.device out to time whatever there is"
+            f"throughput.device is {required!r}, but this stage got {name!r}; give it such a device under "
+            "resources.reduce, or omit throughput.device to time any device"
         )
-    return found
+    return name
 
 
 def _timed(ctx: StageContext, step: Callable[[], object]) -> list[float]:
@@ -84,13 +84,13 @@ def _timed(ctx: StageContext, step: Callable[[], object]) -> list[float]:
 
 
 def _wait(device: str) -> None:
-    """A GPU works on after a call returned."""
+    """Wait for a GPU, which may still be working when a call has returned."""
     if device != "cpu":
         torch.cuda.synchronize(device)
 
 
 def _training_step(ctx: StageContext, config: ModelConfig, train: TrainConfig) -> Callable[[], object]:
-    """One step of training on one batch, made once: what a step computes does not depend on the images."""
+    """One step of training on one batch, made once: the work of a step does not depend on the images."""
     torch.manual_seed(0)
     model = models.build(config).to(ctx.device).train()
     precision = choose(ctx, "train.precision", train.precision)

@@ -1,6 +1,6 @@
-"""A worker's part of a step's global batch: its images, timesteps and noise.
+"""A worker's part of each step's global batch: images, timesteps and noise.
 
-Everything random in a step is a function of (purpose, seed, step), so a resumed run goes on as if it had not stopped,
+All randomness in a step is a function of (purpose, seed, step), so a resumed run continues as if it had not stopped,
 and any number of workers sees the same global batches.
 """
 
@@ -18,7 +18,7 @@ from imaging.config import DataConfig
 from imaging.data import Examples, Indices, Source, batch_indices, to_model_range
 
 NOISE, TIMESTEPS, DROPOUT, FLIPS, CROPS = 1, 2, 3, 4, 5
-"""What a step's random numbers are for: each has a stream of its own."""
+"""What random numbers are used for: each purpose has a stream of its own."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class Batch:
     t: Tensor
     """(n,) timesteps."""
     weights: Tensor
-    """(n,) that keep the expected loss that of uniform timesteps."""
+    """(n,) weights that keep the expected loss that of uniform timesteps."""
     noise: Tensor
     """Shaped like x0."""
 
     def split(self, count: int) -> Iterator[Batch]:
-        """So many micro-batches, of sizes that differ by one image at most."""
+        """Split into `count` micro-batches whose sizes differ by at most one image."""
         parts = [torch.tensor_split(getattr(self, field.name), count) for field in fields(self)]
         return (Batch(*part) for part in zip(*parts, strict=True))
 
@@ -53,7 +53,7 @@ class Batches:
         self._mine = slice(batch_size * rank // world_size, batch_size * (rank + 1) // world_size)
 
     def read(self, step: int) -> Examples:
-        """The images of a step, cropped and mirrored. Safe to call from another thread than the training's."""
+        """The images of a step, cropped and mirrored. May be called from a thread other than the training's."""
         chosen = self._indices[batch_indices(self._seed, step, len(self._indices), self._batch_size)]
         crops = self._uniform(CROPS, step, 3)[self._mine] if self._data.crop == "random" else None
         examples = self.source.read(chosen[self._mine], crops)
@@ -86,5 +86,5 @@ class Batches:
 
 def seed_of(*parts: int) -> int:
     """One seed from a purpose and what it depends on."""
-    # The purpose comes first: SeedSequence takes (a, b) and (a, b, 0) for the same.
+    # The purpose comes first: SeedSequence treats (a, b) and (a, b, 0) alike.
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -1,4 +1,4 @@
-"""The loop that trains diffusion models, upsamplers and classifiers alike."""
+"""The training loop of diffusion models, upsamplers and classifiers."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ LOG_POINTS = 200
 LOSS_RATE = 0.99
 """Decay of the running mean of the loss: about the last hundred steps."""
 SMALLEST_LOSS_SCALE = 1.0
-"""Below it gradients overflow without any scaling: the training has diverged."""
+"""Below it, gradients overflow without any scaling: the training has diverged."""
 
 Objective = Callable[[nn.Module, Batch], dict[str, Tensor]]
-"""Terms of every image, (n,) each; the mean of "loss" is minimised."""
+"""Terms per image, (n,) each; the mean of "loss" is minimised."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is learned: a network, from which images, by what loss."""
+    """What is learned: a network, the images, and the loss."""
 
     model: nn.Module
     objective: Objective
@@ -60,9 +60,9 @@ class Trained:
 
 
 def fit(ctx: TrainContext, task: Task, config: TrainConfig) -> Trained:
-    """Train up to ctx.amount iterations, from the last checkpoint if there is one.
+    """Train up to ctx.amount iterations, resuming from the last checkpoint if there is one.
 
-    Raises UserError for a batch too small for its workers, AssayError where training diverges.
+    Raises UserError for a batch too small for its workers, and AssayError if training diverges.
     """
     started = time.monotonic()
     trainer = Trainer(ctx, task, config)
@@ -82,7 +82,7 @@ def fit(ctx: TrainContext, task: Task, config: TrainConfig) -> Trained:
 
 
 class Trainer:
-    """A training at some step: the network, its optimizer and averages, and what comes next."""
+    """A training in progress: the network, its optimizer and averages, and the current step."""
 
     def __init__(self, ctx: TrainContext, task: Task, config: TrainConfig) -> None:
         self.ctx, self.task, self.config = ctx, task, config
@@ -94,21 +94,21 @@ class Trainer:
         self.micro_batches = micro_batches(config, ctx.world_size)
         self.done = self.steps_here = self.skipped = 0
         self.loss = math.nan
-        """Running mean over the steps taken: what checkpoints are ranked by."""
-        found = ctx.latest_checkpoint()
-        saved = state.read(found[1]) if found is not None else None
+        """Running mean over the steps taken, which ranks checkpoints."""
+        latest = ctx.latest_checkpoint()
+        saved = state.read(latest[1]) if latest is not None else None
         model = task.model.to(ctx.device).train()
         if saved is not None:
             model.load_state_dict(saved.below("model"))
         self.engine: Engine = build(model, config, ctx.device, self.precision, self.micro_batches)
         self.ema = EMA(model, config.ema_rates)
-        if found is not None and saved is not None:
-            self.done = found[0]
-            self._go_on_from(saved)
+        if latest is not None and saved is not None:
+            self.done = latest[0]
+            self._resume(saved)
         ctx.note("train.engine", self.engine.name)
 
     def step(self, batch: Batch) -> None:
-        """One iteration. A step that overflows in fp16 is tried again, same images and noise, at half the scale."""
+        """One iteration. A step that overflows in fp16 is repeated with the same images and noise at half the scale."""
         while True:
             terms, report = self._try(batch)
             if report.taken:
@@ -124,7 +124,7 @@ class Trainer:
         self.loss = LOSS_RATE * before + (1 - LOSS_RATE) * means["loss"]
         if self.precision == "fp16":
             means |= {"loss_scale": report.loss_scale, "skipped_steps": float(self.skipped)}
-        self._tell({**means, "grad_norm": report.grad_norm})
+        self._log({**means, "grad_norm": report.grad_norm})
         last = self.done == self.ctx.amount
         if leaving or last or self.done % self.ctx.checkpointing.every == 0:
             self._save()
@@ -132,18 +132,18 @@ class Trainer:
             self.ctx.leave(self.done)
 
     def _try(self, batch: Batch) -> tuple[dict[str, list[Tensor]], StepReport]:
-        """Terms of every micro-batch, and what became of the step."""
+        """The terms of every micro-batch, and a report of the step."""
         terms: dict[str, list[Tensor]] = {}
-        # Not the number of images at hand: shares may be uneven, and each image counts the same.
+        # Not the number of images here: shares may be uneven, and every image counts equally.
         images = self.config.batch_size / self.ctx.world_size / self.micro_batches
 
         def loss_fn(index: int, part: Batch) -> Callable[[nn.Module], Tensor]:
             def loss(network: nn.Module) -> Tensor:
                 torch.manual_seed(seed_of(DROPOUT, self.task.seed, self.done, self.ctx.rank, index))
-                found = self.task.objective(network, part)
-                for name, values in found.items():
+                losses = self.task.objective(network, part)
+                for name, values in losses.items():
                     terms.setdefault(name, []).append(values.detach().float())
-                return (found["loss"] * part.weights).sum() / images
+                return (losses["loss"] * part.weights).sum() / images
 
             return loss
 
@@ -154,20 +154,20 @@ class Trainer:
         return terms, report
 
     def _learning_rate(self) -> float:
-        """Falls linearly to 0, or stays."""
+        """Annealed linearly to 0, or constant."""
         over = self.config.annealed_over
         return self.config.learning_rate * (1.0 if over is None else max(0.0, 1.0 - self.done / over))
 
     def _means(self, terms: dict[str, list[Tensor]]) -> tuple[dict[str, float], bool]:
-        """Means over the global batch, and whether any worker's machine is to be taken away."""
+        """Means over the global batch, and whether any worker's machine is about to be taken away."""
         leaving = torch.tensor(float(self.ctx.leaving), device=self.ctx.device)
         images = self.config.batch_size / self.ctx.world_size
         means = torch.stack([*(torch.cat(values).sum() / images for values in terms.values()), leaving])
         average([means])
-        *values, left = means.tolist()
-        return dict(zip(terms, values, strict=True)), left > 0
+        *values, num_leaving = means.tolist()
+        return dict(zip(terms, values, strict=True)), num_leaving > 0
 
-    def _tell(self, means: dict[str, float]) -> None:
+    def _log(self, means: dict[str, float]) -> None:
         log_every = max(1, self.ctx.amount // LOG_POINTS)
         if self.done % log_every == 0 or self.done == self.ctx.amount:
             self.ctx.log(self.done, means)
@@ -179,13 +179,13 @@ class Trainer:
         if self.precision == "fp16":
             what += f" with a loss scale of {report.loss_scale:g}"
         raise AssayError(
-            f"{what} at step {self.done + 1}; the last good checkpoint is kept. "
+            f"{what} at step {self.done + 1}; the last checkpoint is kept. "
             "Try a smaller train.learning_rate, train.gradient_clip, or train.precision fp32"
         )
 
     def _save(self) -> None:
         skipped_images = set[str]().union(*gather(set(self.task.source.skipped)))
-        self.task.source.skipped.update(skipped_images)  # another worker need not meet them again
+        self.task.source.skipped.update(skipped_images)  # other workers need not try them again
         note_skipped(self.ctx, self.task.source)
         counters = self.engine.counters() | {"skipped": self.skipped, "loss": self.loss}
 
@@ -206,7 +206,7 @@ class Trainer:
         for name, tensor in self.timesteps.state_dict().items():
             yield f"timesteps/{name}", tensor
 
-    def _go_on_from(self, saved: state.TrainingState) -> None:
+    def _resume(self, saved: state.TrainingState) -> None:
         m, v = saved.below("exp_avg"), saved.below("exp_avg_sq")
         self.engine.load({name: (m[name], v[name]) for name in m}, saved.counters)
         self.ema.load({rate: saved.below(f"ema/{rate}") for rate in self.ema.weights})
@@ -216,6 +216,6 @@ class Trainer:
 
 
 def note_skipped(ctx: TrainContext, source: Source) -> None:
-    """Say how many images could not be decoded so far, if any: this worker's, and by the last save everybody's."""
+    """Note how many images could not be decoded so far: by this worker, and by all workers up to the last save."""
     if source.skipped:
         ctx.note("skipped_images", len(source.skipped))

@@ -41,7 +41,7 @@ MOST_MEASURED = 1000
 def train_diffusion(ctx: TrainContext) -> Mapping[str, float]:
     """Train ε_θ and Σ_θ; commits the averaged weights. Equation 12, and the bound for the variance.
 
-    An upsampler sees x_t with the low-resolution image that area-downsampling makes of x_0 (appendix J).
+    An upsampler is also given x_0 downsampled by area (appendix J).
     """
     model_config, train = _configs(ctx)
     diffusion = Diffusion.from_config(DiffusionConfig(**ctx.config["diffusion"]))
@@ -53,7 +53,7 @@ def train_diffusion(ctx: TrainContext) -> Mapping[str, float]:
 
 
 def train_classifier(ctx: TrainContext) -> Mapping[str, float]:
-    """Train p_φ(y | x_t) on noised images; commits the averaged weights, measures accuracy on images held out."""
+    """Train p_φ(y | x_t) on noised images; commits the averaged weights, and measures accuracy on held-out images."""
     model_config, train = _configs(ctx)
     diffusion = Diffusion.from_config(DiffusionConfig(**ctx.config["diffusion"]))
     source, data = _open(ctx, model_config)
@@ -97,12 +97,12 @@ def classifying(diffusion: Diffusion) -> Objective:
 
 
 def load_weights(ctx: StageContext) -> Mapping[str, float]:
-    """Take a published or native checkpoint for the model of the config. Raises UserError naming what does not fit."""
+    """Use a published or native checkpoint for the config's model. Raises UserError naming what does not fit."""
     path = Path(ctx.config["checkpoint"])
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != ctx.config["sha256"]:
-        raise UserError(f"{path} changed since the sweep was planned; run it again")
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != ctx.config["sha256"]:
+        raise UserError(f"{path} changed since the sweep was planned; run the sweep again")
     model_config = ModelConfig(**ctx.config["model"])
     checkpoint = checkpoints.load(path)
     checkpoint.check(model_config)
@@ -113,7 +113,7 @@ def load_weights(ctx: StageContext) -> Mapping[str, float]:
 @torch.no_grad()
 def measure_weights(ctx: StageContext) -> Mapping[str, float]:
     """The loss of a network that was not trained here, over MOST_MEASURED images at uniform timesteps, and a
-    classifier's accuracy: on the images held out, or without them on any."""
+    classifier's accuracy, on held-out images if there are any."""
     config, data = ModelConfig(**ctx.config["model"]), data_config(ctx.config["data"])
     diffusion, is_classifier = (
         Diffusion.from_config(DiffusionConfig(**ctx.config["diffusion"])),
@@ -144,10 +144,10 @@ def measure_weights(ctx: StageContext) -> Mapping[str, float]:
 def validation_accuracy(
     model: nn.Module, diffusion: Diffusion, source: Source, held_out: Indices, device: str
 ) -> dict[str, float]:
-    """Share of held-out images classified rightly, at several noise levels: {"accuracy_t0": …, "accuracy_t250": …}."""
+    """Share of held-out images classified correctly, by noise level: {"accuracy_t0": …, "accuracy_t250": …}."""
     model.eval()
     generator = torch.Generator(device).manual_seed(0)
-    found = {}
+    accuracies = {}
     for step in validation_timesteps(diffusion.num_timesteps):
         correct = 0
         for start in range(0, len(held_out), VALIDATION_BATCH):
@@ -158,8 +158,8 @@ def validation_accuracy(
             noise = torch.randn(x0.shape, generator=generator, device=device)
             guess = model(diffusion.q_sample(x0, t, noise), t).argmax(1).cpu()
             correct += int((guess.numpy() == labels).sum())
-        found[f"accuracy_t{step}"] = correct / len(held_out)
-    return found
+        accuracies[f"accuracy_t{step}"] = correct / len(held_out)
+    return accuracies
 
 
 def low_resolution(x0: Tensor, size: int) -> Tensor:
@@ -168,7 +168,7 @@ def low_resolution(x0: Tensor, size: int) -> Tensor:
 
 
 def weights_file(ema_rate: float | None) -> str:
-    """Which file of a training's result holds the weights averaged at a rate; None is the first of its rates."""
+    """The file in a training's result with the weights averaged at a rate; None is the first of its rates."""
     return WEIGHTS if ema_rate is None else f"model_ema_{ema_rate}.safetensors"
 
 

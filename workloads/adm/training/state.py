@@ -1,7 +1,7 @@
-"""What a training goes on from: weights, averages, Adam's state, counters. Written in parts, one a worker.
+"""The state that a training resumes from: weights, averages, Adam's state, counters. Written in parts, one per worker.
 
-Every tensor is whole and in 32 bits, whatever engine, ZeRO stage or number of workers wrote it, so any of them can go
-on. There is no state of random numbers and no position in the data: both are functions of (seed, step).
+Every tensor is complete and in 32 bits, whatever engine, ZeRO stage or number of workers wrote it, so any of them can
+resume. There is no random state and no position in the data: both are functions of (seed, step).
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ COUNTERS, SKIPPED = "counters.json", "skipped_images.json"
 
 @dataclass(frozen=True)
 class TrainingState:
-    """A checkpoint, as read: tensors by path ("model/…", "ema/0.9999/…", "exp_avg/…"), counters, and the names of the
-    images that no worker could decode so far."""
+    """A checkpoint as read: tensors by path ("model/…", "ema/0.9999/…", "exp_avg/…"), counters, and the names of images
+    that could not be decoded."""
 
     tensors: Mapping[str, Tensor]
     counters: Counters
     skipped_images: Collection[str]
 
     def below(self, prefix: str) -> dict[str, Tensor]:
-        """The tensors under a path, by what follows it."""
+        """The tensors under a path, by the rest of their paths."""
         start = f"{prefix}/"
         return {name.removeprefix(start): t for name, t in self.tensors.items() if name.startswith(start)}
 
@@ -41,8 +41,8 @@ def write(
     rank: int,
     world_size: int,
 ) -> None:
-    """This worker's part. Every worker goes through all the tensors, as ZeRO needs to put each together, and keeps its
-    share."""
+    """Write this worker's part. Every worker iterates over all tensors, since ZeRO assembles each on all of them, and
+    writes its share."""
     mine = {name: t.detach().cpu().clone() for index, (name, t) in enumerate(tensors) if index % world_size == rank}
     save_file(mine, folder / f"part-{rank:04d}.safetensors")
     if rank == 0:

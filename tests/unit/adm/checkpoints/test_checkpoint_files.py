@@ -74,7 +74,7 @@ def test_of_several_sets_of_weights_none_is_chosen(tmp_path: Path, weights: dict
 
 def test_a_prefix_of_some_keys_is_named(tmp_path: Path, weights: dict[str, Tensor]) -> None:
     torch.save({**under("model.", weights), **under("ema.", weights)}, tmp_path / "m.pt")
-    with pytest.raises(UserError, match=r"those of its keys do that begin with 'model\.' and 'ema\.': save them alone"):
+    with pytest.raises(UserError, match=r"its keys that start with 'model\.' and 'ema\.' do: save only them"):
         checkpoints.load(tmp_path / "m.pt").check(MODEL)
 
 
@@ -148,7 +148,7 @@ def test_what_is_no_checkpoint_is_refused_before_anything_is_computed(tmp_path: 
         (lambda weights: weights.int(), r"has torch\.int32, .*; allowed: dense tensors of floating-point numbers"),
         (lambda weights: weights.to(torch.complex64), r"has torch\.complex64"),
         (lambda weights: weights.to_sparse(), r"torch\.sparse_coo; allowed: dense"),
-        (lambda weights: weights * torch.nan, "has values that are infinite or no numbers"),
+        (lambda weights: weights * torch.nan, "has infinite or NaN values"),
     ],
 )
 def test_weights_that_fit_and_are_none_are_refused(

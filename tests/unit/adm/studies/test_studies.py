@@ -212,7 +212,7 @@ class TestThroughput:
 
     def test_another_device_than_asked_for_is_refused(self, tmp_path: Path) -> None:
         graph = stages(measure="throughput", throughput__device="V100")
-        with pytest.raises(Exception, match=r"throughput\.device is 'V100', but this stage was given"):
+        with pytest.raises(Exception, match=r"throughput\.device is 'V100', but this stage got"):
             run(graph, Store(tmp_path), "throughput")
 
 

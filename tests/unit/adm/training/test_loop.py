@@ -128,7 +128,7 @@ def test_a_loss_that_is_no_number_names_its_step_and_leaves_the_last_good_checkp
     store = Store(tmp_path)
     calls = iter([1.0, 1.0, math.nan])
     broken = trainer(store, lambda loss: loss * next(calls))
-    with pytest.raises(AssayError, match=r"the loss is nan at step 3; the last good checkpoint is kept"):
+    with pytest.raises(AssayError, match=r"the loss is nan at step 3; the last checkpoint is kept"):
         run(broken)
     assert store.checkpoints(broken.ctx.stage).steps() == [1, 2]  # type: ignore[attr-defined]
     mended = trainer(store, lambda loss: loss)
@@ -199,7 +199,7 @@ def test_micro_batches_change_nothing(tmp_path: Path) -> None:
 
 def test_a_batch_too_small_for_its_workers_is_said() -> None:
     assert micro_batches(TrainConfig(iterations=1, batch_size=9, micro_batch=2), 2) == 3
-    with pytest.raises(UserError, match="batch_size 2 is too small to be shared by 3 workers"):
+    with pytest.raises(UserError, match="batch_size 2 is too small for 3 workers"):
         micro_batches(TrainConfig(iterations=1, batch_size=2), 3)
     with pytest.raises(UserError, match="workers that take 1 images at a time: use fewer workers"):
         micro_batches(TrainConfig(iterations=1, batch_size=8, micro_batch=1), 3)

@@ -48,9 +48,9 @@ def test_auto_on_different_gpus_is_what_all_are_good_at_and_said(
 ) -> None:
     capabilities = {"cuda:0": ours, "another": theirs}
     monkeypatch.setattr(torch.cuda, "get_device_capability", capabilities.get)
-    monkeypatch.setattr(adm.training.precision, "gather", lambda own: [own, adm.training.precision.good_at("another")])
+    monkeypatch.setattr(adm.training.precision, "gather", lambda own: [own, adm.training.precision.fast_on("another")])
     said: dict[str, Any] = {}
-    with pytest.warns(AssayWarning, match=f"train.precision auto: not all workers .*; all compute in {chosen}"):
+    with pytest.warns(AssayWarning, match=f"train.precision auto: .* of all workers; all compute in {chosen}"):
         assert choose(context(said, "cuda:0"), "train.precision", "auto") == chosen
     assert said == {"train.precision": chosen}
 

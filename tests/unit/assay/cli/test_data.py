@@ -81,7 +81,7 @@ def test_it_is_told_in_one_line_and_nothing_is_started(
         ),
         (
             {"resources.train.workers": "[1,3]", "train.batch_size": "2"},
-            "train: batch_size 2 is too small to be shared by 3",
+            "train: batch_size 2 is too small for 3",
         ),
     ],
 )

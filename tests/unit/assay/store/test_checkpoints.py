@@ -94,7 +94,7 @@ def test_weights_of_16_bits_become_float32(tmp_path: Path) -> None:
 def test_a_file_no_preset_fits_needs_a_config(tmp_path: Path) -> None:
     checkpoints.export_published(tmp_path / "mine.pt", weights(SMALL), SMALL)
     loaded = checkpoints.load(tmp_path / "mine.pt")
-    with pytest.raises(UserError, match="does not say what model it holds"):
+    with pytest.raises(UserError, match="has no model config in it"):
         loaded.build()
     assert loaded.build(SMALL).config == SMALL
 
@@ -175,7 +175,7 @@ def test_a_guess_by_shape_gives_way_to_a_config(tmp_path: Path, change: dict[str
     loaded = checkpoints.load(tmp_path / "mine.pt")
     assert loaded.config == DIGITS
     loaded.check(DIGITS)
-    with pytest.warns(AssayWarning, match=rf"mine\.pt does not say the order of its qkv weights, its heads.*{told}"):
+    with pytest.warns(AssayWarning, match=rf"mine\.pt does not contain its qkv order, heads.*{told}"):
         assert loaded.build(own).config == own
 
 

@@ -1,7 +1,7 @@
-"""Who takes an optimizer step: DeepSpeed with its fused Adam, or PyTorch alone, behind one small interface.
+"""Optimizer steps: by DeepSpeed with its fused Adam, or by PyTorch alone, behind one small interface.
 
-Weights stay in 32 bits in both, and are their own master copy: autocast computes in 16, so the network's first and last
-layers keep all their digits, and a checkpoint of one engine is a checkpoint of the other.
+In both, weights are kept in 32 bits and are their own master copy; autocast computes in 16. So the network's first and
+last layers keep their precision, and a checkpoint of one engine can be used with the other.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ __all__ = ["Engine", "LossFn", "StepReport", "build"]
 def build(model: nn.Module, config: TrainConfig, device: str, precision: str, micro_batches: int = 1) -> Engine:
     """The engine of a config for a model on its device. Called on every worker of the group.
 
-    Raises UserError for one that cannot be had here; "auto" then warns and takes PyTorch's.
+    Raises UserError for an unavailable engine; "auto" warns and uses PyTorch instead.
     """
     engine = ENGINES[config.engine]
     reason = None
     if engine.unavailable_reason is not None:
         reasons = gather(load_attribute(engine.unavailable_reason)(torch.device(device).type))
-        # Anyone's: all must choose the same engine.
-        reason = next((found for found in reasons if found is not None), None)
+        # Any worker's reason: all must choose the same engine.
+        reason = next((reason for reason in reasons if reason is not None), None)
     if reason is None:
         return engine.load()(model, config, device, precision, micro_batches)
     if engine.instead is None:

@@ -1,5 +1,5 @@
-"""PyTorch locks a folder of operators while it compiles them, and waits for a lock as long as it is there: one that a
-killed process left would hang every later training of this user."""
+"""PyTorch locks the folder of operators that it compiles, and waits as long as the lock exists: one left by a killed
+process would block every later training of this user."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from pathlib import Path
 from torch.utils.cpp_extension import get_default_build_root
 
 OURS = "assay.lock"
-"""Held while a process of ours compiles. The kernel lets go of it when that process ends, however it ends."""
+"""Locked while one of our processes compiles. The kernel releases it when the process ends, for whatever reason."""
 LOCK = "lock"
-"""As PyTorch calls its own."""
+"""PyTorch's name for its own lock."""
 ABANDONED_S = 1800.0
-"""A lock that is older was left by a program that is not ours: no operator takes that long."""
+"""An older lock was left by another program: no operator takes that long."""
 
 
 def operators_folder() -> Path:
-    """Where PyTorch keeps what it compiled."""
+    """Where PyTorch keeps compiled operators."""
     return Path(os.environ.get("TORCH_EXTENSIONS_DIR") or get_default_build_root())
 
 
 @contextmanager
 def compiling(folder: Path) -> Iterator[None]:
-    """Within it no other process of ours compiles, and no abandoned lock is in the way. Raises OSError where the folder
-    cannot be written to."""
+    """While inside, no other process of ours compiles, and no abandoned lock is in the way. Raises OSError if the
+    folder is not writable."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / OURS).open("a+") as ours:
         fcntl.flock(ours, fcntl.LOCK_EX)

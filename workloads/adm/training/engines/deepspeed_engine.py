@@ -1,4 +1,4 @@
-"""DeepSpeed: its fused Adam, ZeRO stages 0 to 2, gradient accumulation and clipping. The one place that imports it."""
+"""DeepSpeed: its fused Adam, ZeRO stages 0 to 2, gradient accumulation and clipping. Only this module imports it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from adm.training.precision import DTYPES
 
 INITIAL_LOSS_SCALE = 2.0**16
 GROWTH_INTERVAL = 2000
-"""Both are those of PyTorch's GradScaler, which DeepSpeed uses without ZeRO."""
+"""Both as in PyTorch's GradScaler, which DeepSpeed uses without ZeRO."""
 
 
 @cache
@@ -33,7 +33,7 @@ def unavailable_reason(device_type: str) -> str | None:
     """Why DeepSpeed's operators are unavailable in this process, or None. The first call on a machine compiles them."""
     try:
         accelerator = _accelerator(device_type)
-        # The second is how its workers on one machine's CPU talk; DeepSpeed insists on it there.
+        # The second is for communication between workers on one machine's CPU; DeepSpeed requires it there.
         with compiling(operators_folder()):
             for name in ["FusedAdamBuilder"] + ["ShareMemCommBuilder"] * (device_type == "cpu"):
                 accelerator.create_op_builder(name).load(verbose=False)
@@ -44,8 +44,8 @@ def unavailable_reason(device_type: str) -> str | None:
 
 
 def _accelerator(device_type: str) -> Any:
-    os.environ.setdefault("DS_ACCELERATOR", device_type)  # else it guesses, and warns of its guess
-    if shutil.which("ninja") is None:  # it is installed beside this Python, whose folder need not be on the path
+    os.environ.setdefault("DS_ACCELERATOR", device_type)  # otherwise DeepSpeed guesses it, with a warning
+    if shutil.which("ninja") is None:  # it is installed beside this Python, whose folder may not be on the path
         os.environ["PATH"] += os.pathsep + str(Path(sys.executable).parent)
     import deepspeed.accelerator
     from deepspeed.utils import logger
@@ -79,7 +79,7 @@ class DeepSpeedEngine:
         scale = self._loss_scale()
         for loss_fn in micro_batches[:-1]:
             self._engine.backward(self._loss(loss_fn))
-            self._engine.step()  # counts the micro-batch; the last one's takes the step
+            self._engine.step()  # counts micro-batches, and takes the step at the last one
         self._engine.backward(self._loss(micro_batches[-1]))
         if self._zero:
             self._engine.step()
@@ -88,7 +88,7 @@ class DeepSpeedEngine:
             if self._scale is not None:
                 self._scale.update(taken)
             return StepReport(taken, norm, scale)
-        # The gradients are averaged over the group by now, and still multiplied by the loss scale.
+        # The gradients are already averaged over the group, but still multiplied by the loss scale.
         norm = float(nn.utils.get_total_norm([p.grad for _, p in self._named if p.grad is not None])) / scale
         taken = math.isfinite(norm)
         if taken or self._scaler is not None:
@@ -103,7 +103,7 @@ class DeepSpeedEngine:
 
     @property
     def _scaler(self) -> torch.amp.GradScaler | None:
-        """DeepSpeed's own, which it has in fp16 without ZeRO."""
+        """DeepSpeed's own scaler, in fp16 without ZeRO."""
         return self._engine.torch_autocast_z0_gradscaler
 
     def _loss_scale(self) -> float:
@@ -124,7 +124,7 @@ class DeepSpeedEngine:
                 yield name, state["exp_avg"], state["exp_avg_sq"]
 
     def counters(self) -> dict[str, float]:
-        # Fused Adam counts in the state of its last parameter alone.
+        # Fused Adam counts only in the state of its last parameter.
         taken = max(state["step"] for state in self._adam.state.values())
         counters = {"steps_taken": float(taken)}
         if self._scale is not None:
@@ -142,7 +142,7 @@ class DeepSpeedEngine:
 
         steps = int(counters["steps_taken"])
         if self._zero:
-            # Adam's state comes into being, and is linked to the parameters, at the first step: that is still to come.
+            # Adam's state is created, and linked to the parameters, at the first step, which has not happened yet.
             for group in self._adam.param_groups:
                 for part in group["params"]:
                     averages = {key: torch.zeros_like(part) for key in ("exp_avg", "exp_avg_sq")}
@@ -163,10 +163,10 @@ class DeepSpeedEngine:
             set_scaler(self._scaler, counters)
 
     def _replay_bias_correction(self, steps: int) -> None:
-        """Bring the CPU's operator to the same rounding as if it had taken the steps itself.
+        """Make the CPU's operator round as if it had taken the steps itself.
 
-        It multiplies up β^t from step to step in 32 bits, for the whole process; from a step that it did not see it
-        would take the power, which rounds differently.
+        It multiplies β^t up from step to step in 32 bits, for the whole process; starting at a later step, it would
+        compute the power, which rounds differently.
         """
         nothing = [[torch.zeros(1)] for _ in range(4)]
         for step in range(1, steps + 1):
@@ -176,9 +176,9 @@ class DeepSpeedEngine:
 
 
 class _ZeroLossScale:
-    """Dynamic loss scaling for ZeRO under autocast: half after an overflow, double after many steps without one.
+    """Dynamic loss scaling for ZeRO under autocast: halved after an overflow, doubled after many steps without one.
 
-    DeepSpeed 0.19's own does not come down there: a step that overflowed returns before the scaler hears of it.
+    DeepSpeed 0.19's own never decreases there: a step that overflows returns before the scaler is informed.
     """
 
     def __init__(self, optimizer: Any) -> None:
@@ -207,9 +207,9 @@ class _ZeroLossScale:
 
 
 def _settings(config: TrainConfig, precision: str, micro_batches: int) -> dict[str, Any]:
-    """The config in DeepSpeed's words (https://www.deepspeed.ai/docs/config-json)."""
+    """The config as DeepSpeed's (https://www.deepspeed.ai/docs/config-json)."""
     return {
-        "train_micro_batch_size_per_gpu": 1,  # for its own counting only: shares need not be even
+        "train_micro_batch_size_per_gpu": 1,  # only for its own counting: shares may be uneven
         "gradient_accumulation_steps": micro_batches,
         "gradient_clipping": config.gradient_clip or 0.0,
         "optimizer": {
@@ -225,14 +225,14 @@ def _settings(config: TrainConfig, precision: str, micro_batches: int) -> dict[s
         "torch_autocast": {
             "enabled": precision != "fp32",
             "dtype": str(DTYPES[precision]).removeprefix("torch."),
-            "lower_precision_safe_modules": [],  # of none are the gradients averaged in 16 bits
+            "lower_precision_safe_modules": [],  # average no gradients in 16 bits
         },
         "steps_per_print": None,
     }
 
 
 def _join_group(backend: str) -> None:
-    """DeepSpeed wants a process group even for one worker; a group that Ray Train made is taken as it is."""
+    """DeepSpeed needs a process group even for one worker; one made by Ray Train is used as it is."""
     os.environ.setdefault("LOCAL_RANK", "0")
     if not dist.is_initialized():
         alone = dist.HashStore()  # type: ignore[attr-defined]

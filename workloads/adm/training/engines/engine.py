@@ -1,4 +1,4 @@
-"""What an engine is to the training loop."""
+"""The interface of an engine to the training loop."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Protocol
 from torch import Tensor, nn
 
 LossFn = Callable[[nn.Module], Tensor]
-"""What a micro-batch contributes, given the network: the mean over all micro-batches of the group is the loss."""
+"""A micro-batch's contribution, given the network: the mean over all micro-batches of the group is the loss."""
 BETAS = (0.9, 0.999)
 
 
 @dataclass(frozen=True)
 class StepReport:
     taken: bool
-    """False where the gradient was not finite: the weights are as they were."""
+    """False if the gradient was not finite; the weights are then unchanged."""
     grad_norm: float
-    """L2 norm of the global batch's gradient, before clipping. NaN or infinite where the step was not taken."""
+    """L2 norm of the global batch's gradient, before clipping. NaN or infinite if the step was not taken."""
     loss_scale: float
-    """What the loss was multiplied by; 1 but for fp16."""
+    """The factor of the loss; 1 except in fp16."""
 
 
 class Engine(Protocol):
@@ -33,15 +33,15 @@ class Engine(Protocol):
         """Average the gradients of the micro-batches, equally many on every worker, over the group, and take a step."""
 
     def moments(self) -> Iterator[tuple[str, Tensor, Tensor]]:
-        """(name, m, v) of every parameter: Adam's two averages, whole on every worker, one parameter at a time."""
+        """(name, m, v) of every parameter: Adam's two averages, complete on every worker, one parameter at a time."""
 
     def counters(self) -> dict[str, float]:
         """Steps taken; in fp16 the loss scale, and the steps since it last changed."""
 
     def load(self, moments: Mapping[str, tuple[Tensor, Tensor]], counters: Mapping[str, float]) -> None:
-        """Go on from what `moments` and `counters` gave, of this engine or the other.
+        """Restore what `moments` and `counters` returned, from this engine or the other.
 
-        In fp16 the loss scale stays the initial one where there is none in them: after steps in another precision.
+        In fp16 the loss scale stays the initial one if they have none, after steps in another precision.
         """
 
 

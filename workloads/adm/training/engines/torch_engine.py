@@ -27,8 +27,8 @@ class TorchEngine:
         *,
         fused: bool = True,
     ) -> None:
-        """`fused` takes all of Adam in one kernel; without, it goes a parameter and an operation at a time. A step may
-        have any number of micro-batches, whatever is said here."""
+        """`fused` does all of Adam in one kernel, instead of one parameter and operation at a time. A step may have any
+        number of micro-batches, whatever is given here."""
         self.model = model
         self._named = named_parameters(model)
         self._device, self._precision = device, precision
