@@ -7,8 +7,10 @@ import os
 import sys
 from collections.abc import Sequence
 
-from assay.cli.conditions import in_one_line  # at the top: without free file descriptors, nothing can be imported later
 from assay.cli.exits import EXIT_COULD_NOT, EXIT_INTERRUPTED, report_error, report_lost_output
+
+# At the top: without free file descriptors, nothing can be imported later.
+from assay.cli.machine_errors import in_one_line
 
 LEAST_COLUMNS, MOST_COLUMNS = 20, 10_000
 

@@ -70,8 +70,8 @@ def _at(trial: Trial, paths: Sequence[str]) -> str:
 def _message(one: Trial, other: Trial, paths: Sequence[str]) -> str:
     settings = " and ".join(f"{path} is {_shown(one, path)} or {_shown(other, path)}" for path in paths)
     return (
-        f"trials {one.name!r} and {other.name!r} differ in nothing that is computed, and will have one result: "
-        f"here it does not matter whether {settings}"
+        f"trials {one.name!r} and {other.name!r} compute exactly the same and will share one result: "
+        f"whether {settings} makes no difference here"
     )
 
 

@@ -1,4 +1,4 @@
-"""A study as the store knows it, and its report what failed: what is compared and reported without a run."""
+"""A study as the store has it, with the failures that its last report recorded: compared and reported without a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What lies over a sweep file: a profile of its own, and --set from the command line."""
+"""Merge a profile, and `--set` from the command line, over a sweep file.
+
+What a `--set` must not override is refused in `checks._conflicts`.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +68,7 @@ def with_sets(document: Document, sets: Sequence[str]) -> Document:
             merged.problems.append(SpecProblem(label, 0, "", "allowed: path=value, as in train.batch_size=64"))
             continue
         if not is_unicode(value):
-            merged.problems.append(SpecProblem(ascii(label)[1:-1], 0, path, "got bytes that are no UTF-8 text"))
+            merged.problems.append(SpecProblem(ascii(label)[1:-1], 0, path, "got bytes that are not valid UTF-8"))
             continue
         try:
             parsed = parse_value(value, label)
@@ -107,7 +110,7 @@ def _target(path: str) -> Path | None:
 
 
 def _make_room(document: Document, target: Path, label: str) -> Path | None:
-    """Create the sections above `target`. Where there is something else than a section, none: the place of that."""
+    """Create the sections above `target`. If something that is not a section is in the way, return its path."""
     for length in range(1, len(target)):
         section, place = target[:length], _at(document, target[: length - 1])
         if place.get(section[-1]) is None:

@@ -118,8 +118,8 @@ def told(tmp_path: Path, varied: str) -> list[str]:
 def test_trials_that_are_one_computation_are_named(tmp_path: Path) -> None:
     (said,) = told(tmp_path, "arms: {Adam: {train.optimizer: adam}, AdamW: {train.optimizer: adamw}}")
     assert said == (
-        "trials 'Adam' and 'AdamW' differ in nothing that is computed, and will have one result: here it does not "
-        'matter whether train.optimizer is "adam" or "adamw"'
+        "trials 'Adam' and 'AdamW' compute exactly the same and will share one result: whether "
+        'train.optimizer is "adam" or "adamw" makes no difference here'
     )
 
 

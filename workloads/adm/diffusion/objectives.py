@@ -1,4 +1,4 @@
-"""Training objectives (equations 8 to 12) and the bound that they come from, in bits per dimension."""
+"""Training losses (equations 8 to 12) and the variational bound (VLB) that they come from, in bits per dimension."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from adm.diffusion.likelihood import discretized_gaussian_log_likelihood, mean_flat, normal_kl
+from adm.diffusion.gaussians import discretized_gaussian_log_likelihood, mean_flat, normal_kl
 from adm.diffusion.process import Kwargs, Model, Process, drawn
 from adm.diffusion.results import BitsPerDim, Prediction, VlbTerms
 

@@ -1,4 +1,6 @@
-"""The state that a training resumes from: weights, averages, Adam's state, counters. Written in parts, one per worker.
+"""The state that a training resumes from: weights, averages, Adam's state, counters (steps taken, fp16's loss scale).
+
+Written in parts, one per worker.
 
 Every tensor is complete and in 32 bits, whatever engine, ZeRO stage or number of workers wrote it, so any of them can
 resume. There is no random state and no position in the data: both are functions of (seed, step).

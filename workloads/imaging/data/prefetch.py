@@ -14,9 +14,9 @@ T = TypeVar("T")
 class Prefetch(Generic[T]):
     """Iterates (step, make(step)) for start ≤ step < stop, in order; up to `depth` are made ahead, in one thread.
 
-    What `make` raises is raised at its step. `make` runs in another thread than the loop: it
-    must not use torch's global random numbers. Use as a context manager: leaving it, however, waits for the batch under
-    way and leaves no thread behind.
+    What `make` raises is raised at its step. `make` runs in another thread than the loop: it must not use torch's
+    global random numbers. Use it as a context manager: on exit, even after an exception, it waits for the batch in
+    progress and leaves no thread behind.
 
         with Prefetch(make, 0, 100) as batches:
             for step, batch in batches:
@@ -41,7 +41,7 @@ class Prefetch(Generic[T]):
             self.close()
 
     def close(self) -> None:
-        """Drop what is not begun, wait for what is. Again is no error."""
+        """Cancel batches not yet started and wait for the one in progress. Safe to call twice."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def __enter__(self) -> Prefetch[T]:

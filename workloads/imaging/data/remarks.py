@@ -1,4 +1,4 @@
-"""What of a data set may be meant otherwise: said, with counts, before anything is computed."""
+"""Warnings about a data set that may not be what the user meant, with counts, before anything is computed."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _left_out(where: str, files: Iterable[str], formats: Sequence[str]) -> Itera
         told = listed(
             [f"{number:,} {kind}" for kind, number in sorted(kinds.items(), key=lambda kind: (-kind[1], kind))]
         )
-        yield f"{where}: {count:,} {is_one} not read: {told}; read are {', '.join(formats)}"
+        yield f"{where}: {count:,} {is_one} not read: {told}; only {', '.join(formats)} are read"
 
 
 def _kind(file: str) -> str:
@@ -158,7 +158,8 @@ def _other_arrays(where: str, file: Path) -> Iterator[str]:
     ]
     if of_splits:
         is_one = "array is" if len(of_splits) == 1 else "arrays are"
-        yield f"{where}: {len(of_splits):,} {is_one} not read: {listed(of_splits)}; read are {IMAGES} and its labels"
+        kept = f"only {IMAGES} and its labels are read"
+        yield f"{where}: {len(of_splits):,} {is_one} not read: {listed(of_splits)}; {kept}"
 
 
 def _classes(where: str, labels: Labels, classes: int, names: Sequence[str] | None, other: str) -> Iterator[str]:

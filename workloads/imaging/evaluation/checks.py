@@ -31,7 +31,7 @@ def reference(config: Mapping[str, Any]) -> None:
         all_over = np.linspace(0, len(source) - 1, min(MOST_LOOKED_AT, len(source))).round().astype(np.int64)
         if fault_of(source.read(all_over).images):
             raise UserError(told)
-        warnings.warn(f"{told}. Others are not", AssayWarning, stacklevel=2)
+        warnings.warn(f"{told}; later ones look fine", AssayWarning, stacklevel=2)
 
 
 def statistics(config: Mapping[str, Any]) -> None:

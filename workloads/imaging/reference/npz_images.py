@@ -49,7 +49,7 @@ class NpzImages:
             told = f"{path}: the first {len(first)} images {fault}"
             if all(map(fault_of, images.batches(NUM_LOOKED_AT))):
                 raise UserError(told)
-            warnings.warn(f"{told}. Others are not", AssayWarning, stacklevel=2)
+            warnings.warn(f"{told}; later ones look fine", AssayWarning, stacklevel=2)
         return images
 
     def __len__(self) -> int:
@@ -72,7 +72,7 @@ def _member(path: Path, archive: zipfile.ZipFile) -> IO[bytes]:
 
 
 def _header(path: Path, member: IO[bytes]) -> Header:
-    """The member then stands at the first image."""
+    """Leaves the member positioned at the first image."""
     try:
         return read_header(member)
     except UNREADABLE as error:

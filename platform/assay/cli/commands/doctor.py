@@ -15,7 +15,7 @@ from pathlib import Path
 
 from assay.cli.commands.finding import Finding, Status, print_findings
 from assay.cli.commands.store_check import contents
-from assay.cli.conditions import in_one_line
+from assay.cli.machine_errors import in_one_line
 from assay.errors import AssayError, StoreError, UserError
 from assay.home import Home
 from assay.text import first_line, relative, size

@@ -54,7 +54,7 @@ class TestFilesThatAreNotRead:
         names = ["a.png", *(f"{i}.tif" for i in range(10)), "b.heic", "c.heic", "d.JPG.bak", "e.JPG.bak", "LICENSE"]
         assert said(folder(tmp_path / "x", *names)) == [
             f"data.path '{tmp_path / 'x'}': 15 files are not read: 10 .tif, 2 .JPG.bak, 2 .heic, 1 without a suffix; "
-            "read are .png, .jpg, .jpeg, .gif, .bmp, .webp"
+            "only .png, .jpg, .jpeg, .gif, .bmp, .webp are read"
         ]
 
     def test_a_name_is_shown_without_what_a_terminal_obeys(self, tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ class TestFilesThatAreNotRead:
         (tmp_path / "x" / "more").mkdir()
         (tmp_path / "x" / "more" / "0.parquet").write_bytes(b"")
         (told,) = said(data)
-        assert "1 file is not read: 1 .parquet; read are .parquet of this folder itself" in told
+        assert "1 file is not read: 1 .parquet; only .parquet of this folder itself are read" in told
 
     def test_nothing_is_said_where_all_is_read(self, tmp_path: Path) -> None:
         names = [f"{kind}_{number}.png" for kind in ("cat", "dog") for number in range(3)]
@@ -111,7 +111,7 @@ class TestSplits:
         images = np.random.default_rng(0).integers(0, 256, (4, SIZE, SIZE, 1), dtype=np.uint8)
         np.savez(tmp_path / "x.npz", images, x_train=images, x_test=images, mu=np.zeros(3))
         (told,) = said(DataConfig(source="npz", path=str(tmp_path / "x.npz")))
-        assert "2 arrays are not read: x_train, x_test; read are arr_0 and its labels" in told
+        assert "2 arrays are not read: x_train, x_test; only arr_0 and its labels are read" in told
 
 
 class TestClasses:
@@ -158,7 +158,7 @@ class TestFirstImages:
         images[64:] = np.random.default_rng(0).integers(0, 256, (136, SIZE, SIZE, 1))
         np.savez(tmp_path / "x.npz", images)
         config = {"data": {"source": "npz", "path": str(tmp_path / "x.npz")}, "image_size": SIZE, "channels": 1}
-        with pytest.warns(UserWarning, match=r"the first 64 images are each of one colour.*Others are not"):
+        with pytest.warns(UserWarning, match=r"the first 64 images are each of one colour.*later ones look fine"):
             evaluation_checks.reference(config)
         np.savez(tmp_path / "x.npz", images[:64].repeat(3, axis=0))
         with pytest.raises(UserError, match="the first 64 images are each of one colour"):
@@ -170,7 +170,7 @@ class TestFirstImages:
         images = np.zeros((70, SIZE, SIZE, 3), np.uint8)
         images[64:] = np.random.default_rng(0).integers(0, 256, (6, SIZE, SIZE, 3))
         np.savez(tmp_path / "x.npz", images)
-        with pytest.warns(UserWarning, match=r"the first 64 images are each of one colour.*Others are not"):
+        with pytest.warns(UserWarning, match=r"the first 64 images are each of one colour.*later ones look fine"):
             assert len(NpzImages.open(tmp_path / "x.npz")) == 70
 
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from adm.config import TrainConfig
 from adm.training.engines.compiling import compiling, operators_folder
 from adm.training.engines.engine import BETAS, LossFn, StepReport, named_parameters
-from adm.training.engines.torch_engine import scaler_counters, set_scaler
+from adm.training.engines.torch_engine import loss_scale_state, restore_loss_scale
 from adm.training.precision import DTYPES
 
 INITIAL_LOSS_SCALE = 2.0**16
@@ -130,7 +130,7 @@ class DeepSpeedEngine:
         if self._scale is not None:
             counters |= self._scale.counters()
         elif self._scaler is not None:
-            counters |= scaler_counters(self._scaler)
+            counters |= loss_scale_state(self._scaler)
         return counters
 
     @property
@@ -160,7 +160,7 @@ class DeepSpeedEngine:
         if self._scale is not None:
             self._scale.load(counters)
         elif self._scaler is not None:
-            set_scaler(self._scaler, counters)
+            restore_loss_scale(self._scaler, counters)
 
     def _replay_bias_correction(self, steps: int) -> None:
         """Make the CPU's operator round as if it had taken the steps itself.

@@ -69,7 +69,7 @@ class TorchEngine:
 
     def counters(self) -> dict[str, float]:
         taken = float(self._optimizer.state[self._named[0][1]]["step"])
-        return {"steps_taken": taken, **scaler_counters(self._scaler)}
+        return {"steps_taken": taken, **loss_scale_state(self._scaler)}
 
     def load(self, moments: Mapping[str, tuple[Tensor, Tensor]], counters: Mapping[str, float]) -> None:
         for name, parameter in self._named:
@@ -79,17 +79,17 @@ class TorchEngine:
                 "exp_avg": m.to(parameter.device).clone(),
                 "exp_avg_sq": v.to(parameter.device).clone(),
             }
-        set_scaler(self._scaler, counters)
+        restore_loss_scale(self._scaler, counters)
 
 
-def scaler_counters(scaler: torch.amp.GradScaler) -> dict[str, float]:
+def loss_scale_state(scaler: torch.amp.GradScaler) -> dict[str, float]:
     if not scaler.is_enabled():
         return {}
     state = scaler.state_dict()
     return {"loss_scale": state["scale"], "steps_at_scale": state["_growth_tracker"]}
 
 
-def set_scaler(scaler: torch.amp.GradScaler, counters: Mapping[str, float]) -> None:
+def restore_loss_scale(scaler: torch.amp.GradScaler, counters: Mapping[str, float]) -> None:
     if scaler.is_enabled() and "loss_scale" in counters:
         state = scaler.state_dict()
         state |= {"scale": counters["loss_scale"], "_growth_tracker": int(counters["steps_at_scale"])}

@@ -1,4 +1,4 @@
-"""Divergences and likelihoods of diagonal Gaussians, in nats."""
+"""Divergences and log-likelihoods of diagonal Gaussians, in nats."""
 
 from __future__ import annotations
 

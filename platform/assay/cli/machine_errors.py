@@ -1,4 +1,4 @@
-"""Conditions of the machine as one line with advice: no traceback for what is not a bug of assay."""
+"""Errors caused by the machine, printed in one line with advice; anything else keeps its traceback."""
 
 from __future__ import annotations
 
