@@ -19,9 +19,9 @@ MOST_ON_CPU = 128
 class BatchSize:
     """The size of the next batch: fixed, or with "auto" it starts at START and doubles while that pays."""
 
-    def __init__(self, asked: int | Literal["auto"], most: int) -> None:
-        self.is_settled = asked != "auto"
-        self.size = min(START, most) if asked == "auto" else asked
+    def __init__(self, configured: int | Literal["auto"], most: int) -> None:
+        self.is_settled = configured != "auto"
+        self.size = min(START, most) if configured == "auto" else configured
         self._most = most
         self._is_warm = False
         self._rate = 0.0

@@ -10,14 +10,14 @@ from assay.errors import UserError
 NAMED_BY = "set RAY_AUTH_TOKEN_PATH to the file that contains it"
 
 
-def find_token(given: str | None) -> str | None:
-    """The token given, or the one in Ray's variables, stripped; None if there is none. Raises UserError if it cannot be
-    read or sent.
+def find_token(explicit: str | None) -> str | None:
+    """The explicit token, or the one in Ray's variables, stripped; None if there is none. Raises UserError if it cannot
+    be read or sent.
 
     Ray itself reads the variables once per process, and its errors are vaguer.
     """
-    if given is not None:
-        return _sendable(given, "token=")
+    if explicit is not None:
+        return _sendable(explicit, "token=")
     if token := os.environ.get("RAY_AUTH_TOKEN", "").strip():
         return _sendable(token, "RAY_AUTH_TOKEN")
     path = os.environ.get("RAY_AUTH_TOKEN_PATH")

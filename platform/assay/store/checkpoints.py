@@ -80,7 +80,7 @@ class Checkpoints:
             *(files, f"progress/{lineage}/readers", ReaderRecord, r"[0-9]+(-\w+)*-[0-9]+-\w+"),
             what="note of a reader {}".format,
             then="and rewritten",
-            anew=lambda name: {},
+            rebuild=lambda name: {},
             suffix="",
         )
         self._amount = amount

@@ -55,8 +55,8 @@ def blame(root: Path, path: str, error: Exception) -> Damage | None:
         folder = "/".join(parts[:depth])
         try:
             check_folder(root / folder)
-        except OSError as trouble:
-            return _damage(root, folder, trouble)
+        except OSError as cause:
+            return _damage(root, folder, cause)
     return _damage(root, path, error)
 
 

@@ -19,7 +19,7 @@ class Folder(Generic[R]):
     """The records of one kind in one folder of the store, by the names of their files.
 
     `names`: a pattern of the names allowed in it, including the files that records list. `what`: what messages call the
-    record of a name (without suffix). `then`: what happens after a damaged one is set aside. `anew`: rebuilds a record
+    record of a name (without suffix). `then`: what happens after a damaged one is set aside. `rebuild`: makes a record
     from its name alone; such records are written, but only `assay doctor` reads them.
     """
 
@@ -32,12 +32,12 @@ class Folder(Generic[R]):
         *,
         what: Callable[[str], str],
         then: str = "",
-        anew: Callable[[str], Mapping[str, JSON]] | None = None,
+        rebuild: Callable[[str], Mapping[str, JSON]] | None = None,
         suffix: str = ".json",
     ) -> None:
         self.files, self.path = files, path
         self._kind, self._names = kind, re.compile(names)
-        self._what, self._then, self._anew, self._suffix = what, then, anew, suffix
+        self._what, self._then, self._rebuild, self._suffix = what, then, rebuild, suffix
 
     def belongs(self, name: str) -> bool:
         return self._names.fullmatch(name) is not None
@@ -97,8 +97,8 @@ class Folder(Generic[R]):
         """
         beside = [f"{self.path}/{other}" for other in others]
         self.files.discard(f"{self.path}/{name}", self.damaged(name, why), beside, self._then)
-        if self._anew is not None and self.files.heals:
-            self.write(name, self._anew(name.removesuffix(self._suffix)))
+        if self._rebuild is not None and self.files.heals:
+            self.write(name, self._rebuild(name.removesuffix(self._suffix)))
 
     def held(self, entries: Sequence[FileEntry]) -> list[str]:
         """The entries of this folder that hold the files of a record: a file, or a folder of several."""

@@ -120,10 +120,10 @@ class Inspection:
             if not folder.belongs(name):
                 yield self._stray(path)
             elif folder.is_record(name):
-                held, problems = self._record(folder, name)
-                named |= {*held}
+                entries, problems = self._record(folder, name)
+                named |= {*entries}
                 if problems:
-                    yield self._broken(folder, name, "; ".join(problems), held)
+                    yield self._broken(folder, name, "; ".join(problems), entries)
         for name in names:
             path = f"{folder.path}/{name}"
             is_named = folder.is_record(name) or name in named or path in self._named
@@ -140,8 +140,8 @@ class Inspection:
         entries = [] if record is None else record.entries
         return folder.held(entries), [problem for entry in entries for problem in self._look(file_record(entry))]
 
-    def _broken(self, folder: Folder[Any], name: str, why: str, held: Sequence[str]) -> Fault:
-        return Fault(folder.damaged(name, why), lambda: folder.discard(name, why, held))
+    def _broken(self, folder: Folder[Any], name: str, why: str, entries: Sequence[str]) -> Fault:
+        return Fault(folder.damaged(name, why), lambda: folder.discard(name, why, entries))
 
     def _look(self, file: FileRecord) -> list[str]:
         """The problems of a file. Several results may list a shard: it is read once."""

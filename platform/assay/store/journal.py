@@ -112,7 +112,7 @@ class Computed:
             rf"{KEY}\.json",
             what="note of a stage {}".format,
             then="and rewritten",
-            anew=lambda key: {"key": key},
+            rebuild=lambda key: {"key": key},
         )
 
     def all(self) -> frozenset[str]:

@@ -56,7 +56,7 @@ class Shards:
             *(files, f"{at}/charged", ChargedRecord, r"[0-9]+\.json"),
             what="note of a charge {}".format,
             then="and rewritten",
-            anew=lambda name: {"amount": int(name)},
+            rebuild=lambda name: {"amount": int(name)},
         )
 
     def write(self, table: pa.Table, device: str = "", seconds: float = 0.0) -> Shard:

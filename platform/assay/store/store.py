@@ -118,10 +118,10 @@ class StoredResult:
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Rows one shard at a time, in order of ids, each id below the budget exactly once."""
         amount = self.budget.amount
-        wanted = None if columns is None else list(dict.fromkeys(["id", *columns]))
+        names = None if columns is None else list(dict.fromkeys(["id", *columns]))
         reached = 0
         for shard in self.shards:
-            table = self._read(shard, wanted).slice(0, amount - shard.start)
+            table = self._read(shard, names).slice(0, amount - shard.start)
             ids = table.column("id").to_numpy()
             if len(ids) == 0 or ids[0] != reached or ids[-1] != reached + len(ids) - 1:
                 raise DamagedResult(self.key, [f"{shard.file.path} does not hold the ids from {reached} on"])

@@ -50,4 +50,4 @@ def log_report(home: Home, sweep: Sweep, folder: Path) -> str:
     writer = Writer(home)
     writer.put(log)
     writer.finish()
-    return message[0] if writer.trouble is None else writer.trouble.removeprefix("MLflow at ")
+    return message[0] if writer.problem is None else writer.problem.removeprefix("MLflow at ")

@@ -114,9 +114,9 @@ class Tracker:
         self._runs = None
 
     def _warn_once(self, writer: Writer) -> None:
-        if writer.trouble is not None and not self._warned:
+        if writer.problem is not None and not self._warned:
             self._warned = True
-            self._warn(writer.trouble)
+            self._warn(writer.problem)
 
     # In the writer's thread
 

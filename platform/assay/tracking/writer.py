@@ -32,11 +32,11 @@ OTHERWISE = "when MLflow answers again, run `assay sync` to show them there"
 
 
 class Writer:
-    """Runs tasks one after the other. `trouble` is the first error and what to do about it, in one line."""
+    """Runs tasks one after the other. `problem` is the first error and what to do about it, in one line."""
 
     def __init__(self, home: Home) -> None:
         self.patience = Patience()
-        self.trouble: str | None = None
+        self.problem: str | None = None
         self._home = home
         self._queue: queue.Queue[Task | None] = queue.Queue()
         self._quiet_until = 0.0
@@ -60,7 +60,7 @@ class Writer:
             remaining = min(self.patience.left, until - time.monotonic())
             if remaining <= 0:
                 self._is_given_up = True  # the daemon thread ends with us, or when the hanging call returns
-                self.trouble = self.trouble or in_words(self._home, _silence(min(self.patience.seconds, most_s)))
+                self.problem = self.problem or in_words(self._home, _silence(min(self.patience.seconds, most_s)))
                 return
             self._thread.join(min(remaining, LOOK_S))
 
@@ -70,7 +70,7 @@ class Writer:
                 task()
             except Exception as error:  # MLflow, its database and its server may raise anything
                 self._quiet_until = time.monotonic() + PAUSE_S
-                self.trouble = self.trouble or in_words(self._home, error)
+                self.problem = self.problem or in_words(self._home, error)
 
 
 def in_words(home: Home, error: Exception) -> str:

@@ -52,15 +52,15 @@ def silent_differences(actual: ModelConfig, config: ModelConfig, origin: str = "
     `origin` is where the config `actual` comes from.
     """
     lines = []
-    wanted = _attention_layers(config)
+    expected = _attention_layers(config)
     for key, layer in _attention_layers(actual).items():
-        if key not in wanted:
+        if key not in expected:
             continue
         if actual.qkv_order != config.qkv_order:
             ours, theirs = (f"{c.qkv_order} {QKV_LAYOUT[c.qkv_order]}" for c in (config, actual))
             lines.append(f"{key}: qkv order {theirs} in {origin}, {ours} in the model")
-        if layer.heads != wanted[key].heads:
-            lines.append(f"{key}: {layer.heads} heads in {origin}, {wanted[key].heads} in the model")
+        if layer.heads != expected[key].heads:
+            lines.append(f"{key}: {layer.heads} heads in {origin}, {expected[key].heads} in the model")
     if actual.rescale_skip != config.rescale_skip:
         lines.append(
             f"every residual: rescale_skip {actual.rescale_skip} in {origin}, {config.rescale_skip} in the model"

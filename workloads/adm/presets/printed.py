@@ -65,8 +65,8 @@ def _upsamplers() -> PrintedTable:
 def _guidance() -> PrintedTable:
     scales = {"250 steps": GUIDANCE_250_STEPS, "DDIM, 25 steps": GUIDANCE_DDIM_25_STEPS}
     rows = tuple(
-        (f"Gradient Scale ({how})", *(str(found[name]) if name in found else "-" for name in IMAGENET.values()))
-        for how, found in scales.items()
+        (f"Gradient Scale ({how})", *(str(values[name]) if name in values else "-" for name in IMAGENET.values()))
+        for how, values in scales.items()
     )
     return PrintedTable("table14", "Hyperparameters for classifier-guided sampling", tuple(IMAGENET), rows)
 

@@ -118,9 +118,9 @@ def _figures_of_data(c: Config) -> Iterator[ConfigProblem]:
     there_are = evaluation_graph.countable(c)
     if there_are is None or c.evaluate.reference is not None:
         return
-    asked = c.figures.num_reference if any(picture.searches_reference for picture in pictures) else None
-    if asked is not None and asked > there_are:
-        yield evaluation_graph.more_than_all("figures.num_reference", asked, there_are)
+    requested = c.figures.num_reference if any(picture.searches_reference for picture in pictures) else None
+    if requested is not None and requested > there_are:
+        yield evaluation_graph.more_than_all("figures.num_reference", requested, there_are)
     beside = [picture for picture in pictures if picture.shows_reference and not picture.searches_reference]
     shown = max((picture.num_shown(c.figures.num_samples) for picture in beside), default=0)
     if shown > there_are:

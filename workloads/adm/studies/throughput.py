@@ -70,17 +70,17 @@ def _device(ctx: StageContext) -> str:
 
 def _timed(ctx: StageContext, step: Callable[[], object]) -> list[float]:
     """Seconds of each repeat, after the warm-up."""
-    taken = []
+    seconds = []
     for index in range(ctx.config["warmup"] + ctx.config["repeats"]):
         _wait(ctx.device)
         started = time.perf_counter()
         step()
         _wait(ctx.device)
         if index >= ctx.config["warmup"]:
-            taken.append(time.perf_counter() - started)
-            ctx.log(len(taken), {"step_s": taken[-1]})
-            ctx.progress(len(taken))
-    return taken
+            seconds.append(time.perf_counter() - started)
+            ctx.log(len(seconds), {"step_s": seconds[-1]})
+            ctx.progress(len(seconds))
+    return seconds
 
 
 def _wait(device: str) -> None:

@@ -48,7 +48,7 @@ class _Publisher:
         self._display = display
         self.tracker: Tracker | None = None
         self.written: Written | None = None
-        self.trouble: AssayError | None = None
+        self.failure: AssayError | None = None
         """Why nothing is written."""
 
     def begin(self, plan: Plan, before: dict[str, StageStatus], stored: dict[str, StoredResult]) -> None:
@@ -65,7 +65,7 @@ class _Publisher:
             plan, computed = outcome.plan, computed_of(outcome.plan.sweep, self._store).all()
             self.written = write(plan, outcome.trials, self._folder, computed, priced(plan, self._store))
         except OSError as error:
-            self.trouble = cannot_write(self._folder, error)
+            self.failure = cannot_write(self._folder, error)
         if self.tracker is not None:
             self._display.say("updating MLflow")
             self.tracker.end(outcome, self._folder)
@@ -123,9 +123,9 @@ def run_sweep(
         return report_lost_output(out.failure, "; the results are stored, and `assay compare` prints their table")
     if outcome.paused == STOPPED:
         return _stopped()
-    if publisher.trouble is not None:
+    if publisher.failure is not None:
         _print_table(table(outcome.plan, outcome.trials), is_json)
-        return report_error(publisher.trouble)
+        return report_error(publisher.failure)
     assert publisher.written is not None
     log = home.ray_log(plan.sweep.name, plan.sweep.profile)
     has_log = not is_in_process and bool(outcome.computed or outcome.failed) and log.is_file()
@@ -168,13 +168,13 @@ def _interrupts_handled(display: Display, pause: Pause) -> Iterator[None]:
 
     ours = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
     # Leave signals that others handle, or ignore as nohup does.
-    taken = {number: before for number, before in ours.items() if signal.getsignal(number) is before}
-    for number in taken:
+    replaced = {number: before for number, before in ours.items() if signal.getsignal(number) is before}
+    for number in replaced:
         signal.signal(number, interrupt)
     try:
         yield
     finally:
-        for number, before in taken.items():
+        for number, before in replaced.items():
             signal.signal(number, before)
 
 

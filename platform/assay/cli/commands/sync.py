@@ -22,26 +22,26 @@ def sync_sweeps(names: Sequence[str], profile: str | None, sets: Sequence[str], 
     """Log the named sweeps to MLflow, or all with a report here. Returns the exit code."""
     home = Home.default()
     synced: dict[str, int] = {}
-    troubles: dict[str, str] = {}
-    sweeps = [open_sweep(name, profile, sets) for name in names] if names else list(_reported(home, troubles))
+    problems: dict[str, str] = {}
+    sweeps = [open_sweep(name, profile, sets) for name in names] if names else list(_reported(home, problems))
     for sweep in sweeps:
         label = f"{sweep.name} ({sweep.profile})" if sweep.profile else sweep.name
-        outcome, trouble = _sync(home, sweep)
-        if trouble is not None:
-            troubles[label] = trouble
+        outcome, problem = _sync(home, sweep)
+        if problem is not None:
+            problems[label] = problem
         else:
             synced[label] = len(outcome.trials)
     if is_json:
-        print_json({"tracking_uri": hide_secrets(home.tracking_uri), "synced": synced, "troubles": troubles})
-        return EXIT_COULD_NOT if troubles else 0
+        print_json({"tracking_uri": hide_secrets(home.tracking_uri), "synced": synced, "troubles": problems})
+        return EXIT_COULD_NOT if problems else 0
     out = console()
     for label, count in synced.items():
         out.print(f"{label}: {plural(count, 'trial')} in MLflow", soft_wrap=True)
-    for label, trouble in troubles.items():
-        out.print(f"{label}: {trouble}", soft_wrap=True, style="red")
-    if not synced and not troubles:
+    for label, problem in problems.items():
+        out.print(f"{label}: {problem}", soft_wrap=True, style="red")
+    if not synced and not problems:
         out.print(f"No sweep has a report in {relative(home.root)} yet. Name one: assay sync SWEEP", soft_wrap=True)
-    return EXIT_COULD_NOT if troubles else 0
+    return EXIT_COULD_NOT if problems else 0
 
 
 def _sync(home: Home, sweep: Sweep) -> tuple[Outcome, str | None]:
@@ -63,13 +63,13 @@ def _sync(home: Home, sweep: Sweep) -> tuple[Outcome, str | None]:
     return outcome, warnings[0] if warnings else None
 
 
-def _reported(home: Home, troubles: dict[str, str]) -> Iterator[Sweep]:
+def _reported(home: Home, problems: dict[str, str]) -> Iterator[Sweep]:
     """The sweeps with a report here, as they were run."""
     for folder, report in reports(home):
         if isinstance(report, UserError):
-            troubles[folder.name] = str(report)
+            problems[folder.name] = str(report)
             continue
         try:
             yield open_sweep(report.file, report.profile, report.sets)
         except UserError as error:  # the sweep file has moved, or is wrong now
-            troubles[folder.name] = f"{error}\nRun this where the sweep was run, or give its file: assay sync SWEEP"
+            problems[folder.name] = f"{error}\nRun this where the sweep was run, or give its file: assay sync SWEEP"

@@ -166,7 +166,7 @@ class Board:
         unit = (self.plan.sweep.scheduler.budget or "").rpartition(".")[2]
         return Note("noted", planned.name, f"{name} {value:.4g} at {unit} {event.done:,}: {what}")
 
-    # What is left
+    # What remains
 
     def _is_lost(self, stage: Stage) -> bool:
         """Whether it failed, or needs a stage that failed or only trials that the scheduler ended."""
@@ -184,9 +184,9 @@ class Board:
             return self._took[stage.key]
         running = self.running.get(stage.key)
         if running is not None:
-            left = running.pace.left_s(self.clock())
-            if left is not None:
-                return self.clock() - running.since + left
+            remaining = running.pace.left_s(self.clock())
+            if remaining is not None:
+                return self.clock() - running.since + remaining
         alike = [
             self._took[key] / other.amount
             for key, other in self.plan.stages.items()

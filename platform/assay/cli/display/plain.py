@@ -70,9 +70,9 @@ class PlainDisplay:
         assert self._board is not None
         stage, pace = running.stage, running.pace
         parts = [f"{pace.done:,} of {stage.amount:,} {stage.unit}"]
-        per_second, left = pace.rate(now), pace.left_s(now)
-        if per_second is not None and left is not None:
-            parts += [rate(per_second, stage.unit), f"{clock(left)} left"]
+        per_second, remaining = pace.rate(now), pace.left_s(now)
+        if per_second is not None and remaining is not None:
+            parts += [rate(per_second, stage.unit), f"{clock(remaining)} left"]
         if running.loss is not None:
             parts.append(f"{running.loss[0]} {running.loss[1]:.4g}")
         self._print(f"{self._board.title(stage)}: {', '.join(parts)}")

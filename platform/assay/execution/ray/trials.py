@@ -112,9 +112,9 @@ def _run_trials(
     actor = ray.remote(BrokerActor).options(num_cpus=0, max_concurrency=1000, scheduling_strategy=driver_node)
     broker = actor.remote(list(done))
     stop = threading.Event()
-    trouble: list[Exception] = []
-    mail = aside(lambda: _deliver(broker, decisions.emit, stop, pause, trouble, lost))
-    growing = aside(lambda: _grow(broker, pause, stop, trouble))
+    errors: list[Exception] = []
+    mail = aside(lambda: _deliver(broker, decisions.emit, stop, pause, errors, lost))
+    growing = aside(lambda: _grow(broker, pause, stop, errors))
     aside(lambda: _pass_on(broker, pause, over))
     pause.is_heard = True
     try:
@@ -124,8 +124,8 @@ def _run_trials(
         pause.is_heard = False
         stop.set()
         wait_for([mail, growing], LEAVE_S if over.is_set() else None)
-    if trouble:
-        raise trouble[0]
+    if errors:
+        raise errors[0]
 
 
 def _groups(works: Sequence[TrialWork], decisions: RungDecisions, pause: Pause) -> Iterator[Sequence[TrialWork]]:
@@ -276,7 +276,7 @@ def _climb(work: TrialWork, rung: int, broker: Any) -> bool:
 
 
 def _deliver(
-    broker: Any, emit: Emit, stop: threading.Event, pause: Pause, trouble: list[Exception], lost: Future[None]
+    broker: Any, emit: Emit, stop: threading.Event, pause: Pause, errors: list[Exception], lost: Future[None]
 ) -> None:
     """Pass events from the broker's mailbox to the driver, until stopped and the mailbox is empty.
 
@@ -295,7 +295,7 @@ def _deliver(
             for event in events:
                 emit(event)
         except Exception as error:
-            trouble.append(error)
+            errors.append(error)
             pause.ask(f"a listener failed: {error}")
             return
         seen += len(events)
@@ -303,14 +303,14 @@ def _deliver(
             return
 
 
-def _grow(broker: Any, pause: Pause, stop: threading.Event, trouble: list[Exception]) -> None:
+def _grow(broker: Any, pause: Pause, stop: threading.Event, errors: list[Exception]) -> None:
     """Run `grow`; if the cluster cannot be queried, end the run, since waiting stages would wait forever."""
     try:
         grow(broker, stop)
     except ray.exceptions.RayActorError:
         return  # the cluster is going away
     except Exception as error:
-        trouble.append(error)
+        errors.append(error)
         pause.ask(f"the cluster cannot be queried: {error}")
 
 

@@ -83,7 +83,7 @@ def test_build_takes_one_of_config_and_kind() -> None:
 
 def test_inputs_that_do_not_belong_are_refused() -> None:
     conditional = build(kind="unet", **OPTIONS, num_classes=3)
-    with pytest.raises(ValueError, match="conditional on 3 classes, but y was left out"):
+    with pytest.raises(ValueError, match="conditional on 3 classes, but y was not given"):
         conditional(X, T)
     with pytest.raises(ValueError, match="no classes, but y was given"):
         build(kind="unet", **OPTIONS)(X, T, y=T)

@@ -42,16 +42,16 @@ def test_credentials_in_an_address_are_refused_and_not_repeated(
 def test_where_results_go(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ASSAY_HOME", "ASSAY_STORE", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
-    assert places.place(None).told == "~/.assay/store"
+    assert places.place(None).results == "~/.assay/store"
     with pytest.raises(UserError, match="--store: got 'results', allowed: an absolute path"):
         places.place("results")
     monkeypatch.setenv("ASSAY_HOME", ".assay")  # a place of this machine's, and nobody else's
-    assert places.place(None).told == "~/.assay/store"
+    assert places.place(None).results == "~/.assay/store"
     monkeypatch.setenv("ASSAY_HOME", "/shared/me")
-    assert places.place(None).told == "/shared/me/store"
+    assert places.place(None).results == "/shared/me/store"
     monkeypatch.setenv("ASSAY_STORE", "s3://bucket/here")
-    assert places.place(None).told == "s3://bucket/here"
-    assert places.place("/elsewhere").told == "/elsewhere"
+    assert places.place(None).results == "s3://bucket/here"
+    assert places.place("/elsewhere").results == "/elsewhere"
     told = places.environment(places.place(None))
     assert (told["ASSAY_HOME"], told["ASSAY_STORE"]) == ("/shared/me", "s3://bucket/here")
     assert "MLFLOW_TRACKING_URI" not in told

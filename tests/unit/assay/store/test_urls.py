@@ -83,7 +83,7 @@ def test_a_job_is_not_sent_to_another_store_than_this_shell_names(monkeypatch: p
         UserError, match="ASSAY_STORE: got 'store', allowed: an absolute path on the cluster's machines"
     ):
         place(None)
-    assert place("file:///shared/assay/").told == place("/shared/assay").told == "/shared/assay"
+    assert place("file:///shared/assay/").results == place("/shared/assay").results == "/shared/assay"
 
 
 def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
