@@ -29,7 +29,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Decision:
+class Assignment:
     """run: compute `key` now, with `units` of its need. done: every stage is stored. failed: `message` says why. wait:
     ask again. paused: nothing new starts in this run."""
 
@@ -58,25 +58,25 @@ class StageBroker:
     _waiting: dict[int, Request] = field(default_factory=dict)
     """Trial → the stage that it would start if there were room."""
 
-    def decide(self, trial: int, requests: Sequence[Request]) -> Decision:
+    def decide(self, trial: int, requests: Sequence[Request]) -> Assignment:
         """What a trial should do next, given every stage it needs, inputs first."""
         self._waiting.pop(trial, None)
         open_requests = [r for r in requests if r.key not in self.done]
         if not open_requests:
-            return Decision("done")
+            return Assignment("done")
         for request in open_requests:
             if request.key in self.failed:
-                return Decision("failed", request.key, message=self.failed[request.key])
+                return Assignment("failed", request.key, message=self.failed[request.key])
         if self.is_paused:
-            return Decision("paused")
+            return Assignment("paused")
         ready = [request for request in open_requests if self._is_ready(request)]
         for request in ready:
             if units := self._units_free(request.need):
                 self._running[request.key] = _Grant(trial, request, units)
-                return Decision("run", request.key, units)
+                return Assignment("run", request.key, units)
         if ready:
             self._waiting[trial] = ready[0]
-        return Decision("wait")
+        return Assignment("wait")
 
     def decide_again(self, key: str) -> int:
         """A running stage must restart: how many units it gets now, or 0 while it must wait. Its old units are free."""

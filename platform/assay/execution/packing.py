@@ -43,7 +43,7 @@ def _place(free: list[dict[str, float]], unit: Mapping[str, float], most: int) -
 
 
 def _times(free: float, amount: float) -> float:
-    """How often `amount` fits into `free`. Ray takes fractions from a single GPU, and so from a single CPU too."""
+    """How often `amount` fits into `free`. Ray takes a fraction from a single GPU, and so for every resource."""
     if free == float("inf"):
         return free
     if amount >= 1:

@@ -24,7 +24,7 @@ TRACKING = "MLFLOW_TRACKING_URI"
 
 
 @dataclass(frozen=True)
-class Place:
+class Locations:
     """Where a job writes, as paths on the cluster's machines."""
 
     home: str
@@ -35,11 +35,11 @@ class Place:
         return self.store if self.store is not None else f"{self.home.replace('${HOME}', '~')}/store"
 
 
-def place(store: str | None) -> Place:
+def locations(store: str | None) -> Locations:
     """Use this shell's settings on the cluster, if they can mean the same place there."""
     home = os.environ.get("ASSAY_HOME", "")
     name, setting = ("--store", store) if store is not None else ("ASSAY_STORE", os.environ.get("ASSAY_STORE") or None)
-    return Place(home if _is_absolute(home) else DEFAULT_HOME, None if setting is None else _store(name, setting))
+    return Locations(home if _is_absolute(home) else DEFAULT_HOME, None if setting is None else _store(name, setting))
 
 
 def _store(name: str, setting: str) -> str:
@@ -52,7 +52,7 @@ def _store(name: str, setting: str) -> str:
     return resolve(setting)
 
 
-def environment(where: Place) -> dict[str, str]:
+def environment(where: Locations) -> dict[str, str]:
     """For the job and its workers. The dashboard shows all of it: no token, no password."""
     variables = {**QUIET, "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S), "ASSAY_HOME": where.home}
     if where.store is not None:

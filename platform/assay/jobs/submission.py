@@ -18,7 +18,7 @@ from ray.job_submission import JobDetails
 from assay.errors import ClusterError, UserError
 from assay.jobs.cluster import Cluster
 from assay.jobs.package import packed, sweep_file, without_its_package
-from assay.jobs.places import DEFAULT_HOME, Place, environment, place, refuse_paths_from_here, remark
+from assay.jobs.places import DEFAULT_HOME, Locations, environment, locations, refuse_paths_from_here, remark
 from assay.sweep import Sweep
 from assay.workload import digest
 
@@ -52,10 +52,10 @@ def submit(
 
     Raises UserError for requests that cannot work, and ClusterError if the cluster refuses.
     """
-    where = place(store)
+    where = locations(store)
     refuse_paths_from_here(sweep)
     cluster.refuse_other_versions()
-    if where == Place(DEFAULT_HOME, None):
+    if where == Locations(DEFAULT_HOME, None):
         _refuse_several_machines(cluster)
     with tempfile.TemporaryDirectory(prefix="assay-job-") as name:
         folder = Path(name)
@@ -93,7 +93,7 @@ def _refuse_several_machines(cluster: Cluster) -> None:
         )
 
 
-def _submit(cluster: Cluster, job_id: str, sweep: Sweep, folder: Path, where: Place) -> None:
+def _submit(cluster: Cluster, job_id: str, sweep: Sweep, folder: Path, where: Locations) -> None:
     with cluster.translated_errors():
         cluster.client.submit_job(
             submission_id=job_id,

@@ -35,7 +35,7 @@ from assay.workload import JSON, canonical_json
 CHUNK_BYTES = 1 << 20
 LEAST_FREE_BYTES = 100e6
 """Free disk space that a local store needs before a run starts."""
-Report = Callable[[str], None]
+Reporter = Callable[[str], None]
 """Called with messages for the user."""
 M = TypeVar("M", bound=BaseModel)
 
@@ -61,7 +61,7 @@ class Files:
     `report` is called with damage, once per path. With `heals`, damaged files are set aside; otherwise they stay.
     """
 
-    def __init__(self, url: str, report: Report | None = None, *, heals: bool = True) -> None:
+    def __init__(self, url: str, report: Reporter | None = None, *, heals: bool = True) -> None:
         self.url = resolve(url)
         self.fs, self.root = open_url(self.url)
         self.heals = heals

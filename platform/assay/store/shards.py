@@ -140,7 +140,7 @@ def _shard(record: ShardRecord) -> Shard:
 
 
 def cover(shards: Iterable[Shard], amount: int) -> list[Shard]:
-    """The fewest leading shards, in order, that hold every id below `amount` once."""
+    """The shards, in order, that together hold every id below `amount` once; redundant ones are left out."""
     chosen: list[Shard] = []
     reached = 0
     for shard in shards:

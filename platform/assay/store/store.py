@@ -26,7 +26,7 @@ from assay.store.damage import Damage
 from assay.store.downloads import local_copy
 from assay.store.folders import KEY
 from assay.store.journal import Computed, Decisions, Suggestions
-from assay.store.records import FileRecord, Files, Report, as_json, file_record, file_records, typed
+from assay.store.records import FileRecord, Files, Reporter, as_json, file_record, file_records, typed
 from assay.store.resolved_config import as_run
 from assay.store.schema import ResultRecord
 from assay.store.shards import Shard, Shards, cover, mixed_columns
@@ -166,7 +166,7 @@ class StoredResult:
 class Store:
     """Results by key, in a folder or an object store that fsspec knows."""
 
-    def __init__(self, url: str | Path, report: Report | None = None, *, heals: bool = True) -> None:
+    def __init__(self, url: str | Path, report: Reporter | None = None, *, heals: bool = True) -> None:
         """`report` is called with damage. With `heals=False`, for read-only commands, damage is not set aside."""
         self.files = Files(str(url), report, heals=heals)
 

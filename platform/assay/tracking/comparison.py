@@ -12,8 +12,7 @@ from statistics import fmean
 from assay.planning import Plan
 from assay.report.tables.listing import Column, Listing
 from assay.report.tables.neutral import markdown, markdown_table
-from assay.results import Outcome, Row, TrialOutcome, table
-from assay.results import Table as Report
+from assay.results import Outcome, Row, Table, TrialOutcome, table
 from assay.store import sha256_of
 from assay.tracking import limits
 from assay.tracking.view import FORMAT, budget_step
@@ -83,7 +82,7 @@ def _step(trial: TrialOutcome) -> int:
     return budget_step(reached[0] if reached is not None else trial.planned.rungs[-1])
 
 
-def _first_metrics(ranking: Report) -> dict[str, float]:
+def _first_metrics(ranking: Table) -> dict[str, float]:
     ranked = [row for row in ranking.rows if row.rank is not None]
     first = [row for row in ranked if row.arm_name == ranking.arms[0].name] if ranking.arms else ranked[:1]
     names = dict.fromkeys(name for row in first for name in row.metrics)

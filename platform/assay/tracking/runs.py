@@ -93,7 +93,7 @@ class Runs:
         self.status(run, "FINISHED")
 
     def _without_higher_rungs(self, trial: TrialOutcome) -> Any:
-        """Its run, or a new one if it has points of higher rungs, from another study: MLflow cannot remove points."""
+        """Its run, or a new one if that climbed further than this study decided: MLflow cannot remove points."""
         planned = trial.planned
         run, reached = self.children[planned.trial.index], planned.reached(trial.results)
         if reached is None or reached[0] is planned.rungs[-1]:

@@ -28,7 +28,7 @@ class PlainDisplay:
         self._out = out
         self._monotonic = monotonic
         self._board: Board | None = None
-        self._told: dict[str, tuple[float, int]] = {}
+        self._reported: dict[str, tuple[float, int]] = {}
         """Key → when a stage last printed, and at which quarter."""
 
     def begin(self, plan: Plan, before: Mapping[str, StageStatus], stored: Mapping[str, StoredResult]) -> None:
@@ -46,7 +46,7 @@ class PlainDisplay:
         if note is not None:
             self._tell(note)
         if running is not None and event.kind == "started":
-            self._told[event.key] = self._monotonic(), _quarter(running)
+            self._reported[event.key] = self._monotonic(), _quarter(running)
         elif running is not None and event.kind == "progress":
             self._progress(running)
 
@@ -61,12 +61,12 @@ class PlainDisplay:
 
     def _progress(self, running: Running) -> None:
         key, now, quarter = running.stage.key, self._monotonic(), _quarter(running)
-        last_time, last_quarter = self._told.get(key, (now, 0))
-        self._told.setdefault(key, (now, quarter))
+        last_time, last_quarter = self._reported.get(key, (now, 0))
+        self._reported.setdefault(key, (now, quarter))
         is_due = now - last_time >= (SHORT_S if quarter > last_quarter else INTERVAL_S)
         if quarter == 4 or not is_due:
             return
-        self._told[key] = now, quarter
+        self._reported[key] = now, quarter
         assert self._board is not None
         stage, pace = running.stage, running.pace
         parts = [f"{pace.done:,} of {stage.amount:,} {stage.unit}"]

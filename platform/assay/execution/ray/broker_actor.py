@@ -11,7 +11,7 @@ from typing import Any
 
 import ray
 
-from assay.execution.broker import Decision, Request, StageBroker
+from assay.execution.broker import Assignment, Request, StageBroker
 from assay.execution.events import Event
 from assay.execution.ray.capacity import capacity, free_what_the_dead_hold
 from assay.execution.retries import Failure
@@ -37,7 +37,7 @@ class BrokerActor:
         self._mail = asyncio.Condition()
         """A condition of its own: progress is for the driver, not for trials that wait for a stage or for room."""
 
-    async def next(self, trial: int, requests: Sequence[Request]) -> Decision:
+    async def next(self, trial: int, requests: Sequence[Request]) -> Assignment:
         """What the trial should do; "wait" only if nothing changed in its favour for WAIT_S."""
         deadline = time.monotonic() + WAIT_S
         async with self._changed:

@@ -60,7 +60,7 @@ def _connect(address: str | None, folder: str | None) -> None:
 
     from assay.execution.ray import private
 
-    # A thread that outlives its cluster must not start or join another one. Permanent, since it has no end.
+    # A thread that outlives its cluster must not start or join another one. Never undone: such a thread has no end.
     private.never_connect_by_itself()
     logging.getLogger("ray").setLevel(logging.WARNING)
     on_sigterm = signal.getsignal(signal.SIGTERM)

@@ -217,7 +217,7 @@ def _tune(
 def _beside_the_driver() -> tune.PlacementGroupFactory:
     """What a trial holds, on the driver's node, where no other machine that is lost takes a trial with it.
 
-    The same holds for the controller of its training, which Ray starts beside the trial, even on a node with a notice.
+    This also protects the controller of its training, which Ray starts beside the trial, not on a node with a notice.
     """
     node = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
     return tune.PlacementGroupFactory([{"memory": TRIAL_MEMORY_BYTES}], bundle_label_selector=[node])

@@ -35,24 +35,24 @@ def test_credentials_in_an_address_are_refused_and_not_repeated(
 ) -> None:
     monkeypatch.setenv(variable, value)
     with pytest.raises(UserError, match="credentials") as refusal:
-        places.environment(places.place(None))
+        places.environment(places.locations(None))
     assert "hunter2" not in str(refusal.value)
 
 
 def test_where_results_go(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ASSAY_HOME", "ASSAY_STORE", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
-    assert places.place(None).results == "~/.assay/store"
+    assert places.locations(None).results == "~/.assay/store"
     with pytest.raises(UserError, match="--store: got 'results', allowed: an absolute path"):
-        places.place("results")
+        places.locations("results")
     monkeypatch.setenv("ASSAY_HOME", ".assay")  # a place of this machine's, and nobody else's
-    assert places.place(None).results == "~/.assay/store"
+    assert places.locations(None).results == "~/.assay/store"
     monkeypatch.setenv("ASSAY_HOME", "/shared/me")
-    assert places.place(None).results == "/shared/me/store"
+    assert places.locations(None).results == "/shared/me/store"
     monkeypatch.setenv("ASSAY_STORE", "s3://bucket/here")
-    assert places.place(None).results == "s3://bucket/here"
-    assert places.place("/elsewhere").results == "/elsewhere"
-    told = places.environment(places.place(None))
+    assert places.locations(None).results == "s3://bucket/here"
+    assert places.locations("/elsewhere").results == "/elsewhere"
+    told = places.environment(places.locations(None))
     assert (told["ASSAY_HOME"], told["ASSAY_STORE"]) == ("/shared/me", "s3://bucket/here")
     assert "MLFLOW_TRACKING_URI" not in told
 
@@ -72,7 +72,7 @@ def test_where_results_go(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_tracking_server_of_this_machine_is_not_for_the_cluster(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    assert "MLFLOW_TRACKING_URI" not in places.environment(places.place(None))
+    assert "MLFLOW_TRACKING_URI" not in places.environment(places.locations(None))
     said = places.remark()
     assert said is not None
     assert "MLFLOW_TRACKING_URI refers to this machine only" in said
@@ -83,7 +83,7 @@ def test_a_tracking_server_of_this_machine_is_not_for_the_cluster(uri: str, monk
 )
 def test_a_tracking_server_that_others_reach_is(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    assert places.environment(places.place(None))["MLFLOW_TRACKING_URI"] == uri
+    assert places.environment(places.locations(None))["MLFLOW_TRACKING_URI"] == uri
     assert places.remark() is None
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from assay.errors import StoreError, UserError
 from assay.home import Home
-from assay.jobs.places import place
+from assay.jobs.places import locations
 from assay.store import Store
 from assay.store.url import resolve
 
@@ -74,7 +74,7 @@ def test_what_can_be_no_store_is_refused_with_what_is_allowed(
         with pytest.raises(
             UserError, match=rf"{name}: got .*, allowed: an absolute path on the cluster's machines, or a URL"
         ):
-            place(store)
+            locations(store)
 
 
 def test_a_job_is_not_sent_to_another_store_than_this_shell_names(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,8 +82,8 @@ def test_a_job_is_not_sent_to_another_store_than_this_shell_names(monkeypatch: p
     with pytest.raises(
         UserError, match="ASSAY_STORE: got 'store', allowed: an absolute path on the cluster's machines"
     ):
-        place(None)
-    assert place("file:///shared/assay/").results == place("/shared/assay").results == "/shared/assay"
+        locations(None)
+    assert locations("file:///shared/assay/").results == locations("/shared/assay").results == "/shared/assay"
 
 
 def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
