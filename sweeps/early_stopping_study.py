@@ -4,7 +4,7 @@
     python sweeps/early_stopping_study.py --smoke       # the same on digits, on a cluster of its own: minutes
 
 Submits a sweep whose rungs are training iterations, prints each rung's figures as they come, stops the job once one
-beats the target, and says what the training took until there, in V100-days. Run again, it goes on from what is stored.
+beats the target, and prints what the training took until there, in V100-days. Run it again to resume.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 import pandas as pd
 
 import assay
-from assay.cli import EXIT_INTERRUPTED, tell
+from assay.cli import EXIT_INTERRUPTED, report_error
 from assay.client import OVER, Client, Job
 from assay.costs.prices import V100_UTILISATION, v100_days_of
 from assay.errors import AssayError
@@ -40,7 +40,7 @@ def main(args: list[str] | None = None) -> int:
     try:
         return _study(args)
     except AssayError as error:
-        return tell(error)
+        return report_error(error)
     except KeyboardInterrupt:
         print("\ninterrupted; run the same command again to go on from here", file=sys.stderr)
         return EXIT_INTERRUPTED
