@@ -166,7 +166,7 @@ def _checked(address: str) -> str:
     except OSError as error:
         raise ClusterError(
             f"no cluster at {address}: {error}; is its head running, and its port reachable from here? A dashboard "
-            "that listens on localhost only needs a tunnel: ssh -L 8265:localhost:8265 HEAD"
+            "that listens only on localhost needs a tunnel: ssh -L 8265:localhost:8265 HEAD"
         ) from None
     return address.rstrip("/")
 

@@ -260,7 +260,7 @@ class Store:
             shards = cover(self.shards(stage).good(), stage.amount)
             reached = shards[-1].stop if shards else 0
             if reached < stage.amount:
-                raise StoreError(f"stage {stage.name} is incomplete: ids {reached} to {stage.amount - 1} are missing")
+                raise StoreError(f"stage {stage.name} is incomplete: id {reached} of {stage.amount} is missing")
             if mixed := mixed_columns(shards, stage.stored_prefix):
                 raise BodyError(
                     f"stage {stage.name}: {mixed}; expected one type for all ids. If its body was edited in between, "

@@ -17,7 +17,7 @@ from assay.text import first_line
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 FOLDER = ("file", "local")
 STORES = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "hdfs", "memory")
-"""Filesystems that write a file match or not at all, and that many machines may write to at once."""
+"""Filesystems that write a file whole or not at all, and that many machines may write to at once."""
 ALLOWED = (
     "allowed: a folder, or the URL of an object store that fsspec knows: s3://bucket/folder, gs://…, abfs://…, hdfs://…"
 )
@@ -29,11 +29,9 @@ def refusal(url: str) -> str | None:
         return "it has a character that folder names cannot have"
     match = SCHEME.fullmatch(url)
     if match is None:
-        prefix = re.match("([A-Za-z][A-Za-z0-9+.-]*):(?!:)", url)
-        is_meant = (
-            prefix is not None and prefix[1].lower() in fsspec.available_protocols() and not url.startswith("file:/")
-        )
-        return f"a URL starts with {prefix[1]}://" if prefix is not None and is_meant else None
+        part = re.match("([A-Za-z][A-Za-z0-9+.-]*):(?!:)", url)
+        is_meant = part is not None and part[1].lower() in fsspec.available_protocols() and not url.startswith("file:/")
+        return f"a URL starts with {part[1]}://" if part is not None and is_meant else None
     scheme, rest = match[1].lower(), match[2]
     if scheme in FOLDER:
         return None if rest.startswith("/") else "the URL of a folder has three slashes: file:///shared/assay"

@@ -222,7 +222,7 @@ class TestShards:
         shards = store.shards(map_stage(300))
         shards.write(rows(0, 100))
         shards.write(rows(200, 300))
-        with store.staging() as output, pytest.raises(StoreError, match="ids 100 to"):
+        with store.staging() as output, pytest.raises(StoreError, match="id 100 of 300 is missing"):
             store.commit(map_stage(300), output, {}, COST)
 
     def test_shards_of_processes_that_return_other_columns_are_not_mixed(self, store: Store) -> None:
