@@ -129,7 +129,7 @@ def test_show_a_sweep_and_its_trials(assay: Assay) -> None:
     wrong = assay("show", "norms:addittion, scale 1.0")
     assert wrong.code == 2
     assert "did you mean 'addition, scale 1.0'?" in wrong.err
-    assert "begins 2 trials" in assay("show", "norms:AdaGN").err
+    assert "is ambiguous, 2 trials" in assay("show", "norms:AdaGN").err
 
 
 def test_show_a_job_needs_a_cluster(assay: Assay) -> None:
