@@ -22,7 +22,7 @@ import pandas as pd
 import assay
 from assay.cli import EXIT_INTERRUPTED, report_error
 from assay.client import OVER, Client, Job
-from assay.costs.prices import V100_UTILISATION, v100_days_of
+from assay.costs.devices import UTILISATION, DeviceDays
 from assay.errors import AssayError
 from assay.home import Home
 from assay.jobs.following import patiently
@@ -33,6 +33,7 @@ SWEEP = Path(__file__).with_name("table8_early_stopping.yaml")
 TRAININGS = "train"
 """How the names of stages begin that table 10 counts: the model and the classifier that guides it."""
 POLL_S = 2.0
+V100_DAYS = DeviceDays("V100")
 
 
 def main(args: list[str] | None = None) -> int:
@@ -109,12 +110,12 @@ def cost(results: pd.DataFrame, ledger: pd.DataFrame, sweep: Sweep, best: pd.Ser
     climbed = results[(results["trial"] == best["trial"]) & (results[budget] <= best[budget])]
     needed = set(climbed["stages"].explode())
     trainings = ledger[ledger["key"].isin(needed) & ledger["stage"].str.startswith(TRAININGS)]
-    days, by_operations = trainings["v100_days"], v100_days_of(trainings["flops"])
+    days, by_operations = trainings[V100_DAYS.field], V100_DAYS.of_flops(trainings["flops"])
     lines = [f"{best['trial']} beat it after {best[budget]:,.0f} iterations. V100-days of training until there:"]
     if unknown := sorted(set(trainings.loc[days.isna(), "device"])):
         lines.append(
             f"  (nobody declared what {', '.join(unknown)} is worth in V100s: by its operations instead, "
-            f"at the {V100_UTILISATION:.0%} of a V100's peak that table 7's implementations reach)"
+            f"at the {UTILISATION:.0%} of a V100's peak that table 7's implementations reach)"
         )
         days = days.fillna(by_operations)
     if uncounted := sorted(set(trainings.loc[days.isna(), "stage"])):

@@ -115,9 +115,10 @@ class Job:
     def ledger(self) -> pd.DataFrame:
         """So far: one row a stage, whenever it was computed, with what it took.
 
-        Columns: stage, key; serves, the trials it is for; amount and unit of its budget; device, count, seconds; items
-        of the budget, images and flops that these seconds were for (a rung's: what it added to the one below);
-        v100_days. A device that is not in the declared table has NaN there: unknown, and not 0.
+        Columns: stage, key; serves, the trials it is for; amount and unit of its budget; device, count, seconds;
+        done, items and flops: the part of the budget, items and operations that these seconds were for (a rung's: what
+        it added to the one below); and, as soon as there is a row, device-days, by the name of the workload's unit, as
+        a100_days. A device that is not in the declared table has NaN there: unknown, and not 0.
         """
         return frames.ledger(self._rows())
 

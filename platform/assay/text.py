@@ -5,17 +5,19 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from statistics import median_low
+from types import MappingProxyType
 
 HIDDEN = "***"
 LONGEST_LINE = 300
 """Characters of an error that a message quotes."""
 LONGEST_VALUE = 60
 """Characters of a value that a message quotes."""
-UNIT_ABBREVIATIONS = {"iterations": "it", "images": "img", "samples": "img"}
+SHORT_UNITS = {"iterations": "it"}
+"""How rates write a unit; workloads add those of their own."""
 FAR = 100
 """How many times the median a metric is that diverged."""
 PLACE = "at "
@@ -112,9 +114,9 @@ def took(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else clock(seconds)
 
 
-def rate(per_second: float, unit: str) -> str:
-    """12.3 it/s, 140 img/s; slow ones the other way round: 4.1 s/it."""
-    short = UNIT_ABBREVIATIONS.get(unit, unit)
+def rate(per_second: float, unit: str, short_units: Mapping[str, str] = MappingProxyType({})) -> str:
+    """12.3 it/s, 140 tokens/s; slow ones the other way round: 4.1 s/it."""
+    short = {**SHORT_UNITS, **short_units}.get(unit, unit)
     if 0 < per_second < 1:
         return f"{_three_digits(1 / per_second)} s/{short}"
     return f"{_three_digits(per_second)} {short}/s"
@@ -141,11 +143,11 @@ def age(seconds: float) -> str:
     return f"{seconds // 86_400:.0f} days ago"
 
 
-def days(v100_days: float) -> str:
-    """V100-days, small ones too: 3.1e-05, 0.012, 5.3, 1,914."""
-    if v100_days == 0:
+def days(device_days: float) -> str:
+    """Device-days, small ones too: 3.1e-05, 0.012, 5.3, 1,914."""
+    if device_days == 0:
         return "0"
-    return f"{v100_days:,.0f}" if v100_days >= 100 else f"{v100_days:.2g}"
+    return f"{device_days:,.0f}" if device_days >= 100 else f"{device_days:.2g}"
 
 
 def decimals(values: Iterable[float]) -> int:
@@ -176,7 +178,7 @@ def metric(value: float, places: int) -> str:
 
 
 def value_in_words(value: object) -> str:
-    """A condition's value: 50,000; inception; unknown."""
+    """A condition's value: 50,000; bfloat16; unknown."""
     if value is None:
         return "unknown"
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from adm import presets
 from adm.compute.network import network_cost
-from adm.compute.v100 import training_flops
+from adm.compute.v100 import V100_DAYS, training_flops
 from adm.config import Config, DiffusionConfig, ModelConfig, TrainConfig, validation_timesteps
 from adm.effective import PRINTED_RESOLUTIONS, effective, reached_resolutions, trained_process
 from adm.registries import NETWORKS, Role, imports, versions
@@ -51,6 +51,10 @@ class AdmWorkload(TypedWorkload[Config]):
     config_type = Config
     report = ReportHints(
         metrics=(*evaluation_graph.leading_metrics(), *graph.METRICS),
+        count="num_samples",
+        item_unit="images",
+        short_units={"images": "img"},
+        days=V100_DAYS,
         sample_grid="samples.png",
         comparable=("num_samples", "num_reference", "num_reference_images", "extractor", "reference"),
         pictures=graph.CAPTIONS,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Basis = Literal["earlier results", "FLOPs"]
-"""What V100-days are estimated by."""
+"""What device-days are estimated by."""
 
 
 @dataclass(frozen=True)
@@ -17,32 +17,32 @@ class CostEstimate:
     Stages whose cost is unknown are counted, not taken for free: a sum that hides them would be a lie.
     """
 
-    v100_days: float | None = None
+    device_days: float | None = None
     """None where no part is known."""
     seconds: float | None = None
     """One stage after the other, on as many devices as earlier results had; None where no part is known."""
     by: Mapping[Basis, float] = field(default_factory=dict)
-    """What the V100-days are estimated by → for how many stages."""
+    """What the device-days are estimated by → for how many stages."""
     stages: float = 1.0
     """How many; one that is needed with a chance of 0.5 counts as half a stage."""
     unknown_days: float = 0.0
-    """How many stages have no V100-days."""
+    """How many stages have no device-days."""
     unknown_seconds: float = 0.0
     """How many stages have no seconds."""
 
     @classmethod
-    def of_stage(cls, v100_days: float | None, seconds: float | None, basis: Basis | None = None) -> CostEstimate:
+    def of_stage(cls, device_days: float | None, seconds: float | None, basis: Basis | None = None) -> CostEstimate:
         by: dict[Basis, float] = {} if basis is None else {basis: 1.0}
-        return cls(v100_days, seconds, by, 1.0, float(v100_days is None), float(seconds is None))
+        return cls(device_days, seconds, by, 1.0, float(device_days is None), float(seconds is None))
 
     def part(self, share: float) -> CostEstimate:
         """The same stages, of which only a share is left to do."""
-        return replace(self, v100_days=_times(self.v100_days, share), seconds=_times(self.seconds, share))
+        return replace(self, device_days=_times(self.device_days, share), seconds=_times(self.seconds, share))
 
     def expected(self, chance: float) -> CostEstimate:
         """The same stages where they are needed with this chance."""
         return CostEstimate(
-            _times(self.v100_days, chance),
+            _times(self.device_days, chance),
             _times(self.seconds, chance),
             {basis: stages * chance for basis, stages in self.by.items()},
             self.stages * chance,
@@ -52,7 +52,7 @@ class CostEstimate:
 
     def __add__(self, other: CostEstimate) -> CostEstimate:
         return CostEstimate(
-            _plus(self.v100_days, other.v100_days),
+            _plus(self.device_days, other.device_days),
             _plus(self.seconds, other.seconds),
             {basis: self.by.get(basis, 0.0) + other.by.get(basis, 0.0) for basis in {**self.by, **other.by}},
             self.stages + other.stages,

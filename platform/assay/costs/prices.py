@@ -1,39 +1,33 @@
 """What a stage would cost: by what earlier stages of its kind took, or else by its FLOPs.
 
 An earlier stage counts where its work is comparable: of the same name, and of a network and batch of the same order. A
-toy that leaves a GPU idle says nothing of ImageNet, and a CPU nothing of a GPU.
+toy that leaves a GPU idle says nothing of a large network, and a CPU nothing of a GPU.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from assay.costs.devices import V100_PEAK_FLOPS
+from assay.costs.devices import DeviceDays
 from assay.costs.estimates import CostEstimate
-from assay.costs.ledger import SECONDS_PER_DAY, Entry, entries
+from assay.costs.ledger import Entry, entries
 from assay.store import Store
 from assay.sweep import Resources
 from assay.workload import Stage
 
-V100_UTILISATION = 0.36
-"""Share of the peak that well-tuned trainings reach, in the middle of the 29% to 41% published for V100s."""
 SAME_ORDER = 10
 """How many times more or fewer operations an item of comparable work may take."""
-
-
-def v100_days_of(flops: float) -> float:
-    """V100-days of so many operations, at that utilisation."""
-    return flops / (V100_PEAK_FLOPS * V100_UTILISATION * SECONDS_PER_DAY)
 
 
 class Prices:
     """A price list, from every result in a store."""
 
-    def __init__(self, store: Store, resources: Resources) -> None:
+    def __init__(self, store: Store, resources: Resources, unit: DeviceDays) -> None:
+        self._unit = unit
         self._known: dict[str, list[Entry]] = {}
         """By the stage's name, the latest last."""
-        for entry in entries(sorted(store.results(), key=lambda result: result.created)):
-            if entry.items > 0:
+        for entry in entries(sorted(store.results(), key=lambda result: result.created), unit):
+            if entry.done > 0:
                 self._known.setdefault(entry.stage, []).append(entry)
         self._rates: dict[tuple[str, float], tuple[float | None, float | None]] = {}
         asked = resources
@@ -46,8 +40,8 @@ class Prices:
     def of(self, stage: Stage) -> CostEstimate:
         """The whole stage, from nothing.
 
-        V100-days by earlier results on declared devices, else by its FLOPs; seconds by earlier results on the kind of
-        device that it asks for, the latest that it ran on.
+        Device-days by earlier results on declared devices, else by its FLOPs; seconds by earlier results on the kind of
+        device that it asks for, the latest that it ran on. So are device-days without a device of reference.
         """
         kind = (stage.name, (stage.flops or 0.0) / stage.amount)
         if kind not in self._rates:
@@ -56,18 +50,17 @@ class Prices:
         days, seconds = (None if rate is None else rate * work for rate in self._rates[kind])
         if days is not None:
             return CostEstimate.of_stage(days, seconds, "earlier results")
-        if stage.flops:
-            return CostEstimate.of_stage(v100_days_of(stage.flops), seconds, "FLOPs")
-        return CostEstimate.of_stage(None, seconds)
+        days = self._unit.of_flops(stage.flops) if stage.flops else None
+        return CostEstimate.of_stage(days, seconds, None if days is None else "FLOPs")
 
     def _rates_of(self, stage: Stage) -> tuple[float | None, float | None]:
-        """V100-days and seconds per operation where FLOPs are known, else per item of the budget."""
+        """Device-days and seconds per operation where FLOPs are known, else per unit of the budget."""
         alike = [entry for entry in self._known.get(stage.name, []) if _is_comparable(entry, stage)]
-        declared = [entry for entry in alike if entry.v100_days is not None]
         here = [entry for entry in alike if entry.device.startswith("cpu") != (self._gpus[stage.kind] > 0)]
         here = [entry for entry in here if entry.device == here[-1].device]  # as fast as it was last
+        declared = [e for e in (alike if self._unit.reference else here) if e.device_days is not None]
         return (
-            _rate(declared, sum(entry.v100_days or 0.0 for entry in declared)),
+            _rate(declared, sum(entry.device_days or 0.0 for entry in declared)),
             _rate(here, sum(entry.seconds for entry in here)),
         )
 
@@ -75,7 +68,7 @@ class Prices:
 def _is_comparable(entry: Entry, stage: Stage) -> bool:
     if not entry.flops or not stage.flops:
         return not entry.flops and not stage.flops
-    return 1 / SAME_ORDER <= (entry.flops / entry.items) / (stage.flops / stage.amount) <= SAME_ORDER
+    return 1 / SAME_ORDER <= (entry.flops / entry.done) / (stage.flops / stage.amount) <= SAME_ORDER
 
 
 def _rate(known: Sequence[Entry], cost: float) -> float | None:

@@ -10,7 +10,7 @@ from assay.costs.ledger import Entry, Total, entries, total
 from assay.planning import Plan
 from assay.planning.labels import serves
 from assay.store import StoredResult
-from assay.workload import Stage
+from assay.workload import ReportHints, Stage
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,11 @@ class Charge:
 
     entry: Entry
     budget: str
-    """ "5,000 images"; empty for a stage without one."""
+    """ "5,000 rows"; empty for a stage without one."""
     serves: str
     trials: int
+    unit: str
+    """What its items are."""
     is_found: bool
     """It was stored before any run of this study needed it."""
 
@@ -41,6 +43,8 @@ class Savings:
 @dataclass(frozen=True)
 class CostSheet:
     sweep: str
+    hints: ReportHints
+    """How the workload calls its items and its device-days."""
     charges: tuple[Charge, ...]
     """Every stored stage of the study once, inputs before what reads them."""
     total: Total
@@ -52,11 +56,11 @@ def cost_sheet(plan: Plan, results: Mapping[str, StoredResult], computed: Set[st
     """`results` by key, as far as they are stored; `computed` are the keys that the study's own runs computed."""
     listed, uses = _entries(plan, results), _uses(plan)
     charges = tuple(
-        Charge(entry, _budget(plan.stages[key]), serves(plan, key), uses[key], key not in computed)
+        Charge(entry, _budget(plan.stages[key]), serves(plan, key), uses[key], _unit(plan, key), key not in computed)
         for key, entry in listed.items()
     )
     own = total(charge.entry for charge in charges if not charge.is_found)
-    return CostSheet(plan.sweep.name, charges, own, saved(plan, results, computed))
+    return CostSheet(plan.sweep.name, plan.workload.report, charges, own, saved(plan, results, computed))
 
 
 def saved(plan: Plan, results: Mapping[str, StoredResult], computed: Set[str]) -> Savings:
@@ -70,7 +74,8 @@ def saved(plan: Plan, results: Mapping[str, StoredResult], computed: Set[str]) -
 
 def _entries(plan: Plan, results: Mapping[str, StoredResult]) -> dict[str, Entry]:
     """By key, in the order of the plan."""
-    return {entry.key: entry for entry in entries(results[key] for key in plan.stages if key in results)}
+    stored = (results[key] for key in plan.stages if key in results)
+    return {entry.key: entry for entry in entries(stored, plan.workload.report.days)}
 
 
 def _uses(plan: Plan) -> Counter[str]:
@@ -80,6 +85,11 @@ def _uses(plan: Plan) -> Counter[str]:
 
 def _budget(stage: Stage) -> str:
     return f"{stage.amount:,} {stage.unit}" if stage.budget else ""
+
+
+def _unit(plan: Plan, key: str) -> str:
+    stage = plan.stages[key]
+    return stage.unit if stage.items is None else plan.workload.report.item_unit
 
 
 def _estimate(plan: Plan, dropped: Iterable[Stage], known: Iterable[Entry]) -> Total:

@@ -116,7 +116,7 @@ class _Run:
         self.store = Store(home.store_url, report=self._warn)
         self._charged = computed_of(sweep, self.store)
         self._decisions = decisions_of(sweep, self.store)
-        self._limiter = Limiter(sweep.limits, pause, self._emit)
+        self._limiter = Limiter(sweep.limits, sweep.find_workload().report.days, pause, self._emit)
         self._resources = ExitStack()
         self._is_connected = False
 

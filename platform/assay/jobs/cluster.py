@@ -119,7 +119,7 @@ class Cluster:
         if ours != theirs:
             raise UserError(
                 f"the cluster at {self.address} runs {' with '.join(theirs)}, and this machine {' with '.join(ours)}; "
-                "allowed: the same on both. Install the cluster's versions here, or give it an image with these"
+                "allowed: the same on both. Install the cluster's versions here, or give it containers with these"
             )
 
     def num_machines(self) -> int:

@@ -81,7 +81,7 @@ def as_file(sweep: Sweep) -> str:
     Its profile and --set are applied; the profile's name stays, since reports are named by it. The text is JSON,
     which is YAML without strings that could be read as numbers.
     """
-    content = sweep.model_dump(mode="json", exclude_defaults=True, exclude={"profiles"})
+    content = sweep.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"profiles"})
     if sweep.profile is not None:
         content["profiles"] = {sweep.profile: {}}
     return json.dumps(content, indent=1)

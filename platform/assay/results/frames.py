@@ -16,9 +16,11 @@ FIRST = ("trial", "arm", "seed")
 LAST = ("key", "stages", "failure")
 LEDGER = (
     *("stage", "key", "serves", "amount", "unit"),
-    *("device", "count", "seconds", "items", "images", "flops", "v100_days"),
+    *("device", "count", "seconds", "done", "items", "flops"),
 )
-MAY_BE_UNKNOWN = ("amount", "images", "flops", "v100_days")
+DAYS = "_days"
+"""How the name of a unit of device-days ends."""
+MAY_BE_UNKNOWN = ("amount", "items", "flops")
 
 
 def results(rows: Iterable[LogRow]) -> pd.DataFrame:
@@ -33,12 +35,14 @@ def results(rows: Iterable[LogRow]) -> pd.DataFrame:
 
 
 def ledger(rows: Iterable[LogRow]) -> pd.DataFrame:
-    """A row a stage, in the order they came."""
+    """A row per stage, in the order they came. The last column is of device-days, and has the name of their unit: it is
+    there as soon as a row is."""
     import pandas as pd
 
     found = {row["key"]: row for row in rows if row["row"] == "stage"}
-    table = pd.DataFrame(list(found.values()), columns=list(LEDGER))
-    return table.astype(dict.fromkeys(MAY_BE_UNKNOWN, "float64"))
+    days = dict.fromkeys(name for row in found.values() for name in row if name.endswith(DAYS))
+    table = pd.DataFrame(list(found.values()), columns=[*LEDGER, *days])
+    return table.astype(dict.fromkeys((*MAY_BE_UNKNOWN, *days), "float64"))
 
 
 def ranking(table: Table) -> pd.DataFrame:

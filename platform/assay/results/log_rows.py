@@ -80,10 +80,12 @@ def failure_row(plan: Plan, planned: PlannedTrial, error: StageFailed) -> LogRow
 
 def stage_rows(plan: Plan, results: Iterable[StoredResult]) -> Iterator[LogRow]:
     """Their lines of the ledger."""
-    for entry in entries(results):
-        stage = plan.stages[entry.key]
+    unit = plan.workload.report.days
+    for entry in entries(results, unit):
+        stage, about = plan.stages[entry.key], asdict(entry)
+        days = {unit.field: about.pop("device_days")}
         budget = {"amount": stage.amount, "unit": stage.unit} if stage.budget else {"amount": None, "unit": None}
-        yield {"row": "stage", **asdict(entry), **budget, "serves": serves(plan, entry.key)}
+        yield {"row": "stage", **about, **days, **budget, "serves": serves(plan, entry.key)}
 
 
 def _about(plan: Plan, planned: PlannedTrial) -> dict[str, Any]:

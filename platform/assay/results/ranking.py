@@ -86,7 +86,7 @@ def _conditions(row: Row, names: Sequence[str]) -> Conditions:
 def _ruling(conditions: Sequence[Conditions]) -> Conditions:
     """Which of them the ranked trials have: of words the most common, and among these the largest numbers.
 
-    A race of sample counts has few trials at its last rung, and those are the ones to rank.
+    A race over how many items are measured has few trials at its last rung, and those are the ones to rank.
     """
     if not conditions:
         return ()
@@ -108,7 +108,7 @@ def _numbers(conditions: Conditions) -> tuple[float, ...]:
 
 
 def _why_not(row: Row, ruling: Mapping[str, JSON]) -> str:
-    """ "num_samples 5,000, not 50,000" """
+    """ "num_rows 5,000, not 50,000" """
     told = [
         f"{name} {value_in_words(row.conditions.get(name))}, not {value_in_words(value)}"
         for name, value in ruling.items()

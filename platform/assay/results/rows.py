@@ -35,6 +35,8 @@ class Row:
     """What its stages took, whenever they were computed; None before any was."""
     cost: Total
     """What those stages cost."""
+    count: int | None
+    """N: how many items its metrics are over, where it says so."""
     status: str
     varied: Mapping[str, JSON]
     is_stopped: bool = False
@@ -42,11 +44,11 @@ class Row:
     came: float = math.inf
     """How far along the scheduler's budget; inf where it came to its end, the last rung or the target."""
     conditions: Mapping[str, JSON] = field(default_factory=dict)
-    """What must be the same in trials that are ranked together: the number of samples, the extractor."""
+    """What must be the same in trials that are ranked together: how many items, by which measure."""
     reference: Mapping[str, float] = field(default_factory=dict)
     """The paper's numbers for this arm."""
     ledger: Mapping[str, Total] = field(default_factory=dict)
-    """Metric that prices work → V100-days of such work by the ledger."""
+    """Metric that prices work → device-days of such work by the ledger."""
     failure: Failure | None = None
     rank: int | None = None
     """From 1; None without a value of the metric, or with one that cannot be compared."""
@@ -63,11 +65,6 @@ class Row:
     @property
     def metrics(self) -> dict[str, float]:
         return {name: estimate.value for name, estimate in self.estimates.items()}
-
-    @property
-    def num_samples(self) -> int | None:
-        count = self.metrics.get("num_samples")
-        return None if count is None or not math.isfinite(count) else int(count)
 
 
 @dataclass(frozen=True)

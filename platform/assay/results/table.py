@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assay.costs.ledger import entries, total
+from assay.costs.devices import DeviceDays
+from assay.costs.ledger import Total, entries, total
 from assay.costs.priced import NOT_PRICED, Priced
 from assay.errors import StageFailed, passing_warnings
 from assay.planning import Plan, PlannedTrial, Rung
@@ -45,6 +46,10 @@ class Table:
     notes: tuple[str, ...] = ()
     arms: tuple[Arm, ...] = ()
     """With several seeds: what they say together."""
+    days: DeviceDays = field(default_factory=DeviceDays)
+    """What the costs of its rows are in."""
+    count: str = ""
+    """The metric that is N."""
 
     @property
     def reference_metrics(self) -> tuple[str, ...]:
@@ -89,9 +94,8 @@ def table(
     sweep, hints = plan.sweep, plan.workload.report
     rows = [_row(plan, trial, logs or {}, by_ledger) for trial in trials]
     made = _made(sweep.name, sweep.metric, sweep.mode, hints.metrics, rows, sweep.reference.source)
-    return replace(
-        made, notes=(*made.notes, *_seed_note(plan, made), *_cost_note(trials), *_days_note(rows), *by_ledger.notes)
-    )
+    more = (*_seed_note(plan, made), *_cost_note(trials), *_days_note(hints.days, rows), *by_ledger.notes)
+    return replace(made, notes=(*made.notes, *more), days=hints.days, count=hints.count)
 
 
 def joint(tables: Sequence[Table]) -> Table | None:
@@ -100,10 +104,13 @@ def joint(tables: Sequence[Table]) -> Table | None:
     if len(tables) < 2 or any((t.metric, t.mode) != (first.metric, first.mode) for t in tables):
         return None
     rows = [replace(row, trial=f"{t.sweep}: {row.trial}") for t in tables for row in t.rows]
+    if any(t.days != first.days for t in tables):  # no sum, and no column of one unit
+        rows = [replace(row, cost=Total()) for row in rows]
     metrics = dict.fromkeys(name for t in tables for name in t.metrics)
     sources = dict.fromkeys(t.reference_source for t in tables if t.reference_source)
     names = " + ".join(t.sweep for t in tables)
-    return _made(names, first.metric, first.mode, list(metrics), rows, "; ".join(sources))
+    made = _made(names, first.metric, first.mode, list(metrics), rows, "; ".join(sources))
+    return replace(made, days=first.days, count=first.count)
 
 
 def _made(name: str, metric: str, mode: str, leading: Sequence[str], rows: Sequence[Row], source: str) -> Table:
@@ -123,18 +130,21 @@ def _row(plan: Plan, trial: TrialOutcome, logs: Mapping[str, Path], by_ledger: P
     about, results = trial.planned.trial, trial.results.values()
     reached, ended = trial.planned.reached(trial.results), trial.planned.ended(plan.decided)
     rung, leaf = reached or (trial.planned.rungs[-1], None)
+    hints = plan.workload.report
+    count = leaf.metrics.get(hints.count, math.nan) if leaf is not None else math.nan
     return Row(
         trial=about.name,
         arm=about.arm,
         seed=about.seed,
         estimates=read_estimates(leaf) if leaf is not None else {},
         seconds=trial.seconds if results else None,
-        cost=total(entries(results)),
+        cost=total(entries(results, hints.days)),
+        count=int(count) if math.isfinite(count) else None,
         status=_status(plan, trial),
         varied=about.varied,
         is_stopped=ended is not None and plan.decided[ended.leaf.key] == "stop",
         came=_came(plan, trial.planned, rung),
-        conditions=_conditions(plan.workload.report.comparable, leaf),
+        conditions=_conditions(hints.comparable, leaf),
         reference=_reference(plan.sweep.reference, config_at(plan, trial.planned, rung)),
         ledger=by_ledger.amounts.get(rung.leaf.key, {}),
         failure=_failure(trial.error, logs),
@@ -245,7 +255,7 @@ def _cost_note(trials: Sequence[TrialOutcome]) -> list[str]:
     return [f"shared stages count in every trial that reads them; each once, they took {took(sum(distinct.values()))}."]
 
 
-def _days_note(rows: Sequence[Row]) -> list[str]:
+def _days_note(unit: DeviceDays, rows: Sequence[Row]) -> list[str]:
     if all(row.cost.unknown in (0, row.cost.stages) for row in rows):
         return []
-    return ["+? after V100-days: besides stages on devices whose worth is not declared, such as CPUs."]
+    return [f"+? after {unit.name}: besides stages on devices whose worth is not declared, such as CPUs."]

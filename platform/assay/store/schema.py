@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from assay.workload import JSON, digest
 
@@ -99,7 +99,8 @@ class ResultRecord(Record):
     inputs: dict[str, str]
     budget: BudgetEntry
     flops: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
-    images: Count | None = None
+    items: Count | None = Field(default=None, validation_alias=AliasChoices("items", "images"))
+    """The first stores call them images."""
     metrics: dict[str, Number | Literal["nan", "inf", "-inf"]]
     cost: CostEntry
     notes: dict[str, Scalar] = Field(default_factory=dict)

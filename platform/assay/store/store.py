@@ -35,7 +35,7 @@ from assay.workload import JSON, Checkpointing, Stage, digest
 
 FORMAT = 1
 Notes = Mapping[str, str | float]
-"""What a stage noted about its run: {"train.precision": "bf16", "images_per_second": 12.5}."""
+"""What a stage noted about its run: {"train.precision": "bf16", "steps_per_second": 12.5}."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class StoredResult:
         self.budget = read.budget
         self.flops = read.flops
         """Theoretical operations of the whole budget; None if the stage declares none."""
-        self.images = read.images
+        self.items = read.items
         """Items that the stage declared for the whole budget; None if it declared none."""
         self.files = file_records(read.files)
         self.shards = tuple(Shard(s.start, s.stop, file_record(s.file)) for s in read.shards)
@@ -286,7 +286,7 @@ class Store:
                 "unit": stage.unit,
             },
             "flops": stage.flops,
-            "images": stage.items,  # the name that the first stores gave it
+            "items": stage.items,
             "metrics": {name: _encode_number(float(value)) for name, value in metrics.items()},
             "cost": asdict(cost),
             "notes": dict(notes or {}),

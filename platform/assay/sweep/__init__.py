@@ -1,9 +1,9 @@
 """The sweep file: read, validated with line numbers, expanded to trials."""
 
-from assay.sweep.checks import FindWorkload
 from assay.sweep.expansion import Trial
 from assay.sweep.load import load_sweep
 from assay.sweep.schema import (
+    FindWorkload,
     Limits,
     Plot,
     Reference,

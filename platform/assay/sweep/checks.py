@@ -5,7 +5,7 @@ Works on the raw document, so that a mistake in one section does not hide those 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 
 from assay.errors import ConfigError, SpecProblem, UserError, did_you_mean
 from assay.sweep import arms as arms_of
@@ -13,11 +13,11 @@ from assay.sweep.draft import Draft, lacks_num, mapping_at
 from assay.sweep.fields import MOST_TRIALS
 from assay.sweep.lines import Document, Path
 from assay.sweep.merge import SETTABLE
+from assay.sweep.schema import FindWorkload
 from assay.sweep.search.checks import search_problems, too_few_draws
 from assay.sweep.trial_checks import TrialChecks
 from assay.workload import JSON, Workload, canonical_json
 
-FindWorkload = Callable[[str], Workload]
 MOST_TOLD = 10**15
 """Trials that are told as a number: more of them need not fit on the line."""
 

@@ -69,7 +69,7 @@ def in_trials(message: str, names: Sequence[str]) -> str:
 
 
 class Names:
-    """Names for the trials of one design, in order: "AdaGN, guidance_scale 1.0, seed 1"."""
+    """Names for the trials of one design, in order: "wide, learning_rate 0.1, seed 1"."""
 
     def __init__(self, design: Design, base: str) -> None:
         self._design, self._base = design, base

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from assay.errors import SpecError, SpecProblem, UserError, passing_warnings, refuse_other
 from assay.look import a_look
-from assay.sweep.checks import FindWorkload, check
+from assay.sweep.checks import check
 from assay.sweep.lines import Document, from_values, parse, read_text
 from assay.sweep.merge import unknown_profile, with_profile, with_sets
-from assay.sweep.schema import Sweep
+from assay.sweep.schema import FindWorkload, Sweep
 from assay.workload import JSON, load_workload
 from assay.workload.typed import located_messages
 
@@ -52,11 +52,11 @@ def load_sweep(
     if not isinstance(document.data, dict):
         kind = "a list" if isinstance(document.data, list) else "a single value"
         raise SpecError([document.problem((), f"got {kind} at the top, allowed: a mapping of keys to values")])
-    problems = [*document.problems, *_schema_problems(document)]
+    problems = [*document.problems, *_schema_problems(document, find_workload)]
     chosen = document
     for name in _profile_names(document):
         merged = with_profile(document, name)
-        problems += [*merged.problems, *_schema_problems(merged)]
+        problems += [*merged.problems, *_schema_problems(merged, find_workload)]
         if name == profile:
             chosen = merged
     if profile is not None and profile not in _profile_names(document):
@@ -65,13 +65,13 @@ def load_sweep(
     chosen = with_sets(chosen, sets)
     with passing_warnings(None):  # planning passes them on, with the trial that they are about
         workload, found = check(_normal(chosen), find_workload)
-    problems += [*chosen.problems, *_schema_problems(chosen), *found]
+    problems += [*chosen.problems, *_schema_problems(chosen, find_workload), *found]
     # A value that could not be read at all stands as null: what else is wrong with that null is no news.
     problems = [p for p in problems if p in document.problems or (p.file, p.path) not in document.unread]
     if problems:
         raise SpecError(problems)
     data = _normal(chosen).data
-    sweep = Sweep.for_data(data).model_validate(data)
+    sweep = Sweep.for_data(data, find_workload).model_validate(data)
     sweep._document = chosen
     sweep._workload, sweep._file, sweep._profile, sweep._sets = workload, file, profile, tuple(sets)
     return sweep
@@ -87,9 +87,9 @@ def _normal(document: Document) -> Document:
     return replace(document, data=data)
 
 
-def _schema_problems(document: Document) -> list[SpecProblem]:
+def _schema_problems(document: Document, find_workload: FindWorkload) -> list[SpecProblem]:
     data = _normal(document).data
-    kind = Sweep.for_data(data)
+    kind = Sweep.for_data(data, find_workload)
     try:
         kind.model_validate(data)
     except ValidationError as error:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -17,7 +18,7 @@ from pydantic import (
     field_validator,
 )
 
-from assay.errors import passing_warnings
+from assay.errors import UserError, passing_warnings
 from assay.look import a_look
 from assay.sweep.arms import combine
 from assay.sweep.design import Design
@@ -48,6 +49,7 @@ from assay.sweep.search.schedulers import Scheduler
 from assay.sweep.search.searchers import Searcher
 from assay.workload import JSON, Workload, load_workload
 
+FindWorkload = Callable[[str], Workload]
 SHORTEST_QUOTED = 4
 """Characters of a value from which on a message that has them is taken to be about it."""
 
@@ -91,12 +93,20 @@ class Resources(Section):
 class Limits(Section):
     """Reaching one pauses the sweep."""
 
-    v100_days: PositiveNumber | None = None
+    device_days: PositiveNumber | None = None
+    """In the unit of the workload, whose name it has in a file: a100_days, where costs are in A100-days."""
     hours: Hours | None = None
     trials: Positive | None = None
     concurrent_trials: Positive | None = None
     """None: as many as the cluster holds."""
     retries: Count = 3
+
+    @classmethod
+    @cache
+    def reader(cls, field: str) -> type[Limits]:
+        """What reads the section where device-days are called so."""
+        days: Any = (cls.model_fields["device_days"].annotation, Field(default=None, alias=field))
+        return create_model(cls.__name__, __base__=cls, device_days=days)
 
 
 class ReferenceRow(BaseModel):
@@ -120,7 +130,7 @@ class Reference(Section):
 class Plot(Section):
     kind: Annotated[Text, AfterValidator(PLOT_KINDS.checked)]
     x: Name
-    """A config path, the scheduler's budget for a point a rung, arm, a metric, seconds or v100_days; of the stages of
+    """A config path, the scheduler's budget for a point a rung, arm, a metric, seconds or device-days; of the stages of
     one name alone, as in train.seconds."""
     y: Name | SomeNames
     """A metric, or several: a panel each."""
@@ -181,11 +191,15 @@ class Sweep(Section):
     _document: Document | None = PrivateAttr(None)
 
     @classmethod
-    def for_data(cls, data: Mapping[str, JSON]) -> type[Sweep]:
-        """What reads this data: a sweep, with the options of the searcher and the scheduler that it names."""
+    def for_data(cls, data: Mapping[str, JSON], find_workload: FindWorkload = load_workload) -> type[Sweep]:
+        """What reads this data: a sweep, with the options of the searcher and the scheduler that it names, and a limit
+        of device-days as its workload calls them."""
         searcher, scheduler = Searcher.reader(data.get("searcher")), Scheduler.reader(data.get("scheduler"))
         own: dict[str, Any] = {"searcher": (searcher, ...)} if searcher is not Searcher else {}
         own |= {"scheduler": (scheduler, ...)} if scheduler is not Scheduler else {}
+        limits = data.get("limits")
+        if isinstance(limits, dict) and (field := _days_field(data, limits, find_workload)) != "device_days":
+            own["limits"] = (Limits.reader(field), ...)
         return create_model(cls.__name__, __base__=cls, **own) if own else cls
 
     @property
@@ -250,3 +264,11 @@ class Sweep(Section):
         ]
         found = [*named[::-1], *quoted[::-1]]  # an arm's own over the config that it starts from
         return str(self._document.problem(found[0], "")) if found else ""
+
+
+def _days_field(data: Mapping[str, JSON], limits: Mapping[str, JSON], find_workload: FindWorkload) -> str:
+    """What the sweep's workload calls its device-days; where there is no such workload, what the file does."""
+    try:
+        return find_workload(str(data.get("workload"))).report.days.field
+    except UserError:  # told at the line of its name
+        return next((name for name in limits if name.endswith("_days")), "device_days")

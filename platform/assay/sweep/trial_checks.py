@@ -14,8 +14,6 @@ from assay.workload.contract import stage_graph
 
 Config = Mapping[str, JSON]
 ARM = "arm"
-COSTS = ("seconds", "v100_days")
-"""What a plot may have on its x besides config paths and metrics."""
 MOST_ASKED = 100
 """Trials that are asked for the names of their stages."""
 MOST_CHECKED = 1_000
@@ -30,6 +28,7 @@ class TrialChecks:
     ) -> None:
         self.document, self.draft, self.design = document, draft, design
         self.workload, self.base, self.doubtful = workload, base, doubtful
+        self.costs = costs_of(workload)
         self.config = {path: value for path, value in draft.config.items() if ("config", path) not in doubtful}
         self.in_config: dict[str, Path] = {path: ("config", path) for path in self.config}
         self.left_out: dict[str, Path] = {}
@@ -183,16 +182,18 @@ class TrialChecks:
                 )
                 yield self.document.problem((*place, "x"), message)
             if not self.is_axis(plot.x, metrics, configs):
-                hint = did_you_mean(plot.x, [ARM, *COSTS, *metrics, *self.workload.paths(self.base)])
-                choices = f"{ARM}, a config path, a metric ({told}), or seconds and v100_days, also as train.seconds"
+                hint = did_you_mean(plot.x, [ARM, *self.costs, *metrics, *self.workload.paths(self.base)])
+                choices = (
+                    f"{ARM}, a config path, a metric ({told}), or {' and '.join(self.costs)}, also as train.seconds"
+                )
                 message = f"no trial has {plot.x!r}{hint if hint.endswith('?') else f'; allowed: {choices}'}"
                 yield self.document.problem((*place, "x"), message)
 
     def is_axis(self, x: str, metrics: Sequence[str], configs: Sequence[Config]) -> bool:
         stage, _, last = x.rpartition(".")
-        if x == ARM or x in metrics or x in self.workload.paths(self.base) or (last in COSTS and not stage):
+        if x == ARM or x in metrics or x in self.workload.paths(self.base) or (last in self.costs and not stage):
             return True
-        if last in COSTS:
+        if last in self.costs:
             names = {name for config in configs[:MOST_ASKED] for name in self.names_of_stages(config)}
             return not names or stage in names
         return any(section_of(config, x) is not None for config in configs)
@@ -256,6 +257,11 @@ class TrialChecks:
         # Where the line is another path's, the message has to name the one that is refused.
         is_told = not problem.path or best in around
         return self.document.problem(best, problem.message if is_told else f"{problem.path}: {problem.message}")
+
+
+def costs_of(workload: Workload) -> tuple[str, str]:
+    """What a plot may have on its x besides config paths and metrics."""
+    return "seconds", workload.report.days.field
 
 
 def _written(path: str, places: Mapping[str, Path]) -> str | None:

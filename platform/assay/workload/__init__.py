@@ -15,15 +15,15 @@ column "id" (int64, ascending); each class returns "id" unchanged, and the colum
 stored. Columns are arrays (N, …), never lists or tensors, with the same type and shape for all ids. Row i depends on
 i, the config and the inputs, not on its batch.
 
-Some metrics mean something to the platform: `num_samples` of the last stage is the N that tables show, and metrics in
-`ReportHints.metrics` come first. So do some logged numbers: a training's curve `loss` is drawn in reports; every curve
-is shown in MLflow.
+`ReportHints` say what readers should make of these: which metrics come first, which one is the N that tables show,
+which curves of a training reports draw (MLflow shows all), what items are, and in which device's days costs are given.
 
 Authors start from `TypedWorkload` (presets, dotted paths and error messages from a pydantic config, with fields from
 `assay.workload.fields`), save a training's state with `Checkpointed`, test with `assay.workload.testing`, and check
 the whole with `assay check NAME`.
 """
 
+from assay.costs.devices import DeviceDays
 from assay.workload.checkpointed import Checkpointed
 from assay.workload.contexts import JACKKNIFE, Result, StageContext, TrainContext
 from assay.workload.hints import PrintedTable, ReportHints
@@ -62,6 +62,7 @@ __all__ = [
     "Budget",
     "Checkpointed",
     "Checkpointing",
+    "DeviceDays",
     "PrintedTable",
     "PrintsTables",
     "Promise",

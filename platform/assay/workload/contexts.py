@@ -46,7 +46,7 @@ class Result(Protocol):
     def rows(self, start: int, stop: int, columns: Sequence[str] | None = None) -> pa.Table:
         """The rows with start ≤ id < stop, their checksums verified, with only the columns asked for.
 
-        The only way to read a column in the stage's `stored_prefix`: `rows(0, n, ["image"])`, with n at most the number
+        The only way to read a column in the stage's `stored_prefix`: `rows(0, n, ["audio"])`, with n at most the number
         of ids that it is stored for. Raises KeyError beyond those."""
 
 
@@ -83,8 +83,8 @@ class StageContext(Protocol):
         to call at every step."""
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Add a point to a curve, which is part of the result. Reports draw the one named "loss", lower is better;
-        MLflow shows all. Only rank 0's points count."""
+        """Add a point to a curve, which is part of the result. Reports draw those in `ReportHints.curves`; MLflow shows
+        all. Only rank 0's points count."""
 
     def note(self, name: str, value: str | float) -> None:
         """Record a value chosen or found at run time ("workers", 2): stored with the result, and shown to the user.

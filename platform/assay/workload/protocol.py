@@ -55,8 +55,7 @@ class Workload(Protocol):
         """The leaves of the stage graph of one resolved config; the last leaf's metrics are the trial's."""
 
     def metrics(self, config: Mapping[str, JSON]) -> Sequence[str]:
-        """The metrics that this config's trial reports, for `metric:` and plots of a sweep. One named `num_samples` is
-        the N that tables show beside the others.
+        """The metrics that this config's trial reports, for `metric:` and plots of a sweep.
 
         A trial fails if its last stage does not return the metric that the sweep ranks by; others may be missing, if
         they depend on the device.

@@ -61,6 +61,8 @@ def omissions(
     hints = workload.report
     if not set(hints.metrics) & set(metrics):
         yield f"report.metrics leads with {', '.join(hints.metrics)}, none of which was returned, but {returned}"
+    if hints.count and hints.count not in metrics:
+        yield f"report.count is {hints.count}, which the last stage did not return; it returned {returned}"
     if hints.sample_grid is not None and hints.sample_grid not in files:
         committed = ", ".join(sorted(files)) or "none"
         yield f"report.sample_grid is {hints.sample_grid}, which the last stage did not commit; its files: {committed}"

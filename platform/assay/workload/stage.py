@@ -135,8 +135,8 @@ class Stage:
     flops: float | None = None
     """Theoretical floating-point operations of the whole stage, for cost estimates; None if unknown."""
     items: int | None = None
-    """How many items, such as images, the whole stage processes, for items per second; None: its budget, if that counts
-    images or samples."""
+    """How many items the whole stage processes, for items per second; None: its budget. The workload's hint
+    `item_unit` says what they are."""
     batch_size: int | Literal["auto"] = 64
     """Map stages: the most ids per call; auto: found by trial on the device. Halved if memory runs out. Not part of the
     key, since results do not depend on it."""
@@ -146,13 +146,13 @@ class Stage:
     """Map stages: columns that are stored only for this many of the first ids: large ones that few stages read, with
     `rows(0, n)`."""
     conditions: Mapping[str, JSON] = field(default_factory=dict)
-    """What its metrics are measured under, as far as a plan can tell (the number of samples, the extractor): trials
-    race against each other only if these are equal. Being listed here puts nothing into the key."""
+    """What its metrics are measured under, as far as a plan can tell (how many rows, by which measure): trials race
+    against each other only if these are equal. Being listed here puts nothing into the key."""
     optional_inputs: Mapping[str, Stage] = field(default_factory=dict)
     """Stages that are computed first since they save this one work, such as rows that exist already. The result is the
     same without them, so they are not part of the key, and `ctx.inputs` has only those that are stored."""
     prices: Mapping[str, tuple[Work, ...]] = field(default_factory=dict)
-    """Metrics of a last stage that are V100-days of work which it does not do itself → that work. Reports show the
+    """Metrics of a last stage that are device-days of work which it does not do itself → that work. Reports show the
     ledger's figures for it beside them. Not part of the key."""
     promise: Promise | None = None
     """Set by a plan on a last stage: what its body must return. Not part of the key."""

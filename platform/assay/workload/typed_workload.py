@@ -9,7 +9,7 @@ class Dit(TypedWorkload[Config]):
     name = "dit"
     config_type = Config
     bases = {"small": Config(), "large": Config(model=Model(width=512))}
-    report = ReportHints(metrics=("fid", "precision"))
+    report = ReportHints(metrics=("accuracy", "calibration"))
 
     def stages_of(self, config: Config) -> Sequence[Stage]: ...
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from adm.compute.v100 import SECONDS_PER_DAY
-from assay.costs.devices import find_device
+from adm.compute.v100 import SECONDS_PER_DAY, V100_DAYS
 
 STYLEGAN2_DAYS_PER_IMAGE = (32 + 13 / 24) / 25e6
 """Config-f on one V100: 25M images in 32 days 13 hours (appendix B.3)."""
@@ -26,10 +25,9 @@ def _stylegan2(images: float) -> Published:
 
 
 def _biggan_deep(cores: int) -> Published:
-    tpu_v3 = find_device("TPU v3")
-    assert tpu_v3 is not None, "the conversion of appendix B.3 is declared"
-    least, most = (cores * days * tpu_v3.v100s for days in (1, 2))
-    return Published(least, most, f"{cores} TPU-v3 cores for 24 to 48 hours, 2 TPU-v3-days per V100-day")
+    day = V100_DAYS.of("TPU v3", cores, SECONDS_PER_DAY)
+    assert day is not None, "the conversion of appendix B.3 is declared"
+    return Published(day, 2 * day, f"{cores} TPU-v3 cores for 24 to 48 hours, 2 TPU-v3-days per V100-day")
 
 
 PUBLISHED = {

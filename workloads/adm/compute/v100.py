@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from adm.compute.network import network_cost
 from adm.config import ModelConfig
-from assay.costs.devices import V100_PEAK_FLOPS
+from assay.costs.devices import DeviceDays
 
-V100_FLOPS_PER_S = V100_PEAK_FLOPS
+V100_DAYS = DeviceDays("V100")
+V100_FLOPS_PER_S = 120e12
 """The paper's 100% of a V100 (appendix B.1)."""
 BACKWARD_FORWARDS = 2
 """The cost of a backward pass in forward passes."""

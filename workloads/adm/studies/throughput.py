@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from adm import models
 from adm.compute import theoretical_throughput, training_flops
+from adm.compute.v100 import V100_DAYS
 from adm.config import DiffusionConfig, ModelConfig, TrainConfig
 from adm.diffusion import Diffusion
 from adm.registries import Role
@@ -50,7 +51,7 @@ def throughput(ctx: StageContext) -> Mapping[str, float]:
     if known is None:
         ctx.note("utilisation", f"not reported: no peak is declared for {device}")
         return rates
-    rates["images_per_v100_second"] = rate / known.v100s
+    rates["images_per_v100_second"] = rate / V100_DAYS.worth(known)
     if known.peak_flops is not None:
         rates["utilisation"] = rate * training_flops(model_config) / known.peak_flops
     return rates

@@ -30,17 +30,17 @@ def summary(plan: Plan, statuses: Mapping[str, StageStatus]) -> list[str]:
         lines.append(suggested_during_the_run(plan.sweep))
     if not remaining:
         return [*lines, "to do: nothing, every stage is stored."] if statuses else lines
-    cost = together(status.expected for status in remaining)
+    cost, unit = together(status.expected for status in remaining), plan.workload.report.days.name
     parts = [f"to do: {plural(round(cost.stages), 'stage')} of {len(statuses):,}"]
-    if cost.v100_days is not None:
-        parts.append(f"{days(cost.v100_days)} V100-days{_basis(cost)}{_besides(cost.unknown_days)}")
+    if cost.device_days is not None:
+        parts.append(f"{days(cost.device_days)} {unit}{_basis(cost)}{_besides(cost.unknown_days)}")
     if cost.seconds is not None:
         parts.append(f"{took(cost.seconds)} one after the other, by earlier results{_besides(cost.unknown_seconds)}")
     return [*lines, "; ".join(parts) + ".", *_bounds(plan, cost)]
 
 
 def _basis(cost: CostEstimate) -> str:
-    """How the V100-days were estimated: ", by FLOPs", or each of several ways with its number of stages."""
+    """How the device-days were estimated: ", by FLOPs", or each of several ways with its number of stages."""
     if len(cost.by) == 1:
         return f", by {next(iter(cost.by))}"
     bases = (f"by {basis} for {plural(round(stages), 'stage')}" for basis, stages in sorted(cost.by.items()))
@@ -61,8 +61,9 @@ def _bounds(plan: Plan, cost: CostEstimate) -> list[str]:
         lines.append("this is an upper bound: a trial that reaches the target ends there.")
     if plan.waiting:
         lines.append(f"limits.trials is {sweep.limits.trials}: {plural(plan.waiting, 'more trial')} would wait.")
-    if sweep.limits.v100_days is not None and (cost.v100_days or 0.0) > sweep.limits.v100_days:
-        lines.append(f"limits.v100_days is {days(sweep.limits.v100_days)}: the run would pause there.")
+    unit, limit = plan.workload.report.days, sweep.limits.device_days
+    if limit is not None and (cost.device_days or 0.0) > limit:
+        lines.append(f"limits.{unit.field} is {days(limit)}: the run would pause there.")
     return lines
 
 

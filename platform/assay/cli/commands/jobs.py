@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
@@ -16,16 +16,21 @@ from assay.cli.exits import EXIT_COULD_NOT, EXIT_INTERRUPTED
 from assay.cli.names import open_sweep, program
 from assay.cli.output import console, print_json
 from assay.client import OVER, About, Client, Job
+from assay.costs.devices import DeviceDays
 from assay.errors import UserError
 from assay.report.tables.grids import Grid
 from assay.report.tables.listing import Column, Listing
+from assay.results.frames import DAYS
 from assay.results.log_rows import is_row
 from assay.text import age, clock, plural
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 STYLES = {"SUCCEEDED": "green", "FAILED": "red", "STOPPED": "yellow", "RUNNING": "bold", "PENDING": ""}
 NOT_FOUND = 127
 """The shell's exit code for an unknown command."""
-NO_ASSAY = ": there is no `assay` on the PATH of the cluster's head; install it there, or use an image that has it"
+NO_ASSAY = ": there is no `assay` on the PATH of the cluster's head; install it there, or use a container that has it"
 LAST_WORDS = 5
 WORDS = {
     "submitted": "Submitted as",
@@ -143,9 +148,17 @@ def show_job(job: Job, is_json: bool) -> None:
             markup=False,
             soft_wrap=True,
         )
-    days, unknown = ledger["v100_days"].sum(), int(ledger["v100_days"].isna().sum())
+    out.print(f"\nledger: {plural(len(ledger), 'stage')}{_days(ledger)}", soft_wrap=True)
+
+
+def _days(ledger: pd.DataFrame) -> str:
+    """Their sum, where there is a stage."""
+    if ledger.empty:
+        return ""
+    field = next(str(name) for name in ledger if str(name).endswith(DAYS))
+    unknown = int(ledger[field].isna().sum())
     besides = f" besides {plural(unknown, 'stage')} on devices of unknown speed" if unknown else ""
-    out.print(f"\nledger: {plural(len(ledger), 'stage')}, {days:.3g} V100-days{besides}", soft_wrap=True)
+    return f", {ledger[field].sum():.3g} {DeviceDays.of_field(field).name}{besides}"
 
 
 JOB_COLUMNS: tuple[Column[About], ...] = (

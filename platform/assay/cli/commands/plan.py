@@ -124,9 +124,7 @@ def _stages(plan: Plan, statuses: dict[str, StageStatus]) -> Listing[_Alike]:
         Column("for", lambda row: _for(plan, row.keys, round(row.cost.stages)), min_width=10),
         Column("budget", _budget, is_number=True),
         Column("state", _state, min_width=7, color=lambda row: STATE_STYLES[row.first.state]),
-        Column(
-            "V100-days", lambda row: "?" if row.cost.v100_days is None else days(row.cost.v100_days), is_number=True
-        ),
+        Column(plan.workload.report.days.name, _days, is_number=True),
         Column("about", _time, is_number=True),
     ]
     return Listing(plural(len(plan.stages), "stage"), columns, rows)
@@ -137,7 +135,7 @@ def _budget(row: _Alike) -> str:
 
 
 def _days(row: _Alike) -> str:
-    return "?" if row.cost.v100_days is None else days(row.cost.v100_days)
+    return "?" if row.cost.device_days is None else days(row.cost.device_days)
 
 
 def _time(row: _Alike) -> str:
@@ -172,6 +170,7 @@ def _state(row: _Alike) -> str:
 
 
 def _as_json(plan: Plan, statuses: dict[str, StageStatus]) -> dict[str, Any]:
+    unit = plan.workload.report.days.field
     return {
         "sweep": plan.sweep.name,
         "file": plan.sweep.file,
@@ -191,8 +190,8 @@ def _as_json(plan: Plan, statuses: dict[str, StageStatus]) -> dict[str, Any]:
                 "state": status.state,
                 "done": status.done,
                 "chance": status.chance,
-                "v100_days": status.left.v100_days,
-                "v100_days_by": next(iter(status.left.by), None),
+                unit: status.left.device_days,
+                f"{unit}_by": next(iter(status.left.by), None),
                 "seconds": status.left.seconds,
             }
             for key, status in statuses.items()

@@ -13,8 +13,8 @@ from assay.planning import Plan
 from assay.planning.labels import serves
 from assay.store import Decision
 from assay.sweep.expansion import in_words
-from assay.text import counted, one_line, took
-from assay.workload import Stage
+from assay.text import counted, one_line, rate, took
+from assay.workload import ReportHints, Stage
 
 DECISIONS: dict[Decision, str] = {"go on": "continues", "stop": "stopped", "reached": "reached the target"}
 NoteKind = Literal["started", "noted", "finished", "failed", "warning", "cached"]
@@ -41,13 +41,17 @@ class Running:
     pace: Pace
     begun_at: int
     """How much was done when it started."""
+    hints: ReportHints
     metrics: dict[str, float] = field(default_factory=dict)
 
     @property
-    def loss(self) -> tuple[str, float] | None:
-        """The newest loss, or else the first metric that it reported."""
-        named = next((item for item in self.metrics.items() if "loss" in item[0]), None)
-        return named or next(iter(self.metrics.items()), None)
+    def leading(self) -> tuple[str, float] | None:
+        """The newest value of a curve that reports draw, or else the first metric that it reported."""
+        named = (item for item in self.metrics.items() if any(curve in item[0] for curve in self.hints.curves))
+        return next(named, None) or next(iter(self.metrics.items()), None)
+
+    def rate(self, per_second: float) -> str:
+        return rate(per_second, self.stage.unit, self.hints.short_units)
 
 
 class Board:
@@ -130,7 +134,9 @@ class Board:
     def _start(self, stage: Stage) -> Note:
         begun_at = self._before[stage.key].done if stage.key in self._before else 0
         pace = Pace(stage.amount, begun_at)
-        self.running[stage.key] = Running(stage, self._arms[stage.key], self.clock(), pace, begun_at)
+        self.running[stage.key] = Running(
+            stage, self._arms[stage.key], self.clock(), pace, begun_at, self.plan.workload.report
+        )
         self.failed.pop(stage.key, None)
         resumed = f"resumes at {begun_at:,} of {stage.amount:,} {stage.unit}" if begun_at else ""
         return Note("started", self.title(stage), resumed)

@@ -18,7 +18,7 @@ from assay.cli.display.board import Board, Note, Running
 from assay.costs.availability import StageStatus
 from assay.execution import Event, Outcome
 from assay.planning import Plan
-from assay.text import clock, plural, rate
+from assay.text import clock, plural
 
 if TYPE_CHECKING:
     from assay.store import StoredResult
@@ -130,8 +130,8 @@ class _Rows:
         per_second, left = pace.rate(self.now), pace.left_s(self.now)
         has_bar = stage.budget is not None
         count = f"{pace.done:,}/{stage.amount:,}" + ("" if is_narrow else f" {stage.unit}")
-        loss = running.loss
-        shown = "" if loss is None else f"{loss[1]:.3g}" if is_narrow else f"{loss[0]} {loss[1]:.4g}"
+        leading = running.leading
+        shown = "" if leading is None else f"{leading[1]:.3g}" if is_narrow else f"{leading[0]} {leading[1]:.4g}"
         return [
             Text(stage.name, style="bold"),
             Text(running.arms, style="cyan"),
@@ -146,6 +146,6 @@ class _Rows:
 def _rate(running: Running, per_second: float | None, now: float) -> str:
     """Until there is progress, a worker is starting, which takes seconds on Ray: the clock shows that it is alive."""
     if per_second is not None:
-        return rate(per_second, running.stage.unit)
+        return running.rate(per_second)
     has_begun = running.stage.budget is None or running.pace.done > running.begun_at
     return "" if has_begun else f"starting {clock(now - running.since)}"

@@ -10,7 +10,7 @@ from assay.cli.display.board import Board, Note, Running
 from assay.costs.availability import StageStatus
 from assay.execution import Event, Outcome
 from assay.planning import Plan
-from assay.text import clock, plural, printable, rate
+from assay.text import clock, plural, printable
 
 if TYPE_CHECKING:
     from assay.store import StoredResult
@@ -72,9 +72,9 @@ class PlainDisplay:
         parts = [f"{pace.done:,} of {stage.amount:,} {stage.unit}"]
         per_second, remaining = pace.rate(now), pace.left_s(now)
         if per_second is not None and remaining is not None:
-            parts += [rate(per_second, stage.unit), f"{clock(remaining)} left"]
-        if running.loss is not None:
-            parts.append(f"{running.loss[0]} {running.loss[1]:.4g}")
+            parts += [running.rate(per_second), f"{clock(remaining)} left"]
+        if running.leading is not None:
+            parts.append(f"{running.leading[0]} {running.leading[1]:.4g}")
         self._print(f"{self._board.title(stage)}: {', '.join(parts)}")
 
     def _tell(self, note: Note) -> None:

@@ -29,9 +29,9 @@ def draw_tiles(heading: str, tiles: Sequence[Tile], across: int, path: Path, lea
     """So many tiles a row, in the order given, to `path`."""
     from matplotlib.image import imread
 
-    images = [imread(tile.picture) for tile in tiles]
-    shapes = [_shown_shape(image.shape[0], image.shape[1], least_width) for image in images]
-    # Everything is laid out in whole pixels: a pixel of a small image is then a square of pixels, and all are alike.
+    pictures = [imread(tile.picture) for tile in tiles]
+    shapes = [_shown_shape(picture.shape[0], picture.shape[1], least_width) for picture in pictures]
+    # Everything is laid out in whole pixels: a pixel of a small picture is then a square of pixels, and all are alike.
     cell_width = max(least_width, *(width for _, width in shapes)) + GAP
     title_height = LINE_PIXELS * max(tile.title.count("\n") + 1 for tile in tiles) + GAP // 2
     cell_height = max(height for height, _ in shapes) + title_height + GAP
@@ -39,12 +39,12 @@ def draw_tiles(heading: str, tiles: Sequence[Tile], across: int, path: Path, lea
     height = -(-len(tiles) // across) * cell_height + HEAD_PIXELS
     figure = new_figure(width / DPI, height / DPI, DPI)
     figure.text(GAP / width, 1 - 30 / height, heading, fontsize=14, fontweight="bold", va="baseline")
-    for index, (tile, image, (tall, wide)) in enumerate(zip(tiles, images, shapes, strict=True)):
+    for index, (tile, picture, (tall, wide)) in enumerate(zip(tiles, pictures, shapes, strict=True)):
         left = GAP + index % across * cell_width
         bottom = height - HEAD_PIXELS - index // across * cell_height - title_height - tall
         axes: Any = figure.add_axes((left / width, bottom / height, wide / width, tall / height))
-        is_enlarged = wide >= image.shape[1]
-        axes.imshow(image, cmap="gray", aspect="auto", interpolation="nearest" if is_enlarged else "antialiased")
+        is_enlarged = wide >= picture.shape[1]
+        axes.imshow(picture, cmap="gray", aspect="auto", interpolation="nearest" if is_enlarged else "antialiased")
         axes.set_axis_off()
         axes.set_title(tile.title, fontsize=10, loc="left", color=tile.color, linespacing=1.3)
     return save(figure, path)

@@ -1,4 +1,4 @@
-"""Learning curves: loss against iterations, a panel a kind of training, a line a training."""
+"""Learning curves: what trainings log against how far they are, a panel per kind of training, a line per training."""
 
 from __future__ import annotations
 
@@ -20,17 +20,19 @@ WIDE_LABEL = 35
 SMOOTHED_POINTS = 15
 """How many points the smoothed curve may be said to have; the raw one is drawn faintly behind it."""
 Line = tuple[str, list[float], list[float]]
-"""(label, steps, losses)"""
+"""(label, steps, values)"""
 
 
 def draw_curves(plan: Plan, trials: Sequence[TrialOutcome], folder: Path) -> Path | None:
-    """`curves.png`, or None when no training logged a loss."""
+    """`curves.png`, or None when no training logged what the workload's hints name."""
     results = {key: result for trial in trials for key, result in trial.results.items()}
-    panels: dict[str, list[Line]] = {}
+    panels: dict[tuple[str, str, str], list[Line]] = {}
     for stage in furthest(plan, results):
-        steps, losses = _loss(results[stage.key])
-        if steps:
-            panels.setdefault(stage.name, []).append((serves(plan, stage.key), steps, losses))
+        for curve in plan.workload.report.curves:
+            steps, values = _points(results[stage.key], curve)
+            if steps:
+                panel = panels.setdefault((stage.name, stage.unit, curve), [])
+                panel.append((serves(plan, stage.key), steps, values))
     if not panels:
         return None
     short = shortened(label for lines in panels.values() for label, _, _ in lines)
@@ -39,19 +41,20 @@ def draw_curves(plan: Plan, trials: Sequence[TrialOutcome], folder: Path) -> Pat
     beside = inches_wide(named, LEGEND_POINTS) + 0.7 if is_wide else 0.0
     figure = new_figure((7.0 + beside) * len(panels), 4.5, PLOT_DPI, layout="constrained")
     figure.suptitle(f"{plan.sweep.name}: learning curves", fontweight="bold", x=0.01, ha="left")
-    for axes, (name, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
-        for number, (label, steps, losses) in enumerate(lines):
+    grid = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axes, ((name, unit, curve), lines) in zip(grid, panels.items(), strict=True):
+        for number, (label, steps, values) in enumerate(lines):
             color = COLORS[number % len(COLORS)]
-            axes.plot(steps, _smooth(losses), label=literal(short[label]), linewidth=1.6, color=color)
+            axes.plot(steps, _smooth(values), label=literal(short[label]), linewidth=1.6, color=color)
             marker = "o" if len(steps) == 1 else None
-            axes.plot(steps, losses, color=color, alpha=0.25, linewidth=1, marker=marker)
-        if all(loss > 0 for _, _, losses in lines for loss in losses):
+            axes.plot(steps, values, color=color, alpha=0.25, linewidth=1, marker=marker)
+        if all(value > 0 for _, _, values in lines for value in values):
             axes.set_yscale("log")
             axes.yaxis.set_major_formatter("{x:g}")  # 0.1, where the default writes 10⁻¹
             axes.yaxis.set_minor_formatter(_label_some(lines))
         axes.set_title(name, loc="left")
-        axes.set_xlabel("iteration")
-        axes.set_ylabel("loss")
+        axes.set_xlabel(unit)
+        axes.set_ylabel(literal(curve))
         axes.grid(visible=True, which="both", alpha=0.25)
         if len(lines) <= MOST_IN_LEGEND:
             axes.legend(fontsize=LEGEND_POINTS, **({"loc": "upper left", "bbox_to_anchor": (1, 1)} if is_wide else {}))
@@ -70,22 +73,22 @@ def furthest(plan: Plan, results: Mapping[str, StoredResult]) -> list[Stage]:
 
 def _label_some(lines: Sequence[Line]) -> Callable[[float, int | None], str]:
     """Labels between the powers of ten: all of them within a decade, else 2 and 5 alone, which never collide."""
-    losses = [loss for _, _, line in lines for loss in line]
-    is_short = max(losses) < 10 * min(losses)
+    every = [value for _, _, values in lines for value in values]
+    is_short = max(every) < 10 * min(every)
     return lambda value, position: f"{value:g}" if is_short or f"{value:e}"[0] in "25" else ""
 
 
-def _smooth(losses: Sequence[float]) -> list[float]:
+def _smooth(values: Sequence[float]) -> list[float]:
     """An exponential mean over the last few of SMOOTHED_POINTS, corrected for its start."""
-    keep = 1 - SMOOTHED_POINTS / max(len(losses), SMOOTHED_POINTS + 1)
+    keep = 1 - SMOOTHED_POINTS / max(len(values), SMOOTHED_POINTS + 1)
     mean, weight, smoothed = 0.0, 0.0, []
-    for loss in losses:
-        mean, weight = keep * mean + (1 - keep) * loss, keep * weight + 1 - keep
+    for value in values:
+        mean, weight = keep * mean + (1 - keep) * value, keep * weight + 1 - keep
         smoothed.append(mean / weight)
     return smoothed
 
 
-def _loss(result: StoredResult) -> tuple[list[float], list[float]]:
-    """The points at which the stage logged a loss."""
-    points = [(point["step"], point["loss"]) for point in result.history if "loss" in point]
-    return [step for step, _ in points], [loss for _, loss in points]
+def _points(result: StoredResult, curve: str) -> tuple[list[float], list[float]]:
+    """Where the stage logged it, and what."""
+    points = [(point["step"], point[curve]) for point in result.history if curve in point]
+    return [step for step, _ in points], [value for _, value in points]

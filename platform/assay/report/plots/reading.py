@@ -13,7 +13,7 @@ from assay.results.estimates import Estimate, read_estimates
 from assay.results.reference import config_at
 from assay.store import StoredResult
 from assay.sweep.expansion import at_path, in_words, short_names
-from assay.sweep.trial_checks import ARM, COSTS
+from assay.sweep.trial_checks import ARM, costs_of
 from assay.workload import JSON, canonical_json
 
 
@@ -43,15 +43,15 @@ class Reading:
 
     @classmethod
     def of(cls, plan: Plan, x: str) -> Reading:
-        is_measured = is_cost(x) or not (x == ARM or _is_set(plan, x))
-        follows_rungs = is_cost(x) and any(len(one.rungs) > 1 for one in plan.trials)
+        is_measured = is_cost(plan, x) or not (x == ARM or _is_set(plan, x))
+        follows_rungs = is_cost(plan, x) and any(len(one.rungs) > 1 for one in plan.trials)
         along = next(reversed(list(plan.sweep.parameters)), None) if is_measured and not follows_rungs else None
         others = {*plan.sweep.parameters, plan.workload.seed_path, x}
         own = (set(one.trial.overrides) - others for one in plan.trials if one.trial.arm is not None)
         return cls(plan, x, is_measured, along, x != ARM and any(own))
 
     def observations(self, y: str, trials: Sequence[TrialOutcome], unranked: frozenset[str]) -> Iterator[Observation]:
-        climbs = is_rung(self.plan, self.x) or is_cost(self.x)
+        climbs = is_rung(self.plan, self.x) or is_cost(self.plan, self.x)
         for trial in trials:
             planned = trial.planned
             top = planned.reached(trial.results)
@@ -78,7 +78,7 @@ class Reading:
         """What observations of one point of a line have in common: all but the seed."""
         if not self.is_measured:
             return canonical_json(seen.x)
-        is_of_rungs = is_cost(self.x) and len(seen.planned.rungs) > 1
+        is_of_rungs = is_cost(self.plan, self.x) and len(seen.planned.rungs) > 1
         follows = self.plan.sweep.scheduler.budget if is_of_rungs else self.along
         return "" if follows is None else canonical_json(at_path(seen.config, follows))
 
@@ -91,8 +91,8 @@ class Reading:
 
     def _measured(self, trial: TrialOutcome, rung: Rung, leaf: StoredResult) -> float | None:
         """None where it is not known."""
-        if is_cost(self.x):
-            return _cost(self.x, trial, rung)
+        if is_cost(self.plan, self.x):
+            return _cost(self.plan, self.x, trial, rung)
         value = leaf.metrics.get(self.x, math.nan)
         return value if math.isfinite(value) else None
 
@@ -101,8 +101,8 @@ def is_rung(plan: Plan, x: str) -> bool:
     return x == plan.sweep.scheduler.budget and len(plan.sweep.scheduler.rungs) > 0
 
 
-def is_cost(x: str) -> bool:
-    return x.rpartition(".")[2] in COSTS
+def is_cost(plan: Plan, x: str) -> bool:
+    return x.rpartition(".")[2] in costs_of(plan.workload)
 
 
 def _is_set(plan: Plan, x: str) -> bool:
@@ -115,7 +115,7 @@ def _is_set(plan: Plan, x: str) -> bool:
     )
 
 
-def _cost(x: str, trial: TrialOutcome, rung: Rung) -> float | None:
+def _cost(plan: Plan, x: str, trial: TrialOutcome, rung: Rung) -> float | None:
     """The cost of what the trial needed up to a rung; None on devices that are not declared."""
     name, _, what = x.rpartition(".")
     climbed = trial.planned.rungs[: trial.planned.rungs.index(rung) + 1]
@@ -125,5 +125,5 @@ def _cost(x: str, trial: TrialOutcome, rung: Rung) -> float | None:
     results = [trial.results[key] for key in keys]
     if what == "seconds":
         return sum(result.cost.seconds for result in results)
-    spent = total(entries(results))
-    return spent.v100_days if spent.unknown < spent.stages else None
+    spent = total(entries(results, plan.workload.report.days))
+    return spent.device_days if spent.unknown < spent.stages else None

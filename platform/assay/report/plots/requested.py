@@ -120,14 +120,14 @@ def _where_ours_are(series: Series) -> Series:
 
 def _by_ledger(row: Row, y: str) -> float | None:
     """None where not all of it is known."""
-    return row.ledger[y].v100_days if y in row.ledger and not row.ledger[y].unknown else None
+    return row.ledger[y].device_days if y in row.ledger and not row.ledger[y].unknown else None
 
 
 def _draw(plan: Plan, plot: Plot, panels: dict[str, list[Series]], made: Table, file: Path) -> Path:
     short = shortened(series.label for panel in panels.values() for series in panel)
     panels = {y: [replace(series, label=short[series.label]) for series in panel] for y, panel in panels.items()}
     every = [series for panel in panels.values() for series in panel]
-    axis = Axis.of(plot, every)
+    axis = Axis.of(plan, plot, every)
     across = min(MOST_ACROSS, len(panels))
     down = -(-len(panels) // across)
     width, height = _panel_size(axis, max(Seats.of(axis, panel).most for panel in panels.values()))

@@ -1,7 +1,8 @@
 """What a plot shows: a metric against a config path, a rung, a cost or another metric, with the paper's numbers beside.
 
-x may be a config path ("sample.guidance_scale"), the scheduler's budget (a point a rung), "arm", another metric, or a
-cost: "seconds" or "v100_days" of everything a trial needed so far, "train.seconds" of the stages of one name alone.
+x may be a config path ("train.batch_size"), the scheduler's budget (a point a rung), "arm", another metric, or a
+cost: "seconds" or device-days, as the workload calls them, of everything a trial needed so far; "train.seconds" of the
+stages of one name alone.
 """
 
 from __future__ import annotations

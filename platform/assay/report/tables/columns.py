@@ -49,14 +49,14 @@ def columns(table: Table) -> Iterator[Column[Row]]:
             yield _reference_column(table, name)
         if any(name in row.ledger for row in table.rows):
             yield _ledger_column(table, name)
-    if any(row.num_samples is not None for row in table.rows):
-        yield Column("N", lambda r: _or_dash(r.num_samples, "{:,}"), lambda r: r.num_samples, is_number=True)
+    if any(row.count is not None for row in table.rows):
+        yield Column("N", lambda r: _or_dash(r.count, "{:,}"), lambda r: r.count, is_number=True)
     yield Column(
         "compute", lambda r: "-" if r.seconds is None else took(r.seconds), lambda r: r.seconds, is_number=True
     )
     if any(row.cost.unknown < row.cost.stages for row in table.rows):
         yield Column(
-            "V100-days",
+            table.days.name,
             lambda r: total_days(r.cost) if r.cost.stages else "-",
             lambda r: known_days(r.cost),
             is_number=True,
@@ -65,8 +65,8 @@ def columns(table: Table) -> Iterator[Column[Row]]:
 
 
 def known_days(cost: Total | None) -> float | None:
-    """V100-days of what is known; None where nothing is."""
-    return cost.v100_days if cost is not None and cost.unknown < cost.stages else None
+    """Device-days of what is known; None where nothing is."""
+    return cost.device_days if cost is not None and cost.unknown < cost.stages else None
 
 
 def rank_of(table: Table, row: Row) -> str:

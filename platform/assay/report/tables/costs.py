@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from assay.costs.ledger import Total, total, total_days
@@ -21,61 +22,28 @@ SAVINGS = (
 )
 """What saved, and how it is said."""
 
-CHARGE_COLUMNS: tuple[Column[Charge], ...] = (
-    Column("stage", lambda c: c.entry.stage),
-    Column("for", lambda c: c.serves, min_width=10),
-    Column("budget", lambda c: c.budget, is_number=True),
-    Column(
-        "device", lambda c: f"{c.entry.count} × {c.entry.device}" if c.entry.count > 1 else c.entry.device, min_width=8
-    ),
-    Column("took", lambda c: took(c.entry.seconds), is_number=True),
-    Column(
-        "rate",
-        lambda c: "" if c.entry.images_per_second is None else rate(c.entry.images_per_second, "images"),
-        is_number=True,
-    ),
-    Column(
-        "utilisation",
-        lambda c: "" if c.entry.utilisation is None else f"{c.entry.utilisation:.0%}",
-        is_number=True,
-        title="of peak",
-    ),
-    Column(
-        "V100-days",
-        lambda c: total_days(Total(1, v100_days=c.entry.v100_days or 0, unknown=c.entry.v100_days is None)),
-        is_number=True,
-    ),
-    Column("stored", lambda c: _stored(c.is_found)),
-)
-KIND_COLUMNS: tuple[Column[tuple[Charge, Total]], ...] = (
-    Column("stage", lambda kind: kind[0].entry.stage),
-    Column("stages", lambda kind: f"{kind[1].stages:,}", is_number=True),
-    Column("device", lambda kind: kind[0].entry.device, min_width=8),
-    Column("took", lambda kind: took(kind[1].device_seconds), is_number=True),
-    Column("V100-days", lambda kind: total_days(kind[1]), is_number=True),
-    Column("stored", lambda kind: _stored(kind[0].is_found)),
-)
 MOST_ROWS = 40
 """On a terminal; more stages are shown a row per kind and device."""
 
 
 def cost_lines(sheet: CostSheet) -> list[tuple[str, str]]:
     """What was charged and what was saved, each with its sum: ("charged", "5 stages: 3:20 of devices, …")."""
+    unit = sheet.hints.days.name
     savings = [(name, words, getattr(sheet.savings, name)) for name, words in SAVINGS]
-    told = [(f"saved by {n.replace('_', ' ')}", f"{sum_in_words(t)} ({w})") for n, w, t in savings if t.stages]
-    return [("charged", f"{sum_in_words(sheet.total)} (each stage once)"), *told]
+    told = [(f"saved by {n.replace('_', ' ')}", f"{sum_in_words(t, unit)} ({w})") for n, w, t in savings if t.stages]
+    return [("charged", f"{sum_in_words(sheet.total, unit)} (each stage once)"), *told]
 
 
-def sum_in_words(total: Total) -> str:
-    """ "3 stages, 2:05 of device time, 0.12 V100-days" """
+def sum_in_words(total: Total, unit: str) -> str:
+    """ "3 stages, 2:05 of device time, 0.12 device-days" """
     if not total.stages:
         return "nothing"
     parts = [plural(total.stages, "stage"), f"{took(total.device_seconds)} of device time"]
     if total.unknown == total.stages:
-        parts.append("V100-days unknown")
+        parts.append(f"{unit} unknown")
     else:
         besides = f" and {took(total.unknown_device_seconds)} on unknown devices" if total.unknown else ""
-        parts.append(f"{total_days(Total(1, v100_days=total.v100_days))} V100-days{besides}")
+        parts.append(f"{total_days(Total(1, device_days=total.device_days))} {unit}{besides}")
     return ", ".join(parts)
 
 
@@ -92,8 +60,33 @@ def cost_as_rich(sheet: CostSheet) -> RenderableType:
 
 def charges_listing(sheet: CostSheet) -> Listing[Charge]:
     """A row per stage, without the columns that nothing is in."""
-    shown = [column for column in CHARGE_COLUMNS if any(map(column.shown, sheet.charges))]
+    columns: tuple[Column[Charge], ...] = (
+        Column("stage", lambda c: c.entry.stage),
+        Column("for", lambda c: c.serves, min_width=10),
+        Column("budget", lambda c: c.budget, is_number=True),
+        Column("device", _device, min_width=8),
+        Column("took", lambda c: took(c.entry.seconds), is_number=True),
+        Column("rate", partial(_rate, sheet.hints.short_units), is_number=True),
+        Column("utilisation", _utilisation, is_number=True, title="of peak"),
+        Column(sheet.hints.days.name, lambda c: total_days(total([c.entry])), is_number=True),
+        Column("stored", _stored),
+    )
+    shown = [column for column in columns if any(map(column.shown, sheet.charges))]
     return Listing(_title(sheet), shown, sheet.charges, lambda charge: "faint" if charge.is_found else "")
+
+
+def _device(charge: Charge) -> str:
+    entry = charge.entry
+    return f"{entry.count} × {entry.device}" if entry.count > 1 else entry.device
+
+
+def _rate(short_units: Mapping[str, str], charge: Charge) -> str:
+    per_second = charge.entry.items_per_second
+    return "" if per_second is None else rate(per_second, charge.unit, short_units)
+
+
+def _utilisation(charge: Charge) -> str:
+    return "" if charge.entry.utilisation is None else f"{charge.entry.utilisation:.0%}"
 
 
 def _kinds_listing(sheet: CostSheet) -> Listing[tuple[Charge, Total]]:
@@ -102,38 +95,46 @@ def _kinds_listing(sheet: CostSheet) -> Listing[tuple[Charge, Total]]:
     for charge in sheet.charges:
         kinds.setdefault((charge.entry.stage, charge.entry.device, charge.is_found), []).append(charge)
     rows = [(charges[0], total(charge.entry for charge in charges)) for charges in kinds.values()]
-    return Listing(_title(sheet), KIND_COLUMNS, rows, lambda kind: "faint" if kind[0].is_found else "")
+    columns: tuple[Column[tuple[Charge, Total]], ...] = (
+        Column("stage", lambda kind: kind[0].entry.stage),
+        Column("stages", lambda kind: f"{kind[1].stages:,}", is_number=True),
+        Column("device", lambda kind: kind[0].entry.device, min_width=8),
+        Column("took", lambda kind: took(kind[1].device_seconds), is_number=True),
+        Column(sheet.hints.days.name, lambda kind: total_days(kind[1]), is_number=True),
+        Column("stored", lambda kind: _stored(kind[0])),
+    )
+    return Listing(_title(sheet), columns, rows, lambda kind: "faint" if kind[0].is_found else "")
 
 
 def _title(sheet: CostSheet) -> str:
     return f"{sheet.sweep}: what it cost"
 
 
-def _stored(is_found: bool) -> str:
-    return "before" if is_found else ""
+def _stored(charge: Charge) -> str:
+    return "before" if charge.is_found else ""
 
 
 def cost_as_json(sheet: CostSheet) -> dict[str, Any]:
     return {
         "sweep": sheet.sweep,
-        "stages": [_charge_json(charge) for charge in sheet.charges],
-        "charged": total_json(sheet.total),
-        "saved": {name: total_json(getattr(sheet.savings, name)) for name, _ in SAVINGS},
+        "stages": [_charge_json(charge, sheet) for charge in sheet.charges],
+        "charged": total_json(sheet.total, sheet),
+        "saved": {name: total_json(getattr(sheet.savings, name), sheet) for name, _ in SAVINGS},
     }
 
 
-def total_json(total: Total) -> dict[str, Any]:
-    """V100-days are of the stages that are known; null when none is."""
+def total_json(total: Total, sheet: CostSheet) -> dict[str, Any]:
+    """Device-days are of the stages that are known; null when none is."""
     return {
         "stages": total.stages,
         "device_seconds": total.device_seconds,
-        "v100_days": total.v100_days if total.unknown < total.stages or not total.stages else None,
+        sheet.hints.days.field: total.device_days if total.unknown < total.stages or not total.stages else None,
         "unknown_stages": total.unknown,
         "unknown_device_seconds": total.unknown_device_seconds,
     }
 
 
-def _charge_json(charge: Charge) -> dict[str, Any]:
+def _charge_json(charge: Charge, sheet: CostSheet) -> dict[str, Any]:
     entry = charge.entry
     return {
         "stage": entry.stage,
@@ -144,16 +145,18 @@ def _charge_json(charge: Charge) -> dict[str, Any]:
         "device": entry.device,
         "count": entry.count,
         "seconds": entry.seconds,
+        "done": entry.done,
         "items": entry.items,
-        "images": entry.images,
-        "images_per_second": entry.images_per_second,
+        "item_unit": charge.unit,
+        "items_per_second": entry.items_per_second,
         "utilisation": entry.utilisation,
-        "v100_days": entry.v100_days,
+        sheet.hints.days.field: entry.device_days,
         "stored_before": charge.is_found,
     }
 
 
 def cost_as_csv(sheets: Sequence[CostSheet]) -> str:
     """A line a stage and sweep, full precision."""
-    lines = [{"sweep": sheet.sweep, **_charge_json(charge)} for sheet in sheets for charge in sheet.charges]
-    return csv_text(list(lines[0]) if lines else ["sweep"], lines)
+    lines = [{"sweep": sheet.sweep, **_charge_json(charge, sheet)} for sheet in sheets for charge in sheet.charges]
+    headers = dict.fromkeys(["sweep", *(name for line in lines for name in line)])  # each workload's unit of days
+    return csv_text(list(headers), lines)

@@ -63,7 +63,7 @@ def as_json(table: Table) -> dict[str, Any]:
         "metric": table.metric,
         "mode": table.mode,
         "reference_source": table.reference_source,
-        "trials": [_row_json(row) for row in table.rows],
+        "trials": [_row_json(table, row) for row in table.rows],
         "arms": [_arm_json(arm) for arm in table.arms],
         "notes": list(table.notes),
     }
@@ -79,7 +79,7 @@ def _or_null(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _row_json(row: Row) -> dict[str, Any]:
+def _row_json(table: Table, row: Row) -> dict[str, Any]:
     failure = row.failure and {
         "stage": row.failure.stage,
         "key": row.failure.key,
@@ -97,9 +97,9 @@ def _row_json(row: Row) -> dict[str, Any]:
         "unranked": row.unranked or None,
         "conditions": row.conditions,
         "reference": row.reference,
-        "num_samples": row.num_samples,
+        **({table.count: row.count} if table.count else {}),
         "seconds": row.seconds,
-        "v100_days": known_days(row.cost),
+        table.days.field: known_days(row.cost),
         "ledger": {name: known_days(cost) for name, cost in row.ledger.items()},
         "status": row.status,
         "varied": row.varied,

@@ -266,7 +266,7 @@ def test_words() -> None:
     assert [clock(s) for s in (5, 65, 3723, 200_000)] == ["0:05", "1:05", "1:02:03", "2d 7h"]
     assert [took(s) for s in (0.04, 34.2, 125)] == ["0.0 s", "34 s", "2:05"]
     assert rate(12.34, "iterations") == "12.3 it/s"
-    assert rate(1400, "images") == "1,400 img/s"
+    assert rate(1400, "images", {"images": "img"}) == "1,400 img/s"
     assert rate(0.25, "iterations") == "4.00 s/it"
     assert rate(3, "steps") == "3.00 steps/s"
     assert [size(n) for n in (12, 1300, 25_300_000_000)] == ["12 B", "1.3 kB", "25.3 GB"]

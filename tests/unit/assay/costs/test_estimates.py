@@ -10,9 +10,9 @@ import pytest
 
 import toy_workload
 from assay.costs.availability import survey
+from assay.costs.devices import SECONDS_PER_DAY, UTILISATION, DeviceDays
 from assay.costs.estimates import CostEstimate, together
-from assay.costs.ledger import SECONDS_PER_DAY
-from assay.costs.prices import V100_UTILISATION, Prices, v100_days_of
+from assay.costs.prices import Prices
 from assay.planning import Plan, make_plan
 from assay.planning.promotion import climbers
 from assay.store import Cost, Decision, Store
@@ -22,6 +22,7 @@ from assay.workload import Budget, Stage
 V100, A100, CPU = "Tesla V100-SXM2-16GB", "NVIDIA A100-SXM4-40GB", "cpu (x86_64)"
 ON_GPUS = Resources.model_validate({"train": {"workers": 8, "gpus_per_worker": 1}})
 ON_CPUS = Resources()
+V100_DAYS = DeviceDays("V100")
 IMAGENET = 1e15
 """FLOPs of an iteration."""
 
@@ -47,8 +48,8 @@ def ran(tmp_path: Path) -> Callable[[Stage, str, float], Store]:
 
 def test_what_comparable_trainings_took_is_scaled_by_their_operations(ran: Callable[..., Store]) -> None:
     store = ran(training(100), V100, 50.0)
-    price = Prices(store, ON_GPUS).of(training(1000, 2 * IMAGENET))
-    assert (price.v100_days, price.by) == (pytest.approx(1000 / SECONDS_PER_DAY), {"earlier results": 1})
+    price = Prices(store, ON_GPUS, V100_DAYS).of(training(1000, 2 * IMAGENET))
+    assert (price.device_days, price.by) == (pytest.approx(1000 / SECONDS_PER_DAY), {"earlier results": 1})
     assert price.seconds == pytest.approx(1000)
 
 
@@ -56,38 +57,38 @@ def test_a_toy_does_not_price_imagenet(ran: Callable[..., Store]) -> None:
     """Its network leaves the device idle, and a CPU says nothing of a GPU."""
     ran(training(100, IMAGENET / 1e4), V100, 500.0)
     store = ran(training(100), CPU, 1e6)
-    price = Prices(store, ON_GPUS).of(training(1000))
-    assert (price.v100_days, price.by) == (pytest.approx(v100_days_of(1000 * IMAGENET)), {"FLOPs": 1})
+    price = Prices(store, ON_GPUS, V100_DAYS).of(training(1000))
+    assert (price.device_days, price.by) == (pytest.approx(V100_DAYS.of_flops(1000 * IMAGENET)), {"FLOPs": 1})
     assert price.seconds is None
-    assert Prices(store, ON_CPUS).of(training(1000)).seconds == pytest.approx(1e7)
+    assert Prices(store, ON_CPUS, V100_DAYS).of(training(1000)).seconds == pytest.approx(1e7)
 
 
 def test_v100_days_are_those_of_any_declared_device_and_seconds_those_of_the_last(ran: Callable[..., Store]) -> None:
     ran(training(100, study="first"), V100, 100.0)
     store = ran(training(100, study="second"), A100, 40.0)
-    price = Prices(store, ON_GPUS).of(training(100))
-    assert price.v100_days == pytest.approx((100 + 40 * 312 / 125) / 2 / SECONDS_PER_DAY)
+    price = Prices(store, ON_GPUS, V100_DAYS).of(training(100))
+    assert price.device_days == pytest.approx((100 + 40 * 312 / 125) / 2 / SECONDS_PER_DAY)
     assert price.seconds in (pytest.approx(40.0), pytest.approx(100.0)), "of one device, and no mixture"
 
 
 def test_without_flops_it_is_by_the_budget_or_unknown(ran: Callable[..., Store]) -> None:
     store = ran(training(100, None), CPU, 5.0)
-    price = Prices(store, ON_CPUS).of(training(300, None))
-    assert (price.v100_days, price.by, price.seconds) == (None, {}, pytest.approx(15.0))
-    assert Prices(store, ON_CPUS).of(training(300)).seconds is None, "operations and items do not compare"
+    price = Prices(store, ON_CPUS, V100_DAYS).of(training(300, None))
+    assert (price.device_days, price.by, price.seconds) == (None, {}, pytest.approx(15.0))
+    assert Prices(store, ON_CPUS, V100_DAYS).of(training(300)).seconds is None, "operations and items do not compare"
 
 
 def test_v100_days_of_operations() -> None:
-    assert v100_days_of(120e12 * SECONDS_PER_DAY * V100_UTILISATION) == pytest.approx(1)
-    assert v100_days_of(120e12 * SECONDS_PER_DAY) == pytest.approx(1 / 0.36)
+    assert V100_DAYS.of_flops(120e12 * SECONDS_PER_DAY * UTILISATION) == pytest.approx(1)
+    assert V100_DAYS.of_flops(120e12 * SECONDS_PER_DAY) == pytest.approx(1 / 0.36)
 
 
 def test_a_sum_counts_what_it_does_not_know() -> None:
     known, unknown = CostEstimate.of_stage(4.0, 60.0, "FLOPs"), CostEstimate.of_stage(None, 30.0)
     cost = together([known.part(0.5), unknown.expected(0.25)])
-    assert (cost.v100_days, cost.seconds, cost.by) == (2.0, 37.5, {"FLOPs": 1.0})
+    assert (cost.device_days, cost.seconds, cost.by) == (2.0, 37.5, {"FLOPs": 1.0})
     assert (cost.stages, cost.unknown_days, cost.unknown_seconds) == (1.25, 0.25, 0.0)
-    assert (together([]).v100_days, together([unknown]).v100_days) == (None, None)
+    assert (together([]).device_days, together([unknown]).device_days) == (None, None)
 
 
 def race(scheduler: Mapping[str, Any], trials: int = 27, decided: Mapping[int, Decision] | None = None) -> Plan:

@@ -9,19 +9,20 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from assay.costs.devices import DEVICES, V100_DATA_SHEET_FLOPS, find_device
-from assay.costs.ledger import SECONDS_PER_DAY, Total, entries, total, v100_days
+from assay.costs.devices import DEVICES, SECONDS_PER_DAY, DeviceDays, find_device
+from assay.costs.ledger import Total, entries, total
 from assay.store import Cost, Store, StoredResult
 from assay.workload import Budget, Stage
 
 V100 = "Tesla V100-SXM2-16GB"
 CPU = "cpu (x86_64)"
+V100_DAYS = DeviceDays("V100")
 
 
 def test_the_paper_says_what_a_tpu_is_worth_and_data_sheets_the_rest() -> None:
-    assert v100_days(Cost(V100, 4, SECONDS_PER_DAY / 2)) == 2.0
-    assert v100_days(Cost("TPU v3", 2, SECONDS_PER_DAY)) == 1.0
-    assert v100_days(Cost("NVIDIA A100-SXM4-40GB", 1, SECONDS_PER_DAY)) == pytest.approx(312 / 125)
+    assert V100_DAYS.of(V100, 4, SECONDS_PER_DAY / 2) == 2.0
+    assert V100_DAYS.of("TPU v3", 2, SECONDS_PER_DAY) == 1.0
+    assert V100_DAYS.of("NVIDIA A100-SXM4-40GB", 1, SECONDS_PER_DAY) == pytest.approx(312 / 125)
     assert all(device.source for device in DEVICES)
 
 
@@ -47,7 +48,7 @@ def test_names_that_contain_each_other_are_told_apart(name: str, peak_tflops: fl
     assert device is not None
     assert device.peak_flops == pytest.approx(peak_tflops * 1e12)
     if peak_tflops != 120:
-        assert device.v100s == pytest.approx(peak_tflops * 1e12 / V100_DATA_SHEET_FLOPS)
+        assert V100_DAYS.worth(device) == pytest.approx(peak_tflops / 125)
 
 
 def test_of_several_kinds_of_devices_it_is_not_known_how_much_each_did() -> None:
@@ -61,7 +62,7 @@ def test_of_several_kinds_of_devices_it_is_not_known_how_much_each_did() -> None
 )
 def test_an_undeclared_device_or_a_slice_of_one_is_unknown(name: str) -> None:
     assert find_device(name) is None
-    assert v100_days(Cost(name, 1, 100.0)) is None
+    assert V100_DAYS.of(name, 1, 100.0) is None
 
 
 def training(iterations: int, **changes: Any) -> Stage:
@@ -79,12 +80,14 @@ def test_an_entry_says_how_well_the_devices_were_used(tmp_path: Path) -> None:
     store = Store(tmp_path)
     trained = commit(store, training(480), Cost(V100, 2, 100.0))
     measured = commit(store, Stage("evaluate", 1, "reduce", ("m:f",), {}), Cost(CPU, 1, 7.0))
-    first, second = entries([trained, measured, trained])  # the training is read by two trials, and charged once
-    assert first.images_per_second == pytest.approx(480 * 8 / 100)
+    first, second = entries(
+        [trained, measured, trained], V100_DAYS
+    )  # the training is read by two trials, and charged once
+    assert first.items_per_second == pytest.approx(480 * 8 / 100)
     assert first.utilisation == pytest.approx(480 * 1e13 / (200 * 120e12))
-    assert first.v100_days == pytest.approx(200 / SECONDS_PER_DAY)
-    assert (second.images_per_second, second.utilisation, second.v100_days) == (None, None, None)
-    assert total([first, second]) == Total(2, 207.0, first.v100_days, unknown=1, unknown_device_seconds=7.0)
+    assert first.device_days == pytest.approx(200 / SECONDS_PER_DAY)
+    assert (second.items_per_second, second.utilisation, second.device_days) == (None, None, None)
+    assert total([first, second]) == Total(2, 207.0, first.device_days, unknown=1, unknown_device_seconds=7.0)
 
 
 def test_a_rung_is_charged_for_what_it_added(tmp_path: Path) -> None:
@@ -95,6 +98,6 @@ def test_a_rung_is_charged_for_what_it_added(tmp_path: Path) -> None:
         stage = Stage("sample", 1, "map", ("m:f",), {}, budget=budget, resources="sample", flops=amount * 1e12)
         store.shards(stage).write(pa.table({"id": range(amount - done, amount)}))
         results.append(commit(store, stage, Cost(V100, 1, 5.0, {"items": done})))
-    first, second = entries(results)
-    assert (first.images_per_second, second.images_per_second) == (2.0, 4.0)
+    first, second = entries(results, V100_DAYS)
+    assert (first.items_per_second, second.items_per_second) == (2.0, 4.0)
     assert (first.flops, second.flops) == (1e13, 2e13)

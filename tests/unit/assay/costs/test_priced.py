@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from adm.workload import workload
-from assay.costs.ledger import SECONDS_PER_DAY, Total
+from assay.costs.devices import SECONDS_PER_DAY
+from assay.costs.ledger import Total
 from assay.costs.priced import NOT_PRICED, priced
 from assay.execution import inline
 from assay.planning import make_plan
@@ -65,9 +66,9 @@ def test_what_trainings_took_stands_beside_what_they_should(store: Store, tmp_pa
     made = table(plan, trials, by_ledger=by_ledger)
     guided = next(row for row in made.rows if row.trial == "ADM-G")
     generator, classifier = (4_360_000 * 256 / 20 / SECONDS_PER_DAY, 300_000 * 256 / 80 / SECONDS_PER_DAY)
-    assert guided.ledger["generator_v100_days"].v100_days == pytest.approx(generator)
-    assert guided.ledger["classifier_v100_days"].v100_days == pytest.approx(classifier)
-    assert guided.ledger["total_v100_days"].v100_days == pytest.approx(generator + classifier)
+    assert guided.ledger["generator_v100_days"].device_days == pytest.approx(generator)
+    assert guided.ledger["classifier_v100_days"].device_days == pytest.approx(classifier)
+    assert guided.ledger["total_v100_days"].device_days == pytest.approx(generator + classifier)
     assert {row.trial for row in made.rows if row.ledger} == {"ADM-G"}, "nobody trained the others"
     assert "ledger's total_v100_days" in as_csv(made).splitlines()[0]
     assert as_json(made)["trials"][2]["ledger"]["total_v100_days"] == pytest.approx(generator + classifier)

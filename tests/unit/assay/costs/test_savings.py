@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from assay.costs.ledger import SECONDS_PER_DAY
+from assay.costs.devices import SECONDS_PER_DAY, DeviceDays
 from assay.costs.savings import cost_sheet
 from assay.planning import Plan, PlannedTrial, Rung
 from assay.report.tables.costs import cost_as_csv, cost_as_rich
@@ -38,7 +38,7 @@ class Study:
                 sample = Stage("sample", 1, "reduce", ("m:f",), {"arm": index}, {"model": train}, budget=budget)
                 rungs.append(Rung(amount, (train, sample)))
             trials.append(PlannedTrial(Trial(index, f"arm {index}", None, {}, {}, 0, {}), tuple(rungs)))
-        workload: Any = SimpleNamespace(report=ReportHints(("fid",)))
+        workload: Any = SimpleNamespace(report=ReportHints(("fid",), days=DeviceDays("V100")))
         leaves = {trials[i].rungs[0].leaf.key: d for i, d in (decided or {}).items()}
         self.plan = Plan(Sweep.model_validate(SWEEP), workload, tuple(trials), leaves)
 
@@ -71,11 +71,11 @@ def test_sharing_caching_and_early_stopping_are_summed_up_apart(tmp_path: Path, 
     assert saved.early_stopping.device_seconds == pytest.approx(40.0), "two rungs of 20 images, at a second each"
     assert saved.early_stopping.stages == 2
     if device == V100:
-        assert saved.sharing.v100_days == pytest.approx(200 / SECONDS_PER_DAY)
-        assert saved.early_stopping.v100_days == pytest.approx(40 / SECONDS_PER_DAY)
+        assert saved.sharing.device_days == pytest.approx(200 / SECONDS_PER_DAY)
+        assert saved.early_stopping.device_days == pytest.approx(40 / SECONDS_PER_DAY)
         assert (sheet.total.unknown, saved.early_stopping.unknown) == (0, 0)
     else:
-        assert (sheet.total.v100_days, sheet.total.unknown, sheet.total.unknown_device_seconds) == (0, 4, 50.0)
+        assert (sheet.total.device_days, sheet.total.unknown, sheet.total.unknown_device_seconds) == (0, 4, 50.0)
         assert saved.early_stopping.unknown == 2
     assert train in study.results
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from assay.costs.devices import DeviceDays
 from assay.execution.events import Event
 from assay.execution.limits import Limiter
 from assay.execution.pause import Pause
@@ -23,7 +24,7 @@ class Limited:
     def __init__(self) -> None:
         self.pause = Pause()
         self.told: list[Event] = []
-        self.limiter = Limiter(Limits(v100_days=6), self.pause, self.told.append)
+        self.limiter = Limiter(Limits(device_days=6), DeviceDays("V100"), self.pause, self.told.append)
 
 
 @pytest.fixture

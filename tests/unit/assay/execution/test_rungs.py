@@ -12,7 +12,7 @@ import pytest
 import assay
 import assay.costs.devices
 import toy_workload
-from assay.costs.devices import Device
+from assay.costs.devices import DEVICES, Device
 from assay.errors import UserError
 from assay.execution import Event, Outcome, Pause
 from assay.home import Home
@@ -257,7 +257,7 @@ def test_a_limit_of_v100_days_counts_an_earlier_run_once_however_often_trials_ar
 @pytest.fixture
 def declared(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine whose CPU is worth a V100."""
-    monkeypatch.setattr(assay.costs.devices, "DEVICES", (Device("^cpu", None, 1.0, "for this test"),))
+    monkeypatch.setattr(assay.costs.devices, "DEVICES", (Device("^cpu", None, 125, "for this test"), *DEVICES))
 
 
 @pytest.mark.usefixtures("declared")

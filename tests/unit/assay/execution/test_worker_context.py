@@ -13,6 +13,7 @@ import torch.distributed
 import torch.multiprocessing
 
 import assay.execution.contexts as runner_context
+from assay.costs.devices import DeviceDays
 from assay.costs.ledger import entries
 from assay.execution.contexts import CONTEXT_FILE, Leaving, WorkerContext
 from assay.execution.events import Event
@@ -224,9 +225,9 @@ def test_what_other_numbers_of_workers_took_counts_in_device_hours(tmp_path: Pat
 
     (tmp_path / "output").mkdir()
     committed = Store(url).commit(replace(STAGE, items=210), tmp_path / "output", {}, alone.cost)
-    (entry,) = entries([committed])
+    (entry,) = entries([committed], DeviceDays())
     assert entry.device_seconds == 21 * HOUR
-    assert entry.images_per_second == 210 / (21 * HOUR), "what one device does, as the ledger says that there was one"
+    assert entry.items_per_second == 210 / (21 * HOUR), "what one device does, as the ledger says that there was one"
 
 
 def test_another_device_is_named_beside_the_earlier_one(tmp_path: Path, clock: Clock) -> None:

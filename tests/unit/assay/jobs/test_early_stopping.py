@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from assay.costs.prices import v100_days_of
+from assay.costs.devices import DeviceDays
 from assay.results import frames
 from assay.sweep import load_sweep
 from repository import ROOT
@@ -69,8 +69,8 @@ def told(study: dict[str, Any]) -> Callable[..., list[str]]:
                     "device": "V100",
                     "count": 2,
                     "seconds": 10 * days,
-                    "items": 25,
-                    "images": 100,
+                    "done": 25,
+                    "items": 100,
                     "flops": 1e20 * days,
                     "v100_days": days,
                     **changes.get(key, {}),
@@ -99,7 +99,7 @@ def test_what_ran_on_a_device_of_unknown_speed_counts_by_its_operations(told: Ca
     assert said[1].startswith(
         "  (nobody declared what toaster is worth in V100s: by its operations instead, at the 36%"
     )
-    days = v100_days_of(4e20)
+    days = DeviceDays("V100").of_flops(4e20)
     assert said[2:] == [
         f"  train              {2 + days:.3g}",
         "  train_classifier   1",

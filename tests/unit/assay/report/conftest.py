@@ -14,7 +14,7 @@ from assay.planning import Plan, PlannedTrial, Rung, make_plan
 from assay.results import TrialOutcome, from_store
 from assay.store import Cost, Store
 from assay.sweep import Sweep, Trial
-from assay.workload import Budget, ReportHints, Stage, TypedWorkload
+from assay.workload import Budget, DeviceDays, ReportHints, Stage, TypedWorkload
 from assay.workload.fields import Section
 
 Study = tuple[Plan, list[TrialOutcome]]
@@ -57,7 +57,7 @@ class Studies:
             standings.append(TrialOutcome(trials[-1], results))
         settings = {"version": 1, "name": "s", "workload": "w", "base": "b", "metric": "fid", "mode": "min"}
         sweep = Sweep.model_validate(settings | {"seeds": seeds} | keys)
-        hints = ReportHints(("fid", "precision", "recall"), sample_grid="grid.png", comparable=("num_samples", "eyes"))
+        hints = ReportHints(sample_grid="grid.png", comparable=("num_samples", "eyes"), **HINTS)
         workload: Any = SimpleNamespace(
             report=hints,
             seed_path="seed",
@@ -85,6 +85,7 @@ class Studies:
 
 
 V100 = "Tesla V100-SXM2-16GB"
+HINTS: Any = {"metrics": ("fid", "precision", "recall"), "count": "num_samples", "days": DeviceDays("V100")}
 
 
 class Model(Section):
@@ -118,7 +119,7 @@ class Paper(TypedWorkload[Config]):
     name = "paper"
     config_type = Config
     bases: ClassVar = {"base": Config()}
-    report = ReportHints(("fid", "precision", "recall"), sample_grid="samples.png", comparable=("num_samples",))
+    report = ReportHints(sample_grid="samples.png", comparable=("num_samples",), **HINTS)
 
     def stages_of(self, config: Config) -> Sequence[Stage]:
         steps, amount = config.train.iterations, config.evaluate.num_samples

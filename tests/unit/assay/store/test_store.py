@@ -62,6 +62,19 @@ def commit(store: Store, stage: Stage, content: bytes = b"weights", **metrics: f
         store.commit(stage, output, metrics, COST, history=[{"step": 1, "loss": 0.5}], notes=notes)
 
 
+def test_records_of_older_stores_are_read_whatever_they_call_items(store: Store) -> None:
+    stage = replace(train_stage(10), items=640)
+    commit(store, stage)
+    path = f"results/{stage.key}/result.json"
+    record = store.files.read_record(path)
+    assert record is not None
+    record["images"] = record.pop("items")
+    store.files.write_record(path, record)
+    result = other_run(store).get(stage.key)
+    assert result is not None
+    assert result.items == 640
+
+
 def overwrite(store: Store, path: str, data: bytes) -> None:
     store.files.fs.makedirs(store.files.at(path).rpartition("/")[0], exist_ok=True)
     store.files.fs.pipe_file(store.files.at(path), data)

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from assay.errors import FieldError, SpecError, UserError, did_you_mean
 from assay.sweep import Sweep, load_sweep
-from assay.workload import Budget, ReportHints, Stage, TypedWorkload, Workload
+from assay.workload import Budget, DeviceDays, ReportHints, Stage, TypedWorkload, Workload
 from assay.workload.fields import Section
 
 Positive = Annotated[int, Field(strict=True, ge=1)]
@@ -75,7 +75,7 @@ class Tiny(TypedWorkload[Config]):
     name = "tiny"
     config_type = Config
     bases: ClassVar = {"digits": Config(), "bare": Config(classifier=False)}
-    report = ReportHints(metrics=("fid",))
+    report = ReportHints(metrics=("fid",), days=DeviceDays("V100"))
 
     def stages_of(self, config: Config) -> Sequence[Stage]:
         budget = Budget("evaluate.num_samples", config.evaluate.num_samples, "images")

@@ -309,7 +309,7 @@ def test_rungs(load: Load) -> None:
         "divisor": 3,
         "target": None,
     }
-    assert (sweep.limits.v100_days, sweep.limits.hours, sweep.limits.trials) == (6.0, 12.0, 100)
+    assert (sweep.limits.device_days, sweep.limits.hours, sweep.limits.trials) == (6.0, 12.0, 100)
     assert load("scheduler: {budget: evaluate.num_samples, rungs: [5]}\n").scheduler.name == "fifo"
 
 
