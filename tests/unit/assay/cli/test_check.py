@@ -83,6 +83,7 @@ def test_a_good_workload_is_a_line_a_question_and_leaves_nothing_behind(
             "fail",
             "smoke: report.sample_grid is a.png, ",
         ),
+        ('metrics=("error",)', 'metrics=("error",), count="n"', "fail", "smoke: report.count is n, which the last "),
         ('metrics=("error",)', 'metrics=("error",), comparable=("n",)', "fail", "smoke: report.comparable names n, "),
         ("    import torch\n", "    1 / 0\n", "fail", "smoke, stage train: ZeroDivisionError: division by zero ("),
         ('"num_rows": 5}', '"num_row": 5}', "fail", "smoke: num_row: unknown config path; did you mean 'num_rows'?"),
