@@ -26,8 +26,8 @@ class Device:
     peak_flops: float | None
     """Half-precision FLOP/s, dense, with float32 accumulation, that utilisation takes for 100%; None when nothing is
     declared."""
-    worth: float
-    """What its days are compared with other devices' by: TFLOP/s, as its data sheet has them."""
+    speed: float
+    """TFLOP/s, as its data sheet has them: what its days are compared with other devices' by."""
     source: str
 
 
@@ -68,7 +68,7 @@ def find_device(name: str) -> Device | None:
 
     Of several kinds, as in "NVIDIA A100-SXM4-40GB, Tesla T4", it is not known how much each did: None.
 
-    >>> find_device("NVIDIA A100-SXM4-40GB").worth
+    >>> find_device("NVIDIA A100-SXM4-40GB").speed
     312
     >>> find_device("cpu (x86_64)") is None
     True
@@ -130,8 +130,8 @@ class DeviceDays:
         return None if known is None else days * self.worth(known)
 
     def worth(self, device: Device) -> float:
-        """How many of the reference it is worth."""
-        return device.worth / self._known.worth if self._known is not None else 1.0
+        """How many of the reference are as fast."""
+        return device.speed / self._known.speed if self._known is not None else 1.0
 
     def of_flops(self, flops: float) -> float | None:
         """What so many operations take at the usual utilisation; None where no device says how many it does a second.

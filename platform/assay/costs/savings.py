@@ -23,7 +23,7 @@ class Charge:
     serves: str
     trials: int
     unit: str
-    """What its items are."""
+    """What its items are; empty for a stage without any."""
     is_found: bool
     """It was stored before any run of this study needed it."""
 
@@ -89,7 +89,9 @@ def _budget(stage: Stage) -> str:
 
 def _unit(plan: Plan, key: str) -> str:
     stage = plan.stages[key]
-    return stage.unit if stage.items is None else plan.workload.report.item_unit
+    if stage.items is not None:
+        return plan.workload.report.item_unit
+    return stage.unit if stage.budget else ""
 
 
 def _estimate(plan: Plan, dropped: Iterable[Stage], known: Iterable[Entry]) -> Total:

@@ -18,8 +18,6 @@ LEDGER = (
     *("stage", "key", "serves", "amount", "unit"),
     *("device", "count", "seconds", "done", "items", "flops"),
 )
-DAYS = "_days"
-"""How the name of a unit of device-days ends."""
 MAY_BE_UNKNOWN = ("amount", "items", "flops")
 
 
@@ -40,7 +38,7 @@ def ledger(rows: Iterable[LogRow]) -> pd.DataFrame:
     import pandas as pd
 
     found = {row["key"]: row for row in rows if row["row"] == "stage"}
-    days = dict.fromkeys(name for row in found.values() for name in row if name.endswith(DAYS))
+    days = dict.fromkeys(name for row in found.values() for name in row if name.endswith("_days"))
     table = pd.DataFrame(list(found.values()), columns=[*LEDGER, *days])
     return table.astype(dict.fromkeys((*MAY_BE_UNKNOWN, *days), "float64"))
 

@@ -13,18 +13,18 @@ class ReportHints:
     """How to show a workload's results: which metrics come first, which files are pictures, and in what units."""
 
     metrics: tuple[str, ...]
-    """Those that lead, as columns of tables."""
+    """The columns of tables; the sweep's own metric is always the first."""
     count: str = ""
-    """The metric that is N: how many items the others are over. Tables show it as a column of that name."""
+    """The metric that tables show as N: how many items the others were measured on."""
     curves: tuple[str, ...] = ("loss",)
-    """What trainings log that reports draw as curves, and that a running one is shown with."""
+    """Values logged by trainings that reports draw; progress displays show the first that a stage reports."""
     item_unit: str = "items"
-    """What `items` of a stage are, for its rate, as "tokens"."""
+    """What the `items` of a stage are, such as "tokens": its rate is in tokens/s."""
     short_units: Mapping[str, str] = field(default_factory=dict)
-    """Units → how rates write them: {"tokens": "tok"} for 140 tok/s. "iterations" is "it" everywhere."""
+    """Unit → its abbreviation in rates: {"tokens": "tok"} for 140 tok/s. Iterations are "it" for every workload."""
     days: DeviceDays = field(default_factory=DeviceDays)
-    """What costs are added up in, as DeviceDays("A100"), of a device that the costs of this field are published for;
-    `limits` and plots of a sweep may name it, as a100_days."""
+    """The unit of costs. With DeviceDays("A100") they are in A100-days, and sweeps say a100_days in limits and plots;
+    without a device in device-days, each device counting as it is."""
     sample_grid: str | None = None
     comparable: tuple[str, ...] = ()
     """Metrics or notes of the last stage that must be the same in trials that are ranked together."""

@@ -20,7 +20,6 @@ from assay.costs.devices import DeviceDays
 from assay.errors import UserError
 from assay.report.tables.grids import Grid
 from assay.report.tables.listing import Column, Listing
-from assay.results.frames import DAYS
 from assay.results.log_rows import is_row
 from assay.text import age, clock, plural
 
@@ -155,7 +154,7 @@ def _days(ledger: pd.DataFrame) -> str:
     """Their sum, where there is a stage."""
     if ledger.empty:
         return ""
-    field = next(str(name) for name in ledger if str(name).endswith(DAYS))
+    field = str(ledger.columns[-1])
     unknown = int(ledger[field].isna().sum())
     besides = f" besides {plural(unknown, 'stage')} on devices of unknown speed" if unknown else ""
     return f", {ledger[field].sum():.3g} {DeviceDays.of_field(field).name}{besides}"

@@ -147,7 +147,7 @@ def _charge_json(charge: Charge, sheet: CostSheet) -> dict[str, Any]:
         "seconds": entry.seconds,
         "done": entry.done,
         "items": entry.items,
-        "item_unit": charge.unit,
+        "item_unit": charge.unit or None,
         "items_per_second": entry.items_per_second,
         "utilisation": entry.utilisation,
         sheet.hints.days.field: entry.device_days,

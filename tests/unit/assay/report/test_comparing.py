@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from assay.costs.devices import DeviceDays
 from assay.planning import Plan, PlannedTrial, Rung
 from assay.report import as_csv, as_json, as_text
 from assay.results import TrialOutcome, joint, table
@@ -198,3 +199,13 @@ def test_v100_days_are_shown_where_the_device_is_known(study: Studies) -> None:
     made = table(*study([{"fid": 1.0}]))
     assert as_json(made)["trials"][0]["v100_days"] is None
     assert "V100" not in as_text(made)
+
+
+def test_costs_in_the_days_of_two_devices_are_not_added_up(study: Studies) -> None:
+    first = table(*study([{"fid": 1.0}], device="Tesla V100-SXM2-16GB"))
+    both = joint([first, replace(first, sweep="other")])
+    assert both is not None
+    assert "V100-days" in as_text(both)
+    mixed = joint([first, replace(first, sweep="other", days=DeviceDays("A100"))])
+    assert mixed is not None
+    assert "-days" not in as_text(mixed)
