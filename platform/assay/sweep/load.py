@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -36,6 +37,7 @@ def load_sweep(
     Raises SpecError with every problem: of the file, of all its profiles' keys and types, and of the trials of the
     chosen profile. `find_workload` turns the file's `workload` into the workload.
     """
+    find_workload = cache(find_workload)  # every profile is checked in its words
     refuse_other("path", source, (str, os.PathLike, Mapping), "the path of a sweep file, or a dict of its keys")
     refuse_other("profile", profile, (str, type(None)), "the name of a profile of the sweep, or None")
     if isinstance(sets, str) or not all(isinstance(text, str) for text in sets):
