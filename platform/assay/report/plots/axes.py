@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from assay.planning import Plan
 from assay.report.figures import literal, shortened
-from assay.report.plots.reading import is_cost
 from assay.report.plots.series import Series
 from assay.sweep import Plot
 from assay.sweep.expansion import in_words
@@ -41,13 +39,13 @@ class Axis:
     """What numbers are divided by: seconds become hours where they are many."""
 
     @classmethod
-    def of(cls, plan: Plan, plot: Plot, series: Sequence[Series]) -> Axis:
+    def of(cls, plot: Plot, series: Sequence[Series], *, is_cost: bool = False) -> Axis:
         values = distinct_values(series)
         if has_names(plot, series):
             short = shortened(in_words(x) for x in _in_order(values))
             is_long = len(short) > MOST_STANDING or max(map(len, short)) > LONG_NAME
             return cls(plot.x, tuple(short), tuple(short.values()), (), plot.facts.turns and is_long, 1.0)
-        if not is_cost(plan, plot.x):
+        if not is_cost:
             return cls(plot.x, (), (), tuple(sorted(set(map(float, values)))), False, 1.0)
         is_long = plot.x.endswith("seconds") and max(values) > 2 * HOUR_S
         name = f"{plot.x.removesuffix('seconds')}hours" if is_long else plot.x

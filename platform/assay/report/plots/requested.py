@@ -25,6 +25,7 @@ from assay.report.omissions import Lacking
 from assay.report.pictures.samples import safe_name
 from assay.report.plots.axes import Axis, Seats, has_names
 from assay.report.plots.panels import FADED, PAPERS, THE_OTHERS, draw_panel
+from assay.report.plots.reading import is_cost
 from assay.report.plots.series import Series, series_of
 from assay.results import Table, TrialOutcome
 from assay.results.rows import Row
@@ -127,7 +128,7 @@ def _draw(plan: Plan, plot: Plot, panels: dict[str, list[Series]], made: Table, 
     short = shortened(series.label for panel in panels.values() for series in panel)
     panels = {y: [replace(series, label=short[series.label]) for series in panel] for y, panel in panels.items()}
     every = [series for panel in panels.values() for series in panel]
-    axis = Axis.of(plan, plot, every)
+    axis = Axis.of(plot, every, is_cost=is_cost(plan, plot.x))
     across = min(MOST_ACROSS, len(panels))
     down = -(-len(panels) // across)
     width, height = _panel_size(axis, max(Seats.of(axis, panel).most for panel in panels.values()))

@@ -123,7 +123,7 @@ def test_null_is_a_value_like_any_other(paper: Callable[..., Filled], tmp_path: 
     assert [(p.x, p.y) for p in ours.points] == [(value, index + 1.0) for index, value in enumerate(values)]
     assert ours.paper == [Point(None, 9.0)]
     assert len(write(plan, trials, tmp_path / "report", frozenset()).pictures) == len(plots)
-    axis = Axis.of(plan, plan.sweep.report.plots[0], [ours])
+    axis = Axis.of(plan.sweep.report.plots[0], [ours])
     assert "null" in axis.names
     assert len(axis.names) == len(values)
 
