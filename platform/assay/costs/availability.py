@@ -39,7 +39,7 @@ class StageStatus:
 
 def survey(plan: Plan, store: Store) -> dict[str, StageStatus]:
     """Key → status, for every stage of the plan."""
-    prices, likely = Prices(store, plan.sweep.resources, plan.workload.report.days), chances(plan)
+    prices, likely = Prices(store, plan.sweep.resources, plan.hints.days), chances(plan)
     statuses = {}
     for key, stage in plan.stages.items():
         state, done = _state(stage, store)

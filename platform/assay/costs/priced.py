@@ -35,7 +35,7 @@ def priced(plan: Plan, store: Store) -> Priced:
     leaves = [trial.leaf for trial in plan.trials if trial.leaf.prices]
     if not leaves:
         return NOT_PRICED
-    hints = plan.workload.report
+    hints = plan.hints
     names = {work.stage for leaf in leaves for works in leaf.prices.values() for work in works}
     ledger = entries(store.results(), hints.days)
     known = [entry for entry in ledger if entry.stage in names and entry.items and entry.flops]

@@ -60,7 +60,7 @@ def cost_sheet(plan: Plan, results: Mapping[str, StoredResult], computed: Set[st
         for key, entry in listed.items()
     )
     own = total(charge.entry for charge in charges if not charge.is_found)
-    return CostSheet(plan.sweep.name, plan.workload.report, charges, own, saved(plan, results, computed))
+    return CostSheet(plan.sweep.name, plan.hints, charges, own, saved(plan, results, computed))
 
 
 def saved(plan: Plan, results: Mapping[str, StoredResult], computed: Set[str]) -> Savings:
@@ -75,7 +75,7 @@ def saved(plan: Plan, results: Mapping[str, StoredResult], computed: Set[str]) -
 def _entries(plan: Plan, results: Mapping[str, StoredResult]) -> dict[str, Entry]:
     """By key, in the order of the plan."""
     stored = (results[key] for key in plan.stages if key in results)
-    return {entry.key: entry for entry in entries(stored, plan.workload.report.days)}
+    return {entry.key: entry for entry in entries(stored, plan.hints.days)}
 
 
 def _uses(plan: Plan) -> Counter[str]:
@@ -90,7 +90,7 @@ def _budget(stage: Stage) -> str:
 def _unit(plan: Plan, key: str) -> str:
     stage = plan.stages[key]
     if stage.items is not None:
-        return plan.workload.report.item_unit
+        return plan.hints.item_unit
     return stage.unit if stage.budget else ""
 
 

@@ -16,7 +16,7 @@ from assay.store import Computed, Decision, Decisions, Store, Suggestions
 from assay.sweep import Sweep, Trial
 from assay.sweep.expansion import in_trials
 from assay.sweep.search import Settings
-from assay.workload import JSON, Promise, Stage, Workload
+from assay.workload import JSON, Promise, ReportHints, Stage, Workload
 from assay.workload.contract import stage_graph
 
 T = TypeVar("T")
@@ -120,6 +120,11 @@ class Plan:
     """What its searcher suggested in earlier runs, as far as searcher.num_trials goes: its trials are of these."""
     warned_by_checks: tuple[Warned, ...] = ()
     """What the checks of its stages warned of, once `assay.planning.checked` has made them."""
+
+    @property
+    def hints(self) -> ReportHints:
+        """How its workload wants results shown."""
+        return self.workload.report
 
     @cached_property
     def warned(self) -> tuple[Warned, ...]:

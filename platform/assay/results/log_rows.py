@@ -80,7 +80,7 @@ def failure_row(plan: Plan, planned: PlannedTrial, error: StageFailed) -> LogRow
 
 def stage_rows(plan: Plan, results: Iterable[StoredResult]) -> Iterator[LogRow]:
     """Their lines of the ledger."""
-    unit = plan.workload.report.days
+    unit = plan.hints.days
     for entry in entries(results, unit):
         stage, about = plan.stages[entry.key], asdict(entry)
         days = {unit.field: about.pop("device_days")}

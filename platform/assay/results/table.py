@@ -91,7 +91,7 @@ def table(
     by_ledger: Priced = NOT_PRICED,
 ) -> Table:
     """The table of a sweep. `logs` says where each failed stage's traceback is, by key."""
-    sweep, hints = plan.sweep, plan.workload.report
+    sweep, hints = plan.sweep, plan.hints
     rows = [_row(plan, trial, logs or {}, by_ledger) for trial in trials]
     made = _made(sweep.name, sweep.metric, sweep.mode, hints.metrics, rows, sweep.reference.source)
     more = (*_seed_note(plan, made), *_cost_note(trials), *_days_note(hints.days, rows), *by_ledger.notes)
@@ -130,7 +130,7 @@ def _row(plan: Plan, trial: TrialOutcome, logs: Mapping[str, Path], by_ledger: P
     about, results = trial.planned.trial, trial.results.values()
     reached, ended = trial.planned.reached(trial.results), trial.planned.ended(plan.decided)
     rung, leaf = reached or (trial.planned.rungs[-1], None)
-    hints = plan.workload.report
+    hints = plan.hints
     count = leaf.metrics.get(hints.count, math.nan) if leaf is not None else math.nan
     return Row(
         trial=about.name,

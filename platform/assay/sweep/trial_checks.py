@@ -9,7 +9,7 @@ from assay.sweep.design import Choice, Design
 from assay.sweep.draft import Draft
 from assay.sweep.expansion import Names, in_trials
 from assay.sweep.lines import Document, Path
-from assay.workload import JSON, Workload, canonical_json, section_of
+from assay.workload import JSON, ReportHints, Workload, canonical_json, section_of
 from assay.workload.contract import stage_graph
 
 Config = Mapping[str, JSON]
@@ -28,7 +28,7 @@ class TrialChecks:
     ) -> None:
         self.document, self.draft, self.design = document, draft, design
         self.workload, self.base, self.doubtful = workload, base, doubtful
-        self.costs = costs_of(workload)
+        self.costs = costs_of(workload.report)
         self.config = {path: value for path, value in draft.config.items() if ("config", path) not in doubtful}
         self.in_config: dict[str, Path] = {path: ("config", path) for path in self.config}
         self.left_out: dict[str, Path] = {}
@@ -259,9 +259,9 @@ class TrialChecks:
         return self.document.problem(best, problem.message if is_told else f"{problem.path}: {problem.message}")
 
 
-def costs_of(workload: Workload) -> tuple[str, str]:
+def costs_of(hints: ReportHints) -> tuple[str, str]:
     """What a plot may have on its x besides config paths and metrics."""
-    return "seconds", workload.report.days.field
+    return "seconds", hints.days.field
 
 
 def _written(path: str, places: Mapping[str, Path]) -> str | None:

@@ -30,7 +30,7 @@ def summary(plan: Plan, statuses: Mapping[str, StageStatus]) -> list[str]:
         lines.append(suggested_during_the_run(plan.sweep))
     if not remaining:
         return [*lines, "to do: nothing, every stage is stored."] if statuses else lines
-    cost, unit = together(status.expected for status in remaining), plan.workload.report.days.name
+    cost, unit = together(status.expected for status in remaining), plan.hints.days.name
     parts = [f"to do: {plural(round(cost.stages), 'stage')} of {len(statuses):,}"]
     if cost.device_days is not None:
         parts.append(f"{days(cost.device_days)} {unit}{_basis(cost)}{_besides(cost.unknown_days)}")
@@ -61,7 +61,7 @@ def _bounds(plan: Plan, cost: CostEstimate) -> list[str]:
         lines.append("this is an upper bound: a trial that reaches the target ends there.")
     if plan.waiting:
         lines.append(f"limits.trials is {sweep.limits.trials}: {plural(plan.waiting, 'more trial')} would wait.")
-    unit, limit = plan.workload.report.days, sweep.limits.device_days
+    unit, limit = plan.hints.days, sweep.limits.device_days
     if limit is not None and (cost.device_days or 0.0) > limit:
         lines.append(f"limits.{unit.field} is {days(limit)}: the run would pause there.")
     return lines

@@ -124,7 +124,7 @@ def _stages(plan: Plan, statuses: dict[str, StageStatus]) -> Listing[_Alike]:
         Column("for", lambda row: _for(plan, row.keys, round(row.cost.stages)), min_width=10),
         Column("budget", _budget, is_number=True),
         Column("state", _state, min_width=7, color=lambda row: STATE_STYLES[row.first.state]),
-        Column(plan.workload.report.days.name, _days, is_number=True),
+        Column(plan.hints.days.name, _days, is_number=True),
         Column("about", _time, is_number=True),
     ]
     return Listing(plural(len(plan.stages), "stage"), columns, rows)
@@ -170,7 +170,7 @@ def _state(row: _Alike) -> str:
 
 
 def _as_json(plan: Plan, statuses: dict[str, StageStatus]) -> dict[str, Any]:
-    unit = plan.workload.report.days.field
+    unit = plan.hints.days.field
     return {
         "sweep": plan.sweep.name,
         "file": plan.sweep.file,

@@ -28,7 +28,7 @@ def draw_curves(plan: Plan, trials: Sequence[TrialOutcome], folder: Path) -> Pat
     results = {key: result for trial in trials for key, result in trial.results.items()}
     panels: dict[tuple[str, str, str], list[Line]] = {}
     for stage in furthest(plan, results):
-        for curve in plan.workload.report.curves:
+        for curve in plan.hints.curves:
             steps, values = _points(results[stage.key], curve)
             if steps:
                 panel = panels.setdefault((stage.name, stage.unit, curve), [])

@@ -102,7 +102,7 @@ def is_rung(plan: Plan, x: str) -> bool:
 
 
 def is_cost(plan: Plan, x: str) -> bool:
-    return x.rpartition(".")[2] in costs_of(plan.workload)
+    return x.rpartition(".")[2] in costs_of(plan.hints)
 
 
 def _is_set(plan: Plan, x: str) -> bool:
@@ -125,5 +125,5 @@ def _cost(plan: Plan, x: str, trial: TrialOutcome, rung: Rung) -> float | None:
     results = [trial.results[key] for key in keys]
     if what == "seconds":
         return sum(result.cost.seconds for result in results)
-    spent = total(entries(results, plan.workload.report.days))
+    spent = total(entries(results, plan.hints.days))
     return spent.device_days if spent.unknown < spent.stages else None
