@@ -56,11 +56,6 @@ def sweep(workload: toy_workload.Toy, **more: Any) -> Sweep:
     return made
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
-    return Home(tmp_path / "home")
-
-
 def run(made: Sweep, home: Home) -> Outcome:
     return assay.run(make_plan(made), home, executor="inline", listeners=[Tracker(home, pytest.fail)])
 

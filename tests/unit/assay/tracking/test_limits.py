@@ -17,6 +17,7 @@ from assay.sweep import Sweep
 from assay.tracking import limits
 from assay.workload import JSON, ReportHints, Stage, topological
 from tracked_toy import ToyRun
+from tracking_database import with_database
 
 NAMES = ["fid@5k", "fid#5k", "loss (train)", "../up", "/rooted", "a//b", "", "tab\tbed", "ü/größe", "x" * 400]
 PATHS = [f"deep.{'path' * 70}{number}[0]" for number in range(130)]
@@ -75,7 +76,7 @@ def make_plan(folder: Path) -> Plan:
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """MLflow's client and the experiment, after the sweep ran and ran again."""
     folder = tmp_path_factory.mktemp("wordy")
-    home, plan = Home(folder / "home"), make_plan(folder)
+    home, plan = with_database(Home(folder / "home")), make_plan(folder)
     assert WordyRun(home, plan).whole().warnings == []
     assert WordyRun(home, plan).whole().warnings == [], "what is logged again is the same"
     from mlflow.tracking import MlflowClient

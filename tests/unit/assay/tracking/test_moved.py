@@ -13,6 +13,7 @@ import pytest
 from assay.home import Home
 from assay.tracking.database import bring_home
 from tracked_toy import Seen, ToyRun, make_plan
+from tracking_database import with_database
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def tracked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with a finished sweep, in a folder whose name has to be quoted in a URL."""
     folder = tmp_path_factory.mktemp("tracked") / "a project"
     folder.mkdir()
-    assert ToyRun(Home(folder / ".assay"), make_plan(folder)).whole().warnings == []
+    assert ToyRun(with_database(Home(folder / ".assay")), make_plan(folder)).whole().warnings == []
     return folder
 
 

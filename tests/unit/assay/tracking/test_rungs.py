@@ -16,13 +16,9 @@ from assay.results import from_store
 from assay.store import Store
 from assay.sweep import Sweep
 from assay.tracking import Tracker
+from tracking_database import with_database
 
 RUNGS = (6, 12, 30)
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
-    return Home(tmp_path / "home")
 
 
 def sweep(name: str, scheduler: str, **more: Any) -> Sweep:
@@ -89,7 +85,7 @@ def test_a_run_and_a_later_sync_show_the_same(home: Home, tmp_path: Path, monkey
     run(sweep("all", "fifo"), home)
     raced = sweep("race", "halving")
     outcome = run(raced, home)
-    other = Home(tmp_path / "other")
+    other = with_database(Home(tmp_path / "other"))
     store = Store(other.store_url)
     plan = make_plan(raced, store)
     Tracker(other, pytest.fail).end(Outcome(plan, from_store(plan, store), frozenset(), 0.0))  # type: ignore[arg-type]

@@ -16,21 +16,17 @@ from assay.home import Home
 from assay.tracking.logged import logged_runs
 from repository import FIXTURES
 from tracked_toy import ITERATIONS, Seen, ToyRun, make_plan
+from tracking_database import with_database
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> ToyRun:
     """A sweep that ran once, for the tests that only look."""
     folder = tmp_path_factory.mktemp("finished")
-    home = Home(folder / "home")
+    home = with_database(Home(folder / "home"))
     home.report("toy-study").mkdir(parents=True)
     Image.new("RGB", (8, 8)).save(home.report("toy-study") / "bars.png")
     return ToyRun(home, make_plan(folder)).whole()
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
-    return Home(tmp_path / "home")
 
 
 def test_importing_assay_tracking_does_not_import_mlflow() -> None:
@@ -265,21 +261,21 @@ def test_a_server_that_is_down_is_told_once_and_stops_nothing(
 
 
 def test_a_database_that_is_no_database_is_told_once(home: Home, tmp_path: Path) -> None:
-    home.root.mkdir()
     (home.root / "mlflow.db").write_text("this is no database, and long enough to be taken for a damaged one" * 20)
     assert logged_runs(home, "toy-study") == {}
     run = ToyRun(home, make_plan(tmp_path)).whole()
     assert len(run.warnings) == 1
 
 
-def test_two_commands_that_create_the_database_at_once_do_not_spoil_it(home: Home, tmp_path: Path) -> None:
+def test_two_commands_that_create_the_database_at_once_do_not_spoil_it(tmp_path: Path) -> None:
     """MLflow's migrations are not made for it: what two of them leave behind no later command can open."""
     script = (
         "import sys, pathlib; sys.path.insert(0, sys.argv[1]); import tracked_toy as t; from assay.home import Home; "
         "from assay.tracking.runs import Runs; folder = pathlib.Path(sys.argv[2]); "
-        "Runs(Home(folder / 'home'), t.make_plan(folder))"
+        "Runs(Home(folder / 'new'), t.make_plan(folder))"
     )
     make_plan(tmp_path)
+    home = Home(tmp_path / "new")
     command = [sys.executable, "-c", script, str(FIXTURES), str(tmp_path)]
     both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     told = [process.communicate(timeout=120)[1] for process in both]

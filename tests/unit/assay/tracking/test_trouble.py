@@ -23,13 +23,14 @@ from assay.tracking import log_report, serve
 from assay.tracking.patience import AN_ANSWER_S, Patience
 from repository import FIXTURES
 from tracked_toy import Seen, ToyRun, make_plan
+from tracking_database import with_database
 
 
 @pytest.fixture(scope="module")
 def tracked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with a finished sweep, to be copied: a database of MLflow takes seconds to make."""
     folder = tmp_path_factory.mktemp("tracked")
-    assert ToyRun(Home(folder / "home"), make_plan(folder)).whole().warnings == []
+    assert ToyRun(with_database(Home(folder / "home")), make_plan(folder)).whole().warnings == []
     return folder / "home"
 
 
