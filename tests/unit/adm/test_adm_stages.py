@@ -1,5 +1,6 @@
 """adm's stages, in-process: resume, extension, and that sample i is sample i."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,20 @@ def compute(stages: Mapping[str, Stage], store: Store, until: str, told: list[st
     return stages[until]
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the model and the classifier of the plain graph, and nothing else."""
+    folder = tmp_path_factory.mktemp("trained")
+    for stage in ("train", "train_classifier"):
+        compute(graph(), Store(folder), stage)
+    return folder
+
+
+@pytest.fixture
+def store(trained: Path, tmp_path: Path) -> Store:
+    return Store(shutil.copytree(trained, tmp_path / "store"))
+
+
 def weights(store: Store, stage: Stage) -> dict[str, np.ndarray[Any, Any]]:
     result = store.get(stage.key)
     assert result is not None
@@ -87,10 +102,9 @@ class TestTraining:
         assert same(weights(whole, stage), weights(cut, stage))
         assert whole.get(stage.key).history == cut.get(stage.key).history  # type: ignore[union-attr]
 
-    def test_a_longer_training_extends_a_shorter_one(self, tmp_path: Path) -> None:
+    def test_a_longer_training_extends_a_shorter_one(self, store: Store, tmp_path: Path) -> None:
         short, long = graph()["train"], graph(train__iterations=10)["train"]
-        store, fresh = Store(tmp_path / "a"), Store(tmp_path / "b")
-        inline.execute(short, store, 1, lambda event: None)
+        fresh = Store(tmp_path / "fresh")
         seen: list[int] = []
         inline.execute(long, store, 1, lambda event: seen.append(event.done) if event.kind == "progress" else None)
         assert min(seen) > short.amount
@@ -98,8 +112,7 @@ class TestTraining:
         assert same(weights(store, long), weights(fresh, long))
         assert store.get(short.key) is not None
 
-    def test_the_classifier_reports_its_accuracy_at_several_noise_levels(self, tmp_path: Path) -> None:
-        store = Store(tmp_path)
+    def test_the_classifier_reports_its_accuracy_at_several_noise_levels(self, store: Store) -> None:
         result = store.get(compute(graph(), store, "train_classifier").key)
         assert result is not None
         assert set(result.metrics) >= {"accuracy_t0", "accuracy_t250", "accuracy_t500", "accuracy_t750"}
@@ -123,18 +136,17 @@ class TestCheckpoint:
         checkpoints.export_published(folder / "mine.pt", native, native.config)
         return folder / "mine.pt"
 
-    def test_a_published_file_is_sampled_as_the_training_that_made_it(self, tmp_path: Path) -> None:
-        store = Store(tmp_path / "store")
+    def test_a_published_file_is_sampled_as_the_training_that_made_it(self, store: Store, tmp_path: Path) -> None:
         path = self.published(tmp_path, store)
         loaded = graph(train__checkpoint=str(path))
         assert "train" not in loaded
         assert same(weights(store, compute(loaded, store, "load")), weights(store, graph()["train"]))
 
-    def test_a_file_that_does_not_fit_is_refused_by_its_keys(self, tmp_path: Path) -> None:
-        path = self.published(tmp_path, Store(tmp_path / "store"))
+    def test_a_file_that_does_not_fit_is_refused_by_its_keys(self, store: Store, tmp_path: Path) -> None:
+        path = self.published(tmp_path, store)
         stages = graph(train__checkpoint=str(path), model__norm="add")
         with pytest.raises(UserError, match="does not fit"):
-            compute(stages, Store(tmp_path / "store"), "load")
+            compute(stages, store, "load")
 
     def test_a_file_that_changed_is_another_stage(self, tmp_path: Path) -> None:
         path = tmp_path / "weights.pt"
@@ -154,8 +166,10 @@ class TestSampling:
         assert result is not None
         return to_numpy(result.read(["image"]))["image"].astype(int)
 
-    def test_sample_i_is_sample_i_in_any_batch_and_any_number(self, tmp_path: Path) -> None:
-        one, other = Store(tmp_path / "a"), Store(tmp_path / "b")
+    def test_sample_i_is_sample_i_in_any_batch_and_any_number(
+        self, store: Store, trained: Path, tmp_path: Path
+    ) -> None:
+        one, other = store, Store(shutil.copytree(trained, tmp_path / "other"))
         small = compute(graph(), one, "sample")
         many = graph(sample__batch_size=7, evaluate__num_samples=20)
         large = compute(many, other, "sample")
@@ -165,27 +179,23 @@ class TestSampling:
         assert difference.max() <= 1
         assert (difference > 0).mean() < 0.01
 
-    def test_more_samples_extend_fewer(self, tmp_path: Path) -> None:
-        store = Store(tmp_path)
+    def test_more_samples_extend_fewer(self, store: Store) -> None:
         compute(graph(), store, "sample")
         drawn: list[int] = []
         inline.execute(graph(evaluate__num_samples=20)["sample"], store, 1, lambda event: drawn.append(event.done))
         assert sum(drawn) == 8
 
-    def test_an_unconditional_model_can_be_guided(self, tmp_path: Path) -> None:
-        store = Store(tmp_path)
+    def test_an_unconditional_model_can_be_guided(self, store: Store) -> None:
         stage = compute(graph(model__num_classes=None), store, "sample")
         assert self.images(store, stage).shape == (12, 8, 8, 1)
 
-    def test_ddim_sampling(self, tmp_path: Path) -> None:
-        store = Store(tmp_path)
+    def test_ddim_sampling(self, store: Store) -> None:
         stage = compute(graph(sample__sampler="ddim", sample__steps="ddim5"), store, "sample")
         assert self.images(store, stage).std() > 1
 
 
 class TestEvaluation:
-    def test_a_trial_ends_in_named_metrics_and_a_picture(self, tmp_path: Path) -> None:
-        store = Store(tmp_path)
+    def test_a_trial_ends_in_named_metrics_and_a_picture(self, store: Store) -> None:
         told: list[str] = []
         result = store.get(compute(graph(), store, "evaluate", told).key)
         assert any("12 samples" in line or "features" in line for line in told), "too few samples is said aloud"
