@@ -10,7 +10,7 @@ import pytest
 
 from assay.cli import main
 from repository import ROOT
-from smoke_study import Study
+from smoke_study import IN_FP32, Study
 
 WIDTH = "140"
 ON_RAY = {"appendix_k_guidance"}
@@ -18,17 +18,17 @@ ON_RAY = {"appendix_k_guidance"}
 
 
 @pytest.fixture(scope="session")
-def smoke(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Study]]:
-    """Runs the smoke profile of a sweep, once a session; with further overrides, where a test has some."""
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Study]]:
+    """Runs the smoke profile of a sweep, once a session."""
     home = tmp_path_factory.mktemp("studies")
     done: dict[str, Study] = {}
 
-    def run(name: str, *overrides: str) -> Study:
+    def run(name: str) -> Study:
         if name not in done:
             out = io.StringIO()
             with contextlib.redirect_stdout(out):
                 how = [] if name in ON_RAY else ["--executor", "inline", "--no-tracking"]
-                sets = [word for override in overrides for word in ("--set", override)]
+                sets = [word for override in IN_FP32 for word in ("--set", override)]
                 code = main(["run", name, "--profile", "smoke", "--plain", *how, *sets])
             assert code == 0, out.getvalue()
             done[name] = Study(out.getvalue(), home / "reports" / f"{name}@smoke")
