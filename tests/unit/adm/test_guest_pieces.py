@@ -4,9 +4,6 @@ point: planned, run, priced and reported as ours are."""
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ from adm.config import ModelConfig
 from adm.registries import SAMPLERS
 from adm.respacing import space_timesteps
 from adm.workload import workload
+from assay.cli import main
 from assay.errors import ConfigError, UserError
 from assay.planning.import_paths import refuse_missing_functions
 from assay.workload import Stage
@@ -81,16 +79,20 @@ def stages(**overrides: Any) -> dict[str, Stage]:
     return found
 
 
-def test_a_sweep_of_hers_is_planned_and_run_by_the_command(site: Path, tmp_path: Path) -> None:
+def test_a_sweep_of_hers_is_planned_and_run_by_the_command(
+    installed: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "guests.yaml").write_text(SWEEP)
-    paths = os.pathsep.join([str(site), str(Path(guest_pieces.__file__).parents[1])])
-    env = {**os.environ, "PYTHONPATH": paths, "ASSAY_HOME": str(tmp_path / "home")}
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ASSAY_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("ASSAY_STORE", raising=False)
 
     def assay(*line: str) -> str:
-        command = [str(Path(sys.executable).with_name("assay")), *line]
-        done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        capfd.readouterr()
+        code = main(line)
+        out, err = capfd.readouterr()
+        assert code == 0, err
+        return out
 
     planned = json.loads(assay("plan", "guests.yaml", "--json"))["stages"]
     days = {stage["trials"][0]: stage["v100_days"] for stage in planned if stage["stage"] == "sample"}

@@ -31,30 +31,30 @@ from adm.training.stages import WEIGHTS
 from adm.workload import workload
 from imaging.data import to_model_range
 
-COUNT = 8
+COUNT = 5
 ROUNDING = {"fp32": (1, 0.03), "bf16": (8, 0.3)}
 """Precision → grey levels of 255 that a value may differ by in another company, and the share of values that may."""
-FEW = {"sample.steps": 4}
+FEW = {"sample.steps": 3}
 WAYS: dict[str, dict[str, Any]] = {
     "ancestral": {},
     "ancestral, unconditional": {"model.num_classes": None},
     "ancestral, guided": {"sample.guidance_scale": 5.0},
     "ancestral, guided at the mean": {"sample.guidance_scale": 5.0, "sample.guidance_at": "mean"},
     "ancestral, unconditional, guided": {"model.num_classes": None, "sample.guidance_scale": 5.0},
-    "respaced": {"sample.steps": [3, 1, 1]},
-    "DDIM": {"sample.sampler": "ddim", "sample.steps": "ddim5"},
+    "respaced": {"sample.steps": [2, 1]},
+    "DDIM": {"sample.sampler": "ddim", "sample.steps": "ddim4"},
     "DDIM, guided": {"sample.sampler": "ddim", "sample.guidance_scale": 5.0},
     "DDIM with noise": {"sample.sampler": "ddim", "sample.eta": 0.5},
     "temperature of the noise": {"sample.temperature": 0.8},
     "temperature of ε": {"sample.temperature": 1.1, "sample.temperature_scales": "epsilon"},
     "labels drawn": {"sample.labels": "drawn"},
-    "two stages": {"base": "digits_4_to_8", "upsampler.steps": 4, "sample.guidance_scale": 0.0},
-    "two stages, guided": {"base": "digits_4_to_8", "upsampler.steps": 4},
+    "two stages": {"base": "digits_4_to_8", "upsampler.steps": 3, "sample.guidance_scale": 0.0},
+    "two stages, guided": {"base": "digits_4_to_8", "upsampler.steps": 3},
     "two stages, DDIM": {
         "base": "digits_4_to_8",
         "sample.sampler": "ddim",
         "upsampler.sampler": "ddim",
-        "upsampler.steps": 4,
+        "upsampler.steps": 3,
         "upsampler.eta": 0.3,
     },
 }

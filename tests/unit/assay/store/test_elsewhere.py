@@ -145,6 +145,7 @@ def test_no_such_bucket_and_no_server(
     with pytest.raises(StoreError, match=r"cannot write to the store s3://nobodys/study: .*bucket does not exist"):
         run(sweep, tmp_path)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # else it is tried for seconds
     s3fs.S3FileSystem.clear_instance_cache()
     with pytest.raises(StoreError, match="cannot read the store s3://nobodys/study: Could not connect"):
         run(sweep, tmp_path)
@@ -242,6 +243,7 @@ def test_a_store_that_is_lost_in_the_middle_is_told_as_that(
     with pytest.raises(StoreError, match=r"cannot read the store s3://.*: model\.bin is missing"):
         local_copy(files, file)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # else it is tried for seconds
     s3fs.S3FileSystem.clear_instance_cache()
     with pytest.raises(StoreError, match=r"cannot read the store s3://.*: Could not connect"):
         local_copy(Files(files.url), file)
