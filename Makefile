@@ -2,14 +2,19 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 SWEEP ?= sweeps/quickstart.yaml
+# One thread per process, since they would be in each other's way; and in the order of folders, the longest files first.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: quickstart test check format clean
+.PHONY: quickstart test test-fast check format clean
 
 quickstart: .venv/installed
 	@$(BIN)/assay run $(SWEEP)
 
 test: .venv/installed
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(PYTEST)
+
+test-fast: .venv/installed
+	$(PYTEST) -m 'not slow' tests/unit tests/parity
 
 check: .venv/installed
 	$(BIN)/ruff format --check .

@@ -19,6 +19,8 @@ from assay.execution.work import to_numpy
 from assay.store import Store
 from assay.workload import Stage, topological
 
+pytestmark = pytest.mark.slow
+
 TINY = {
     "train.iterations": 6,
     "train.batch_size": 8,

@@ -79,6 +79,7 @@ def stages(**overrides: Any) -> dict[str, Stage]:
     return found
 
 
+@pytest.mark.slow
 def test_a_sweep_of_hers_is_planned_and_run_by_the_command(
     installed: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
+import pytest
 from safetensors.torch import load_file
 from torch import equal
 
@@ -13,6 +14,7 @@ from assay.workload import Workload
 from assay.workload.testing import WorkloadContract
 
 
+@pytest.mark.slow
 class TestAdm(WorkloadContract):
     workload: ClassVar[Workload] = workload
     tolerance = 1.0  # a grey level: other batches are rounded otherwise

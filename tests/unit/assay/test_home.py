@@ -33,6 +33,7 @@ def test_a_variable_set_to_nothing_is_as_one_that_is_not_set(tmp_path: Path, mon
     assert places[0][3] == f"sqlite:///{tmp_path}/.assay/mlflow.db"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a%20b", "what?", "no#1", "50% of ä b", "plain"])
 def test_the_database_is_in_the_home_however_that_is_called(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

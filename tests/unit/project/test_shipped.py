@@ -47,6 +47,7 @@ def test_the_readmes_sweep_is_valid(tmp_path: Path) -> None:
     assert len(load_sweep(path, profile="smoke").trials()) == 18
 
 
+@pytest.mark.slow
 def test_the_readmes_models_are_as_it_says() -> None:
     block = next(b for b in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "adm.models.build" in b)
     check = "import torch\nwith torch.device('meta'):\n" + "".join(f"    {line}\n" for line in block.splitlines())

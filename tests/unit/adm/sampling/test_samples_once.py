@@ -15,6 +15,8 @@ from assay.store import Store
 from assay.workload import Stage
 from quick_samples import compute, graph, result, tensors
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -31,6 +31,8 @@ from adm.training.stages import WEIGHTS
 from adm.workload import workload
 from imaging.data import to_model_range
 
+pytestmark = pytest.mark.slow
+
 COUNT = 5
 ROUNDING = {"fp32": (1, 0.03), "bf16": (8, 0.3)}
 """Precision → grey levels of 255 that a value may differ by in another company, and the share of values that may."""

@@ -23,6 +23,8 @@ from assay.store import Store, StoredResult
 from assay.workload import Stage, topological
 from imaging.metrics.neighbours import nearest_neighbours
 
+pytestmark = pytest.mark.slow
+
 TINY = {
     "train.iterations": 4,
     "train.batch_size": 8,

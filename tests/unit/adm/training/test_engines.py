@@ -17,6 +17,8 @@ from adm.config import TrainConfig
 from adm.training.engines import Engine, build, deepspeed_engine
 from adm.training.engines.deepspeed_engine import unavailable_reason
 
+pytestmark = pytest.mark.slow
+
 ENGINES = {
     "torch": {"engine": "torch"},
     "deepspeed": {"engine": "deepspeed"},

@@ -14,6 +14,8 @@ import training_group
 from adm.training.engines.deepspeed_engine import unavailable_reason
 from assay.store import Store
 
+pytestmark = pytest.mark.slow
+
 ENGINES = {
     "PyTorch in fp32": {"train.engine": "torch", "train.precision": "fp32"},
     "PyTorch in bf16": {"train.engine": "torch", "train.precision": "bf16"},

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 MAIN = "import sys; from assay.cli import main; sys.exit(main(sys.argv[1:]))"
 ARM = "größer σ"

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from repository import FIXTURES
 
 ROUNDS, SEED = 300, 4
@@ -19,6 +21,7 @@ AS_A_USER = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
 """Without root's right to read and write everything."""
 
 
+@pytest.mark.slow
 def test_a_command_ends_readably_in_any_environment(tmp_path: Path) -> None:
     info = tmp_path / "site" / "light-1.dist-info"
     info.mkdir(parents=True)

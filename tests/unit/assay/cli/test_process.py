@@ -14,6 +14,8 @@ from assay.cli.commands.run import _interrupts_handled
 from assay.cli.display import PlainDisplay
 from assay.execution import Pause
 
+pytestmark = pytest.mark.slow
+
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 
 Process = Callable[..., "subprocess.Popen[str]"]

@@ -14,6 +14,8 @@ import pytest
 from assay.cli import main
 from assay.home import Home
 
+pytestmark = pytest.mark.slow
+
 Assay = Callable[..., Any]
 Runs = dict[str, tuple[str, dict[str, str], dict[str, float], dict[str, str]]]
 

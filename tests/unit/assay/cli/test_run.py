@@ -14,6 +14,8 @@ from PIL import Image
 import assay as api
 from assay.execution import Event
 
+pytestmark = pytest.mark.slow
+
 Assay = Callable[..., Any]
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from repository import FIXTURES
 
+pytestmark = pytest.mark.slow
+
 MAIN = "import sys; from assay.cli import main; sys.exit(main(sys.argv[1:]))"
 RUN = ("run", "norms", "--executor", "inline", "--no-tracking", "--set", "train.iterations=5")
 

@@ -16,6 +16,8 @@ from assay.errors import AssayWarning, NotHere
 from assay.planning import check_where_stages_run, checked, make_plan
 from assay.planning.checks import findings
 
+pytestmark = pytest.mark.slow
+
 Assay = Callable[..., Any]
 ODD = "norm add is odd (in trial 'addition, scale 0.0' and 1 more)"
 SCALED = "scale 1.0 is large (in trial 'AdaGN, scale 1.0' and 1 more)"

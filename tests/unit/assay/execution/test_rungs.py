@@ -21,6 +21,8 @@ from assay.results import from_store
 from assay.store import Store
 from assay.sweep import Sweep, load_sweep
 
+pytestmark = pytest.mark.slow
+
 SWEEP = """\
 version: 1
 name: race

@@ -21,6 +21,8 @@ from assay.execution.ranks import ALONE, Ranks
 from assay.store import Cost, Store
 from assay.workload import Budget, Checkpointing, Stage
 
+pytestmark = pytest.mark.slow
+
 STAGE = Stage(
     "train",
     1,

@@ -20,6 +20,8 @@ from assay.planning import make_plan
 from assay.sweep import Sweep, load_sweep
 from repository import ROOT
 
+pytestmark = pytest.mark.slow
+
 SWEEPS = ROOT / "sweeps"
 TOY = """\
 version: 1

@@ -15,6 +15,8 @@ from assay.report import Written, write
 from assay.report.figures import shortened
 from assay.results import TrialOutcome
 
+pytestmark = pytest.mark.slow
+
 Filled = tuple[Plan, tuple[TrialOutcome, ...]]
 MOST_PIXELS = 6_500
 LONG = "an arm that somebody describes at length, "

@@ -21,6 +21,8 @@ from assay.report.pictures.samples import safe_name
 from assay.results import TrialOutcome, from_store
 from assay.store import Store
 
+pytestmark = pytest.mark.slow
+
 Filled = tuple[Plan, tuple[TrialOutcome, ...]]
 VOID = {"meta", "img", "br"}
 

@@ -18,6 +18,8 @@ from assay.report.plots.series import Point, Series, series_of
 from assay.results import TrialOutcome, table
 from assay.sweep import Plot
 
+pytestmark = pytest.mark.slow
+
 Filled = tuple[Plan, tuple[TrialOutcome, ...]]
 SCALES = [0.0, 1.0, 10.0]
 NONE: frozenset[str] = frozenset()

@@ -22,6 +22,8 @@ from assay.sweep import Sweep, load_sweep
 from assay.workload import Budget, Stage
 from s3_server import s3_server
 
+pytestmark = pytest.mark.slow
+
 SWEEP = """\
 version: 1
 name: norms

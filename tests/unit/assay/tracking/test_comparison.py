@@ -21,6 +21,8 @@ from assay.tracking import Tracker
 from assay.tracking.comparison import comparison
 from assay.workload import ReportHints, Stage, StageContext
 
+pytestmark = pytest.mark.slow
+
 RACE = {"name": "fifo", "budget": "evaluate.num_samples", "rungs": (6, 12, 30)}
 
 

@@ -19,6 +19,8 @@ from assay.workload import JSON, ReportHints, Stage, topological
 from tracked_toy import ToyRun
 from tracking_database import with_database
 
+pytestmark = pytest.mark.slow
+
 NAMES = ["fid@5k", "fid#5k", "loss (train)", "../up", "/rooted", "a//b", "", "tab\tbed", "ü/größe", "x" * 400]
 PATHS = [f"deep.{'path' * 70}{number}[0]" for number in range(130)]
 VALUES = [0.5, math.nan, math.inf, -math.inf, 1e-320, 1e308, 2.0**70]

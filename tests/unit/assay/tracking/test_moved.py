@@ -15,6 +15,8 @@ from assay.tracking.database import bring_home
 from tracked_toy import Seen, ToyRun, make_plan
 from tracking_database import with_database
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def tracked(tmp_path_factory: pytest.TempPathFactory) -> Path:

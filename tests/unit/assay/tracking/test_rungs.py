@@ -18,6 +18,8 @@ from assay.sweep import Sweep
 from assay.tracking import Tracker
 from tracking_database import with_database
 
+pytestmark = pytest.mark.slow
+
 RUNGS = (6, 12, 30)
 
 

@@ -18,6 +18,8 @@ from repository import FIXTURES
 from tracked_toy import ITERATIONS, Seen, ToyRun, make_plan
 from tracking_database import with_database
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> ToyRun:

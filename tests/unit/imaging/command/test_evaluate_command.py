@@ -29,6 +29,8 @@ from imaging.extractors import inception_weights
 from imaging.reference.files import read_reference, write_reference
 from imaging.reference.npz_images import NpzImages
 
+pytestmark = pytest.mark.slow
+
 Array = npt.NDArray[Any]
 
 

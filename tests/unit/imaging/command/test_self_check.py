@@ -19,6 +19,8 @@ from imaging.command import self_check
 from imaging.command.cli import app
 from imaging.extractors import inception_weights
 
+pytestmark = pytest.mark.slow
+
 
 def run(*args: object) -> Result:
     return CliRunner().invoke(app, ["--self-check", *map(str, args)])

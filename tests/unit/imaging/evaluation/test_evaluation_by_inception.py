@@ -35,6 +35,8 @@ from imaging.extractors import inception_weights
 from imaging.extractors.features import as_rgb
 from imaging.reference.files import read_reference
 
+pytestmark = pytest.mark.slow
+
 NUM_SAMPLES, NUM_REFERENCE, NUM_PAIRED = 5, 7, 6
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from store_damage import KINDS
 
+pytestmark = pytest.mark.slow
+
 ROUNDS = 500
 COMMANDS = (("ls",), ("plan", "race.yaml"), ("compare", "race.yaml"), ("doctor",))
 
