@@ -121,6 +121,23 @@ def words_kept(
 # Training
 
 
+def without_helpers(trainer: Any) -> Any:
+    """The trainer; its runs start none of two processes, each of which they would wait for: one for data sets, which
+    assay's bodies read themselves, and one that frees what a dead controller held, which `free_what_the_dead_hold` does.
+    """
+    from ray.train.v2._internal.callbacks import DatasetsCallback
+    from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+
+    everything = trainer._create_default_callbacks
+
+    def without() -> list[Any]:
+        helpers = (DatasetsCallback, PlacementGroupCleanerCallback)
+        return [callback for callback in everything() if not isinstance(callback, helpers)]
+
+    trainer._create_default_callbacks = without
+    return trainer
+
+
 def is_without_room(error: BaseException) -> bool:
     """Whether a worker group could not start for lack of room."""
     from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError

@@ -29,7 +29,7 @@ def train(job: Job) -> None:
     """One worker group, which resumes from the last checkpoint; rank 0 commits."""
     os.environ |= {name: os.environ.get(name, value) for name, value in QUIET.items()}  # the controller reads it here
     try:
-        left_at = _trainer(job).fit().return_value
+        left_at = private.without_helpers(_trainer(job)).fit().return_value
     except ray.train.TrainingFailedError as error:
         if is_taken_away(error):
             raise CutOff("its machine was taken away; resuming elsewhere from the last checkpoint") from error
