@@ -1,7 +1,9 @@
-"""adm trained by each engine, in fp32 and in bf16, on machines that are taken away with and without notice."""
+"""adm trained by each engine, in fp32 and in bf16, whose workers are killed and whose machines are taken away."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,55 +16,67 @@ from assay.store import Store
 from assay.sweep import load_sweep
 from gated_training import GatedAdm
 from machines import Deed, Machines, Witness
-from small_training import ARMS, BOTH, Arms
+from small_training import ARMS, BOTH, OTHERS, Arms
 
 pytestmark = pytest.mark.cluster
 
 EVERY = 5
-CONFIG = {"train.iterations": 16, "train.checkpoint_every": EVERY, "model.dropout": 0.0}
+CONFIG: Mapping[str, Any] = {"train.iterations": 16, "train.checkpoint_every": EVERY}
+ALIKE: Mapping[str, Any] = {**CONFIG, "model.dropout": 0.0}
 """Dropout is drawn where it is used: without it, another number of workers computes the same but for rounding."""
 ROUNDING = {"fp32": 1e-5, "bf16": 1e-3}
 """Relative, of a loss, when another number of workers shares the same global batches (measured: 1e-7, 4e-5)."""
 
 
 @pytest.fixture(scope="module")
-def arms() -> Arms:
-    return small_training.trainable(BOTH)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, arms: Arms) -> Store:
-    return small_training.undisturbed(tmp_path_factory.mktemp("whole"), arms, **CONFIG)
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    every, both = small_training.trainable(ARMS), small_training.trainable(BOTH)
+    return small_training.undisturbed(tmp_path_factory.mktemp("whole"), (every, CONFIG), (both, ALIKE))
 
 
 class OfEachTraining(Witness):
-    """Each training of the sweep has its own gates."""
+    """Each training of the sweep has gates of its own, and deeds by its key."""
+
+    def __init__(self, gates: Path, deeds: Mapping[str, Mapping[int, Deed]]) -> None:
+        super().__init__()
+        self.gates, self.deeds_of = gates, deeds
+        for key, steps in deeds.items():
+            (gates / key).mkdir(parents=True)
+            for step in steps:
+                (gates / key / f"shut-{step}").touch()
 
     def gate(self, event: Event) -> Path:
         return self.gates / event.key / f"shut-{event.done}"
 
+    def deed(self, event: Event) -> Deed | None:
+        return self.deeds_of.get(event.key, {}).get(event.done)
+
 
 def train(
-    folder: Path, machines: Machines, arms: Arms, deeds: dict[int, Deed], workers: int | list[int]
+    folder: Path,
+    machines: Machines,
+    deeds: Mapping[str, Mapping[int, Deed]],
+    config: Mapping[str, Any],
+    workers: int | list[int],
 ) -> tuple[Store, list[str]]:
-    """Every arm, one after the other, each with all the deeds. Its store, and what was said."""
-    file, home, witness = folder / "losses.yaml", Home(folder / "home"), OfEachTraining(deeds)
-    witness.gates = folder / "gates"
-    file.write_text(json.dumps(small_training.sweep("losses", workers, arms, **CONFIG)))
-    sweep = load_sweep(file, find_workload=lambda name: GatedAdm(witness.gates))
-    for key in make_plan(sweep).stages:
-        (witness.gates / key).mkdir(parents=True)
-        for step in deeds:
-            (witness.gates / key / f"shut-{step}").touch()
+    """Every arm, one after the other, each with all of its deeds. Its store, and what was said."""
+    file, home, gates = folder / "losses.yaml", Home(folder / "home"), folder / "gates"
+    arms = {arm: ARMS[arm] for arm in deeds}
+    file.write_text(json.dumps(small_training.sweep("losses", workers, arms, **config)))
+    sweep = load_sweep(file, find_workload=lambda name: GatedAdm(gates))
+    keys = {arm: small_training.key(arm, **config) for arm in arms}
+    assert make_plan(sweep).stages.keys() == set(keys.values())
+    witness = OfEachTraining(gates, {keys[arm]: steps for arm, steps in deeds.items()})
     outcome = assay.run(sweep, home, address=machines.address(), listeners=[witness])
     assert not outcome.failed, outcome.failed[0].error
-    assert len(witness.struck) == len(arms) * len(deeds), "everything that was to happen did"
+    assert len(witness.struck) == sum(map(len, deeds.values())), "everything that was to happen did"
     return Store(home.store_url), witness.said
 
 
-def test_a_machine_taken_away_after_notice_and_one_lost_without_change_nothing(
-    tmp_path: Path, machines: Machines, arms: Arms, undisturbed: Store
-) -> None:
+@pytest.fixture(scope="module")
+def disturbed(machines: Machines, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, list[str]]:
+    """One sweep of all arms. Both engines lose machines, and in the other precision a worker."""
+
     def announce() -> bool:
         machines.have(3)
         return machines.announce_the_end_of_a_machine()
@@ -73,21 +87,45 @@ def test_a_machine_taken_away_after_notice_and_one_lost_without_change_nothing(
         return True
 
     machines.have(2)
-    store, said = train(tmp_path, machines, arms, {EVERY + 2: announce, 2 * EVERY + 2: lose}, 2)
-    for arm in arms:
+    losses = {EVERY + 2: announce, 2 * EVERY + 2: lose}
+    killed = {EVERY + 2: machines.kill_a_worker}
+    deeds = {arm: losses if arm in BOTH else killed for arm in small_training.trainable(ARMS)}
+    return train(tmp_path_factory.mktemp("disturbed"), machines, deeds, CONFIG, 2)
+
+
+def assert_undisturbed(arms: Arms, disturbed: tuple[Store, list[str]], undisturbed: Store) -> None:
+    store, said = disturbed
+    for arm in small_training.trainable(arms):
         found = small_training.result(store, arm, **CONFIG)
         small_training.assert_the_same(found, small_training.result(undisturbed, arm, **CONFIG))
         assert found.cost.count == 2
-    for arm in arms:
+        steps = [point["step"] for point in found.history]
+        assert steps == sorted(set(steps)), "no step is logged twice"
+        assert steps[-1] == CONFIG["train.iterations"]
+        assert sum(f"({arm}): a worker failed; retry 1 of 3" in line for line in said) == 1
+        assert not any(f"({arm}): a worker failed; retry 2" in line for line in said)
+
+
+def test_a_killed_worker_changes_nothing(disturbed: tuple[Store, list[str]], undisturbed: Store) -> None:
+    """Each engine in each precision: the others' workers are killed with their machine, below."""
+    assert_undisturbed(OTHERS, disturbed, undisturbed)
+    small_training.skip_the_rest(OTHERS)
+
+
+def test_a_machine_taken_away_after_notice_and_one_lost_without_change_nothing(
+    disturbed: tuple[Store, list[str]], undisturbed: Store
+) -> None:
+    assert_undisturbed(BOTH, disturbed, undisturbed)
+    for arm in small_training.trainable(BOTH):
         left = (
             f"train_upsampler ({arm}): its machine is being taken away; saved at step {EVERY + 3}, resuming elsewhere"
         )
-        assert said.count(left) == 1
+        assert disturbed[1].count(left) == 1
     small_training.skip_the_rest(BOTH)
 
 
 def test_with_fewer_machines_it_goes_on_with_fewer_workers(
-    tmp_path: Path, machines: Machines, arms: Arms, undisturbed: Store
+    tmp_path: Path, machines: Machines, undisturbed: Store
 ) -> None:
     """Two of the up to three workers there is room for, then one: the same to the bit, then but for rounding."""
 
@@ -96,9 +134,11 @@ def test_with_fewer_machines_it_goes_on_with_fewer_workers(
         return True
 
     machines.have(2)
-    store, _ = train(tmp_path, machines, arms, {EVERY + 2: machines.kill_a_machine, 2 * EVERY + 2: recover}, [1, 3])
+    arms = small_training.trainable(BOTH)
+    deeds = {arm: {EVERY + 2: machines.kill_a_machine, 2 * EVERY + 2: recover} for arm in arms}
+    store, _ = train(tmp_path, machines, deeds, ALIKE, [1, 3])
     for arm in arms:
-        found, whole = (small_training.result(of, arm, **CONFIG) for of in (store, undisturbed))
+        found, whole = (small_training.result(of, arm, **ALIKE) for of in (store, undisturbed))
         assert (whole.cost.count, found.cost.count) == (2, 1)
         assert found.history[:EVERY] == whole.history[:EVERY]
         bound = ROUNDING[ARMS[arm]["train.precision"]]

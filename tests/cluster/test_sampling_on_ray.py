@@ -1,4 +1,4 @@
-"""An evaluation of 10,000 samples on a real local Ray: driver and actor are killed, and the figures are the same."""
+"""An evaluation of 4,000 samples on a real local Ray: driver and actor are killed, and the figures are the same."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ import pytest
 from imaging.data.digits import Digits
 from terminal import LONGEST_S, User
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.cluster
 
-NUM_SAMPLES = 10_000
-NUM_REFERENCE = 1797
-SHARD = 500
+NUM_SAMPLES = 4000
+NUM_REFERENCE = 400
+SHARD = 200
 MOST_ACTORS = 3
 SAMPLER = "MapWorker(MapBatches(Sampler))"
 SWEEP = f"""\
 version: 1
-name: ten-thousand
+name: many
 workload: adm
 base: digits
 config:
@@ -40,7 +40,7 @@ config:
   sample.sampler: ddim
   sample.steps: 3
   sample.precision: fp32
-  sample.batch_size: 125
+  sample.batch_size: {SHARD // 4}
   evaluate.extractor: pixels
   evaluate.num_samples: {NUM_SAMPLES}
   evaluate.num_reference: {NUM_REFERENCE}
@@ -71,15 +71,14 @@ def sample_rows(user: User) -> pa.Table:
     )
 
 
-def test_ten_thousand_samples_survive_a_killed_driver_and_a_killed_actor(tmp_path: Path) -> None:
+def test_four_thousand_samples_survive_a_killed_driver_and_a_killed_actor(tmp_path: Path) -> None:
     user = User(tmp_path / "disturbed", SWEEP)
     digits = Digits().read(np.arange(NUM_REFERENCE))
-    (user.folder / "images").mkdir()  # the copies of it below are the same data
+    (user.folder / "images").mkdir()  # the copy of it below is the same data
     np.savez(user.folder / "images" / "digits.npz", digits.images, digits.labels)
     few = ("--set", "evaluate.num_samples=100")
     user.run("run", "sweep.yaml", "--plain", "--no-tracking", "--executor", "inline", *few)
-    for other in ("undisturbed", "four"):
-        shutil.copytree(user.folder, tmp_path / other)  # one training for all
+    shutil.copytree(user.folder, tmp_path / "undisturbed")  # one training for both
 
     process = user.start("run", "sweep.yaml", "--plain", "--no-tracking")
     user.until(process, lambda: len(sample_shards(user)) >= 4)
@@ -90,6 +89,8 @@ def test_ten_thousand_samples_survive_a_killed_driver_and_a_killed_actor(tmp_pat
     drawn = {path: path.read_bytes() for path in sample_shards(user)}
     assert user.stages().count("sample") == 1, "that of the first hundred"
 
+    # The rest by two actors a CPU: they are the same samples, whoever draws them.
+    user.sweep.write_text(SWEEP.replace(f"[1, {MOST_ACTORS}]", "[4, 4], cpus_per_actor: 0.5"))
     process = user.start("run", "sweep.yaml", "--plain", "--no-tracking")
     user.until(process, lambda: len(sample_shards(user)) >= len(drawn) + 3)
     killed = next(actor for actor in user.workers(SAMPLER) if actor not in actors)
@@ -101,6 +102,7 @@ def test_ten_thousand_samples_survive_a_killed_driver_and_a_killed_actor(tmp_pat
     assert "resumes at" in output
     assert "img/s" in output
     assert {path: path.read_bytes() for path in drawn} == drawn, "what was drawn is not drawn again"
+    assert record_of(user, "sample")["cost"]["count"] == 4
 
     undisturbed = User(tmp_path / "undisturbed", SWEEP)
     undisturbed.run("run", "sweep.yaml", "--plain", "--no-tracking", "--executor", "inline")
@@ -112,9 +114,3 @@ def test_ten_thousand_samples_survive_a_killed_driver_and_a_killed_actor(tmp_pat
     assert record_of(user, "evaluate")["metrics"]["num_samples"] == NUM_SAMPLES
 
     assert [each.stages().count("train") for each in (user, undisturbed)] == [1, 1], "elsewhere it is the same data"
-
-    # Two actors a CPU: a part of the same samples, whoever draws them.
-    four = User(tmp_path / "four", SWEEP.replace(f"[1, {MOST_ACTORS}]", "[4, 4], cpus_per_actor: 0.5"))
-    four.run("run", "sweep.yaml", "--plain", "--no-tracking", "--set", f"evaluate.num_samples={5 * SHARD}")
-    assert record_of(four, "sample")["cost"]["count"] == 4
-    assert sample_rows(four).equals(rows.slice(0, 5 * SHARD))
