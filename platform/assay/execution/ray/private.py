@@ -122,8 +122,8 @@ def words_kept(
 
 
 def without_helpers(trainer: Any) -> Any:
-    """The trainer; its runs start none of two processes, each of which they would wait for: one for data sets, which
-    assay's bodies read themselves, and one that frees what a dead controller held, which `free_what_the_dead_hold` does.
+    """The trainer, whose runs then start two processes less, and wait for neither: one is for Ray's data sets, of which
+    there are none; the other frees what a dead controller held, as `free_what_the_dead_hold` does.
     """
     from ray.train.v2._internal.callbacks import DatasetsCallback
     from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback

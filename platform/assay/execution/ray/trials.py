@@ -193,8 +193,10 @@ def _tune(
         with suppress(ray.exceptions.RayError):  # `_deliver` notices a lost cluster too, and reports it
             ray.get(broker.lose.remote(trial, leaves[trial], message))
 
-    # Races get more trials at once: a rung tells more, the more trials have reached it. A cluster without CPUs grows.
-    least = MOST_TO_RACE if sweep.scheduler.facts.races or not cpus else 1
+    # Races get more trials at once, unless all wait at each rung: a rung tells more, the more trials have reached it.
+    # A cluster without CPUs grows.
+    races = sweep.scheduler.facts.races and not decisions.waits_for_all
+    least = MOST_TO_RACE if races or not cpus else 1
     several = max(round(cpus * TRIALS_PER_CPU), least)
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(_trial, works=refs, broker=broker), _beside_the_driver()),
