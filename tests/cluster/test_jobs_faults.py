@@ -259,8 +259,9 @@ def test_a_machine_lost_in_the_middle_of_a_fan_out_changes_no_result(
 
 
 def test_a_head_that_is_killed_is_a_job_to_submit_again(
-    project: Path, site: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: LocalCluster, project: Path, site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The last test, since this cluster is everybody's."""
     (project / "shut-10").touch()
     store = project / "home" / "store"
 
@@ -271,19 +272,18 @@ def test_a_head_that_is_killed_is_a_job_to_submit_again(
     def records() -> dict[str, str]:
         return {path.parent.name: path.read_text() for path in store.glob("results/*/result.json")}
 
-    with LocalCluster(num_cpus=1) as cluster:
-        job = submit(cluster)
-        until(lambda: len(records()) == 1)
-        before = records()
-        kill(cluster.machines[0])
-        monkeypatch.setattr(following, "GIVE_UP_S", 1.0)
-        with pytest.raises(ClusterError, match="does not answer"):
-            list(job.logs(follow=True))
-    with LocalCluster(num_cpus=1) as cluster:
+    job = submit(cluster)
+    until(lambda: len(records()) == 1)
+    before = records()
+    kill(cluster.machines[0])
+    monkeypatch.setattr(following, "GIVE_UP_S", 1.0)
+    with pytest.raises(ClusterError, match="does not answer"):
+        list(job.logs(follow=True))
+    with LocalCluster(num_cpus=1) as another:
         with pytest.raises(UnknownJob, match="submit the sweep again: it resumes from what is stored"):
-            assay.client.Job(assay.Client(cluster.address, cluster.token)._cluster, job.id).status()
+            assay.client.Job(assay.Client(another.address, another.token)._cluster, job.id).status()
         (project / "shut-10").unlink()
-        again = submit(cluster)
+        again = submit(another)
         assert again.id == job.id
         assert again.wait(LONGEST_S) == "SUCCEEDED", "\n".join(again.logs())
         assert "1 of 2 stages are stored already" in "\n".join(again.logs())

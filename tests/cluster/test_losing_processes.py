@@ -20,7 +20,8 @@ version: 1
 name: losses
 workload: toy
 base: tiny
-config: {{train.gates: {gates}, sample.dies: {dies}, sample.fail: {fails}}}
+config: {{train.gates: {gates}}}
+arms: {arms}
 resources: {{sample: {{actors: [1, 1]}}, reduce: {{cpus: {cpus}}}}}
 limits: {{retries: {retries}}}
 metric: distance
@@ -38,8 +39,7 @@ def run(
     folder: Path,
     machines: Machines,
     witness: Witness,
-    dies: bool = False,
-    fails: bool = False,
+    arms: str = "{}",
     cpus: int = 1,
     retries: int = 0,
 ) -> Outcome:
@@ -47,8 +47,7 @@ def run(
     for step in witness.deeds:
         (folder / f"shut-{step}").touch()
     file = folder / "losses.yaml"
-    values = {"dies": str(dies).lower(), "fails": str(fails).lower(), "cpus": cpus, "retries": retries}
-    file.write_text(SWEEP.format(gates=folder, **values))
+    file.write_text(SWEEP.format(gates=folder, arms=arms, cpus=cpus, retries=retries))
     sweep = load_sweep(file, find_workload=lambda name: toy_workload.Toy())
     return assay.run(sweep, Home(folder / "home"), address=machines.address(), listeners=[witness])
 
@@ -81,30 +80,37 @@ def test_the_one_process_that_cannot_be_replaced_ends_the_run_in_words(two_machi
     assert witness.outcome.paused is not None
 
 
-def test_an_exception_is_tried_again_and_the_same_at_the_same_place_is_not(
-    two_machines: Machines, tmp_path: Path
-) -> None:
-    witness = Witness()
-    outcome = run(tmp_path, two_machines, witness, fails=True, retries=3)
-    (failed,) = outcome.failed
+@pytest.fixture(scope="module")
+def failing(machines: Machines, tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, Witness]:
+    """One trial whose sampler raises the same at every try, and one whose sampler dies."""
+    machines.have(2)
+    witness, arms = Witness(), "{raises: {sample.fail: true}, dies: {sample.dies: true}}"
+    return run(tmp_path_factory.mktemp("failing"), machines, witness, arms=arms, retries=2), witness
+
+
+def test_an_exception_is_tried_again_and_the_same_at_the_same_place_is_not(failing: tuple[Outcome, Witness]) -> None:
+    outcome, witness = failing
+    (failed,) = [trial for trial in outcome.failed if trial.planned.name == "raises"]
     assert failed.error is not None
     assert failed.error.stage == "sample"
     assert one_line(failed.error.cause) == "ValueError: cannot draw: no ink"
     assert "RayTaskError" not in failed.error.cause, "its own traceback, in none of Ray's wrapping"
-    retry = "sample (tiny): it failed; retry 1 of 3, from what is stored: ValueError: cannot draw: no ink"
-    assert witness.said == [retry], "another two would end alike"
+    retry = "sample (raises): it failed; retry 1 of 2, from what is stored: ValueError: cannot draw: no ink"
+    assert [said for said in witness.said if "(raises)" in said] == [retry], "another one would end alike"
 
 
-def test_a_process_that_dies_at_every_try_fails_its_stage(two_machines: Machines, tmp_path: Path) -> None:
-    witness = Witness()
-    outcome = run(tmp_path, two_machines, witness, dies=True, retries=1)
-    (failed,) = outcome.failed
+def test_a_process_that_dies_at_every_try_fails_its_stage(failing: tuple[Outcome, Witness]) -> None:
+    outcome, witness = failing
+    (failed,) = [trial for trial in outcome.failed if trial.planned.name == "dies"]
     assert failed.error is not None
     assert failed.error.stage == "sample"
-    assert "sample: its process died 2 times at the ids 0 to 5, allowed: limits.retries" in failed.error.cause
+    assert "sample: its process died 3 times at the ids 0 to 5, allowed: limits.retries" in failed.error.cause
     assert "lower its batch_size" in failed.error.cause
-    (retry,) = witness.said
-    assert retry.startswith("sample (tiny): its process ended at the ids 0 to 5; retry 1 of 1: its process was killed")
+    retries = [said for said in witness.said if "(dies)" in said]
+    assert len(retries) == 2
+    for number, said in enumerate(retries, 1):
+        why = f"sample (dies): its process ended at the ids 0 to 5; retry {number} of 2: its process was killed"
+        assert said.startswith(why)
     assert {result.stage for result in failed.results.values()} >= {"train"}, "what was done is kept"
 
 

@@ -21,6 +21,7 @@ import toy_workload
 from assay.errors import ClusterLost
 from assay.home import Home
 from assay.sweep import load_sweep
+from job_site import installed
 from machines import Witness
 from terminal import LONGEST_S, User
 
@@ -73,11 +74,7 @@ def test_the_head_process_of_an_embedded_cluster(tmp_path: Path) -> None:
 @pytest.fixture
 def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> User:
     """A user of the toy workload, installed; its training waits at step 12."""
-    info = tmp_path / "site" / "toy-1.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[assay.workloads]\ntoy = toy_workload:workload\n")
-    monkeypatch.setenv("PYTHONPATH", f"{info.parent}:{Path(toy_workload.__file__).parent}")
+    monkeypatch.setenv("PYTHONPATH", str(installed(tmp_path / "site")))
     monkeypatch.setenv(
         "RAY_AUTH_MODE", "disabled"
     )  # a cluster that `ray start` makes takes the token in ~/.ray, if there is one

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from job_site import installed
 from mlflow_on_postgres import Postgres, Server, postgres_programs
-from repository import FIXTURES
 from terminal import User
 
 PROGRAMS = postgres_programs()
@@ -52,12 +51,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def user(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> User:
     """Has the toy workload installed, a sweep of three arms, two of which wait at a gate, and a password."""
-    info = tmp_path / "site" / "toy-1.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[assay.workloads]\ntoy = toy_workload:workload\n")
-    shutil.copy(FIXTURES / "toy_workload.py", info.parent)
-    monkeypatch.setenv("PYTHONPATH", str(info.parent))
+    monkeypatch.setenv("PYTHONPATH", str(installed(tmp_path / "site")))
     for name, value in server.client_environment().items():
         monkeypatch.setenv(name, value)
     for arm in ("second", "third"):

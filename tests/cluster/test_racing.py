@@ -18,6 +18,7 @@ from assay.home import Home
 from assay.planning import make_plan
 from assay.store import Store
 from assay.sweep import Sweep, load_sweep
+from job_site import installed
 from repository import FIXTURES
 from terminal import LONGEST_S, User
 
@@ -34,6 +35,8 @@ scheduler: {name: asha, budget: evaluate.num_samples, rungs: [6, 12, 30], diviso
 metric: distance
 mode: min
 """
+FOUR_AT_ONCE = "limits: {concurrent_trials: 4}\n"
+"""More than the cluster holds, too; each is a process, which takes seconds to start."""
 ADAPTIVE = """\
 version: 1
 name: adaptive
@@ -48,23 +51,10 @@ mode: min
 TRAINING = """\
 version: 1
 name: pausing
-workload: adm
-base: upsample_64_256
-config:
-  data.source: digits
-  model.image_size: 8
-  model.low_res_size: 4
-  model.in_channels: 1
-  model.out_channels: 2
-  model.channels: 32
-  model.num_res_blocks: 1
-  model.channel_mult: [1, 2]
-  model.num_classes: 10
-  train.iterations: 4000
-  train.batch_size: 8
-  train.checkpoint_every: 4000
-  train.engine: torch
-metric: loss
+workload: toy
+base: tiny
+config: {{train.gates: {gates}}}
+metric: distance
 mode: min
 """
 
@@ -103,11 +93,14 @@ def sweep(folder: Path, text: str) -> Sweep:
     return load_sweep(file, find_workload=lambda name: toy_workload.Quick())
 
 
-@pytest.mark.parametrize("scheduler", ["asha", "halving", "hyperband", "median"])
+@pytest.mark.parametrize(
+    ("scheduler", "limits"),
+    [("asha", ""), ("halving", ""), ("hyperband", FOUR_AT_ONCE), ("median", FOUR_AT_ONCE)],
+)
 def test_eight_trials_race_on_two_cpus_and_a_second_run_decides_the_same(
-    toy: Path, two_cpus: str, scheduler: str
+    toy: Path, two_cpus: str, scheduler: str, limits: str
 ) -> None:
-    race, home, events = sweep(toy, RACE.replace("asha", scheduler)), Home(toy / "home"), Events()
+    race, home, events = sweep(toy, RACE.replace("asha", scheduler) + limits), Home(toy / "home"), Events()
     outcome = assay.run(race, home, address=two_cpus, listeners=[events])
     assert not outcome.failed
     best = min(outcome.trials, key=lambda trial: (-trial.metrics["num_samples"], trial.metrics["distance"]))
@@ -121,20 +114,22 @@ def test_eight_trials_race_on_two_cpus_and_a_second_run_decides_the_same(
     assert make_plan(race, Store(home.store_url)).decided == outcome.plan.decided
 
 
-def test_trials_are_suggested_by_what_came_of_earlier_ones(toy: Path) -> None:
+def test_trials_are_suggested_by_what_came_of_earlier_ones(toy: Path, two_cpus: str) -> None:
     adaptive, home, events = sweep(toy, ADAPTIVE), Home(toy / "home"), Events()
-    outcome = assay.run(adaptive, home, listeners=[events])
+    outcome = assay.run(adaptive, home, address=two_cpus, listeners=[events])
     assert len(outcome.trials) == 5
     assert all(trial.metrics for trial in outcome.trials)
     suggested = [trial.planned.trial.overrides["sample.scale"] for trial in outcome.trials]
     assert len(set(map(str, suggested))) == 5
-    again = assay.run(adaptive, home)
+    again = assay.run(adaptive, home, address=two_cpus)
     assert again.computed == frozenset()
     assert [trial.planned.trial.overrides["sample.scale"] for trial in again.trials] == suggested
 
 
-def test_ctrl_c_saves_a_training_where_it_is(tmp_path: Path) -> None:
-    user = User(tmp_path, TRAINING)
+def test_ctrl_c_saves_a_training_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(installed(tmp_path / "site")))
+    user = User(tmp_path, TRAINING.format(gates=tmp_path))
+    (tmp_path / "shut-3").touch()
     process = user.start("run", "sweep.yaml", "--plain", "--no-tracking")
 
     def is_on_its_way() -> bool:
@@ -144,11 +139,11 @@ def test_ctrl_c_saves_a_training_where_it_is(tmp_path: Path) -> None:
     user.until(process, is_on_its_way)
     line = ""
     assert process.stdout is not None
-    while " of 4,000 iterations" not in line and process.poll() is None:
+    while " of 20 iterations" not in line and process.poll() is None:
         line = process.stdout.readline()
     os.kill(process.pid, signal.SIGINT)
     output, errors = process.communicate(timeout=LONGEST_S)
     assert process.returncode == 130, output + errors
     assert "Stopped." in errors
     (checkpoint,) = user.checkpoints()
-    assert 0 < json.loads(checkpoint.read_text())["step"] < 4000
+    assert json.loads(checkpoint.read_text())["step"] == 3, "it saves every five steps otherwise"
