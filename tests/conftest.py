@@ -1,0 +1,38 @@
+"""How all tests are run: what comes first, and how Ray starts its processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from repository import TESTS
+
+os.environ |= {
+    "RAY_worker_niceness": "0",  # at Ray's 15, its workers would hardly run beside another test
+    "RAY_worker_maximum_startup_concurrency": "8",  # else a machine of one CPU starts them one after the other
+}
+
+ORDER = ("studies", "cluster", "ui", "parity", "unit", "bench")
+"""Folders: the files that take longest come first, so that the last ones to run end at about the same time."""
+COMPILES = """
+from adm.training.engines.deepspeed_engine import unavailable_reason
+unavailable_reason("cpu")
+"""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: ORDER.index(item.path.relative_to(TESTS).parts[0]))
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Where several processes run all tests: compile DeepSpeed's operators beside them, before a test waits for it."""
+    config = session.config
+    is_all = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    if is_all and config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        compiling = subprocess.Popen([sys.executable, "-c", COMPILES], **quiet)
+        config.add_cleanup(compiling.wait)
+        config.add_cleanup(compiling.terminate)  # the last comes first
