@@ -63,9 +63,16 @@ def test_a_trial_whose_process_is_gone_is_a_failed_trial(two_machines: Machines,
 def test_a_dead_trial_and_a_dead_controller_are_tried_again_like_workers(
     two_machines: Machines, tmp_path: Path
 ) -> None:
-    witness = Witness({7: two_machines.kill_a_controller, 12: two_machines.kill_a_trial})
+    helpers: list[int] = []
+
+    def kill_a_controller() -> bool:
+        helpers.extend(two_machines.on_the_head(b"DatasetManager") + two_machines.on_the_head(b"PlacementGroupCleaner"))
+        return two_machines.kill_a_controller()
+
+    witness = Witness({7: kill_a_controller, 12: two_machines.kill_a_trial})
     outcome = run(tmp_path, two_machines, witness, retries=1)
     assert not outcome.failed
+    assert helpers == [], "a training starts without these, and what its controller held comes free all the same"
     controller, trial = witness.said
     assert controller.startswith("train (tiny): a worker failed; retry 1 of 1, from the last checkpoint: its process")
     assert trial.startswith("tiny: the trial's own process failed; retry 1 of 1, from what is stored: its process was")
