@@ -115,6 +115,7 @@ def test_a_process_that_dies_at_every_try_fails_its_stage(failing: tuple[Outcome
     assert "lower its batch_size" in failed.error.cause
     retries = [said for said in witness.said if "(dies)" in said]
     assert len(retries) == 2
+    assert len(witness.said) == 3, "and nothing of anything else"
     for number, said in enumerate(retries, 1):
         why = f"sample (dies): its process ended at the ids 0 to 5; retry {number} of 2: its process was killed"
         assert said.startswith(why)
