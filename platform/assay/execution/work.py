@@ -5,7 +5,9 @@ Each commits its own result, so what was computed is safe before anyone is told.
 
 from __future__ import annotations
 
+import os
 import platform
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -37,10 +39,12 @@ class Place:
     threads: int = 1
 
     def prepare(self) -> None:
-        """Ray sets OMP_NUM_THREADS from num_cpus; torch must be told what the worker was really given."""
-        import torch
-
-        torch.set_num_threads(self.threads)
+        """Ray sets OMP_NUM_THREADS from num_cpus; torch must be told what the worker was really given. Where it is not
+        imported yet, it may never be, which saves seconds; if the body imports it, it asks the environment."""
+        if "torch" in sys.modules:
+            sys.modules["torch"].set_num_threads(self.threads)
+        else:
+            os.environ["OMP_NUM_THREADS"] = str(self.threads)
 
 
 def here(threads: int) -> Place:
@@ -194,12 +198,10 @@ class MapStep:
 
     def _call(self, batch: pa.Table) -> pa.Table | None:
         """The body on a batch; None where memory ran out, and a smaller one is to be tried."""
-        import torch
-
         try:
             with warnings_told(self.stage, self._emit), body_runs(self.stage, self._path):
                 returned = self._body(to_numpy(batch))
-        except (MemoryError, torch.cuda.OutOfMemoryError) as error:
+        except (MemoryError, *_memory_errors_of_devices()) as error:
             if not self._batch_size.ran_out_of_memory():
                 raise AssayError(f"{self.stage.name}: memory runs out with one id at a time: {error}") from error
         else:
@@ -207,11 +209,16 @@ class MapStep:
             self._schema = columns.schema
             return columns
         # Here the error is gone, and with it the frames that hold the batch's memory.
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        if "torch" in sys.modules:
+            sys.modules["torch"].cuda.empty_cache()  # nothing where there is no GPU
         message = f"memory ran out with batches of {batch.num_rows}; going on with {self._batch_size.size}"
         self._emit(Event("warning", self.stage.key, message=f"{self.stage.name}: {message}"))
         return None
+
+
+def _memory_errors_of_devices() -> tuple[type[Exception], ...]:
+    """What a body raises when a device's memory runs out: none where it has not imported torch."""
+    return (sys.modules["torch"].cuda.OutOfMemoryError,) if "torch" in sys.modules else ()
 
 
 def commit_map(
