@@ -201,7 +201,7 @@ class MapStep:
         try:
             with warnings_told(self.stage, self._emit), body_runs(self.stage, self._path):
                 returned = self._body(to_numpy(batch))
-        except (MemoryError, *_memory_errors_of_devices()) as error:
+        except _memory_errors() as error:
             if not self._batch_size.ran_out_of_memory():
                 raise AssayError(f"{self.stage.name}: memory runs out with one id at a time: {error}") from error
         else:
@@ -216,9 +216,9 @@ class MapStep:
         return None
 
 
-def _memory_errors_of_devices() -> tuple[type[Exception], ...]:
-    """What a body raises when a device's memory runs out: none where it has not imported torch."""
-    return (sys.modules["torch"].cuda.OutOfMemoryError,) if "torch" in sys.modules else ()
+def _memory_errors() -> tuple[type[Exception], ...]:
+    """What a body raises where memory runs out; a device's is torch's, where that is imported."""
+    return (MemoryError, *((sys.modules["torch"].cuda.OutOfMemoryError,) if "torch" in sys.modules else ()))
 
 
 def commit_map(
