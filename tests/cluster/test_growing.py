@@ -26,7 +26,7 @@ name: growing
 workload: toy
 base: tiny
 resources: {{train: {{workers: {workers}}}}}
-metric: distance
+metric: loss
 mode: min
 """
 
@@ -44,7 +44,7 @@ def growing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GrowingCluster
 def sweep(folder: Path, workers: int) -> Sweep:
     file = folder / "sweep.yaml"
     file.write_text(SWEEP.format(workers=workers))
-    return load_sweep(file, find_workload=lambda name: toy_workload.Toy())
+    return load_sweep(file, find_workload=lambda name: toy_workload.training)
 
 
 def test_a_job_needs_a_store_that_machines_yet_to_come_will_reach(

@@ -21,7 +21,6 @@ from assay.execution.ray.train import is_taken_away
 from assay.home import Home
 from assay.store import Store, StoredResult
 from assay.sweep import Sweep, load_sweep
-from assay.workload import Stage
 from machines import Machines, Witness
 
 pytestmark = pytest.mark.cluster
@@ -42,16 +41,6 @@ mode: min
 FAILED = "train (tiny): a worker failed; retry 1 of 1, from the last checkpoint: "
 
 
-class TrainingAlone(toy_workload.Toy):
-    """The toy's training and nothing else."""
-
-    def stages(self, config: Any) -> list[Stage]:
-        return [stage for leaf in super().stages(config) for stage in leaf.inputs["samples"].inputs.values()]
-
-    def metrics(self, config: Any) -> list[str]:
-        return ["loss", "sum"]
-
-
 @dataclass
 class Study:
     """A sweep with one training, its store, and what it gives undisturbed."""
@@ -67,7 +56,7 @@ class Study:
         values = {"gates": self.gates, "refuse": "", "workers": 1, "retries": 1, **wanted}
         file = self.folder / "losses.yaml"
         file.write_text(SWEEP.format(**values))
-        return load_sweep(file, find_workload=lambda name: TrainingAlone())
+        return load_sweep(file, find_workload=lambda name: toy_workload.training)
 
     def run(self, witness: Witness, **wanted: Any) -> StoredResult:
         self.gates.mkdir()
