@@ -6,8 +6,9 @@ Each is here because there is no public way. Modules that are slow to import are
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import ray
@@ -136,6 +137,30 @@ def without_helpers(trainer: Any) -> Any:
 
     trainer._create_default_callbacks = without
     return trainer
+
+
+def free_address() -> tuple[str, int]:
+    """In a worker: a host and a port where the others of its group can reach it."""
+    from ray.train._internal.utils import get_address_and_port
+
+    return get_address_and_port()
+
+
+def join_process_group(backend: str, rank: int, size: int, address: tuple[str, int]) -> None:
+    """In each worker: set up torch.distributed and torchrun's variables, as Ray's TorchConfig does."""
+    from ray.train.torch.config import _set_torch_distributed_env_vars, _setup_torch_process_group
+
+    host, port = address
+    os.environ |= {"MASTER_ADDR": host, "MASTER_PORT": str(port)}
+    _set_torch_distributed_env_vars()
+    _setup_torch_process_group(backend, rank, size, "env://")
+
+
+def on_the_device_of_the_worker() -> AbstractContextManager[None]:
+    """In a worker with a GPU: it is torch's current one."""
+    from ray.train.torch.config import TorchConfigContextManager
+
+    return TorchConfigContextManager()
 
 
 def is_without_room(error: BaseException) -> bool:

@@ -14,11 +14,12 @@ from typing import Any
 
 import ray
 import ray.train
-import ray.train.torch
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from assay.execution.ranks import Ranks
 from assay.execution.ray import private
 from assay.execution.ray.capacity import leaving_nodes
+from assay.execution.ray.group import ProcessGroup
 from assay.execution.ray.job import LOOK_S, CutOff, Job
 from assay.execution.ray.session import QUIET
 from assay.execution.requirements import threads
@@ -40,11 +41,12 @@ def train(job: Job) -> None:
         raise CutOff(f"its machine is being taken away; saved at step {left_at:,}, resuming elsewhere")
 
 
-def _trainer(job: Job) -> ray.train.torch.TorchTrainer:
+def _trainer(job: Job) -> DataParallelTrainer:
     group = job.resources.train
-    return ray.train.torch.TorchTrainer(
+    return DataParallelTrainer(
         _train_loop,
         train_loop_config={"job": job},
+        backend_config=ProcessGroup("nccl" if group.gpus_per_worker > 0 else "gloo"),
         scaling_config=ray.train.ScalingConfig(
             num_workers=job.units,
             use_gpu=group.gpus_per_worker > 0,
@@ -61,10 +63,12 @@ def _trainer(job: Job) -> ray.train.torch.TorchTrainer:
 
 def _train_loop(config: dict[str, Any]) -> int | None:
     """Runs on every worker. Returns the step at which the body left, or None when it is done."""
+    from ray.train.torch import get_device  # imports torch, which this process needs, and those that import this do not
+
     job: Job = config["job"]
     context = ray.train.get_context()
     ranks = Ranks(context.get_world_rank(), context.get_world_size())
-    place = Place(str(ray.train.torch.get_device()), threads(job.stage, job.resources))
+    place = Place(str(get_device()), threads(job.stage, job.resources))
     with job.failures_told():
         return train_worker(job.stage, job.store(), place, job.emit, ranks, _Notice(job))
 
