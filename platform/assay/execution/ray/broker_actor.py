@@ -29,6 +29,7 @@ class BrokerActor:
         self._events: deque[Event] = deque()
         """Events that the driver has not fetched yet."""
         self._fetched = 0
+        self._is_over = False
         self._notes: dict[str, dict[str, str | float]] = {}
         self._reported: dict[str, Failure] = {}
         self._begun: dict[tuple[str, str], list[str]] = {}
@@ -155,9 +156,15 @@ class BrokerActor:
             for _ in range(since - self._fetched):
                 self._events.popleft()
             self._fetched = since
-            if not self._events:
+            if not self._events and not self._is_over:
                 await _notified(self._mail, time.monotonic() + MAIL_WAIT_S)
             return list(itertools.islice(self._events, MOST_MAIL))
+
+    async def end(self) -> None:
+        """All trials are over: whoever fetches events need not wait for more."""
+        async with self._mail:
+            self._is_over = True
+            self._mail.notify_all()
 
     def _start_over(self, key: str) -> None:
         """Forget what an earlier attempt at a stage reported, and which workers began its parts."""

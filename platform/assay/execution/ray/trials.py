@@ -123,6 +123,8 @@ def _run_trials(
     finally:
         pause.is_heard = False
         stop.set()
+        if not over.is_set():
+            broker.end.remote()
         wait_for([mail, growing], LEAVE_S if over.is_set() else None)
     if errors:
         raise errors[0]
