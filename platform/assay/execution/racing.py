@@ -1,5 +1,5 @@
-"""Which trials of a race continue, decided as they reach a rung. Pure: the decisions equal those of Ray Tune's
-schedulers for trials that arrive in the same order."""
+"""Which trials of a race continue, decided as they reach a rung, on a cluster as in this process. Pure: the decisions
+equal those of Ray Tune's schedulers for trials that arrive in the same order."""
 
 from __future__ import annotations
 

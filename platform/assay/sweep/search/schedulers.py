@@ -21,9 +21,6 @@ class SchedulerFacts:
     """How many of so many trials at a rung go on, the best of them: so it is known beforehand how many climb."""
     rule: str | None = None
     """Import path of a class that decides, an `assay.execution.racing.Rule`."""
-    tune: str | None = None
-    """Import path of a function of the section that makes Ray Tune's own scheduler, which decides on a cluster. Without
-    it the rule decides there, too."""
     options: type[Scheduler] | None = None
     """The section that reads its options, where it takes others than `Scheduler` has."""
 
@@ -43,16 +40,10 @@ def best_part(scheduler: Scheduler, num_trials: int) -> int:
 
 SCHEDULERS = Registry[SchedulerFacts]("scheduler", "assay.schedulers")
 SCHEDULERS.register("fifo", SchedulerFacts())
-SCHEDULERS.register(
-    "asha", SchedulerFacts(rule="assay.execution.racing:Asha", tune="assay.execution.ray.scheduler:asha")
-)
+SCHEDULERS.register("asha", SchedulerFacts(rule="assay.execution.racing:Asha"))
 SCHEDULERS.register("halving", SchedulerFacts(keeps=best_part))
-SCHEDULERS.register(
-    "hyperband", SchedulerFacts(rule="assay.execution.racing:HyperBand", tune="assay.execution.ray.scheduler:hyperband")
-)
-SCHEDULERS.register(
-    "median", SchedulerFacts(rule="assay.execution.racing:Median", tune="assay.execution.ray.scheduler:median")
-)
+SCHEDULERS.register("hyperband", SchedulerFacts(rule="assay.execution.racing:HyperBand"))
+SCHEDULERS.register("median", SchedulerFacts(rule="assay.execution.racing:Median"))
 
 
 class Scheduler(ChoosingSection):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 
 from assay.execution.racing import FEWEST_OTHERS, make_rule, score
@@ -18,12 +20,34 @@ from repository import FIXTURES
 RACING = ["asha", "hyperband", "median"]
 
 
+TIME, SCORE = "rung_time", "score"
+"""What Tune's schedulers take for time, divisor^rung, so that their milestones are the rungs; and what they compare."""
+
+
 @dataclass(frozen=True, eq=False)
 class Racer:
     """What Tune's schedulers know of a trial."""
 
     trial_id: str
     config: dict[str, int]
+
+
+def rays_own(section: Scheduler) -> Any:
+    """Ray Tune's scheduler of that name."""
+    from ray.tune.schedulers import AsyncHyperBandScheduler, MedianStoppingRule
+
+    if section.name == "median":
+        tune = MedianStoppingRule(time_attr=TIME, grace_period=0, min_time_slice=math.inf)
+    else:
+        tune = AsyncHyperBandScheduler(
+            time_attr=TIME,
+            max_t=section.divisor ** len(section.rungs),
+            grace_period=1,
+            reduction_factor=section.divisor,
+            brackets={"asha": 1, "hyperband": len(section.rungs)}[section.name],
+        )
+    tune.set_search_properties(SCORE, "max")
+    return tune
 
 
 def arrivals(random: Random, num_trials: int, num_rungs: int) -> list[tuple[int, int]]:
@@ -43,29 +67,16 @@ def arrivals(random: Random, num_trials: int, num_rungs: int) -> list[tuple[int,
 @pytest.mark.parametrize("divisor", [2, 3, 5])
 @pytest.mark.parametrize("name", RACING)
 def test_every_decision_is_that_of_ray_tune(name: str, divisor: int, mode: str) -> None:
-    from assay.execution.ray.scheduler import StudyScheduler
-
-    class Answers:
-        """Stands where a study's decisions do, and takes down what Tune says."""
-
-        def __init__(self, scheduler: Scheduler) -> None:
-            self.plan = SimpleNamespace(sweep=SimpleNamespace(scheduler=scheduler, metric="m", mode=mode))
-            self.would_stop = False
-
-        def __call__(self, trial: int, rung: int, value: float, would_stop: bool) -> str:
-            self.would_stop = would_stop
-            return "go on"
-
     said = set()
     for seed in range(12):
         random = Random(f"{seed} {name} {divisor} {mode}")
         rungs = list(range(1, random.randint(3, 7)))
         section = Scheduler(name=name, budget="b", rungs=rungs, divisor=divisor)
-        answers = Answers(section)
-        tune, rule = StudyScheduler(answers), make_rule(section)  # type: ignore[arg-type]
+        tune, rule = rays_own(section), make_rule(section)
         assert rule is not None
         trials = [Racer(str(number), {"trial": number}) for number in range(15)]
-        for trial in trials:
+        for number, trial in enumerate(trials):
+            np.random.seed(number)  # HyperBand draws a trial's bracket
             tune.on_trial_add(None, trial)
         ended: set[int] = set()
         for number, rung in arrivals(random, len(trials), len(rungs)):
@@ -74,9 +85,10 @@ def test_every_decision_is_that_of_ray_tune(name: str, divisor: int, mode: str) 
             value = random.choice(
                 [random.gauss(0, 1), random.randint(-2, 2), float("nan"), float("inf"), float("-inf")]
             )
-            tune.on_trial_result(None, trials[number], {"m": value, "rung": rung})
-            ends = rule.ends(number, rung, score(value, mode))  # type: ignore[arg-type]
-            assert ends == answers.would_stop, (seed, number, rung)
+            height = score(value, mode)  # type: ignore[arg-type]
+            said_by_tune = tune.on_trial_result(None, trials[number], {SCORE: height, TIME: divisor**rung})
+            ends = rule.ends(number, rung, height)
+            assert ends == (said_by_tune == "STOP"), (seed, number, rung)
             said.add(ends)
             if ends:
                 ended.add(number)

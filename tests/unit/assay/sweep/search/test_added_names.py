@@ -109,7 +109,7 @@ def test_a_scheduler_with_a_rule_and_an_option() -> None:
     assert [trial.metrics["num_samples"] for trial in looser.trials] == [12, 12, 6, 6], "with another option it is anew"
 
 
-def test_its_rule_decides_on_a_cluster_where_tune_has_no_such_scheduler() -> None:
+def test_its_rule_decides_on_a_cluster() -> None:
     plan = make_plan(load(VALUES + f"scheduler: {{name: tolerant, {RUNGS}, bound: 4.5}}\n"))
     decisions = RungDecisions(plan, {}, lambda leaf, decision: None, lambda event: None)
     scheduler = StudyScheduler(decisions)
