@@ -221,6 +221,7 @@ def _outcome(
 ) -> Outcome:
     from imaging.command.figures import figures, image_features, reference_features
     from imaging.command.output import Evaluated, Outcome
+    from imaging.extractors.inception_weights import distance_name
 
     num_images = None if reference.images is None else len(reference.images)
     with _progress(err, reference.path.name, num_images) as advance:
@@ -232,7 +233,8 @@ def _outcome(
     for file in files:
         with _progress(err, file.path.name, len(file)) as advance:
             found = image_features(network, file, batch_size, advance)
-        of_file = figures(compared_to, found, str(network.fc.weight.device), max_bytes)
+        distance = distance_name(network.extractor)
+        of_file = figures(compared_to, found, distance, str(network.fc.weight.device), max_bytes)
         evaluated.append(Evaluated(file.path, len(file), of_file))
     about = (compared_to.num_images, num_images, network.extractor, network.precision)
     return Outcome(reference.path, *about, tuple(evaluated))

@@ -1,32 +1,36 @@
 """The published evaluator's five figures, from files of images: https://github.com/openai/guided-diffusion.
 
-Inception score of the samples; FID, sFID, precision and recall against a reference (appendix J of the paper).
+Inception score of the samples; FID, sFID, precision and recall against a reference (appendix J of the paper), each by
+the function that a trial's metric of that name has.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-import torch
 
 from assay.errors import AssayWarning, UserError
 from imaging.data.image_faults import num_of_one_colour
+from imaging.extractors import FEATURES, SPATIAL
+from imaging.extractors.features import seen_by_inception
 from imaging.extractors.inception import InceptionV3
-from imaging.metrics.frechet import FewSamples, frechet_distance, gaussian_of
-from imaging.metrics.inception_score import inception_score
-from imaging.metrics.moments import MERGED_ROWS, Gaussian, Moments
+from imaging.metrics import METRICS
+from imaging.metrics.frechet import FewSamples, gaussian_of
+from imaging.metrics.moments import Gaussian
 from imaging.metrics.neighbours import DEFAULT_MAX_BYTES
-from imaging.metrics.precision_recall import precision_recall
+from imaging.metrics.trial import Comparison, Features, flattened, measured
 from imaging.reference.files import Reference, write_reference
 from imaging.reference.npz_images import NpzImages
 
 NEIGHBOUR = 3
 """k of precision and recall: a point's ball reaches to its third nearest neighbour."""
+PUBLISHED_FIGURES = ("inception_score", "frechet", "spatial_frechet", "precision_recall")
+"""The metrics that the published evaluator prints, in its order."""
+NO_SPATIAL = "the reference has no mu_s and sigma_s, and no images"
 NO_IMAGES = "the reference has no images (arr_0)"
 
 Progress = Callable[[int], None]
@@ -34,77 +38,56 @@ Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, eq=False)
-class ImageFeatures:
-    """Features of N images. Where N is large, spatial features are not kept: their moments are all that is needed."""
-
-    pool: npt.NDArray[np.float32]  # (N, 2048)
-    logits: npt.NDArray[np.float32]  # (N, 1008)
-    spatial: npt.NDArray[np.float32] | Moments  # (N, 2023) where N ≤ MERGED_ROWS
-
-
-@dataclass(frozen=True, eq=False)
 class ReferenceFeatures:
-    """What samples are compared to. A side that the file does not give is None, and so are metrics that need it."""
+    """What samples are compared to."""
 
-    pool: Gaussian
-    spatial: Gaussian | None
-    pool_of_images: npt.NDArray[np.float32] | None  # (N, 2048)
+    statistics: Mapping[str, Gaussian]
+    """By column: FEATURES, and SPATIAL where the file gives them or images."""
+    images: Mapping[str, Features] | None
+    """Columns of features of its images; None where it has none."""
     num_images: int | None
-    """How many images `pool` and `spatial` are of; None where the file does not say."""
+    """How many images the statistics are of; None where the file does not say."""
 
     def save(self, path: Path, images: NpzImages | None, extractor: str | None) -> None:
         """Write a reference file with these statistics, and with the images; `extractor` as `write_reference` has it.
 
         Raises UserError without spatial statistics.
         """
-        if self.spatial is None:
+        if SPATIAL not in self.statistics:
             raise UserError(f"{path} is not written: the reference has no mu_s and sigma_s, and no images to make them")
-        write_reference(path, self.pool, self.spatial, extractor=extractor, num_images=self.num_images, images=images)
+        pool, spatial = self.statistics[FEATURES], self.statistics[SPATIAL]
+        write_reference(path, pool, spatial, extractor=extractor, num_images=self.num_images, images=images)
 
 
 @dataclass(frozen=True)
 class Figures:
-    """The five figures; None where the reference lacks what it takes."""
+    """Figures by name, and why there are no others."""
 
-    inception_score: float
-    fid: float
-    sfid: float | None
-    precision: float | None
-    recall: float | None
-    why_no_pairs: str = ""
-    """Why there are no precision and recall."""
+    values: Mapping[str, float]
+    missing: Mapping[str, str]
 
 
 def image_features(
     network: InceptionV3, images: NpzImages, batch_size: int = 64, progress: Progress = lambda count: None
-) -> ImageFeatures:
-    """Features of all images of a file, batch by batch. Raises UserError where the file is damaged.
+) -> dict[str, Features]:
+    """Features of all N images of a file by column, batch by batch: FEATURES (N, 2048), SPATIAL (N, 2023) and LOGITS
+    (N, 1008). Raises UserError where the file is damaged.
 
     Warns:
         AssayWarning: some images are of one colour.
     """
-    pool = np.empty((len(images), 2048), np.float32)
-    logits = np.empty((len(images), 1008), np.float32)
-    spatial: list[npt.NDArray[np.float32]] = []
-    blocks: list[Moments] = []
+    columns: dict[str, Features] = {}
     start = one_colour = 0
     for batch in images.batches(batch_size):
         one_colour += num_of_one_colour(batch)
-        features = network(torch.from_numpy(batch.copy()).permute(0, 3, 1, 2))
-        stop = start + len(batch)
-        pool[start:stop], logits[start:stop] = features.pool.cpu(), features.logits.cpu()
-        spatial.append(features.spatial.cpu().numpy())
-        if sum(map(len, spatial)) > MERGED_ROWS:
-            blocks.append(Moments.of(np.concatenate(spatial)))
-            spatial.clear()
-        start = stop
+        for name, values in seen_by_inception(network, batch).items():
+            column = columns.setdefault(name, np.empty((len(images), values.shape[1]), np.float32))
+            column[start : start + len(batch)] = values.cpu()
+        start += len(batch)
         progress(len(batch))
     if one_colour:
         _warn(f"{images.path}: {one_colour} of {len(images)} images are each of one colour; look at them")
-    if not blocks:
-        return ImageFeatures(pool, logits, np.concatenate(spatial))
-    rest = [Moments.of(np.concatenate(spatial))] if spatial else []
-    return ImageFeatures(pool, logits, Moments.combine([*blocks, *rest]))
+    return columns
 
 
 def reference_features(
@@ -119,45 +102,54 @@ def reference_features(
     """
     reference.refuse_another(network.features_name)
     reference.warn_if_unlabelled(network.features_name)
-    if reference.images is None:
-        assert reference.pool is not None
-        found = ReferenceFeatures(reference.pool, reference.spatial, None, reference.num_images)
-    else:
+    given = {FEATURES: reference.pool, SPATIAL: reference.spatial}
+    statistics = {column: side for column, side in given.items() if side is not None}
+    num_images, images = reference.num_images, None
+    if reference.images is not None:
         images = image_features(network, reference.images, batch_size, progress)
-        found = ReferenceFeatures(
-            reference.pool or _gaussian(images.pool),
-            reference.spatial or _gaussian(images.spatial),
-            images.pool,
-            reference.num_images if reference.pool else len(images.pool),
-        )
-    if found.num_images is not None:
-        warn_if_few(str(reference.path), found.num_images)
-    return found
+        num_images = num_images if reference.pool is not None else len(reference.images)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FewSamples)  # said once by whoever knows the file's name
+            statistics |= {column: gaussian_of(images[column], "reference") for column in given.keys() - statistics}
+    if num_images is not None:
+        warn_if_few(str(reference.path), num_images)
+    return ReferenceFeatures(statistics, images, num_images)
 
 
 def figures(
-    reference: ReferenceFeatures, samples: ImageFeatures, device: str = "cpu", max_bytes: int = DEFAULT_MAX_BYTES
+    reference: ReferenceFeatures,
+    samples: Mapping[str, Features],
+    distance: str,
+    device: str = "cpu",
+    max_bytes: int = DEFAULT_MAX_BYTES,
 ) -> Figures:
-    """`max_bytes` bounds the working memory of precision and recall."""
+    """Figures of samples, by columns of their features. `distance` is what the Fréchet distance is called; `max_bytes`
+    bounds the working memory of precision and recall."""
+    images = reference.images or {}
+    lacking = {}
+    if SPATIAL not in reference.statistics:
+        lacking["spatial_frechet"] = NO_SPATIAL
+    if not images:
+        lacking["precision_recall"] = NO_IMAGES
+    elif min(counts := (len(samples[FEATURES]), len(images[FEATURES]))) <= NEIGHBOUR:
+        lacking["precision_recall"] = (
+            f"k = {NEIGHBOUR} takes more images of either side; got {counts[0]} samples and {counts[1]} references"
+        )
+    comparison = Comparison(
+        samples.__getitem__,
+        images.__getitem__,
+        reference.statistics,
+        distance=distance,
+        precision_recall_k=NEIGHBOUR,
+        device=device,
+        max_bytes=max_bytes,
+        num_blocks=0,
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FewSamples)  # said once by whoever knows the file's name
-        fid = frechet_distance(reference.pool, samples.pool)
-        sfid = frechet_distance(reference.spatial, samples.spatial) if reference.spatial else None
-    score, images = inception_score(samples.logits), reference.pool_of_images
-    if images is None:
-        return Figures(score, fid, sfid, None, None, NO_IMAGES)
-    counts = (len(samples.pool), len(images))
-    if min(counts) <= NEIGHBOUR:
-        why = f"k = {NEIGHBOUR} takes more images of either side; got {counts[0]} samples and {counts[1]} references"
-        return Figures(score, fid, sfid, None, None, why)
-    pairs = precision_recall(images, samples.pool, NEIGHBOUR, device=device, max_bytes=max_bytes)
-    return Figures(score, fid, sfid, *pairs)
-
-
-def _gaussian(side: npt.NDArray[np.float32] | Moments) -> Gaussian:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FewSamples)  # said once by whoever knows the file's name
-        return gaussian_of(side, "reference")
+        values = measured(comparison, [METRICS[name].body for name in PUBLISHED_FIGURES if name not in lacking])
+    missing = {of.format(distance=distance): why for name, why in lacking.items() for of in METRICS[name].reports}
+    return Figures(flattened(values)[0], missing)
 
 
 def warn_if_few(name: str, num_images: int) -> None:

@@ -11,8 +11,6 @@ from pathlib import Path
 from imaging.command.figures import Figures
 from imaging.extractors.inception_weights import PUBLISHED, distance_name
 
-NO_SPATIAL = "the reference has no mu_s and sigma_s, and no images"
-
 
 @dataclass(frozen=True)
 class Evaluated:
@@ -41,14 +39,15 @@ def _rows(outcome: Outcome, evaluated: Evaluated) -> list[tuple[str, str, float 
     """(name for people, name for programs, value, why there is none). Only published weights make an FID."""
     fid = "FID" if outcome.extractor == PUBLISHED else f"FD ({outcome.extractor})"
     key = distance_name(outcome.extractor)
-    found = evaluated.figures
-    return [
-        ("Inception Score", "inception_score", found.inception_score, ""),
-        (fid, key, found.fid, ""),
-        (f"s{fid}", f"s{key}", found.sfid, NO_SPATIAL),
-        ("Precision", "precision", found.precision, found.why_no_pairs),
-        ("Recall", "recall", found.recall, found.why_no_pairs),
-    ]
+    names = {
+        "Inception Score": "inception_score",
+        fid: key,
+        f"s{fid}": f"s{key}",
+        "Precision": "precision",
+        "Recall": "recall",
+    }
+    values, missing = evaluated.figures.values, evaluated.figures.missing
+    return [(name, key, values.get(key), missing.get(key, "")) for name, key in names.items()]
 
 
 def as_text(outcome: Outcome) -> str:

@@ -12,16 +12,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-import numpy.typing as npt
-import torch
 
 from assay.errors import UserError
 from imaging.command.figures import Progress
 from imaging.data import to_model_range
 from imaging.data.digits import digits
 from imaging.data.image_faults import Images
-from imaging.extractors import inception_weights
-from imaging.extractors.features import as_rgb
+from imaging.extractors import FEATURES, inception_weights
+from imaging.extractors.features import seen_by_inception
 from imaging.extractors.inception import InceptionV3
 from imaging.metrics.feature_arrays import row_blocks
 from imaging.metrics.frechet import FewSamples, frechet_distance
@@ -108,7 +106,11 @@ def self_check(
         )
     seen = []
     for batch in images.batches(batch_size):
-        seen.append(_pool(network, batch) if network is not None else to_model_range(batch).flatten(1).numpy())
+        seen.append(
+            to_model_range(batch).flatten(1).numpy()
+            if network is None
+            else seen_by_inception(network, batch)[FEATURES].cpu().numpy()
+        )
         progress(len(batch))
     features = np.concatenate(seen)
     with warnings.catch_warnings():
@@ -128,10 +130,6 @@ def self_check(
         *precision_recall(first, second),
         *kernel,
     )
-
-
-def _pool(network: InceptionV3, images: Images) -> npt.NDArray[np.float32]:
-    return network(torch.tensor(as_rgb(images)).permute(0, 3, 1, 2)).pool.cpu().numpy()
 
 
 def as_text(check: SelfCheck) -> str:

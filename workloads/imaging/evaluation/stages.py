@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from assay.errors import AssayWarning
-from assay.workload import JACKKNIFE, Result, StageContext, load_attribute
+from assay.workload import JACKKNIFE, Result, StageContext
 from imaging.data import Source, images_of_rows, open_planned, rows_of_sample
 from imaging.data.image_faults import Images, fault_of
 from imaging.evaluation.checks import imported_reference
@@ -21,11 +21,10 @@ from imaging.evaluation.grid import GRID, GRID_SIDE, save_grid
 from imaging.evaluation.stored_features import column_of, features_of_rows, tensors
 from imaging.extractors import FEATURES, SPATIAL
 from imaging.extractors.features import as_rgb
-from imaging.metrics.feature_arrays import CollapsedSamples
 from imaging.metrics.frechet import FewSamples, gaussian_of
 from imaging.metrics.jackknife import Replicates
 from imaging.metrics.moments import MERGED_ROWS, Gaussian, Moments
-from imaging.metrics.trial import Comparison, flattened
+from imaging.metrics.trial import Comparison, flattened, measured
 from imaging.reference.files import read_statistics, write_reference
 
 REFERENCE = "reference.npz"
@@ -129,13 +128,7 @@ def evaluate(ctx: StageContext) -> Mapping[str, float]:
         device=ctx.device,
         max_bytes=ctx.execution["max_bytes"],
     )
-    values: dict[str, float | Replicates] = {}
-    with warnings.catch_warnings():
-        for body in ctx.execution["metrics"]:
-            values |= load_attribute(body)(comparison)
-            for told in (FewSamples, CollapsedSamples):  # once: by the first, which is the distance in the features
-                warnings.simplefilter("ignore", told)
-    metrics, replicates = flattened(values)
+    metrics, replicates = flattened(measured(comparison, ctx.execution["metrics"]))
     _save_replicates(replicates, ctx.output / JACKKNIFE)
     counts: dict[str, float] = {"num_samples": len(comparison.samples)}
     if reference.num_images is not None:

@@ -67,8 +67,13 @@ class Inception(Features):
         ).to(ctx.device)
 
     def extract(self, images: Images) -> Mapping[str, Tensor]:
-        seen = self._network(torch.tensor(as_rgb(images)).permute(0, 3, 1, 2))
-        return {FEATURES: seen.pool, SPATIAL: seen.spatial, LOGITS: seen.logits}
+        return seen_by_inception(self._network, images)
+
+
+def seen_by_inception(network: InceptionV3, images: Images) -> Mapping[str, Tensor]:
+    """uint8 (N, H, W, 1 or 3) → FEATURES (N, 2048), SPATIAL (N, 2023) and LOGITS (N, 1008)."""
+    seen = network(torch.tensor(as_rgb(images)).permute(0, 3, 1, 2))
+    return {FEATURES: seen.pool, SPATIAL: seen.spatial, LOGITS: seen.logits}
 
 
 def as_rgb(images: Images) -> Images:

@@ -6,7 +6,8 @@ distance is mostly bias. Recall gets none: without a block the balls of all othe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
@@ -14,11 +15,12 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from assay.workload import load_attribute
 from imaging.extractors import FEATURES, LOGITS, SPATIAL
 from imaging.metrics import inception_score as score
 from imaging.metrics.extrapolation import frechet_distance_infinity
-from imaging.metrics.feature_arrays import checked_features
-from imaging.metrics.frechet import frechet_distance
+from imaging.metrics.feature_arrays import CollapsedSamples, checked_features
+from imaging.metrics.frechet import FewSamples, frechet_distance
 from imaging.metrics.jackknife import NUM_BLOCKS, Replicates, frechet_replicates, index_blocks
 from imaging.metrics.kid import kid_leaving_out, kid_with_standard_error
 from imaging.metrics.moments import Gaussian, Moments
@@ -50,6 +52,8 @@ class Comparison:
     device: str = "cpu"
     max_bytes: int = DEFAULT_MAX_BYTES
     """Bounds the working memory of what compares features with features."""
+    num_blocks: int = NUM_BLOCKS
+    """Blocks of the jackknife; 0: no replicates, and so no intervals."""
     _moments: dict[str, list[Moments]] = field(default_factory=dict)
 
     @cached_property
@@ -65,7 +69,7 @@ class Comparison:
     @cached_property
     def blocks(self) -> list[npt.NDArray[np.int64]]:
         """Rows of the samples that a jackknife leaves out, block by block; empty where there are too few samples."""
-        return index_blocks(len(self.samples)) if len(self.samples) >= NUM_BLOCKS else []
+        return index_blocks(len(self.samples), self.num_blocks) if len(self.samples) >= self.num_blocks > 0 else []
 
     @property
     def sizes(self) -> npt.NDArray[np.float64]:
@@ -77,6 +81,18 @@ class Comparison:
         if column not in self._moments:
             self._moments[column] = [Moments.of(features[rows]) for rows in self.blocks]
         return self._moments[column]
+
+
+def measured(comparison: Comparison, bodies: Iterable[str]) -> Values:
+    """Values of metrics, whose functions are named by import path. Raises and warns as the functions do, of few samples
+    and of collapsed ones once."""
+    values: dict[str, float | Replicates] = {}
+    with warnings.catch_warnings():
+        for body in bodies:
+            values |= load_attribute(body)(comparison)
+            for said in (FewSamples, CollapsedSamples):
+                warnings.simplefilter("ignore", said)
+    return values
 
 
 def frechet(c: Comparison) -> Values:

@@ -126,7 +126,7 @@ def test_published_weights_give_the_published_evaluators_lines(
     monkeypatch.setattr(inception_weights, "NUM_BYTES", weights.stat().st_size)
     monkeypatch.setattr(inception_weights, "SHA256", hashlib.sha256(weights.read_bytes()).hexdigest())
     monkeypatch.setenv(inception_weights.ENVIRONMENT, str(weights))
-    monkeypatch.setattr(inception_metrics, "frechet_distance", lambda first, second: len(first.mean) / 100)
+    monkeypatch.setattr(imaging.metrics.trial, "frechet_distance", lambda first, second: len(first.mean) / 100)
     rng = np.random.default_rng(0)
     pool, spatial = (Moments.of(rng.random((4, dim))).gaussian for dim in (2048, 2023))
     reference, samples = tmp_path / "ref.npz", saved(tmp_path / "samples.npz", pictures(2, 2))
