@@ -167,9 +167,8 @@ class StageFailed(AssayError):
 def refuse_unless(what: str, value: object, allowed: Sequence[str]) -> None:
     """Raise UserError for a value that is none of those a caller may choose from."""
     if value not in allowed:
-        hint = did_you_mean(str(value), allowed)
         choices = ", ".join(map(repr, allowed))
-        raise UserError(f"{what}: got {value!r}, allowed: {choices}{hint if hint.endswith('?') else ''}")
+        raise UserError(f"{what}: got {value!r}, allowed: {choices}{did_you_mean(str(value), allowed, '')}")
 
 
 def refuse_other(what: str, value: object, kind: type | tuple[type, ...], allowed: str) -> None:
@@ -178,12 +177,15 @@ def refuse_other(what: str, value: object, kind: type | tuple[type, ...], allowe
         raise UserError(f"{what}: got {value!r} ({type(value).__name__}), allowed: {allowed}")
 
 
-def did_you_mean(wrong: str, allowed: Iterable[str]) -> str:
-    """`"; did you mean X?"` for the nearest allowed name, or the list when it is short, or nothing."""
+def did_you_mean(wrong: str, allowed: Iterable[str], otherwise: str | None = None) -> str:
+    """`"; did you mean X?"` for the nearest allowed name; else `otherwise`: by default the list when it is short, or
+    nothing."""
     names = sorted({str(a) for a in allowed})
     close = difflib.get_close_matches(str(wrong), names, n=1, cutoff=0.6)
     if close:
         return f"; did you mean {close[0]!r}?"
+    if otherwise is not None:
+        return otherwise
     if names and len(names) <= 12:
         return f"; allowed: {', '.join(names)}"
     return ""

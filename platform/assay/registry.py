@@ -79,10 +79,8 @@ class Registry(Generic[Entry]):
         return name
 
     def refusal(self, name: str) -> str:
-        hint, every = did_you_mean(name, self.names()), ", ".join(self.names())
-        return (
-            f"unknown {self.noun} {name!r}{f'{hint} allowed: {every}' if hint.endswith('?') else f'; allowed: {every}'}"
-        )
+        names = self.names()
+        return f"unknown {self.noun} {name!r}{did_you_mean(name, names, ';')} allowed: {', '.join(names)}"
 
     def _installed(self) -> dict[str, EntryPoint]:
         return _points(self.group, tuple(sys.path))

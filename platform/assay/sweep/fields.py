@@ -109,9 +109,8 @@ def one_of(registry: Registry[Any]) -> BeforeValidator:
 
     def check(name: object) -> object:
         if not isinstance(name, str) or name not in registry:
-            hint = did_you_mean(name, registry) if isinstance(name, str) else ""
-            allowed = ", ".join(registry)
-            raise ValueError(f"got {got(name)}, allowed: {allowed}{hint if hint.endswith('?') else ''}")
+            hint = did_you_mean(name, registry, "") if isinstance(name, str) else ""
+            raise ValueError(f"got {got(name)}, allowed: {', '.join(registry)}{hint}")
         registry[name]  # a package that does not import says so here, at the line of the name
         return name
 

@@ -111,8 +111,7 @@ def _neighbours(path: FilePath) -> str:
         names = [entry.name for entry in path.parent.iterdir() if entry.suffix in (".yaml", ".yml")]
     except OSError:
         return ""
-    hint = did_you_mean(path.name, names)
-    return hint if hint.endswith("?") else ""
+    return did_you_mean(path.name, names, "")
 
 
 def parse(text: str, file: str) -> Document:

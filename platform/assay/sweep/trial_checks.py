@@ -173,8 +173,7 @@ class TrialChecks:
             for i, y in enumerate(plot.metrics):
                 if y not in metrics:
                     at = (*place, "y") if isinstance(plot.y, str) else (*place, "y", i)
-                    hint = did_you_mean(y, metrics)
-                    message = f"no trial reports {y!r}{hint if hint.endswith('?') else f'; its metrics are {told}'}"
+                    message = f"no trial reports {y!r}{did_you_mean(y, metrics, f'; its metrics are {told}')}"
                     yield self.document.problem(at, message)
             if plot.facts.x == "numbers" and self.has_names(plot.x, configs):
                 message = (
@@ -182,12 +181,11 @@ class TrialChecks:
                 )
                 yield self.document.problem((*place, "x"), message)
             if not self.is_axis(plot.x, metrics, configs):
-                hint = did_you_mean(plot.x, [ARM, *self.costs, *metrics, *self.workload.paths(self.base)])
-                choices = (
-                    f"{ARM}, a config path, a metric ({told}), or {' and '.join(self.costs)}, also as train.seconds"
-                )
-                message = f"no trial has {plot.x!r}{hint if hint.endswith('?') else f'; allowed: {choices}'}"
-                yield self.document.problem((*place, "x"), message)
+                names = [ARM, *self.costs, *metrics, *self.workload.paths(self.base)]
+                costs = " and ".join(self.costs)
+                choices = f"{ARM}, a config path, a metric ({told}), or {costs}, also as train.seconds"
+                hint = did_you_mean(plot.x, names, f"; allowed: {choices}")
+                yield self.document.problem((*place, "x"), f"no trial has {plot.x!r}{hint}")
 
     def is_axis(self, x: str, metrics: Sequence[str], configs: Sequence[Config]) -> bool:
         stage, _, last = x.rpartition(".")

@@ -221,8 +221,8 @@ def _stage_problems(stage: Stage) -> Iterator[str]:
         yield f"name: got {shown(stage.name)}, allowed: text that is not empty"
     for field_name, choices in (("kind", get_args(StageKind)), ("resources", get_args(ResourceGroup))):
         if (value := getattr(stage, field_name)) not in choices:
-            hint = did_you_mean(str(value), choices)
-            yield f"{field_name}: got {value!r}, allowed: {', '.join(choices)}{hint if hint.endswith('?') else ''}"
+            hint = did_you_mean(str(value), choices, "")
+            yield f"{field_name}: got {value!r}, allowed: {', '.join(choices)}{hint}"
     paths: object = stage.body  # a string is a likely mistake, and iterating it would give letters
     if not isinstance(paths, tuple) or not paths or not all(map(is_import_path, paths)):
         yield f'body: got {shown(paths)}, expected import paths such as ("package.module:attribute",)'

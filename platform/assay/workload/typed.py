@@ -98,8 +98,7 @@ def plain_message(error: ErrorDetails, annotation: Any = None, siblings: Sequenc
     message = f"got {got(value)}, allowed: {describe(annotation) if annotation is not None else _expected(error)}"
     choices = _choices(annotation)
     if isinstance(value, str) and choices:
-        hint = did_you_mean(value, choices)
-        return message + (hint if hint.endswith("?") else "")
+        return message + did_you_mean(value, choices, "")
     if kind == "finite_number":
         return f"{message} that is finite"
     return message

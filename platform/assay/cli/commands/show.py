@@ -106,10 +106,8 @@ def _find_trial(plan: Plan, text: str) -> PlannedTrial:
         return matches[0]
     if matches:
         raise UserError(f"{text!r} is ambiguous, {len(matches)} trials: {'; '.join(t.name for t in matches)}")
-    hint = did_you_mean(text, names)
-    raise UserError(
-        f"{plan.sweep.name} has no trial {text!r}{hint if hint.endswith('?') else '; it has: ' + '; '.join(names)}"
-    )
+    hint = did_you_mean(text, names, f"; it has: {'; '.join(names)}")
+    raise UserError(f"{plan.sweep.name} has no trial {text!r}{hint}")
 
 
 def _show_preset(name: str | None, is_json: bool) -> None:
