@@ -177,6 +177,16 @@ def metric(value: float, places: int) -> str:
     return f"{value:.{places}f}" if math.isfinite(value) else str(value)
 
 
+def json_number(value: float) -> float | str:
+    """A metric in JSON, which has no NaN or infinity: such a value is told in words, which `float` reads."""
+    return value if math.isfinite(value) else str(value)
+
+
+def devices(count: int, device: str) -> str:
+    """V100, 4 × V100."""
+    return f"{count} × {device}" if count > 1 else device
+
+
 def value_in_words(value: object) -> str:
     """A condition's value: 50,000; bfloat16; unknown."""
     if value is None:

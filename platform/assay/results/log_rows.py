@@ -15,7 +15,7 @@ from assay.errors import StageFailed
 from assay.planning import Plan, PlannedTrial, Rung
 from assay.planning.labels import serves
 from assay.store import StoredResult
-from assay.text import one_line
+from assay.text import json_number, one_line
 
 PREFIX = "assay-row "
 """How such a line begins."""
@@ -62,7 +62,7 @@ def _result_row(plan: Plan, planned: PlannedTrial, rung: Rung, result: StoredRes
         **_about(plan, planned),
         "budget": plan.sweep.scheduler.budget,
         "amount": rung.amount,
-        "metrics": {name: _number(value) for name, value in result.metrics.items()},
+        "metrics": {name: json_number(value) for name, value in result.metrics.items()},
         "key": result.key,
         "stages": [stage.key for stage in rung.stages],
     }
@@ -92,8 +92,3 @@ def _about(plan: Plan, planned: PlannedTrial) -> dict[str, Any]:
     trial, seed_path = planned.trial, plan.workload.seed_path
     varied = {path: value for path, value in trial.varied.items() if path != seed_path}
     return {"trial": trial.name, "arm": trial.arm, "seed": trial.seed, "varied": varied}
-
-
-def _number(value: float) -> float | str:
-    """JSON has no NaN or infinity: such a value is told in words, which `float` reads."""
-    return value if value - value == 0 else str(value)

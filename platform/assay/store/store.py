@@ -7,7 +7,6 @@ longer matches is reported, moved to `set-aside/` and computed again; it never r
 from __future__ import annotations
 
 import json
-import math
 import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +29,7 @@ from assay.store.records import FileRecord, Files, Reporter, as_json, file_recor
 from assay.store.resolved_config import as_run
 from assay.store.schema import ResultRecord
 from assay.store.shards import Shard, Shards, cover, mixed_columns
-from assay.text import first_line
+from assay.text import first_line, json_number
 from assay.workload import JSON, Checkpointing, Stage, digest
 
 FORMAT = 1
@@ -287,7 +286,7 @@ class Store:
             },
             "flops": stage.flops,
             "items": stage.items,
-            "metrics": {name: _encode_number(float(value)) for name, value in metrics.items()},
+            "metrics": {name: json_number(float(value)) for name, value in metrics.items()},
             "cost": asdict(cost),
             "notes": dict(notes or {}),
             "files": as_json(files),
@@ -345,8 +344,3 @@ class Store:
     def known(self) -> list[str]:
         """The keys that have a folder, finished or not."""
         return [name for name in self.files.names("results") if re.fullmatch(KEY, name)]
-
-
-def _encode_number(value: float) -> float | str:
-    """JSON has no NaN or infinity, but a metric may be either; it is stored as text then."""
-    return value if math.isfinite(value) else str(value)

@@ -18,6 +18,7 @@ from assay.results import TrialOutcome
 from assay.store import Decision, StoredResult
 from assay.sweep import Sweep
 from assay.sweep.expansion import in_words
+from assay.text import devices
 from assay.tracking import limits
 from assay.workload import digest
 
@@ -133,7 +134,7 @@ def came_from(trial: TrialOutcome) -> dict[str, str]:
     """Which devices its results came from, and which stages were computed or cached."""
     names = {stage.key: stage.name for stage in trial.planned.stages}
     sources = {
-        "assay.device": dict.fromkeys(_device(result) for result in trial.results.values()),
+        "assay.device": dict.fromkeys(devices(r.cost.count, r.cost.device) for r in trial.results.values()),
         "assay.computed": [names[key] for key in names if key in trial.computed],
         "assay.cached": [names[key] for key in names if key in trial.results and key not in trial.computed],
     }
@@ -161,11 +162,6 @@ def pictures_in(report: Path) -> list[Path]:
     """The page and the pictures, without another command's unfinished files."""
     files = report.rglob("*") if report.is_dir() else []
     return sorted(p for p in files if p.suffix.lower() in SHOWN and not p.relative_to(report).parts[0].startswith("."))
-
-
-def _device(result: StoredResult) -> str:
-    cost = result.cost
-    return f"{cost.count} × {cost.device}" if cost.count > 1 else cost.device
 
 
 def _committed_ms(result: StoredResult) -> int:

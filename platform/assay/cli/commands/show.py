@@ -22,7 +22,7 @@ from assay.report.tables.listing import Column, Listing
 from assay.store import Store, StoredResult
 from assay.sweep.config_text import as_yaml, asked_in_words
 from assay.sweep.expansion import in_words
-from assay.text import size, took
+from assay.text import devices, json_number, size, took
 from assay.workload import JSON, Stage, installed_presets
 
 KEY = re.compile(r"[0-9a-f]{4,32}")
@@ -217,10 +217,9 @@ def _show_result(result: StoredResult, is_json: bool) -> None:
         print_json({**result.record, "metrics": _numbers(result.metrics)})
         return
     out, cost = console(), result.cost
-    devices = f"{cost.count} × {cost.device}" if cost.count > 1 else cost.device
     out.print(Text.assemble((f"{result.stage}  {result.key}", "bold")), soft_wrap=True)
     out.print(f"  committed {ago(result.created)} ({result.created}), {size(result.bytes)}", soft_wrap=True)
-    out.print(f"  took {took(cost.seconds)} on {devices}", soft_wrap=True)
+    out.print(f"  took {took(cost.seconds)} on {devices(cost.count, cost.device)}", soft_wrap=True)
     if budget_of(result):
         out.print(f"  budget {budget_of(result)} ({result.budget.path})", soft_wrap=True)
     if result.notes:
@@ -253,5 +252,4 @@ def _print_pairs(values: Mapping[str, float]) -> None:
 
 
 def _numbers(values: Mapping[str, float]) -> dict[str, float | str]:
-    """JSON has no NaN: such a value becomes text."""
-    return {name: value if value - value == 0 else str(value) for name, value in values.items()}
+    return {name: json_number(value) for name, value in values.items()}

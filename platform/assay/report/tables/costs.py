@@ -10,7 +10,7 @@ from assay.costs.ledger import Total, total, total_days
 from assay.costs.savings import Charge, CostSheet
 from assay.report.tables.listing import Column, Listing
 from assay.report.tables.neutral import csv_text
-from assay.text import plural, rate, took
+from assay.text import devices, plural, rate, took
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
