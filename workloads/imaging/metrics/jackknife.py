@@ -89,8 +89,13 @@ def frechet_replicates(reference: npt.ArrayLike | Moments | Gaussian, blocks: Se
 
     One pair of moments is held at a time, beyond the blocks.
     """
-    total = _total(blocks)
-    return _leaving_out(gaussian_of(reference, "reference"), gaussian_of(total, "samples"), total, blocks)
+    if len(blocks) < 2:
+        raise FeatureError(f"an interval needs at least 2 blocks of samples to leave one out; got {len(blocks)}")
+    total = Moments.combine(blocks)
+    first, second = gaussian_of(reference, "reference"), gaussian_of(total, "samples")
+    left_out = [frechet_between_gaussians(first, total.without(block).gaussian) for block in blocks]
+    sizes = np.array([block.n for block in blocks], dtype=np.float64)
+    return Replicates(frechet_between_gaussians(first, second), np.array(left_out), sizes)
 
 
 def frechet_interval(
@@ -108,9 +113,7 @@ def frechet_interval(
         FewSamples: as `frechet_distance`.
     """
     _check_level(level)
-    total = _total(blocks)
-    first, second = gaussian_of(reference, "reference"), gaussian_of(total, "samples")
-    return _leaving_out(first, second, total, blocks).interval(level)
+    return frechet_replicates(reference, blocks).interval(level)
 
 
 def frechet_difference_interval(
@@ -138,22 +141,8 @@ def frechet_difference_interval(
             f"{sum(sizes_b)}. Take the same images, by index, of both"
         )
     first = gaussian_of(reference, "reference")
-    total_a, total_b = _total(blocks_a), _total(blocks_b)
-    second_a, second_b = gaussian_of(total_a, "samples"), gaussian_of(total_b, "samples")
-    a, b = _leaving_out(first, second_a, total_a, blocks_a), _leaving_out(first, second_b, total_b, blocks_b)
+    a, b = (frechet_replicates(first, blocks) for blocks in (blocks_a, blocks_b))
     return Replicates(a.value - b.value, a.left_out - b.left_out, a.sizes).interval(level)
-
-
-def _total(blocks: Sequence[Moments]) -> Moments:
-    if len(blocks) < 2:
-        raise FeatureError(f"an interval needs at least 2 blocks of samples to leave one out; got {len(blocks)}")
-    return Moments.combine(blocks)
-
-
-def _leaving_out(first: Gaussian, second: Gaussian, total: Moments, blocks: Sequence[Moments]) -> Replicates:
-    left_out = [frechet_between_gaussians(first, total.without(block).gaussian) for block in blocks]
-    sizes = np.array([block.n for block in blocks], dtype=np.float64)
-    return Replicates(frechet_between_gaussians(first, second), np.array(left_out), sizes)
 
 
 def _check_level(level: float) -> None:
