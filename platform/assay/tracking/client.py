@@ -32,7 +32,6 @@ class Client:
         from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_TIMEOUT
         from mlflow.tracking import MlflowClient
 
-        self._home = home
         self._patience = patience
         self._database = sqlite_file(home.tracking_uri)
         patience.begin(MLFLOW_HTTP_REQUEST_TIMEOUT.get() if self._database is None else DATABASE_PATIENCE_S)

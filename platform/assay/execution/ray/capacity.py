@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 import ray
 from ray.util.placement_group import PlacementGroup, remove_placement_group
@@ -14,16 +14,9 @@ TRIAL_MEMORY_BYTES = 512 << 20
 little for a worker that needs a whole one."""
 
 
-def leaving_nodes() -> Collection[str]:
-    """Ids of the nodes that are about to be taken away."""
-    # Ray Train watches for notices too, but in an actor of the worker group: if a notice comes before that actor runs,
-    # and only the announced node has room for it, it never starts.
-    return private.leaving_nodes()
-
-
 def capacity() -> list[Mapping[str, float]]:
     """Resource → amount, per node that is alive and not announced to be taken away."""
-    leaving = leaving_nodes()
+    leaving = private.leaving_nodes()
     return [node["Resources"] for node in ray.nodes() if node["Alive"] and node["NodeID"] not in leaving]
 
 

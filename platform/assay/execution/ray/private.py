@@ -26,6 +26,8 @@ AUTHENTICATION_LOGGER = "ray._private.authentication"
 
 def leaving_nodes() -> Collection[str]:
     """Ids of the nodes that are about to be taken away."""
+    # Ray Train watches for notices too, but in an actor of the worker group: if a notice comes before that actor runs,
+    # and only the announced node has room for it, it never starts.
     return ray._private.state.state.get_draining_nodes()
 
 

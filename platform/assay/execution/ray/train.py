@@ -18,7 +18,6 @@ from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from assay.execution.ranks import Ranks
 from assay.execution.ray import private
-from assay.execution.ray.capacity import leaving_nodes
 from assay.execution.ray.group import ProcessGroup
 from assay.execution.ray.job import LOOK_S, CutOff, Job
 from assay.execution.ray.session import QUIET
@@ -85,7 +84,7 @@ class _Notice:
 
     def __call__(self) -> bool:
         if not self._is_leaving and time.monotonic() - self._looked > LOOK_S:
-            self._is_leaving = self._is_paused() or self._node in leaving_nodes()
+            self._is_leaving = self._is_paused() or self._node in private.leaving_nodes()
             self._looked = time.monotonic()
         return self._is_leaving
 

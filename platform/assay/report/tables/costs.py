@@ -64,7 +64,7 @@ def charges_listing(sheet: CostSheet) -> Listing[Charge]:
         Column("stage", lambda c: c.entry.stage),
         Column("for", lambda c: c.serves, min_width=10),
         Column("budget", lambda c: c.budget, is_number=True),
-        Column("device", _device, min_width=8),
+        Column("device", lambda c: devices(c.entry.count, c.entry.device), min_width=8),
         Column("took", lambda c: took(c.entry.seconds), is_number=True),
         Column("rate", partial(_rate, sheet.hints.short_units), is_number=True),
         Column("utilisation", _utilisation, is_number=True, title="of peak"),
@@ -73,11 +73,6 @@ def charges_listing(sheet: CostSheet) -> Listing[Charge]:
     )
     shown = [column for column in columns if any(map(column.shown, sheet.charges))]
     return Listing(_title(sheet), shown, sheet.charges, lambda charge: "faint" if charge.is_found else "")
-
-
-def _device(charge: Charge) -> str:
-    entry = charge.entry
-    return f"{entry.count} × {entry.device}" if entry.count > 1 else entry.device
 
 
 def _rate(short_units: Mapping[str, str], charge: Charge) -> str:
