@@ -111,8 +111,8 @@ class AdmWorkload(TypedWorkload[Config]):
         if c.model.role is Role.CLASSIFIES:
             return [_measured(c, _classifier(c, c.model, c.train, c.data.crop, "train"))]
         if c.model.role is Role.ENLARGES:
-            return [_measured(c, _upsampler(c, c.model, c.diffusion, c.train, "train"))]
-        train = _train(c) if c.train.checkpoint is None else _load(c.model, c.train.checkpoint, "train")
+            return [_measured(c, _denoiser(c, c.model, c.diffusion, c.train, "train"))]
+        train = _denoiser(c, c.model, c.diffusion, c.train, "train")
         classifier = None
         if c.classifier is not None:
             given = c.classifier
@@ -124,7 +124,7 @@ class AdmWorkload(TypedWorkload[Config]):
             return [graph.inversion(c, evaluation_graph.data_section(c.data), train, guidance.get("classifier"))]
         networks = {"model": train, **guidance}
         if (up := c.upsampler) is not None:
-            networks["upsampler"] = _upsampler(c, up.model, up.diffusion, up.train, "upsampler.train")
+            networks["upsampler"] = _denoiser(c, up.model, up.diffusion, up.train, "upsampler.train")
         draw = sampling.draw(c, networks) if c.sample.keep_images != "none" else None
         data = evaluation_graph.data_section(c.data)
         reference = evaluation_graph.reference(c, data, extractor, sampling.batches(c))
@@ -136,19 +136,10 @@ class AdmWorkload(TypedWorkload[Config]):
         return [leaf] if draw is None else [sampling.images(c, draw), leaf]
 
 
-def _train(c: Config) -> Stage:
-    """The diffusion model."""
-    return _denoiser(c, c.model, c.diffusion, c.train, "train")
-
-
-def _upsampler(c: Config, model: ModelConfig, diffusion: DiffusionConfig, train: TrainConfig, section: str) -> Stage:
-    """The diffusion model that enlarges images, trained on the same data."""
+def _denoiser(c: Config, model: ModelConfig, diffusion: DiffusionConfig, train: TrainConfig, section: str) -> Stage:
+    """A diffusion model, which draws images or enlarges them; both are trained on the same data."""
     if train.checkpoint is not None:
         return _load(model, train.checkpoint, section)
-    return _denoiser(c, model, diffusion, train, section)
-
-
-def _denoiser(c: Config, model: ModelConfig, diffusion: DiffusionConfig, train: TrainConfig, section: str) -> Stage:
     process = trained_process(diffusion)
     config = {"data": _training_data(c, c.data.crop), "diffusion": process.model_dump(mode="json")}
     return _training(c, "train_diffusion", config, process, model, train, section)

@@ -4,7 +4,6 @@ from adm.compute.network import NetworkCost, network_cost
 from adm.compute.sampling import num_evaluations, sampling_flops
 from adm.compute.v100 import (
     TABLE_7,
-    paper_v100_days,
     theoretical_throughput,
     training_flops,
     training_v100_days,
@@ -15,7 +14,6 @@ __all__ = [
     "NetworkCost",
     "network_cost",
     "num_evaluations",
-    "paper_v100_days",
     "sampling_flops",
     "theoretical_throughput",
     "training_flops",

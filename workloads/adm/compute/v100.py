@@ -51,8 +51,3 @@ TABLE_7 = {
     "upsample_64_256": Throughput(31.7, naive=6.3, optimized=9.5),
     "upsample_128_512": Throughput(8.0, naive=1.9, optimized=2.3),
 }
-
-
-def paper_v100_days(preset: str, iterations: int, batch_size: int) -> float:
-    """V100-days at the paper's own optimized throughput. `preset` is a key of TABLE_7."""
-    return training_v100_days(iterations, batch_size, TABLE_7[preset].optimized)
