@@ -14,7 +14,6 @@ import contextlib
 import hashlib
 import os
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -28,7 +27,7 @@ import numpy.typing as npt
 from assay.errors import UserError
 from assay.look import current_look, once_a_look
 from assay.workload import KEY_LENGTH
-from imaging.paths import shown, status_of, unreadable
+from imaging.paths import shown, status_of, unreadable, written_whole
 
 Statuses = npt.NDArray[np.int64]
 """(N, 3): size, time of change, time of status change; both in ns."""
@@ -306,17 +305,6 @@ class _Cache:
             return
         kept = np.flatnonzero(which)
         names = os.fsencode("\0".join(self._files.names[index] for index in kept.tolist()))
-        with contextlib.suppress(OSError):  # a full disk, a home that cannot be written: all is read again next time
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, partial = tempfile.mkstemp(dir=self._path.parent)
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    np.savez(
-                        file,
-                        names=np.frombuffer(names, dtype=np.uint8),
-                        statuses=statuses[kept],
-                        hashes=hashes[kept],
-                    )
-                os.replace(partial, self._path)  # noqa: PTH105
-            finally:
-                Path(partial).unlink(missing_ok=True)
+        # A full disk, a home that cannot be written: all is read again next time.
+        with contextlib.suppress(OSError), written_whole(self._path) as partial, partial.open("wb") as file:
+            np.savez(file, names=np.frombuffer(names, dtype=np.uint8), statuses=statuses[kept], hashes=hashes[kept])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Mapping
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,18 @@ def status_of(path: str | os.PathLike[str]) -> os.stat_result:
         kind = NO_FILES.get(stat.S_IFMT(found.st_mode), "no file")
         raise UserError(f"{shown(path)} is {kind}, allowed: a file with contents; move it away")
     return found
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A path to write to that takes the place of `path` at the end; where the body raises, nothing of it is left."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def unreadable(path: str | os.PathLike[str], error: Exception) -> UserError:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -15,6 +14,7 @@ from adm.checkpoints.fit import expected_shapes
 from adm.config import ModelConfig
 from assay.errors import UserError
 from imaging import weight_files
+from imaging.paths import written_whole
 
 CONFIG_KEY = "adm.model"
 """The field with the ModelConfig, as JSON, in a native file's header."""
@@ -37,23 +37,15 @@ def read(path: Path) -> tuple[dict[str, Tensor], ModelConfig | None]:
 
 def write_native(path: Path, weights: Mapping[str, Tensor], config: ModelConfig) -> None:
     metadata = {"format": "pt", CONFIG_KEY: config.model_dump_json()}
-    _write_whole(path, lambda partial: save_file(_plain(weights, config), partial, metadata))
+    with written_whole(path) as partial:
+        save_file(_plain(weights, config), partial, metadata)
 
 
 def write_published(path: Path, weights: Mapping[str, Tensor], config: ModelConfig) -> None:
-    _write_whole(path, lambda partial: torch.save(_plain(weights, config), partial))
+    with written_whole(path) as partial:
+        torch.save(_plain(weights, config), partial)
 
 
 def _plain(weights: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
     """On the CPU, contiguous, not sharing memory, in the order of the network's keys."""
     return {key: weights[key].detach().cpu().contiguous().clone() for key in expected_shapes(config)}
-
-
-def _write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        write(partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

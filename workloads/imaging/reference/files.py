@@ -8,7 +8,6 @@ evaluator passes over that.
 
 from __future__ import annotations
 
-import os
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -25,6 +24,7 @@ from imaging.extractors.inception_weights import PUBLISHED
 from imaging.metrics.feature_arrays import FeatureError
 from imaging.metrics.moments import Gaussian
 from imaging.npz import IMAGES, UNREADABLE, names_in, opened
+from imaging.paths import written_whole
 from imaging.reference.npz_images import NpzImages
 
 POOL, SPATIAL = ("mu", "sigma"), ("mu_s", "sigma_s")
@@ -189,19 +189,13 @@ def write_reference(
         **({} if extractor is None else {"extractor": np.array(extractor)}),
         **({} if num_images is None else {"num_images": np.array(num_images)}),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with zipfile.ZipFile(partial, "w") as archive:
-            for name, array in arrays.items():
-                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                    np.lib.format.write_array(member, array, allow_pickle=False)
-            if images is not None:
-                header = {"descr": "|u1", "fortran_order": False, "shape": images.shape}
-                with archive.open(f"{IMAGES}.npy", "w", force_zip64=True) as member:
-                    np.lib.format.write_array_header_1_0(member, header)
-                    for batch in images.batches(COPIED_AT_ONCE):
-                        member.write(batch.tobytes())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with written_whole(path) as partial, zipfile.ZipFile(partial, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+        if images is not None:
+            header = {"descr": "|u1", "fortran_order": False, "shape": images.shape}
+            with archive.open(f"{IMAGES}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array_header_1_0(member, header)
+                for batch in images.batches(COPIED_AT_ONCE):
+                    member.write(batch.tobytes())
