@@ -14,6 +14,7 @@ from assay.store import Cost, Store, StoredResult
 from assay.store.checkpoints import Part
 from assay.store.resolved_config import as_run
 from assay.workload import JSON, Checkpointing, Stage
+from assay.workload.body_context import BodyContext
 
 PROGRESS_INTERVAL_S = 0.5
 MAP_PROGRESS_INTERVAL_S = 2.0
@@ -22,38 +23,19 @@ CONTEXT_FILE = "context.json"
 """The platform's own state, stored in a checkpoint beside the body's files."""
 
 
-class Context:
+class Context(BodyContext):
     """StageContext: config, inputs, an output folder, progress and metrics."""
 
     def __init__(
         self, stage: Stage, store: Store, output: Path, device: str, threads: int, emit: Emit, *, device_name: str
     ) -> None:
-        self.stage = stage
+        super().__init__(stage, output, device, threads)
         self.store = store
-        self.output = output
-        self.device = device
-        self.threads = threads
-        self.history: list[dict[str, float]] = []
-        self.notes: dict[str, str | float] = {}
-        self.reached = 0
-        """The progress that the body reported."""
         self._device_name = device_name
         self._emit = emit
         self._started = time.monotonic()
         self._last_progress = 0.0
         self._inputs: dict[str, StoredResult] | None = None
-
-    @property
-    def config(self) -> Mapping[str, JSON]:
-        return self.stage.config
-
-    @property
-    def execution(self) -> Mapping[str, JSON]:
-        return self.stage.execution
-
-    @property
-    def amount(self) -> int:
-        return self.stage.amount
 
     @property
     def inputs(self) -> Mapping[str, StoredResult]:
@@ -76,18 +58,15 @@ class Context:
         return Cost(self._device_name, 1, time.monotonic() - self._started)
 
     def progress(self, done: int, metrics: Mapping[str, float] | None = None) -> None:
-        now, self.reached = time.monotonic(), done
+        super().progress(done, metrics)
+        now = time.monotonic()
         if now - self._last_progress >= PROGRESS_INTERVAL_S or done >= self.amount:
             self._last_progress = now
             self._emit(Event("progress", self.stage.key, done=done, metrics=dict(metrics or {}), cost=self.cost))
 
-    def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        self.reached = step
-        self.history.append({"step": step, **{name: float(value) for name, value in metrics.items()}})
-
     def note(self, name: str, value: str | float) -> None:
         if self.notes.get(name) != value:
-            self.notes[name] = value
+            super().note(name, value)
             self._emit(Event("note", self.stage.key, note=(name, value)))
 
 

@@ -26,6 +26,7 @@ import pyarrow as pa
 import pytest
 
 from assay.errors import passing_warnings
+from assay.workload.body_context import BodyContext
 from assay.workload.columns import to_numpy
 from assay.workload.contexts import Result
 from assay.workload.contract import stage_graph
@@ -74,39 +75,13 @@ class FakeResult:
         return pa.concat_tables(tables)
 
 
-class FakeContext:
+class FakeContext(BodyContext):
     """What a reduce body receives, and each class of a map stage."""
 
     def __init__(self, stage: Stage, output: Path, inputs: Mapping[str, Result] | None = None) -> None:
         output.mkdir(parents=True, exist_ok=True)
-        self.stage, self.output, self.inputs = stage, output, inputs or {}
-        self.device, self.threads = "cpu", 1
-        self.history: list[dict[str, float]] = []
-        self.notes: dict[str, str | float] = {}
-        self.reached = 0
-        """The progress that the body reported."""
-
-    @property
-    def config(self) -> Mapping[str, JSON]:
-        return self.stage.config
-
-    @property
-    def execution(self) -> Mapping[str, JSON]:
-        return self.stage.execution
-
-    @property
-    def amount(self) -> int:
-        return self.stage.amount
-
-    def progress(self, done: int, metrics: Mapping[str, float] | None = None) -> None:
-        self.reached = done
-
-    def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        self.reached = step
-        self.history.append({"step": step, **{name: float(value) for name, value in metrics.items()}})
-
-    def note(self, name: str, value: str | float) -> None:
-        self.notes[name] = value
+        super().__init__(stage, output, "cpu", 1)
+        self.inputs = inputs or {}
 
 
 class Left(BaseException):
