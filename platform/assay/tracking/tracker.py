@@ -7,7 +7,7 @@ delay the sweep: a thread writes, and the first error is reported once and costs
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -62,15 +62,12 @@ class Tracker:
         """Log the outcome and the report's pictures. Waits until MLflow has everything, or stops answering."""
         sweep, table = outcome.plan.sweep, comparison(outcome)
         pictures = view.pictures_in(report or self._home.report(sweep.name, sweep.profile))
-        digests = {
-            t.planned.trial.index: view.trial_digest(t.planned, t.results)
-            for t in outcome.trials
-            if view.is_over(t.planned, t.results, outcome.plan.decided)
-        }
+        over = [t for t in outcome.trials if view.is_over(t.planned, t.results, outcome.plan.decided)]
+        digests = {t.planned.trial.index: view.trial_digest(t.planned, t.results) for t in over}
         sweep_digest = table.digest(outcome.plan, {str(i): d for i, d in digests.items()}, pictures)
         is_new = self._writer is None
         if is_new:
-            files = {d: view.artifacts(outcome.plan, t.planned, t.results) for t, d in _over(outcome, digests)}
+            files = {digests[t.planned.trial.index]: view.artifacts(outcome.plan, t.planned, t.results) for t in over}
             files[sweep_digest] = view.parent_artifacts(sweep, pictures)
             logged = logged_runs(self._home, sweep.name)
             if all(digest in logged and logged[digest].is_whole(names) for digest, names in files.items()):
@@ -215,10 +212,3 @@ class Tracker:
             if index not in self._finished:
                 runs.status(run, "KILLED")
         runs.status(runs.parent, "KILLED")
-
-
-def _over(outcome: Outcome, digests: Mapping[int, str]) -> Iterator[tuple[TrialOutcome, str]]:
-    """The trials that are over, each with its digest."""
-    for trial in outcome.trials:
-        if (digest := digests.get(trial.planned.trial.index)) is not None:
-            yield trial, digest

@@ -32,7 +32,7 @@ Values = Mapping[str, float | Replicates]
 
 
 class Columns(Protocol):
-    def __call__(self, column: str) -> Features:
+    def __call__(self, column: str, /) -> Features:
         """A column of features (N, D) by its name."""
 
 

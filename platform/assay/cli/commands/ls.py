@@ -21,9 +21,11 @@ def list_everything(address: str | None, is_json: bool) -> None:
     home = Home.default()
     sweeps = _reports(home)
     results = sorted(read_only_store(home).results(), key=lambda r: r.created, reverse=True)
+    if address is not None:
+        from assay.cli.commands.jobs import jobs_grid, jobs_json  # imports Ray
     if is_json:
-        jobs = {} if address is None else {"jobs": jobs_json(address)}
-        print_json({**jobs, "sweeps": sweeps, "stages": [_stage_json(result) for result in results]})
+        told = {} if address is None else {"jobs": jobs_json(address)}
+        print_json({**told, "sweeps": sweeps, "stages": [_stage_json(result) for result in results]})
         return
     out = console()
     if address is not None:
@@ -40,18 +42,6 @@ def list_everything(address: str | None, is_json: bool) -> None:
         out.print()
         total = sum(result.bytes for result in results)
         out.print(f"{plural(len(results), 'stage')}, {size(total)}. For details: assay show KEY", soft_wrap=True)
-
-
-def jobs_json(address: str) -> list[dict[str, Any]]:
-    from assay.cli.commands import jobs
-
-    return jobs.jobs_json(address)
-
-
-def jobs_grid(address: str) -> Grid[Any]:
-    from assay.cli.commands import jobs
-
-    return jobs.jobs_grid(address)
 
 
 def ago(created: str) -> str:

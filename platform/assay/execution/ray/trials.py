@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from contextlib import suppress
@@ -119,7 +119,8 @@ def _run_trials(
     pause.is_heard = True
     try:
         for group in _groups(works, decisions, pause):
-            _tune_despite_memory(plan, group, broker, scratch_url, decisions, over)
+            tune_group = partial(_tune, plan, group, broker, scratch_url, decisions, over)
+            _despite_memory(tune_group, sweep.limits.retries, decisions.emit)
     finally:
         pause.is_heard = False
         stop.set()
@@ -145,19 +146,11 @@ def _groups(works: Sequence[TrialWork], decisions: RungDecisions, pause: Pause) 
         decisions.cut(rung)
 
 
-def _tune_despite_memory(
-    plan: Plan,
-    works: Sequence[TrialWork],
-    broker: Any,
-    scratch_url: str,
-    decisions: RungDecisions,
-    over: threading.Event,
-) -> None:
-    """`_tune`, repeated if Ray ended a trial's own process for memory: Tune raises then, as for an unknown error."""
-    retries = plan.sweep.limits.retries
+def _despite_memory(tune_group: Callable[[], None], retries: int, emit: Emit) -> None:
+    """Repeat if Ray ended a trial's own process for memory: Tune raises then, as for an unknown error."""
     for retry in range(1, retries + 2):
         try:
-            _tune(plan, works, broker, scratch_url, decisions, over)
+            tune_group()
             return
         except Exception as error:
             why = in_words(error)
@@ -167,7 +160,7 @@ def _tune_despite_memory(
             if retry > retries:
                 raise ended_by(f"{why}; let fewer stages run at once, or give Ray a larger machine") from error
             again = f"{why}; all trials start over from what is stored, retry {retry} of {retries}"
-            decisions.emit(Event("warning", message=again))
+            emit(Event("warning", message=again))
 
 
 def _tune(
