@@ -196,9 +196,15 @@ def value_in_words(value: object) -> str:
     return str(value)
 
 
-def plural(count: int, noun: str) -> str:
+def plural(count: int, noun: str, several: str = "") -> str:
     """1 trial, 4 trials."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {several or f'{noun}s'}"
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """The first few: a, b, c and 4 more."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def counted(names: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from assay.store.io_errors import no_room
-from assay.text import first_line
+from assay.text import first_line, listed
 
 T = TypeVar("T")
 MOST_NAMED = 3
@@ -24,7 +24,7 @@ class Lacking:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        failed = (f"not drawn: {_some(names)}: {cause}" for cause, names in self._failed.items())
+        failed = (f"not drawn: {listed(names, MOST_NAMED)}: {cause}" for cause, names in self._failed.items())
         return (*self._said, *failed)
 
     def say(self, note: str) -> None:
@@ -63,8 +63,3 @@ def readable(picture: Path) -> Path:
     except UnidentifiedImageError as error:
         raise UnidentifiedImageError("this is no picture") from error  # where it lies is of no interest
     return picture
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(names[:MOST_NAMED])
-    return f"{shown} and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else shown

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from assay.text import printable
+from assay.text import listed, plural, printable
 from assay.workload import load_attribute
 from imaging.config import DataConfig
 from imaging.data.folder import SUFFIXES, class_name
 from imaging.data.paths import files_below
 from imaging.data.types import Labels
 from imaging.data_sources import DATA_SOURCES
-from imaging.npz import IMAGES
+from imaging.npz import IMAGES, names_in, opened
 from imaging.paths import shown, whole
 
 SPLITS = {
@@ -32,7 +31,6 @@ SPLIT = re.compile(rf"({'|'.join(SPLITS)})[-_ ]?(set|split|images?|data|[-_0-9].
 """The name of a folder, or the beginning of a file's, that is a split's: train, val2017, test_images."""
 FEW = 10
 """Images of a class that are few, where others have ten times as many and more."""
-MOST_NAMED = 5
 OTHER_LABELS = {
     "basename": ", as their names begin alike; data.labels subfolder takes the first folder for the class",
     "subfolder": ", as all are below one folder; data.labels basename takes the name before '_' for the class",
@@ -104,11 +102,11 @@ def _root(data: DataConfig) -> Path:
 def _left_out(where: str, files: Iterable[str], formats: Sequence[str]) -> Iterator[str]:
     kinds = Counter(map(_kind, files))
     if count := kinds.total():
-        is_one = "file is" if count == 1 else "files are"
         told = listed(
             [f"{number:,} {kind}" for kind, number in sorted(kinds.items(), key=lambda kind: (-kind[1], kind))]
         )
-        yield f"{where}: {count:,} {is_one} not read: {told}; only {', '.join(formats)} are read"
+        there_are = plural(count, "file is", "files are")
+        yield f"{where}: {there_are} not read: {told}; only {', '.join(formats)} are read"
 
 
 def _kind(file: str) -> str:
@@ -140,9 +138,7 @@ def _splits(where: str, split_of: Mapping[str, str | None], count: int, by: str,
             files[split].append(file)
     if len(files) > 1:
         there = [split for split in dict.fromkeys(SPLITS.values()) if split in files]
-        told = [
-            f"{split} ({_number(len(files[split]), 'file')}, such as {shown(min(files[split]))})" for split in there
-        ]
+        told = [f"{split} ({plural(len(files[split]), 'file')}, such as {shown(min(files[split]))})" for split in there]
         yield (
             f"{where} mixes splits: {' and '.join(told)}; all {count:,} images are read as one data set{consequence}. "
             f"To read one split, name its {by}"
@@ -151,15 +147,15 @@ def _splits(where: str, split_of: Mapping[str, str | None], count: int, by: str,
 
 def _other_arrays(where: str, file: Path) -> Iterator[str]:
     """Arrays beside the images that are a split's: x_train, test_images."""
-    with zipfile.ZipFile(file) as archive:
-        names = [name.removesuffix(".npy") for name in archive.namelist()]
+    with opened(file) as archive:
+        names = names_in(archive)
     of_splits = [
         printable(name, is_line=True) for name in names if SPLITS.keys() & set(re.split("[^a-z]+", name.lower()))
     ]
     if of_splits:
-        is_one = "array is" if len(of_splits) == 1 else "arrays are"
+        there_are = plural(len(of_splits), "array is", "arrays are")
         kept = f"only {IMAGES} and its labels are read"
-        yield f"{where}: {len(of_splits):,} {is_one} not read: {listed(of_splits)}; {kept}"
+        yield f"{where}: {there_are} not read: {listed(of_splits)}; {kept}"
 
 
 def _classes(where: str, labels: Labels, classes: int, names: Sequence[str] | None, other: str) -> Iterator[str]:
@@ -184,16 +180,6 @@ def _classes(where: str, labels: Labels, classes: int, names: Sequence[str] | No
     if few:
         told = listed([f"{name(index)} has {counts[index]}" for index in few])
         yield (
-            f"{where}: {_number(len(few), 'class', 'classes')} of {len(there):,} with fewer than {FEW} images each, "
+            f"{where}: {plural(len(few), 'class', 'classes')} of {len(there):,} with fewer than {FEW} images each, "
             f"where half of the classes have {np.median(counts[there]):,.0f} and more: {told}"
         )
-
-
-def listed(names: Sequence[str]) -> str:
-    """The first few."""
-    more = len(names) - MOST_NAMED
-    return ", ".join(names[:MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
-
-
-def _number(count: int, one: str, several: str = "") -> str:
-    return f"{count:,} {one if count == 1 else several or f'{one}s'}"
