@@ -14,12 +14,12 @@ from adm.compute import theoretical_throughput, training_flops
 from adm.compute.v100 import V100_DAYS
 from adm.config import DiffusionConfig, ModelConfig, TrainConfig
 from adm.diffusion import Diffusion
-from adm.registries import Role
 from adm.training import engines
+from adm.training.batches import Batch
 from adm.training.ema import EMA
 from adm.training.engines.torch_engine import TorchEngine
 from adm.training.precision import choose
-from adm.training.stages import low_resolution
+from adm.training.stages import objective_of
 from assay.costs.devices import find_device
 from assay.errors import UserError
 from assay.workload import StageContext
@@ -116,15 +116,7 @@ def _loss(ctx: StageContext, config: ModelConfig, count: int) -> Callable[[nn.Mo
     shape = (count, config.in_channels, config.image_size, config.image_size)
     x0, noise = (torch.randn(shape, generator=generator, device=ctx.device) for _ in range(2))
     t = torch.randint(diffusion.num_timesteps, (count,), generator=generator, device=ctx.device)
-    kwargs = {}
-    if classes := config.num_labels:
-        kwargs["y"] = torch.randint(classes, (count,), generator=generator, device=ctx.device)
-    if config.low_res_size is not None:
-        kwargs["low_res"] = low_resolution(x0, config.low_res_size)
-
-    def loss(network: nn.Module) -> Tensor:
-        if config.role is Role.CLASSIFIES:
-            return nn.functional.cross_entropy(network(diffusion.q_sample(x0, t, noise), t).float(), kwargs["y"])
-        return diffusion.losses(network, x0, t, noise, model_kwargs=kwargs)["loss"].mean()
-
-    return loss
+    y = torch.randint(config.num_labels or 1, (count,), generator=generator, device=ctx.device)
+    batch = Batch(x0, y, t, torch.ones(count, device=ctx.device), noise)
+    objective = objective_of(diffusion, config)
+    return lambda network: objective(network, batch)["loss"].mean()

@@ -47,8 +47,8 @@ def train_diffusion(ctx: TrainContext) -> Mapping[str, float]:
     diffusion = Diffusion.from_config(DiffusionConfig(**ctx.config["diffusion"]))
     source, data = _open(ctx, model_config)
     everything, _ = split(source, 0.0)
-    objective = denoising(diffusion, model_config)
-    task = Task(_network(ctx, model_config), objective, diffusion.num_timesteps, source, everything, data, _seed(ctx))
+    model, objective = _network(ctx, model_config), objective_of(diffusion, model_config)
+    task = Task(model, objective, diffusion.num_timesteps, source, everything, data, ctx.config["seed"])
     return _finish(ctx, fit(ctx, task, train), model_config)
 
 
@@ -62,8 +62,8 @@ def train_classifier(ctx: TrainContext) -> Mapping[str, float]:
         raise UserError(everything_held_out(data.validation, len(source)))
     if data.validation and not len(held_out) and ctx.rank == 0:
         warnings.warn(nothing_held_out(data.validation, len(source)), AssayWarning, stacklevel=1)
-    model = _network(ctx, model_config)
-    task = Task(model, classifying(diffusion), diffusion.num_timesteps, source, training, data, _seed(ctx))
+    model, objective = _network(ctx, model_config), objective_of(diffusion, model_config)
+    task = Task(model, objective, diffusion.num_timesteps, source, training, data, ctx.config["seed"])
     trained = fit(ctx, task, train)
     metrics = dict(_finish(ctx, trained, model_config))
     if len(held_out) and ctx.rank == 0:
@@ -71,6 +71,11 @@ def train_classifier(ctx: TrainContext) -> Mapping[str, float]:
         metrics |= validation_accuracy(model, diffusion, source, held_out, ctx.device)
         note_skipped(ctx, source)
     return metrics
+
+
+def objective_of(diffusion: Diffusion, model: ModelConfig) -> Objective:
+    """What a network of this kind learns."""
+    return classifying(diffusion) if model.role is Role.CLASSIFIES else denoising(diffusion, model)
 
 
 def denoising(diffusion: Diffusion, model: ModelConfig) -> Objective:
@@ -115,11 +120,8 @@ def measure_weights(ctx: StageContext) -> Mapping[str, float]:
     """The loss of a network that was not trained here, over MOST_MEASURED images at uniform timesteps, and a
     classifier's accuracy, on held-out images if there are any."""
     config, data = ModelConfig(**ctx.config["model"]), data_config(ctx.config["data"])
-    diffusion, is_classifier = (
-        Diffusion.from_config(DiffusionConfig(**ctx.config["diffusion"])),
-        config.role is Role.CLASSIFIES,
-    )
-    objective = classifying(diffusion) if is_classifier else denoising(diffusion, config)
+    diffusion = Diffusion.from_config(DiffusionConfig(**ctx.config["diffusion"]))
+    objective = objective_of(diffusion, config)
     network = checkpoints.load(ctx.inputs["model"].file(WEIGHTS)).build().to(ctx.device).eval()
     source = open_planned(
         ctx.config["data"], config.image_size, config.in_channels, config.num_labels, threads=ctx.threads
@@ -135,7 +137,7 @@ def measure_weights(ctx: StageContext) -> Mapping[str, float]:
         drawn = (tensor.to(ctx.device) for tensor in (torch.from_numpy(labels), t, torch.ones(len(x0)), noise))
         total += float(objective(network, Batch(x0, *drawn))["loss"].sum())
     metrics = {"loss": total / len(chosen), "num_images": float(len(chosen))}
-    if is_classifier and len(held_out):
+    if config.role is Role.CLASSIFIES and len(held_out):
         metrics |= validation_accuracy(network, diffusion, source, held_out, ctx.device)
     return metrics
 
@@ -177,12 +179,8 @@ def _configs(ctx: TrainContext) -> tuple[ModelConfig, TrainConfig]:
     return model, TrainConfig(iterations=ctx.amount, **ctx.config["train"], **ctx.execution["train"])
 
 
-def _seed(ctx: TrainContext) -> int:
-    return int(ctx.config["seed"])
-
-
 def _network(ctx: TrainContext, config: ModelConfig) -> Trunk:
-    torch.manual_seed(_seed(ctx))
+    torch.manual_seed(ctx.config["seed"])
     return models.build(config)
 
 

@@ -134,6 +134,10 @@ def _budget(row: _Alike) -> str:
     return f"{row.first.stage.amount:,} {row.first.stage.unit}" if row.first.stage.budget else ""
 
 
+def _days(row: _Alike) -> str:
+    return "?" if row.cost.device_days is None else days(row.cost.device_days)
+
+
 def _time(row: _Alike) -> str:
     if row.first.state in ("stored", "dropped"):
         return ""
