@@ -183,7 +183,7 @@ def json_number(value: float) -> float | str:
 
 
 def devices(count: int, device: str) -> str:
-    """V100, 4 × cpu (x86_64)."""
+    """Tesla T4, 4 × Tesla T4."""
     return f"{count} × {device}" if count > 1 else device
 
 

@@ -162,11 +162,8 @@ def test_published_weights_give_the_published_evaluators_lines(
     assert "is not written: the reference has no mu_s and sigma_s" in refused.stderr
 
 
-def test_too_few_images_for_precision_and_recall_leave_the_other_figures(
-    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_few_images_for_precision_and_recall_leave_the_other_figures(tmp_path: Path, weights: Path) -> None:
     """k = 3 takes four images of either side."""
-    monkeypatch.setattr(inception_metrics, "frechet_distance", lambda first, second: 1.0)  # it takes seconds
     reference = saved(tmp_path / "ref.npz", pictures(4, 1))
     few, enough = saved(tmp_path / "few.npz", pictures(3, 2)), saved(tmp_path / "enough.npz", pictures(4, 2))
     options = ["--inception", weights, "--any-weights", "--max-gib", "inf"]  # no bound
