@@ -1,4 +1,7 @@
-"""Pausing a run: trainings save checkpoints and leave, results stay stored, and the same command resumes."""
+"""Pausing a run: trainings save checkpoints and leave, results stay stored, and the same command resumes.
+
+Ctrl-C arrives in `cli/commands/run.py`; a training notices it as `ctx.leaving` (`workload/checkpointed.py`).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens to a trial at a rung. Pure: executors ask the scheduler and pass on its opinion."""
+"""What happens to a trial at a rung: decided, recorded and announced. Pure. Halving is here, the rest in racing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Races that would be decided by how trials are measured, and not by how good they are: known when they are planned."""
+"""Refuse races that would be decided by how trials are measured instead of by how good they are.
+
+Decided when a sweep is planned. Which finished trials may be ranked together is decided in `results/ranking.py`.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,7 @@ def refuse_unfair_races(sweep: Sweep, trials: Sequence[PlannedTrial]) -> None:
             if differing := [name for name in {**one, **other} if one.get(name) != other.get(name)]:
                 told = ", ".join(f"{name} {one.get(name)} and {other.get(name)}" for name in differing)
                 raise UserError(
-                    f"scheduler.name {sweep.scheduler.name} would race trials that are measured otherwise: at "
+                    f"scheduler.name {sweep.scheduler.name} would race trials measured under different conditions: at "
                     f"{ours.amount} of {sweep.scheduler.budget}, {trials[0].name!r} and {trial.name!r} have {told}. "
-                    "Measure all trials alike, put these into sweeps of their own, or use scheduler fifo, which stops "
-                    "none"
+                    "Measure all trials alike, put them in separate sweeps, or use scheduler fifo, which stops none"
                 )

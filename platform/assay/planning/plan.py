@@ -190,7 +190,7 @@ def make_plan(sweep: Sweep, store: Store | None = None, most: int | None = None)
     """The plan of a sweep, or of its first `most` trials; with what was suggested and decided in earlier runs, where a
     store remembers.
 
-    Raises UserError for a race of trials that are measured otherwise.
+    Raises UserError for a race of trials measured under different conditions.
     """
     workload = sweep.find_workload()
     suggested = _suggested(sweep, store)

@@ -1,4 +1,4 @@
-"""Who is best: trials that may be compared are ranked, the others are told apart and why; seeds are summed up."""
+"""Which trials are comparable, and their ranking: the others are listed with the reason. Seeds are averaged."""
 
 from __future__ import annotations
 

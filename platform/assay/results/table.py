@@ -209,7 +209,7 @@ def _unranked_notes(rows: Sequence[Row]) -> list[str]:
 def _seeds_notes(rows: Sequence[Row], arms: Sequence[Arm]) -> list[str]:
     """Whose seeds are not those of the others, and where that is the race's doing."""
     lacking = [f"{arm.name} ({', '.join(map(str, arm.lacks))})" for arm in arms if arm.lacks]
-    told = [f"not ranked, as seeds are lacking that other arms have: {'; '.join(lacking)}"] if lacking else []
+    told = [f"not ranked: missing seeds that other arms have: {'; '.join(lacking)}"] if lacking else []
     stopped = {row.arm_name for row in rows if row.is_stopped}
     left = {row.arm_name for row in rows if row.rank is not None and not row.is_stopped}
     race = "each seed of an arm races alone: where some were stopped, those left are its luckiest, and flatter it"

@@ -1,4 +1,7 @@
-"""Content-addressed results: what was computed, by key, with checksums. The store is the truth."""
+"""Content-addressed results: what was computed, by key, with checksums. The store is the truth.
+
+`Stage.key` in `workload/stage.py` computes the key.
+"""
 
 from assay.store.downloads import local_copy
 from assay.store.journal import Computed, Decisions, Suggestions

@@ -1,4 +1,4 @@
-"""Lines and clouds of points: the paper's numbers are hollow, and what was measured otherwise is faded."""
+"""Lines and clouds of points: the paper's numbers are hollow, and what was measured under other conditions is faded."""
 
 from __future__ import annotations
 

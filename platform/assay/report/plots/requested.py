@@ -165,7 +165,7 @@ def _legend(figure: Any, grid: Sequence[Any], series: Sequence[Series]) -> None:
     if is_faded:
         from matplotlib.patches import Patch
 
-        handles["measured otherwise, not ranked"] = Patch(color=COLORS[0], alpha=FADED)
+        handles["not ranked: other conditions"] = Patch(color=COLORS[0], alpha=FADED)
     if len(handles) < 2 and not is_faded and not any(one.paper for one in series):
         return
     ours = [label for label in handles if PAPERS not in label and not label.startswith(THE_OTHERS)]

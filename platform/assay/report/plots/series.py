@@ -28,7 +28,7 @@ class Point:
     error: float | None = None
     """Half the length of its error bar: the standard deviation over seeds, else the 95% interval of sampling noise."""
     is_ranked: bool = True
-    """False where the table says that it was measured otherwise than the ranked trials."""
+    """False where the table says that it was measured under other conditions than the ranked trials."""
     label: str = ""
     """What tells it from the other points of its line, where x does not."""
     seeds: int = 1
@@ -61,8 +61,10 @@ def series_of(
     unranked: frozenset[str],
     ledger: Mapping[str, float] = MappingProxyType({}),
 ) -> list[Series]:
-    """In the order of the sweep; seeds become one point. `unranked` names trials that were measured otherwise; `ledger`
-    has what it says of y, by trial."""
+    """In the order of the sweep; seeds become one point.
+
+    `unranked` names trials measured under other conditions. `ledger` has the ledger's y, by trial.
+    """
     reading = Reading.of(plan, x)
     groups: dict[str, dict[str, list[Observation]]] = {}
     for seen in reading.observations(y, trials, unranked):

@@ -366,7 +366,7 @@ def test_trials_that_are_measured_otherwise_do_not_race(study: Study, scheduler:
     with pytest.raises(UserError) as caught:
         make_plan(study.sweep([0.0], rungs, arms=arms))
     assert str(caught.value).startswith(
-        f"scheduler.name {scheduler} would race trials that are measured otherwise: at 5 of train.iterations, "
+        f"scheduler.name {scheduler} would race trials measured under different conditions: at 5 of train.iterations, "
     )
     assert "have num_samples 6 and 12. Measure all trials alike" in str(caught.value)
     assert len(make_plan(study.sweep([0.0], "{name: fifo}", arms=arms)).trials) == 2

@@ -72,7 +72,7 @@ def test_an_arm_that_lacks_seeds_is_compared_over_those_it_shares(study: Studies
     assert arms_of(made) == [("A", (), None), ("B", (1, 2), 0.005)]
     assert made.arms[1].from_best == Difference(pytest.approx(0.005)), "one seed says nothing of noise"
     assert made.best is None, "the other may still come"
-    assert made.notes[0] == "not ranked, as seeds are lacking that other arms have: B (1, 2)"
+    assert made.notes[0] == "not ranked: missing seeds that other arms have: B (1, 2)"
     assert [(arm["rank"], arm["lacks"]) for arm in as_json(made)["arms"]] == [(1, []), (None, [1, 2])]
     (shown,) = [line for line in as_markdown(made).splitlines() if "| B |" in line]
     assert shown == "| - | B | 1.005 | +0.005 | - | 1 of 3 |"
