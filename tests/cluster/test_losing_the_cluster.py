@@ -115,7 +115,11 @@ def test_the_head_of_a_cluster_that_the_run_joined(user: User) -> None:
         try:
             user.until(head, lambda: bool(user.workers("raylet/raylet")))
             lose_at_a_terminal(
-                user, "gcs_server", "Ray's head process (gcs_server) does not", "--address", f"127.0.0.1:{port}"
+                user,
+                "gcs_server",
+                "Ray's head process (gcs_server) no longer answers",
+                "--address",
+                f"127.0.0.1:{port}",
             )
         finally:
             head.terminate()
