@@ -194,5 +194,6 @@ class RemoteEmit:
 
     def __call__(self, event: Event) -> None:
         sent = self.broker.emit.remote(event)
-        if event.kind == "note":
-            ray.get(sent)  # a note is part of the result: it must arrive before the work is done
+        # A note is part of the result, so it must arrive before the work is done; a warning must outlive its process.
+        if event.kind in ("note", "warning"):
+            ray.get(sent)
