@@ -33,7 +33,7 @@ def unavailable_reason(device_type: str) -> str | None:
     """Why DeepSpeed's operators are unavailable in this process, or None. The first call on a machine compiles them."""
     try:
         builder = _accelerator(device_type).create_op_builder("FusedAdamBuilder")
-        flags = [flag for flag in builder.cxx_args() if flag != "-g"]  # debug information takes a third of the time
+        flags = [flag for flag in builder.cxx_args() if flag != "-g"]  # debug information makes it larger
         builder.cxx_args = lambda: flags
         with compiling(operators_folder()):
             builder.load(verbose=False)  # and DeepSpeed takes what this process has loaded
