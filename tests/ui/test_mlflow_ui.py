@@ -74,7 +74,7 @@ def track_a_sweep(home: Home, **config: float) -> None:
         {**written, "config": config, "workload": "toy", "base": "small", "metric": "error", "mode": "min"}
     )
     sweep._workload = toy
-    plan = Plan(sweep, toy, tuple(PlannedTrial(t, (Rung(None, tuple(toy.stages(t.config))),)) for t in sweep.trials()))
+    plan = Plan(sweep, tuple(PlannedTrial(t, (Rung(None, tuple(toy.stages(t.config))),)) for t in sweep.trials()))
     store, results = Store(home.store_url), {}
     for planned in plan.trials:
         asked = planned.trial.config

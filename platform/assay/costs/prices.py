@@ -29,13 +29,8 @@ class Prices:
         for entry in entries(sorted(store.results(), key=lambda result: result.created), unit):
             if entry.done > 0:
                 self._known.setdefault(entry.stage, []).append(entry)
-        self._rates: dict[tuple[str, float], tuple[float | None, float | None]] = {}
-        asked = resources
-        self._gpus = {
-            "train": asked.train.gpus_per_worker,
-            "map": asked.sample.gpus_per_actor,
-            "reduce": asked.reduce.gpus,
-        }
+        self._rates: dict[tuple[str, str, float], tuple[float | None, float | None]] = {}
+        self._resources = resources
 
     def of(self, stage: Stage) -> CostEstimate:
         """The whole stage, from nothing.
@@ -43,7 +38,7 @@ class Prices:
         Device-days by earlier results on declared devices, else by its FLOPs; seconds by earlier results on the kind of
         device that it asks for, the latest that it ran on. So are device-days without a device of reference.
         """
-        kind = (stage.name, (stage.flops or 0.0) / stage.amount)
+        kind = (stage.name, stage.group, (stage.flops or 0.0) / stage.amount)
         if kind not in self._rates:
             self._rates[kind] = self._rates_of(stage)
         work = stage.flops or stage.amount
@@ -56,7 +51,8 @@ class Prices:
     def _rates_of(self, stage: Stage) -> tuple[float | None, float | None]:
         """Device-days and seconds per operation where FLOPs are known, else per unit of the budget."""
         alike = [entry for entry in self._known.get(stage.name, []) if _is_comparable(entry, stage)]
-        here = [entry for entry in alike if entry.device.startswith("cpu") != (self._gpus[stage.kind] > 0)]
+        _, gpus = self._resources.group_of(stage).of_each
+        here = [entry for entry in alike if entry.device.startswith("cpu") != (gpus > 0)]
         here = [entry for entry in here if entry.device == here[-1].device]  # as fast as it was last
         declared = [e for e in (alike if self._unit.reference else here) if e.device_days is not None]
         return (

@@ -90,7 +90,7 @@ def _budget(stage: Stage) -> str:
 def _unit(plan: Plan, key: str) -> str:
     stage = plan.stages[key]
     if stage.items is not None:
-        return plan.hints.item_unit
+        return plan.hints_of(key).item_unit
     return stage.unit if stage.budget else ""
 
 

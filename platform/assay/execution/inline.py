@@ -21,7 +21,6 @@ from assay.execution.packing import Machine
 from assay.execution.pause import Pause, Paused
 from assay.execution.racing import make_rule, score
 from assay.execution.requirements import Need, need
-from assay.execution.requirements import threads as threads_of
 from assay.execution.rung_decisions import RungDecisions
 from assay.execution.work import MapStep, commit_map, device_name, here, ids_of, pending, reduce, train_worker
 from assay.planning import Plan
@@ -112,7 +111,7 @@ class _Work:
             raise Paused
         self.emit(Event("started", stage.key, trial=trial))
         try:
-            execute(stage, self.store, threads_of(stage, self.plan.sweep.resources), self.emit, self.pause)
+            execute(stage, self.store, need(stage, self.plan.sweep.resources).threads, self.emit, self.pause)
         except Paused:
             raise
         except bdb.BdbQuit:  # quitting the debugger ends the run, rather than entering it again in the next trial

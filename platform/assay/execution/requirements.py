@@ -19,30 +19,17 @@ class Need:
     least: int = 1
     most: int = 1
 
+    @property
+    def threads(self) -> int:
+        """CPU threads of one unit: the same with any executor, so that results are rounded alike."""
+        return max(1, int(self.unit.get("CPU", 0)))
+
 
 def need(stage: Stage, resources: Resources) -> Need:
-    """CPUs and GPUs that a stage holds while it runs."""
-    if stage.kind == "train":
-        group = resources.train
-        unit = _positive(group.cpus_per_worker, group.gpus_per_worker)
-        return Need(unit, group.least_workers, group.most_workers)
-    if stage.kind == "map":
-        fan = resources.sample
-        # No more than there are shards: another actor would be idle.
-        most = min(fan.actors[1], math.ceil(stage.amount / stage.shard_size))
-        return Need(_positive(fan.cpus_per_actor, fan.gpus_per_actor), min(fan.actors[0], most), most)
-    return Need(_positive(resources.reduce.cpus, resources.reduce.gpus))
-
-
-def threads(stage: Stage, resources: Resources) -> int:
-    """CPU threads of one worker: the same with any executor, so that results are rounded alike."""
-    cpus = {
-        "train": resources.train.cpus_per_worker,
-        "map": resources.sample.cpus_per_actor,
-        "reduce": resources.reduce.cpus,
-    }
-    return max(1, int(cpus[stage.kind]))
-
-
-def _positive(cpus: float, gpus: float) -> dict[str, float]:
-    return {name: float(amount) for name, amount in (("CPU", cpus), ("GPU", gpus)) if amount > 0}
+    """CPUs and GPUs that a stage holds while it runs. Raises UserError as `Resources.group_of` does."""
+    group = resources.group_of(stage)
+    (least, most), of_each = group.units, group.of_each
+    if stage.kind == "map":  # no more than there are shards: another actor would be idle
+        most = min(most, math.ceil(stage.amount / stage.shard_size))
+    unit = {name: float(amount) for name, amount in zip(("CPU", "GPU"), of_each, strict=True) if amount > 0}
+    return Need(unit, min(least, most), most)

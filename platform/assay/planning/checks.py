@@ -10,6 +10,7 @@ from assay.errors import NotHere, UserError, passing_warnings
 from assay.look import a_look
 from assay.planning.import_paths import refuse_missing_functions
 from assay.planning.plan import Plan, Warned
+from assay.sweep import Resources
 from assay.workload import Stage, canonical_json, load_attribute
 
 Absence = Literal["warned of", "refused", "left"]
@@ -67,10 +68,9 @@ def checked(plan: Plan, stored: Collection[str] = (), absence: Absence = "warned
     once: they are only warned of.
     """
     lacking = [stage for key, stage in plan.needed.items() if key not in stored]
-    refuse_missing_functions(lacking, plan.sweep.workload)
-    group = plan.sweep.resources.train
-    sizes = [(workers, group.gpus_per_worker) for workers in range(group.least_workers, group.most_workers + 1)]
-    said = findings([*_group_checks(plan.needed.values(), sizes), *checks_of(plan.needed.values())])
+    refuse_missing_functions((plan.trials_of[stage.key][0].workload.name, stage) for stage in lacking)
+    stages = plan.needed.values()
+    said = findings([*_group_checks(stages, plan.sweep.resources), *checks_of(stages)])
     raise_refusals(plan, said, stored, with_absences=absence == "refused")
     told = ("warning", "absence") if absence == "warned of" else ("warning",)
     warned: dict[str, set[str]] = {}
@@ -116,13 +116,16 @@ def checks_of(stages: Iterable[Stage]) -> list[Check]:
     return _distinct((stage, stage.check, [(dict(stage.config),)]) for stage in stages if stage.check is not None)
 
 
-def _group_checks(stages: Iterable[Stage], sizes: Sequence[tuple[int, float]]) -> list[Check]:
+def _group_checks(stages: Iterable[Stage], resources: Resources) -> list[Check]:
     """Whether the trainings can be done by a group of any size that the sweep's resources allow."""
-    return _distinct(
-        (stage, stage.group_check, [(dict(stage.config), dict(stage.execution), *size) for size in sizes])
-        for stage in stages
-        if stage.group_check is not None
-    )
+    asked = []
+    for stage in stages:
+        if stage.group_check is not None:
+            group = resources.group_of(stage)
+            (least, most), (_, gpus) = group.units, group.of_each
+            calls = [(dict(stage.config), dict(stage.execution), n, gpus) for n in range(least, most + 1)]
+            asked.append((stage, stage.group_check, calls))
+    return _distinct(asked)
 
 
 def _distinct(asked: Iterable[tuple[Stage, str, list[tuple[Any, ...]]]]) -> list[Check]:

@@ -1,4 +1,5 @@
-"""Refuse races that would be decided by how trials are measured instead of by how good they are.
+"""Refuse trials that cannot stand side by side: races that would be decided by how trials are measured instead of by how
+good they are, and stages of two workloads that would read each other's results.
 
 Decided when a sweep is planned. Which finished trials may be ranked together is decided in `results/ranking.py`.
 """
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from assay.errors import UserError
 from assay.sweep import Sweep
+from assay.workload import Stage
 
 if TYPE_CHECKING:
     from assay.planning.plan import PlannedTrial
@@ -28,4 +30,18 @@ def refuse_unfair_races(sweep: Sweep, trials: Sequence[PlannedTrial]) -> None:
                     f"scheduler.name {sweep.scheduler.name} would race trials measured under different conditions: at "
                     f"{ours.amount} of {sweep.scheduler.budget}, {trials[0].name!r} and {trial.name!r} have {told}. "
                     "Measure all trials alike, put them in separate sweeps, or use scheduler fifo, which stops none"
+                )
+
+
+def refuse_shared_keys(trials: Sequence[PlannedTrial]) -> None:
+    """Raise UserError where stages of two workloads have one key and other bodies; with the same they are shared."""
+    first: dict[str, tuple[PlannedTrial, Stage]] = {}
+    for trial in trials:
+        for stage in trial.stages:
+            theirs, other = first.setdefault(stage.key, (trial, stage))
+            if other.body != stage.body and theirs.workload is not trial.workload:
+                owners = [f"{t.workload.name} ({', '.join(s.body)})" for t, s in ((theirs, other), (trial, stage))]
+                raise UserError(
+                    f"stage {stage.name} has the same key in the workloads {' and '.join(owners)}: its name, version, "
+                    "config and inputs are equal, and its bodies are not; rename it in one of them"
                 )

@@ -15,10 +15,11 @@ from assay.text import first_line
 from assay.workload import Stage, load_attribute
 
 
-def refuse_missing_functions(stages: Iterable[Stage], workload: str) -> None:
-    """Raise one UserError with every import path of the stages, of a body or a check, where there is nothing."""
+def refuse_missing_functions(stages: Iterable[tuple[str, Stage]]) -> None:
+    """Raise one UserError with every import path of the stages, of a body or a check, where there is nothing. Each
+    stage comes with the name of its workload."""
     missing: dict[str, None] = {}
-    for stage in stages:
+    for workload, stage in stages:
         for role, path in import_paths(stage):
             if not _is_there(path):
                 try:

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
-from assay.errors import UserError, passing_warnings
+from assay.errors import SpecError, UserError, passing_warnings
 from assay.look import a_look
-from assay.planning.comparability import refuse_unfair_races
+from assay.planning.comparability import refuse_shared_keys, refuse_unfair_races
 from assay.planning.twins import remarks_on_twins
 from assay.store import Computed, Decision, Decisions, Store, Suggestions
 from assay.sweep import Sweep, Trial
+from assay.sweep.arms import Base
 from assay.sweep.expansion import in_trials
 from assay.sweep.search import Settings
 from assay.workload import JSON, Promise, ReportHints, Stage, Workload
@@ -48,6 +49,11 @@ class PlannedTrial:
     @property
     def name(self) -> str:
         return self.trial.name
+
+    @property
+    def workload(self) -> Workload:
+        """The workload of its stages."""
+        return self.trial.base.workload
 
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
@@ -110,7 +116,6 @@ class Plan:
     """A sweep's trials and every distinct stage among them."""
 
     sweep: Sweep
-    workload: Workload
     trials: tuple[PlannedTrial, ...]
     decided: Mapping[str, Decision] = field(default_factory=dict)
     """A rung's leaf → what the scheduler decided there in an earlier run."""
@@ -120,11 +125,6 @@ class Plan:
     """What its searcher suggested in earlier runs, as far as searcher.num_trials goes: its trials are of these."""
     warned_by_checks: tuple[Warned, ...] = ()
     """What the checks of its stages warned of, once `assay.planning.checked` has made them."""
-
-    @property
-    def hints(self) -> ReportHints:
-        """How its workload wants results shown."""
-        return self.workload.report
 
     @cached_property
     def warned(self) -> tuple[Warned, ...]:
@@ -144,6 +144,30 @@ class Plan:
             in_trials(warned.message, warned.trials if len(warned.trials) < len(self.trials) else ())
             for warned in self.warned
         )
+
+    @cached_property
+    def hints(self) -> ReportHints:
+        """The report hints of its workloads together, the sweep's own first; except for sample grids.
+
+        Costs are in the unit of the sweep's own workload, as its limit of them is.
+        """
+        workloads = [self.sweep.find_workload(), *(trial.workload for trial in self.trials)]
+        hints = list({id(workload): workload.report for workload in workloads}.values())
+        return ReportHints(
+            metrics=tuple(dict.fromkeys(name for each in hints for name in each.metrics)),
+            count=next((each.count for each in hints if each.count), ""),
+            curves=tuple(dict.fromkeys(name for each in hints for name in each.curves)),
+            item_unit=hints[0].item_unit,
+            short_units={unit: short for each in hints[::-1] for unit, short in each.short_units.items()},
+            days=hints[0].days,
+            comparable=tuple(dict.fromkeys(name for each in hints for name in each.comparable)),
+            pictures={name: shows for each in hints[::-1] for name, shows in each.pictures.items()},
+            side_by_side=frozenset(name for each in hints for name in each.side_by_side),
+        )
+
+    def hints_of(self, key: str) -> ReportHints:
+        """How the workload of a stage wants its results shown."""
+        return self.trials_of[key][0].workload.report
 
     @cached_property
     def stages(self) -> dict[str, Stage]:
@@ -192,15 +216,16 @@ def make_plan(sweep: Sweep, store: Store | None = None, most: int | None = None)
 
     Raises UserError for a race of trials measured under different conditions.
     """
-    workload = sweep.find_workload()
     suggested = _suggested(sweep, store)
     trials = sweep.trials(suggested, most)
     limit = sweep.limits.trials
     chosen = trials if limit is None else trials[:limit]
-    planned = tuple(_planned(sweep, workload, trial) for trial in chosen)
+    planned = tuple(_planned(sweep, trial) for trial in chosen)
+    refuse_shared_keys(planned)
+    _refuse_groups(sweep, planned, has_all=limit is None and most is None and not sweep.searcher.facts.learns)
     refuse_unfair_races(sweep, planned)
     decided = decisions_of(sweep, store).all() if store is not None and sweep.scheduler.rungs else {}
-    return Plan(sweep, workload, planned, decided, waiting=len(trials) - len(chosen), suggested=tuple(suggested))
+    return Plan(sweep, planned, decided, waiting=len(trials) - len(chosen), suggested=tuple(suggested))
 
 
 def remembered(plan: Plan, store: Store) -> Plan:
@@ -209,30 +234,45 @@ def remembered(plan: Plan, store: Store) -> Plan:
     return make_plan(plan.sweep, store) if has_memory else plan
 
 
-def _planned(sweep: Sweep, workload: Workload, trial: Trial) -> PlannedTrial:
+def _planned(sweep: Sweep, trial: Trial) -> PlannedTrial:
     warned = list(trial.warned)
     with passing_warnings(warned.append):
         if sweep.scheduler.rungs:
-            configs = list(_configs(sweep, workload, trial))
+            configs = list(_configs(sweep, trial))
             trial = replace(trial, config=configs[-1])
             amounts: Sequence[int | None] = sweep.scheduler.rungs
         else:
             configs, amounts = [trial.config], [None]
-        rungs = [Rung(a, _stages(sweep, workload, config)) for a, config in zip(amounts, configs, strict=True)]
+        rungs = [Rung(a, _stages(sweep, trial, config)) for a, config in zip(amounts, configs, strict=True)]
     return PlannedTrial(trial, tuple(rungs), tuple(dict.fromkeys(warned)))
 
 
-def _configs(sweep: Sweep, workload: Workload, trial: Trial) -> Iterator[Mapping[str, JSON]]:
+def _refuse_groups(sweep: Sweep, trials: Sequence[PlannedTrial], has_all: bool) -> None:
+    """Raise SpecError for resource groups that stages name and the sweep does not define, and for the reverse."""
+    stages = {stage.key: stage for trial in trials for stage in trial.stages}.values()
+    problems = []
+    for stage in stages:
+        try:
+            sweep.resources.group_of(stage)
+        except UserError as error:
+            problems.append(sweep.problem(("resources", stage.group), str(error)))
+    unused = sweep.resources.unused(stages) if has_all else {}
+    problems += [sweep.problem(("resources", name), message) for name, message in unused.items()]
+    if problems:
+        raise SpecError(problems)
+
+
+def _configs(sweep: Sweep, trial: Trial) -> Iterator[Mapping[str, JSON]]:
     """The trial's config at every rung."""
     assert sweep.scheduler.budget is not None
     for amount in sweep.scheduler.rungs:
-        overrides = {**sweep.config, **trial.overrides, sweep.scheduler.budget: amount}
-        yield workload.resolve(sweep.base, overrides)
+        yield trial.base.resolve({**trial.overrides, sweep.scheduler.budget: amount})
 
 
-def _stages(sweep: Sweep, workload: Workload, config: Mapping[str, JSON]) -> tuple[Stage, ...]:
+def _stages(sweep: Sweep, trial: Trial, config: Mapping[str, JSON]) -> tuple[Stage, ...]:
+    workload = trial.base.workload
     *others, leaf = stage_graph(workload, config)
-    return (*others, replace(leaf, promise=Promise(sweep.workload, sweep.metric)))
+    return (*others, replace(leaf, promise=Promise(workload.name, sweep.metric)))
 
 
 # What earlier runs decided. Arms may come and go and budgets may grow without making it void.
@@ -271,21 +311,20 @@ def _config_of(sweep: Sweep) -> dict[str, JSON]:
 
     It need not hold together before an arm completes it, so the workload is not asked to resolve it.
     """
-    workload = sweep.find_workload()
-    settings = Settings(workload.resolve(sweep.base, {}), sweep.config)
-    varied = [*sweep.parameters, *_budgets(sweep, settings), workload.seed_path]
-    paths = sorted({*workload.paths(sweep.base), *sweep.config})
+    base = sweep.design.base
+    settings = Settings(base.preset, base.config)
+    varied = [*sweep.parameters, *_budgets(sweep, base, settings), base.workload.seed_path]
+    paths = sorted({*base.paths, *base.config})
     return {p: settings.at(p, {}) for p in paths if not any(f"{p}.".startswith(f"{path}.") for path in varied)}
 
 
-def _budgets(sweep: Sweep, settings: Settings) -> set[str]:
+def _budgets(sweep: Sweep, base: Base, settings: Settings) -> set[str]:
     """Config paths that are a stage's budget at either end of the space; those of an arm alone would come and go."""
-    workload = sweep.find_workload()
     found = set() if sweep.scheduler.budget is None else {sweep.scheduler.budget}
     first, *_, last = sweep.space().corners(settings)
     for point in (first, last):
         try:
-            stages = stage_graph(workload, workload.resolve(sweep.base, {**sweep.config, **point}))
+            stages = stage_graph(base.workload, base.resolve(point))
         except UserError:
             continue
         found |= {stage.budget.path for stage in stages if stage.budget is not None}

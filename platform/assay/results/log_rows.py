@@ -89,6 +89,6 @@ def stage_rows(plan: Plan, results: Iterable[StoredResult]) -> Iterator[LogRow]:
 
 
 def _about(plan: Plan, planned: PlannedTrial) -> dict[str, Any]:
-    trial, seed_path = planned.trial, plan.workload.seed_path
+    trial, seed_path = planned.trial, planned.workload.seed_path
     varied = {path: value for path, value in trial.varied.items() if path != seed_path}
     return {"trial": trial.name, "arm": trial.arm, "seed": trial.seed, "varied": varied}

@@ -93,6 +93,8 @@ def table(
     """The table of a sweep. `logs` says where each failed stage's traceback is, by key."""
     sweep, hints = plan.sweep, plan.hints
     rows = [_row(plan, trial, logs or {}, by_ledger) for trial in trials]
+    if any(planned.workload.report.days != hints.days for planned in plan.trials):  # no column of one unit
+        rows = [replace(row, cost=Total()) for row in rows]
     made = _made(sweep.name, sweep.metric, sweep.mode, hints.metrics, rows, sweep.reference.source)
     more = (*_seed_note(plan, made), *_cost_note(trials), *_days_note(hints.days, rows), *by_ledger.notes)
     return replace(made, notes=(*made.notes, *more), days=hints.days, count=hints.count)
@@ -241,7 +243,7 @@ def _seed_note(plan: Plan, made: Table) -> list[str]:
 
 def _has_chance(plan: Plan) -> bool:
     """Whether another seed would be another computation."""
-    first, workload = plan.trials[0], plan.workload
+    first, workload = plan.trials[0], plan.trials[0].workload
     reseeded = with_value(first.trial.config, workload.seed_path, first.trial.seed + 1)
     with passing_warnings(None):  # planning passes them on
         return workload.stages(reseeded)[-1].key != first.leaf.key

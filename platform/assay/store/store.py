@@ -275,6 +275,7 @@ class Store:
             "lineage": stage.lineage,
             "stage": stage.name,
             "version": stage.version,
+            "body": list(stage.body),
             "config": config,
             "execution": execution,
             "asked": asked | asked_of_execution,

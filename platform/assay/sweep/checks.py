@@ -7,49 +7,99 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
 
-from assay.errors import ConfigError, SpecProblem, UserError, did_you_mean
+from assay.errors import SpecProblem, UserError, did_you_mean
 from assay.sweep import arms as arms_of
+from assay.sweep.arms import BASE_KEYS, Base, FindBase
 from assay.sweep.draft import Draft, lacks_num, mapping_at
 from assay.sweep.fields import MOST_TRIALS
 from assay.sweep.lines import Document, Path
 from assay.sweep.merge import SETTABLE
 from assay.sweep.schema import FindWorkload
+from assay.sweep.search import ARM, is_for_arms
 from assay.sweep.search.checks import search_problems, too_few_draws
 from assay.sweep.trial_checks import TrialChecks
 from assay.workload import JSON, Workload, canonical_json
+from assay.workload.typed import got
 
 MOST_TOLD = 10**15
 """Trials that are told as a number: more of them need not fit on the line."""
 
 
-def check(document: Document, find_workload: FindWorkload) -> tuple[Workload | None, list[SpecProblem]]:
-    """The sweep's workload, if there is one of that name, and every problem that it takes a workload to see."""
+def check(document: Document, find_workload: FindWorkload) -> tuple[Mapping[str, Workload], list[SpecProblem]]:
+    """The workloads of the sweep and its arms by name, and every problem that it takes a workload to see."""
     name, base = document.data.get("workload"), document.data.get("base")
     if not isinstance(name, str) or not name.strip():
-        return None, []
+        return {}, []
     try:
-        workload = find_workload(name)
+        workloads = {name: find_workload(name)}
     except UserError as error:
-        return None, [document.problem(("workload",), str(error))]
+        return {}, [document.problem(("workload",), str(error))]
     draft = Draft.of(document.data)
-    presets = list(workload.presets())
-    if base in presets:
-        return workload, list(_with_base(document, draft, workload, base))
-    # Without a base there are no configs to resolve; a path that no preset has is wrong all the same.
-    known = {path for preset in presets for path in workload.paths(preset)}
-    problems = [document.problem(path, message) for path, message in _paths(document, draft, known, workload.seed_path)]
-    if isinstance(base, str) and base.strip():
+    own, wrong = _bases_of_arms(draft, name, base, workloads, find_workload)
+    problems = [document.problem(path, message) for path, message in wrong]
+    baseless = {arm: draft.arms.pop(str(arm)) for arm in {path[1] for path, _ in wrong}}
+    draft.is_whole = draft.is_whole and not baseless
+    has_unknown_workload = any("workload" in delta for delta in baseless.values())
+    presets = list(workloads[name].presets())
+    if base in presets and not has_unknown_workload:
+
+        def find_base(of: str | None, preset: str | None) -> Base:
+            return Base(workloads[of or name], preset or base)
+
+        return workloads, [*problems, *_with_base(document, draft, find_base, own)]
+    # Without a base there are no configs to resolve; a path that no preset has is wrong all the same, unless it may be
+    # one of a workload that is not known.
+    known = {path for preset in presets for path in workloads[name].paths(preset)}
+    wrong = list(_paths(document, draft, known, own, {workloads[name].seed_path}))
+    problems += [document.problem(p, message) for p, message in wrong if p[0] == "arms" or not has_unknown_workload]
+    if base not in presets and isinstance(base, str) and base.strip():
         problems.append(document.problem(("base",), f"unknown preset {base!r}{did_you_mean(base, presets)}"))
-    return workload, problems
+    return workloads, problems
 
 
-def _with_base(document: Document, draft: Draft, workload: Workload, base: str) -> Iterator[SpecProblem]:
-    wrong = [*_paths(document, draft, set(workload.paths(base)), workload.seed_path), *_conflicts(document, draft)]
+def _bases_of_arms(
+    draft: Draft, name: str, base: JSON, workloads: dict[str, Workload], find_workload: FindWorkload
+) -> tuple[dict[str, Base], list[tuple[Path, str]]]:
+    """Arm → the base that it names; and why others have none. Adds the workloads that arms name to `workloads`."""
+    bases: dict[str, Base] = {}
+    wrong: list[tuple[Path, str]] = []
+    for arm, delta in draft.arms.items():
+        named = {key: delta[key] for key in BASE_KEYS if key in delta}
+        odd = [key for key, value in named.items() if not isinstance(value, str) or not value.strip()]
+        wrong += [(("arms", arm, key), f"got {got(named[key])}, allowed: text, the name of a {key}") for key in odd]
+        if odd or not named:
+            continue
+        of, preset = named.get("workload", name), named.get("base", base)
+        if of != name and draft.arms_mode != "each":
+            message = f"an arm of another workload cannot be combined: got arms_mode {draft.arms_mode}, allowed: each"
+            wrong.append((("arms", arm, "workload"), message))
+            continue
+        try:
+            workload = workloads[of] if of in workloads else find_workload(of)
+        except UserError as error:
+            wrong.append((("arms", arm, "workload"), str(error)))
+            continue
+        workloads[of], presets = workload, list(workload.presets())
+        if preset in presets:
+            bases[arm] = Base(workload, preset)
+        elif "base" in named:
+            message = f"workload {of} has no preset {preset!r}{did_you_mean(str(preset), presets)}"
+            wrong.append((("arms", arm, "base"), message))
+        else:
+            message = f"workload {of} has no preset {preset!r}, the sweep's base; name a base in the arm, too"
+            wrong.append((("arms", arm, "workload"), f"{message}; allowed: {', '.join(presets)}"))
+    return bases, wrong
+
+
+def _with_base(document: Document, draft: Draft, find_base: FindBase, own: Mapping[str, Base]) -> Iterator[SpecProblem]:
+    base = find_base(None, None)
+    seed_paths = {each.workload.seed_path for each in (base, *own.values())}
+    wrong = [*_paths(document, draft, base.paths, own, seed_paths), *_conflicts(document, draft)]
     yield from (document.problem(path, message) for path, message in wrong)
     if arms_of.count(draft.arms, draft.arms_mode) > MOST_TRIALS:
         yield document.problem(("arms_mode",), _too_many(arms_of.count(draft.arms, draft.arms_mode)))
         return
-    design = draft.design(base, _resolved(workload, base))
+    design = draft.design(find_base)
     found = list(search_problems(document, draft, design, {path for path, _ in wrong}))
     yield from (document.problem(path, message) for path, message in found)
     total = design.count()
@@ -58,14 +108,7 @@ def _with_base(document: Document, draft: Draft, workload: Workload, base: str) 
         return
     if not found:
         yield from (document.problem(path, message) for path, message in too_few_draws(design))
-    yield from TrialChecks(document, draft, design, workload, base, {path for path, _ in [*wrong, *found]}).problems()
-
-
-def _resolved(workload: Workload, base: str) -> Mapping[str, JSON]:
-    try:
-        return workload.resolve(base, {})
-    except ConfigError:
-        return {}  # the trials say what is wrong with it
+    yield from TrialChecks(document, draft, design, {path for path, _ in [*wrong, *found]}).problems()
 
 
 def _too_many(total: int) -> str:
@@ -97,22 +140,30 @@ def _places(document: Document, draft: Draft) -> Iterator[tuple[Path, str, JSON]
     for path, parameter in mapping_at(document.data, "parameters").items():
         yield ("parameters", path), path, None
         for other, value in mapping_at(parameter, "when").items() if isinstance(parameter, dict) else ():
-            yield ("parameters", path, "when", other), other, value
+            if other != ARM:
+                yield ("parameters", path, "when", other), other, value
     for arm, delta in draft.arms.items():
         for path, value in delta.items():
-            yield ("arms", arm, path), path, value
+            if path not in BASE_KEYS:
+                yield ("arms", arm, path), path, value
     rows = mapping_at(document.data, "reference").get("rows")
     for i, row in enumerate(rows if isinstance(rows, list) else []):
         for path, value in mapping_at(row, "when").items() if isinstance(row, dict) else ():
             yield ("reference", "rows", i, "when", path), path, value
 
 
-def _paths(document: Document, draft: Draft, known: Set[str], seed_path: str) -> Iterator[tuple[Path, str]]:
-    """Config paths that the config does not have, or that may not be set there."""
+def _paths(
+    document: Document, draft: Draft, base: Set[str], own: Mapping[str, Base], seed_paths: Set[str]
+) -> Iterator[tuple[Path, str]]:
+    """Config paths that the config does not have, or that may not be set there. `base` are the paths of the sweep's own
+    base; arms may have their `own`."""
     budget = draft.scheduler.budget if draft.scheduler is not None else None
+    of_arms = {arm: own[arm].paths if arm in own else base for arm in draft.arms}
+    every = frozenset(base).union(*of_arms.values())
     for place, path, value in _places(document, draft):
         compares = place[0] == "reference" or "when" in place[2:]
-        if path == seed_path and place[0] != "reference":
+        known = of_arms[str(place[1])] if place[0] == "arms" else every
+        if path in seed_paths and place[0] != "reference":
             yield place, "replicate seeds set this path; write seeds: [...] instead"
         elif path == budget and place[0] != "reference":
             yield place, "the scheduler's rungs set this path; change scheduler.rungs instead"
@@ -127,6 +178,29 @@ def _paths(document: Document, draft: Draft, known: Set[str], seed_path: str) ->
             else:
                 sections = () if document.origin(place).line else SETTABLE  # --set names these beside config paths
                 yield place, f"unknown config path{did_you_mean(path, {*known, *sections})}"
+    yield from _parameters_by_arm(document, draft, of_arms, every)
+
+
+def _parameters_by_arm(
+    document: Document, draft: Draft, of_arms: Mapping[str, Set[str]], every: Set[str]
+) -> Iterator[tuple[Path, str]]:
+    """Conditions on unknown arms, and parameters that are set in an arm whose config has no such path."""
+    arms = mapping_at(document.data, "arms")
+    for path, parameter in draft.parameters.items():
+        place: Path = ("parameters", path, "when", ARM)
+        wanted = parameter.when.get(ARM)
+        names = wanted if isinstance(wanted, list) and wanted else [wanted]
+        if ARM in parameter.when and (wrong := [name for name in names if name not in list(arms)]):
+            hint = did_you_mean(str(wrong[0]), arms) if arms else "; the sweep has no arms"
+            yield place, f"got {got(wrong[0])}, allowed: the name of an arm, or a list of names{hint}"
+            continue
+        others = parameter.when.keys() - {ARM}
+        where = [arm for arm, known in of_arms.items() if is_for_arms(parameter.when, [arm]) and others <= known]
+        without = [arm for arm in where if path not in of_arms[arm]]
+        if without and path in every:
+            has = ", ".join(arm for arm, known in of_arms.items() if path in known)
+            hint = f"limit it to other arms, as in when: {{arm: [{has}]}}"
+            yield ("parameters", path), f"arm {without[0]!r} has no such config path; {hint}"
 
 
 def _conflicts(document: Document, draft: Draft) -> Iterator[tuple[Path, str]]:
@@ -137,9 +211,10 @@ def _conflicts(document: Document, draft: Draft) -> Iterator[tuple[Path, str]]:
             first = seen.setdefault(canonical_json(value), i)
             if first != i:
                 yield ("parameters", path, "values", i), f"the same value as values[{first}]; every value is a trial"
+    is_alone = draft.arms_mode == "each"
     for arm, delta in draft.arms.items():
-        for path in delta:
-            if path in draft.parameters:
+        for path in delta.keys() & draft.parameters.keys():
+            if not is_alone or is_for_arms(draft.parameters[path].when, [arm]):
                 yield ("arms", arm, path), "parameters vary this path too; vary it in one place"
     for path in draft.config:
         if document.origin(("config", path)).line:

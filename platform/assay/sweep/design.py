@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from assay.sweep.arms import Arm
+from assay.sweep.arms import Arm, Base
 from assay.sweep.search import Settings, Space
 from assay.sweep.search.options import Parameter
 from assay.sweep.search.searchers import Searcher
@@ -27,20 +27,20 @@ class Choice:
     draw: int | None
     """The number of the random draw or suggestion; None in a grid."""
 
-    def overrides(self, seed_path: str) -> dict[str, JSON]:
-        return {**self.arm.delta, **self.values, seed_path: self.seed}
+    @property
+    def overrides(self) -> dict[str, JSON]:
+        return {**self.arm.delta, **self.values, self.arm.base.workload.seed_path: self.seed}
 
 
 @dataclass(frozen=True)
 class Design:
+    base: Base
+    """The sweep's own, which its arms start from unless they name another."""
     arms: Sequence[Arm]
     """At least one."""
     parameters: Mapping[str, Parameter]
     seeds: Sequence[int]
     searcher: Searcher
-    base: Mapping[str, JSON]
-    """Resolved: what conditions find where nothing else is set."""
-    config: Mapping[str, JSON]
 
     @cached_property
     def space(self) -> Space:
@@ -51,7 +51,12 @@ class Design:
     @cached_property
     def settings(self) -> list[Settings]:
         """What each arm gives, without the parameters."""
-        return [Settings(self.base, self.config, arm.delta) for arm in self.arms]
+        return [Settings(arm.base.preset, arm.base.config, arm.delta, arms=arm.members) for arm in self.arms]
+
+    @cached_property
+    def bases(self) -> list[Base]:
+        """What its trials start from, each once."""
+        return list({id(arm.base): arm.base for arm in self.arms}.values())
 
     def count(self) -> int:
         """Trials at most: draws may turn out to be the same where conditions do not hold."""

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from assay.sweep.arms import combine
+from assay.sweep.arms import FindBase, combine
 from assay.sweep.design import Design
 from assay.sweep.fields import Section
 from assay.sweep.schema import Plot
@@ -61,14 +61,14 @@ class Draft:
             is_whole=searcher is not None and len(parameters) == len(written) and len(deltas) == len(arms),
         )
 
-    def design(self, base_name: str, base: Mapping[str, JSON]) -> Design:
+    def design(self, find_base: FindBase) -> Design:
         """Every value of a parameter once. Where it is not known which trials there are, none are: corners are."""
         once = {path: _distinct(parameter) for path, parameter in self.parameters.items()}
         searcher = self.searcher
         if searcher is None or (searcher.facts.is_exhaustive and any(map(lacks_num, self.parameters.values()))):
             searcher = Searcher(name="optuna", num_trials=1)
-        arms = combine(self.arms, self.arms_mode, base_name)
-        return Design(arms, once, self.seeds, searcher, base, self.config)
+        base, arms = combine(self.arms, self.arms_mode, self.config, find_base)
+        return Design(base, arms, once, self.seeds, searcher)
 
 
 def lacks_num(parameter: Parameter) -> bool:

@@ -8,18 +8,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from assay.errors import passing_warnings
+from assay.sweep.arms import Base
 from assay.sweep.design import Choice, Design
 from assay.sweep.search import Floats
 from assay.sweep.search import at_path as at_path
 from assay.text import printable
-from assay.workload import JSON, Workload, canonical_json
+from assay.workload import JSON, canonical_json
 
 SHORT_DIGITS = 4
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One config to run. `resolve(base, sweep.config | overrides)` gives `config` again."""
+    """One config to run. `base.resolve(overrides)` gives `config` again."""
 
     index: int
     name: str
@@ -32,7 +33,10 @@ class Trial:
     """The full config, as the workload resolved it."""
     seed: int
     varied: Mapping[str, JSON]
-    """Dotted: this trial's value at every path where the trials differ, whether or not this trial's arm sets it."""
+    """Dotted: this trial's value at every path where the trials differ, whether or not this trial's arm sets it; and
+    its "workload" and "base" where these differ."""
+    base: Base
+    """What the overrides go over."""
     draw: int | None = None
     """Index of the random draw or suggestion that its values are of; None in a grid."""
     draws: tuple[int, ...] = ()
@@ -71,8 +75,8 @@ def in_trials(message: str, names: Sequence[str]) -> str:
 class Names:
     """Names for the trials of one design, in order: "wide, learning_rate 0.1, seed 1"."""
 
-    def __init__(self, design: Design, base: str) -> None:
-        self._design, self._base = design, base
+    def __init__(self, design: Design) -> None:
+        self._design = design
         self._short = short_names(list(design.parameters))
         self._given: set[str] = set()
 
@@ -87,7 +91,7 @@ class Names:
     def _of(self, choice: Choice, digits: int | None) -> str:
         parts = [choice.arm.name] if choice.arm.name is not None else []
         parts += [f"{self._short[path]} {self._value(path, value, digits)}" for path, value in choice.values.items()]
-        parts = parts or [self._base]
+        parts = parts or [choice.arm.base.name]
         if len(self._design.seeds) > 1:
             parts.append(f"seed {choice.seed}")
         return printable(", ".join(parts), is_line=True)
@@ -97,24 +101,17 @@ class Names:
         return f"{value:.{digits}g}" if is_float and digits is not None else in_words(value)
 
 
-def expand(
-    workload: Workload,
-    base: str,
-    config: Mapping[str, JSON],
-    design: Design,
-    suggested: Sequence[Mapping[str, JSON]] = (),
-    most: int | None = None,
-) -> list[Trial]:
-    """Resolve every choice, or the first `most`. Raises ConfigError at the first that the workload refuses."""
+def expand(design: Design, suggested: Sequence[Mapping[str, JSON]] = (), most: int | None = None) -> list[Trial]:
+    """Resolve every choice, or the first `most`. Raises ConfigError at the first that its workload refuses."""
     draws: dict[tuple[str | None, int, str], list[int]] = {}
     """(arm, seed, config) → the draws that came to it."""
     found: list[tuple[Choice, Mapping[str, JSON], Mapping[str, JSON]]] = []
     warned: list[list[str]] = []
     for choice in itertools.islice(design.choices(suggested), most):
-        overrides = choice.overrides(workload.seed_path)
+        overrides = choice.overrides
         heard: list[str] = []
         with passing_warnings(heard.append):
-            resolved = workload.resolve(base, {**config, **overrides})
+            resolved = choice.arm.base.resolve(overrides)
         if choice.draw is not None:
             drawn = draws.setdefault(_identity(choice, resolved), [])
             drawn.append(choice.draw)
@@ -125,13 +122,20 @@ def expand(
     # What is drawn later will differ, if it does not yet.
     drawn_paths = [] if design.searcher.facts.is_exhaustive else list(design.parameters)
     paths = dict.fromkeys([*drawn_paths, *(path for _, overrides, _ in found for path in overrides)])
-    columns = {path: [at_path(resolved, path) for _, _, resolved in found] for path in paths}
+    columns = {
+        "workload": [choice.arm.base.workload.name for choice, _, _ in found],
+        "base": [choice.arm.base.name for choice, _, _ in found],
+        **{path: [at_path(resolved, path) for _, _, resolved in found] for path in paths},
+    }
     varying = [
         path
         for path, column in columns.items()
         if path in drawn_paths or len({canonical_json(value) for value in column}) > 1
     ]
-    names = Names(design, base)
+    # Another workload's seed path is none of this trial's.
+    seed_paths = {choice.arm.base.workload.seed_path for choice, _, _ in found}
+    seeded = seed_paths if len(design.seeds) > 1 else ()
+    names = Names(design)
     return [
         Trial(
             index=index,
@@ -140,7 +144,12 @@ def expand(
             overrides=overrides,
             config=resolved,
             seed=choice.seed,
-            varied={path: columns[path][index] for path in varying},
+            varied={
+                path: columns[path][index]
+                for path in varying
+                if path not in seed_paths or (path in seeded and path in overrides)
+            },
+            base=choice.arm.base,
             draw=choice.draw,
             draws=tuple(draws.get(_identity(choice, resolved), ())),
             warned=tuple(warned[index]),

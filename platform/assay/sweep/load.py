@@ -66,7 +66,7 @@ def load_sweep(
 
     chosen = with_sets(chosen, sets)
     with passing_warnings(None):  # planning passes them on, with the trial that they are about
-        workload, found = check(_normal(chosen), find_workload)
+        workloads, found = check(_normal(chosen), find_workload)
     problems += [*chosen.problems, *_schema_problems(chosen, find_workload), *found]
     # A value that could not be read at all stands as null: what else is wrong with that null is no news.
     problems = [p for p in problems if p in document.problems or (p.file, p.path) not in document.unread]
@@ -75,7 +75,8 @@ def load_sweep(
     data = _normal(chosen).data
     sweep = Sweep.for_data(data, find_workload).model_validate(data)
     sweep._document = chosen
-    sweep._workload, sweep._file, sweep._profile, sweep._sets = workload, file, profile, tuple(sets)
+    sweep._workload, sweep._others = workloads[sweep.workload], workloads
+    sweep._file, sweep._profile, sweep._sets = file, profile, tuple(sets)
     return sweep
 
 

@@ -18,17 +18,13 @@ from pydantic import (
     field_validator,
 )
 
-from assay.errors import UserError, passing_warnings
+from assay.errors import SpecProblem, UserError
 from assay.look import a_look
-from assay.sweep.arms import combine
+from assay.sweep.arms import Base, combine
 from assay.sweep.design import Design
 from assay.sweep.expansion import Trial, expand
 from assay.sweep.fields import (
-    Bounds,
     Count,
-    Cpus,
-    Gpus,
-    GpuShare,
     Hours,
     Name,
     Number,
@@ -43,6 +39,7 @@ from assay.sweep.fields import (
 )
 from assay.sweep.lines import Document, Path, mentions
 from assay.sweep.plot_kinds import PLOT_KINDS, AxisName, PlotKind
+from assay.sweep.resources import Resources
 from assay.sweep.search import Settings, Space
 from assay.sweep.search.options import Parameter
 from assay.sweep.search.schedulers import Scheduler
@@ -52,42 +49,6 @@ from assay.workload import JSON, Workload, load_workload
 FindWorkload = Callable[[str], Workload]
 SHORTEST_QUOTED = 4
 """Characters of a value from which on a message that has them is taken to be about it."""
-
-
-class TrainResources(Section):
-    workers: Positive | Bounds = 1
-    """A number, or [min, max]: what the cluster has room for when the group starts, and starts again."""
-    cpus_per_worker: Cpus = 1
-    gpus_per_worker: Gpus = 0
-
-    @property
-    def least_workers(self) -> int:
-        return self.workers if isinstance(self.workers, int) else self.workers[0]
-
-    @property
-    def most_workers(self) -> int:
-        return self.workers if isinstance(self.workers, int) else self.workers[1]
-
-
-class SampleResources(Section):
-    actors: Bounds = (1, 1)
-    """[min, max]: how wide the fan-out may grow."""
-    cpus_per_actor: Cpus = 1
-    gpus_per_actor: GpuShare = 0
-    """An actor computes on one GPU, or on a share of one."""
-
-
-class ReduceResources(Section):
-    cpus: Cpus = 1
-    gpus: Gpus = 0
-
-
-class Resources(Section):
-    """What each kind of stage asks of the cluster."""
-
-    train: TrainResources = TrainResources()
-    sample: SampleResources = SampleResources()
-    reduce: ReduceResources = ReduceResources()
 
 
 class Limits(Section):
@@ -178,13 +139,15 @@ class Sweep(Section):
     metric: Name
     mode: Literal["min", "max"]
     seeds: Seeds = (0,)
-    resources: Resources = Resources()
+    resources: SerializeAsAny[Resources] = Resources()
     limits: Limits = Limits()
     reference: Reference = Reference()
     report: Report = Report()
     profiles: Mapping[ProfileName, Mapping[str, Any]] = {}
 
     _workload: Workload | None = PrivateAttr(None)
+    _others: Mapping[str, Workload] = PrivateAttr({})
+    """Workloads that arms name, by name."""
     _file: str = PrivateAttr("")
     _profile: str | None = PrivateAttr(None)
     _sets: tuple[str, ...] = PrivateAttr(())
@@ -192,11 +155,15 @@ class Sweep(Section):
 
     @classmethod
     def for_data(cls, data: Mapping[str, JSON], find_workload: FindWorkload = load_workload) -> type[Sweep]:
-        """What reads this data: a sweep, with the options of the searcher and the scheduler that it names, and a limit
-        of device-days as its workload calls them."""
-        searcher, scheduler = Searcher.reader(data.get("searcher")), Scheduler.reader(data.get("scheduler"))
-        own: dict[str, Any] = {"searcher": (searcher, ...)} if searcher is not Searcher else {}
-        own |= {"scheduler": (scheduler, ...)} if scheduler is not Scheduler else {}
+        """What reads this data: a sweep, with the options of the searcher and the scheduler that it names, with the
+        resource groups that it adds, and a limit of device-days as its workload calls them."""
+        sections: tuple[tuple[str, Any], ...] = (
+            ("searcher", Searcher),
+            ("scheduler", Scheduler),
+            ("resources", Resources),
+        )
+        readers = {name: section.reader(data.get(name)) for name, section in sections}
+        own: dict[str, Any] = {name: (readers[name], ...) for name, section in sections if readers[name] is not section}
         limits = data.get("limits")
         if isinstance(limits, dict) and (field := _days_field(data, limits, find_workload)) != "device_days":
             own["limits"] = (Limits.reader(field), ...)
@@ -215,16 +182,31 @@ class Sweep(Section):
     def sets(self) -> tuple[str, ...]:
         return self._sets
 
-    def find_workload(self) -> Workload:
+    def find_workload(self, name: str | None = None) -> Workload:
+        """Its own workload, or the one that an arm names."""
+        if name not in (None, self.workload):
+            return self._others[name] if name in self._others else load_workload(name)
         return self._workload if self._workload is not None else load_workload(self.workload)
 
     @property
+    def workloads(self) -> list[str]:
+        """The names of all workloads that a run needs, its own first."""
+        return list(dict.fromkeys([self.workload, *(arm.get("workload", self.workload) for arm in self.arms.values())]))
+
+    @property
+    def subject(self) -> str:
+        """What it is a study of: "adm digits", or "adm digits, biggan digits" where arms start from several bases."""
+        named = [(arm.get("workload", self.workload), arm.get("base", self.base)) for arm in self.arms.values()]
+        return ", ".join(dict.fromkeys(f"{of} {preset}" for of, preset in named or [(self.workload, self.base)]))
+
+    @property
     def design(self) -> Design:
-        """Its arms, parameters and seeds, before the workload has seen them."""
-        with passing_warnings(None):  # its trials are warned of, and a base is none
-            base = self.find_workload().resolve(self.base, {})
-        arms = combine(self.arms, self.arms_mode, self.base)
-        return Design(arms, self.parameters, self.seeds, self.searcher, base, self.config)
+        """Its arms, parameters and seeds, before a workload has seen them."""
+        base, arms = combine(self.arms, self.arms_mode, self.config, self._find_base)
+        return Design(base, arms, self.parameters, self.seeds, self.searcher)
+
+    def _find_base(self, workload: str | None, preset: str | None) -> Base:
+        return Base(self.find_workload(workload), preset or self.base)
 
     def space(self) -> Space:
         return self.design.space
@@ -244,14 +226,19 @@ class Sweep(Section):
         Searchers that draw: draw after draw, then arms, then seeds; one that resolves to the config of an earlier draw
         is left out. Those of optuna are `suggested`: none before anything is.
         """
-        return expand(self.find_workload(), self.base, self.config, self.design, suggested, most)
+        return expand(self.design, suggested, most)
+
+    def problem(self, path: Path, message: str) -> SpecProblem:
+        """A problem at the line where the value at a path was written."""
+        document = self._document or Document(self._file, None, {})
+        return document.problem(path, message)
 
     def written(self, message: str, trial: Trial) -> str:
         """Where the user wrote the value of a trial that a message names or quotes, as "file:line: path: "; empty where
         it does neither, and in a sweep that was built in Python."""
         if self._document is None:
             return ""
-        arm = next(arm for arm in combine(self.arms, self.arms_mode, self.base) if arm.label == trial.arm)
+        arm = next(arm for arm in self.design.arms if arm.label == trial.arm)
         places: dict[str, Path] = {path: ("config", path) for path in self.config}
         places |= {path: ("parameters", path) for path in self.parameters if path in trial.overrides}
         places |= {path: ("arms", member, path) for path, member in arm.origins.items()}

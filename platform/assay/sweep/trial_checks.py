@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence, Set
 
 from assay.errors import ConfigError, ConfigProblem, SpecProblem, UserError, did_you_mean
+from assay.sweep.arms import Base
 from assay.sweep.design import Choice, Design
 from assay.sweep.draft import Draft
 from assay.sweep.expansion import Names, in_trials
 from assay.sweep.lines import Document, Path
-from assay.workload import JSON, ReportHints, Workload, canonical_json, section_of
+from assay.sweep.search import ARM
+from assay.workload import JSON, ReportHints, canonical_json, section_of
 from assay.workload.contract import stage_graph
 
 Config = Mapping[str, JSON]
-ARM = "arm"
 MOST_ASKED = 100
 """Trials that are asked for the names of their stages."""
 MOST_CHECKED = 1_000
@@ -23,12 +24,9 @@ MOST_CHECKED = 1_000
 class TrialChecks:
     """`doubtful` places are already known to be wrong: left out of the configs, so that the rest can be checked."""
 
-    def __init__(
-        self, document: Document, draft: Draft, design: Design, workload: Workload, base: str, doubtful: Set[Path]
-    ) -> None:
-        self.document, self.draft, self.design = document, draft, design
-        self.workload, self.base, self.doubtful = workload, base, doubtful
-        self.costs = costs_of(workload.report)
+    def __init__(self, document: Document, draft: Draft, design: Design, doubtful: Set[Path]) -> None:
+        self.document, self.draft, self.design, self.doubtful = document, draft, design, doubtful
+        self.costs = costs_of(design.base.workload.report)
         self.config = {path: value for path, value in draft.config.items() if ("config", path) not in doubtful}
         self.in_config: dict[str, Path] = {path: ("config", path) for path in self.config}
         self.left_out: dict[str, Path] = {}
@@ -40,14 +38,14 @@ class TrialChecks:
 
     def problems(self) -> Iterator[SpecProblem]:
         yield from self.config_alone()
-        inherited = set(self.resolve(self.config)[1])
+        inherited = {problem for base in self.design.bases for problem in self.resolve(base, {})[1]}
         refusals: dict[SpecProblem, list[str]] = {}
         resolved: list[tuple[Choice, str, Config, bool]] = []
-        names = Names(self.design, self.base)
+        names = Names(self.design)
         for choice in self.choices():
             name = names.name(choice)
             overrides, places, whole = self.overrides(choice)
-            config, refused = self.resolve({**self.config, **overrides})
+            config, refused = self.resolve(choice.arm.base, overrides)
             fallback: Path = ("arms", choice.arm.members[-1]) if choice.arm.members else ("base",)
             for problem in refused:
                 if _written(problem.path, self.left_out) and not _written(problem.path, places):
@@ -60,9 +58,9 @@ class TrialChecks:
         for blamed, named in self.once_a_range(refusals).items():
             yield _in_trials(blamed, named) if resolved and not _is_own(blamed) else blamed
         yield from self.twins(resolved)
-        reported = [(name, list(self.workload.metrics(config))) for _, name, config, _ in resolved]
+        reported = [(name, list(choice.arm.base.workload.metrics(config))) for choice, name, config, _ in resolved]
         yield from self.metric(reported)
-        yield from self.plots([config for _, _, config, _ in resolved], reported)
+        yield from self.plots([(choice.arm.base, config) for choice, _, config, _ in resolved], reported)
         yield from self.rungs(resolved)
 
     def choices(self) -> Iterator[Choice]:
@@ -79,7 +77,7 @@ class TrialChecks:
 
         The config need not hold together alone, since arms may complete it: that is for the trials to tell.
         """
-        for problem in self.resolve(self.config)[1]:
+        for problem in {problem: None for base in self.design.bases for problem in self.resolve(base, {})[1]}:
             written = _written(problem.path, self.in_config)
             if written is not None:
                 yield self.blame(problem, self.in_config, None)
@@ -98,9 +96,11 @@ class TrialChecks:
                     del kept[problem]
         return kept
 
-    def resolve(self, overrides: Config) -> tuple[Config | None, tuple[ConfigProblem, ...]]:
+    def resolve(self, base: Base, overrides: Config) -> tuple[Config | None, tuple[ConfigProblem, ...]]:
+        """The overrides over `config`, as far as that applies to the base."""
+        common = {path: value for path, value in self.config.items() if path in base.config}
         try:
-            return self.workload.resolve(self.base, overrides), ()
+            return base.workload.resolve(base.name, {**common, **overrides}), ()
         except ConfigError as error:
             return None, error.problems
 
@@ -111,9 +111,9 @@ class TrialChecks:
             for path, value in choice.values.items()
         }
         places |= {path: ("arms", member, path) for path, member in choice.arm.origins.items()}
-        places[self.workload.seed_path] = ("seeds", self.draft.seeds.index(choice.seed))
+        places[choice.arm.base.workload.seed_path] = ("seeds", self.draft.seeds.index(choice.seed))
         good = {path: place for path, place in places.items() if not self.is_doubtful(place)}
-        values = choice.overrides(self.workload.seed_path)
+        values = choice.overrides
         whole = len(good) == len(places) and len(self.config) == len(self.draft.config)
         return {path: values[path] for path in good}, good, whole
 
@@ -125,12 +125,13 @@ class TrialChecks:
 
         Draws may repeat each other, arms and seeds may not.
         """
-        first_with: dict[str, tuple[Choice, str]] = {}
+        first_with: dict[tuple[int, str], tuple[Choice, str]] = {}
         blamed: set[Path] = set()
         for choice, name, config, whole in resolved:
             if not whole:  # what was left out may have been the difference
                 continue
-            twin, twin_name = first_with.setdefault(canonical_json(config), (choice, name))
+            of = id(choice.arm.base.workload), canonical_json(config)
+            twin, twin_name = first_with.setdefault(of, (choice, name))
             is_same = twin is choice or _spelled(twin) == _spelled(choice)
             is_drawn = not self.design.searcher.facts.is_exhaustive
             if is_same or (is_drawn and (twin.arm, twin.seed) == (choice.arm, choice.seed)):
@@ -164,8 +165,11 @@ class TrialChecks:
             )
             yield self.document.problem(("metric",), wrong + did_you_mean(metric, metrics))
 
-    def plots(self, configs: Sequence[Config], reported: list[tuple[str, list[str]]]) -> Iterator[SpecProblem]:
+    def plots(
+        self, resolved: Sequence[tuple[Base, Config]], reported: list[tuple[str, list[str]]]
+    ) -> Iterator[SpecProblem]:
         """What no trial will have is no axis: x may be what is set, what is measured or what it took."""
+        configs, paths = [config for _, config in resolved], {path for base, _ in resolved for path in base.paths}
         metrics = list(dict.fromkeys(name for _, names in reported for name in names))
         told = ", ".join(metrics) or "none"
         for number, plot in self.draft.plots.items() if configs else ():
@@ -180,21 +184,21 @@ class TrialChecks:
                     f"got {plot.x!r}, which has values that are no numbers; a {plot.kind} plot takes numbers alone"
                 )
                 yield self.document.problem((*place, "x"), message)
-            if not self.is_axis(plot.x, metrics, configs):
-                names = [ARM, *self.costs, *metrics, *self.workload.paths(self.base)]
+            if plot.x not in paths and not self.is_axis(plot.x, metrics, resolved):
                 costs = " and ".join(self.costs)
                 choices = f"{ARM}, a config path, a metric ({told}), or {costs}, also as train.seconds"
-                hint = did_you_mean(plot.x, names, f"; allowed: {choices}")
+                hint = did_you_mean(plot.x, [ARM, *self.costs, *metrics, *paths], f"; allowed: {choices}")
                 yield self.document.problem((*place, "x"), f"no trial has {plot.x!r}{hint}")
 
-    def is_axis(self, x: str, metrics: Sequence[str], configs: Sequence[Config]) -> bool:
+    def is_axis(self, x: str, metrics: Sequence[str], resolved: Sequence[tuple[Base, Config]]) -> bool:
+        """Whether it is something else than a config path of a base that may be along x."""
         stage, _, last = x.rpartition(".")
-        if x == ARM or x in metrics or x in self.workload.paths(self.base) or (last in self.costs and not stage):
+        if x == ARM or x in metrics or (last in self.costs and not stage):
             return True
         if last in self.costs:
-            names = {name for config in configs[:MOST_ASKED] for name in self.names_of_stages(config)}
+            names = {name for base, config in resolved[:MOST_ASKED] for name in self.names_of_stages(base, config)}
             return not names or stage in names
-        return any(section_of(config, x) is not None for config in configs)
+        return any(section_of(config, x) is not None for _, config in resolved)
 
     def has_names(self, x: str, configs: Sequence[Config]) -> bool:
         """Whether x is set, in some trial, to what is no number."""
@@ -202,9 +206,9 @@ class TrialChecks:
         values = [section[x.rpartition(".")[2]] for section in sections if isinstance(section, dict)]
         return x == ARM or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
 
-    def names_of_stages(self, config: Config) -> list[str]:
+    def names_of_stages(self, base: Base, config: Config) -> list[str]:
         try:
-            return [stage.name for stage in stage_graph(self.workload, config)]
+            return [stage.name for stage in stage_graph(base.workload, config)]
         except UserError:
             return []  # a file that is not there: planning says so
 
@@ -216,7 +220,7 @@ class TrialChecks:
         first_of = {choice.arm.name: (choice, name, config) for choice, name, config, _ in resolved[::-1]}
         refused: dict[SpecProblem, list[str]] = {}
         for choice, name, config in first_of.values():
-            budgets = self.budgets(config)
+            budgets = self.budgets(choice.arm.base, config)
             if budgets is not None and scheduler.budget not in budgets:
                 message = f"got {scheduler.budget!r}, which no stage has as its budget"
                 problem = self.document.problem(
@@ -224,19 +228,19 @@ class TrialChecks:
                 )
                 refused.setdefault(problem, []).append(name)
                 continue
-            overrides = {**self.config, **self.overrides(choice)[0]}
+            overrides = self.overrides(choice)[0]
             for i, amount in enumerate(scheduler.rungs):
-                for wrong in self.resolve({**overrides, scheduler.budget: amount})[1]:
+                for wrong in self.resolve(choice.arm.base, {**overrides, scheduler.budget: amount})[1]:
                     message = wrong.message if wrong.path == scheduler.budget else f"{wrong.path}: {wrong.message}"
                     problem = self.document.problem(("scheduler", "rungs", i), message)
                     refused.setdefault(problem, []).append(name)
         for problem, names in refused.items():
             yield _in_trials(problem, names) if len(names) < len(first_of) else problem
 
-    def budgets(self, config: Config) -> list[str] | None:
+    def budgets(self, base: Base, config: Config) -> list[str] | None:
         """Config paths that a trial's stages have as budgets; None where its stages cannot be told yet."""
         try:
-            stages = stage_graph(self.workload, config)
+            stages = stage_graph(base.workload, config)
         except UserError:
             return None  # a file that is not there: planning says so
         return [stage.budget.path for stage in stages if stage.budget is not None]

@@ -25,7 +25,7 @@ STANDING, CURRENT, SUPERSEDED = "assay.standing", "current", "superseded"
 def experiment_tags(plan: Plan, parent_run_id: str) -> dict[str, str]:
     """The description, and the view of the current arms: ranked, with what varies and what was measured."""
     sweep = plan.sweep
-    measured = [name for trial in plan.trials for name in plan.workload.metrics(trial.trial.config)]
+    measured = [name for trial in plan.trials for name in trial.workload.metrics(trial.trial.config)]
     varied = [path for trial in plan.trials for path in trial.trial.varied]
     names = list(dict.fromkeys(map(limits.key, [sweep.metric, *measured, "cost/seconds"])))
     paths = list(dict.fromkeys(map(limits.key, varied)))
@@ -62,8 +62,8 @@ def _charts(plan: Plan, metrics: Sequence[str], varied: Sequence[str], most: int
     if len(varied) > 1:
         across = {"selectedParams": list(varied[: min(MAX_AXES, most)]), "selectedMetrics": [metrics[0]]}
         charts.insert(1, {"type": "PARALLEL", "showAllRuns": True, **across})  # next to the sweep's own metric
-    if plan.workload.report.sample_grid is not None:
-        name = limits.image_key(Path(plan.workload.report.sample_grid).stem)
+    grids = [trial.workload.report.sample_grid for trial in plan.trials]
+    for name in dict.fromkeys(limits.image_key(Path(grid).stem) for grid in grids if grid is not None):
         step = max((view.budget_step(trial.rungs[-1]) for trial in plan.trials), default=0)
         charts.append({"type": "IMAGE", "imageKeys": [name], "step": step, "displayName": name})
     place = {"metricSectionId": "arms", "isGenerated": False, "deleted": False}

@@ -65,7 +65,7 @@ class Runs:
         if not is_closed or run.data.tags.get(LOGGED) != digest:
             return False
         folder = recorded_folder(run.info.artifact_uri)
-        return folder is None or are_there(folder, view.artifacts(self._plan, planned, trial.results))
+        return folder is None or are_there(folder, view.artifacts(planned, trial.results))
 
     def log_curve(self, run: Any, result: StoredResult) -> None:
         self._client.log_points(run, view.curve_points(result))
@@ -82,7 +82,7 @@ class Runs:
         self.log_metrics(run, planned, trial.results)
         reached = planned.reached(trial.results)
         if reached is not None:
-            self._log_sample_grid(run, *reached)
+            self._log_sample_grid(run, planned, *reached)
         self._client.log_text(run, as_yaml(planned.trial.config), view.CONFIG)
         came_from = view.came_from(trial)
         if trial.computed or not came_from.keys() & run.data.tags.keys():  # a rebuilt view computes nothing
@@ -187,8 +187,8 @@ class Runs:
         source = {"mlflow.source.name": Path(file).name, "mlflow.source.type": "LOCAL"} if file else {}
         return self._client.create_run(self.experiment_id, name, {**source, **tags})
 
-    def _log_sample_grid(self, run: Any, rung: Rung, leaf: StoredResult) -> None:
-        name = self._plan.workload.report.sample_grid
+    def _log_sample_grid(self, run: Any, planned: PlannedTrial, rung: Rung, leaf: StoredResult) -> None:
+        name = planned.workload.report.sample_grid
         if name is None or name not in leaf.file_bytes:
             return
         # MLflow gives every picture a new name, so logging it twice would show it twice.

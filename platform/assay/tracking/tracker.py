@@ -67,7 +67,7 @@ class Tracker:
         sweep_digest = table.digest(outcome.plan, {str(i): d for i, d in digests.items()}, pictures)
         is_new = self._writer is None
         if is_new:
-            files = {digests[t.planned.trial.index]: view.artifacts(outcome.plan, t.planned, t.results) for t in over}
+            files = {digests[t.planned.trial.index]: view.artifacts(t.planned, t.results) for t in over}
             files[sweep_digest] = view.parent_artifacts(sweep, pictures)
             logged = logged_runs(self._home, sweep.name)
             if all(digest in logged and logged[digest].is_whole(names) for digest, names in files.items()):
@@ -94,7 +94,7 @@ class Tracker:
         for planned in plan.trials:
             results = {s.key: stored[s.key] for s in planned.climbed(plan.decided)}
             run = logged.get(view.trial_digest(planned, results))
-            if run is None or not run.is_whole(view.artifacts(plan, planned, results)):
+            if run is None or not run.is_whole(view.artifacts(planned, results)):
                 return False
         return True
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from assay.planning import Plan, PlannedTrial, Rung
+from assay.planning import PlannedTrial, Rung
 from assay.results import TrialOutcome
 from assay.store import Decision, StoredResult
 from assay.sweep import Sweep
@@ -64,9 +64,9 @@ def params(planned: PlannedTrial) -> dict[str, str]:
     return {limits.key(path): limits.text(in_words(value), limits.PARAMETER) for path, value in varied.items()}
 
 
-def artifacts(plan: Plan, planned: PlannedTrial, results: Mapping[str, StoredResult]) -> list[str]:
+def artifacts(planned: PlannedTrial, results: Mapping[str, StoredResult]) -> list[str]:
     """The files and folders of a trial's run."""
-    grid, leaf = plan.workload.report.sample_grid, planned.result(results)
+    grid, leaf = planned.workload.report.sample_grid, planned.result(results)
     has_grid = grid is not None and leaf is not None and grid in leaf.file_bytes
     return [CONFIG, *([Path(grid).name, IMAGES] if grid is not None and has_grid else [])]
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 JSON = Any
 StageKind = Literal["train", "map", "reduce"]
-ResourceGroup = Literal["train", "sample", "reduce"]
+GROUPS: dict[StageKind, str] = {"train": "train", "map": "sample", "reduce": "reduce"}
+"""The resource group of a stage that names none."""
 Batch = dict[str, "np.ndarray[Any, Any]"]
 KEY_LENGTH = 32
 
@@ -114,8 +115,9 @@ class Stage:
     not part of the key, so the content must be in it otherwise, as a digest."""
     inputs: Mapping[str, Stage] = field(default_factory=dict)
     budget: Budget | None = None
-    resources: ResourceGroup = "reduce"
-    """Which entry of the sweep's `resources` applies."""
+    resources: str | None = None
+    """Which entry of the sweep's `resources` applies: the one for its kind (`train`, `sample` for a map stage,
+    `reduce`), or one of another name, which a sweep of such a stage defines."""
     checkpointing: Checkpointing | None = None
     """Train stages: None saves at the end only."""
     check: str | None = None
@@ -193,6 +195,11 @@ class Stage:
         return digest({"lineage": self.lineage, "budget": self.budget.amount})
 
     @property
+    def group(self) -> str:
+        """The entry of the sweep's `resources` that applies."""
+        return self.resources or GROUPS[self.kind]
+
+    @property
     def sources(self) -> tuple[Stage, ...]:
         """Every stage that is computed before this one."""
         return (*self.inputs.values(), *self.optional_inputs.values())
@@ -219,10 +226,10 @@ def _stage_problems(stage: Stage) -> Iterator[str]:
     """What is wrong with a stage by itself, each with its field."""
     if not isinstance(stage.name, str) or not stage.name:
         yield f"name: got {shown(stage.name)}, allowed: text that is not empty"
-    for field_name, choices in (("kind", get_args(StageKind)), ("resources", get_args(ResourceGroup))):
-        if (value := getattr(stage, field_name)) not in choices:
-            hint = did_you_mean(str(value), choices, "")
-            yield f"{field_name}: got {value!r}, allowed: {', '.join(choices)}{hint}"
+    if stage.kind not in (kinds := get_args(StageKind)):
+        yield f"kind: got {stage.kind!r}, allowed: {', '.join(kinds)}{did_you_mean(str(stage.kind), kinds, '')}"
+    if stage.resources is not None and (not isinstance(stage.resources, str) or not stage.resources):
+        yield f"resources: got {shown(stage.resources)}, allowed: the name of a group of the sweep's resources, or None"
     paths: object = stage.body  # a string is a likely mistake, and iterating it would give letters
     if not isinstance(paths, tuple) or not paths or not all(map(is_import_path, paths)):
         yield f'body: got {shown(paths)}, expected import paths such as ("package.module:attribute",)'

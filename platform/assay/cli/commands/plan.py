@@ -53,7 +53,7 @@ def validate_sweep(
         return
     print_warnings(plan.warnings)
     at = f" with profile {sweep.profile}" if sweep.profile else ""
-    print_text(f"{sweep.file}{at}: OK: {sweep.name}, {plural(count, 'trial')} of {sweep.workload} {sweep.base}")
+    print_text(f"{sweep.file}{at}: OK: {sweep.name}, {plural(count, 'trial')} of {sweep.subject}")
     if is_sample:
         print(
             f"checked: about {MOST_CHECKED:,} of the trials, evenly spread, and the corners of the space; "

@@ -21,9 +21,9 @@ RAY_ENDED = "Ray ended its process, since memory ran short on the machine"
 SILENT = "its process was killed or crashed without a message: often by the kernel, for lack of memory"
 LOST_MACHINE = "its machine was lost"
 TO_LOWER: dict[StageKind, str] = {
-    "train": "lower its micro_batch, or let fewer workers share a machine (resources.train: workers, cpus_per_worker)",
-    "map": "lower its batch_size, or let fewer actors share a machine (resources.sample: actors, cpus_per_actor)",
-    "reduce": "lower how much it holds at once, or let fewer stages share a machine (resources.reduce: cpus)",
+    "train": "lower its micro_batch, or let fewer workers share a machine (under resources: workers, cpus_per_worker)",
+    "map": "lower its batch_size, or let fewer actors share a machine (under resources: actors, cpus_per_actor)",
+    "reduce": "lower how much it holds at once, or let fewer stages share a machine (under resources: cpus)",
 }
 
 

@@ -55,7 +55,7 @@ def execute(job: Job) -> None:
         job = replace(job, units=units)
         job.warn(what)
         if units != before and job.stage.kind == "train":
-            job.warn(f"continues with {units} of at most {job.resources.train.most_workers} workers")
+            job.warn(f"continues with {units} of at most {job.need.most} workers")
 
 
 def _executor(job: Job) -> Callable[[Job], None]:

@@ -13,7 +13,6 @@ import ray.data
 from assay.errors import AssayError
 from assay.execution.ray.deaths import death_of, with_advice
 from assay.execution.ray.job import Job
-from assay.execution.requirements import threads
 from assay.execution.work import MapStep, commit_map, ids_of, pending
 from assay.store.shards import Range
 from assay.text import PLACE
@@ -77,7 +76,7 @@ def fan_out(job: Job) -> None:
     devices = _pipeline(job, spans, size) if spans else set()
     notes = ray.get(job.broker.notes.remote(stage.key))
     seconds = time.monotonic() - started
-    commit_map(stage, store, devices, threads(stage, job.resources), max(1, size), seconds, spans, notes)
+    commit_map(stage, store, devices, job.need.threads, max(1, size), seconds, spans, notes)
 
 
 def _pipeline(job: Job, spans: Sequence[Range], size: int) -> set[str]:
@@ -87,7 +86,7 @@ def _pipeline(job: Job, spans: Sequence[Range], size: int) -> set[str]:
     they held is free, once this has returned.
     """
     _quiet_data()
-    stage, group = job.stage, job.resources.sample
+    stage, unit = job.stage, job.need.unit
     # A block a shard, built here: read tasks would compete with the actors for the last CPU.
     blocks = [{"start": start, "stop": stop} for start, stop in spans]
     dataset = ray.data.from_items(blocks, override_num_blocks=len(blocks))
@@ -100,8 +99,8 @@ def _pipeline(job: Job, spans: Sequence[Range], size: int) -> set[str]:
             batch_format="pyarrow",
             # One shard at a time: the last ones are shared out evenly.
             compute=ray.data.ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=1),
-            num_cpus=group.cpus_per_actor * share,
-            num_gpus=group.gpus_per_actor * share,
+            num_cpus=unit.get("CPU", 0.0) * share,
+            num_gpus=unit.get("GPU", 0.0) * share,
         )
     devices: set[str] = set()
     for bundle in dataset.iter_internal_ref_bundles():

@@ -12,11 +12,10 @@ import ray
 from assay.execution.events import Event
 from assay.execution.ray.broker_actor import RemoteEmit
 from assay.execution.ray.deaths import failure_in
-from assay.execution.requirements import need, threads
+from assay.execution.requirements import Need
 from assay.execution.retries import Failure
 from assay.execution.work import Place, here
 from assay.store import Store
-from assay.sweep import Resources
 from assay.workload import Stage
 
 LOOK_S = 0.5
@@ -44,7 +43,7 @@ class Job:
     """The stage and its trials: "train (AdaGN)"."""
     store_url: str
     scratch_url: str
-    resources: Resources
+    need: Need
     retries: int
     units: int
     """How much the broker granted: workers of a training, or actors of a fan-out."""
@@ -59,8 +58,8 @@ class Job:
 
     def place(self) -> Place:
         """The device for bodies in this process: Ray does not hide GPUs from tasks that asked for none."""
-        count = threads(self.stage, self.resources)
-        return here(count) if need(self.stage, self.resources).unit.get("GPU") else Place("cpu", count)
+        count = self.need.threads
+        return here(count) if self.need.unit.get("GPU") else Place("cpu", count)
 
     def store(self) -> Store:
         """The store as a worker opens it: its messages go to the driver."""

@@ -12,10 +12,8 @@ from assay.planning.checks import Check, Finding, findings
 
 
 def reduce_task(job: Job) -> None:
-    group = job.resources.reduce
-    task = ray.remote(_reduce).options(
-        num_cpus=group.cpus, num_gpus=group.gpus, max_retries=0, scheduling_strategy="DEFAULT"
-    )
+    cpus, gpus = job.need.unit.get("CPU", 0.0), job.need.unit.get("GPU", 0.0)
+    task = ray.remote(_reduce).options(num_cpus=cpus, num_gpus=gpus, max_retries=0, scheduling_strategy="DEFAULT")
     ray.get(task.remote(job))
 
 

@@ -21,7 +21,6 @@ from assay.execution.ray import private
 from assay.execution.ray.group import ProcessGroup
 from assay.execution.ray.job import LOOK_S, CutOff, Job
 from assay.execution.ray.session import QUIET
-from assay.execution.requirements import threads
 from assay.execution.work import Place, train_worker
 
 
@@ -41,15 +40,15 @@ def train(job: Job) -> None:
 
 
 def _trainer(job: Job) -> DataParallelTrainer:
-    group = job.resources.train
+    cpus, gpus = job.need.unit.get("CPU", 0.0), job.need.unit.get("GPU", 0.0)
     return DataParallelTrainer(
         _train_loop,
         train_loop_config={"job": job},
-        backend_config=ProcessGroup("nccl" if group.gpus_per_worker > 0 else "gloo"),
+        backend_config=ProcessGroup("nccl" if gpus > 0 else "gloo"),
         scaling_config=ray.train.ScalingConfig(
             num_workers=job.units,
-            use_gpu=group.gpus_per_worker > 0,
-            resources_per_worker={"CPU": group.cpus_per_worker, "GPU": group.gpus_per_worker},
+            use_gpu=gpus > 0,
+            resources_per_worker={"CPU": cpus, "GPU": gpus},
         ),
         # Checkpoints are in the store; nothing in Train's own folder is read again.
         run_config=ray.train.RunConfig(
@@ -67,7 +66,7 @@ def _train_loop(config: dict[str, Any]) -> int | None:
     job: Job = config["job"]
     context = ray.train.get_context()
     ranks = Ranks(context.get_world_rank(), context.get_world_size())
-    place = Place(str(get_device()), threads(job.stage, job.resources))
+    place = Place(str(get_device()), job.need.threads)
     with job.failures_told():
         return train_worker(job.stage, job.store(), place, job.emit, ranks, _Notice(job))
 

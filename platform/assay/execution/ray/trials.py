@@ -31,13 +31,12 @@ from assay.execution.ray.growth import grow
 from assay.execution.ray.job import Job, StageEnded
 from assay.execution.ray.scheduler import StudyScheduler
 from assay.execution.ray.watch import LEAVE_S, ended_by, gone, lose, while_it_lives
-from assay.execution.requirements import need
+from assay.execution.requirements import Need, need
 from assay.execution.retries import failure_of
 from assay.execution.rung_decisions import RungDecisions
 from assay.planning import Plan
 from assay.planning.labels import serves
 from assay.store import Store
-from assay.sweep import Resources
 from assay.workload import Stage
 
 TRIALS_PER_CPU = 2
@@ -52,7 +51,8 @@ class TrialWork:
     index: int
     rungs: Mapping[int, tuple[Stage, ...]]
     """The rungs that it climbs now, by number, lowest first."""
-    resources: Resources
+    needs: Mapping[str, Need]
+    """By stage key."""
     store_url: str
     scratch_url: str
     retries: int
@@ -62,7 +62,7 @@ class TrialWork:
 
     def requests(self, rung: int) -> list[Request]:
         return [
-            Request(s.key, s.lineage, s.name, tuple(i.key for i in s.sources), need(s, self.resources))
+            Request(s.key, s.lineage, s.name, tuple(i.key for i in s.sources), self.needs[s.key])
             for s in self.rungs[rung]
         ]
 
@@ -98,7 +98,7 @@ def _run_trials(
         TrialWork(
             index=number,
             rungs={number: rung.stages for number, rung in enumerate(planned.rungs)},
-            resources=sweep.resources,
+            needs={stage.key: need(stage, sweep.resources) for stage in planned.stages},
             store_url=store.url,
             scratch_url=scratch_url,
             retries=sweep.limits.retries,
@@ -252,7 +252,7 @@ def _climb(work: TrialWork, rung: int, broker: Any) -> bool:
                 work.titles[stage.key],
                 work.store_url,
                 work.scratch_url,
-                work.resources,
+                work.needs[stage.key],
                 work.retries,
                 decision.units,
                 broker,

@@ -94,8 +94,7 @@ def _lead(contents: Contents) -> str:
     sweep, rows = contents.plan.sweep, contents.table.rows
     done = sum(bool(row.estimates) for row in rows)
     about = [
-        f"{plural(len(rows), 'trial')} of {sweep.workload} {sweep.base}"
-        + (f", {done:,} with a result" if done < len(rows) else ""),
+        f"{plural(len(rows), 'trial')} of {sweep.subject}" + (f", {done:,} with a result" if done < len(rows) else ""),
         f"by {contents.table.metric}, {best_is(contents.table)}",
     ]
     if len(sweep.seeds) > 1:

@@ -30,9 +30,9 @@ def draw_pictures(
     rows = {row.trial: row for row in table.rows}
     names = short_names(table.rows)
     drawn = []
-    for name, shows in plan.workload.report.pictures.items():
+    for name, shows in plan.hints.pictures.items():
         shown = [(row, leaf) for row, leaf in _results(trials, rows) if name in leaf.file_bytes]
-        is_column = name in plan.workload.report.side_by_side
+        is_column = name in plan.hints.side_by_side
         some = f"the first {MOST_TRIALS} of {len(shown)} trials: " if len(shown) > MOST_TRIALS else ""
         tiles = []
         for row, leaf in shown[:MOST_TRIALS]:

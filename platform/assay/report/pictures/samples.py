@@ -34,11 +34,10 @@ def safe_name(trial: str) -> str:
 def copy_grids(plan: Plan, trials: Sequence[TrialOutcome], folder: Path, lacking: Lacking) -> dict[str, Path]:
     """Trial → its sample grid, copied to `<safe name>.png`. Trials without one are left out, and those whose grid is no
     picture."""
-    wanted = plan.workload.report.sample_grid
     grids: dict[str, Path] = {}
-    taken = {OVERVIEW, "curves.png", *plan.workload.report.pictures}
+    taken = {OVERVIEW, "curves.png", *plan.hints.pictures}
     for trial in trials:
-        leaf = trial.planned.result(trial.results)
+        leaf, wanted = trial.planned.result(trial.results), trial.planned.workload.report.sample_grid
         if wanted is None or leaf is None or wanted not in leaf.file_bytes:
             continue
         name = f"{safe_name(trial.planned.name)}.png"

@@ -11,7 +11,7 @@ from assay.report.plots.axes import Axis, set_ticks
 from assay.report.plots.series import Point, Series
 from assay.results.table import Table
 from assay.sweep import Plot
-from assay.sweep.trial_checks import ARM
+from assay.sweep.search import ARM
 from assay.workload import load_attribute
 
 MOST_LINES = len(COLORS)

@@ -13,7 +13,8 @@ from assay.results.estimates import Estimate, read_estimates
 from assay.results.reference import config_at
 from assay.store import StoredResult
 from assay.sweep.expansion import at_path, in_words, short_names
-from assay.sweep.trial_checks import ARM, costs_of
+from assay.sweep.search import ARM
+from assay.sweep.trial_checks import costs_of
 from assay.workload import JSON, canonical_json
 
 
@@ -46,9 +47,11 @@ class Reading:
         is_measured = is_cost(plan, x) or not (x == ARM or _is_set(plan, x))
         follows_rungs = is_cost(plan, x) and any(len(one.rungs) > 1 for one in plan.trials)
         along = next(reversed(list(plan.sweep.parameters)), None) if is_measured and not follows_rungs else None
-        others = {*plan.sweep.parameters, plan.workload.seed_path, x}
-        own = (set(one.trial.overrides) - others for one in plan.trials if one.trial.arm is not None)
-        return cls(plan, x, is_measured, along, x != ARM and any(own))
+        named = [one for one in plan.trials if one.trial.arm is not None]
+        others = {*plan.sweep.parameters, x}
+        own = (set(one.trial.overrides) - others - {one.workload.seed_path} for one in named)
+        starts = {(one.workload.name, one.trial.base.name) for one in named}
+        return cls(plan, x, is_measured, along, x != ARM and (any(own) or len(starts) > 1))
 
     def observations(self, y: str, trials: Sequence[TrialOutcome], unranked: frozenset[str]) -> Iterator[Observation]:
         climbs = is_rung(self.plan, self.x) or is_cost(self.plan, self.x)
@@ -111,7 +114,7 @@ def _is_set(plan: Plan, x: str) -> bool:
     configs = [one.trial.config for one in plan.trials]
     sections = [at_path(config, section) if section else config for config in configs]
     return any(isinstance(inner, Mapping) and name in inner for inner in sections) or (
-        x in plan.workload.paths(plan.sweep.base)
+        any(x in one.trial.base.paths for one in plan.trials)
     )
 
 

@@ -2,11 +2,12 @@
 
 from assay.sweep.search.axes import Axis, Floats, Integers, Partitions, Values
 from assay.sweep.search.observation import Observation
-from assay.sweep.search.settings import Settings, at_path, same
+from assay.sweep.search.settings import ARM, Settings, at_path, is_for_arms, same
 from assay.sweep.search.space import Point, Space
 from assay.sweep.search.suggest import suggest
 
 __all__ = [
+    "ARM",
     "Axis",
     "Floats",
     "Integers",
@@ -17,6 +18,7 @@ __all__ = [
     "Space",
     "Values",
     "at_path",
+    "is_for_arms",
     "same",
     "suggest",
 ]

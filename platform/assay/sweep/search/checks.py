@@ -10,7 +10,7 @@ from assay.sweep.design import Design
 from assay.sweep.draft import Draft, lacks_num
 from assay.sweep.expansion import in_words
 from assay.sweep.lines import Document, Path
-from assay.sweep.search import same
+from assay.sweep.search import ARM, same
 from assay.sweep.search.searchers import names_that_draw
 from assay.workload import JSON
 from assay.workload.typed import got
@@ -25,6 +25,8 @@ def search_problems(document: Document, draft: Draft, design: Design, doubtful: 
     if draft.is_whole:  # a condition may look at what was left out
         for path, parameter in draft.parameters.items():
             for other, value in parameter.when.items():
+                if other == ARM:
+                    continue
                 place: Path = ("parameters", path, "when", other)
                 wrong = None if place in doubtful else _condition(design, path, other, value)
                 if wrong:

@@ -55,7 +55,8 @@ class Parameter(Section):
     first: tuple[JSON, ...] = ()
     """Values that searchers that draw begin with, in this order, before they draw others."""
     when: Mapping[Name, JSON] = {}
-    """Config path → value: set only where the arm, the config and the parameters above give all of these."""
+    """Config path → value: set only where the arm, the config and the parameters above give all of these. Besides,
+    "arm" → the name of an arm, or a list of names: set only in these."""
 
     @model_validator(mode="after")
     def _is_one_kind(self) -> Self:

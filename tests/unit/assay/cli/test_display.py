@@ -19,6 +19,7 @@ from assay.costs.estimates import CostEstimate
 from assay.execution import Event
 from assay.planning import Plan, PlannedTrial, Rung
 from assay.sweep import Sweep, Trial
+from assay.sweep.arms import Base
 from assay.text import age, clock, days, one_line, rate, size, took
 from assay.workload import Budget, ReportHints, Stage
 
@@ -46,6 +47,7 @@ class Study:
 
     def __post_init__(self) -> None:
         reference = stage("reference", amount=None)
+        workload: Any = SimpleNamespace(report=ReportHints(metrics=("fid",)))
         trials = []
         for arm in ("AdaGN", "addition + GroupNorm"):
             self.trains[arm] = stage("train", arm)
@@ -53,11 +55,10 @@ class Study:
                 name = f"{arm}, scale {scale}"
                 sample = stage("sample", name, 1000, "images", model=self.trains[arm], reference=reference)
                 self.samples.append(sample)
-                trial = Trial(len(trials), name, arm, {}, {}, 0, {})
+                trial = Trial(len(trials), name, arm, {}, {}, 0, {}, Base(workload, "b"))
                 trials.append(PlannedTrial(trial, (Rung(None, (self.trains[arm], reference, sample)),)))
         sweep = Sweep(version=1, name="norms", workload="w", base="b", metric="fid", mode="min")
-        workload: Any = SimpleNamespace(report=ReportHints(metrics=("fid",)))
-        self.plan = Plan(sweep, workload, tuple(trials))
+        self.plan = Plan(sweep, tuple(trials))
         self.reference = reference
 
     def before(self, **done: int) -> dict[str, StageStatus]:

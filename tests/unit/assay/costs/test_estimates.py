@@ -107,7 +107,7 @@ def race(scheduler: Mapping[str, Any], trials: int = 27, decided: Mapping[int, D
     sweep._workload = toy_workload.Quick()
     plan = make_plan(sweep)
     leaves = {plan.trials[n].rungs[0].leaf.key: decision for n, decision in (decided or {}).items()}
-    return Plan(sweep, plan.workload, plan.trials, leaves)
+    return Plan(sweep, plan.trials, leaves)
 
 
 def expected(plan: Plan, store: Store) -> dict[int, float]:

@@ -17,6 +17,7 @@ from assay.planning import Plan, PlannedTrial, Rung
 from assay.report.tables.costs import cost_as_csv, cost_as_rich
 from assay.store import Cost, Decision, Store, StoredResult
 from assay.sweep import Sweep, Trial
+from assay.sweep.arms import Base
 from assay.workload import Budget, ReportHints, Stage
 
 V100 = "Tesla V100-SXM2-16GB"
@@ -30,6 +31,7 @@ class Study:
         self.store = Store(folder)
         self.results: dict[str, StoredResult] = {}
         train = Stage("train", 1, "train", ("m:f",), {}, budget=Budget("train.iterations", 100, "iterations"))
+        workload: Any = SimpleNamespace(report=ReportHints(("fid",), days=DeviceDays("V100")))
         trials = []
         for index in range(arms):
             rungs = []
@@ -37,10 +39,12 @@ class Study:
                 budget = Budget("evaluate.num_samples", amount, "images")
                 sample = Stage("sample", 1, "reduce", ("m:f",), {"arm": index}, {"model": train}, budget=budget)
                 rungs.append(Rung(amount, (train, sample)))
-            trials.append(PlannedTrial(Trial(index, f"arm {index}", None, {}, {}, 0, {}), tuple(rungs)))
-        workload: Any = SimpleNamespace(report=ReportHints(("fid",), days=DeviceDays("V100")))
+            trial = Trial(index, f"arm {index}", None, {}, {}, 0, {}, Base(workload, "b"))
+            trials.append(PlannedTrial(trial, tuple(rungs)))
         leaves = {trials[i].rungs[0].leaf.key: d for i, d in (decided or {}).items()}
-        self.plan = Plan(Sweep.model_validate(SWEEP), workload, tuple(trials), leaves)
+        sweep = Sweep.model_validate(SWEEP)
+        sweep._workload = workload
+        self.plan = Plan(sweep, tuple(trials), leaves)
 
     def commit(self, stage: Stage, device: str, seconds: float, items: int) -> str:
         with self.store.staging() as output:

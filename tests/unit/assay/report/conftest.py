@@ -14,6 +14,7 @@ from assay.planning import Plan, PlannedTrial, Rung, make_plan
 from assay.results import TrialOutcome, from_store
 from assay.store import Cost, Store
 from assay.sweep import Sweep, Trial
+from assay.sweep.arms import Base
 from assay.workload import Budget, DeviceDays, ReportHints, Stage, TypedWorkload
 from assay.workload.fields import Section
 
@@ -41,6 +42,12 @@ class Studies:
         **keys: Any,
     ) -> Study:
         study = self._name(keys)
+        hints = ReportHints(sample_grid="grid.png", comparable=("num_samples", "eyes"), **HINTS)
+        workload: Any = SimpleNamespace(
+            report=hints,
+            seed_path="seed",
+            stages=lambda config: [Stage("evaluate", 1, "reduce", ("m:f",), config)],
+        )
         train = Stage("train", 1, "train", ("m:f",), {"study": study})
         trials, standings = [], []
         for index, values in enumerate(metrics):
@@ -48,7 +55,7 @@ class Studies:
             leaf = Stage("evaluate", 1, "reduce", ("m:f",), {"study": study, "index": index}, {"model": train})
             config = configs[index] if configs else {}
             said = varied[index] if varied else {}
-            trial = Trial(index, name, name, {}, config, seeds[index % len(seeds)], said)
+            trial = Trial(index, name, name, {}, config, seeds[index % len(seeds)], said, Base(workload, "b"))
             trials.append(PlannedTrial(trial, (Rung(None, (train, leaf)),)))
             results = {train.key: self._commit(train, {}, device, 100.0)}
             if values is not None:
@@ -57,13 +64,8 @@ class Studies:
             standings.append(TrialOutcome(trials[-1], results))
         settings = {"version": 1, "name": "s", "workload": "w", "base": "b", "metric": "fid", "mode": "min"}
         sweep = Sweep.model_validate(settings | {"seeds": seeds} | keys)
-        hints = ReportHints(sample_grid="grid.png", comparable=("num_samples", "eyes"), **HINTS)
-        workload: Any = SimpleNamespace(
-            report=hints,
-            seed_path="seed",
-            stages=lambda config: [Stage("evaluate", 1, "reduce", ("m:f",), config)],
-        )
-        return Plan(sweep, workload, tuple(trials)), standings
+        sweep._workload = workload
+        return Plan(sweep, tuple(trials)), standings
 
     def _name(self, keys: Mapping[str, Any]) -> str:
         self._made = getattr(self, "_made", 0) + 1

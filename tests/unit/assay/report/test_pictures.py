@@ -55,8 +55,8 @@ def test_every_trial_of_a_figure_is_on_its_sheet(study: Studies, tmp_path: Path)
         Image.new("RGB", (8, 64), color).save(picture)
         files.append({"column.png": picture, "grid.png": picture})
     plan, trials = study([{"fid": float(index)} for index in range(14)], files=files)
-    hints = replace(plan.workload.report, pictures={"column.png": "one noise"}, side_by_side=("column.png",))
-    plan.workload.report = hints  # type: ignore[misc]
+    hints = replace(plan.trials[0].workload.report, pictures={"column.png": "one noise"}, side_by_side=("column.png",))
+    plan.trials[0].workload.report = hints  # type: ignore[misc]
     made = table(plan, trials)
     overview = draw_overview(
         made, {t.planned.name: f["grid.png"] for t, f in zip(trials, files, strict=True)}, tmp_path
@@ -97,7 +97,7 @@ def test_a_sheet_has_those_that_can_be_read(study: Studies, tmp_path: Path) -> N
     Image.new("RGB", (8, 64), (200, 10, 10)).save(good)
     bad.write_bytes(good.read_bytes()[:50])
     plan, trials = study([{"fid": 1.0}] * 6, files=[{"column.png": good}] + [{"column.png": bad}] * 5)
-    plan.workload.report = replace(plan.workload.report, pictures={"column.png": "one noise"})  # type: ignore[misc]
+    plan.trials[0].workload.report = replace(plan.trials[0].workload.report, pictures={"column.png": "one noise"})  # type: ignore[misc]
     lacking = Lacking()
     (sheet,) = draw_pictures(plan, trials, table(plan, trials), tmp_path, lacking)
     assert sheet.is_file()

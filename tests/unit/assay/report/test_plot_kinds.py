@@ -105,7 +105,7 @@ def magenta_pixels(picture: Path) -> int:
 def test_a_sweep_that_asks_for_it_is_checked_when_it_is_loaded(
     paper: Callable[..., Filled], tmp_path: Path, plot: str, said: str | None
 ) -> None:
-    workload = paper(quality)[0].workload
+    workload = paper(quality)[0].trials[0].workload
     file = tmp_path / "x.yaml"
     file.write_text(SWEEP.replace("PLOT", plot))
     if said is None:

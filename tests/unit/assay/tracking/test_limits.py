@@ -71,7 +71,7 @@ def make_plan(folder: Path) -> Plan:
     wordy = Wordy()
     sweep._workload, sweep._file = wordy, str(file)
     trials = tuple(PlannedTrial(t, (Rung(None, tuple(topological(wordy.stages(t.config)))),)) for t in sweep.trials())
-    return Plan(sweep, wordy, trials)
+    return Plan(sweep, trials)
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ def stage(**fields: Any) -> Stage:
     ("fields", "said"),
     [
         ({"kind": "mpa"}, "kind: got 'mpa', allowed: train, map, reduce; did you mean 'map'?"),
-        ({"resources": "gpu"}, "resources: got 'gpu', allowed: train, sample, reduce"),
+        ({"resources": 3}, "resources: got 3 (int), allowed: the name of a group of the sweep's resources, or None"),
         ({"body": "m:Draw"}, "body: got 'm:Draw' (str), expected import paths such as (\"package.module:attribute\",)"),
         ({"body": ("m.Draw",)}, "body: got ('m.Draw',) (tuple), expected import paths"),
         ({"kind": "reduce", "body": ("m:a", "m:b")}, "body: got 2 (m:a, m:b), allowed for a reduce stage: one"),
