@@ -34,6 +34,7 @@ SECRET_FOLDERS = (".aws", ".azure", ".docker", ".gnupg", ".kube", ".ssh")
 """Where programs keep credentials, under inconspicuous names."""
 SOURCE_CODE = (".py", ".pyi")
 """Source files may have any name; their contents are checked."""
+WORKLOADS = "assay.workloads"
 SECRET_CONTENTS = (b"PRIVATE KEY-----",)
 LOOKED_AT_BYTES = 4096
 
@@ -51,7 +52,7 @@ def packed(sweep: Sweep, workload_package: Path | None, folder: Path) -> str:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, target)
     if workload_package is not None:
-        _write_entry_points(sweep.workload, workload_package, folder)
+        _write_entry_points(sweep.workloads, workload_package, folder)
     (folder / sweep_file(sweep)).write_text(as_file(sweep), encoding="utf-8")
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
@@ -59,14 +60,18 @@ def packed(sweep: Sweep, workload_package: Path | None, folder: Path) -> str:
     return digest.hexdigest()
 
 
-def without_its_package(workload: str) -> str | None:
-    """A warning if the workload's package is not part of assay, and so may be missing on the cluster."""
-    package = package_of(workload)
-    if package == "assay":
+def staying_here(sweep: Sweep, folder: Path) -> str | None:
+    """A warning if workloads of the sweep are neither part of assay nor in the job's folder, and so may be missing on
+    the cluster."""
+    ours = {point.name for point in _points() if point.group == WORKLOADS and _holds(folder, point)}
+    packages = {name: package_of(name) for name in sweep.workloads if name not in ours}
+    missing = [f"the workload {name} is part of {package}" for name, package in packages.items() if package != "assay"]
+    if not missing:
         return None
+    whose = "its folder" if len(missing) == 1 else "a folder that contains them all"
     return (
-        f"warning: the workload {workload} is part of {package}, which is not uploaded; unless it is installed on all "
-        "of the cluster's machines, the job fails: pass its folder as --workload-package"
+        f"warning: {', '.join(missing)}, which is not uploaded; unless it is installed on all of the cluster's "
+        f"machines, the job fails: pass {whose} as --workload-package"
     )
 
 
@@ -151,17 +156,19 @@ def _refuse_size(files: list[Path]) -> None:
         )
 
 
-def _write_entry_points(name: str, package: Path, folder: Path) -> None:
-    """Declare the package's entry points on the cluster, as its installation does here: the workload, and any scheduler
-    or the like beside it."""
-    points = [point for dist in distributions() for point in dist.entry_points if point.group.startswith("assay.")]
-    workload = next((point for point in points if (point.group, point.name) == ("assay.workloads", name)), None)
-    assert workload is not None, "the sweep was loaded, so its workload is installed here"
-    if not _holds(folder, workload):
-        raise UserError(
-            f"--workload-package: {package} does not contain the module {_top(workload)} of the workload {name} of "
-            "this sweep"
-        )
+def _points() -> list[EntryPoint]:
+    return [point for dist in distributions() for point in dist.entry_points if point.group.startswith("assay.")]
+
+
+def _write_entry_points(names: Sequence[str], package: Path, folder: Path) -> None:
+    """Declare the package's entry points on the cluster, as its installation does here: the workloads, and any
+    scheduler or the like beside them."""
+    points = _points()
+    workloads = [point for point in points if point.group == WORKLOADS and point.name in names]
+    assert workloads, "the sweep was loaded, so its workloads are installed here"
+    if not any(_holds(folder, point) for point in workloads):
+        modules = " nor ".join(f"the module {_top(point)} of the workload {point.name}" for point in workloads)
+        raise UserError(f"--workload-package: {package} does not contain {modules} of this sweep")
     info = folder / "workload_of_this_job-0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: workload-of-this-job\nVersion: 0\n", encoding="utf-8")

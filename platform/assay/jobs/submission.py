@@ -17,7 +17,7 @@ from ray.job_submission import JobDetails
 
 from assay.errors import ClusterError, UserError
 from assay.jobs.cluster import Cluster
-from assay.jobs.package import packed, sweep_file, without_its_package
+from assay.jobs.package import packed, staying_here, sweep_file
 from assay.jobs.places import DEFAULT_HOME, Locations, environment, locations, refuse_paths_from_here, remark
 from assay.sweep import Sweep
 from assay.workload import digest
@@ -61,8 +61,7 @@ def submit(
         folder = Path(name)
         content = packed(sweep, workload_package, folder)
         base = f"{_title(sweep)}-{digest([content, sweep.profile, where.home, where.store])[:10]}"
-        missing = None if workload_package is not None else without_its_package(sweep.workload)
-        warning = "; ".join(filter(None, (remark(), missing))) or None
+        warning = "; ".join(filter(None, (remark(), staying_here(sweep, folder)))) or None
         for pause in PAUSES_S:
             last = _last_attempt(cluster.jobs(), base)
             before = None if last is None else str(last.details.status.value)

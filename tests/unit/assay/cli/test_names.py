@@ -12,7 +12,7 @@ import pytest
 
 import assay as api
 from assay.errors import UserError
-from assay.jobs.package import without_its_package
+from assay.jobs.package import staying_here
 
 Assay = Callable[..., Any]
 
@@ -250,9 +250,10 @@ def test_arguments_that_python_callers_may_choose_from(project: Path) -> None:
         assert str(caught.value).startswith(says)
 
 
-def test_a_workload_whose_package_stays_here_is_warned_of(project: Path) -> None:
-    assert without_its_package("adm") is None
-    said = without_its_package("toy")
+def test_a_workload_whose_package_stays_here_is_warned_of(project: Path, tmp_path: Path) -> None:
+    norms = api.load_sweep("sweeps/norms.yaml")
+    assert staying_here(norms.model_copy(update={"workload": "adm"}), tmp_path) is None
+    said = staying_here(norms, tmp_path)
     assert said is not None
     assert said.startswith("warning: the workload toy is part of toy, which is not uploaded; ")
     assert said.endswith("pass its folder as --workload-package")

@@ -15,7 +15,7 @@ import toy_workload
 from assay.client import _as_sets
 from assay.errors import UserError
 from assay.jobs import package, submission
-from assay.jobs.package import as_file, packed
+from assay.jobs.package import as_file, packed, staying_here
 from assay.planning import make_plan
 from assay.sweep import Sweep, load_sweep
 from repository import ROOT
@@ -266,3 +266,26 @@ def test_too_much_is_refused_and_the_largest_are_named(
 def test_no_such_folder(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"--workload-package: got .*nowhere"):
         pack(tmp_path, tmp_path / "nowhere", sweep(tmp_path))
+
+
+def test_every_workload_that_arms_name_goes_along_or_is_warned_of(tmp_path: Path, workload: Path) -> None:
+    entry = tmp_path / "installed/toy-1.dist-info/entry_points.txt"
+    entry.write_text("[assay.workloads]\ntoy = toy_workload:workload\nrival = rivals:workload\n")
+    made = sweep(tmp_path, TOY.replace("arms: {", "arms: {rival: {workload: rival, base: tiny, sample.scale: 3.0}, "))
+    assert made.workloads == ["toy", "rival"]
+    (tmp_path / "sent.yaml").write_text(as_file(made))
+    there = load_sweep(tmp_path / "sent.yaml", find_workload=lambda name: toy_workload.workload)
+    assert there.arms == made.arms
+    with_toy, with_both = tmp_path / "one", tmp_path / "both"
+    with_toy.mkdir()
+    packed(made, workload, with_toy)
+    assert staying_here(made, with_toy) == (
+        "warning: the workload rival is part of toy, which is not uploaded; unless it is installed on all of the "
+        "cluster's machines, the job fails: pass its folder as --workload-package"
+    )
+    (workload / "rivals.py").touch()
+    with_both.mkdir()
+    packed(made, workload, with_both)
+    assert staying_here(made, with_both) is None
+    points = (with_both / "workload_of_this_job-0.dist-info" / "entry_points.txt").read_text()
+    assert points == "[assay.workloads]\ntoy = toy_workload:workload\nrival = rivals:workload\n"
