@@ -116,11 +116,12 @@ def _show_preset(name: str | None, is_json: bool) -> None:
     known = [(preset, workload) for workload, presets in installed.items() for preset in presets]
     names = [preset for preset, _ in known]
     if name is None:
+        labels = [(p if names.count(p) == 1 else f"{workload.name}:{p}", workload) for p, workload in known]
         if is_json:
-            print_json(sorted(names))
+            print_json(sorted(label for label, _ in labels))
         else:
-            for preset, workload in known:
-                print(f"{preset}  ({workload.name})")
+            for label, workload in labels:
+                print(f"{label}  ({workload.name})")
         return
     if name not in names and name.startswith(TABLE):
         show_tables(list(installed), name, is_json)

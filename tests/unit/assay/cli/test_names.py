@@ -118,6 +118,8 @@ def test_a_preset_of_two_workloads_is_named_with_its_workload(assay: Assay, site
     assert (shown.code, shown.out) == (2, "")
     assert shown.err == "'tiny' is a preset of 2 workloads; allowed: other:tiny, toy:tiny\n"
     assert assay("show", "preset", "other:tiny").code == 0
+    assert {"other:tiny  (other)", "toy:tiny  (toy)", "digits  (adm)"} <= set(assay("show", "preset").out.splitlines())
+    assert {"other:tiny", "toy:tiny", "digits"} <= set(json.loads(assay("show", "preset", "--json").out))
 
 
 @pytest.mark.parametrize(
