@@ -134,7 +134,8 @@ class Board:
     def _start(self, stage: Stage) -> Note:
         begun_at = self._before[stage.key].done if stage.key in self._before else 0
         pace = Pace(stage.amount, begun_at)
-        self.running[stage.key] = Running(stage, self._arms[stage.key], self.clock(), pace, begun_at, self.plan.hints)
+        hints = self.plan.hints_of(stage.key)
+        self.running[stage.key] = Running(stage, self._arms[stage.key], self.clock(), pace, begun_at, hints)
         self.failed.pop(stage.key, None)
         resumed = f"resumes at {begun_at:,} of {stage.amount:,} {stage.unit}" if begun_at else ""
         return Note("started", self.title(stage), resumed)
