@@ -1,5 +1,7 @@
-"""Refuse trials that cannot stand side by side: races that would be decided by how trials are measured instead of by how
-good they are, and stages of two workloads that would read each other's results.
+"""Refuse trials that cannot stand side by side.
+
+These are races that would be decided by how trials are measured instead of by how good they are, and stages of two
+workloads that would read each other's results.
 
 Decided when a sweep is planned. Which finished trials may be ranked together is decided in `results/ranking.py`.
 """
