@@ -64,7 +64,7 @@ def record_of(user: User, stage: str) -> dict[str, Any]:
 
 
 def sample_rows(user: User) -> pa.Table:
-    record = record_of(user, "sample")
+    record = record_of(user, "features")
     return pa.concat_tables(
         pq.read_table(user.store / shard["file"]["path"], columns=["id", "label", "features"])
         for shard in record["shards"]
@@ -87,7 +87,7 @@ def test_four_thousand_samples_survive_a_killed_driver_and_a_killed_actor(tmp_pa
     process.send_signal(signal.SIGKILL)
     process.communicate()
     drawn = {path: path.read_bytes() for path in sample_shards(user)}
-    assert user.stages().count("sample") == 1, "that of the first hundred"
+    assert user.stages().count("features") == 1, "that of the first hundred"
 
     # The rest by two actors a CPU: they are the same samples, whoever draws them.
     user.sweep.write_text(SWEEP.replace(f"[1, {MOST_ACTORS}]", "[4, 4], cpus_per_actor: 0.5"))
@@ -102,7 +102,7 @@ def test_four_thousand_samples_survive_a_killed_driver_and_a_killed_actor(tmp_pa
     assert "resumes at" in output
     assert "img/s" in output
     assert {path: path.read_bytes() for path in drawn} == drawn, "what was drawn is not drawn again"
-    assert record_of(user, "sample")["cost"]["count"] == 4
+    assert record_of(user, "features")["cost"]["count"] == 4
 
     undisturbed = User(tmp_path / "undisturbed", SWEEP)
     undisturbed.run("run", "sweep.yaml", "--plain", "--no-tracking", "--executor", "inline")

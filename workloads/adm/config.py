@@ -325,13 +325,13 @@ class Config(Section):
                 "sample.ema_rate",
                 "train.ema_rates",
             )
-        network = EXTRACTORS[self.evaluate.extractor].network
-        if network is not None and self.model.role is not Role.CLASSIFIES and self.classifier is None:
-            raise FieldError(
-                f"evaluate.extractor {self.evaluate.extractor} needs a {network}; this base has none: use inception",
-                "evaluate.extractor",
-                network,
-            )
+        for extractor in self.evaluate.asked:
+            network = EXTRACTORS[extractor].network
+            if network is not None and self.model.role is not Role.CLASSIFIES and self.classifier is None:
+                path = f"evaluate.{self.evaluate.asked_at}"
+                raise FieldError(
+                    f"{path} {extractor} needs a {network}; this base has none: use inception", path, network
+                )
         return self
 
     @model_validator(mode="after")

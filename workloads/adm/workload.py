@@ -2,10 +2,10 @@
 
 train_classifier ─┬──────────────────────────┐
                   ▼                          ▼
-              reference ─► statistics     sample ◄── train, train_upsampler (two-stage sampling)
+              reference ─► statistics     features ◄── draw ◄── train, train_upsampler (two-stage sampling)
                   └───────────┴► evaluate ◄──┘
 
-Where images are kept, `draw` draws them, `sample` reads them, and `images` makes a file of them.
+The rows of `draw`, the images, are streamed; where they are kept, they are stored, and `images` makes a file of them.
 """
 
 from __future__ import annotations
@@ -117,23 +117,21 @@ class AdmWorkload(TypedWorkload[Config]):
         if c.classifier is not None:
             given = c.classifier
             classifier = _classifier(c, given.model, given.train, given.crop or c.data.crop, "classifier.train")
-        looks_through = evaluation_graph.extractor(c).network
-        extractor = {looks_through: classifier} if looks_through is not None and classifier else {}
         guidance = {"classifier": classifier} if c.sample.guidance_scale > 0 and classifier else {}
         if c.measure == "inversion":
             return [graph.inversion(c, evaluation_graph.data_section(c.data), train, guidance.get("classifier"))]
         networks = {"model": train, **guidance}
         if (up := c.upsampler) is not None:
             networks["upsampler"] = _denoiser(c, up.model, up.diffusion, up.train, "upsampler.train")
-        draw = sampling.draw(c, networks) if c.sample.keep_images != "none" else None
+        draw = sampling.draw(c, networks)
         data = evaluation_graph.data_section(c.data)
-        reference = evaluation_graph.reference(c, data, extractor, sampling.batches(c))
-        statistics = evaluation_graph.statistics(c, data, reference)
-        sample = sampling.sample(c, networks | extractor, draw)
-        evaluate = evaluation_graph.evaluate(c, reference, statistics, sample, extractor)
-        compared_to = evaluation_graph.reference_images(c, data)
-        leaf = graph.figures(c, compared_to, evaluate, reference, sample) if c.figures.draw else evaluate
-        return [leaf] if draw is None else [sampling.images(c, draw), leaf]
+        seen_by = {} if classifier is None else {"classifier": classifier}
+        judged = evaluation_graph.judge(c, data, draw, seen_by, sampling.batches(c))
+        leaf = judged.evaluate
+        if c.figures.draw:
+            compared_to = evaluation_graph.reference_images(judged.config, data)
+            leaf = graph.figures(c, compared_to, judged.evaluate, judged.reference, judged.features)
+        return [leaf] if draw.streamed else [sampling.images(c, draw), leaf]
 
 
 def _denoiser(c: Config, model: ModelConfig, diffusion: DiffusionConfig, train: TrainConfig, section: str) -> Stage:

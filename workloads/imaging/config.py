@@ -5,6 +5,7 @@ No torch here: a sweep is validated and planned without it.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -91,6 +92,9 @@ class EvaluateConfig(Section):
     for precision, recall and KID. For extractor inception."""
     extractor: ExtractorName = "inception"
     """pixels: of small images. inception: FID's network. Or another that is registered."""
+    extractors: tuple[ExtractorName, ...] = ()
+    """Several, in place of `extractor`; the samples are drawn once for all. Metrics that two of them report, such as
+    precision, are the first one's; the others' have the extractor's name: precision_classifier."""
     inception_weights: FilePath | None = None
     """A file of weights. None: the published ones, from ADM_INCEPTION_WEIGHTS or ~/.cache/adm. With others a distance
     is no FID, and called fd_<extractor>."""
@@ -104,16 +108,37 @@ class EvaluateConfig(Section):
     max_gib: Annotated[float, Field(strict=True, gt=0, le=MOST_GIB)] = 1.0
     """Working memory of precision, recall, KID and neighbours, beyond the features. It changes the time, no figure."""
 
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The extractors, the one first whose metrics have their plain names."""
+        return self.extractors or (self.extractor,)
+
+    @property
+    def asked_at(self) -> str:
+        """The option that names them."""
+        return "extractors" if self.extractors else "extractor"
+
+    def by(self, extractor: str) -> EvaluateConfig:
+        """With one extractor alone, and without the options that are for others."""
+        foreign = [name for name in OPTIONS_OF_EXTRACTORS if name not in EXTRACTORS[extractor].options]
+        defaults = {name: type(self).model_fields[name].default for name in foreign}
+        return self.model_copy(update={"extractor": extractor, "extractors": (), **defaults})
+
+    @model_validator(mode="after")
+    def _extractors_differ(self) -> EvaluateConfig:
+        if twice := [name for name, count in Counter(self.extractors).items() if count > 1]:
+            raise FieldError(f"evaluate.extractors names {', '.join(twice)} twice; leave one out", "extractors")
+        return self
+
     @model_validator(mode="after")
     def _every_option_has_an_effect(self) -> EvaluateConfig:
         for name in OPTIONS_OF_EXTRACTORS:
-            value = getattr(self, name)
-            if name not in EXTRACTORS[self.extractor].options and value != type(self).model_fields[name].default:
-                users = ", ".join(other for other in EXTRACTORS if name in EXTRACTORS[other].options)
+            value, users = getattr(self, name), [each for each in EXTRACTORS if name in EXTRACTORS[each].options]
+            if not {*users} & {*self.asked} and value != type(self).model_fields[name].default:
                 raise FieldError(
-                    f"evaluate.{name} {value!r} has no effect on evaluate.extractor {self.extractor}: it is for "
-                    f"{users}; leave it out",
+                    f"evaluate.{name} {value!r} has no effect on evaluate.{self.asked_at} {', '.join(self.asked)}: it "
+                    f"is for {', '.join(users)}; leave it out",
                     name,
-                    "extractor",
+                    self.asked_at,
                 )
         return self

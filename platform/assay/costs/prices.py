@@ -26,7 +26,10 @@ class Prices:
         self._unit = unit
         self._known: dict[str, list[Entry]] = {}
         """By the stage's name, the latest last."""
-        for entry in entries(sorted(store.results(), key=lambda result: result.created), unit):
+        results = sorted(store.results(), key=lambda result: result.created)
+        self.rows_read = {result.rows_read.key for result in results if result.rows_read is not None}
+        """Keys of the stages whose rows were read for some result."""
+        for entry in entries(results, unit):
             if entry.done > 0:
                 self._known.setdefault(entry.stage, []).append(entry)
         self._rates: dict[tuple[str, str, float], tuple[float | None, float | None]] = {}

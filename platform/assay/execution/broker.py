@@ -9,8 +9,8 @@ could use is granted what is free, and keeps that until it restarts: it never wa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from assay.execution.packing import Machine, how_many, total
@@ -19,24 +19,43 @@ from assay.execution.requirements import Need
 
 @dataclass(frozen=True)
 class Request:
-    """A stage that a trial still needs."""
+    """A pass that a trial still needs: a stage, and those that are computed with it."""
 
     key: str
     lineage: str
     name: str
     inputs: tuple[str, ...]
+    """Keys of the stages that must be stored first."""
     need: Need
+    beside: Mapping[str, str] = field(default_factory=dict)
+    """Key → lineage of the others."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return (self.key, *self.beside)
+
+    @property
+    def lineages(self) -> set[str]:
+        return {self.lineage, *self.beside.values()}
+
+    def without(self, done: Set[str]) -> Request | None:
+        """The same without stages that are done; None if all of them are."""
+        if done.isdisjoint(self.keys):
+            return self
+        left = [(k, of) for k, of in ((self.key, self.lineage), *self.beside.items()) if k not in done]
+        return replace(self, key=left[0][0], lineage=left[0][1], beside=dict(left[1:])) if left else None
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """run: compute `key` now, with `units` of its need. done: every stage is stored. failed: `message` says why. wait:
-    ask again. paused: nothing new starts in this run."""
+    """run: compute `key` now, and those `beside` it, with `units` of its need. done: every stage is stored. failed:
+    `message` says why. wait: ask again. paused: nothing new starts in this run."""
 
     action: Literal["run", "done", "failed", "wait", "paused"]
     key: str = ""
     units: int = 0
     message: str = ""
+    beside: tuple[str, ...] = ()
 
 
 @dataclass
@@ -61,19 +80,19 @@ class StageBroker:
     def decide(self, trial: int, requests: Sequence[Request]) -> Assignment:
         """What a trial should do next, given every stage it needs, inputs first."""
         self._waiting.pop(trial, None)
-        open_requests = [r for r in requests if r.key not in self.done]
+        open_requests = [left for request in requests if (left := request.without(self.done)) is not None]
         if not open_requests:
             return Assignment("done")
-        for request in open_requests:
-            if request.key in self.failed:
-                return Assignment("failed", request.key, message=self.failed[request.key])
+        for key in (key for request in open_requests for key in request.keys):
+            if key in self.failed:
+                return Assignment("failed", key, message=self.failed[key])
         if self.is_paused:
             return Assignment("paused")
         ready = [request for request in open_requests if self._is_ready(request)]
         for request in ready:
             if units := self._units_free(request.need):
                 self._running[request.key] = _Grant(trial, request, units)
-                return Assignment("run", request.key, units)
+                return Assignment("run", request.key, units, beside=tuple(request.beside))
         if ready:
             self._waiting[trial] = ready[0]
         return Assignment("wait")
@@ -102,15 +121,22 @@ class StageBroker:
         running = [unit for g in self._running.values() for unit in [g.request.need.unit] * g.units]
         return running + [waiting[0].need.unit] * waiting[0].need.least
 
-    def finish(self, key: str) -> None:
-        """Record that a stage was committed."""
-        self._running.pop(key, None)
-        self.done.add(key)
+    def finish(self, key: str) -> list[str]:
+        """Record that a stage was committed, and those beside it. Returns the keys that were not done before."""
+        keys = [key for key in self._end(key) if key not in self.done]
+        self.done.update(keys)
+        return keys
 
-    def fail(self, key: str, message: str) -> None:
-        """Record that a stage raised: every trial that needs it fails with the same message; the others continue."""
-        self._running.pop(key, None)
-        self.failed[key] = message
+    def fail(self, key: str, message: str, blamed: str | None = None) -> list[str]:
+        """Record that a stage raised, or one of those beside it, which is `blamed`, else all of them: every trial that
+        needs one that failed fails with the same message; the others continue. Returns the keys that failed."""
+        keys = [key for key in self._end(key) if key not in self.done and blamed in (None, key)]
+        self.failed.update(dict.fromkeys(keys, message))
+        return keys
+
+    def _end(self, key: str) -> tuple[str, ...]:
+        grant = self._running.pop(key, None)
+        return (key,) if grant is None else grant.request.keys
 
     def leave(self, key: str) -> None:
         """Record that a stage was left unfinished, for anyone to compute."""
@@ -131,13 +157,13 @@ class StageBroker:
             return []
         starting_over = [grant.request for grant in self._running.values() if not grant.units]
         over = self.done | self.failed.keys()  # trials that wait for these will not start them
-        beginning = [request for _, request in sorted(self._waiting.items()) if request.key not in over]
+        beginning = [request for _, request in sorted(self._waiting.items()) if over.isdisjoint(request.keys)]
         return starting_over + [request for request in beginning if self._is_ready(request)]
 
     def _is_ready(self, request: Request) -> bool:
         # One budget of a lineage at a time: the next one continues from it.
-        lineages = {grant.request.lineage for grant in self._running.values()}
-        return request.lineage not in lineages and all(key in self.done for key in request.inputs)
+        lineages = {lineage for grant in self._running.values() for lineage in grant.request.lineages}
+        return request.lineages.isdisjoint(lineages) and all(key in self.done for key in request.inputs)
 
     def _units_free(self, need: Need) -> int:
         """How many units fit beside what is running; 0 if that is less than the need's least."""

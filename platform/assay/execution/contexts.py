@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -39,13 +39,9 @@ class Context(BodyContext):
 
     @property
     def inputs(self) -> Mapping[str, StoredResult]:
-        """Each input, with verified checksums: a damaged result never reaches a metric.
-
-        Optional inputs are verified as their rows are read, since a worker may need only a few of many rows.
-        """
+        """Each input, with verified checksums: a damaged result never reaches a metric."""
         if self._inputs is None:
-            optional = {role: self.store.find(source.key) for role, source in self.stage.optional_inputs.items()}
-            self._inputs = {role: result for role, result in optional.items() if result is not None}
+            self._inputs = {}
             for role, source in self.stage.inputs.items():
                 result = self.store.get(source.key, checksum=True)
                 assert result is not None, f"{self.stage.name} started before its input {source.name} was committed"
@@ -70,16 +66,29 @@ class Context(BodyContext):
             self._emit(Event("note", self.stage.key, note=(name, value)))
 
 
+class Laps:
+    """Measures a process's time so that every second counts once."""
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+
+    def lap(self) -> float:
+        """Seconds since the last call."""
+        before, self._since = self._since, time.monotonic()
+        return self._since - before
+
+
 class MapContext(Context):
     """The context of one operator of a map stage. Progress counts ids; in a chain, one operator reports it."""
 
-    def __init__(self, *args: Any, tells_progress: bool, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, noted_for: Sequence[str], laps: Laps, **kwargs: Any) -> None:
+        """`noted_for`: the keys of the stages whose results get its notes."""
         super().__init__(*args, **kwargs)
-        self._tells_progress = tells_progress
+        self._noted_for, self._laps = noted_for, laps
         self._settled = self.store.shards(self.stage).settled()
+        self._progress_of: str | None = None
         self._done = self._reported = 0
         """Ids of the current block that are done, and of those, the ones that were reported."""
-        self._cost_reported_at = self._started
 
     @property
     def config(self) -> Mapping[str, JSON]:
@@ -91,12 +100,19 @@ class MapContext(Context):
         for path in as_run(self.stage.config, self.notes)[1]:
             self.store.shards(self.stage).settle(path, self.notes[path])
 
-    def begin_block(self) -> None:
-        self._done = self._reported = 0
+    def begin_block(self, progress_of: str | None) -> None:
+        """`progress_of`: the key of the stage whose progress this operator reports, if any."""
+        self._progress_of, self._done, self._reported = progress_of, 0, 0
 
     def finish_batch(self, size: int) -> None:
         self._done += size
         self._report(self._done)
+
+    def note(self, name: str, value: str | float) -> None:
+        if self.notes.get(name) != value:
+            self.notes[name] = value
+            for key in self._noted_for:
+                self._emit(Event("note", key, note=(name, value)))
 
     def progress(self, done: int, metrics: Mapping[str, float] | None = None) -> None:
         if time.monotonic() - self._last_progress >= MAP_PROGRESS_INTERVAL_S:
@@ -104,11 +120,10 @@ class MapContext(Context):
 
     def _report(self, reached: int) -> None:
         # A batch that ran out of memory is repeated: do not report its ids twice.
-        if self._tells_progress and reached > self._reported:
-            now = time.monotonic()
-            cost = Cost(self._device_name, 1, now - self._cost_reported_at)
-            self._emit(Event("progress", self.stage.key, done=reached - self._reported, advance=True, cost=cost))
-            self._reported, self._last_progress, self._cost_reported_at = reached, now, now
+        if self._progress_of is not None and reached > self._reported:
+            cost = Cost(self._device_name, 1, self._laps.lap())
+            self._emit(Event("progress", self._progress_of, done=reached - self._reported, advance=True, cost=cost))
+            self._reported, self._last_progress = reached, time.monotonic()
 
 
 class Leaving(BaseException):

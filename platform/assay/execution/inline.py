@@ -9,7 +9,8 @@ import bdb
 import math
 import time
 import traceback
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,10 +22,12 @@ from assay.execution.packing import Machine
 from assay.execution.pause import Pause, Paused
 from assay.execution.racing import make_rule, score
 from assay.execution.requirements import Need, need
+from assay.execution.retries import failure_of
 from assay.execution.rung_decisions import RungDecisions
-from assay.execution.work import MapStep, commit_map, device_name, here, ids_of, pending, reduce, train_worker
+from assay.execution.work import Lane, Place, commit_pass, device_name, here, parts_of, reduce, train_worker
 from assay.planning import Plan
-from assay.store import Store
+from assay.planning.passes import Pass, passes
+from assay.store import Notes, Store
 from assay.workload import Stage
 
 
@@ -93,9 +96,8 @@ class _Work:
     def climb(self, trial: int, rung: int) -> bool:
         """Compute what the trial needs at a rung; returns whether all of it is stored then."""
         stages = self.plan.trials[trial].rungs[rung].stages
-        for stage in stages:
-            if stage.key not in self.done | self.failed:
-                self._compute(stage, trial)
+        for together in passes(stage for stage in stages if stage.key not in self.done | self.failed):
+            self._compute(together, trial)
         return all(stage.key in self.done for stage in stages)
 
     def value(self, trial: int, rung: int) -> float:
@@ -103,29 +105,44 @@ class _Work:
         assert result is not None
         return result.metrics.get(self.plan.sweep.metric, math.nan)
 
-    def _compute(self, stage: Stage, trial: int) -> None:
-        if any(source.key in self.failed for source in stage.sources):
-            self.failed.add(stage.key)
-            return
+    def _compute(self, together: Pass, trial: int) -> None:
+        keys = [stage.key for stage in together]
+        if any(source.key not in {*self.done, *keys} for stage in together for source in stage.sources):
+            return  # one failed
         if self.pause.reason is not None:
             raise Paused
-        self.emit(Event("started", stage.key, trial=trial))
+        for key in keys:
+            self.emit(Event("started", key, trial=trial))
+        first, *beside = together
         try:
-            execute(stage, self.store, need(stage, self.plan.sweep.resources).threads, self.emit, self.pause)
+            threads = need(first, self.plan.sweep.resources).threads
+            execute(first, self.store, threads, self.emit, self.pause, beside=beside)
         except Paused:
             raise
         except bdb.BdbQuit:  # quitting the debugger ends the run, rather than entering it again in the next trial
             raise KeyboardInterrupt from None
-        except Exception:
-            self.failed.add(stage.key)
-            self.emit(Event("failed", stage.key, message=traceback.format_exc().strip()))
+        except Exception as error:
+            blamed = failure_of(error).stage
+            for key in keys if blamed is None else [blamed]:
+                self.failed.add(key)
+                self.emit(Event("failed", key, message=traceback.format_exc().strip()))
         else:
-            self.done.add(stage.key)
-            self.emit(Event("committed", stage.key))
+            self.done.update(keys)
+            for key in keys:
+                self.emit(Event("committed", key))
 
 
-def execute(stage: Stage, store: Store, threads: int, emit: Emit, pause: Pause | None = None) -> None:
-    """Compute a stage whose inputs are stored, and commit it. Raises Paused if it was left unfinished."""
+def execute(
+    stage: Stage,
+    store: Store,
+    threads: int,
+    emit: Emit,
+    pause: Pause | None = None,
+    *,
+    beside: Sequence[Stage] = (),
+) -> None:
+    """Compute and commit a stage whose inputs are stored, and those `beside` it in its pass. Raises Paused if they were
+    left unfinished."""
     pause, place = pause or Pause(), here(threads)
     if stage.kind == "train":
         left_at = train_worker(stage, store, place, emit, is_leaving=lambda: pause.reason is not None)
@@ -134,15 +151,21 @@ def execute(stage: Stage, store: Store, threads: int, emit: Emit, pause: Pause |
     elif stage.kind == "reduce":
         reduce(stage, store, place, emit)
     else:
-        started = time.monotonic()
-        chain = [MapStep(stage, index, store, place, emit) for index in range(len(stage.body))]
-        spans = pending(stage, store)
-        for span in spans:
+        fan_out((stage, *beside), store, place, emit, pause)
+
+
+def fan_out(together: Pass, store: Store, place: Place, emit: Emit, pause: Pause) -> None:
+    """Compute and commit a pass of map stages, in one lane."""
+    started = time.monotonic()
+    parts = parts_of(together, store)
+    took: Counter[str] = Counter()
+    notes: Mapping[str, Notes] = {}
+    if parts:
+        lane = Lane(together, parts, store, place, emit)
+        for part in parts:
             if pause.reason is not None:
                 raise Paused
-            block = ids_of(span)
-            for step in chain:
-                block = step(block)
-        notes = {name: value for step in chain for name, value in step.notes.items()}
-        seconds = time.monotonic() - started
-        commit_map(stage, store, {device_name(place.device)} if spans else set(), threads, 1, seconds, spans, notes)
+            took.update(lane.compute(part))
+        notes = lane.notes
+    seconds, devices = time.monotonic() - started, {device_name(place.device)} if parts else set()
+    commit_pass(together, store, devices, place.threads, 1, seconds, took, parts, notes)

@@ -17,6 +17,9 @@ CHANGING = re.compile(
 )
 """What differs between the messages of equal failures: addresses, ids, processes, temporary files."""
 
+BLAMED = "assay_stage"
+"""The attribute of an error that holds the key of its stage."""
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -28,6 +31,8 @@ class Failure:
     """Where an exception was raised; empty before the work began. None if a process ended without a message."""
     is_final: bool = False
     """Whether no other attempt can succeed."""
+    stage: str | None = None
+    """Key of the stage that raised, in a pass of several; None if all of them failed."""
 
     @property
     def cause(self) -> str:
@@ -45,7 +50,13 @@ def failure_of(error: BaseException) -> Failure:
         trace += f"\n{type(error).__module__}.{type(error).__qualname__}: {message}".replace("\nbuiltins.", "\n")
     notes = reversed(getattr(error, "__notes__", ()))
     place = next((note for note in notes if note.startswith(PLACE)), "")
-    return Failure(trace, place, is_refusal or isinstance(error, ImportError | SyntaxError))
+    is_final = is_refusal or isinstance(error, ImportError | SyntaxError)
+    return Failure(trace, place, is_final, vars(error).get(BLAMED))
+
+
+def blame(error: Exception, key: str) -> None:
+    """Record which stage of a pass raised an error."""
+    setattr(error, BLAMED, key)
 
 
 def may_help(failures: Sequence[Failure], retries: int) -> bool:

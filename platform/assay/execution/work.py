@@ -10,9 +10,10 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,12 @@ import pyarrow as pa
 
 from assay.errors import AssayError, passing_warnings
 from assay.execution.batch_size import MOST_ON_CPU, BatchSize
-from assay.execution.contexts import Context, Leaving, MapContext, WorkerContext
+from assay.execution.contexts import Context, Laps, Leaving, MapContext, WorkerContext
 from assay.execution.events import Emit, Event
 from assay.execution.ranks import ALONE, Ranks
-from assay.store import Cost, Notes, Store, StoredResult
+from assay.execution.retries import blame
+from assay.planning.passes import Pass, as_charged, rows_of
+from assay.store import Cost, Notes, Store
 from assay.store.shards import Range, missing_ranges
 from assay.text import PLACE
 from assay.workload import Stage
@@ -136,21 +139,54 @@ def _cut(start: int, stop: int, at: int) -> list[Range]:
     return [(start, at), (at, stop)] if start < at < stop else [(start, stop)]
 
 
-def ids_of(span: Range) -> pa.Table:
-    return pa.table({"id": np.arange(*span, dtype=np.int64)})
+@dataclass(frozen=True)
+class Part:
+    """The ids start ≤ id < stop of a pass: each of its stages has stored all of them, or none."""
+
+    start: int
+    stop: int
+    missing: tuple[str, ...]
+    """Keys of the stages that have not stored them, in the order of the pass. Never empty."""
+    are_rows_stored: bool
+    """Whether the rows that the stages read are stored, so that they need not be computed."""
 
 
-class MapStep:
-    """One operator of a map stage's chain, called on a block of rows (a shard's worth or less)."""
+def parts_of(together: Pass, store: Store) -> list[Part]:
+    """The parts of a pass of map stages that are not stored."""
+    missing = {stage.key: pending(stage, store) for stage in together}
+    rows = rows_of(together)
+    without_rows: list[Range] = []
+    if rows is not None:
+        without_rows = missing[rows.key] if rows.key in missing else pending(rows, store)
+    cuts = sorted({end for spans in (*missing.values(), without_rows) for span in spans for end in span})
+    parts = []
+    for start, stop in pairwise(cuts):
+        keys = tuple(key for key, spans in missing.items() if _covers(spans, start))
+        if keys:
+            parts.append(Part(start, stop, keys, rows is not None and not _covers(without_rows, start)))
+    return parts
 
-    def __init__(self, stage: Stage, index: int, store: Store, place: Place, emit: Emit) -> None:
-        place.prepare()
+
+def are_rows_stored(parts: Sequence[Part]) -> bool:
+    return all(part.are_rows_stored for part in parts)
+
+
+def _covers(spans: Sequence[Range], id: int) -> bool:
+    return any(start <= id < stop for start, stop in spans)
+
+
+def ids_of(part: Part) -> pa.Table:
+    return pa.table({"id": np.arange(part.start, part.stop, dtype=np.int64)})
+
+
+class Operator:
+    """One body of a map stage's chain, called on a block of rows (a shard's worth or less)."""
+
+    def __init__(
+        self, stage: Stage, index: int, store: Store, place: Place, emit: Emit, noted_for: Sequence[str], laps: Laps
+    ) -> None:
         self.stage = stage
-        self.device = device_name(place.device)
-        self._last = index == len(stage.body) - 1
-        self._first = index == 0
         self._emit = emit
-        self._shards = store.shards(stage)
         temporary = Path(tempfile.gettempdir())
         self._ctx = MapContext(
             stage,
@@ -159,23 +195,24 @@ class MapStep:
             place.device,
             place.threads,
             emit,
-            device_name=self.device,
-            tells_progress=self._first,
+            device_name=device_name(place.device),
+            noted_for=noted_for,
+            laps=laps,
         )
         self.notes: Notes = self._ctx.notes
+        self._is_first = index == 0 and stage.rows is None
         most = min(stage.shard_size, MOST_ON_CPU) if place.device == "cpu" else stage.shard_size
         self._batch_size = BatchSize(stage.batch_size, most)
-        self._written = time.monotonic()
         self._path = stage.body[index]
         self._schema: pa.Schema | None = None
         self._body = operator(stage, index, self._ctx)
         self._ctx.settle()
 
-    def __call__(self, block: pa.Table) -> pa.Table:
-        """The block through the operator, a batch at a time; the last operator commits it as a shard."""
+    def __call__(self, block: pa.Table, progress_of: str | None = None) -> pa.Table:
+        """Pass a block through the body, a batch at a time, as progress of the stage with the key `progress_of`."""
         outputs: list[pa.Table] = []
         start = 0
-        self._ctx.begin_block()
+        self._ctx.begin_block(progress_of)
         while start < block.num_rows:
             began = time.monotonic()
             columns = self._call(block.slice(start, self._batch_size.size))
@@ -185,16 +222,9 @@ class MapStep:
             start += columns.num_rows
             self._ctx.finish_batch(columns.num_rows)
             self._batch_size.took(columns.num_rows, time.monotonic() - began)
-        if self._first and self.stage.batch_size == "auto" and self._batch_size.is_settled:
+        if self._is_first and self.stage.batch_size == "auto" and self._batch_size.is_settled:
             self._ctx.note("batch_size", self._batch_size.size)
-        table = pa.concat_tables(outputs)
-        if not self._last:
-            return table
-        first = table.column("id")[0].as_py()
-        unwanted = [name for name, count in self.stage.stored_prefix.items() if first >= count]
-        before, self._written = self._written, time.monotonic()
-        self._shards.write(table.drop_columns(unwanted), self.device, self._written - before)
-        return table.select(["id"]).append_column("device", pa.array([self.device] * table.num_rows))
+        return pa.concat_tables(outputs)
 
     def _call(self, batch: pa.Table) -> pa.Table | None:
         """The body on a batch; None where memory ran out, and a smaller one is to be tried."""
@@ -221,28 +251,111 @@ def _memory_errors() -> tuple[type[Exception], ...]:
     return (MemoryError, *((sys.modules["torch"].cuda.OutOfMemoryError,) if "torch" in sys.modules else ()))
 
 
-def commit_map(
-    stage: Stage,
+class Lane:
+    """One process's share of a pass: a part's rows are computed once, and passed to every stage that needs them."""
+
+    def __init__(self, together: Pass, parts: Sequence[Part], store: Store, place: Place, emit: Emit) -> None:
+        """`parts` are those of the pass. If the rows of all are stored, the bodies that compute them are not loaded."""
+        self._since_write, self._since_report = Laps(), Laps()
+        place.prepare()
+        self.device = device_name(place.device)
+        self._rows = rows_of(together)
+        self._readers = [stage for stage in together if self._rows is None or stage.key != self._rows.key]
+        self._shards = {stage.key: store.shards(stage) for stage in together}
+
+        def chain(stage: Stage, noted_for: Sequence[str]) -> list[Operator]:
+            count = range(len(stage.body))
+            return [Operator(stage, index, store, place, emit, noted_for, self._since_report) for index in count]
+
+        self._chains: dict[str, list[Operator]] = {}
+        if self._rows is not None:
+            keys = [stage.key for stage in together]
+            noted_for = [self._rows.key] if self._rows.key in keys else keys
+            self._chains[self._rows.key] = [] if are_rows_stored(parts) else chain(self._rows, noted_for)
+            self._stored = store.shards(self._rows)
+            self._listed = self._stored.listed()
+        for stage in self._readers:
+            with _blamed(stage):
+                self._chains[stage.key] = chain(stage, [stage.key])
+
+    def compute(self, part: Part) -> dict[str, float]:
+        """Compute and store a part. Returns the seconds that each stage is charged for it, by key."""
+        table, reported, seconds = ids_of(part), set[str](), dict[str, float]()
+
+        def through(stage: Stage, progress_of: str, table: pa.Table) -> pa.Table:
+            for call in self._chains[stage.key]:
+                table = call(table, None if progress_of in reported else progress_of)
+                reported.add(progress_of)
+            return table
+
+        def write(stage: Stage, table: pa.Table) -> None:
+            unwanted = [name for name, count in stage.stored_prefix.items() if part.start >= count]
+            seconds[stage.key] = self._since_write.lap()
+            self._shards[stage.key].write(table.drop_columns(unwanted), self.device, seconds[stage.key])
+
+        if part.are_rows_stored:
+            table = self._stored.rows(self._listed, part.start, part.stop)
+        elif self._rows is not None:
+            table = through(self._rows, part.missing[0], table)
+            if self._rows.key in part.missing:
+                write(self._rows, table)
+        for stage in self._readers:
+            if stage.key in part.missing:
+                with _blamed(stage):
+                    write(stage, through(stage, stage.key, table))
+        return seconds
+
+    @property
+    def notes(self) -> dict[str, Notes]:
+        """Key of a stage → the notes of its bodies."""
+        return {key: {k: v for step in chain for k, v in step.notes.items()} for key, chain in self._chains.items()}
+
+
+@contextmanager
+def _blamed(stage: Stage) -> Iterator[None]:
+    """Attribute what is raised within to one stage of a pass, rather than to all of them."""
+    try:
+        yield
+    except Exception as error:
+        blame(error, stage.key)
+        raise
+
+
+def commit_pass(
+    together: Pass,
     store: Store,
     devices: Collection[str],
     threads: int,
     count: int,
     seconds: float,
-    spans: Sequence[Range],
-    notes: Notes,
-) -> StoredResult:
-    """Commit a map stage whose shards are all there.
+    took: Mapping[str, float],
+    parts: Sequence[Part],
+    notes: Mapping[str, Notes],
+) -> None:
+    """Commit the map stages of a pass, all of whose shards are stored.
 
-    It is charged with what this run took for its `spans`, and with the shards of runs that were cut off before.
+    `took` is how long this run worked on the shards of each, in device-seconds. Each is charged with that, the first
+    with all the rest of the `seconds` that the run took on `count` lanes, so with the rows that are not stored; and
+    with the shards of earlier runs that were interrupted.
     """
-    shards = store.shards(stage)
-    begun = {start for start, _ in spans}
-    earlier = [shard for shard in shards.uncharged(stage.amount) if shard.start not in begun]
-    items = sum(stop - start for start, stop in spans) + sum(shard.stop - shard.start for shard in earlier)
-    names = {*devices, *(shard.device for shard in earlier if shard.device)} or {device_name("cpu")}
-    seconds += sum(shard.seconds for shard in earlier) / count  # times count it is device-seconds
-    cost = Cost(", ".join(sorted(names)), count, seconds, {"threads": threads, "items": items})
-    with store.staging() as output:
-        result = store.commit(stage, output, {}, cost, notes={**shards.settled(), **notes})
-    shards.charge(stage.amount)
-    return result
+    first, *others = together
+    rows = rows_of(together)
+    makes_rows = rows is not None and rows.streamed and store.find(rows.key) is None
+    shared = dict[str, str | float]()
+    if rows is not None and all(rows.key != stage.key for stage in together):
+        shared = {**store.shards(rows).settled(), **notes.get(rows.key, {})}
+    spent = {stage.key: took.get(stage.key, 0.0) / count for stage in others}
+    spent[first.key] = max(0.0, seconds - sum(spent.values()))
+    for stage in together:
+        shards = store.shards(stage)
+        mine = [part for part in parts if stage.key in part.missing]
+        begun = {part.start for part in mine}
+        earlier = [shard for shard in shards.uncharged(stage.amount) if shard.start not in begun]
+        items = sum(part.stop - part.start for part in mine) + sum(shard.stop - shard.start for shard in earlier)
+        names = {*devices, *(shard.device for shard in earlier if shard.device)} or {device_name("cpu")}
+        before = sum(shard.seconds for shard in earlier) / count  # times count it is device-seconds
+        cost = Cost(", ".join(sorted(names)), count, spent[stage.key] + before, {"threads": threads, "items": items})
+        charged = as_charged(stage) if stage is first and makes_rows else stage
+        with store.staging() as output:
+            store.commit(charged, output, {}, cost, notes={**shared, **shards.settled(), **notes.get(stage.key, {})})
+        shards.charge(stage.amount)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from assay.errors import NotHere, UserError, passing_warnings
 from assay.look import a_look
 from assay.planning.import_paths import refuse_missing_functions
+from assay.planning.passes import with_streamed
 from assay.planning.plan import Plan, Warned
 from assay.sweep import Resources
 from assay.workload import Stage, canonical_json, load_attribute
@@ -68,7 +69,9 @@ def checked(plan: Plan, stored: Collection[str] = (), absence: Absence = "warned
     once: they are only warned of.
     """
     lacking = [stage for key, stage in plan.needed.items() if key not in stored]
-    refuse_missing_functions((plan.trials_of[stage.key][0].workload.name, stage) for stage in lacking)
+    refuse_missing_functions(
+        (plan.trials_of[stage.key][0].workload.name, part) for stage, part in with_streamed(lacking)
+    )
     stages = plan.needed.values()
     said = findings([*_group_checks(stages, plan.sweep.resources), *checks_of(stages)])
     raise_refusals(plan, said, stored, with_absences=absence == "refused")
@@ -113,7 +116,9 @@ def raise_refusals(plan: Plan, said: Sequence[Finding], stored: Collection[str],
 
 def checks_of(stages: Iterable[Stage]) -> list[Check]:
     """Every distinct check: stages that share a config are asked once."""
-    return _distinct((stage, stage.check, [(dict(stage.config),)]) for stage in stages if stage.check is not None)
+    return _distinct(
+        (stage, part.check, [(dict(part.config),)]) for stage, part in with_streamed(stages) if part.check is not None
+    )
 
 
 def _group_checks(stages: Iterable[Stage], resources: Resources) -> list[Check]:

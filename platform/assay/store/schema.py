@@ -87,6 +87,15 @@ class BudgetEntry(Record):
     unit: str
 
 
+class RowsEntry(Record):
+    """How the rows that a map stage was given were made: nothing else says so where they are not stored."""
+
+    key: str
+    stage: str
+    config: dict[str, Any]
+    inputs: dict[str, str]
+
+
 class ResultRecord(Record):
     """results/<key>/result.json"""
 
@@ -97,6 +106,7 @@ class ResultRecord(Record):
     execution: dict[str, Any]
     asked: dict[str, Any] = Field(default_factory=dict)
     inputs: dict[str, str]
+    rows: RowsEntry | None = None
     budget: BudgetEntry
     flops: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
     items: Count | None = Field(default=None, validation_alias=AliasChoices("items", "images"))

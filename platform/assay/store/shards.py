@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from assay.errors import UserError
+from assay.errors import StoreError, UserError
+from assay.store.downloads import local_copy
 from assay.store.folders import Folder
 from assay.store.records import FileRecord, Files, as_json, file_record
 from assay.store.schema import ChargedRecord, SettledRecord, ShardRecord
@@ -127,6 +128,20 @@ class Shards:
             else:
                 shards.append(shard)
         return _in_order(shards)
+
+    def rows(self, listed: Iterable[Shard], start: int, stop: int) -> pa.Table:
+        """The rows start ≤ id < stop from shards that are listed in order, with verified checksums."""
+        tables, reached = [], start
+        for shard in listed:
+            if shard.start <= reached < min(shard.stop, stop):
+                if problems := self._files.problems(shard.file):
+                    raise StoreError("; ".join(problems))
+                with pq.ParquetFile(local_copy(self._files, shard.file)) as file:
+                    tables.append(file.read().slice(reached - shard.start, stop - reached))
+                reached = min(shard.stop, stop)
+        if reached < stop:
+            raise StoreError(f"{self.records.path} has no shard with the id {reached}")
+        return pa.concat_tables(tables)
 
 
 def _in_order(shards: Iterable[Shard]) -> list[Shard]:

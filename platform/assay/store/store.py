@@ -70,6 +70,8 @@ class StoredResult:
         self.execution: Mapping[str, JSON] = read.execution
         self.inputs: Mapping[str, str] = read.inputs
         """Role → key of the result that was read."""
+        self.rows_read = read.rows
+        """The stage whose rows a map stage read, and how they were computed; None if it was given ids."""
         self.budget = read.budget
         self.flops = read.flops
         """Theoretical operations of the whole budget; None if the stage declares none."""
@@ -280,6 +282,7 @@ class Store:
             "execution": execution,
             "asked": asked | asked_of_execution,
             "inputs": {role: source.key for role, source in stage.inputs.items()},
+            "rows": None if stage.rows is None else _rows_entry(stage.rows, notes or {}),
             "budget": {
                 "path": stage.budget.path if stage.budget else "",
                 "amount": stage.amount,
@@ -345,3 +348,8 @@ class Store:
     def known(self) -> list[str]:
         """The keys that have a folder, finished or not."""
         return [name for name in self.files.names("results") if re.fullmatch(KEY, name)]
+
+
+def _rows_entry(stage: Stage, notes: Notes) -> dict[str, JSON]:
+    inputs = {role: source.key for role, source in stage.inputs.items()}
+    return {"key": stage.key, "stage": stage.name, "config": as_run(stage.config, notes)[0], "inputs": inputs}

@@ -26,6 +26,10 @@ def stage_graph(workload: Workload, config: Mapping[str, JSON]) -> list[Stage]:
         raise StageError(f"{where}, {error}") from error
     if not isinstance(leaves, Sequence) or not leaves or not all(isinstance(leaf, Stage) for leaf in leaves):
         raise StageError(f"{where}: stages() returned {shown(leaves)}, expected a list of one or more Stages")
+    if streamed := next((leaf for leaf in leaves if leaf.streamed), None):
+        raise StageError(
+            f"{where}: stages() returned {streamed.name}, which is streamed; expected stages that are stored"
+        )
     stages = topological(leaves)
     leaf = leaves[-1]
     if stages[-1].key != leaf.key:

@@ -147,12 +147,15 @@ class Stage:
     stored_prefix: Mapping[str, int] = field(default_factory=dict)
     """Map stages: columns that are stored only for this many of the first ids: large ones that few stages read, with
     `rows(0, n)`."""
+    rows: Stage | None = None
+    """Map stages: another map stage with as many ids, whose rows the first class is given instead of ids alone. Stages
+    that read the same rows are computed in one pass: rows that are not stored are computed once, a shard at a time, by
+    the process that reads them."""
+    streamed: bool = False
+    """Map stages: the rows go to the stages that read them as `rows`, and are not stored. Not part of the key."""
     conditions: Mapping[str, JSON] = field(default_factory=dict)
     """What its metrics are measured under, as far as a plan can tell (how many rows, by which measure): trials race
     against each other only if these are equal. Being listed here puts nothing into the key."""
-    optional_inputs: Mapping[str, Stage] = field(default_factory=dict)
-    """Stages that are computed first since they save this one work, such as rows that exist already. The result is the
-    same without them, so they are not part of the key, and `ctx.inputs` has only those that are stored."""
     prices: Mapping[str, tuple[Work, ...]] = field(default_factory=dict)
     """Metrics of a last stage that are device-days of work which it does not do itself → that work. Reports show the
     ledger's figures for it beside them. Not part of the key."""
@@ -185,6 +188,8 @@ class Stage:
                 "version": self.version,
                 "config": self.keyed_config,
                 "inputs": {role: stage.key for role, stage in self.inputs.items()},
+                # By lineage, as with the stage's own budget: the first rows of more are the same.
+                **({} if self.rows is None else {"rows": self.rows.lineage}),
             }
         )
 
@@ -201,8 +206,11 @@ class Stage:
 
     @property
     def sources(self) -> tuple[Stage, ...]:
-        """Every stage that is computed before this one."""
-        return (*self.inputs.values(), *self.optional_inputs.values())
+        """Every stage that is stored before this one is computed; of rows that are streamed, those that these need."""
+        inputs = tuple(self.inputs.values())
+        if self.rows is None:
+            return inputs
+        return (*(self.rows.sources if self.rows.streamed else [self.rows]), *inputs)
 
     @property
     def amount(self) -> int:
@@ -242,11 +250,28 @@ def _stage_problems(stage: Stage) -> Iterator[str]:
         if not isinstance(value := getattr(stage, field_name), dict):
             yield f"{field_name}: got {shown(value)}, allowed: a dict"
         yield from _not_json(value, field_name)
-    for field_name in ("inputs", "optional_inputs"):
-        for role, source in getattr(stage, field_name).items():
-            if not isinstance(source, Stage):
-                yield f"{field_name}.{role}: got {shown(source)}, allowed: a Stage"
+    inputs: Mapping[str, object] = stage.inputs
+    for role, source in inputs.items():
+        if not isinstance(source, Stage):
+            yield f"inputs.{role}: got {shown(source)}, allowed: a Stage"
+        elif source.streamed:
+            yield f"inputs.{role}: got {source.name}, whose rows are streamed and not stored; expected it as `rows`"
+    if stage.streamed and stage.kind != "map":
+        yield f"streamed: got True, allowed for a {stage.kind} stage: False"
     yield from _budget_problems(stage)
+    if stage.rows is not None:
+        yield from _rows_problems(stage, stage.rows)
+
+
+def _rows_problems(stage: Stage, rows: object) -> Iterator[str]:
+    if stage.kind != "map":
+        yield f"rows: got {shown(rows)}, allowed for a {stage.kind} stage: None"
+    elif not isinstance(rows, Stage):
+        yield f"rows: got {shown(rows)}, allowed: a map Stage, or None"
+    elif rows.kind != "map" or rows.rows is not None or rows.stored_prefix:
+        yield f"rows: got {rows.name}, expected a map stage that is given ids and stores all its columns or none"
+    elif rows.amount != stage.amount:
+        yield f"rows: got {rows.name} of {rows.amount:,} {rows.unit}, expected as many as its own {stage.amount:,}"
 
 
 def _budget_problems(stage: Stage) -> Iterator[str]:

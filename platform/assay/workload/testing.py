@@ -182,12 +182,14 @@ def run_map(
     folder: Path,
     inputs: Mapping[str, Result] | None = None,
     *,
+    rows: Result | None = None,
     batch_size: int | None = None,
     lanes: int = 1,
 ) -> FakeResult:
     """The rows of a map stage: each lane has its own chain, and the lanes take turns, the last batch first.
 
-    Raises BodyError if its bodies return something invalid.
+    `rows` is the result of the stage whose rows this one reads, streamed or not. Raises BodyError if its bodies return
+    something invalid.
     """
     size = batch_size or (stage.amount if stage.batch_size == "auto" else stage.batch_size)
     cuts = {0, stage.amount, *(count for count in stage.stored_prefix.values() if count < stage.amount)}
@@ -199,7 +201,10 @@ def run_map(
         chains = [[operator(stage, index, ctx) for index in range(len(stage.body))] for ctx in contexts]
         _use_threads(contexts[0])
         for turn, (start, stop) in enumerate(reversed(list(pairwise(starts)))):
-            table = pa.table({"id": np.arange(start, stop, dtype=np.int64)})
+            if rows is not None:
+                table = rows.rows(start, stop)
+            else:
+                table = pa.table({"id": np.arange(start, stop, dtype=np.int64)})
             for index, call in enumerate(chains[turn % lanes]):
                 ids = table.column("id")
                 table = returned_columns(stage, stage.body[index], ids, call(to_numpy(table)), schema[index])
@@ -210,15 +215,18 @@ def run_map(
     return FakeResult(stage.key, folder, parts=[parts[start] for start in sorted(parts)], notes=notes)
 
 
-def run_stage(stage: Stage, folder: Path, inputs: Mapping[str, Result] | None = None) -> FakeResult:
+def run_stage(
+    stage: Stage, folder: Path, inputs: Mapping[str, Result] | None = None, *, rows: Result | None = None
+) -> FakeResult:
     """The result of a stage of any kind."""
-    run: Mapping[str, Callable[..., FakeResult]] = {"train": run_train, "map": run_map, "reduce": run_reduce}
-    return run[stage.kind](stage, folder, inputs)
+    if stage.kind == "map":
+        return run_map(stage, folder, inputs, rows=rows)
+    return (run_train if stage.kind == "train" else run_reduce)(stage, folder, inputs)
 
 
 @dataclass
 class Trial:
-    """A small trial: its stages, inputs first, each with its result."""
+    """A small trial: its stages, inputs first, each with its result; those whose rows are streamed among them."""
 
     config: Mapping[str, JSON]
     stages: Sequence[Stage]
@@ -233,14 +241,26 @@ class Trial:
 
     def inputs(self, stage: Stage) -> dict[str, Result]:
         """The results of the stages that it reads, by role."""
-        return {role: self.results[s.key] for role, s in {**stage.optional_inputs, **stage.inputs}.items()}
+        return {role: self.results[source.key] for role, source in stage.inputs.items()}
+
+    def rows(self, stage: Stage) -> Result | None:
+        """The rows that a map stage reads; None if it is given ids."""
+        return None if stage.rows is None else self.results[stage.rows.key]
+
+
+def _shortened(stage: Stage, amount: int) -> Stage:
+    assert stage.budget is not None
+    rows = None if stage.rows is None else _shortened(stage.rows, amount)
+    return replace(stage, budget=replace(stage.budget, amount=amount), rows=rows)
 
 
 def run_trial(workload: Workload, config: Mapping[str, JSON], folder: Path) -> Trial:
     """Compute every stage of a config, in a folder of its own."""
-    trial = Trial(config, stage_graph(workload, config), results := {})
+    graph = stage_graph(workload, config)
+    stages = {part.key: part for stage in graph for part in (stage.rows, stage) if part is not None}
+    trial = Trial(config, list(stages.values()), results := {})
     for stage in trial.stages:
-        results[stage.key] = run_stage(stage, folder / stage.key[:12], trial.inputs(stage))
+        results[stage.key] = run_stage(stage, folder / stage.key[:12], trial.inputs(stage), rows=trial.rows(stage))
     return trial
 
 
@@ -313,7 +333,7 @@ class WorkloadContract:
             assert seed_path in self.workload.paths(base), f"paths({base!r}) lacks {seed_path}, its seed_path"
 
     def test_keys_are_stable(self, trial: Trial, planned_elsewhere: tuple[list[str], list[str]]) -> None:
-        keys = [stage.key for stage in trial.stages]
+        keys = [stage.key for stage in trial.stages if not stage.streamed]
         again = [stage.key for stage in stage_graph(self.workload, json.loads(json.dumps(trial.config)))]
         assert again == keys, "the same config gives stages with other keys: their configs depend on something else"
         assert planned_elsewhere[0] == keys, "another process gives stages with other keys for the same config"
@@ -341,11 +361,12 @@ class WorkloadContract:
         for stage in trial.stages:
             if stage.budget is None or stage.amount == 1:
                 continue
-            smaller = replace(stage, budget=replace(stage.budget, amount=stage.amount // 2))
+            smaller = _shortened(stage, stage.amount // 2)
             whole, inputs, folder = trial.results[stage.key], trial.inputs(stage), tmp_path / stage.key
             if stage.kind == "map":
                 first = whole.rows(0, smaller.amount)
-                self.assert_same_rows(stage, run_map(smaller, folder, inputs).rows(0, smaller.amount), first)
+                found = run_map(smaller, folder, inputs, rows=trial.rows(stage))
+                self.assert_same_rows(stage, found.rows(0, smaller.amount), first)
             elif stage.kind == "train" and stage.checkpointing is not None:
                 run = partial(run_train, inputs=inputs, checkpoints=folder / "checkpoints")
                 run(smaller, folder / "smaller")
@@ -354,7 +375,8 @@ class WorkloadContract:
     def test_rows_depend_on_neither_batches_nor_lanes(self, trial: Trial, tmp_path: Path) -> None:
         for stage in trial.of_kind("map"):
             whole = trial.results[stage.key]
-            apart = run_map(stage, tmp_path / stage.key, trial.inputs(stage), batch_size=1, lanes=2)
+            inputs, rows = trial.inputs(stage), trial.rows(stage)
+            apart = run_map(stage, tmp_path / stage.key, inputs, rows=rows, batch_size=1, lanes=2)
             for column in whole.parts[0].column_names:
                 stored = min(stage.stored_prefix.get(column, stage.amount), stage.amount)
                 self.assert_same_rows(stage, apart.rows(0, stored, [column]), whole.rows(0, stored, [column]))

@@ -172,9 +172,9 @@ class TestSampling:
         self, store: Store, trained: Path, tmp_path: Path
     ) -> None:
         one, other = store, Store(shutil.copytree(trained, tmp_path / "other"))
-        small = compute(graph(), one, "sample")
+        small = compute(graph(), one, "features")
         many = graph(sample__batch_size=7, evaluate__num_samples=20)
-        large = compute(many, other, "sample")
+        large = compute(many, other, "features")
         assert small.lineage == large.lineage
         # Kernels round differently for other batch sizes: one grey level of 255, and rarely.
         difference = np.abs(self.images(one, small) - self.images(other, large)[:12])
@@ -182,17 +182,17 @@ class TestSampling:
         assert (difference > 0).mean() < 0.01
 
     def test_more_samples_extend_fewer(self, store: Store) -> None:
-        compute(graph(), store, "sample")
+        compute(graph(), store, "features")
         drawn: list[int] = []
-        inline.execute(graph(evaluate__num_samples=20)["sample"], store, 1, lambda event: drawn.append(event.done))
+        inline.execute(graph(evaluate__num_samples=20)["features"], store, 1, lambda event: drawn.append(event.done))
         assert sum(drawn) == 8
 
     def test_an_unconditional_model_can_be_guided(self, store: Store) -> None:
-        stage = compute(graph(model__num_classes=None), store, "sample")
+        stage = compute(graph(model__num_classes=None), store, "features")
         assert self.images(store, stage).shape == (12, 8, 8, 1)
 
     def test_ddim_sampling(self, store: Store) -> None:
-        stage = compute(graph(sample__sampler="ddim", sample__steps="ddim5"), store, "sample")
+        stage = compute(graph(sample__sampler="ddim", sample__steps="ddim5"), store, "features")
         assert self.images(store, stage).std() > 1
 
 
@@ -234,9 +234,9 @@ class TestGraph:
         return {name for name in after if after[name] != before.get(name)}
 
     def test_a_change_reaches_only_the_stages_that_read_it(self) -> None:
-        assert self.changed(model__norm="add") == {"train", "sample", "evaluate"}
-        assert self.changed(diffusion__loss="rescaled_mse") == {"train", "sample", "evaluate"}
-        assert self.changed(sample__guidance_scale=2.0) == {"sample", "evaluate"}
+        assert self.changed(model__norm="add") == {"train", "features", "evaluate"}
+        assert self.changed(diffusion__loss="rescaled_mse") == {"train", "features", "evaluate"}
+        assert self.changed(sample__guidance_scale=2.0) == {"features", "evaluate"}
         assert self.changed(evaluate__precision_recall_k=5) == {"evaluate"}
         assert self.changed(sample__batch_size=9) == set()
         assert self.changed(train__checkpoint_every=5) == set()
@@ -244,12 +244,12 @@ class TestGraph:
             "train_classifier",
             "reference",
             "statistics",
-            "sample",
+            "features",
             "evaluate",
         }
 
     def test_where_the_gradient_is_taken_matters_where_one_is_taken(self) -> None:
-        assert self.changed(sample__guidance_at="mean") == {"sample", "evaluate"}
+        assert self.changed(sample__guidance_at="mean") == {"features", "evaluate"}
         unguided = self.keys(sample__guidance_scale=0.0)
         assert self.keys(sample__guidance_scale=0.0, sample__guidance_at="mean") == unguided
 
@@ -264,7 +264,7 @@ class TestGraph:
 
     def test_mirroring_is_the_trainings_business_and_not_the_references(self) -> None:
         assert self.changed(data__flip=True) == {
-            *("train_classifier", "train", "reference", "statistics", "sample", "evaluate")
+            *("train_classifier", "train", "reference", "statistics", "features", "evaluate")
         }
         without_classifier = {"evaluate__extractor": "pixels", "sample__guidance_scale": 0.0}
         plain, mirrored = self.keys(**without_classifier), self.keys(data__flip=True, **without_classifier)

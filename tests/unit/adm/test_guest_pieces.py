@@ -70,7 +70,7 @@ def stages(**overrides: Any) -> dict[str, Stage]:
 
     def walk(stage: Stage) -> None:
         found[stage.name] = stage
-        for other in stage.inputs.values():
+        for other in (*stage.inputs.values(), *filter(None, [stage.rows])):
             walk(other)
 
     given = {name.replace("__", "."): value for name, value in overrides.items()}
@@ -96,7 +96,7 @@ def test_a_sweep_of_hers_is_planned_and_run_by_the_command(
         return out
 
     planned = json.loads(assay("plan", "guests.yaml", "--json"))["stages"]
-    days = {stage["trials"][0]: stage["v100_days"] for stage in planned if stage["stage"] == "sample"}
+    days = {stage["trials"][0]: stage["v100_days"] for stage in planned if stage["stage"] == "features"}
     assert days["hers"] == pytest.approx(days["ours"] * 9 / 5)
     assay("run", "guests.yaml", "--executor", "inline", "--no-tracking")
     (table,) = json.loads(assay("compare", "guests.yaml", "--json"))["sweeps"]
@@ -108,8 +108,8 @@ def test_a_sweep_of_hers_is_planned_and_run_by_the_command(
 
 def test_her_facts_are_known_to_costs_and_keys(installed: None) -> None:
     ours, hers = stages(sample__sampler="ddim"), stages(sample__sampler="heun")
-    assert hers["sample"].flops == ours["sample"].flops * 19 / 10  # type: ignore[operator]
-    assert hers["sample"].key != ours["sample"].key
+    assert hers["draw"].flops == ours["draw"].flops * 19 / 10  # type: ignore[operator]
+    assert hers["draw"].key != ours["draw"].key
     assert hers["train"].key == ours["train"].key
     chain = stages(model__kind="chain", train__iterations=10)["train"]
     model = ModelConfig(**chain.config["model"])
@@ -121,21 +121,21 @@ def test_a_raised_version_is_in_the_key_of_what_reads_it(installed: None, monkey
     monkeypatch.setattr(guest_pieces, "HEUN", replace(guest_pieces.HEUN, version=2))
     monkeypatch.setattr(SAMPLERS, "_loaded", {})  # loaded anew
     second = stages(sample__sampler="heun")
-    assert second["sample"].config["versions"] == {"sampler heun": 2}
-    assert second["sample"].key != first["sample"].key
+    assert second["draw"].config["versions"] == {"sampler heun": 2}
+    assert second["draw"].key != first["draw"].key
     assert second["train"].key == first["train"].key
 
 
 def test_her_spacing_is_asked_for_by_name_and_count(installed: None) -> None:
     assert space_timesteps(1000, "quadratic5") == [0, 62, 250, 562, 999]
-    assert stages(sample__steps=" quadratic10 ")["sample"].config["sample"]["steps"] == "quadratic10"
+    assert stages(sample__steps=" quadratic10 ")["draw"].config["sample"]["steps"] == "quadratic10"
     with pytest.raises(ConfigError, match=r"'quadratic40': guest_pieces:quadratic_steps gave .*; allowed: 40 of the"):
         stages(diffusion__steps=50, sample__steps="quadratic40")
 
 
 def test_her_variance_that_changes_nothing_is_not_in_the_key(installed: None) -> None:
     small, large = (
-        stages(sample__sampler="heun", model__out_channels=1, diffusion__variance=name)["sample"]
+        stages(sample__sampler="heun", model__out_channels=1, diffusion__variance=name)["features"]
         for name in ("fixed_small", "fixed_large")
     )
     assert small.key == large.key
@@ -178,5 +178,5 @@ def test_what_she_cannot_do_is_refused_as_ours_is(installed: None, overrides: di
 
 
 def test_a_piece_that_is_not_there_is_known_before_anything_is_trained(installed: None) -> None:
-    with pytest.raises(UserError, match=r"stage sample: import: 'guest_pieces\.heun:none_such': the module .* has no"):
-        refuse_missing_functions([stages(sample__sampler="lost")["sample"]], "adm")
+    with pytest.raises(UserError, match=r"stage draw: import: 'guest_pieces\.heun:none_such': the module .* has no"):
+        refuse_missing_functions([stages(sample__sampler="lost")["draw"]], "adm")

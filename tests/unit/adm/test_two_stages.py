@@ -40,7 +40,7 @@ def graph(base: str = BASE, **overrides: Any) -> dict[str, Stage]:
 def test_both_models_are_trained_and_one_stage_draws_with_them(tmp_path: Path) -> None:
     stages, store = graph(), Store(tmp_path)
     compute(stages, store)
-    sample = result(stages, store, "sample")
+    sample = result(stages, store, "features")
     assert tensors(sample, "image").shape == (12, 8, 8, 1)
     assert sample.read(["label"]).column("label").to_pylist() == [i % 10 for i in range(12)]
     assert tensors(result(stages, store, "reference"), "features").shape == (20, 64), "of 8×8, as what is drawn"
@@ -61,9 +61,9 @@ def test_a_change_reaches_only_what_reads_it() -> None:
         before, after = graph(), graph(**overrides)
         return {name for name, stage in after.items() if stage.key != before[name].key}
 
-    assert changed(upsampler__steps=2) == {"sample", "evaluate"}
-    assert changed(upsampler__train__learning_rate=1e-4) == {"train_upsampler", "sample", "evaluate"}
-    assert changed(train__learning_rate=1e-4) == {"train", "sample", "evaluate"}
+    assert changed(upsampler__steps=2) == {"features", "evaluate"}
+    assert changed(upsampler__train__learning_rate=1e-4) == {"train_upsampler", "features", "evaluate"}
+    assert changed(train__learning_rate=1e-4) == {"train", "features", "evaluate"}
     assert changed(sample__batch_size=3) == set()
 
 
@@ -74,7 +74,7 @@ def test_an_upsampler_is_shared_with_the_preset_that_trains_it_alone() -> None:
 
 def test_the_second_stage_is_part_of_what_an_image_costs() -> None:
     with_upsampler, without = graph(), graph(upsampler=None)
-    assert with_upsampler["sample"].flops > 2 * without["sample"].flops  # type: ignore[operator]
+    assert with_upsampler["features"].rows.flops > 2 * without["features"].rows.flops  # type: ignore[operator, union-attr]
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def test_quickstart_shares_one_classifier_and_two_trainings_among_four_trials() 
         "reference": 1,
         "statistics": 1,
         "train": 2,
-        "sample": 4,
+        "features": 4,
         "evaluate": 4,
     }
 

@@ -216,10 +216,10 @@ def _upsampler(c: Config, up: UpsamplerConfig) -> Iterator[ConfigProblem]:
         yield ConfigProblem(
             "upsampler.steps", f"does not fit upsampler.diffusion.steps: {error}", ("upsampler.diffusion.steps",)
         )
-    if EXTRACTORS[c.evaluate.extractor].network is not None:
+    for extractor in (name for name in c.evaluate.asked if EXTRACTORS[name].network is not None):
         yield ConfigProblem(
-            "evaluate.extractor",
-            f"{c.evaluate.extractor} sees images of {c.model.image_size} pixels a side, but the upsampler makes them "
+            f"evaluate.{c.evaluate.asked_at}",
+            f"{extractor} sees images of {c.model.image_size} pixels a side, but the upsampler makes them "
             f"{c.image_size}: use another extractor",
             ("upsampler",),
         )

@@ -1,8 +1,7 @@
 """The stages that draw images, as the workload hangs them onto its graph. No torch here.
 
-sample          images are drawn, their features stored, and of the images those of the grid
-draw ─► sample  all images are stored, and their features made of what is stored
-draw ─► images  the images as one file
+draw ─► features, one per extractor    images are drawn once, and their features stored
+  └───► images                         where images are kept, all of them are stored, too, and made one file
 
 How many are drawn at a time does not matter: sample i is sample i.
 """
@@ -17,39 +16,10 @@ from adm.config import Config
 from adm.effective import sampled_process
 from adm.registries import imports, versions
 from assay.workload import JSON, Budget, Stage
-from imaging.evaluation.graph import extraction, extractor
-from imaging.paths import places_in
-
-SHOWN_IMAGES = 100
-"""Samples whose image is stored whatever sample.keep_images says: those that the grid shows."""
-
-
-def sample(c: Config, inputs: Mapping[str, Stage], draw: Stage | None) -> Stage:
-    """The features of images, which are drawn here unless they are kept.
-
-    Its key does not say whether they are: it changes no feature.
-    """
-    config = {**_drawing(c), **extraction(c)}
-    return Stage(
-        name="sample",
-        version=1,
-        kind="map",
-        body=("adm.sampling.stages:Sampler", extractor(c).body),
-        config=config,
-        places=places_in(config),
-        inputs=dict(inputs),
-        budget=Budget("evaluate.num_samples", c.evaluate.num_samples, "images"),
-        resources="sample",
-        flops=float(sampling_flops(c) * c.evaluate.num_samples) if draw is None else 0.0,
-        stored_prefix={"image": SHOWN_IMAGES},
-        optional_inputs={} if draw is None else {"images": draw},
-        imports=_imports(c),
-        **batches(c),
-    )
 
 
 def draw(c: Config, inputs: Mapping[str, Stage]) -> Stage:
-    """All images, to be kept."""
+    """The images: for their features alone, unless they are kept. Its key does not say whether they are."""
     return Stage(
         name="draw",
         version=1,
@@ -61,6 +31,7 @@ def draw(c: Config, inputs: Mapping[str, Stage]) -> Stage:
         resources="sample",
         flops=float(sampling_flops(c) * c.evaluate.num_samples),
         imports=_imports(c),
+        streamed=c.sample.keep_images == "none",
         **batches(c),
     )
 

@@ -18,7 +18,7 @@ from adm.sampling.upsampler import Upsampler
 from adm.training.precision import choose, computing_in
 from adm.training.stages import WEIGHTS, weights_file
 from assay.errors import UserError
-from assay.workload import Batch, Result, StageContext
+from assay.workload import Batch, StageContext
 from imaging.data import to_model_range
 
 Images = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
@@ -27,29 +27,8 @@ Images = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 class Sampler:
     """Draws image i from (seed, i, config) alone: {"id"} → {"id", "label", "image": uint8 (N, H, W, C)}.
 
-    Where the images were drawn already, because they are kept, it reads them.
+    It has the networks of a config: the base model, guided or not, and the upsampler if there is one.
     """
-
-    def __init__(self, ctx: StageContext) -> None:
-        kept = ctx.inputs.get("images")
-        self._draw = _reading(kept) if kept is not None else Draw(ctx)
-
-    def __call__(self, batch: Batch) -> Batch:
-        return self._draw(batch)
-
-
-def _reading(kept: Result) -> Callable[[Batch], Batch]:
-    def read(batch: Batch) -> Batch:
-        ids = batch["id"]
-        rows = kept.rows(int(ids[0]), int(ids[-1]) + 1, ["label", "image"])
-        image = rows.column("image").combine_chunks().to_numpy_ndarray()
-        return {"id": ids, "label": rows.column("label").to_numpy(), "image": image}
-
-    return read
-
-
-class Draw:
-    """The networks of a config, and how they draw: the base model, guided or not, and the upsampler if there is one."""
 
     def __init__(self, ctx: StageContext) -> None:
         self._ctx = ctx

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from adm import presets
 from adm.config import Config
 from adm.registries import PICTURES, SAMPLERS, Role, kinds
-from adm.sampling.graph import SHOWN_IMAGES
 from assay.errors import ConfigProblem, UserError, did_you_mean
 from imaging.evaluation import graph as evaluation_graph
+from imaging.evaluation.graph import SHOWN_IMAGES
 
 
 def problems(c: Config) -> Iterator[ConfigProblem]:

@@ -1,7 +1,9 @@
 """The stages that judge samples, as the workload hangs them onto its graph. No torch here.
 
-    data, or evaluate.reference ─► reference ─► statistics ─► evaluate ◄─ sample
+    data, or evaluate.reference ─► reference ─► statistics ─► evaluate ◄─ features ◄─ images, which a workload draws
                                        └────────────────────────┘
+
+Each extractor has its own; if there are several, the stage `metrics` brings their results together.
 
 reference holds features, which precision, recall and KID need; statistics their mean and covariance, computed once for
 all trials. An imported file of statistics alone has no reference stage.
@@ -10,8 +12,8 @@ all trials. An imported file of statistics alone has no reference stage.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,6 +31,8 @@ LABEL_DIGITS = 8
 NUM_PAIRED = 10_000
 """Images of a data set that stand for it where features are compared with features, and in the file of its statistics,
 as in the published ones."""
+SHOWN_IMAGES = 100
+"""Samples whose image is stored with their features: those that the grid shows."""
 ASSUMED_IMAGES = 50_000
 """All images of a data set that cannot be seen from where a sweep is planned. It is run where they can."""
 
@@ -47,6 +51,21 @@ class Evaluated(Protocol):
     @property
     def channels(self) -> int:
         """Channels of the samples."""
+
+
+@dataclass(frozen=True)
+class _View:
+    """A config with one of its extractors."""
+
+    data: DataConfig
+    evaluate: EvaluateConfig
+    image_size: int
+    channels: int
+
+
+def by_extractor(c: Evaluated) -> list[Evaluated]:
+    """The config with each of its extractors alone, which is what most functions here expect."""
+    return [_View(c.data, c.evaluate.by(name), c.image_size, c.channels) for name in c.evaluate.asked]
 
 
 def extractor(c: Evaluated) -> Extractor:
@@ -73,6 +92,21 @@ def extraction(c: Evaluated) -> dict[str, JSON]:
 
 def metrics(c: Evaluated) -> list[str]:
     """What the trial reports of its samples."""
+    return [name for names in _names(c) for name in names.values()]
+
+
+def _names(c: Evaluated) -> list[dict[str, str]]:
+    """Per extractor, metric → the trial's name for it, which ends in the extractor's if an earlier one reports the same
+    metric."""
+    found: list[dict[str, str]] = []
+    for view in by_extractor(c):
+        taken = {name for names in found for name in names.values()}
+        reported = _reported(view)
+        found.append({name: f"{name}_{view.evaluate.extractor}" if name in taken else name for name in reported})
+    return found
+
+
+def _reported(c: Evaluated) -> list[str]:
     distance = identity(c).distance
     return [reported.format(distance=distance) for name in _metrics(c) for reported in METRICS[name].reports or (name,)]
 
@@ -84,10 +118,9 @@ def leading_metrics() -> tuple[str, ...]:
 
 
 def _metrics(c: Evaluated) -> list[str]:
-    """Names of the metrics of a trial: those that are asked for, and the standard ones that it can have."""
-    asked = [*([INFINITY] if c.evaluate.fid_infinity else []), *c.evaluate.metrics]
-    standard = [name for name in STANDARD if _lacking(c, METRICS[name]) is None]
-    return list(dict.fromkeys([*standard, *asked]))
+    """Names of the metrics of an extractor: the standard ones, and what is asked for, as far as it can have them."""
+    names = [*STANDARD, *([INFINITY] if c.evaluate.fid_infinity else []), *c.evaluate.metrics]
+    return [name for name in dict.fromkeys(names) if _lacking(c, METRICS[name]) is None]
 
 
 def _lacking(c: Evaluated, metric: Metric) -> str | None:
@@ -105,6 +138,17 @@ def _lacking(c: Evaluated, metric: Metric) -> str | None:
 
 def problems(c: Evaluated) -> Iterator[ConfigProblem]:
     """What of the data and of the section evaluate could only fail after the trainings, at its path."""
+    asked_at, views = f"evaluate.{c.evaluate.asked_at}", by_extractor(c)
+    found = [problem for view in views for problem in _unreadable(view)]
+    if not found:
+        found = [*(problem for view in views for problem in _unfit(view)), *_asked_metrics(c)]
+    for problem in dict.fromkeys(found):
+        path, *about = (asked_at if at == "evaluate.extractor" else at for at in (problem.path, *problem.about))
+        yield ConfigProblem(path, problem.message, tuple(about))
+
+
+def _unreadable(c: Evaluated) -> Iterator[ConfigProblem]:
+    """Files without which nothing else can be said."""
     weights = extractor(c).weights_option
     for path, look in ((f"evaluate.{weights or 'extractor'}", identity), ("evaluate.reference", _imported)):
         try:
@@ -116,10 +160,12 @@ def problems(c: Evaluated) -> Iterator[ConfigProblem]:
         _num_reference(c)
     except UserError as error:
         yield ConfigProblem("data.path", str(error), ("data.source",))
-        return
+
+
+def _unfit(c: Evaluated) -> Iterator[ConfigProblem]:
+    """Numbers of images and values that no metric can be had of."""
     yield from _too_few(c)
     yield from _too_many(c)
-    yield from _asked_metrics(c)
     num_values, most = c.image_size**2 * c.channels, extractor(c).most_values
     if most is not None and num_values > most:
         yield ConfigProblem(
@@ -131,17 +177,20 @@ def problems(c: Evaluated) -> Iterator[ConfigProblem]:
 
 
 def _asked_metrics(c: Evaluated) -> Iterator[ConfigProblem]:
-    """Metrics that this trial cannot have, or that report what another one does."""
+    """Metrics that no extractor of this trial can have, or that report what another one does."""
     for name in dict.fromkeys(c.evaluate.metrics):
         try:
-            if (lacking := _lacking(c, METRICS[name])) is not None:
-                raise UserError(f"needs {lacking}; leave it out")
+            lacking = [_lacking(view, METRICS[name]) for view in by_extractor(c)]
+            if lacking[0] is not None and None not in lacking:
+                raise UserError(f"needs {lacking[0]}; leave it out")
             load_attribute(METRICS[name].body)
         except UserError as error:
             yield ConfigProblem("evaluate.metrics", f"{name}: {error}", ("evaluate.extractor", "evaluate.reference"))
-    twice = [name for name, count in Counter(metrics(c)).items() if count > 1]
-    if twice:
-        yield ConfigProblem("evaluate.metrics", f"{', '.join(twice)} would be reported by two metrics; leave one out")
+    for view in by_extractor(c):
+        if twice := [name for name, count in Counter(_reported(view)).items() if count > 1]:
+            message = f"{', '.join(twice)} would be reported by two metrics; leave one out"
+            yield ConfigProblem("evaluate.metrics", message)
+            return
 
 
 def _too_few(c: Evaluated) -> Iterator[ConfigProblem]:
@@ -304,6 +353,26 @@ def statistics(c: Evaluated, data: Mapping[str, JSON], reference: Stage | None) 
     )
 
 
+def features(c: Evaluated, images: Stage, network: Mapping[str, Stage], batches: Mapping[str, Any]) -> Stage:
+    """The features of the samples, whose `images` are rows with the column "image"; of these the first few are stored,
+    too, for pictures."""
+    config = extraction(c)
+    return Stage(
+        name="features",
+        version=1,
+        kind="map",
+        body=(extractor(c).body,),
+        config=config,
+        places=places_in(config),
+        inputs=network,
+        rows=images,
+        budget=images.budget,
+        resources="sample",
+        stored_prefix={"image": SHOWN_IMAGES},
+        **batches,
+    )
+
+
 def evaluate(
     c: Evaluated, reference: Stage | None, statistics: Stage, sample: Stage, network: Mapping[str, Stage]
 ) -> Stage:
@@ -315,7 +384,7 @@ def evaluate(
         "extractor": _extractor_label(c, network),
         "reference": _reference_label(c, reference),
     }
-    asked = sorted({*c.evaluate.metrics} - {*STANDARD, INFINITY})
+    asked = sorted({*_metrics(c)} - {*STANDARD, INFINITY})
     counts = {"num_samples": c.evaluate.num_samples, "num_reference_images": paired}
     return Stage(
         name="evaluate",
@@ -343,6 +412,68 @@ def evaluate(
             "max_bytes": int(c.evaluate.max_gib * 2**30),
         },
         conditions={**conditions, **counts},
+    )
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The stages that judge a trial's samples."""
+
+    evaluate: Stage
+    """Its metrics are the trial's: of all extractors."""
+    config: Evaluated
+    """With the first extractor, whose reference and features follow."""
+    reference: Stage | None
+    features: Stage
+
+
+def judge(
+    c: Evaluated,
+    data: Mapping[str, JSON],
+    images: Stage,
+    networks: Mapping[str, Stage],
+    batches: Mapping[str, Any],
+) -> Judged:
+    """`images` draws the samples; `networks` are the trial's own, by what an extractor that looks through one calls it;
+    `batches` is how a fan-out takes its images."""
+    found = [_judge(view, data, images, networks, batches) for view in by_extractor(c)]
+    first, *others = found
+    return replace(first, evaluate=_together(c, [each.evaluate for each in found])) if others else first
+
+
+def _judge(
+    c: Evaluated,
+    data: Mapping[str, JSON],
+    images: Stage,
+    networks: Mapping[str, Stage],
+    batches: Mapping[str, Any],
+) -> Judged:
+    name = extractor(c).network
+    network = {} if name is None else {name: networks[name]}
+    compared = reference(c, data, network, batches)
+    seen = features(c, images, network, batches)
+    return Judged(evaluate(c, compared, statistics(c, data, compared), seen, network), c, compared, seen)
+
+
+def _together(c: Evaluated, evaluations: Sequence[Stage]) -> Stage:
+    """The metrics of all extractors, as one stage's."""
+    first = evaluations[0]
+    noted = [each.config["conditions"] for each in evaluations]
+    conditions = {name: "; ".join(dict.fromkeys(each[name] for each in noted)) for name in noted[0]}
+    return Stage(
+        name="metrics",
+        version=1,
+        kind="reduce",
+        body=("imaging.evaluation.stages:together",),
+        config={
+            "extractors": list(c.evaluate.asked),
+            "names": dict(zip(c.evaluate.asked, _names(c), strict=True)),
+            "conditions": conditions,
+        },
+        places=("conditions.reference",) if any(each.places for each in evaluations) else (),
+        inputs=dict(zip(c.evaluate.asked, evaluations, strict=True)),
+        execution=first.execution,
+        conditions={**first.conditions, **conditions},
     )
 
 

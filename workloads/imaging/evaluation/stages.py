@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -136,6 +137,31 @@ def evaluate(ctx: StageContext) -> Mapping[str, float]:
     if images is not None:
         counts["num_reference_images"] = config["pairs"]["count"]
     return {**metrics, **counts}
+
+
+def together(ctx: StageContext) -> Mapping[str, float]:
+    """The metrics of all extractors, by the names that the config gives them; commits the first one's grid, and
+    JACKKNIFE."""
+    for condition, value in ctx.config["conditions"].items():
+        ctx.note(condition, value)
+    first, *_ = evaluations = [(ctx.inputs[name], ctx.config["names"][name]) for name in ctx.config["extractors"]]
+    shutil.copyfile(first[0].file(GRID), ctx.output / GRID)
+    metrics: dict[str, float] = {}
+    replicates: dict[str, Any] = {}
+    for evaluated, names in evaluations:
+        for name, value in evaluated.metrics.items():
+            metrics.setdefault(_renamed(name, names), value)
+        content = json.loads(evaluated.file(JACKKNIFE).read_text())
+        replicates |= {_renamed(name, names): value for name, value in content.items()}
+    (ctx.output / JACKKNIFE).write_text(json.dumps(replicates))
+    return metrics
+
+
+def _renamed(metric: str, names: Mapping[str, str]) -> str:
+    """What the trial calls a metric such as "precision_low", by the name that it has for "precision"."""
+    of = [name for name in names if metric == name or metric.startswith(f"{name}_")]
+    longest = max(of, key=len, default="")
+    return f"{names[longest]}{metric.removeprefix(longest)}" if longest else metric
 
 
 def _paired(images: Result | None, pairs: Mapping[str, Any], column: str) -> npt.NDArray[np.float32]:

@@ -15,6 +15,7 @@ from assay.errors import AssayError, ConfigError, StageError, UserError, passing
 from assay.planning.checks import checks_of
 from assay.planning.checks import findings as findings_of_checks
 from assay.planning.import_paths import import_paths
+from assay.planning.passes import passes, with_streamed
 from assay.text import first_line, plural, took
 from assay.workload import Stage, Workload, load_attribute, load_workload
 from assay.workload.contract import stage_graph
@@ -73,7 +74,8 @@ class _Checks:
             yield Finding("warn", "planning", f"imports {', '.join(heavy)}, which takes seconds", advice)
 
     def _bodies(self) -> Iterator[Finding]:
-        paths = dict.fromkeys(path for stage in self.stages.values() for _, path in import_paths(stage))
+        parts = (part for _, part in with_streamed(self.stages.values()))
+        paths = dict.fromkeys(path for part in parts for _, path in import_paths(part))
         wrong = 0
         for path in paths:
             try:
@@ -106,9 +108,9 @@ class _Checks:
         started = time.monotonic()
         with tempfile.TemporaryDirectory() as folder, redirect_stdout(sys.stderr):
             store = Store(folder)
-            for stage in stages:
+            for stage, *beside in passes(stages):
                 try:
-                    execute(stage, store, 1, lambda event: None)
+                    execute(stage, store, 1, lambda event: None, beside=beside)
                 except (Exception, SystemExit) as error:  # a body may raise anything
                     return [Finding("fail", f"smoke, stage {stage.name}", _located(error))]
             result = store.get(stages[-1].key)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from assay.costs.availability import StageStatus
+from assay.costs.availability import RowsState, StageStatus
 from assay.costs.estimates import CostEstimate, together
 from assay.planning import Plan
 from assay.planning.promotion import climbers, is_counted
 from assay.sweep import Sweep
 from assay.text import days, plural, took
+from assay.workload import Stage
 
 
 def suggested_during_the_run(sweep: Sweep) -> str:
@@ -30,6 +31,7 @@ def summary(plan: Plan, statuses: Mapping[str, StageStatus]) -> list[str]:
         lines.append(suggested_during_the_run(plan.sweep))
     if not remaining:
         return [*lines, "to do: nothing, every stage is stored."] if statuses else lines
+    lines += _rows(remaining)
     cost, unit = together(status.expected for status in remaining), plan.hints.days.name
     parts = [f"to do: {plural(round(cost.stages), 'stage')} of {len(statuses):,}"]
     if cost.device_days is not None:
@@ -37,6 +39,22 @@ def summary(plan: Plan, statuses: Mapping[str, StageStatus]) -> list[str]:
     if cost.seconds is not None:
         parts.append(f"{took(cost.seconds)} one after the other, by earlier results{_besides(cost.unknown_seconds)}")
     return [*lines, "; ".join(parts) + ".", *_bounds(plan, cost)]
+
+
+def _rows(remaining: Sequence[StageStatus]) -> Iterator[str]:
+    """Where rows were computed before: whether they are read, or computed again."""
+    alike: dict[tuple[str, RowsState], dict[str, list[Stage]]] = {}
+    for status in remaining:
+        if (source := status.stage.rows) is not None and status.rows in ("stored", "computed again"):
+            alike.setdefault((source.name, status.rows), {}).setdefault(source.key, []).append(status.stage)
+    for (name, state), by_rows in alike.items():
+        readers = " and ".join(dict.fromkeys(stage.name for stages in by_rows.values() for stage in stages))
+        amount = sum(stages[0].amount for stages in by_rows.values())
+        rows = f"{amount:,} {next(iter(by_rows.values()))[0].unit}"
+        if state == "stored":
+            yield f"{readers} reads the {rows} that {name} stored."
+        else:
+            yield f"{name} runs again: its {rows} were not stored, and {readers} needs them."
 
 
 def _basis(cost: CostEstimate) -> str:

@@ -189,6 +189,7 @@ def _as_json(plan: Plan, statuses: dict[str, StageStatus]) -> dict[str, Any]:
                 "unit": status.stage.unit if status.stage.budget else None,
                 "state": status.state,
                 "done": status.done,
+                "rows": status.rows,
                 "chance": status.chance,
                 unit: status.left.device_days,
                 f"{unit}_by": next(iter(status.left.by), None),

@@ -232,8 +232,11 @@ def _show_result(result: StoredResult, is_json: bool) -> None:
         _print_pairs(result.metrics)
     if result.inputs:
         out.print("\ninputs", style="bold")
-        for role, key in result.inputs.items():
-            out.print(f"  {role:<18} {key[:KEY_SHOWN]}", soft_wrap=True)
+        _print_inputs(result.inputs)
+    if (rows := result.rows_read) is not None:
+        out.print(f"\nrows of {rows.stage}  {rows.key[:KEY_SHOWN]}", style="bold")
+        _print_inputs(rows.inputs)
+        print_text(as_yaml(rows.config, {}).rstrip("\n"))
     if result.file_bytes or result.shards:
         out.print("\nfiles", style="bold")
         for name, num_bytes in result.file_bytes.items():
@@ -245,6 +248,11 @@ def _show_result(result: StoredResult, is_json: bool) -> None:
     if result.execution:
         out.print("\nexecution", style="bold")
         print_text(as_yaml(result.execution, result.asked).rstrip("\n"))
+
+
+def _print_inputs(inputs: Mapping[str, str]) -> None:
+    for role, key in inputs.items():
+        print_text(f"  {role:<18} {key[:KEY_SHOWN]}")
 
 
 def _print_pairs(values: Mapping[str, float]) -> None:

@@ -98,14 +98,14 @@ class BrokerActor:
 
     async def finish(self, key: str) -> None:
         async with self._changed:
-            self._broker.finish(key)
-            await self._post(Event("committed", key))
+            for committed in self._broker.finish(key):
+                await self._post(Event("committed", committed))
             self._changed.notify_all()
 
-    async def fail(self, key: str, message: str) -> None:
+    async def fail(self, key: str, message: str, blamed: str | None = None) -> None:
         async with self._changed:
-            self._broker.fail(key, message)
-            await self._post(Event("failed", key, message=message))
+            for failed in self._broker.fail(key, message, blamed):
+                await self._post(Event("failed", failed, message=message))
             self._changed.notify_all()
 
     async def lose(self, trial: int, leaf: str, message: str) -> None:

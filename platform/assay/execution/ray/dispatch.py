@@ -73,12 +73,12 @@ def _executor(job: Job) -> Callable[[Job], None]:
 
 
 def _reached(job: Job) -> int:
-    """How much of the stage is stored."""
+    """How much of the work is stored."""
     store, stage = job.store(), job.stage
     if stage.kind == "train":
         return max((step for step in store.checkpoints(stage).steps() if step <= stage.amount), default=0)
     if stage.kind == "map":
-        return stage.amount - sum(stop - start for start, stop in pending(stage, store))
+        return sum(each.amount - sum(stop - start for start, stop in pending(each, store)) for each in job.together)
     return 0
 
 

@@ -1,10 +1,11 @@
-"""Sampling and feature extraction on Ray Data: a pipeline of actor pools over ids."""
+"""Passes of map stages on Ray Data: a pool of actors over ids."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 import ray
@@ -13,39 +14,40 @@ import ray.data
 from assay.errors import AssayError
 from assay.execution.ray.deaths import death_of, with_advice
 from assay.execution.ray.job import Job
-from assay.execution.work import MapStep, commit_map, ids_of, pending
-from assay.store.shards import Range
+from assay.execution.work import Lane, Part, are_rows_stored, commit_pass, parts_of
+from assay.planning.passes import rows_of
 from assay.text import PLACE
 
 
-class RayMapStep(MapStep):
-    """A MapStep as an actor of a Ray Data pool.
+class RayLane(Lane):
+    """A lane of a pass, as an actor of a Ray Data pool.
 
     Ray starts one that died again, and its shard with it, for ever. It may have died of a machine that was lost, or of
     what it does each time: so whatever is begun more often than `job.retries` allows fails.
     """
 
-    def __init__(self, job: Job, index: int) -> None:
-        self._job, self._operator = job, index
+    def __init__(self, job: Job, parts: Sequence[Part]) -> None:
+        self._job, self._parts = job, parts
         self._start = f"the start of {ray.get_runtime_context().get_actor_id()}"
         self._begin(self._start, "as it started")
         with job.failures_told():
-            super().__init__(job.stage, index, job.store(), job.place(), job.emit)
+            super().__init__(job.together, parts, job.store(), job.place(), job.emit)
 
     def __call__(self, block: pa.Table) -> pa.Table:
-        """The first operator is given a range of ids instead of the ids."""
-        if self._first:
-            (span,) = block.to_pylist()
-            block = ids_of((span["start"], span["stop"]))
-        ids = block.column("id")
-        where = f"{PLACE}the ids {ids[0].as_py():,} to {ids[-1].as_py():,}"
-        self._begin(f"{self._operator} {ids[0]}", where)
+        """A block is the number of a part. Returns one row per stage that stored it, with the seconds that it took."""
+        (number,) = block.column("part").to_pylist()
+        part = self._parts[number]
+        where = f"{PLACE}the ids {part.start:,} to {part.stop - 1:,}"
+        self._begin(str(part.start), where)
         with self._job.failures_told():
             try:
-                return super().__call__(block)
+                seconds = self.compute(part)
             except Exception as error:
                 error.add_note(where)
                 raise
+        return pa.table(
+            {"key": list(seconds), "seconds": list(seconds.values()), "device": [self.device] * len(seconds)}
+        )
 
     def _begin(self, what: str, where: str) -> None:
         job, after = self._job, None if what == self._start else self._start
@@ -65,57 +67,49 @@ class RayMapStep(MapStep):
 
 
 def fan_out(job: Job) -> None:
-    """Do the ids that are still missing, with as many actors as the broker granted, and commit.
+    """Do the parts that are still missing, with as many actors as the broker granted, and commit.
 
-    The grant is for the whole stage: what it holds is used from the start, and what is free later is for others.
+    The grant is for the whole pass: what it holds is used from the start, and what is free later is for others.
     """
-    stage, store = job.stage, job.store()
+    store = job.store()
     started = time.monotonic()
-    spans = pending(stage, store)
-    size = min(job.units, len(spans))
-    devices = _pipeline(job, spans, size) if spans else set()
-    notes = ray.get(job.broker.notes.remote(stage.key))
+    parts = parts_of(job.together, store)
+    size = min(job.units, len(parts))
+    took, devices = _pipeline(job, parts, size) if parts else ({}, set())
+    notes = {stage.key: ray.get(job.broker.notes.remote(stage.key)) for stage in job.together}
     seconds = time.monotonic() - started
-    commit_map(stage, store, devices, job.need.threads, max(1, size), seconds, spans, notes)
+    commit_pass(job.together, store, devices, job.need.threads, max(1, size), seconds, took, parts, notes)
 
 
-def _pipeline(job: Job, spans: Sequence[Range], size: int) -> set[str]:
-    """A pool of actors an operator; every block is a shard, which the last operator writes. Returns their devices.
+def _pipeline(job: Job, parts: Sequence[Part], size: int) -> tuple[Mapping[str, float], set[str]]:
+    """A pool of actors, each a lane; every block is a part, which the lane stores. Returns the seconds that they took,
+    by the key of the stage, and their devices.
 
     An actor that dies is started again, and its shard drawn again, up to `job.retries` times. All are gone, and what
     they held is free, once this has returned.
     """
     _quiet_data()
-    stage, unit = job.stage, job.need.unit
-    # A block a shard, built here: read tasks would compete with the actors for the last CPU.
-    blocks = [{"start": start, "stop": stop} for start, stop in spans]
-    dataset = ray.data.from_items(blocks, override_num_blocks=len(blocks))
-    for index, share in enumerate(_shares(len(stage.body))):
-        body = stage.body[index].rpartition(":")[2]
-        dataset = dataset.map_batches(
-            type(body, (RayMapStep,), {}),  # so that Ray's dashboard and logs call it Sampler, and not RayMapStep
-            fn_constructor_kwargs={"job": job, "index": index},
-            batch_size=None,
-            batch_format="pyarrow",
-            # One shard at a time: the last ones are shared out evenly.
-            compute=ray.data.ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=1),
-            num_cpus=unit.get("CPU", 0.0) * share,
-            num_gpus=unit.get("GPU", 0.0) * share,
-        )
-    devices: set[str] = set()
+    unit, rows = job.need.unit, rows_of(job.together)
+    path, *_ = (job.stage if rows is None or are_rows_stored(parts) else rows).body
+    name = path.rpartition(":")[2]
+    # A block a part, built here: read tasks would compete with the actors for the last CPU.
+    blocks = [{"part": number} for number in range(len(parts))]
+    dataset = ray.data.from_items(blocks, override_num_blocks=len(blocks)).map_batches(
+        type(name, (RayLane,), {}),  # so that Ray's dashboard and logs call it Sampler, and not RayLane
+        fn_constructor_kwargs={"job": job, "parts": parts},
+        batch_size=None,
+        batch_format="pyarrow",
+        # One shard at a time: the last ones are shared out evenly.
+        compute=ray.data.ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=1),
+        num_cpus=unit.get("CPU", 0.0),
+        num_gpus=unit.get("GPU", 0.0),
+    )
+    took, devices = Counter[str](), set[str]()
     for bundle in dataset.iter_internal_ref_bundles():
-        for written in ray.get(list(bundle.block_refs)):
-            devices.update(written.column("device").to_pylist())
-    return devices
-
-
-def _shares(operators: int) -> list[float]:
-    """How the operators of a lane split what it is given: nearly all for the first, which does the work.
-
-    Equal shares would let two first operators share one GPU, and leave the next GPU to two that hardly need it.
-    """
-    rest = 0.1
-    return [1 - rest * (operators - 1), *[rest] * (operators - 1)]
+        for done in (row for block in ray.get(list(bundle.block_refs)) for row in block.to_pylist()):
+            took[done["key"]] += done["seconds"]
+            devices.add(done["device"])
+    return took, devices
 
 
 def _quiet_data() -> None:

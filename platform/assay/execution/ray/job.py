@@ -15,6 +15,7 @@ from assay.execution.ray.deaths import failure_in
 from assay.execution.requirements import Need
 from assay.execution.retries import Failure
 from assay.execution.work import Place, here
+from assay.planning.passes import Pass
 from assay.store import Store
 from assay.workload import Stage
 
@@ -39,6 +40,8 @@ class Job:
     """What a worker needs to compute a stage."""
 
     stage: Stage
+    beside: tuple[Stage, ...]
+    """Map stages that are computed in the same pass."""
     title: str
     """The stage and its trials: "train (AdaGN)"."""
     store_url: str
@@ -48,6 +51,10 @@ class Job:
     units: int
     """How much the broker granted: workers of a training, or actors of a fan-out."""
     broker: Any
+
+    @property
+    def together(self) -> Pass:
+        return (self.stage, *self.beside)
 
     @property
     def emit(self) -> RemoteEmit:

@@ -36,6 +36,7 @@ from assay.execution.retries import failure_of
 from assay.execution.rung_decisions import RungDecisions
 from assay.planning import Plan
 from assay.planning.labels import serves
+from assay.planning.passes import Pass, passes
 from assay.store import Store
 from assay.workload import Stage
 
@@ -61,10 +62,15 @@ class TrialWork:
     """Key → a stage's title, with its trials."""
 
     def requests(self, rung: int) -> list[Request]:
-        return [
-            Request(s.key, s.lineage, s.name, tuple(i.key for i in s.sources), self.needs[s.key])
-            for s in self.rungs[rung]
-        ]
+        return [_request(together, self.needs) for together in passes(self.rungs[rung])]
+
+
+def _request(together: Pass, needs: Mapping[str, Need]) -> Request:
+    first, *others = together
+    beside = {stage.key: stage.lineage for stage in others}
+    sources = (source.key for stage in together for source in stage.sources)
+    inputs = tuple(dict.fromkeys(key for key in sources if key not in {first.key, *beside}))
+    return Request(first.key, first.lineage, first.name, inputs, needs[first.key], beside)
 
 
 def run_trials(
@@ -245,10 +251,12 @@ def _climb(work: TrialWork, rung: int, broker: Any) -> bool:
     while True:
         decision = ray.get(broker.next.remote(work.index, work.requests(rung)))
         if decision.action == "run":
-            stage = stages[decision.key]
-            emit(Event("started", stage.key, trial=work.index))
+            stage, beside = stages[decision.key], tuple(stages[key] for key in decision.beside)
+            for key in (stage.key, *decision.beside):
+                emit(Event("started", key, trial=work.index))
             job = Job(
                 stage,
+                beside,
                 work.titles[stage.key],
                 work.store_url,
                 work.scratch_url,
@@ -265,7 +273,7 @@ def _climb(work: TrialWork, rung: int, broker: Any) -> bool:
             except Exception as error:
                 # The one place where a stage's own failure ends: the driver gets it with its traceback.
                 failure = error.failure if isinstance(error, StageEnded) else failure_of(error)
-                ray.get(broker.fail.remote(stage.key, failure.trace))
+                ray.get(broker.fail.remote(stage.key, failure.trace, failure.stage))
             else:
                 ray.get(broker.finish.remote(stage.key))
         elif decision.action != "wait":

@@ -7,20 +7,16 @@ import tracemalloc
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from torch import nn
-from torch.nn.modules.module import register_module_forward_pre_hook
 
-from adm.models.unet import UNet
 from adm.sampling.kept_images import Part, write_npz, write_pngs
 from assay.errors import ConfigError
 from assay.store import Store
-from quick_samples import compute, graph, result, tensors
+from quick_samples import compute, drawing, graph, result, tensors
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +44,7 @@ class TestStages:
         assert npz["images"].key != png["images"].key
 
     def test_without_keeping_them_only_those_of_the_grid_are_stored(self, trained: Store) -> None:
-        sample = result(graph(), trained, "sample")
+        sample = result(graph(), trained, "features")
         columns = {s.start: pq.read_schema(trained.files.local_path(s.file.path)).names for s in sample.shards}
         assert {start: "image" in names for start, names in columns.items()} == {0: True, 40: True, 80: True} | {
             100: False,
@@ -65,9 +61,9 @@ class TestStages:
             images, labels = file["arr_0"], file["arr_1"]
         assert (images.shape, images.dtype) == ((130, 8, 8, 1), np.uint8)
         assert labels.tolist() == [i % 10 for i in range(130)]
-        features = tensors(result(stages, kept, "sample"), "features")
+        features = tensors(result(stages, kept, "features"), "features")
         assert np.array_equal(features, images.reshape(130, 64).astype(np.float32) / 127.5 - 1)
-        assert np.array_equal(features, tensors(result(graph(), trained, "sample"), "features"))
+        assert np.array_equal(features, tensors(result(graph(), trained, "features"), "features"))
         assert result(stages, kept, "evaluate").metrics == result(graph(), trained, "evaluate").metrics, (
             "keeping images changes no metric"
         )
@@ -106,23 +102,6 @@ class TestStages:
     def test_png_of_two_channels_is_refused_before_anything_starts(self) -> None:
         with pytest.raises(ConfigError, match=r"sample\.keep_images.*png is for grey images.*use npz"):
             graph(sample__keep_images="png", model__in_channels=2, model__out_channels=4)
-
-
-class drawing:  # noqa: N801
-    """Counts the images that go through a diffusion model, at every step."""
-
-    def __enter__(self) -> list[int]:
-        found: list[int] = []
-
-        def remember(module: nn.Module, args: tuple[Any, ...]) -> None:
-            if isinstance(module, UNet) and not module.training:
-                found.append(len(args[0]))
-
-        self._handle = register_module_forward_pre_hook(remember)
-        return found
-
-    def __exit__(self, *error: object) -> None:
-        self._handle.remove()
 
 
 class TestFiles:

@@ -37,11 +37,11 @@ def samples(num_samples: int) -> dict[str, Stage]:
 
 
 def drawn(told: Mapping[str, list[Event]]) -> int:
-    return sum(event.done for event in told.get("sample", []) if event.kind == "progress")
+    return sum(event.done for event in told.get("features", []) if event.kind == "progress")
 
 
 def assert_the_same(store: Store, other: Store, num_samples: int) -> None:
-    ours, theirs = (result(samples(num_samples), which, "sample") for which in (store, other))
+    ours, theirs = (result(samples(num_samples), which, "features") for which in (store, other))
     assert ours.read(["id"]).column("id").to_pylist() == list(range(num_samples))
     assert ours.read(["label"]).equals(theirs.read(["label"]))
     # Features are pixels here, in [-1, 1]; another batch shape rounds a grey level of 255 otherwise, and seldom.
@@ -51,32 +51,32 @@ def assert_the_same(store: Store, other: Store, num_samples: int) -> None:
 
 
 def test_rungs_draw_only_what_is_new_and_end_in_the_same_samples(store: Store, trained: Path, tmp_path: Path) -> None:
-    assert [drawn(compute(samples(n), store, until="sample")) for n in (12, 30, 50)] == [12, 18, 20]
+    assert [drawn(compute(samples(n), store, until="features")) for n in (12, 30, 50)] == [12, 18, 20]
     at_once = Store(shutil.copytree(trained, tmp_path / "at-once"))
-    assert drawn(compute(samples(50), at_once, until="sample")) == 50
+    assert drawn(compute(samples(50), at_once, until="features")) == 50
     assert_the_same(store, at_once, 50)
-    rungs = [tensors(result(samples(n), store, "sample"), "features") for n in (12, 30, 50)]
+    rungs = [tensors(result(samples(n), store, "features"), "features") for n in (12, 30, 50)]
     assert np.array_equal(rungs[0], rungs[2][:12])
     assert np.array_equal(rungs[1], rungs[2][:30])
 
 
 def test_a_smaller_rung_after_a_larger_one_draws_nothing(store: Store) -> None:
-    compute(samples(50), store, until="sample")
-    assert drawn(compute(samples(12), store, until="sample")) == 0
-    assert len(result(samples(12), store, "sample").read(["id"])) == 12
+    compute(samples(50), store, until="features")
+    assert drawn(compute(samples(12), store, until="features")) == 0
+    assert len(result(samples(12), store, "features").read(["id"])) == 12
 
 
 def test_a_damaged_shard_is_drawn_again_and_no_other(store: Store, trained: Path, tmp_path: Path) -> None:
-    compute(samples(50), store, until="sample")
+    compute(samples(50), store, until="features")
     undisturbed = Store(shutil.copytree(store.url, tmp_path / "undisturbed"))
-    shard = result(samples(50), store, "sample").shards[1]
+    shard = result(samples(50), store, "features").shards[1]
     path = store.files.local_path(shard.file.path)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     said: list[str] = []
     again = Store(store.url, report=said.append)
-    assert drawn(compute(samples(50), again, until="sample")) == shard.stop - shard.start
+    assert drawn(compute(samples(50), again, until="features")) == shard.stop - shard.start
     assert any("damaged" in line for line in said)
     assert_the_same(again, undisturbed, 50)
 
@@ -92,20 +92,20 @@ def test_a_fan_out_that_was_cut_off_goes_on_with_what_is_missing(store: Store, t
 
     seen: list[int] = []
     with pytest.raises(CutOff):
-        inline.execute(samples(50)["sample"], store, 1, cut_off)
-    assert store.get(samples(50)["sample"].key) is None
-    assert drawn(compute(samples(50), store, until="sample")) == 30, "a shard of 20 was done, the second was not"
+        inline.execute(samples(50)["features"], store, 1, cut_off)
+    assert store.get(samples(50)["features"].key) is None
+    assert drawn(compute(samples(50), store, until="features")) == 30, "a shard of 20 was done, the second was not"
     at_once = Store(shutil.copytree(trained, tmp_path / "at-once"))
-    compute(samples(50), at_once, until="sample")
+    compute(samples(50), at_once, until="features")
     assert_the_same(store, at_once, 50)
 
 
 def test_a_batch_size_found_by_trial_draws_the_same_samples(store: Store, trained: Path, tmp_path: Path) -> None:
     auto = graph(evaluate__num_samples=300, sample__batch_size="auto")
     fixed = graph(evaluate__num_samples=300, sample__batch_size=5)
-    assert auto["sample"].key == fixed["sample"].key
-    told = compute(auto, store, until="sample")
+    assert auto["features"].key == fixed["features"].key
+    told = compute(auto, store, until="features")
     assert drawn(told) == 300
     other = Store(shutil.copytree(trained, tmp_path / "other"))
-    compute(fixed, other, until="sample")
+    compute(fixed, other, until="features")
     assert_the_same(store, other, 300)

@@ -23,7 +23,7 @@ from adm import checkpoints
 from adm.config import Config, ModelConfig
 from adm.models import build
 from adm.models.unet import UNet
-from adm.sampling.graph import sample
+from adm.sampling.graph import draw
 from adm.sampling.noise import IndexedNoise
 from adm.sampling.stages import Sampler, to_uint8
 from adm.sampling.upsampler import Upsampler
@@ -88,7 +88,7 @@ def context(c: Config, folder: Path) -> Any:
     if c.upsampler is not None:
         inputs["upsampler"] = result(folder / "upsampler", c.upsampler.model)
     silent = {"progress": lambda done: None, "note": lambda name, value: None}
-    return SimpleNamespace(config=sample(c, {}, None).config, device="cpu", inputs=inputs, **silent)
+    return SimpleNamespace(config=draw(c, {}).config, device="cpu", inputs=inputs, **silent)
 
 
 @pytest.fixture(autouse=True)

@@ -100,7 +100,7 @@ class TestFigures:
         store = Store(tmp_path)
         graph = self.graph("neighbours", evaluate__num_reference=num_reference, evaluate__extractor="pixels")
         body = ("odd_samplers:Copies", "imaging.extractors.features:Pixels")
-        copies = replace(graph["sample"], name="copies", body=body)
+        copies = replace(graph["features"], name="copies", body=body, rows=None)
         evaluate = replace(graph["evaluate"], inputs={**graph["evaluate"].inputs, "samples": copies})
         inputs = {**graph["figures"].inputs, "samples": copies, "evaluated": evaluate}
         result = run({"figures": replace(graph["figures"], inputs=inputs)}, store, "figures")

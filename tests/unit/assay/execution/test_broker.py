@@ -1,6 +1,7 @@
 """Who computes what, decided without Ray."""
 
 import random
+from dataclasses import replace
 
 from assay.execution.broker import Request, StageBroker, too_large
 from assay.execution.requirements import Need
@@ -134,6 +135,41 @@ def test_a_stage_larger_than_the_cluster_is_named() -> None:
     assert too_large("train", Need({"CPU": 2.0}, 1, 4), [{"CPU": 3.0}]) is None
     growing = too_large("train", Need({"GPU": 1.0}, 64, 64), [{"GPU": 32}], "grows to")
     assert growing == "stage train needs 64 GPU (the cluster grows to 32)"
+
+
+def test_a_pass_is_granted_and_ends_as_one() -> None:
+    broker = StageBroker([{"CPU": 4}])
+    both = replace(request("inception", "train"), beside={"classifier": "classifier"})
+    assert broker.decide(0, [both]).action == "wait", "its input is not there"
+    broker.finish("train")
+    decision = broker.decide(0, [both])
+    assert (decision.key, decision.beside, decision.units) == ("inception", ("classifier",), 1)
+    assert broker.decide(1, [request("classifier")]).action == "wait", "it is being computed"
+    assert broker.decide(1, [request("classifier"), request("other", cpus=3)]).action == "run", "a pass holds one grant"
+    assert broker.finish("inception") == ["inception", "classifier"]
+    assert broker.decide(1, [request("classifier")]).action == "done"
+
+
+def test_of_a_pass_only_what_is_left_is_computed() -> None:
+    broker = StageBroker([{"CPU": 4}])
+    assert broker.decide(0, [request("inception")]).action == "run"
+    both = replace(request("inception"), beside={"classifier": "classifier"})
+    assert broker.decide(1, [both]).action == "wait"
+    broker.finish("inception")
+    decision = broker.decide(1, [both])
+    assert (decision.key, decision.beside) == ("classifier", ())
+
+
+def test_what_broke_in_a_pass_fails_and_what_was_computed_beside_it_is_free() -> None:
+    broker = StageBroker([{"CPU": 4}])
+    both = replace(request("inception"), beside={"classifier": "classifier"})
+    broker.decide(0, [both])
+    assert broker.fail("inception", "NaN", blamed="classifier") == ["classifier"]
+    assert broker.decide(0, [both]).action == "failed"
+    assert broker.decide(1, [request("inception")]).action == "run"
+    broker.finish("inception")
+    broker.decide(2, [replace(request("a"), beside={"b": "b"})])
+    assert broker.fail("a", "its process died") == ["a", "b"]
 
 
 def test_any_order_of_questions_ends_with_everything_done() -> None:

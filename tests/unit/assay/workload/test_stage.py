@@ -45,6 +45,12 @@ def stage(**fields: Any) -> Stage:
         ({"budget": replace(BUDGET, unit="")}, "budget.unit: got '' (str), allowed: the plural of what is counted"),
         ({"budget": replace(BUDGET, path="train..n")}, "budget.path: got 'train..n' (str), allowed: a dotted path"),
         ({"batch_size": 0}, 'batch_size: got 0 (int), allowed: a whole number of ids, 1 or more, or "auto"'),
+        ({"streamed": True, "kind": "reduce", "budget": None}, "streamed: got True, allowed for a reduce stage: False"),
+        ({"rows": "draw"}, "rows: got 'draw' (str), allowed: a map Stage, or None"),
+        ({"rows": stage(budget=replace(BUDGET, amount=20))}, "rows: got draw of 20 iterations, expected as many as"),
+        ({"rows": stage(rows=stage())}, "rows: got draw, expected a map stage that is given ids and stores all its"),
+        ({"rows": stage(), "kind": "train"}, "rows: got Stage("),
+        ({"inputs": {"images": stage(streamed=True)}}, "inputs.images: got draw, whose rows are streamed and not"),
         ({"shard_size": 0.5}, "shard_size: got 0.5 (float), allowed: a whole number of ids, 1 or more"),
     ],
 )

@@ -116,7 +116,7 @@ def test_every_image_has_the_networks_features(
     folder: Path, store: Store, trial: tuple[dict[str, Stage], list[str]]
 ) -> None:
     stages, _ = trial
-    drawn = store.get(stages["sample"].key)
+    drawn = store.get(stages["features"].key)
     assert drawn is not None
     rows = to_numpy(drawn.read(["image", "features", "spatial", "logits"]))
     network = InceptionV3(folder / "weights.pth", any_weights=True)
@@ -132,7 +132,7 @@ def test_the_metrics_are_the_evaluators_on_the_exported_reference(
     """`adm-evaluate` on the files that the stages leave: the same figures by another way."""
     stages, told = trial
     evaluated, exported, drawn, reference = (
-        store.get(stages[name].key) for name in ("evaluate", "statistics", "sample", "reference")
+        store.get(stages[name].key) for name in ("evaluate", "statistics", "features", "reference")
     )
     assert evaluated is not None
     assert exported is not None
@@ -184,7 +184,7 @@ def test_an_exported_reference_is_compared_with_as_the_data_was(
     path = tmp_path / "reference.npz"
     path.write_bytes(exported.file("reference.npz").read_bytes())
     imported = graph(folder, evaluate__reference=str(path), **by_rule)
-    assert imported["sample"].key == stages["sample"].key
+    assert imported["features"].key == stages["features"].key
     again = compute(imported["evaluate"], store, [])
     for name, value in result.metrics.items():
         assert again.metrics[name] == pytest.approx(value, rel=1e-4), name
@@ -312,12 +312,12 @@ class TestWeights:
         self, tmp_path: Path, folder: Path, by_rule: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         published, made = graph(folder), graph(folder, **by_rule)
-        for name in ("reference", "statistics", "sample", "evaluate"):
+        for name in ("reference", "statistics", "features", "evaluate"):
             assert published[name].key != made[name].key
         assert workload.metrics(resolved(folder))[:2] == ["fid", "sfid"]
         assert not {"fid", "sfid"} & set(workload.metrics(resolved(folder, **by_rule)))
         in_bf16 = graph(folder, evaluate__inception_precision="bf16", **by_rule)
-        assert in_bf16["sample"].key != made["sample"].key
+        assert in_bf16["features"].key != made["features"].key
         assert in_bf16["evaluate"].config["conditions"]["extractor"].endswith("-bf16")
         monkeypatch.setenv(inception_weights.ENVIRONMENT, str(folder / "weights.pth"))
         with pytest.raises(UserError, match="is not the published file of Inception's weights"):
@@ -350,6 +350,6 @@ class TestWeights:
         path.write_bytes(b"other")
         with pytest.raises(UserError, match=r"mine\.pth is not the file of weights that this was planned with"):
             refuse(planned.values())
-        assert graph(folder, evaluate__inception_weights=str(path))["sample"].key != planned["sample"].key
+        assert graph(folder, evaluate__inception_weights=str(path))["features"].key != planned["features"].key
         with pytest.raises(ConfigError, match=r"evaluate\.inception_weights: .*nowhere\.pth does not exist; download"):
             resolved(folder, evaluate__inception_weights=str(tmp_path / "nowhere.pth"))

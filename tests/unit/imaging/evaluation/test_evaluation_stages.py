@@ -94,7 +94,7 @@ class TestMetrics:
     def test_they_are_those_of_the_features_and_say_what_of(self, checkpoint: Path, store: Store) -> None:
         stages = graph(checkpoint)
         result = compute(stages["evaluate"], store)
-        samples = features(store, stages["sample"])
+        samples = features(store, stages["features"])
         reference = pixels(digits().read(images_of_rows("shuffled", 1797)[:NUM_REFERENCE]).images)
         metrics = result.metrics
         assert metrics["fd_pixels"] == pytest.approx(frechet_distance(reference, samples), rel=1e-6)
@@ -114,7 +114,7 @@ class TestMetrics:
     ) -> None:
         stages = graph(checkpoint)
         result = compute(stages["evaluate"], store)
-        samples = features(store, stages["sample"])
+        samples = features(store, stages["features"])
         reference = pixels(digits().read(images_of_rows("shuffled", 1797)[:NUM_REFERENCE]).images)
         content = json.loads(result.file(JACKKNIFE).read_text())
         assert set(content) == {"fd_pixels", "precision", "kid"}
@@ -199,7 +199,7 @@ class TestReference:
         stages = graph(checkpoint, evaluate__num_reference=None, **by_class)
         metrics = compute(stages["evaluate"], store).metrics
         assert (metrics["num_reference"], metrics["num_reference_images"]) == (400, 60)
-        reference, samples = features(store, stages["reference"]), features(store, stages["sample"])
+        reference, samples = features(store, stages["reference"]), features(store, stages["features"])
         assert metrics["fd_pixels"] == pytest.approx(frechet_distance(reference, samples), rel=1e-6)
         chosen = images_of_rows("shuffled", 400)[:60]
         assert (metrics["precision"], metrics["recall"]) == precision_recall(reference[chosen], samples)
@@ -281,7 +281,9 @@ class TestOddSamples:
 
     def evaluated(self, checkpoint: Path, *body: str) -> Stage:
         stages = graph(checkpoint)
-        sample = replace(stages["sample"], name=body[0].rpartition(":")[2] + body[-1].rpartition(":")[2], body=body)
+        sample = replace(
+            stages["features"], name="".join(path.rpartition(":")[2] for path in body), body=body, rows=None
+        )
         return replace(stages["evaluate"], inputs={**stages["evaluate"].inputs, "samples": sample})
 
     def test_a_collapsed_model_is_measured_and_warned_of_once(self, checkpoint: Path, store: Store) -> None:
