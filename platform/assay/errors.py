@@ -28,7 +28,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from assay.text import hide_secrets
+from assay.redaction import hide_secrets
 
 
 class AssayError(Exception):

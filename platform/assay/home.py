@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from assay.errors import UserError
-from assay.text import is_unicode
+from assay.redaction import is_unicode
 
 KNOWN_TO_RAY = ("s3", "gs", "gcs", "hdfs", "abfs", "abfss")
 """Ray writes through pyarrow, which has fewer filesystems than fsspec."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.errors import UserError
-from assay.text import printable
+from assay.redaction import printable
 from assay.workload import section_of
 
 PLACES = (

@@ -55,7 +55,7 @@ def _run(args: Sequence[str] | None) -> int:
             return EXIT_COULD_NOT
         import traceback
 
-        from assay.text import hide_secrets, printable
+        from assay.redaction import hide_secrets, printable
 
         text = f"{traceback.format_exc()}\nassay: unexpected {type(error).__name__}: {error}"
         print(printable(hide_secrets(text)), file=sys.stderr)

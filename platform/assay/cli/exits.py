@@ -28,7 +28,7 @@ def report_lost_output(cause: OSError, instead: str = "") -> int:
 def report_error(error: AssayError) -> int:
     """Print the error on stderr; returns the exit code."""
     from assay.errors import UserError
-    from assay.text import printable
+    from assay.redaction import printable
 
     is_users = isinstance(error, UserError)
     print(printable(str(error) if is_users else f"assay: {error}"), file=sys.stderr)

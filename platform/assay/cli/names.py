@@ -11,8 +11,9 @@ from pathlib import Path
 
 from assay.errors import UserError, did_you_mean
 from assay.home import Home
+from assay.redaction import hide_secrets
 from assay.sweep import Sweep, load_sweep
-from assay.text import hide_secrets, relative
+from assay.text import relative
 
 SWEEPS = Path("sweeps")
 SUFFIXES = (".yaml", ".yml")

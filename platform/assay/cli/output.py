@@ -13,9 +13,9 @@ from typing import Any, TextIO, cast
 from assay.cli.streams import Output
 from assay.home import Home
 from assay.look import a_look
+from assay.redaction import printable
 from assay.report.tables.grids import Terminal
 from assay.store import Store
-from assay.text import printable
 
 PIPED_WIDTH = 120
 

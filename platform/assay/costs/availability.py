@@ -7,8 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from assay.costs.estimates import FREE, CostEstimate
-from assay.costs.prices import Prices
+from assay.costs.cost_estimate import FREE, CostEstimate
+from assay.costs.estimator import CostEstimator
 from assay.errors import DamagedResult
 from assay.planning import Plan
 from assay.planning.passes import as_charged
@@ -47,10 +47,10 @@ class StageStatus:
 
 def survey(plan: Plan, store: Store) -> dict[str, StageStatus]:
     """Key → status, for every stage of the plan."""
-    prices, likely = Prices(store, plan.sweep.resources, plan.hints.days), chances(plan)
+    prices, likely = CostEstimator(store, plan.sweep.resources, plan.hints.days), chances(plan)
     statuses = {}
-    paid: set[str] = set()
-    """Keys of the stages whose rows the first of their readers pays for."""
+    paid: set[tuple[str, str]] = set()
+    """Keys of the stages whose rows the first of their readers in a resource group pays for."""
     for key, stage in plan.stages.items():
         state, done = _state(stage, store)
         rows: RowsState | None = None
@@ -61,8 +61,8 @@ def survey(plan: Plan, store: Store) -> dict[str, StageStatus]:
         else:
             rows = _rows_state(stage, store, prices.rows_read)
             charged = stage
-            if stage.rows is not None and rows != "stored" and stage.rows.key not in paid:
-                paid.add(stage.rows.key)
+            if stage.rows is not None and rows != "stored" and (stage.rows.key, stage.group) not in paid:
+                paid.add((stage.rows.key, stage.group))
                 charged = as_charged(stage)
             left = prices.of(charged).part(1 - max(done, plan.begins_at[key]) / stage.amount)
         statuses[key] = StageStatus(stage, state, done, left, likely.get(key, 1.0), rows)

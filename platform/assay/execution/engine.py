@@ -121,7 +121,7 @@ class _Run:
         self._is_connected = False
 
     def __enter__(self) -> _Run:
-        self._resources.enter_context(self._limiter.clock())
+        self._resources.enter_context(self._limiter.hours_counted())
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from assay.redaction import hide_secrets
 from assay.store import Cost
-from assay.text import hide_secrets
 
 Kind = Literal["started", "progress", "note", "committed", "failed", "warning", "rung"]
 

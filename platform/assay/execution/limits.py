@@ -35,7 +35,7 @@ class Limiter:
         """Key → device-days of stages not counted there yet."""
         self._told: set[str] = set()
 
-    def clock(self) -> AbstractContextManager[object]:
+    def hours_counted(self) -> AbstractContextManager[object]:
         """While inside, the hours of this run count."""
         return nullcontext() if self._limits.hours is None else _Alarm(self._limits.hours, self._pause)
 

@@ -21,7 +21,8 @@ from assay.errors import ClusterError, UnknownJob, UserError
 from assay.jobs import private
 from assay.jobs.token import find_token
 from assay.network import ask_this_machine_directly
-from assay.text import first_line, hide_secrets
+from assay.redaction import hide_secrets
+from assay.text import first_line
 
 CONNECT_S = 10.0
 ANSWER_S = 120.0

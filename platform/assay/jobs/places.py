@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 from assay.errors import UserError
 from assay.execution.ray.session import QUIET
+from assay.redaction import hide_secrets
 from assay.store.url import refusal, resolve
 from assay.sweep import Sweep
-from assay.text import hide_secrets
 from assay.workload import JSON
 
 DEFAULT_HOME = "${HOME}/.assay"

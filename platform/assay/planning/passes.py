@@ -1,6 +1,7 @@
 """Passes: the stages that an executor computes together.
 
-A pass is one stage; or the map stages that read the same `rows`, and the stage with these rows if it is stored, too.
+A pass is one stage; or the map stages of one resource group that read the same `rows`, and the stage with these rows if
+it is stored, too.
 Rows that are not stored are computed once per shard, and passed to every stage of the pass that needs them.
 """
 
@@ -13,40 +14,51 @@ from assay.workload import Stage
 
 Pass = tuple[Stage, ...]
 """Never empty. The first stage is charged with rows that are not stored."""
+Group = list[Stage]
+"""A pass that is being put together."""
 
 
 def passes(stages: Iterable[Stage]) -> list[Pass]:
-    """Passes of stages that are given in the order of `topological`, in the order in which they can be computed."""
-    groups: list[list[Stage]] = []
-    by_rows: dict[str, list[Stage]] = {}
-    group_of: dict[str, list[Stage]] = {}
+    """Passes of stages that are given in the order of `topological`, in the order in which they can be computed.
+
+    Stages of different resource groups are apart: each group computes rows that are not stored for itself.
+    """
+    groups: list[Group] = []
+    by_rows: dict[tuple[str, str], Group] = {}
+    group_of: dict[str, Group] = {}
+
+    def needed(group: Group) -> list[Group]:
+        """The other groups that are computed before this one."""
+        sources = (group_of.get(source.key, group) for stage in group for source in stage.sources)
+        return [other for other in sources if other is not group]
+
+    def reaches(start: Iterable[Group], end: Group) -> bool:
+        return any(group is end or reaches(needed(group), end) for group in start)
+
     for stage in stages:
         rows = stage.rows or stage
-        group = by_rows.get(rows.key)
-        if group is None or any(_needs(stage, other.key, besides=rows.key) for other in group):
-            group = by_rows[rows.key] = []
+        group = by_rows.get((rows.key, stage.group))
+        if group is not None:
+            # The group would wait for itself if anything else that the stage needs waits for a member of the group.
+            sources = (source for source in stage.sources if source.key != rows.key or group is not group_of[rows.key])
+            if reaches((group_of[source.key] for source in sources if source.key in group_of), group):
+                group = None
+        if group is None:
+            group = by_rows[rows.key, stage.group] = []
             groups.append(group)
         group.append(stage)
         group_of[stage.key] = group
-    order: list[Pass] = []
-    visited: set[int] = set()
+    order: list[Group] = []
 
-    def visit(group: list[Stage]) -> None:
-        if id(group) not in visited:
-            visited.add(id(group))
-            for stage in group:
-                for source in stage.sources:
-                    visit(group_of.get(source.key, group))
-            order.append(tuple(group))
+    def visit(group: Group) -> None:
+        if not any(group is visited for visited in order):
+            for other in needed(group):
+                visit(other)
+            order.append(group)
 
     for group in groups:
         visit(group)
-    return order
-
-
-def _needs(stage: Stage, key: str, besides: str) -> bool:
-    """Whether a stage needs the one with `key`, except by way of its own rows, which have the key `besides`."""
-    return any(source.key == key or _needs(source, key, "") for source in stage.sources if source.key != besides)
+    return [tuple(group) for group in order]
 
 
 def rows_of(together: Pass) -> Stage | None:

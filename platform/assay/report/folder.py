@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assay.costs.priced import NOT_PRICED, Priced
+from assay.costs.priced_metrics import NOT_PRICED, PricedMetrics
 from assay.costs.savings import CostSheet, cost_sheet
 from assay.errors import AssayError, StageFailed
 from assay.planning import Plan
@@ -47,7 +47,7 @@ def write(
     trials: Sequence[TrialOutcome],
     folder: Path,
     computed: Set[str],
-    by_ledger: Priced = NOT_PRICED,
+    by_ledger: PricedMetrics = NOT_PRICED,
 ) -> Written:
     """Write the whole report, replacing an earlier one. `computed`: the keys that the study's own runs computed.
 
@@ -82,7 +82,7 @@ def write_page(
     file: Path,
     computed: Set[str],
     logs: Mapping[str, Path],
-    by_ledger: Priced = NOT_PRICED,
+    by_ledger: PricedMetrics = NOT_PRICED,
 ) -> Table:
     """The page alone. `logs` says where the tracebacks of failed stages are, by key."""
     made = table(plan, trials, logs, by_ledger)

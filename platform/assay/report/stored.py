@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from assay.costs.priced import Priced, priced
+from assay.costs.priced_metrics import PricedMetrics, priced
 from assay.costs.savings import CostSheet, cost_sheet
 from assay.home import Home
 from assay.planning import Plan, computed_of
@@ -56,7 +56,7 @@ class StoredStudy:
             raise cannot_write(file, error) from error
 
     @cached_property
-    def _priced(self) -> Priced:
+    def _priced(self) -> PricedMetrics:
         return priced(self.plan, self.store)
 
 

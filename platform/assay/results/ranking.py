@@ -48,10 +48,10 @@ def arms_over_seeds(rows: Sequence[Row], metric: str, mode: str) -> tuple[Arm, .
     another quantity. In a race a trial counts that came as far as any.
     """
     ranked_rows = [row for row in rows if row.rank is not None]
-    farthest = max((row.came for row in ranked_rows), default=0)
+    farthest = max((row.reached_amount for row in ranked_rows), default=0)
     values: dict[str, dict[int, float]] = {}
     for row in ranked_rows:
-        if row.came == farthest:
+        if row.reached_amount == farthest:
             values.setdefault(row.arm_name, {})[row.seed] = row.metrics[metric]
     seeds = sorted({seed for own in values.values() for seed in own})
     if len(seeds) < 2:

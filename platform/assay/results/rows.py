@@ -41,7 +41,7 @@ class Row:
     varied: Mapping[str, JSON]
     is_stopped: bool = False
     """The scheduler ended it, since others were better."""
-    came: float = math.inf
+    reached_amount: float = math.inf
     """How far along the scheduler's budget; inf where it came to its end, the last rung or the target."""
     conditions: Mapping[str, JSON] = field(default_factory=dict)
     """What must be the same in trials that are ranked together: how many items, by which measure."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from assay.costs.devices import DeviceDays
 from assay.costs.ledger import Total, entries, total
-from assay.costs.priced import NOT_PRICED, Priced
+from assay.costs.priced_metrics import NOT_PRICED, PricedMetrics
 from assay.errors import StageFailed, passing_warnings
 from assay.planning import Plan, PlannedTrial, Rung
 from assay.results.estimates import read_estimates
@@ -88,7 +88,7 @@ def table(
     plan: Plan,
     trials: Sequence[TrialOutcome],
     logs: Mapping[str, Path] | None = None,
-    by_ledger: Priced = NOT_PRICED,
+    by_ledger: PricedMetrics = NOT_PRICED,
 ) -> Table:
     """The table of a sweep. `logs` says where each failed stage's traceback is, by key."""
     sweep, hints = plan.sweep, plan.hints
@@ -128,7 +128,7 @@ def _made(name: str, metric: str, mode: str, leading: Sequence[str], rows: Seque
     return Table(name, metric, mode, columns, in_order, source, tuple(notes), arms)
 
 
-def _row(plan: Plan, trial: TrialOutcome, logs: Mapping[str, Path], by_ledger: Priced) -> Row:
+def _row(plan: Plan, trial: TrialOutcome, logs: Mapping[str, Path], by_ledger: PricedMetrics) -> Row:
     about, results = trial.planned.trial, trial.results.values()
     reached, ended = trial.planned.reached(trial.results), trial.planned.ended(plan.decided)
     rung, leaf = reached or (trial.planned.rungs[-1], None)
@@ -145,7 +145,7 @@ def _row(plan: Plan, trial: TrialOutcome, logs: Mapping[str, Path], by_ledger: P
         status=_status(plan, trial),
         varied=about.varied,
         is_stopped=ended is not None and plan.decided[ended.leaf.key] == "stop",
-        came=_came(plan, trial.planned, rung),
+        reached_amount=_reached_amount(plan, trial.planned, rung),
         conditions=_conditions(hints.comparable, leaf),
         reference=_reference(plan.sweep.reference, config_at(plan, trial.planned, rung)),
         ledger=by_ledger.amounts.get(rung.leaf.key, {}),
@@ -153,7 +153,7 @@ def _row(plan: Plan, trial: TrialOutcome, logs: Mapping[str, Path], by_ledger: P
     )
 
 
-def _came(plan: Plan, planned: PlannedTrial, rung: Rung) -> float:
+def _reached_amount(plan: Plan, planned: PlannedTrial, rung: Rung) -> float:
     is_at_its_end = rung is planned.rungs[-1] or planned.decision(rung, plan.decided) == "reached"
     return math.inf if is_at_its_end or rung.amount is None else rung.amount
 

@@ -127,7 +127,7 @@ class Inspection:
         for name in names:
             path = f"{folder.path}/{name}"
             is_named = folder.is_record(name) or name in named or path in self._named
-            if folder.belongs(name) and not is_named and self._files.is_left(path):
+            if folder.belongs(name) and not is_named and self._files.is_abandoned(path):
                 yield self._left(path)
 
     def _record(self, folder: Folder[Any], name: str) -> tuple[Sequence[str], Sequence[str]]:

@@ -24,12 +24,13 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from assay.errors import StoreError
+from assay.redaction import hide_secrets
 from assay.store.damage import Damage, blame, check_file, check_folder
 from assay.store.io_errors import cannot_read, cannot_write, full_disk_reported, reading, writing
 from assay.store.schema import FileEntry
-from assay.store.scratch import FETCHED, STAGING, is_left, remove_leftovers, scratch
+from assay.store.scratch import FETCHED, STAGING, is_abandoned, remove_leftovers, scratch
 from assay.store.url import open_url, resolve
-from assay.text import first_line, hide_secrets
+from assay.text import first_line
 from assay.workload import JSON, canonical_json
 
 CHUNK_BYTES = 1 << 20
@@ -301,16 +302,16 @@ class Files:
                     self.discard(path, f"{path} cannot be removed: {error.strerror}")
                     return
 
-    def is_left(self, path: str) -> bool:
+    def is_abandoned(self, path: str) -> bool:
         """Whether nobody can still be using a path without a record. Only a disk says when it changed."""
-        return self.is_local and is_left(self.local_path(path))
+        return self.is_local and is_abandoned(self.local_path(path))
 
     def remove_leftovers(self, path: str, named: Set[str]) -> None:
         """Remove the remains of interrupted uploads from a folder; `named` are the entries that records list."""
         if not self.is_local:
             return  # object stores keep no modification time of a folder
         for name in self.names(path):
-            if name not in named and not name.endswith(".json") and self.is_left(f"{path}/{name}"):
+            if name not in named and not name.endswith(".json") and self.is_abandoned(f"{path}/{name}"):
                 self.remove(f"{path}/{name}")
 
     @contextmanager

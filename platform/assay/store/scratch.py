@@ -73,7 +73,7 @@ def leftovers(parent: Path, prefix: str = "") -> list[Path]:
         entries = [entry for entry in parent.iterdir() if entry.name.startswith(prefix)]
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return sorted(f for f in entries if f.is_dir() and not f.is_symlink() and is_left(f))
+    return sorted(f for f in entries if f.is_dir() and not f.is_symlink() and is_abandoned(f))
 
 
 def remove_leftovers(parent: Path, prefix: str = "") -> None:
@@ -81,7 +81,7 @@ def remove_leftovers(parent: Path, prefix: str = "") -> None:
         shutil.rmtree(folder, ignore_errors=True)  # another process may be removing it; the rest is removed next time
 
 
-def is_left(path: Path) -> bool:
+def is_abandoned(path: Path) -> bool:
     """Whether this user's file or folder has not changed for a day and is not locked."""
     try:
         if path.lstat().st_uid != os.geteuid():

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from assay.errors import ConfigError, passing_warnings
-from assay.text import printable
+from assay.redaction import printable
 from assay.workload import JSON, Workload
 
 Arms = Mapping[str, Mapping[str, JSON]]

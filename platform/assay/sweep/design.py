@@ -9,7 +9,7 @@ from functools import cached_property
 
 from assay.sweep.arms import Arm, Base
 from assay.sweep.search import Settings, Space
-from assay.sweep.search.options import Parameter
+from assay.sweep.search.parameter import Parameter
 from assay.sweep.search.searchers import Searcher
 from assay.workload import JSON
 

@@ -13,7 +13,7 @@ from assay.sweep.design import Design
 from assay.sweep.fields import Section
 from assay.sweep.schema import Plot
 from assay.sweep.search import Floats
-from assay.sweep.search.options import Parameter
+from assay.sweep.search.parameter import Parameter
 from assay.sweep.search.schedulers import Scheduler
 from assay.sweep.search.searchers import Searcher
 from assay.workload import JSON, canonical_json

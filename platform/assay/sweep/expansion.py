@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from assay.errors import passing_warnings
+from assay.redaction import printable
 from assay.sweep.arms import Base
 from assay.sweep.design import Choice, Design
 from assay.sweep.search import Floats
 from assay.sweep.search import at_path as at_path
-from assay.text import printable
 from assay.workload import JSON, canonical_json
 
 SHORT_DIGITS = 4

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from assay.errors import SpecError, SpecProblem, did_you_mean
+from assay.redaction import is_unicode
 from assay.sweep.lines import Document, Origin, Path, dotted, parse_value
 from assay.sweep.schema import Sweep
-from assay.text import is_unicode
 from assay.workload import JSON
 from assay.workload.typed import got
 

@@ -41,7 +41,7 @@ from assay.sweep.lines import Document, Path, mentions
 from assay.sweep.plot_kinds import PLOT_KINDS, AxisName, PlotKind
 from assay.sweep.resources import Resources
 from assay.sweep.search import Settings, Space
-from assay.sweep.search.options import Parameter
+from assay.sweep.search.parameter import Parameter
 from assay.sweep.search.schedulers import Scheduler
 from assay.sweep.search.searchers import Searcher
 from assay.workload import JSON, Workload, load_workload

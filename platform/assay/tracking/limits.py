@@ -12,7 +12,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from assay.text import printable, shorten
+from assay.redaction import printable
+from assay.text import shorten
 
 T = TypeVar("T")
 

@@ -19,7 +19,8 @@ from urllib.request import urlopen
 
 from assay.errors import AssayError, UserError, did_you_mean
 from assay.home import Home
-from assay.text import first_line, hide_secrets
+from assay.redaction import hide_secrets
+from assay.text import first_line
 from assay.tracking.arms_view import TAG, address
 from assay.tracking.database import bring_home, sqlite_file
 from assay.tracking.logged import quiet_environment

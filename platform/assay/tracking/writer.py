@@ -10,14 +10,15 @@ import time
 from collections.abc import Callable, Iterator
 
 from assay.home import Home
+from assay.redaction import hide_secrets, printable
 from assay.store.io_errors import no_room
-from assay.text import first_line, hide_secrets, printable
+from assay.text import first_line
 from assay.tracking.patience import Patience
 
 Task = Callable[[], None]
 PAUSE_S = 60.0
 """How long nothing is tried after an error; the end of a run is always tried."""
-LOOK_S = 0.5
+POLL_S = 0.5
 BUILT_AGAIN = "move the file away, and `assay sync` rebuilds it from the store"
 ADVICE = {
     sqlite3.SQLITE_BUSY: "another program has locked it; when it has finished, run `assay sync` to show them there",
@@ -62,7 +63,7 @@ class Writer:
                 self._is_given_up = True  # the daemon thread ends with us, or when the hanging call returns
                 self.problem = self.problem or in_words(self._home, _silence(min(self.patience.seconds, most_s)))
                 return
-            self._thread.join(min(remaining, LOOK_S))
+            self._thread.join(min(remaining, POLL_S))
 
     def _work(self) -> None:
         while (task := self._queue.get()) is not None and not self._is_given_up:

@@ -29,6 +29,7 @@ from assay.costs.devices import DeviceDays
 from assay.workload.checkpointed import Checkpointed
 from assay.workload.contexts import JACKKNIFE, Result, StageContext, TrainContext
 from assay.workload.hints import PrintedTable, ReportHints
+from assay.workload.keys import KEY_LENGTH, canonical_json, digest
 from assay.workload.protocol import (
     PrintsTables,
     Smoke,
@@ -41,7 +42,6 @@ from assay.workload.protocol import (
 )
 from assay.workload.stage import (
     JSON,
-    KEY_LENGTH,
     Batch,
     Budget,
     Checkpointing,
@@ -49,8 +49,6 @@ from assay.workload.stage import (
     Stage,
     StageKind,
     Work,
-    canonical_json,
-    digest,
     section_of,
     topological,
 )

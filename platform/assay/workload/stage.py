@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from assay.errors import StageError, did_you_mean
 from assay.text import shorten
+from assay.workload.keys import digest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,16 +21,6 @@ StageKind = Literal["train", "map", "reduce"]
 GROUPS: dict[StageKind, str] = {"train": "train", "map": "sample", "reduce": "reduce"}
 """The resource group of a stage that names none."""
 Batch = dict[str, "np.ndarray[Any, Any]"]
-KEY_LENGTH = 32
-
-
-def canonical_json(value: JSON) -> str:
-    """A unique spelling of each value, for keys and checksums."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-
-
-def digest(value: JSON) -> str:
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:KEY_LENGTH]
 
 
 def shown(value: object) -> str:

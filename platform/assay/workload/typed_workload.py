@@ -19,6 +19,7 @@ workload = Dit()
 from __future__ import annotations
 
 import types
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin
@@ -35,7 +36,7 @@ from assay.workload.typed import config_problems
 C = TypeVar("C", bound=BaseModel)
 
 
-class TypedWorkload(Generic[C]):
+class TypedWorkload(ABC, Generic[C]):
     """Implements `Workload` over a pydantic model. Authors define `name`, `config_type`, `bases`, `report` and
     `stages_of`; the rest has defaults."""
 
@@ -48,9 +49,9 @@ class TypedWorkload(Generic[C]):
     seed_path: str = "seed"
     smoke: Smoke | None = None
 
+    @abstractmethod
     def stages_of(self, config: C) -> Sequence[Stage]:
         """The leaves of the stage graph; the last leaf's metrics are the trial's."""
-        raise NotImplementedError(f"{type(self).__name__} must define stages_of(config), which returns its last stages")
 
     def metrics_of(self, config: C) -> Sequence[str]:
         """The metrics that this config's trial returns; by default those that the report shows first."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from assay.text import first_line, hide_secrets, printable, shorten
+from assay.redaction import hide_secrets, printable
+from assay.text import first_line, shorten
 
 SECRET = "s3cr3t"
 

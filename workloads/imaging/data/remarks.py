@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from assay.text import listed, plural, printable
+from assay.redaction import printable
+from assay.text import listed, plural
 from assay.workload import load_attribute
 from imaging.config import DataConfig
 from imaging.data.folder import SUFFIXES, class_name

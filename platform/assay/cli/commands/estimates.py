@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from assay.costs.availability import RowsState, StageStatus
-from assay.costs.estimates import CostEstimate, together
+from assay.costs.cost_estimate import CostEstimate, together
 from assay.planning import Plan
 from assay.planning.promotion import climbers, is_counted
 from assay.sweep import Sweep

@@ -9,7 +9,7 @@ from typing import Literal
 from rich.text import Text
 
 from assay.cli.output import console, print_json
-from assay.text import hide_secrets
+from assay.redaction import hide_secrets
 
 Status = Literal["ok", "warn", "fail"]
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}

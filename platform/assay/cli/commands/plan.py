@@ -13,7 +13,7 @@ from assay.cli.commands.estimates import suggested_during_the_run, summary
 from assay.cli.names import open_sweep
 from assay.cli.output import console, data_remarks_printed, print_json, print_text, print_warnings, read_only_store
 from assay.costs.availability import StageStatus, State, survey
-from assay.costs.estimates import CostEstimate, together
+from assay.costs.cost_estimate import CostEstimate, together
 from assay.home import Home
 from assay.planning import Plan, PlannedTrial, checked, make_plan
 from assay.planning.labels import serves

@@ -17,18 +17,19 @@ from assay.cli.names import command_line, open_sweep, program, report_folder
 from assay.cli.output import console, data_remarks_printed, print_json
 from assay.cli.streams import continuing_without_stdout
 from assay.costs.availability import StageStatus
-from assay.costs.priced import priced
+from assay.costs.priced_metrics import priced
 from assay.errors import AssayError, refuse_unless
 from assay.execution import Event, Listener, Outcome, Pause
 from assay.execution.executors import EXECUTORS
 from assay.home import Home
 from assay.planning import Plan, computed_of, make_plan
+from assay.redaction import printable
 from assay.report import Written, as_json, as_rich, cannot_write, write
 from assay.report.tables.grids import Terminal
 from assay.results import Table, table
 from assay.store import Store
 from assay.sweep import Sweep
-from assay.text import printable, relative
+from assay.text import relative
 
 if TYPE_CHECKING:
     from assay.store import StoredResult

@@ -8,14 +8,15 @@ from assay.cli.commands.reports import reports
 from assay.cli.exits import EXIT_COULD_NOT
 from assay.cli.names import open_sweep, report_folder
 from assay.cli.output import console, print_json, read_only_store
-from assay.costs.priced import priced
+from assay.costs.priced_metrics import priced
 from assay.errors import UserError
 from assay.home import Home
 from assay.planning import computed_of, make_plan
+from assay.redaction import hide_secrets
 from assay.report import PAGE, cannot_write, earlier_failures, write
 from assay.results import Outcome, from_store
 from assay.sweep import Sweep
-from assay.text import hide_secrets, plural, relative
+from assay.text import plural, relative
 
 
 def sync_sweeps(names: Sequence[str], profile: str | None, sets: Sequence[str], is_json: bool) -> int:

@@ -10,7 +10,8 @@ from assay.cli.display.board import Board, Note, Running
 from assay.costs.availability import StageStatus
 from assay.execution import Event, Outcome
 from assay.planning import Plan
-from assay.text import clock, plural, printable
+from assay.redaction import printable
+from assay.text import clock, plural
 
 if TYPE_CHECKING:
     from assay.store import StoredResult

@@ -14,7 +14,7 @@ import ray
 from assay.execution.pause import Paused
 from assay.execution.ray.aside import aside
 from assay.execution.ray.deaths import failure_by, kernel_kills
-from assay.execution.ray.job import LOOK_S, CutOff, Job, StageEnded
+from assay.execution.ray.job import POLL_S, CutOff, Job, StageEnded
 from assay.execution.retries import Failure, may_help
 from assay.execution.work import pending
 
@@ -85,7 +85,7 @@ def _reached(job: Job) -> int:
 def _until_paused(job: Job, work: Callable[[Job], None]) -> None:
     """Do the work, or leave it if the run pauses: its shards are stored, and a reduction is short."""
     done = aside(lambda: work(job))
-    while not wait_for([done], LOOK_S).done:
+    while not wait_for([done], POLL_S).done:
         if ray.get(job.broker.is_paused.remote()):
             raise Paused
     done.result()

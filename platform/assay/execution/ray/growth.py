@@ -14,7 +14,7 @@ from ray.autoscaler.sdk import request_resources
 from assay.execution.packing import total
 from assay.execution.ray import private
 
-LOOK_S = 1.0
+POLL_S = 1.0
 """How often the cluster is inspected while stages wait."""
 REPORT_S = 60.0
 """How long a cluster that has just started may take to say whether it autoscales."""
@@ -29,7 +29,7 @@ def limit(room: Sequence[Mapping[str, float]]) -> Sequence[Mapping[str, float]]:
         return [{name: max(has.get(name, 0.0), most.get(name, 0.0)) for name in {*has, *most}}]
     deadline = time.monotonic() + REPORT_S
     while (starts := private.starts_machines()) is None and time.monotonic() < deadline:
-        time.sleep(LOOK_S)
+        time.sleep(POLL_S)
     return [NO_LIMIT] if starts else room
 
 
@@ -37,7 +37,7 @@ def grow(broker: Any, stop: threading.Event) -> None:
     """Until stopped, request machines while stages wait for room, and drop the request afterwards."""
     is_asking = False
     try:
-        while not stop.wait(LOOK_S):
+        while not stop.wait(POLL_S):
             bundles = ray.get(broker.look.remote())
             if not is_asking:
                 if not bundles or not private.starts_machines():

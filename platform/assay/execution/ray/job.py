@@ -19,7 +19,7 @@ from assay.planning.passes import Pass
 from assay.store import Store
 from assay.workload import Stage
 
-LOOK_S = 0.5
+POLL_S = 0.5
 """How often a worker checks whether the run pauses."""
 
 

@@ -19,7 +19,7 @@ from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from assay.execution.ranks import Ranks
 from assay.execution.ray import private
 from assay.execution.ray.group import ProcessGroup
-from assay.execution.ray.job import LOOK_S, CutOff, Job
+from assay.execution.ray.job import POLL_S, CutOff, Job
 from assay.execution.ray.session import QUIET
 from assay.execution.work import Place, train_worker
 
@@ -82,7 +82,7 @@ class _Notice:
         self._is_leaving = False
 
     def __call__(self) -> bool:
-        if not self._is_leaving and time.monotonic() - self._looked > LOOK_S:
+        if not self._is_leaving and time.monotonic() - self._looked > POLL_S:
             self._is_leaving = self._is_paused() or self._node in private.leaving_nodes()
             self._looked = time.monotonic()
         return self._is_leaving

@@ -19,7 +19,7 @@ from assay.execution.ray import private
 from assay.execution.ray.aside import aside
 from assay.text import first_line
 
-LOOK_S = 1.0
+POLL_S = 1.0
 CONNECT_S = 2.0
 MISSES = 5
 """How many checks in a row must go unanswered. The kernel answers for a busy or stopped process, not for a dead one:
@@ -58,7 +58,7 @@ def watch(lost: Future[None], stop: threading.Event) -> None:
     """Check until stopped; if the cluster is gone, set a ClusterLost on `lost` that says how."""
     node = private.node()
     misses: Counter[str] = Counter()
-    while not stop.wait(LOOK_S):
+    while not stop.wait(POLL_S):
         if (reason := ended(node)) is not None:
             lose(lost, reason)
             return

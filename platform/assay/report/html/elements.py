@@ -1,4 +1,4 @@
-"""The pieces of the page: tables, figures, lists, folded text. All text is escaped here."""
+"""The pieces of the page: figures, lists, folded text. All text is escaped here."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from html import escape as escape_html
 from pathlib import Path
 
-from assay.report.tables.listing import Listing, R
-from assay.text import printable
+from assay.redaction import printable
 
 KEPT_BYTES = 250_000
 """A picture up to this size is put into the page as it is."""
@@ -23,25 +22,6 @@ JPEG_QUALITY = 85
 def escape(text: str) -> str:
     """Text as a page shows it: no tag, no end of an attribute, nothing that turns the direction of what follows."""
     return escape_html(printable(text))
-
-
-def table(listing: Listing[R], pinned: str) -> str:
-    """The column with the `pinned` header stays in sight when the table scrolls."""
-    columns = listing.columns
-    classes = ["name pin" if column.header == pinned else "num" if column.is_number else "" for column in columns]
-    headers = [column.title or column.header for column in columns]
-    head = "".join(_cell("th", name, header) for name, header in zip(classes, headers, strict=True))
-    body = "\n".join(
-        f'<tr class="{listing.style(row)}">'
-        + "".join(_cell("td", name, text) for name, text in zip(classes, listing.cells(row), strict=True))
-        + "</tr>"
-        for row in listing.rows
-    )
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>'
-
-
-def _cell(tag: str, name: str, text: str) -> str:
-    return f'<{tag} class="{name}">{escape(text)}</{tag}>' if name else f"<{tag}>{escape(text)}</{tag}>"
 
 
 def section(anchor: str, title: str, *parts: str) -> str:

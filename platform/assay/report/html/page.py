@@ -16,8 +16,9 @@ from pathlib import Path
 
 from assay.costs.savings import CostSheet
 from assay.planning import Plan
-from assay.report.html.elements import code, escape, figure, folded, listed, section, table
+from assay.report.html.elements import code, escape, figure, folded, listed, section
 from assay.report.html.style import CSS
+from assay.report.html.table import table
 from assay.report.tables.columns import arms_listing, best_is, trials_listing
 from assay.report.tables.costs import charges_listing, cost_lines
 from assay.report.tables.formats import failure_lines

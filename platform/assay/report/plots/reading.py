@@ -19,7 +19,7 @@ from assay.workload import JSON, canonical_json
 
 
 @dataclass(frozen=True)
-class Observation:
+class Measurement:
     """One trial at one rung."""
 
     planned: PlannedTrial
@@ -53,7 +53,7 @@ class Reading:
         starts = {(one.workload.name, one.trial.base.name) for one in named}
         return cls(plan, x, is_measured, along, x != ARM and (any(own) or len(starts) > 1))
 
-    def observations(self, y: str, trials: Sequence[TrialOutcome], unranked: frozenset[str]) -> Iterator[Observation]:
+    def measurements(self, y: str, trials: Sequence[TrialOutcome], unranked: frozenset[str]) -> Iterator[Measurement]:
         climbs = is_rung(self.plan, self.x) or is_cost(self.plan, self.x)
         for trial in trials:
             planned = trial.planned
@@ -65,7 +65,7 @@ class Reading:
                 x = self._measured(trial, rung, leaf) if self.is_measured else self._set(planned, rung)
                 if math.isfinite(estimate.value) and not (self.is_measured and x is None):
                     is_ranked = climbs or planned.name not in unranked
-                    yield Observation(planned, config_at(self.plan, planned, rung), x, estimate, is_ranked)
+                    yield Measurement(planned, config_at(self.plan, planned, rung), x, estimate, is_ranked)
 
     def label(self, planned: PlannedTrial) -> str:
         """What tells its line from the others: its arm, unless x is all that arms set, and its other parameters."""
@@ -77,8 +77,8 @@ class Reading:
         told = [f"{short[path]} {in_words(trial.overrides[path])}" for path in others]
         return ", ".join([*([str(trial.arm)] if self.has_named_arms else []), *told])
 
-    def place(self, seen: Observation) -> str:
-        """What observations of one point of a line have in common: all but the seed."""
+    def place(self, seen: Measurement) -> str:
+        """What measurements of one point of a line have in common: all but the seed."""
         if not self.is_measured:
             return canonical_json(seen.x)
         is_of_rungs = is_cost(self.plan, self.x) and len(seen.planned.rungs) > 1

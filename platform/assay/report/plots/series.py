@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from assay.planning import Plan
-from assay.report.plots.reading import Observation, Reading
+from assay.report.plots.reading import Measurement, Reading
 from assay.results import TrialOutcome
 from assay.results.reference import matching_row, same_value, with_value
 from assay.sweep.expansion import at_path, in_words
@@ -66,8 +66,8 @@ def series_of(
     `unranked` names trials measured under other conditions. `ledger` has the ledger's y, by trial.
     """
     reading = Reading.of(plan, x)
-    groups: dict[str, dict[str, list[Observation]]] = {}
-    for seen in reading.observations(y, trials, unranked):
+    groups: dict[str, dict[str, list[Measurement]]] = {}
+    for seen in reading.measurements(y, trials, unranked):
         of_series = groups.setdefault(reading.label(seen.planned), {})
         of_series.setdefault(reading.place(seen), []).append(seen)
     made = []
@@ -86,7 +86,7 @@ def series_of(
     return made
 
 
-def _point(reading: Reading, seen: Sequence[Observation]) -> Point:
+def _point(reading: Reading, seen: Sequence[Measurement]) -> Point:
     xs: list[Any] = [one.x for one in seen]
     ys = [one.estimate.value for one in seen]
     where = fmean(xs) if reading.is_measured else xs[0]
@@ -95,7 +95,7 @@ def _point(reading: Reading, seen: Sequence[Observation]) -> Point:
     return Point(where, fmean(ys), error, all(one.is_ranked for one in seen), label, len(seen))
 
 
-def _papers(reading: Reading, y: str, seen: Observation) -> Point | None:
+def _papers(reading: Reading, y: str, seen: Measurement) -> Point | None:
     """What the paper reports for the same config."""
     row = matching_row(reading.plan.sweep.reference, seen.config)
     if row is None or y not in row.metrics or (reading.is_measured and reading.x not in row.metrics):
@@ -103,7 +103,7 @@ def _papers(reading: Reading, y: str, seen: Observation) -> Point | None:
     return Point(row.metrics[reading.x] if reading.is_measured else seen.x, row.metrics[y])
 
 
-def _papers_elsewhere(plan: Plan, x: str, y: str, seen: Sequence[Observation], series: Series) -> Iterator[Point]:
+def _papers_elsewhere(plan: Plan, x: str, y: str, seen: Sequence[Measurement], series: Series) -> Iterator[Point]:
     """What the paper reports at values of x that this sweep does not visit, where all else is the same."""
     known = [*series.points, *series.paper]
     for row in plan.sweep.reference.rows:

@@ -13,8 +13,8 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from assay.redaction import printable
 from assay.report.tables.listing import Column, Listing, R, Style
-from assay.text import printable
 
 UNBOUNDED = 1000
 STYLES: dict[Style, str] = {"": "", "best": "bold green", "bad": "red", "faint": "dim"}

@@ -15,7 +15,7 @@ from assay.cli.display.board import Board
 from assay.cli.display.live import _Rows
 from assay.cli.display.pace import Pace
 from assay.costs.availability import StageStatus
-from assay.costs.estimates import CostEstimate
+from assay.costs.cost_estimate import CostEstimate
 from assay.execution import Event
 from assay.planning import Plan, PlannedTrial, Rung
 from assay.sweep import Sweep, Trial

@@ -10,9 +10,9 @@ import pytest
 
 import toy_workload
 from assay.costs.availability import survey
+from assay.costs.cost_estimate import CostEstimate, together
 from assay.costs.devices import SECONDS_PER_DAY, UTILISATION, DeviceDays
-from assay.costs.estimates import CostEstimate, together
-from assay.costs.prices import Prices
+from assay.costs.estimator import CostEstimator
 from assay.planning import Plan, make_plan
 from assay.planning.promotion import climbers
 from assay.store import Cost, Decision, Store
@@ -48,7 +48,7 @@ def ran(tmp_path: Path) -> Callable[[Stage, str, float], Store]:
 
 def test_what_comparable_trainings_took_is_scaled_by_their_operations(ran: Callable[..., Store]) -> None:
     store = ran(training(100), V100, 50.0)
-    price = Prices(store, ON_GPUS, V100_DAYS).of(training(1000, 2 * IMAGENET))
+    price = CostEstimator(store, ON_GPUS, V100_DAYS).of(training(1000, 2 * IMAGENET))
     assert (price.device_days, price.by) == (pytest.approx(1000 / SECONDS_PER_DAY), {"earlier results": 1})
     assert price.seconds == pytest.approx(1000)
 
@@ -57,25 +57,27 @@ def test_a_toy_does_not_price_imagenet(ran: Callable[..., Store]) -> None:
     """Its network leaves the device idle, and a CPU says nothing of a GPU."""
     ran(training(100, IMAGENET / 1e4), V100, 500.0)
     store = ran(training(100), CPU, 1e6)
-    price = Prices(store, ON_GPUS, V100_DAYS).of(training(1000))
+    price = CostEstimator(store, ON_GPUS, V100_DAYS).of(training(1000))
     assert (price.device_days, price.by) == (pytest.approx(V100_DAYS.of_flops(1000 * IMAGENET)), {"FLOPs": 1})
     assert price.seconds is None
-    assert Prices(store, ON_CPUS, V100_DAYS).of(training(1000)).seconds == pytest.approx(1e7)
+    assert CostEstimator(store, ON_CPUS, V100_DAYS).of(training(1000)).seconds == pytest.approx(1e7)
 
 
 def test_v100_days_are_those_of_any_declared_device_and_seconds_those_of_the_last(ran: Callable[..., Store]) -> None:
     ran(training(100, study="first"), V100, 100.0)
     store = ran(training(100, study="second"), A100, 40.0)
-    price = Prices(store, ON_GPUS, V100_DAYS).of(training(100))
+    price = CostEstimator(store, ON_GPUS, V100_DAYS).of(training(100))
     assert price.device_days == pytest.approx((100 + 40 * 312 / 125) / 2 / SECONDS_PER_DAY)
     assert price.seconds in (pytest.approx(40.0), pytest.approx(100.0)), "of one device, and no mixture"
 
 
 def test_without_flops_it_is_by_the_budget_or_unknown(ran: Callable[..., Store]) -> None:
     store = ran(training(100, None), CPU, 5.0)
-    price = Prices(store, ON_CPUS, V100_DAYS).of(training(300, None))
+    price = CostEstimator(store, ON_CPUS, V100_DAYS).of(training(300, None))
     assert (price.device_days, price.by, price.seconds) == (None, {}, pytest.approx(15.0))
-    assert Prices(store, ON_CPUS, V100_DAYS).of(training(300)).seconds is None, "operations and items do not compare"
+    assert CostEstimator(store, ON_CPUS, V100_DAYS).of(training(300)).seconds is None, (
+        "operations and items do not compare"
+    )
 
 
 def test_v100_days_of_operations() -> None:

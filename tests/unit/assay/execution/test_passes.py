@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,18 @@ class TestGroups:
         network = Stage("train", 1, "train", ("m:f",), {})
         square = Stage("seen", 1, "map", ("m:F",), {}, {"network": network}, budget=draw.budget, rows=draw)
         assert passes([double, judged, network, square]) == [(network,), (double, square), (judged,)]
+
+    def test_stages_of_another_resource_group_are_apart(self) -> None:
+        draw = draws(NUM)
+        double, square = reading("double", draw), replace(reading("square", draw), resources="wide")
+        assert passes([double, square]) == [(double,), (square,)]
+
+    def test_two_passes_never_wait_for_each_other(self) -> None:
+        one, other = draws(NUM), draws(NUM, seed=1)
+        first, second = reading("double", one), reading("double", other)
+        after_second = replace(reading("square", one), inputs={"second": second})
+        after_first = replace(reading("square", other), inputs={"first": first})
+        assert passes([first, second, after_second, after_first]) == [(second,), (first, after_second), (after_first,)]
 
 
 class TestKeys:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from assay.report.html.elements import table
+from assay.report.html.table import table
 from assay.report.tables.grids import Grid, Terminal
 from assay.report.tables.listing import Column, Listing
 from assay.report.tables.neutral import csv_of, markdown_table

@@ -11,6 +11,7 @@ import pytest
 from assay.errors import StageError, UserError
 from assay.workload import Budget, Stage
 from assay.workload.contract import stage_graph
+from assay.workload.fields import Section
 from assay.workload.typed_workload import TypedWorkload
 
 BUDGET = Budget("train.iterations", 10, "iterations")
@@ -67,10 +68,11 @@ def test_a_stage_that_is_changed_is_checked_again() -> None:
 
 
 def test_a_plan_names_the_workload_besides() -> None:
-    class Wrong(TypedWorkload[Any]):
+    class Wrong(TypedWorkload[Section]):
         name = "wrong"
+        config_type = Section
 
-        def stages(self, config: Any) -> list[Stage]:
+        def stages_of(self, config: Section) -> list[Stage]:
             return [stage(kind="reduced")]
 
     with pytest.raises(UserError, match=r"^workload wrong, stage draw: kind: got 'reduced'"):

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from assay.costs.cost_estimate import CostEstimate
 from assay.costs.devices import DeviceDays
-from assay.costs.estimates import CostEstimate
 from assay.costs.ledger import Entry, entries
 from assay.store import Store
 from assay.sweep import Resources
@@ -19,7 +19,7 @@ SAME_ORDER = 10
 """How many times more or fewer operations an item of comparable work may take."""
 
 
-class Prices:
+class CostEstimator:
     """A price list, from every result in a store."""
 
     def __init__(self, store: Store, resources: Resources, unit: DeviceDays) -> None:

@@ -17,7 +17,7 @@ SAME_OPERATIONS = 0.01
 
 
 @dataclass(frozen=True)
-class Priced:
+class PricedMetrics:
     """Device-days by the ledger, for the metrics that are prices."""
 
     amounts: Mapping[str, Mapping[str, Total]] = field(default_factory=dict)
@@ -27,10 +27,10 @@ class Priced:
     """How those figures come about."""
 
 
-NOT_PRICED = Priced()
+NOT_PRICED = PricedMetrics()
 
 
-def priced(plan: Plan, store: Store) -> Priced:
+def priced(plan: Plan, store: Store) -> PricedMetrics:
     """By every result in the store, whichever study it was for. Reads none where the plan prices nothing."""
     leaves = [trial.leaf for trial in plan.trials if trial.leaf.prices]
     if not leaves:
@@ -50,7 +50,7 @@ def priced(plan: Plan, store: Store) -> Priced:
                 for work, alike in found.items():
                     if alike:
                         rates.setdefault(_in_words(alike, hints), {})[work.name] = None
-    return Priced(amounts, (_note(rates, hints),) if rates else ())
+    return PricedMetrics(amounts, (_note(rates, hints),) if rates else ())
 
 
 def _alike(work: Work, known: Iterable[Entry]) -> list[Entry]:

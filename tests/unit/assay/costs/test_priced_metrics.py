@@ -1,4 +1,4 @@
-"""Prices beside what the ledger has of such work: table 10, and the trainings of other studies."""
+"""CostEstimator beside what the ledger has of such work: table 10, and the trainings of other studies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import Image
 from adm.workload import workload
 from assay.costs.devices import SECONDS_PER_DAY
 from assay.costs.ledger import Total
-from assay.costs.priced import NOT_PRICED, priced
+from assay.costs.priced_metrics import NOT_PRICED, priced
 from assay.execution import inline
 from assay.planning import make_plan
 from assay.report import as_csv, as_json, as_text, write
