@@ -14,8 +14,7 @@ A batch is a dict of column name → NumPy array with one row per id. The first 
 column "id" (int64, ascending), or also the columns of the map stage that is its `rows`; each class returns "id"
 unchanged, and the columns that the next one reads or that are stored. Columns are arrays (N, …), never lists or
 tensors, with the same type and shape for all ids. Row i depends on i, the config and the inputs, not on its batch. The
-rows of a `streamed` stage are passed to the stages that read them within one process, and not stored: images on the
-way to their features.
+rows of a `streamed` stage are passed to the stages that read them within one process, and not stored.
 
 `ReportHints` say what readers should make of these: which metrics come first, which one is the N that tables show,
 which curves of a training reports draw (MLflow shows all), what items are, and in which device's days costs are given.

@@ -179,4 +179,4 @@ def test_what_she_cannot_do_is_refused_as_ours_is(installed: None, overrides: di
 
 def test_a_piece_that_is_not_there_is_known_before_anything_is_trained(installed: None) -> None:
     with pytest.raises(UserError, match=r"stage draw: import: 'guest_pieces\.heun:none_such': the module .* has no"):
-        refuse_missing_functions([stages(sample__sampler="lost")["draw"]], "adm")
+        refuse_missing_functions([("adm", stages(sample__sampler="lost")["draw"])])
