@@ -153,7 +153,7 @@ def test_a_gradient_that_is_no_number_takes_no_step(options: dict[str, object]) 
 
 def test_without_a_compiler_training_goes_on_with_pytorch_and_says_so_once(tmp_path: Path) -> None:
     script = """
-import warnings, torch
+import sys, warnings, torch
 from adm.config import TrainConfig
 from adm.training.engines import build
 from assay.errors import UserError
@@ -165,10 +165,14 @@ try:
     build(torch.nn.Linear(2, 2), config.model_copy(update={"engine": "deepspeed"}), "cpu", "fp32")
 except UserError as error:
     print(error)
+print("deepspeed" in sys.modules, "mlflow" in sys.modules)
 """
     bare = {**os.environ, "PATH": str(tmp_path), "TORCH_EXTENSIONS_DIR": str(tmp_path / "extensions")}
     said = subprocess.run([sys.executable, "-c", script], env=bare, capture_output=True, text=True, check=True).stdout
-    fallback, refusal = said.strip().splitlines()[-2:]
+    fallback, refusal, imported = said.strip().splitlines()[-3:]
+    assert imported == "True False", (
+        "DeepSpeed imports MLflow for an autotuner that nothing here uses: that takes seconds"
+    )
     assert fallback.startswith("torch DeepSpeed's operators cannot be built here (")
     assert fallback.count("cannot be built") == 1
     assert "install a C++ compiler" in refusal

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import types
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -47,6 +48,10 @@ def _accelerator(device_type: str) -> Any:
     os.environ.setdefault("DS_ACCELERATOR", device_type)  # otherwise DeepSpeed guesses it, with a warning
     if shutil.which("ninja") is None:  # it is installed beside this Python, whose folder may not be on the path
         os.environ["PATH"] += os.pathsep + str(Path(sys.executable).parent)
+    # Its autotuner, which only its launcher uses, imports all of MLflow: most of the time that this import would take.
+    autotuner = types.ModuleType("deepspeed.autotuning.autotuner")
+    autotuner.__dict__["Autotuner"] = None
+    sys.modules.setdefault(autotuner.__name__, autotuner)
     import deepspeed.accelerator
     import deepspeed.ops
     from deepspeed.utils import logger
