@@ -1,12 +1,12 @@
-"""assay: studies of generative models on a Ray cluster. The verbs of the command line, for scripts:
+"""assay: studies of generative models on a Ray cluster. What the command line does, for scripts:
 
     outcome = assay.run("sweeps/quickstart.yaml", profile="smoke")
     print(outcome.to_pandas())
     print(assay.compare("sweeps/quickstart.yaml", profile="smoke").best)
     job = assay.Client("http://head:8265").submit("sweeps/table6_adagn.yaml")
 
-Wherever a sweep is asked for, it is the path of a YAML file, a dict of the same keys, or what `load_sweep` returns.
-Importing assay is light: each verb imports what it needs when it is called.
+A sweep is given as the path of a YAML file, as a dict of the same keys, or as what `load_sweep` returns.
+Importing assay is cheap: each function imports what it needs when it is called.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from assay.sweep import Sweep
 
     SweepLike = str | os.PathLike[str] | Mapping[str, object] | Sweep
-    """A sweep's file, its keys as a dict, or the sweep."""
 
 __all__ = ["Client", "compare", "load_sweep", "plan", "report", "run"]
 
@@ -36,7 +35,7 @@ A_SWEEP = "the path of a sweep file, a dict of its keys, or what assay.load_swee
 
 
 def __getattr__(name: str) -> type[Client]:
-    """Client needs Ray, which takes a second to import: not before somebody asks for it."""
+    """Import `Client` on first use: Ray takes a second to import."""
     if name == "Client":
         from assay.client import Client
 
@@ -47,7 +46,7 @@ def __getattr__(name: str) -> type[Client]:
 def load_sweep(
     source: str | os.PathLike[str] | Mapping[str, object], *, profile: str | None = None, sets: Sequence[str] = ()
 ) -> Sweep:
-    """The sweep in a YAML file or a dict, a profile and every "path=value" laid over it.
+    """The sweep in a YAML file or a dict, with a profile and every "path=value" of `sets` applied.
 
     Raises SpecError with every problem.
     """
@@ -57,9 +56,9 @@ def load_sweep(
 
 
 def plan(sweep: SweepLike, *, profile: str | None = None, sets: Sequence[str] = ()) -> Plan:
-    """The sweep's trials and the stages they share, and `warnings` of what the user should know. Computes nothing.
+    """The sweep's trials, the stages they share, and `warnings`. Computes nothing.
 
-    Raises UserError for what a run would refuse, as far as that can be seen from here.
+    Raises UserError for everything that a run would refuse, as far as this machine can tell.
     """
     from assay.planning import checked, make_plan
 
@@ -77,10 +76,10 @@ def run(
     listeners: Sequence[Listener] = (),
     pause: Pause | None = None,
 ) -> Outcome:
-    """Compute what is missing of a sweep, and return every trial's results.
+    """Compute the missing results of a sweep, and return every trial's.
 
-    Without `home` results are kept where the command line keeps them. A stage that fails is in the outcome. `pause.ask`
-    from another thread makes trainings save and the run return; the same call goes on from there.
+    `home` defaults to the command line's. Failed stages are in the outcome. Call `pause.ask` from another thread to
+    checkpoint the trainings and return; the same call to `run` resumes.
     """
     from assay import execution
     from assay.planning import Plan, make_plan
@@ -92,15 +91,15 @@ def run(
         if not all(callable(getattr(listener, name, None)) for name in ("begin", "event", "end")):
             raise UserError(f"listeners: got {listener!r}, allowed: objects with the methods begin, event and end")
     if isinstance(what, Plan) and (profile is not None or sets):
-        raise UserError("profile and sets go over a sweep's file or dict: give them to assay.plan")
-    made = what if isinstance(what, Plan) else make_plan(_sweep("what", what, profile, sets))
-    return execution.run(made, where, executor=executor, address=address, listeners=listeners, pause=pause)
+        raise UserError("profile and sets apply to a sweep file or dict: pass them to assay.plan")
+    planned = what if isinstance(what, Plan) else make_plan(_sweep("what", what, profile, sets))
+    return execution.run(planned, where, executor=executor, address=address, listeners=listeners, pause=pause)
 
 
 def compare(*sweeps: SweepLike, home: Home | None = None, profile: str | None = None) -> Table:
-    """The final table of a sweep, or one ranking of several, from what is stored. Computes nothing.
+    """The final table of a sweep, or one ranking of several, from stored results. Computes nothing.
 
-    Raises UserError for sweeps that are not ranked by one metric.
+    Raises UserError for sweeps that are ranked by different metrics.
     """
     from assay.report.stored import labelled
     from assay.results import joint
@@ -108,11 +107,11 @@ def compare(*sweeps: SweepLike, home: Home | None = None, profile: str | None = 
     if not sweeps:
         raise UserError(f"compare: got no sweep, allowed: one or more of {A_SWEEP}")
     tables = labelled([_stored(sweep, home, profile, ()) for sweep in sweeps])
-    together = tables[0] if len(tables) == 1 else joint(tables)
-    if together is None:
-        told = "; ".join(f"{table.sweep}: {table.metric}, {table.mode}" for table in tables)
-        raise UserError(f"compare: got sweeps ranked by different metrics ({told}), allowed: one metric and mode")
-    return together
+    table = tables[0] if len(tables) == 1 else joint(tables)
+    if table is None:
+        metrics = "; ".join(f"{each.sweep}: {each.metric}, {each.mode}" for each in tables)
+        raise UserError(f"compare: got sweeps ranked by different metrics ({metrics}), allowed: one metric and mode")
+    return table
 
 
 def report(
@@ -123,7 +122,7 @@ def report(
     profile: str | None = None,
     sets: Sequence[str] = (),
 ) -> Path:
-    """Write the sweep's HTML page from what is stored, into its report folder or to `output`. Returns where it is."""
+    """Write the sweep's HTML page from stored results, into its report folder or to `output`. Returns its path."""
     refuse_other("output", output, (str, os.PathLike, type(None)), "the path of the file to write, or None")
     file, _ = _stored(sweep, home, profile, sets).write_page(None if output is None else Path(output))
     return file
@@ -136,7 +135,7 @@ def _sweep(what: str, given: SweepLike, profile: str | None, sets: Sequence[str]
     if not isinstance(given, Sweep):
         return load_sweep(given, profile=profile, sets=sets)
     if profile is not None or sets:
-        raise UserError("profile and sets go over a sweep's file or dict: give them to assay.load_sweep")
+        raise UserError("profile and sets apply to a sweep file or dict: pass them to assay.load_sweep")
     return given
 
 
@@ -158,4 +157,4 @@ def _stored(sweep: SweepLike, home: Home | None, profile: str | None, sets: Sequ
 
 
 _write_report = report
-"""Importing the package assay.report puts it in the function's place, and it calls this one."""
+"""Importing the package assay.report replaces the function by the package, which calls this one."""

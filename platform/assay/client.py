@@ -1,4 +1,4 @@
-"""Sweeps on a Ray cluster, from a script: submit, poll, read results and the ledger, stop.
+"""Sweeps on a Ray cluster, from a script: submit, poll, read results and costs, stop.
 
     client = assay.Client("http://head:8265")
     job = client.submit("sweeps/quickstart.yaml", profile="smoke")
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from ray.job_submission import JobDetails
 
 Status = Literal["PENDING", "RUNNING", "STOPPED", "SUCCEEDED", "FAILED"]
-"""Ray's words. A sweep of which some trial failed is FAILED; the results of the others are there."""
+"""As Ray names them. A sweep with a failed trial is FAILED; the results of the others are stored."""
 OVER = ("STOPPED", "SUCCEEDED", "FAILED")
 POLL_S = 1.0
 
 
 @dataclass(frozen=True)
 class About:
-    """A job as it is now."""
+    """A job's current state."""
 
     id: str
     status: Status
@@ -52,9 +52,9 @@ class About:
     started: datetime | None
     ended: datetime | None
     message: str
-    """What Ray says of the status."""
+    """Ray's message about the status."""
     exit_code: int | None
-    """The exit code of `assay run`, once the job is over and was not stopped."""
+    """The exit code of `assay run`; None while the job runs, and if it was stopped."""
 
 
 class Job:
@@ -63,7 +63,7 @@ class Job:
     def __init__(self, cluster: Cluster, job_id: str, submitted: Submitted | None = None) -> None:
         self.id = job_id
         self.submitted = submitted
-        """What `submit` did; None for a job that was looked up."""
+        """The submission; None for a job that was looked up."""
         self._cluster = cluster
 
     def __repr__(self) -> str:
@@ -76,21 +76,21 @@ class Job:
         return self.about().status
 
     def logs(self, follow: bool = False) -> Iterator[str]:
-        """What it printed, line by line; with `follow` until it is over, across dropped connections."""
+        """Its log, line by line; with `follow` until the job ends, across dropped connections."""
         lines = following.follow(self._cluster, self.id) if follow else iter(self._cluster.log(self.id).splitlines())
         return (line for line in lines if not log_rows.is_row(line))
 
     def wait(self, timeout: float | None = None) -> Status:
-        """Wait until it is over, also while the cluster does not answer: for ten minutes, then raises ClusterError.
+        """Wait until the job ends. Raises ClusterError if the cluster does not answer for ten minutes.
 
-        Raises TimeoutError after `timeout` seconds, whatever the cluster does; the job goes on.
+        Raises TimeoutError after `timeout` seconds, whatever the cluster does; the job keeps running.
         """
         return self._wait(timeout, _deadline(timeout))
 
     def stop(self, timeout: float | None = None) -> Status:
-        """Stop it, and wait until it is: its trainings have saved, and what it held is free. Raises what `wait` does.
+        """Checkpoint the job's trainings, release its resources, and wait until it has ended. Raises as `wait` does.
 
-        Submitting the same sweep again goes on from there. A job that is over stays as it is.
+        Submit the same sweep again to resume. A job that has ended is left as it is.
         """
         deadline = _deadline(timeout)
         following.patiently(lambda: self._cluster.stop(self.id), deadline)
@@ -104,21 +104,21 @@ class Job:
         return status
 
     def results(self) -> pd.DataFrame:
-        """So far: one row a trial and rung that it reached, in the order they came.
+        """The results so far: one row per trial and rung that it reached, in the order they were printed.
 
-        Columns: trial, arm, seed; a column a config path that varies; with rungs, a column named as the budget's path;
-        a column a metric; key, of the stored result; stages, the keys of all that it took (see `ledger`); failure, None
-        or why the trial has no (further) result.
+        Columns: trial, arm, seed; one per config path that varies; with rungs, one named as the budget's path; one per
+        metric; key, of the stored result; stages, the keys of its stages (see `ledger`); failure, None or why the trial
+        has no (further) result.
         """
         return frames.results(self._rows())
 
     def ledger(self) -> pd.DataFrame:
-        """So far: one row a stage, whenever it was computed, with what it took.
+        """The costs so far: one row per stage, whenever it was computed.
 
         Columns: stage, key; serves, the trials it is for; amount and unit of its budget; device, count, seconds;
-        done, items and flops: the part of the budget, items and operations that these seconds were for (a rung's: what
-        it added to the one below); and, as soon as there is a row, device-days, by the name of the workload's unit, as
-        a100_days. A device that is not in the declared table has NaN there: unknown, and not 0.
+        done, items and flops: the part of the budget, items and operations of these seconds (for a rung, what it added
+        to the one below); and, if there are rows, device-days under the name of the workload's unit, such as a100_days:
+        NaN, not 0, for a device that is not in the declared table.
         """
         return frames.ledger(self._rows())
 
@@ -127,10 +127,10 @@ class Job:
 
 
 class Client:
-    """A connection to the cluster whose jobs are served at `address`, as in http://head:8265.
+    """A connection to the cluster whose job server is at `address`, such as http://head:8265.
 
-    The token is the one in the file that RAY_AUTH_TOKEN_PATH names, unless one is given. Raises UserError where the
-    address or the token is wrong, and ClusterError where nobody answers, here and in every method.
+    The token defaults to the one in the file that RAY_AUTH_TOKEN_PATH names. Raises UserError if the address or the
+    token is wrong, and ClusterError if the cluster does not answer, here and in every method.
     """
 
     def __init__(self, address: str, token: str | None = None) -> None:
@@ -151,33 +151,36 @@ class Client:
     ) -> Job:
         """Run a sweep on the cluster, and return at once.
 
-        The same sweep again attaches to the job that runs it; after one that is over, a new attempt computes only what
-        is missing. `overrides` are "path=value", or path → value, and go over a file or a dict. `workload_package` is a
-        folder of modules that the job takes along. `store` is where all of the cluster's machines find the results.
+        Submitting a sweep that is running returns its job; submitting it after that job ended starts a new attempt,
+        which computes only what is missing. `overrides` to a file or dict are "path=value" or path → value.
+        `workload_package` is a folder of modules to send along. `store` is where all machines of the cluster find the
+        results.
         """
         if isinstance(sweep, Sweep):
             if overrides or profile is not None:
-                raise UserError("overrides and profile go over a sweep's file: give them to assay.load_sweep")
+                raise UserError("overrides and profile apply to a sweep file or dict: pass them to assay.load_sweep")
             loaded = sweep
         else:
             loaded = load_sweep(sweep, profile=profile, sets=_as_sets(overrides))
         package = None if workload_package is None else Path(workload_package)
-        done = submit(self._cluster, loaded, workload_package=package, store=store)
-        return Job(self._cluster, done.job, done)
+        submitted = submit(self._cluster, loaded, workload_package=package, store=store)
+        return Job(self._cluster, submitted.job, submitted)
 
     def jobs(self) -> list[About]:
-        """Every sweep that was submitted to the cluster, the newest first."""
+        """Every sweep that was submitted to the cluster, newest first."""
         ours = [_about(job) for job in self._cluster.jobs() if JOB_ID.fullmatch(job.submission_id or "")]
         return sorted(ours, key=lambda job: job.started or datetime.now(UTC), reverse=True)
 
     def job(self, job_id: str) -> Job:
-        """A job by its id, or by the beginning of its id when only one begins so."""
+        """A job by its id, or by a prefix of it that no other job's id has."""
         known = [about.id for about in self.jobs()]
         matching = [job_id] if job_id in known else [name for name in known if name.startswith(job_id)]
         if len(matching) == 1:
             return Job(self._cluster, matching[0])
         if matching:
-            raise UserError(f"{job_id} begins {len(matching)} jobs: {', '.join(matching)}")
+            raise UserError(
+                f"ambiguous job id {job_id} ({len(matching)} matches): {', '.join(matching)}; type more of it"
+            )
         raise UserError(
             f"no job {job_id} on {self.address}; see them with: assay ls --address {self.address}. {FORGOTTEN}"
         )
@@ -198,7 +201,10 @@ def _as_sets(overrides: Sequence[str] | Mapping[str, object]) -> list[str]:
 def _as_json(path: str, value: object) -> str:
     try:
         return json.dumps(value, default=os.fspath)
-    except (TypeError, ValueError):  # ValueError: one that holds itself, as bytes do by fspath
+    except (
+        TypeError,
+        ValueError,
+    ):  # ValueError: a container inside itself, and bytes, which fspath returns as they are
         raise UserError(
             f"overrides: {path}: got {value!r}, allowed: a number, a string or a path, True, False, None, and lists "
             "and dicts of these"
@@ -206,20 +212,20 @@ def _as_json(path: str, value: object) -> str:
 
 
 def _about(job: JobDetails) -> About:
-    told = job.metadata or {}
+    metadata = job.metadata or {}
     return About(
         id=job.submission_id or "",
         status=job.status.value,
-        sweep=told.get("assay.sweep", ""),
-        profile=told.get("assay.profile", ""),
-        user=told.get("assay.user", ""),
-        version=told.get("assay.version", ""),
-        started=_when(job.start_time),
-        ended=_when(job.end_time),
+        sweep=metadata.get("assay.sweep", ""),
+        profile=metadata.get("assay.profile", ""),
+        user=metadata.get("assay.user", ""),
+        version=metadata.get("assay.version", ""),
+        started=_time(job.start_time),
+        ended=_time(job.end_time),
         message=job.message or "",
         exit_code=job.driver_exit_code,
     )
 
 
-def _when(milliseconds: int | None) -> datetime | None:
+def _time(milliseconds: int | None) -> datetime | None:
     return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -3,20 +3,19 @@
 AssayError
 ├── UserError (ValueError)     the input is wrong: exit code 2, nothing was started
 │   ├── SpecError              a sweep file: every problem at once, each with its line
-│   ├── FieldError             fields of a config do not go together
+│   ├── FieldError             fields of a config contradict each other
 │   ├── ConfigError            a workload's config: every problem at once, each with its dotted path
-│   ├── StageError             a workload made a stage or a graph that cannot be one: names the field
-│   └── NotHere                a check does not find what may be there where stages run
-├── ClusterError               the cluster does not answer, or does not do it
-│   ├── UnknownJob             it answers, and has no such job
-│   └── ClusterLost            it was there, and ended while a run used it
+│   ├── StageError             a workload defines an invalid stage or graph: names the field
+│   └── NotHere                a check misses a file here that may exist where stages run
+├── ClusterError               the cluster does not answer, or refuses a request
+│   ├── UnknownJob             the cluster has no such job
+│   └── ClusterLost            the cluster ended during a run
 ├── StoreError                 the store cannot be read or written
-├── DamagedResult              a stored result does not match its checksums
-├── BodyError                  a stage's body does not keep to the protocol of a workload
+│   └── DamagedResult          a stored result does not match its checksums
+├── BodyError                  a stage's body breaks the protocol of a workload
 └── StageFailed                a stage's own code raised: names the stage, keeps the traceback
 
-AssayWarning (UserWarning)     what a workload warns of in this category is shown to the user: while a sweep is planned,
-                               and by its stages, wherever they run
+AssayWarning (UserWarning)     a workload's warning to the user, while a sweep is planned or by a running stage
 """
 
 from __future__ import annotations
@@ -32,20 +31,20 @@ from assay.redaction import hide_secrets
 
 
 class AssayError(Exception):
-    """Everything assay raises on purpose. Its message has no secrets, whatever URLs it was made of."""
+    """Everything assay raises on purpose. Secrets in URLs are left out of its message."""
 
     def __str__(self) -> str:
         return hide_secrets(super().__str__())
 
 
 class AssayWarning(UserWarning):
-    """Something the user should know of a result. Raised with `warnings.warn` by a stage's body or check, or by a
-    workload that resolves a config or makes its stages."""
+    """Something the user should know about a result. Raised with `warnings.warn` by a stage's body or check, or by a
+    workload that resolves a config or defines its stages."""
 
 
 @contextmanager
 def passing_warnings(tell: Callable[[str], None] | None) -> Iterator[None]:
-    """Pass every AssayWarning that is raised inside to `tell`, or to nobody; other warnings go their usual way."""
+    """Pass every AssayWarning of the block to `tell`, or drop it if that is None; other warnings are unaffected."""
     with warnings.catch_warnings():
         warnings.simplefilter("always", AssayWarning)
         show = warnings.showwarning
@@ -62,14 +61,14 @@ def passing_warnings(tell: Callable[[str], None] | None) -> Iterator[None]:
 
 
 class UserError(AssayError, ValueError):
-    """What the user asked for cannot be done as asked."""
+    """The user's input is wrong."""
 
 
 class FieldError(UserError):
-    """Fields that do not go together, such as a sampler and an option of another one: what validators raise.
+    """Fields that contradict each other, such as a sampler and an option of another one. Raised by validators.
 
-    `fields` are all that it is about, as dotted paths from the model that is validated. The user is shown the line of
-    one that she wrote.
+    `fields` are all fields involved, as dotted paths from the validated model. The error is shown at the line of one
+    that the user wrote.
     """
 
     def __init__(self, message: str, *fields: str) -> None:
@@ -84,7 +83,7 @@ class ConfigProblem:
     path: str
     message: str
     about: tuple[str, ...] = ()
-    """Other paths that it is as much about: it is shown at the line of one of these where nobody wrote `path`."""
+    """Other paths involved: the problem is shown at the line of one of these if the user did not write `path`."""
 
 
 class ConfigError(UserError):
@@ -97,7 +96,7 @@ class ConfigError(UserError):
 
 @dataclass(frozen=True, order=True)
 class SpecProblem:
-    """One thing wrong in a sweep file. `line` counts from 1; 0 means it came from the command line."""
+    """One thing wrong in a sweep file. `line` counts from 1; 0 stands for the command line."""
 
     file: str
     line: int
@@ -118,23 +117,23 @@ class SpecError(UserError):
 
 
 class StageError(UserError):
-    """A workload made a stage with a field that no stage can have, or a graph of stages that is none."""
+    """A workload defined a stage with an invalid field, or stages that are no valid graph."""
 
 
 class NotHere(UserError):
-    """A check does not find a file here that may be there where stages run: planning warns of it, a run refuses it."""
+    """A check misses a file here that may exist where stages run: planning warns, a run refuses."""
 
 
 class ClusterError(AssayError):
-    """The cluster does not answer, or does not do what it was asked."""
+    """The cluster does not answer, or refuses a request."""
 
 
 class UnknownJob(ClusterError):
-    """The cluster answers, and has no such job (any more)."""
+    """The cluster has no such job, or no longer has it."""
 
 
 class ClusterLost(ClusterError):
-    """The cluster ended while a run used it. What the run had finished is stored."""
+    """The cluster ended during a run. Finished stages are stored."""
 
 
 class StoreError(AssayError):
@@ -142,7 +141,7 @@ class StoreError(AssayError):
 
 
 class DamagedResult(StoreError):
-    """A stored result is not what was committed. `key` and `reasons` say which and how."""
+    """A stored result differs from what was committed: `key` says which result, `reasons` how."""
 
     def __init__(self, key: str, reasons: Sequence[str]) -> None:
         self.key = key
@@ -151,7 +150,7 @@ class DamagedResult(StoreError):
 
 
 class BodyError(AssayError):
-    """A stage's body does not keep to the protocol of `assay.workload`: it returned, say, what is no metric."""
+    """A stage's body breaks the protocol of `assay.workload`: for example, it returned a metric that is no number."""
 
 
 class StageFailed(AssayError):
@@ -165,21 +164,20 @@ class StageFailed(AssayError):
 
 
 def refuse_unless(what: str, value: object, allowed: Sequence[str]) -> None:
-    """Raise UserError for a value that is none of those a caller may choose from."""
+    """Raise UserError for a value that is not among the allowed ones."""
     if value not in allowed:
         choices = ", ".join(map(repr, allowed))
         raise UserError(f"{what}: got {value!r}, allowed: {choices}{did_you_mean(str(value), allowed, '')}")
 
 
 def refuse_other(what: str, value: object, kind: type | tuple[type, ...], allowed: str) -> None:
-    """Raise UserError for an argument of another type than a caller may give."""
+    """Raise UserError for an argument of the wrong type; `allowed` describes the right ones."""
     if not isinstance(value, kind):
         raise UserError(f"{what}: got {value!r} ({type(value).__name__}), allowed: {allowed}")
 
 
 def did_you_mean(wrong: str, allowed: Iterable[str], otherwise: str | None = None) -> str:
-    """`"; did you mean X?"` for the nearest allowed name; else `otherwise`: by default the list when it is short, or
-    nothing."""
+    """`"; did you mean X?"` for the nearest allowed name; else `otherwise`, by default the allowed names if few."""
     names = sorted({str(a) for a in allowed})
     close = difflib.get_close_matches(str(wrong), names, n=1, cutoff=0.6)
     if close:

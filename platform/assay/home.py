@@ -1,4 +1,4 @@
-"""Where assay keeps things: one folder, `.assay` where you stand, unless ASSAY_HOME says otherwise."""
+"""Where assay keeps its files: the folder that ASSAY_HOME names, by default `.assay` in the current folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from assay.errors import UserError
 from assay.redaction import is_unicode
 
 KNOWN_TO_RAY = ("s3", "gs", "gcs", "hdfs", "abfs", "abfss")
-"""Ray writes through pyarrow, which has fewer filesystems than fsspec."""
+"""URL schemes that Ray can write to: it uses pyarrow, which has fewer filesystems than fsspec."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Home:
 
     @classmethod
     def default(cls) -> Home:
-        """Raises UserError for an ASSAY_HOME that names no folder, and FileNotFoundError where one stands in none."""
-        Path.cwd()  # where that is gone, libraries that bodies import end the process without a word
+        """Raises UserError for an invalid ASSAY_HOME, and FileNotFoundError if the current folder was deleted."""
+        Path.cwd()  # if it was deleted, libraries that bodies import end the process without a message
         named = _variable("ASSAY_HOME") or ".assay"
         if not is_unicode(named):
             raise UserError(f"ASSAY_HOME: got {named!a}, allowed: the name of a folder in UTF-8")
@@ -32,9 +32,9 @@ class Home:
 
     @property
     def store_url(self) -> str:
-        """Results, checkpoints and shards. ASSAY_STORE may name any folder or URL that all workers reach.
+        """Where results, checkpoints and shards are, as an absolute path or a URL.
 
-        A whole path or a URL, as all workers understand it. Raises StoreError where it can be neither.
+        ASSAY_STORE may name any folder or URL that all workers reach. Raises StoreError if it is neither.
         """
         from assay.store.url import resolve  # here: all of fsspec
 
@@ -42,9 +42,9 @@ class Home:
 
     @property
     def scratch_url(self) -> str:
-        """What Ray Tune and Ray Train write about themselves; nothing of it is read again.
+        """Where Ray Tune and Ray Train write their own state, which is never read again.
 
-        Beside the results, where those were told to go elsewhere: all workers must reach it, too.
+        With ASSAY_STORE, a folder of the store, since all workers must reach it.
         """
         scheme, is_url, _ = self.store_url.partition("://")
         is_elsewhere = _variable("ASSAY_STORE") and (not is_url or scheme in KNOWN_TO_RAY)
@@ -52,7 +52,7 @@ class Home:
 
     @property
     def tracking_uri(self) -> str:
-        """MLflow's database, or the server MLFLOW_TRACKING_URI names."""
+        """MLflow's database, or the server that MLFLOW_TRACKING_URI names."""
         return _variable("MLFLOW_TRACKING_URI") or _sqlite_uri(self.root / "mlflow.db")
 
     @property
@@ -60,32 +60,31 @@ class Home:
         return self.root / "mlflow-artifacts"
 
     def report(self, sweep: str, profile: str | None = None) -> Path:
-        """Tables and pictures of a sweep, for people. A profile has its own: a trial at toy scale must not replace the
-        study.
+        """The folder of a sweep's tables and pictures. A profile has its own, so that a smoke run does not replace the
+        study's.
 
-        No sweep's name has an @ in it, so no two have one folder; and none is outside, whatever a profile is called.
+        No sweep's name contains an @, so folders are distinct; quoting keeps them below `reports`.
         """
         return self.root / "reports" / (sweep if profile is None else f"{sweep}@{quote(profile, safe='')}")
 
     def ray_log(self, sweep: str, profile: str | None = None) -> Path:
-        """What Ray said in the driver of the sweep's last run; absent where it said nothing."""
+        """Ray's log in the driver of the sweep's last run; absent if it was empty."""
         return self.report(sweep, profile) / "ray.log"
 
 
 def ensure_user_home() -> None:
-    """Libraries look for their settings in the user's home as they are imported, and raise where there is none: HOME is
-    unset, and the user's id has no name. Assay's own folder stands in."""
+    """Set HOME to assay's folder if the user has no home: libraries that look for settings there would not import."""
     if os.path.expanduser("~") == "~":  # noqa: PTH111  # Path raises without a home
         os.environ["HOME"] = str(Home.default().root)
 
 
 def _variable(name: str) -> str | None:
-    """What the shell says; a variable that is set to nothing says nothing."""
+    """The environment variable; None if it is unset or empty."""
     return os.environ.get(name) or None
 
 
 def _sqlite_uri(file: Path) -> str:
-    """A path with what means something else in a URL is quoted; its slashes too, or MLflow makes a folder that is
-    called as the quoted path is."""
+    """The path is quoted if it contains a character with a meaning in URLs; its slashes, too, or else MLflow creates a
+    folder named like the quoted path."""
     path = str(file)
     return f"sqlite:///{quote(path, safe='') if set('%?#') & set(path) else path}"

@@ -1,7 +1,7 @@
-"""A look at the files that a plan is made from: each is looked at once in it, and anew in the next one.
+"""A cache of what files contain, that lasts as long as one plan is made.
 
-A sweep of a thousand trials asks a thousand times how many items its data has. Counting them once a process would miss
-what changes while the process lives, so what was found is kept as long as the look lasts, and no longer:
+A sweep of a thousand trials asks a thousand times how many items its data has. A cache per process would miss changes
+during the process, so it lasts for the length of a `with` block or of a decorated call:
 
     @a_look()
     def make_plan(sweep): ...
@@ -22,12 +22,10 @@ R = TypeVar("R")
 
 @dataclass
 class Look:
-    """What was found so far."""
-
     verifies: bool = False
-    """Whether all contents are read again, whatever an earlier look left on disk."""
+    """Whether contents are read again even if a cache on disk has them."""
     remarks: list[str] = field(default_factory=list)
-    """What the user should know of what was found, a line each."""
+    """Lines for the user about what was read."""
     _known: dict[Hashable, Any] = field(default_factory=dict)
 
 
@@ -36,15 +34,13 @@ _current: ContextVar[Look | None] = ContextVar("look", default=None)
 
 @contextmanager
 def a_look(*, verifies: bool = False) -> Iterator[Look]:
-    """Look at each file once from here to the end of the block. Inside of another look it is that one."""
-    current = _current.get()
-    if current is not None:
+    """Cache the results of `once_a_look` functions to the end of the block. Inside another look, join that one."""
+    if (current := _current.get()) is not None:
         yield current
         return
-    token = _current.set(Look(verifies))
+    look = Look(verifies)
+    token = _current.set(look)
     try:
-        look = _current.get()
-        assert look is not None
         yield look
     finally:
         _current.reset(token)
@@ -55,10 +51,8 @@ def current_look() -> Look | None:
 
 
 def once_a_look(function: Callable[P, R]) -> Callable[P, R]:
-    """`function` with its results kept for the length of a look; outside of any it is called every time.
-
-    Its arguments must be hashable. What it raises is not kept.
-    """
+    """`function` with its results cached for the length of a look. Its arguments must be hashable; errors are not
+    cached."""
 
     @wraps(function)
     def looked_up(*args: P.args, **kwargs: P.kwargs) -> R:

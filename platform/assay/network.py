@@ -1,4 +1,4 @@
-"""Which way to a server: this machine is asked directly, whatever the shell says of proxies."""
+"""Proxies: servers on this machine are reached directly."""
 
 from __future__ import annotations
 
@@ -6,19 +6,15 @@ import os
 from urllib.request import getproxies_environment
 
 LOOPBACK = ("localhost", "127.0.0.1", "127.0.0.0/8", "::1", "[::1]")
-"""As the libraries below us compare them: some take a name, some a range, some an address with its brackets."""
+"""Every spelling, since libraries differ: some compare names, some ranges, some addresses in brackets."""
 
 
 def ask_this_machine_directly() -> None:
-    """Add the loopback addresses to no_proxy, where the shell names a proxy, for this process and those that it starts.
+    """Add the loopback addresses to no_proxy, if the environment names a proxy, for this process and its children.
 
-    To be called before anything is asked of a server that may be on this machine: MLflow's, a cluster's, Ray's own.
+    Call it before any request to a server that may be on this machine: MLflow's, a cluster's, Ray's own.
     """
     proxies = getproxies_environment()
-    if not set(proxies) - {"no"}:
-        return
-    there = [name.strip() for name in proxies.get("no", "").split(",") if name.strip()]
-    if "*" in there:
-        return
-    value = ",".join(dict.fromkeys([*there, *LOOPBACK]))
-    os.environ["no_proxy"] = os.environ["NO_PROXY"] = value
+    exempt = [name.strip() for name in proxies.get("no", "").split(",") if name.strip()]
+    if proxies.keys() - {"no"} and "*" not in exempt:
+        os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(dict.fromkeys([*exempt, *LOOPBACK]))

@@ -1,4 +1,4 @@
-"""Text from elsewhere made fit to be shown: URLs without their secrets, names without what a terminal obeys."""
+"""Make foreign text safe to show: hide secrets in URLs, escape control characters of terminals."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import re
 
 HIDDEN = "***"
 _SCHEME = r"(?<![a-z0-9+.\-])(?:https?:/+|[a-z][a-z0-9+.\-]*:/{1,2})"
-"""Also with a slash too few or, where it is no path, too many: a mistyped URL is told of, too."""
+"""Also with a missing or, unless it is a path, an extra slash: messages quote mistyped URLs, too."""
 _WORD = r"""(?<![^\s'"=(,])"""
 _PORT = r"""\d{1,5}(?:[/?#\s'",;:)\]]|$)"""
 _CREDENTIALS = [
     re.compile(rf"(?P<start>{before}){secret}", re.IGNORECASE)
     for before, secret in (
-        # name:password@, whatever characters the password has; where there is no other way to read it, spaces too
+        # name:password@ with any characters in the password, even spaces if nothing else fits
         (rf"{_SCHEME}|{_WORD}//", rf"(?![\[*])[^\s/?#:@]*:(?!{_PORT})(?:(?!://)\S)*@"),
         (_SCHEME, rf"(?![\[*])[^\s/?#:@]+:(?!{_PORT})(?=\S)(?:(?!://)[^\n@])*@"),
-        # a name alone: in HTTP it is a token
+        # a name alone is a token in HTTP
         ("https?:/+", r"[^\s/?#@'\"*]+@"),
         # name:password@host without a scheme, as proxies are written
         (_WORD, r"[^\s/?#:@'\"=(,]+:[^\s/@'\"]+@(?=[\w.\[])"),
@@ -24,23 +24,23 @@ _CREDENTIALS = [
 _SECRET_NAMES = "pass|pwd|pw|secret|token|key|sig|cred|auth|session|jwt|sas|odbc|cookie|private"
 _QUERY = re.compile(
     rf"([?&;#][^\s=&;#?]{{0,64}}?(?:{_SECRET_NAMES})[^\s=&;#?]{{0,64}}=)[^\s&#;]*?"
-    r"""(?=['")\]>,.;:]*(?:[\s&#;]|$))""",  # quotes and punctuation around a URL are the sentence's
+    r"""(?=['")\]>,.;:]*(?:[\s&#;]|$))""",  # quotes and punctuation around a URL belong to the sentence
     re.IGNORECASE,
 )
 _AWS_KEY = re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")
-# C0 without tab and newline, DEL, C1, marks that turn the direction of writing, line separators, halves of characters.
-_OBEYED = "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff"
-_OBEYED_IN_TEXT = re.compile(f"[{_OBEYED}]")
-_OBEYED_IN_A_LINE = re.compile(f"[{_OBEYED}\t\n]")
+# C0 without tab and newline, DEL, C1, marks of writing direction, line separators, surrogates.
+_CONTROL = "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff"
+_CONTROL_IN_TEXT = re.compile(f"[{_CONTROL}]")
+_CONTROL_IN_LINE = re.compile(f"[{_CONTROL}\t\n]")
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def hide_secrets(text: str) -> str:
-    """A URL, or any text with URLs in it, with `***` for what lets somebody in.
+    """The text with `***` in place of credentials.
 
-    Names and passwords before an @, values of a query whose names say so (token, sslpassword, X-Amz-Signature, …), and
-    ids of AWS keys. Where it is not clear how far a password goes, rather more is hidden. What has no secret is left as
-    it is: `sqlite:///path`, `s3://bucket/a@b`, plain paths.
+    These are names and passwords before an @, query values with telling names (token, sslpassword, X-Amz-Signature, …),
+    and ids of AWS keys. If the end of a password is ambiguous, more is hidden. Text without a secret is unchanged:
+    `sqlite:///path`, `s3://bucket/a@b`, plain paths.
     """
     for pattern in _CREDENTIALS:
         text = pattern.sub(rf"\g<start>{HIDDEN}@", text)
@@ -48,15 +48,15 @@ def hide_secrets(text: str) -> str:
 
 
 def printable(text: str, *, is_line: bool = False) -> str:
-    r"""The text with `\x1b` and the like for every character that a terminal obeys instead of showing it.
+    r"""The text with terminal control characters escaped, as in `\x1b`.
 
-    Newlines and tabs are kept, unless the text `is_line`, as a name is: it must not forge a line of its own.
+    Newlines and tabs are kept, unless the text `is_line`, such as a name, which must not forge a line.
     """
-    return (_OBEYED_IN_A_LINE if is_line else _OBEYED_IN_TEXT).sub(_escaped, text)
+    return (_CONTROL_IN_LINE if is_line else _CONTROL_IN_TEXT).sub(_escaped, text)
 
 
 def is_unicode(text: str) -> bool:
-    """False for halves of surrogate pairs, which stand for bytes that are no UTF-8: no file or JSON can hold them."""
+    """False for lone surrogates, which stand for bytes that are not UTF-8: no file or JSON can hold them."""
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 

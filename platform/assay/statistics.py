@@ -1,4 +1,4 @@
-"""How sure an estimate is: the delete-a-block jackknife, and Student's t."""
+"""Confidence intervals: the delete-a-block jackknife, and Student's t."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Sequence
 def jackknife_error(value: float, left_out: Sequence[float], sizes: Sequence[float]) -> float:
     """The standard error √(1/G Σ (p_g − Σ p_g / h_g)² / (h_g − 1)) of an estimate θ = `value`.
 
-    `left_out` are the estimates θ₋g without block g, of G blocks, 2 or more; `sizes` how many samples n_g each block
-    has. h_g = N / n_g, and the pseudo-values are p_g = h_g θ − (h_g − 1) θ₋g, in which a bias b/N cancels whatever the
-    sizes. With equal ones it is the textbook √((G − 1)/G Σ (θ₋g − mean θ₋)²). Busing, Meijer and van der Leeden (1999),
+    `left_out` are the estimates θ₋g without block g, for G ≥ 2 blocks; `sizes` are the numbers of samples n_g per
+    block. h_g = N / n_g, and the pseudo-values are p_g = h_g θ − (h_g − 1) θ₋g, in which a bias b/N cancels for any
+    sizes. Equal sizes give the textbook √((G − 1)/G Σ (θ₋g − mean θ₋)²). Busing, Meijer and van der Leeden (1999),
     "Delete-m jackknife for unequal m", https://doi.org/10.1023/A:1008800423698.
 
     >>> round(jackknife_error(2.0, [2.5, 2.0, 1.5], [1, 1, 1]), 4)  # the mean of 1, 2 and 3
@@ -26,13 +26,13 @@ def jackknife_error(value: float, left_out: Sequence[float], sizes: Sequence[flo
 
 
 def student_t(freedom: float, level: float = 0.95) -> float:
-    """How many standard errors an interval reaches to either side to cover the truth at this level.
+    """Half the width, in standard errors, of a two-sided interval at this level of confidence.
 
-    `freedom` are the degrees of freedom, any number above 0.
+    `freedom`: the degrees of freedom, any number above 0.
 
     >>> round(student_t(19), 3)
     2.093
     """
-    from scipy.special import stdtrit  # here, so that a table without intervals is printed without SciPy
+    from scipy.special import stdtrit  # lazy: a table without intervals needs no SciPy
 
     return float(stdtrit(freedom, (1 + level) / 2))

@@ -1,4 +1,4 @@
-"""Words and units; errors and values in one line."""
+"""Format durations, rates, sizes, counts, errors and values for messages and tables."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from types import MappingProxyType
 from assay.redaction import hide_secrets
 
 LONGEST_LINE = 300
-"""Characters of an error that a message quotes."""
+"""Most characters of an error that a message quotes."""
 LONGEST_VALUE = 60
-"""Characters of a value that a message quotes."""
+"""Most characters of a value that a message quotes."""
 SHORT_UNITS = {"iterations": "it"}
-"""How rates write a unit; workloads add those of their own."""
+"""Abbreviations in rates; workloads add their own."""
 FAR = 100
-"""How many times the median a metric is that diverged."""
+"""A metric that is more than this many times the median has diverged."""
 PLACE = "at "
-"""How the note below a traceback begins that says where a body was: "at step 12", "at the ids 0 to 5"."""
+"""Prefix of the note below a traceback that locates it: "at step 12", "at the ids 0 to 5"."""
 OWN_ERROR = re.compile(r"^assay\.errors\.\w+: (?=.)")
 ERROR_LINE = re.compile(r"^[\w.]*(Error|Exception|Failed|Failure|Interrupt|Exit|Warning)\b.*")
 
 
 def shorten(text: str, most: int = LONGEST_VALUE, mark: str = "…") -> str:
-    """The text as far as it fits into so many characters, with the mark where some are left out."""
+    """The text cut to `most` characters, ending with the mark if it was cut."""
     return text if len(text) <= most else text[: max(0, most - len(mark))] + mark
 
 
 def first_line(error: BaseException, *, with_type: bool = False) -> str:
-    """The first line of what an error says, without secrets, after its type if asked; the type of a silent one."""
-    text = hide_secrets(str(error)).strip().partition("\n")[0]  # before it is cut: half a URL does not look like one
+    """The first line of an error's message, without secrets, optionally after its type; the type if it has none."""
+    text = hide_secrets(str(error)).strip().partition("\n")[0]  # hide before cutting: half a URL is not recognised
     name = type(error).__name__
     return (f"{name}: " if with_type and text else "") + (text[:LONGEST_LINE] or name)
 
 
 def clock(seconds: float) -> str:
-    """A duration that is running: 0:25, 1:02:03, 2d 3h."""
+    """A duration that keeps growing: 0:25, 1:02:03, 2d 3h."""
     whole = max(0, round(seconds))
     days, rest = divmod(whole, 86_400)
     hours, rest = divmod(rest, 3600)
@@ -50,14 +50,14 @@ def clock(seconds: float) -> str:
 
 
 def took(seconds: float) -> str:
-    """A duration that is over: 0.4 s, 34 s, 2:05."""
+    """A final duration: 0.4 s, 34 s, 2:05."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     return f"{seconds:.0f} s" if seconds < 100 else clock(seconds)
 
 
 def rate(per_second: float, unit: str, short_units: Mapping[str, str] = MappingProxyType({})) -> str:
-    """12.3 it/s, 140 tokens/s; slow ones the other way round: 4.1 s/it."""
+    """12.3 it/s, 140 tokens/s; below one per second inverted: 4.1 s/it."""
     short = {**SHORT_UNITS, **short_units}.get(unit, unit)
     if 0 < per_second < 1:
         return f"{_three_digits(1 / per_second)} s/{short}"
@@ -86,7 +86,7 @@ def age(seconds: float) -> str:
 
 
 def days(device_days: float) -> str:
-    """Device-days, small ones too: 3.1e-05, 0.012, 5.3, 1,914."""
+    """Device-days: 3.1e-05, 0.012, 5.3, 1,914."""
     if device_days == 0:
         return "0"
     return f"{device_days:,.0f}" if device_days >= 100 else f"{device_days:.2g}"
@@ -95,15 +95,15 @@ def days(device_days: float) -> str:
 def decimals(values: Iterable[float]) -> int:
     """How many decimals a column of metrics needs for three or four significant digits in its largest value.
 
-    One that diverged does not hide the others' digits: what is far above the median has them as well, up to four
-    decimals, and where two values would look the same, as many as tell them apart.
+    A value that diverged does not hide the digits of the others: these keep up to four decimals, and as many as it
+    takes to tell two values apart.
     """
-    found = sorted({abs(v) for v in values if math.isfinite(v)})
-    if not found:
+    finite = sorted({abs(v) for v in values if math.isfinite(v)})
+    if not finite:
         return 3
-    usual = [v for v in found if v <= FAR * median_low(found)]
-    places = max(_decimals_of(found[-1]), min(4, _decimals_of(usual[-1])))
-    for lower, higher in pairwise(found):
+    usual = [v for v in finite if v <= FAR * median_low(finite)]
+    places = max(_decimals_of(finite[-1]), min(4, _decimals_of(usual[-1])))
+    for lower, higher in pairwise(finite):
         while places < _decimals_of(lower) and f"{lower:.{places}f}" == f"{higher:.{places}f}":
             places += 1
     return places
@@ -120,7 +120,7 @@ def metric(value: float, places: int) -> str:
 
 
 def json_number(value: float) -> float | str:
-    """A metric in JSON, which has no NaN or infinity: such a value is told in words, which `float` reads."""
+    """A metric for JSON, which has no NaN or infinity: these become text that `float` reads."""
     return value if math.isfinite(value) else str(value)
 
 
@@ -144,7 +144,7 @@ def plural(count: int, noun: str, several: str = "") -> str:
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:
-    """The first few: a, b, c and 4 more."""
+    """The first few names: a, b, c and 4 more."""
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
 
@@ -156,17 +156,13 @@ def counted(names: Sequence[str]) -> str:
 
 
 def one_line(trace: str) -> str:
-    """The line of a traceback that says what happened: its last "SomethingError: …", else its last line.
-
-    An error of assay's own says it all in its message.
-    """
+    """The last "SomethingError: …" of a traceback, else its last line; for assay's own errors without the type."""
     lines = [line.strip() for line in trace.strip().splitlines() if line.strip() and not line.startswith(PLACE)]
     named = [line for line in lines if ERROR_LINE.match(line)]
     return OWN_ERROR.sub("", (named or lines or ["unknown cause"])[-1])
 
 
 def relative(path: Path) -> str:
-    """A path as seen from where the user stands, when it is below."""
-    absolute = path.absolute()
-    here = Path.cwd()
-    return str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(absolute)
+    """The path relative to the current folder if it is below it, else the absolute path."""
+    absolute, current = path.absolute(), Path.cwd()
+    return str(absolute.relative_to(current)) if absolute.is_relative_to(current) else str(absolute)

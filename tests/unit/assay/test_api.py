@@ -134,9 +134,12 @@ def test_a_report_is_written_from_the_store(outcome: Outcome, home: Home, tmp_pa
         ),  # type: ignore[list-item]
         (
             lambda: assay.run(assay.load_sweep(SWEEP), profile="smoke"),
-            "profile and sets go over a sweep's file or dict",
+            "profile and sets apply to a sweep file or dict: pass them to assay.",
         ),
-        (lambda: assay.run(assay.plan(SWEEP), sets=["seed=1"]), "profile and sets go over a sweep's file or dict"),
+        (
+            lambda: assay.run(assay.plan(SWEEP), sets=["seed=1"]),
+            "profile and sets apply to a sweep file or dict: pass them to assay.",
+        ),
         (lambda: assay.report(SWEEP, 3), "output: got 3 (int), allowed: the path of the file to write, or None"),  # type: ignore[arg-type]
         (lambda: assay.compare(), "compare: got no sweep, allowed: one or more of the path of a sweep file"),
         (
