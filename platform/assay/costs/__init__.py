@@ -1,1 +1,1 @@
-"""What anything costs: devices, the ledger of finished stages, prices, estimates, and the sheet of a study."""
+"""Costs: devices, the ledger of finished stages, prices, estimates, and a study's cost sheet."""

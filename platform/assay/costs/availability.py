@@ -1,4 +1,4 @@
-"""What of a plan is stored, and what the rest would cost."""
+"""Which stages of a plan are stored, and what the rest would cost."""
 
 from __future__ import annotations
 
@@ -18,45 +18,45 @@ from assay.store.shards import cover
 from assay.workload import Stage
 
 State = Literal["stored", "partial", "missing", "damaged", "dropped"]
-"""dropped: not stored, and not needed, since the scheduler ended the trials that would."""
+"""dropped: not stored and not needed, since the scheduler ended the trials that would need it."""
 
 RowsState = Literal["stored", "computed", "computed again"]
-"""computed again: another stage read them before, and they were not stored."""
+"""computed again: another stage has read them, but they were not stored."""
 
 
 @dataclass(frozen=True)
 class StageStatus:
-    """One stage before a run: is it there, how far is it, what would the rest cost."""
+    """A stage's progress before a run, and its remaining cost."""
 
     stage: Stage
     state: State
     done: int
-    """How much of `stage.amount` is there, when partial."""
+    """How much of `stage.amount` is stored."""
     left: CostEstimate
-    """The part that is left, if it is needed."""
+    """The cost of the rest, if it is needed."""
     chance: float = 1.0
-    """That some trial climbs to it: below 1 where halving takes only some, and which is not known yet."""
+    """The probability that it is needed: below 1 if halving is yet to choose which trials climb to it."""
     rows: RowsState | None = None
     """Whether the rows that it will read are stored, or computed for it; None if it is given ids, or not computed."""
 
     @property
     def expected(self) -> CostEstimate:
-        """What it adds to what the whole plan would take."""
+        """Its share in the expected cost of the plan."""
         return self.left.expected(self.chance)
 
 
 def survey(plan: Plan, store: Store) -> dict[str, StageStatus]:
     """Key → status, for every stage of the plan."""
-    prices, likely = CostEstimator(store, plan.sweep.resources, plan.hints.days), chances(plan)
+    prices, chance_of = CostEstimator(store, plan.sweep.resources, plan.hints.days), chances(plan)
     statuses = {}
     paid: set[tuple[str, str]] = set()
-    """Keys of the stages whose rows the first of their readers in a resource group pays for."""
+    """(key, resource group) of rows that are charged to their first reader in the group."""
     for key, stage in plan.stages.items():
         state, done = _state(stage, store)
         rows: RowsState | None = None
         if state == "stored":
             left = FREE
-        elif key not in likely:
+        elif key not in chance_of:
             state, done, left = "dropped", 0, FREE
         else:
             rows = _rows_state(stage, store, prices.rows_read)
@@ -65,7 +65,7 @@ def survey(plan: Plan, store: Store) -> dict[str, StageStatus]:
                 paid.add((stage.rows.key, stage.group))
                 charged = as_charged(stage)
             left = prices.of(charged).part(1 - max(done, plan.begins_at[key]) / stage.amount)
-        statuses[key] = StageStatus(stage, state, done, left, likely.get(key, 1.0), rows)
+        statuses[key] = StageStatus(stage, state, done, left, chance_of.get(key, 1.0), rows)
     return statuses
 
 
@@ -79,13 +79,13 @@ def _rows_state(stage: Stage, store: Store, rows_read: Set[str]) -> RowsState | 
 
 
 def _state(stage: Stage, store: Store) -> tuple[State, int]:
-    """The state, and how much of the stage's budget is there."""
+    """The state, and how much of the stage's budget is stored."""
     state: State = "missing"
     try:
         if store.get(stage.key) is not None:
             return "stored", stage.amount
     except DamagedResult:
-        state = "damaged"  # a plan only looks: the next run reports it, sets it aside and computes it again
+        state = "damaged"  # a plan changes nothing: the next run reports it, sets it aside and computes it again
     done = 0
     if stage.kind == "train":
         done = max((s for s in store.checkpoints(stage).steps() if s <= stage.amount), default=0)

@@ -1,4 +1,4 @@
-"""What work would cost: the one shape of an estimate, for a stage and for the sum of many."""
+"""Cost estimates, of single stages and of sums."""
 
 from __future__ import annotations
 
@@ -7,28 +7,25 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Basis = Literal["earlier results", "FLOPs"]
-"""What device-days are estimated by."""
+"""What an estimate of device-days is based on."""
 
 
 @dataclass(frozen=True)
 class CostEstimate:
-    """The cost of one stage, or of several together.
-
-    Stages whose cost is unknown are counted, not taken for free: a sum that hides them would be a lie.
-    """
+    """The cost of one stage, or the sum of several. Stages of unknown cost are counted apart, not as free."""
 
     device_days: float | None = None
-    """None where no part is known."""
+    """None if they are unknown for every stage."""
     seconds: float | None = None
-    """One stage after the other, on as many devices as earlier results had; None where no part is known."""
+    """One stage after the other, on as many devices as earlier results had; None if unknown for every stage."""
     by: Mapping[Basis, float] = field(default_factory=dict)
-    """What the device-days are estimated by → for how many stages."""
+    """Basis of the device-days → number of stages."""
     stages: float = 1.0
-    """How many; one that is needed with a chance of 0.5 counts as half a stage."""
+    """The number of stages; one with a probability of 0.5 counts as 0.5."""
     unknown_days: float = 0.0
-    """How many stages have no device-days."""
+    """The number of stages whose device-days are unknown."""
     unknown_seconds: float = 0.0
-    """How many stages have no seconds."""
+    """The number of stages whose seconds are unknown."""
 
     @classmethod
     def of_stage(cls, device_days: float | None, seconds: float | None, basis: Basis | None = None) -> CostEstimate:
@@ -36,11 +33,11 @@ class CostEstimate:
         return cls(device_days, seconds, by, 1.0, float(device_days is None), float(seconds is None))
 
     def part(self, share: float) -> CostEstimate:
-        """The same stages, of which only a share is left to do."""
+        """The same stages, each with only this share of its work left."""
         return replace(self, device_days=_times(self.device_days, share), seconds=_times(self.seconds, share))
 
     def expected(self, chance: float) -> CostEstimate:
-        """The same stages where they are needed with this chance."""
+        """The expected cost, if the stages are needed with this probability."""
         return CostEstimate(
             _times(self.device_days, chance),
             _times(self.seconds, chance),
@@ -64,7 +61,7 @@ class CostEstimate:
 NOTHING = CostEstimate(stages=0.0)
 """The sum of no stages."""
 FREE = CostEstimate.of_stage(0.0, 0.0)
-"""A stage that is stored, or that nobody needs."""
+"""A stage that is stored or not needed."""
 
 
 def together(estimates: Iterable[CostEstimate]) -> CostEstimate:
@@ -75,5 +72,5 @@ def _times(value: float | None, factor: float) -> float | None:
     return None if value is None else value * factor
 
 
-def _plus(one: float | None, other: float | None) -> float | None:
-    return other if one is None else one if other is None else one + other
+def _plus(first: float | None, second: float | None) -> float | None:
+    return second if first is None else first if second is None else first + second

@@ -1,8 +1,8 @@
-"""What devices are worth: the one table by which costs on different machines are added up.
+"""The table of devices, by which costs on different machines are added up.
 
-A workload names the device whose days its costs are given in, as its field publishes them. A day on any other device
-becomes days of that one: by what is published where something is, and by the ratio of the vendors' dense half-precision
-peaks otherwise. That ratio says what a device could do, not what it did: the ledger's utilisation says that.
+A workload names a reference device, in whose days its field publishes costs. Days on other devices are converted by
+published ratios if there are any, else by the ratio of the vendors' dense half-precision peaks. That ratio compares
+what devices can do, not what they did: see the ledger's utilisation.
 """
 
 from __future__ import annotations
@@ -15,19 +15,18 @@ from assay.errors import UserError
 
 SECONDS_PER_DAY = 86_400
 UTILISATION = 0.36
-"""Share of the peak that well-tuned trainings reach, in the middle of the 29% to 41% that are published."""
+"""Share of the peak that well-tuned trainings reach: published values range from 29% to 41%."""
 
 
 @dataclass(frozen=True)
 class Device:
-    """A kind of device. `pattern` is a regular expression, looked for in the device's name whatever the case."""
+    """A kind of device. `pattern` is a regular expression to find in device names, ignoring case."""
 
     pattern: str
     peak_flops: float | None
-    """Half-precision FLOP/s, dense, with float32 accumulation, that utilisation takes for 100%; None when nothing is
-    declared."""
+    """Dense half-precision FLOP/s with float32 accumulation that count as a utilisation of 100%; None if unknown."""
     speed: float
-    """TFLOP/s, as its data sheet has them: what its days are compared with other devices' by."""
+    """TFLOP/s by its data sheet, by which its days are converted to days of other devices."""
     source: str
 
 
@@ -57,16 +56,16 @@ DEVICES: tuple[Device, ...] = (
     _by_peak(r"\brtx 3090$", 71, "GA102 white paper, GeForce RTX 3090"),
     _by_peak(r"\brtx 4090$", 165.2, "AD102 white paper, GeForce RTX 4090"),
 )
-"""The first whose pattern is found counts."""
+"""The first match counts."""
 
 PART_OF_A_DEVICE = re.compile(r"\bmig\b|\blaptop\b|\bmax-q\b", re.IGNORECASE)
 """Names of slices and of slower variants, which contain the name of the whole."""
 
 
 def find_device(name: str) -> Device | None:
-    """The entry for a device by the name it gives itself; None when nobody has declared it, as for any CPU.
+    """The entry for a device by its reported name; None if it is not declared, like any CPU.
 
-    Of several kinds, as in "NVIDIA A100-SXM4-40GB, Tesla T4", it is not known how much each did: None.
+    Also None for a mixture of kinds, as in "NVIDIA A100-SXM4-40GB, Tesla T4".
 
     >>> find_device("NVIDIA A100-SXM4-40GB").speed
     312
@@ -86,14 +85,14 @@ def _find(name: str, devices: tuple[Device, ...]) -> Device | None:
 
 @dataclass(frozen=True)
 class DeviceDays:
-    """The unit that costs on different machines are added up in. Raises UserError for a device that is not declared.
+    """The unit of costs: days of a reference device. Raises UserError for a device that is not declared.
 
     >>> DeviceDays("A100").name, DeviceDays("A100").field, DeviceDays().name
     ('A100-days', 'a100_days', 'device-days')
     """
 
     reference: str = ""
-    """A declared device, as "A100": its days are counted. Empty: days of any device, each counted as it is."""
+    """A declared device, such as "A100". Empty: days of any device, without conversion."""
 
     def __post_init__(self) -> None:
         if self.reference and self._known is None:
@@ -101,7 +100,7 @@ class DeviceDays:
 
     @classmethod
     def of_field(cls, field: str) -> DeviceDays:
-        """The unit that has this name in tables for programs."""
+        """The unit whose `field` this is."""
         device = field.removesuffix("_days").replace("_", " ")
         return cls("" if device == cls().device else device.upper())
 
@@ -115,7 +114,7 @@ class DeviceDays:
 
     @property
     def field(self) -> str:
-        """The name in sweep files, and in tables for programs."""
+        """Its key in sweep files, JSON and CSV."""
         return re.sub(r"\W", "_", self.name.lower())
 
     @property
@@ -123,18 +122,18 @@ class DeviceDays:
         return find_device(self.reference)
 
     def of(self, device: str, count: int, seconds: float) -> float | None:
-        """What `count` devices took in so many seconds; None on a device that is not declared."""
+        """Device-days of `count` devices for these seconds; None if the device is not declared."""
         days, known = count * seconds / SECONDS_PER_DAY, find_device(device)
         if not self.reference:
             return days
         return None if known is None else days * self.worth(known)
 
     def worth(self, device: Device) -> float:
-        """How many of the reference are as fast."""
+        """How many reference devices are as fast as one of these."""
         return device.speed / self._known.speed if self._known is not None else 1.0
 
     def of_flops(self, flops: float) -> float | None:
-        """What so many operations take at the usual utilisation; None where no device says how many it does a second.
+        """Device-days of these operations at the usual utilisation; None if the reference device has no known peak.
 
         >>> round(DeviceDays("A100").of_flops(1e20), 2)
         10.3

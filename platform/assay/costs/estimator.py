@@ -1,34 +1,32 @@
-"""What a stage would cost: by what earlier stages of its kind took, or else by its FLOPs.
+"""Estimate a stage's cost from comparable earlier stages, or else from its FLOPs.
 
-An earlier stage counts where its work is comparable: of the same name, and of a network and batch of the same order. A
-toy that leaves a GPU idle says nothing of a large network, and a CPU nothing of a GPU.
+Stages are comparable if they have the same name and a similar number of operations per item: a toy network that leaves
+a GPU idle does not predict a large one, nor does a CPU predict a GPU.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from assay.costs.cost_estimate import CostEstimate
 from assay.costs.devices import DeviceDays
-from assay.costs.ledger import Entry, entries
+from assay.costs.ledger import Entry, entries, mean_rate
 from assay.store import Store
 from assay.sweep import Resources
 from assay.workload import Stage
 
 SAME_ORDER = 10
-"""How many times more or fewer operations an item of comparable work may take."""
+"""Largest ratio of operations per item between comparable stages."""
 
 
 class CostEstimator:
-    """A price list, from every result in a store."""
+    """Estimates from all results in a store."""
 
     def __init__(self, store: Store, resources: Resources, unit: DeviceDays) -> None:
         self._unit = unit
         self._known: dict[str, list[Entry]] = {}
-        """By the stage's name, the latest last."""
+        """Stage name → entries, latest last."""
         results = sorted(store.results(), key=lambda result: result.created)
         self.rows_read = {result.rows_read.key for result in results if result.rows_read is not None}
-        """Keys of the stages whose rows were read for some result."""
+        """Keys of the stages whose rows some result has read."""
         for entry in entries(results, unit):
             if entry.done > 0:
                 self._known.setdefault(entry.stage, []).append(entry)
@@ -36,10 +34,10 @@ class CostEstimator:
         self._resources = resources
 
     def of(self, stage: Stage) -> CostEstimate:
-        """The whole stage, from nothing.
+        """The cost of the whole stage.
 
-        Device-days by earlier results on declared devices, else by its FLOPs; seconds by earlier results on the kind of
-        device that it asks for, the latest that it ran on. So are device-days without a device of reference.
+        Device-days come from earlier results on declared devices, else from its FLOPs. Seconds come from earlier
+        results on the latest device of the kind that it asks for, as do device-days if the unit has no reference.
         """
         kind = (stage.name, stage.group, (stage.flops or 0.0) / stage.amount)
         if kind not in self._rates:
@@ -56,11 +54,10 @@ class CostEstimator:
         alike = [entry for entry in self._known.get(stage.name, []) if _is_comparable(entry, stage)]
         _, gpus = self._resources.group_of(stage).of_each
         here = [entry for entry in alike if entry.device.startswith("cpu") != (gpus > 0)]
-        here = [entry for entry in here if entry.device == here[-1].device]  # as fast as it was last
-        declared = [e for e in (alike if self._unit.reference else here) if e.device_days is not None]
+        here = [entry for entry in here if entry.device == here[-1].device]
         return (
-            _rate(declared, sum(entry.device_days or 0.0 for entry in declared)),
-            _rate(here, sum(entry.seconds for entry in here)),
+            mean_rate(alike if self._unit.reference else here, lambda e: e.device_days, lambda e: e.work),
+            mean_rate(here, lambda e: e.seconds, lambda e: e.work),
         )
 
 
@@ -68,7 +65,3 @@ def _is_comparable(entry: Entry, stage: Stage) -> bool:
     if not entry.flops or not stage.flops:
         return not entry.flops and not stage.flops
     return 1 / SAME_ORDER <= (entry.flops / entry.done) / (stage.flops / stage.amount) <= SAME_ORDER
-
-
-def _rate(known: Sequence[Entry], cost: float) -> float | None:
-    return cost / sum(entry.work for entry in known) if known else None

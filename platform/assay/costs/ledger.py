@@ -1,12 +1,12 @@
-"""The ledger: what each stage took, on what, how well the device was used, and what that is in device-days.
+"""The ledger: each stage's device, time, utilisation and device-days.
 
-Everything comes from the costs that results were committed with. A stage is charged once, however many trials read it,
-and a rung only for what it added to the one below. What is not known stays unknown: it is counted apart, never as 0.
+It is computed from the costs that results were committed with. A stage is charged once, however many trials read it,
+and a rung only for what it added to the one below. Unknown costs are counted apart, never as 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from assay.costs.devices import DeviceDays, find_device
@@ -27,11 +27,11 @@ class Entry:
     done: int
     """The part of the stage's budget that these seconds were spent on."""
     items: int | None
-    """Trained on, made or read in these seconds; None where the stage does not say and has no budget."""
+    """Items processed in these seconds; None if the stage states none and has no budget."""
     flops: float | None
-    """Theoretical operations done in these seconds; None where the stage does not say."""
+    """Theoretical operations in these seconds; None if the stage states none."""
     device_days: float | None
-    """In the unit of the ledger; None on a device that is not declared."""
+    """In the ledger's unit; None if the device is not declared."""
 
     @property
     def device_seconds(self) -> float:
@@ -39,17 +39,17 @@ class Entry:
 
     @property
     def work(self) -> float:
-        """What these seconds grow with: operations where they are known, else the budget."""
+        """What the cost is proportional to: operations if they are known, else the budget."""
         return self.flops or self.done
 
     @property
     def items_per_second(self) -> float | None:
-        """The rate of all devices together."""
+        """Of all devices together."""
         return self.items / self.seconds if self.items and self.seconds > 0 else None
 
     @property
     def utilisation(self) -> float | None:
-        """The share of the devices' half-precision peak that the theoretical operations make up."""
+        """The theoretical operations as a share of the devices' half-precision peak."""
         device = find_device(self.device)
         if device is None or device.peak_flops is None or not self.flops or self.device_seconds <= 0:
             return None
@@ -58,14 +58,20 @@ class Entry:
 
 @dataclass(frozen=True)
 class Total:
-    """A sum of entries. `device_days` is of those that are known; the others are in `unknown`."""
+    """A sum of costs. `device_days` is the sum of the known ones; `unknown` counts the others."""
 
     stages: int = 0
     device_seconds: float = 0.0
     device_days: float = 0.0
     unknown: int = 0
-    """How many entries have no device-days."""
+    """The number of stages whose device-days are unknown."""
     unknown_device_seconds: float = 0.0
+
+    @classmethod
+    def of_stage(cls, device_seconds: float, device_days: float | None) -> Total:
+        if device_days is None:
+            return cls(1, device_seconds, unknown=1, unknown_device_seconds=device_seconds)
+        return cls(1, device_seconds, device_days)
 
     def __add__(self, other: Total) -> Total:
         return Total(
@@ -76,32 +82,26 @@ class Total:
             self.unknown_device_seconds + other.unknown_device_seconds,
         )
 
-    def one_like(self, share: float) -> Total:
-        """One stage that takes this share of the sum; its device-days are unknown where those of some part are."""
-        seconds = self.device_seconds * share
-        if self.unknown or not self.stages:
-            return Total(1, seconds, unknown=1, unknown_device_seconds=seconds)
-        return Total(1, seconds, self.device_days * share)
-
 
 def entries(results: Iterable[StoredResult], unit: DeviceDays) -> list[Entry]:
-    """Each result once, in the order given, with its device-days in that unit."""
+    """The ledger's lines for these results, each once, in the order given."""
     return [_entry(result, unit) for result in {result.key: result for result in results}.values()]
 
 
 def total(listed: Iterable[Entry]) -> Total:
-    """The sum, with what is unknown kept apart."""
-    return sum((_one(entry) for entry in listed), Total())
+    return sum((Total.of_stage(entry.device_seconds, entry.device_days) for entry in listed), Total())
 
 
-def _one(entry: Entry) -> Total:
-    if entry.device_days is None:
-        return Total(1, entry.device_seconds, 0.0, 1, entry.device_seconds)
-    return Total(1, entry.device_seconds, entry.device_days)
+def mean_rate(
+    listed: Iterable[Entry], cost: Callable[[Entry], float | None], amount: Callable[[Entry], float]
+) -> float | None:
+    """The mean cost per unit of an amount, over the entries whose cost is known; None if they have no amount."""
+    known = [(spent, amount(entry)) for entry in listed if (spent := cost(entry)) is not None]
+    whole = sum(done for _, done in known)
+    return sum(spent for spent, _ in known) / whole if whole else None
 
 
 def _entry(result: StoredResult, unit: DeviceDays) -> Entry:
-    """What its cost was for: a rung's is only for what it added to the one below."""
     cost, flops, items = result.cost, result.flops, result.items
     if items is None and result.budget.path:
         items = result.budget.amount
@@ -119,7 +119,7 @@ def _entry(result: StoredResult, unit: DeviceDays) -> Entry:
 
 
 def total_days(cost: Total) -> str:
-    """Device-days of a sum: 5.3; "?" where no part is known; 5.3+? where some part is not."""
+    """Device-days of a sum: 5.3; "?" if all are unknown; 5.3+? if some are."""
     if cost.unknown == cost.stages:
         return "?" if cost.stages else "0"
     return days(cost.device_days) + ("+?" if cost.unknown else "")

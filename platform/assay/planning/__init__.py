@@ -1,6 +1,6 @@
-"""From a sweep to a graph: its trials, and the stages they share.
+"""From a sweep to its trials and the stages that they share.
 
-Nothing here computes, and nothing here imports Ray or torch: `assay plan` answers in under two seconds.
+Planning computes nothing and imports neither Ray nor torch: `assay plan` answers in under two seconds.
 """
 
 from assay.planning.checks import check_where_stages_run, checked

@@ -1,4 +1,4 @@
-"""What stages refuse and warn of before anything is computed: no work begins that could only fail at its end."""
+"""Run the checks of stages before anything is computed, so that no work starts that is bound to fail."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from assay.sweep import Resources
 from assay.workload import Stage, canonical_json, load_attribute
 
 Absence = Literal["warned of", "refused", "left"]
-"""What becomes of a check that does not find here what may be there where stages run: a run on a cluster leaves it to
-the check that it makes there."""
+"""How to handle files and packages that a check misses here, and that may exist where stages run: a run on a cluster
+leaves them to the checks there."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """A check of stages that are alike to it. Picklable, so that it can be made where the stages will run."""
+    """A check shared by stages for which it is the same. Picklable, so that it can run where the stages will."""
 
     stage: str
     keys: tuple[str, ...]
     function: str
     calls: tuple[tuple[Any, ...], ...]
-    """Arguments of each call. Nothing more is asked after the first that is refused."""
+    """Arguments of each call. The first call that raises is the last."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check says of its stages."""
+    """A check's message about its stages."""
 
     stage: str
     keys: tuple[str, ...]
@@ -42,8 +42,8 @@ class Finding:
 
 @a_look()
 def findings(checks: Sequence[Check]) -> list[Finding]:
-    """What the checks say, in their order. What is no UserError is a bug of the check, and raised."""
-    said: list[Finding] = []
+    """Run the checks, in order. Any error but UserError is a bug in the check, and raised."""
+    results: list[Finding] = []
     for check in checks:
         warned: list[str] = []
         try:
@@ -52,33 +52,32 @@ def findings(checks: Sequence[Check]) -> list[Finding]:
                 for arguments in check.calls:
                     function(*arguments)
         except NotHere as error:
-            said.append(Finding(check.stage, check.keys, "absence", str(error)))
+            results.append(Finding(check.stage, check.keys, "absence", str(error)))
         except ImportError as error:
             message = f"its check {check.function} needs what is not installed: {error}"
-            said.append(Finding(check.stage, check.keys, "absence", message))
+            results.append(Finding(check.stage, check.keys, "absence", message))
         except UserError as error:
-            said.append(Finding(check.stage, check.keys, "refusal", str(error)))
-        said += [Finding(check.stage, check.keys, "warning", message) for message in dict.fromkeys(warned)]
-    return said
+            results.append(Finding(check.stage, check.keys, "refusal", str(error)))
+        results += [Finding(check.stage, check.keys, "warning", message) for message in dict.fromkeys(warned)]
+    return results
 
 
 def checked(plan: Plan, stored: Collection[str] = (), absence: Absence = "warned of") -> Plan:
-    """The plan, with what the checks of its stages warn of, as far as that can be seen from here.
+    """The plan with the warnings of its stages' checks, as far as this machine can tell.
 
-    Raises UserError with everything that is refused of stages that are not `stored`. Those that are stored were good
-    once: they are only warned of.
+    Raises UserError with all refusals of stages that are not `stored`; stored ones were accepted earlier.
     """
-    lacking = [stage for key, stage in plan.needed.items() if key not in stored]
+    missing = [stage for key, stage in plan.needed.items() if key not in stored]
     refuse_missing_functions(
-        (plan.trials_of[stage.key][0].workload.name, part) for stage, part in with_streamed(lacking)
+        (plan.trials_of[stage.key][0].workload.name, part) for stage, part in with_streamed(missing)
     )
     stages = plan.needed.values()
-    said = findings([*_group_checks(stages, plan.sweep.resources), *checks_of(stages)])
-    raise_refusals(plan, said, stored, with_absences=absence == "refused")
-    told = ("warning", "absence") if absence == "warned of" else ("warning",)
+    results = findings([*_group_checks(stages, plan.sweep.resources), *checks_of(stages)])
+    _raise_refusals(plan, results, stored, with_absences=absence == "refused")
+    kinds = ("warning", "absence") if absence == "warned of" else ("warning",)
     warned: dict[str, set[str]] = {}
-    for finding in said:
-        if finding.kind in told:
+    for finding in results:
+        if finding.kind in kinds:
             elsewhere = "; a run needs it where its stages run" if finding.kind == "absence" else ""
             users = (trial.name for key in finding.keys for trial in plan.trials_of[key])
             warned.setdefault(finding.message + elsewhere, set()).update(users)
@@ -90,22 +89,22 @@ def checked(plan: Plan, stored: Collection[str] = (), absence: Absence = "warned
 def check_where_stages_run(
     plan: Plan, stored: Collection[str], ask: Callable[[Sequence[Check]], Sequence[Finding]]
 ) -> list[str]:
-    """Raise UserError where a check of what is missing refuses there; returns what is warned of. `ask` is not called
-    when there are no checks."""
+    """Raise UserError if a check of a missing stage refuses it there; return the warnings. `ask` runs `findings` there;
+    it is not called if there are no checks."""
     checks = checks_of(stage for key, stage in plan.needed.items() if key not in stored)
-    said = ask(checks) if checks else []
-    raise_refusals(plan, said, stored, with_absences=True)
-    return list(dict.fromkeys(finding.message for finding in said if finding.kind == "warning"))
+    results = ask(checks) if checks else []
+    _raise_refusals(plan, results, stored, with_absences=True)
+    return list(dict.fromkeys(finding.message for finding in results if finding.kind == "warning"))
 
 
-def raise_refusals(plan: Plan, said: Sequence[Finding], stored: Collection[str], *, with_absences: bool) -> None:
-    """One UserError with what is refused, once each, at the line of the sweep that it is about, where one is named."""
+def _raise_refusals(plan: Plan, results: Sequence[Finding], stored: Collection[str], *, with_absences: bool) -> None:
+    """Raise one UserError with every refusal once, each at the line of the sweep that its message is about."""
     refused: dict[tuple[str, str], list[str]] = {}
     kinds = ("refusal", "absence") if with_absences else ("refusal",)
-    for finding in said:
-        lacking = [key for key in finding.keys if key not in stored]
-        if finding.kind in kinds and lacking:
-            where = plan.sweep.written(finding.message, plan.trials_of[lacking[0]][0].trial)
+    for finding in results:
+        missing = [key for key in finding.keys if key not in stored]
+        if finding.kind in kinds and missing:
+            where = plan.sweep.place_of(finding.message, plan.trials_of[missing[0]][0].trial)
             refused.setdefault((where, finding.message), []).append(finding.stage)
     if refused:
         lines = (
@@ -115,34 +114,29 @@ def raise_refusals(plan: Plan, said: Sequence[Finding], stored: Collection[str],
 
 
 def checks_of(stages: Iterable[Stage]) -> list[Check]:
-    """Every distinct check: stages that share a config are asked once."""
+    """Every distinct check: stages that share a config share one."""
     return _distinct(
         (stage, part.check, [(dict(part.config),)]) for stage, part in with_streamed(stages) if part.check is not None
     )
 
 
 def _group_checks(stages: Iterable[Stage], resources: Resources) -> list[Check]:
-    """Whether the trainings can be done by a group of any size that the sweep's resources allow."""
-    asked = []
+    """Whether a group of each size that the sweep's resources allow can run its training."""
+    checks = []
     for stage in stages:
         if stage.group_check is not None:
             group = resources.group_of(stage)
             (least, most), (_, gpus) = group.units, group.of_each
             calls = [(dict(stage.config), dict(stage.execution), n, gpus) for n in range(least, most + 1)]
-            asked.append((stage, stage.group_check, calls))
-    return _distinct(asked)
+            checks.append((stage, stage.group_check, calls))
+    return _distinct(checks)
 
 
-def _distinct(asked: Iterable[tuple[Stage, str, list[tuple[Any, ...]]]]) -> list[Check]:
-    alike: dict[str, list[tuple[Stage, str, list[tuple[Any, ...]]]]] = {}
-    for stage, function, calls in asked:
-        alike.setdefault(canonical_json([function, calls]), []).append((stage, function, calls))
+def _distinct(checks: Iterable[tuple[Stage, str, list[tuple[Any, ...]]]]) -> list[Check]:
+    stages_of: dict[str, tuple[str, list[tuple[Any, ...]], list[Stage]]] = {}
+    for stage, function, calls in checks:
+        stages_of.setdefault(canonical_json([function, calls]), (function, calls, []))[2].append(stage)
     return [
-        Check(
-            ", ".join(dict.fromkeys(stage.name for stage, _, _ in same)),
-            tuple(stage.key for stage, _, _ in same),
-            same[0][1],
-            tuple(same[0][2]),
-        )
-        for same in alike.values()
+        Check(", ".join(dict.fromkeys(s.name for s in stages)), tuple(s.key for s in stages), function, tuple(calls))
+        for function, calls, stages in stages_of.values()
     ]

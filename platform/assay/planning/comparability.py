@@ -1,9 +1,6 @@
-"""Refuse trials that cannot stand side by side.
+"""Refuse sweeps whose trials cannot be compared: measured differently in one race, or sharing keys by accident.
 
-These are races that would be decided by how trials are measured instead of by how good they are, and stages of two
-workloads that would read each other's results.
-
-Decided when a sweep is planned. Which finished trials may be ranked together is decided in `results/ranking.py`.
+Checked when a sweep is planned. Which finished trials are ranked together is decided in `results/ranking.py`.
 """
 
 from __future__ import annotations
@@ -20,23 +17,24 @@ if TYPE_CHECKING:
 
 
 def refuse_unfair_races(sweep: Sweep, trials: Sequence[PlannedTrial]) -> None:
-    """Raise UserError where a scheduler would compare values at a rung that were measured under other conditions."""
+    """Raise UserError if a scheduler would compare results at a rung that were measured under different conditions."""
     if not sweep.scheduler.facts.races or not trials:
         return
     for trial in trials[1:]:
         for ours, theirs in zip(trials[0].rungs, trial.rungs, strict=True):
-            one, other = ours.leaf.conditions, theirs.leaf.conditions
-            if differing := [name for name in {**one, **other} if one.get(name) != other.get(name)]:
-                told = ", ".join(f"{name} {one.get(name)} and {other.get(name)}" for name in differing)
+            first, other = ours.leaf.conditions, theirs.leaf.conditions
+            if names := [name for name in {**first, **other} if first.get(name) != other.get(name)]:
+                differences = ", ".join(f"{name} {first.get(name)} and {other.get(name)}" for name in names)
                 raise UserError(
                     f"scheduler.name {sweep.scheduler.name} would race trials measured under different conditions: at "
-                    f"{ours.amount} of {sweep.scheduler.budget}, {trials[0].name!r} and {trial.name!r} have {told}. "
+                    f"{ours.amount} of {sweep.scheduler.budget}, {trials[0].name!r} and {trial.name!r} have "
+                    f"{differences}. "
                     "Measure all trials alike, put them in separate sweeps, or use scheduler fifo, which stops none"
                 )
 
 
 def refuse_shared_keys(trials: Sequence[PlannedTrial]) -> None:
-    """Raise UserError where stages of two workloads have one key and other bodies; with the same they are shared."""
+    """Raise UserError if stages of two workloads have the same key and different bodies."""
     first: dict[str, tuple[PlannedTrial, Stage]] = {}
     for trial in trials:
         for stage in trial.stages:

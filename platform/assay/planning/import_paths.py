@@ -1,4 +1,4 @@
-"""Import paths that lead nowhere: known when a sweep is planned, and without importing what they lead to."""
+"""Find broken import paths when a sweep is planned, without importing the modules."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from assay.workload import Stage, load_attribute
 
 
 def refuse_missing_functions(stages: Iterable[tuple[str, Stage]]) -> None:
-    """Raise one UserError with every import path of the stages, of a body or a check, where there is nothing. Each
-    stage comes with the name of its workload."""
+    """Raise one UserError with every broken import path of bodies and checks. Each stage comes with the name of its
+    workload."""
     missing: dict[str, None] = {}
     for workload, stage in stages:
         for role, path in import_paths(stage):
-            if not _is_there(path):
+            if not _exists(path):
                 try:
-                    load_attribute(path)  # a module may make its names as it is imported
-                except Exception as error:  # whatever a module may raise while it is imported
-                    why = (
-                        str(error) if isinstance(error, UserError) else f"{path!r}: {first_line(error, with_type=True)}"
-                    )
-                    missing[f"workload {workload}: stage {stage.name}: {role}: {why}"] = None
+                    load_attribute(path)  # a module may define names dynamically
+                except UserError as error:
+                    missing[f"workload {workload}: stage {stage.name}: {role}: {error}"] = None
+                except Exception as error:  # importing a module may raise anything
+                    reason = first_line(error, with_type=True)
+                    missing[f"workload {workload}: stage {stage.name}: {role}: {path!r}: {reason}"] = None
     if missing:
         raise UserError("\n".join(missing))
 
 
 def import_paths(stage: Stage) -> Iterator[tuple[str, str]]:
-    """Each with its role in the stage."""
+    """Every import path of a stage, after its role."""
     yield from (("body", path) for path in stage.body)
     yield from (("import", path) for path in stage.imports)
     yield from (("check", path) for path in (stage.check,) if path is not None)
     yield from (("group_check", path) for path in (stage.group_check,) if path is not None)
 
 
-def _is_there(path: str) -> bool:
-    """Whether the file of a module says that it has the attribute. Bodies import torch, which takes seconds."""
+def _exists(path: str) -> bool:
+    """Whether the module's source defines the attribute. Bodies import torch, so importing them takes seconds."""
     name, _, attribute = path.partition(":")
     if (module := sys.modules.get(name)) is not None:
         return hasattr(module, attribute)
@@ -56,7 +56,7 @@ def _is_there(path: str) -> bool:
 
 
 def _spec(name: str) -> ModuleSpec | None:
-    """Where a module is; unlike `find_spec`, without importing the packages that it is in."""
+    """Like `find_spec`, but without importing the parent packages."""
     top, *inner = name.split(".")
     spec = find_spec(top)
     for part in inner:
@@ -68,7 +68,7 @@ def _spec(name: str) -> ModuleSpec | None:
 
 @cache
 def _names(file: str) -> frozenset[str]:
-    """What a module's file binds at its top, also below an `if` or a `try`."""
+    """The names that a module's file binds at its top level, also below an `if` or a `try`."""
     try:
         tree = ast.parse(Path(file).read_bytes())
     except (OSError, SyntaxError, ValueError):

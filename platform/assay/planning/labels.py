@@ -1,4 +1,4 @@
-"""Which arms a shared stage serves, in as few words as tell them from the others."""
+"""Short labels for the trials that share a stage."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from assay.planning import Plan, PlannedTrial
 
 @cache
 def name_parts(name: str) -> tuple[str, ...]:
-    """ "AdaGN, steps [50, 25], seed 1" in its three parts: commas inside a list separate nothing."""
+    """Split "AdaGN, steps [50, 25], seed 1" into its three parts, at commas outside of brackets."""
     return tuple(re.split(r", (?![^\[]*\])", name))
 
 
 def serves(plan: Plan, key: str) -> str:
-    """ "AdaGN" for the stage that both of AdaGN's trials read; "all 4 trials"; the one trial's name."""
+    """ "AdaGN" for a stage of all of AdaGN's trials; "all 4 trials"; or the single trial's name."""
     trials = plan.trials_of[key]
     if len(trials) == len(plan.trials):
         return trials[0].name if len(trials) == 1 else f"all {len(trials)} trials"
@@ -27,7 +27,7 @@ def serves(plan: Plan, key: str) -> str:
 
 
 def _shared_words(trials: Sequence[PlannedTrial], others: Sequence[PlannedTrial]) -> str | None:
-    """The parts of their names that these trials have in common, when no other trial has all of them."""
+    """The parts of their names that these trials have in common, if no other trial has all of them."""
     first, *rest = [name_parts(trial.name) for trial in trials]
     common = [part for part in first if all(part in parts for parts in rest)]
     matching = [trial for trial in others if all(part in name_parts(trial.name) for part in common)]

@@ -1,4 +1,4 @@
-"""A sweep's trials as rungs of stages, and what its searcher and scheduler decided in earlier runs."""
+"""A sweep's trials as rungs of stages, with the decisions of its searcher and scheduler in earlier runs."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Rung:
-    """The stages that take a trial so far along the scheduler's budget, inputs first."""
+    """The stages that take a trial to one amount of the scheduler's budget, inputs first."""
 
     amount: int | None
-    """The rung's budget; None in a sweep without rungs, whose trials have a single one."""
+    """The rung's budget; None in a sweep without rungs, whose trials have a single Rung."""
     stages: tuple[Stage, ...]
 
     @property
     def leaf(self) -> Stage:
-        """Its metrics are the trial's at this rung."""
+        """The last stage, whose metrics are the trial's at this rung."""
         return self.stages[-1]
 
 
@@ -44,7 +44,7 @@ class PlannedTrial:
     trial: Trial
     rungs: tuple[Rung, ...]
     warned: tuple[str, ...] = ()
-    """What its workload warned of while its config was resolved and its stages were made."""
+    """Warnings of its workload while resolving the config and defining the stages."""
 
     @property
     def name(self) -> str:
@@ -52,12 +52,11 @@ class PlannedTrial:
 
     @property
     def workload(self) -> Workload:
-        """The workload of its stages."""
         return self.trial.base.workload
 
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
-        """The stages of all rungs, each once, inputs before what reads them."""
+        """The stages of all rungs, each once, inputs first."""
         return tuple({stage.key: stage for rung in self.rungs for stage in rung.stages}.values())
 
     @property
@@ -66,20 +65,19 @@ class PlannedTrial:
         return self.rungs[-1].leaf
 
     def reached(self, results: Mapping[str, T]) -> tuple[Rung, T] | None:
-        """The highest rung whose leaf has a result, and that result; None before there is one."""
-        found = ((rung, results[rung.leaf.key]) for rung in reversed(self.rungs) if rung.leaf.key in results)
-        return next(found, None)
+        """The highest rung whose leaf has a result, and that result; None if there is none."""
+        return next(((rung, results[rung.leaf.key]) for rung in self.rungs[::-1] if rung.leaf.key in results), None)
 
     def result(self, results: Mapping[str, T]) -> T | None:
-        """What the trial is judged by: its result at the highest rung it reached."""
+        """The trial's result at the highest rung it reached."""
         reached = self.reached(results)
         return None if reached is None else reached[1]
 
     def decision(self, rung: Rung, decided: Mapping[str, Decision]) -> Decision | None:
-        """What is decided of it at a rung; None where nothing is. Rungs may have come and gone since it was.
+        """The decision at a rung; None if it is open. The sweep's rungs may have changed since decisions were made.
 
-        A trial that came higher went on, also from a rung that was added below. At the last rung there is nothing to
-        stop, and where it finished, a rung that was added above is yet to be raced for.
+        A trial with a decision at a higher rung went on from all rungs below, also from new ones. A trial at the last
+        rung cannot be stopped, and one that had finished there is undecided once a rung is added above.
         """
         here = decided.get(rung.leaf.key)
         above = self.rungs[self.rungs.index(rung) + 1 :]
@@ -90,22 +88,22 @@ class PlannedTrial:
         return here
 
     def ended(self, decided: Mapping[str, Decision]) -> Rung | None:
-        """The rung where the scheduler ended it, if it did."""
+        """The rung where the scheduler ended the trial, if it did."""
         return next((rung for rung in self.rungs if self.decision(rung, decided) in ("stop", "reached")), None)
 
     def climbs(self, decided: Mapping[str, Decision]) -> tuple[Rung, ...]:
-        """The rungs that it climbs, as far as is decided."""
+        """The rungs that the trial climbs, by the decisions so far."""
         ended = self.ended(decided)
         return self.rungs if ended is None else self.rungs[: self.rungs.index(ended) + 1]
 
     def climbed(self, decided: Mapping[str, Decision]) -> tuple[Stage, ...]:
-        """The stages of those: results of higher rungs, which another sweep may have stored, are none of this study."""
+        """The stages of the rungs it climbs: results of higher rungs, stored by another sweep, do not count."""
         return tuple({stage.key: stage for rung in self.climbs(decided) for stage in rung.stages}.values())
 
 
 @dataclass(frozen=True)
 class Warned:
-    """Something the user should know before a run, and the trials that it is about; none where it names them."""
+    """A warning to the user before a run, and the trials that it is about; none if the message names them."""
 
     message: str
     trials: tuple[str, ...]
@@ -118,17 +116,17 @@ class Plan:
     sweep: Sweep
     trials: tuple[PlannedTrial, ...]
     decided: Mapping[str, Decision] = field(default_factory=dict)
-    """A rung's leaf → what the scheduler decided there in an earlier run."""
+    """Key of a rung's leaf → the scheduler's decision there in an earlier run."""
     waiting: int = 0
-    """Trials beyond limits.trials, which are not in `trials`."""
+    """How many trials are left out by limits.trials."""
     suggested: tuple[Mapping[str, JSON], ...] = ()
-    """What its searcher suggested in earlier runs, as far as searcher.num_trials goes: its trials are of these."""
+    """The searcher's suggestions in earlier runs, at most searcher.num_trials: its trials are made from these."""
     warned_by_checks: tuple[Warned, ...] = ()
-    """What the checks of its stages warned of, once `assay.planning.checked` has made them."""
+    """Warnings of the stages' checks, added by `assay.planning.checked`."""
 
     @cached_property
     def warned(self) -> tuple[Warned, ...]:
-        """What its trials and the checks of their stages warn of, once each; and trials that are one computation."""
+        """Warnings of the trials, of their stages' checks, and about trials that are one computation, once each."""
         named: dict[str, list[str]] = {}
         for trial in self.trials:
             for message in trial.warned:
@@ -139,7 +137,7 @@ class Plan:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The same in words: a warning that is not about all trials says about which."""
+        """The messages of `warned`; a warning that is not about all trials names them."""
         return tuple(
             in_trials(warned.message, warned.trials if len(warned.trials) < len(self.trials) else ())
             for warned in self.warned
@@ -147,9 +145,9 @@ class Plan:
 
     @cached_property
     def hints(self) -> ReportHints:
-        """The report hints of its workloads together, the sweep's own first; except for sample grids.
+        """The report hints of its workloads merged, the sweep's own first, without sample grids.
 
-        Costs are in the unit of the sweep's own workload, as its limit of them is.
+        Costs are in the unit of the sweep's own workload, like its limit.
         """
         workloads = [self.sweep.find_workload(), *(trial.workload for trial in self.trials)]
         hints = list({id(workload): workload.report for workload in workloads}.values())
@@ -166,17 +164,17 @@ class Plan:
         )
 
     def hints_of(self, key: str) -> ReportHints:
-        """How the workload of a stage wants its results shown."""
+        """The report hints of a stage's workload."""
         return self.trials_of[key][0].workload.report
 
     @cached_property
     def stages(self) -> dict[str, Stage]:
-        """Key → stage, inputs before what reads them."""
+        """Key → stage, inputs first."""
         return {stage.key: stage for trial in self.trials for stage in trial.stages}
 
     @cached_property
     def begins_at(self) -> dict[str, int]:
-        """Key → the next smaller budget of the same lineage in the plan, which a stage goes on from; 0 for none."""
+        """Key → the next smaller budget of the same lineage in the plan, from which a stage resumes; 0 for none."""
         amounts: dict[str, list[int]] = {}
         for stage in self.stages.values():
             amounts.setdefault(stage.lineage, []).append(stage.amount)
@@ -187,12 +185,12 @@ class Plan:
 
     @cached_property
     def needed(self) -> dict[str, Stage]:
-        """Those of rungs that some trial climbs, as far as is decided: in the end all of these are stored."""
+        """The stages of rungs that some trial climbs, by the decisions so far: a finished study has stored them all."""
         climbed = (rung for trial in self.trials for rung in trial.climbs(self.decided))
         return {stage.key: stage for rung in climbed for stage in rung.stages}
 
     def climbs_for_sure(self, trial: PlannedTrial) -> tuple[Rung, ...]:
-        """The rungs of a trial up to the first where this study has yet to decide whether it goes on."""
+        """The rungs of a trial up to the first without a decision."""
         climbs = trial.climbs(self.decided)
         if not self.sweep.scheduler.may_end_trials:
             return climbs
@@ -211,8 +209,8 @@ class Plan:
 
 @a_look()
 def make_plan(sweep: Sweep, store: Store | None = None, most: int | None = None) -> Plan:
-    """The plan of a sweep, or of its first `most` trials; with what was suggested and decided in earlier runs, where a
-    store remembers.
+    """The plan of a sweep, or of its first `most` trials; given a store, with the suggestions and decisions of earlier
+    runs.
 
     Raises UserError for a race of trials measured under different conditions.
     """
@@ -229,7 +227,7 @@ def make_plan(sweep: Sweep, store: Store | None = None, most: int | None = None)
 
 
 def remembered(plan: Plan, store: Store) -> Plan:
-    """The plan with what earlier runs of its study suggested and decided."""
+    """The plan with the suggestions and decisions of earlier runs of its study."""
     has_memory = plan.sweep.scheduler.rungs or plan.sweep.searcher.facts.learns
     return make_plan(plan.sweep, store) if has_memory else plan
 
@@ -248,7 +246,7 @@ def _planned(sweep: Sweep, trial: Trial) -> PlannedTrial:
 
 
 def _refuse_groups(sweep: Sweep, trials: Sequence[PlannedTrial], has_all: bool) -> None:
-    """Raise SpecError for resource groups that stages name and the sweep does not define, and for the reverse."""
+    """Raise SpecError for resource groups that are named but not defined, or defined but not named."""
     stages = {stage.key: stage for trial in trials for stage in trial.stages}.values()
     problems = []
     for stage in stages:
@@ -263,7 +261,6 @@ def _refuse_groups(sweep: Sweep, trials: Sequence[PlannedTrial], has_all: bool) 
 
 
 def _configs(sweep: Sweep, trial: Trial) -> Iterator[Mapping[str, JSON]]:
-    """The trial's config at every rung."""
     assert sweep.scheduler.budget is not None
     for amount in sweep.scheduler.rungs:
         yield trial.base.resolve({**trial.overrides, sweep.scheduler.budget: amount})
@@ -275,28 +272,28 @@ def _stages(sweep: Sweep, trial: Trial, config: Mapping[str, JSON]) -> tuple[Sta
     return (*others, replace(leaf, promise=Promise(workload.name, sweep.metric)))
 
 
-# What earlier runs decided. Arms may come and go and budgets may grow without making it void.
+# Records of earlier runs. They stay valid if arms are added or removed, or budgets grow.
 
 
 def decisions_of(sweep: Sweep, store: Store) -> Decisions:
-    """The scheduler's decisions in this study, rung by rung. With other settings it starts anew; rungs may change."""
+    """The scheduler's decisions in this study, rung by rung. They are kept if rungs change, but no other setting."""
     return store.decisions({**_study(sweep), "scheduler": sweep.scheduler.model_dump(mode="json", exclude={"rungs"})})
 
 
 def _suggested(sweep: Sweep, store: Store | None) -> Sequence[Mapping[str, JSON]]:
-    """The first num_trials of them: with fewer than before, the others are no trials of this run, but stay known."""
+    """The first num_trials suggestions. Further ones, of an earlier run with a larger num_trials, stay stored."""
     if store is None or not sweep.searcher.facts.learns:
         return []
     return suggestions_of(sweep, store).all()[: sweep.searcher.num_trials]
 
 
 def suggestions_of(sweep: Sweep, store: Store) -> Suggestions:
-    """What the searcher suggested in this study. Another space, seed or config starts anew; more trials do not.
+    """The searcher's suggestions in this study. A change of the space, seed or config starts anew.
 
-    Neither do other first values: they are tried next. Nor other arms and larger budgets: all that was suggested is
-    tried with these.
+    More trials, other first values, other arms and larger budgets do not: new first values are tried next, and all
+    suggestions are tried with new arms and budgets.
     """
-    with passing_warnings(None):  # these configs are of no trial
+    with passing_warnings(None):  # these configs belong to no trial
         config = _config_of(sweep)
     space: Sequence[Any] = [
         [path, p.model_dump(mode="json", exclude={"first"})] for path, p in sweep.parameters.items()
@@ -307,9 +304,9 @@ def suggestions_of(sweep: Sweep, store: Store) -> Suggestions:
 
 
 def _config_of(sweep: Sweep) -> dict[str, JSON]:
-    """Path → value of what its trials have in common, whatever their arm and however far they go.
+    """Path → value of the settings that its trials share in every arm and at every budget.
 
-    It need not hold together before an arm completes it, so the workload is not asked to resolve it.
+    They may be invalid until an arm completes them, so the workload does not resolve them.
     """
     base = sweep.design.base
     settings = Settings(base.preset, base.config)
@@ -319,20 +316,20 @@ def _config_of(sweep: Sweep) -> dict[str, JSON]:
 
 
 def _budgets(sweep: Sweep, base: Base, settings: Settings) -> set[str]:
-    """Config paths that are a stage's budget at either end of the space; those of an arm alone would come and go."""
-    found = set() if sweep.scheduler.budget is None else {sweep.scheduler.budget}
+    """Config paths of stages' budgets at either end of the space; those of single arms do not count."""
+    paths = set() if sweep.scheduler.budget is None else {sweep.scheduler.budget}
     first, *_, last = sweep.space().corners(settings)
     for point in (first, last):
         try:
             stages = stage_graph(base.workload, base.resolve(point))
         except UserError:
             continue
-        found |= {stage.budget.path for stage in stages if stage.budget is not None}
-    return found
+        paths |= {stage.budget.path for stage in stages if stage.budget is not None}
+    return paths
 
 
 def computed_of(sweep: Sweep, store: Store) -> Computed:
-    """What the runs of this study computed, and did not find stored; whatever it is ranked by."""
+    """The keys that runs of this study computed instead of finding them stored, whatever its metric."""
     return store.computed({"sweep": sweep.name, "profile": sweep.profile, "workload": sweep.workload})
 
 

@@ -1,72 +1,49 @@
-"""How many trials of a race climb to each rung, where that is known beforehand."""
+"""How many trials halving promotes to each rung, and how likely each stage is to be needed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from math import fsum
 
 from assay.planning.plan import Plan
 
-
-@dataclass(frozen=True)
-class _Field:
-    """Which trials come to a rung, by number."""
-
-    sure: frozenset[int]
-    open: frozenset[int]
-    """Those that may come."""
-    num_open: int
-    """How many of the open ones do."""
-
-    @property
-    def size(self) -> int:
-        return len(self.sure) + self.num_open
-
-    def chance(self, trials: frozenset[int]) -> float:
-        """That one of these trials is there, where any of the open ones may be: no more than the sum over each."""
-        if trials & self.sure:
-            return 1.0
-        return min(1.0, len(trials & self.open) * self.num_open / max(1, len(self.open)))
-
-
-def is_counted(plan: Plan) -> bool:
-    """Whether the numbers are fixed: halving takes so many of a rung, whatever they come to."""
-    return plan.sweep.scheduler.facts.waits_for_all
+Odds = dict[int, float]
+"""Number of a trial → the probability that it climbs to a rung: 1 if that is decided."""
 
 
 def climbers(plan: Plan) -> list[int]:
-    """How many trials come to each rung under halving; with earlier decisions, about."""
-    return [field.size for field in _fields(plan)]
+    """How many trials halving promotes to each rung."""
+    return [round(fsum(odds.values())) for odds in _odds(plan)]
 
 
 def chances(plan: Plan) -> Mapping[str, float]:
-    """Key → how likely a stage is needed: 1 of all that some trial may climb to, unless halving takes only some."""
-    if not is_counted(plan):
+    """Key → an upper bound on the probability that a stage is needed: below 1 only if halving is yet to choose."""
+    if not plan.sweep.scheduler.facts.waits_for_all:
         return dict.fromkeys(plan.needed, 1.0)
-    found: dict[str, float] = {}
-    for rung, field in enumerate(_fields(plan)):
-        readers: dict[str, set[int]] = {}
-        for number in field.sure | field.open:
+    chances: dict[str, float] = {}
+    for rung, odds in enumerate(_odds(plan)):
+        of_readers: dict[str, list[float]] = {}
+        for number, probability in odds.items():
             for stage in plan.trials[number].rungs[rung].stages:
-                readers.setdefault(stage.key, set()).add(number)
-        for key, trials in readers.items():
-            found[key] = max(found.get(key, 0.0), field.chance(frozenset(trials)))
-    return found
+                of_readers.setdefault(stage.key, []).append(probability)
+        for key, probabilities in of_readers.items():
+            chances[key] = max(chances.get(key, 0.0), min(1.0, fsum(probabilities)))
+    return chances
 
 
-def _fields(plan: Plan) -> list[_Field]:
-    """Rung by rung, as `RungDecisions.cut` does it."""
-    scheduler, there = plan.sweep.scheduler, _Field(frozenset(range(len(plan.trials))), frozenset(), 0)
+def _odds(plan: Plan) -> list[Odds]:
+    """Rung by rung, as `RungDecisions.cut` promotes. Undecided trials are equally likely to be promoted."""
+    scheduler = plan.sweep.scheduler
     keeps = scheduler.facts.keeps
     assert keeps is not None
-    fields = [there]
+    rungs = [dict.fromkeys(range(len(plan.trials)), 1.0)]
     for rung in range(len(scheduler.rungs) - 1):
-        decided = {n: plan.trials[n].decision(plan.trials[n].rungs[rung], plan.decided) for n in there.sure}
-        sure = frozenset(n for n, decision in decided.items() if decision == "go on")
-        undecided = frozenset(n for n, decision in decided.items() if decision is None)
-        waiting = len(undecided) + there.num_open
-        chosen = keeps(scheduler, there.size)
-        num_open = min(waiting, round(chosen * waiting / there.size)) if there.size else 0
-        there = _Field(sure, undecided | there.open, max(num_open, min(waiting, 1 - len(sure))))
-        fields.append(there)
-    return fields
+        odds = rungs[-1]
+        decided = {n: plan.trials[n].decision(plan.trials[n].rungs[rung], plan.decided) for n in odds}
+        promoted = dict.fromkeys((n for n, decision in decided.items() if decision == "go on"), 1.0)
+        undecided = [n for n, decision in decided.items() if decision is None]
+        num_trials, waiting = round(fsum(odds.values())), round(fsum(odds[n] for n in undecided))
+        share = keeps(scheduler, num_trials) * waiting / num_trials if num_trials else 0.0
+        num_promoted = max(min(waiting, round(share)), min(waiting, 1 - len(promoted)))
+        rungs.append({**promoted, **dict.fromkeys(undecided, num_promoted / max(1, len(undecided)))})
+    return rungs

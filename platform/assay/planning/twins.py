@@ -1,4 +1,4 @@
-"""Trials of a sweep that are one computation: what they differ in changes nothing that is computed."""
+"""Find trials that differ in settings without effect, and so are one computation."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from assay.text import shorten
 from assay.workload import Stage, canonical_json
 
 Keys = frozenset[str]
-"""Those of all stages of a trial."""
+"""The keys of all stages of a trial."""
 
 
 class Planned(Protocol):
-    """A trial and its stages."""
-
     @property
     def trial(self) -> Trial: ...
 
@@ -24,23 +22,23 @@ class Planned(Protocol):
 
 
 def remarks_on_twins(trials: Sequence[Planned]) -> Iterator[str]:
-    """What to warn of: settings that make no difference in any trial, once for the paths that they are of.
+    """Warnings of settings that make no difference in any trial, once per set of paths.
 
-    Not of settings that make one elsewhere: in a grid of temperatures, how 1.0 scales does not matter, and 0.9 does.
+    Settings that make a difference in some trials are not reported: how a temperature is applied makes none at 1.0.
     """
     first_with: dict[Keys, Trial] = {}
     by_paths: dict[tuple[str, ...], Sequence[Mapping[str, Keys]]] = {}
-    told: set[tuple[str, ...]] = set()
+    reported: set[tuple[str, ...]] = set()
     for planned in trials:
         twin = first_with.setdefault(_keys(planned), planned.trial)
         paths = _differing(twin, planned.trial)
-        if not paths or paths in told:
+        if not paths or paths in reported:
             continue
         if paths not in by_paths:
             by_paths[paths] = _computed(trials, paths)
-        one, other = _at(twin, paths), _at(planned.trial, paths)
-        if all(keys[one] == keys[other] for keys in by_paths[paths] if one in keys and other in keys):
-            told.add(paths)
+        first, second = _at(twin, paths), _at(planned.trial, paths)
+        if all(keys[first] == keys[second] for keys in by_paths[paths] if first in keys and second in keys):
+            reported.add(paths)
             yield _message(twin, planned.trial, paths)
 
 
@@ -48,14 +46,14 @@ def _keys(planned: Planned) -> Keys:
     return frozenset(stage.key for stage in planned.stages)
 
 
-def _differing(one: Trial, other: Trial) -> tuple[str, ...]:
-    """Paths at which two trials are set otherwise."""
-    paths = {**one.varied, **other.varied}
-    return tuple(path for path in paths if _at(one, (path,)) != _at(other, (path,)))
+def _differing(first: Trial, second: Trial) -> tuple[str, ...]:
+    """The paths at which two trials differ."""
+    paths = {**first.varied, **second.varied}
+    return tuple(path for path in paths if _at(first, (path,)) != _at(second, (path,)))
 
 
 def _computed(trials: Sequence[Planned], paths: tuple[str, ...]) -> Sequence[Mapping[str, Keys]]:
-    """Setting at `paths` → what is computed with it, for every set of trials that agree in all else."""
+    """Setting at `paths` → the keys that it gives, for every set of trials that agree in everything else."""
     by_rest: dict[str, dict[str, Keys]] = {}
     for planned in trials:
         rest = [path for path in planned.trial.varied if path not in paths]
@@ -67,10 +65,10 @@ def _at(trial: Trial, paths: Sequence[str]) -> str:
     return canonical_json([trial.varied.get(path) for path in paths])
 
 
-def _message(one: Trial, other: Trial, paths: Sequence[str]) -> str:
-    settings = " and ".join(f"{path} is {_shown(one, path)} or {_shown(other, path)}" for path in paths)
+def _message(first: Trial, second: Trial, paths: Sequence[str]) -> str:
+    settings = " and ".join(f"{path} is {_shown(first, path)} or {_shown(second, path)}" for path in paths)
     return (
-        f"trials {one.name!r} and {other.name!r} compute exactly the same and will share one result: "
+        f"trials {first.name!r} and {second.name!r} compute exactly the same and will share one result: "
         f"whether {settings} makes no difference here"
     )
 

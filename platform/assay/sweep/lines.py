@@ -73,11 +73,6 @@ def dotted(path: Path) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else "." + (part or "''") for part in path).removeprefix(".")
 
 
-def mentions(message: str, name: str) -> bool:
-    """Whether a message names a config path (or a value), and not only a longer one."""
-    return re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", message) is not None
-
-
 def read_text(path: FilePath, file: str) -> str:
     """The file's text. Raises SpecError with one problem."""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, Literal
@@ -37,7 +38,7 @@ from assay.sweep.fields import (
     SomeNames,
     Text,
 )
-from assay.sweep.lines import Document, Path, mentions
+from assay.sweep.lines import Document, Path
 from assay.sweep.plot_kinds import PLOT_KINDS, AxisName, PlotKind
 from assay.sweep.resources import Resources
 from assay.sweep.search import Settings, Space
@@ -48,7 +49,7 @@ from assay.workload import JSON, Workload, load_workload
 
 FindWorkload = Callable[[str], Workload]
 SHORTEST_QUOTED = 4
-"""Characters of a value from which on a message that has them is taken to be about it."""
+"""Shorter values are not looked for in messages."""
 
 
 class Limits(Section):
@@ -233,24 +234,21 @@ class Sweep(Section):
         document = self._document or Document(self._file, None, {})
         return document.problem(path, message)
 
-    def written(self, message: str, trial: Trial) -> str:
-        """Where the user wrote the value of a trial that a message names or quotes, as "file:line: path: "; empty where
-        it does neither, and in a sweep that was built in Python."""
+    def place_of(self, message: str, trial: Trial) -> str:
+        """The place of the setting of a trial that a message names, or else quotes, as "file:line: path: "; empty if
+        there is none, and for a sweep built in Python."""
         if self._document is None:
             return ""
         arm = next(arm for arm in self.design.arms if arm.label == trial.arm)
+        # The last wins: an arm's own settings over parameters and config, settings that are named over quoted ones.
         places: dict[str, Path] = {path: ("config", path) for path in self.config}
         places |= {path: ("parameters", path) for path in self.parameters if path in trial.overrides}
         places |= {path: ("arms", member, path) for path, member in arm.origins.items()}
-        values = {**self.config, **trial.overrides}
-        named = [place for path, place in places.items() if mentions(message, path)]
-        quoted = [
-            place
-            for path, place in places.items()
-            if isinstance(value := values[path], str) and len(value) >= SHORTEST_QUOTED and value in message
-        ]
-        found = [*named[::-1], *quoted[::-1]]  # an arm's own over the config that it starts from
-        return str(self._document.problem(found[0], "")) if found else ""
+        texts = {path: v for path, v in {**self.config, **trial.overrides}.items() if isinstance(v, str)}
+        quoted = [path for path in places if len(text := texts.get(path, "")) >= SHORTEST_QUOTED and text in message]
+        named = [path for path in places if re.search(rf"(?<![\w.]){re.escape(path)}(?!\w)", message)]
+        about = [*quoted, *named]
+        return str(self._document.problem(places[about[-1]], "")) if about else ""
 
 
 def _days_field(data: Mapping[str, JSON], limits: Mapping[str, JSON], find_workload: FindWorkload) -> str:

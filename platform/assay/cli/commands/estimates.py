@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from assay.costs.availability import RowsState, StageStatus
 from assay.costs.cost_estimate import CostEstimate, together
 from assay.planning import Plan
-from assay.planning.promotion import climbers, is_counted
+from assay.planning.promotion import climbers
 from assay.sweep import Sweep
 from assay.text import days, plural, took
 from assay.workload import Stage
@@ -69,7 +69,7 @@ def _bounds(plan: Plan, cost: CostEstimate) -> list[str]:
     """Which trials the estimate counts, and why the cost may be lower or the run stop earlier."""
     sweep, lines = plan.sweep, []
     scheduler = sweep.scheduler
-    if is_counted(plan) and plan.trials:
+    if scheduler.facts.waits_for_all and plan.trials:
         first, *others = zip(climbers(plan), scheduler.rungs, strict=True)
         climbs = " and ".join(f"{count:,} to {amount:,}" for count, amount in others)
         lines.append(f"{scheduler.name} promotes, of {plural(first[0], 'trial')}, {climbs}: no others are counted.")

@@ -72,7 +72,7 @@ def test_what_trainings_took_stands_beside_what_they_should(store: Store, tmp_pa
     assert {row.trial for row in made.rows if row.ledger} == {"ADM-G"}, "nobody trained the others"
     assert "ledger's total_v100_days" in as_csv(made).splitlines()[0]
     assert as_json(made)["trials"][2]["ledger"]["total_v100_days"] == pytest.approx(generator + classifier)
-    assert "imagenet128: 20 images a V100-second over 102,400;" in " ".join(as_text(made, 200).split())
+    assert "imagenet128: 20 images per V100-second over 102,400;" in " ".join(as_text(made, 200).split())
     written = write(plan, trials, tmp_path / "report", frozenset(), by_ledger)
     assert "ledger&#x27;s total_v100_days" in written.page.read_text()
     (plot,) = written.pictures
@@ -91,7 +91,7 @@ def test_what_is_not_known_is_not_nothing(store: Store) -> None:
     (amounts,) = found.amounts.values()
     assert amounts["generator_v100_days"] == Total(1, unknown=1)
     assert "classifier_v100_days" not in amounts
-    assert f"25,600 images in 2d 23h of {CPU}, not declared" in found.notes[0]
+    assert f"25,600 images in 2d 23h on {CPU}, not declared" in found.notes[0]
 
 
 def test_a_part_that_nobody_trained_leaves_the_sum_open(store: Store) -> None:
@@ -106,7 +106,7 @@ def test_networks_of_as_many_operations_are_one_to_the_ledger(store: Store) -> N
     train(store, "lsun_horse_256", 100, V100, 6.0)
     train(store, "imagenet256", 300, V100, 6.0)
     plan = make_plan(Sweep.model_validate(SWEEP), store)
-    assert "lsun_cat_256: 6 images a V100-second over 102,400." in priced(plan, store).notes[0]
+    assert "lsun_cat_256: 6 images per V100-second over 102,400." in priced(plan, store).notes[0]
 
 
 def test_studies_without_prices_read_nothing(store: Store) -> None:
