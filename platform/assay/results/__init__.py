@@ -1,4 +1,4 @@
-"""What a sweep found: its trials ranked, with intervals and the paper's numbers beside them. Pure."""
+"""A sweep's results: its trials ranked, with confidence intervals and the paper's numbers. Pure functions."""
 
 from assay.results.outcome import Outcome, TrialOutcome, from_store
 from assay.results.rows import Arm, Failure, Row

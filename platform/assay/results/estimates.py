@@ -1,6 +1,6 @@
-"""How sure a number is, and a difference of two: by leaving out blocks of samples, or by the spread over seeds.
+"""Confidence intervals of metrics and of differences: by the jackknife over blocks of samples, or over seeds.
 
-The first knows of sampling noise alone; the second also of what training again would change.
+The jackknife measures sampling noise alone; seeds also measure the noise of training.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from assay.workload.contract import replicates
 
 @dataclass(frozen=True)
 class Estimate:
-    """A metric's value with its jackknife replicates, where there are any."""
+    """A metric's value with its jackknife replicates, if there are any."""
 
     value: float
     replicates: tuple[float, ...] = ()
     sizes: tuple[int, ...] = ()
-    """How many samples each block has that a replicate leaves out; none: equally many."""
+    """The number of samples in the block that each replicate leaves out; empty if they are equal."""
 
     @property
     def half_width(self) -> float | None:
-        """Half the width of the 95% interval for sampling noise; None when it is not known."""
+        """Half the width of the 95% interval for sampling noise; None if unknown."""
         error = self.error
         return None if error is None else _finite(student_t(len(self.replicates) - 1) * error)
 
     @property
     def error(self) -> float | None:
-        """The jackknife's standard error; None with fewer than two replicates, or where any is no finite number."""
+        """The jackknife's standard error; None with fewer than two replicates, or if any is not finite."""
         blocks = len(self.replicates)
         return (
             None if blocks < 2 else _finite(jackknife_error(self.value, self.replicates, self.sizes or (1,) * blocks))
@@ -42,7 +42,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Difference:
-    """From the best. `noise` is the half width of the 95% interval of the difference itself, None when unknown."""
+    """The difference from the best. `noise` is half the width of its 95% interval, None if unknown."""
 
     value: float
     noise: float | None = None
@@ -59,12 +59,12 @@ def read_estimates(leaf: StoredResult) -> dict[str, Estimate]:
         try:
             blocks = replicates(leaf.file(JACKKNIFE).read_text(encoding="utf-8"))
         except ValueError:
-            blocks = {}  # stored before such files were refused: the metrics stand, and nothing says how sure they are
+            blocks = {}  # results of older versions may have a malformed file: metrics without intervals
     return {name: Estimate(value, *blocks.get(name, ((), ()))) for name, value in leaf.metrics.items()}
 
 
 def difference(ours: Estimate, best: Estimate) -> Difference:
-    """The difference of two arms by their replicates: block by block where blocks are the same, else as independent."""
+    """The difference of two arms by their replicates: paired if they have the same blocks, else as independent."""
     value = ours.value - best.value
     if len(ours.replicates) == len(best.replicates) and ours.sizes == best.sizes:
         paired = tuple(a - b for a, b in zip(ours.replicates, best.replicates, strict=True))
@@ -75,21 +75,21 @@ def difference(ours: Estimate, best: Estimate) -> Difference:
 
 
 def half_width_over_seeds(values: list[float]) -> float | None:
-    """Half the width of the 95% interval of the mean of a few values; None for one value."""
+    """Half the width of the 95% interval of the values' mean; None for one value."""
     return None if len(values) < 2 else student_t(len(values) - 1) * stdev(values) / math.sqrt(len(values))
 
 
 def difference_over_seeds(ours: Mapping[int, float], best: Mapping[int, float]) -> Difference | None:
-    """The difference of two arms, each given by seed: over the seeds that both have; None where there are none.
+    """The mean difference of two arms, each given by seed, over the seeds that both have; None if there are none.
 
-    What one arm has alone counts for nothing: a seed that is hard for both would be taken for a difference of theirs.
+    Seeds of one arm alone are ignored: a seed that is hard for both would otherwise look like a difference.
     """
     gaps = [ours[seed] - best[seed] for seed in ours if seed in best]
     return Difference(fmean(gaps), half_width_over_seeds(gaps)) if gaps else None
 
 
 def _welch(value: float, errors: Sequence[float], freedoms: Sequence[int]) -> Difference:
-    """The difference of two independent estimates, by standard errors and degrees of freedom (Welch, Satterthwaite)."""
+    """The difference of independent estimates, by standard errors and degrees of freedom (Welch-Satterthwaite)."""
     whole = math.hypot(*errors)
     if whole == 0:
         return Difference(value, 0.0)

@@ -1,4 +1,4 @@
-"""What a run found as data frames: the rows of a job's log, and the final table."""
+"""Results as data frames: the rows of a job's log, and the final table."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ MAY_BE_UNKNOWN = ("amount", "items", "flops")
 
 
 def results(rows: Iterable[LogRow]) -> pd.DataFrame:
-    """A row a trial and rung, in the order they came, whatever was printed twice."""
+    """One row per trial and rung, in the order of the log, without repetitions."""
     import pandas as pd
 
-    found = {(row["trial"], row["key"]): _flat(row) for row in rows if row["row"] in ("result", "failure")}
-    between = dict.fromkeys(name for line in found.values() for name in line if name not in (*FIRST, *LAST))
-    table = pd.DataFrame(list(found.values()), columns=[*FIRST, *between, *LAST])
-    # As objects: among strings pandas would make None a NaN, which is not None.
-    return table.assign(failure=pd.Series([line["failure"] for line in found.values()], dtype=object))
+    lines = {(row["trial"], row["key"]): _flat(row) for row in rows if row["row"] in ("result", "failure")}
+    between = dict.fromkeys(name for line in lines.values() for name in line if name not in (*FIRST, *LAST))
+    table = pd.DataFrame(list(lines.values()), columns=[*FIRST, *between, *LAST])
+    # Of type object, since pandas turns None among strings into NaN.
+    return table.assign(failure=pd.Series([line["failure"] for line in lines.values()], dtype=object))
 
 
 def ledger(rows: Iterable[LogRow]) -> pd.DataFrame:
-    """A row per stage, in the order they came. The last column is of device-days, and has the name of their unit: it is
-    there as soon as a row is."""
+    """One row per stage, in the order of the log. If there are rows, the last column is the device-days, named by their
+    unit."""
     import pandas as pd
 
-    found = {row["key"]: row for row in rows if row["row"] == "stage"}
-    days = dict.fromkeys(name for row in found.values() for name in row if name.endswith("_days"))
-    table = pd.DataFrame(list(found.values()), columns=[*LEDGER, *days])
+    lines = {row["key"]: row for row in rows if row["row"] == "stage"}
+    days = dict.fromkeys(name for row in lines.values() for name in row if name.endswith("_days"))
+    table = pd.DataFrame(list(lines.values()), columns=[*LEDGER, *days])
     return table.astype(dict.fromkeys((*MAY_BE_UNKNOWN, *days), "float64"))
 
 

@@ -1,6 +1,6 @@
-"""What a run found, as lines of its log that programs read: a trial at a rung it reached, a stage's cost, a failure.
+"""A run's results as machine-readable lines of its log: a trial at a rung, a stage's cost, a failure.
 
-`assay run --rows` prints them among its other lines, and whoever has the log has the results.
+`assay run --rows` prints them among its other lines, so the log is enough to get the results.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from assay.store import StoredResult
 from assay.text import json_number, one_line
 
 PREFIX = "assay-row "
-"""How such a line begins."""
+"""The beginning of such a line."""
 LogRow = Mapping[str, Any]
 
 
@@ -31,7 +31,7 @@ def is_row(line: str) -> bool:
 
 
 def read(lines: Iterable[str]) -> Iterator[LogRow]:
-    """The rows among a log's lines. A line that was cut off is none."""
+    """The rows among a log's lines, without truncated ones."""
     for line in lines:
         if is_row(line):
             try:
@@ -41,16 +41,14 @@ def read(lines: Iterable[str]) -> Iterator[LogRow]:
 
 
 def result_rows(plan: Plan, results: Mapping[str, StoredResult]) -> Iterator[LogRow]:
-    """Each trial at each of the rungs that it climbs and that has a result, lowest first.
-
-    Results of higher rungs, which another sweep may have stored, are none of this study.
-    """
+    """Every trial at every rung that it climbs and that has a result, lowest first."""
     for planned in plan.trials:
         yield from trial_rows(plan, planned, results)
 
 
 def trial_rows(plan: Plan, planned: PlannedTrial, results: Mapping[str, StoredResult]) -> Iterator[LogRow]:
-    """The same of one trial."""
+    """A trial at every rung that it climbs and that has a result. Results of higher rungs, stored by another sweep, do
+    not count."""
     for rung in planned.climbs(plan.decided):
         if rung.leaf.key in results:
             yield _result_row(plan, planned, rung, results[rung.leaf.key])
@@ -79,7 +77,7 @@ def failure_row(plan: Plan, planned: PlannedTrial, error: StageFailed) -> LogRow
 
 
 def stage_rows(plan: Plan, results: Iterable[StoredResult]) -> Iterator[LogRow]:
-    """Their lines of the ledger."""
+    """The stages' lines in the ledger."""
     unit = plan.hints.days
     for entry in entries(results, unit):
         stage, about = plan.stages[entry.key], asdict(entry)

@@ -1,4 +1,4 @@
-"""What became of a study: one shape, whether a run has just ended or the store is only looked at."""
+"""The outcome of a study, after a run or as read from the store."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrialOutcome:
-    """A trial, and those of its results that are stored."""
+    """A trial and its stored results."""
 
     planned: PlannedTrial
     results: Mapping[str, StoredResult]
-    """By stage key: those of the rungs that it climbs."""
+    """By stage key, for the rungs that it climbs."""
     computed: frozenset[str] = frozenset()
-    """Keys of its stages that this run computed, for itself or for another trial."""
+    """Keys of its stages that this run computed, for this or another trial."""
     error: StageFailed | None = None
     """Why it has no result."""
 
     @property
     def metrics(self) -> dict[str, float]:
-        """At the highest rung it reached."""
+        """The metrics at the highest rung it reached."""
         leaf = self.planned.result(self.results)
         return dict(leaf.metrics) if leaf is not None else {}
 
     @property
     def seconds(self) -> float:
-        """What its stages took, whenever and for whomever they were computed."""
+        """The time of its stages, including those computed earlier or for other trials."""
         return sum(result.cost.seconds for result in self.results.values())
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A study after a run, or as the store knows it."""
+    """A study after a run, or as read from the store."""
 
     plan: Plan
     trials: tuple[TrialOutcome, ...]
@@ -50,14 +50,15 @@ class Outcome:
     seconds: float = 0.0
     """Wall-clock of this run."""
     paused: str | None = None
-    """Why it ended before everything was there, where nothing failed: a limit, or that it was told to stop."""
+    """Why the run ended early without a failure: a limit, or a request to stop."""
 
     @property
     def failed(self) -> tuple[TrialOutcome, ...]:
         return tuple(trial for trial in self.trials if trial.error is not None)
 
     def to_pandas(self) -> pd.DataFrame:
-        """A row per trial and rung that it reached, and one per failed trial; the columns of `client.Job.results`."""
+        """One row per trial and rung that it reached, and one per failed trial, with the columns of
+        `client.Job.results`."""
         rows = [
             *(row for trial in self.trials for row in log_rows.trial_rows(self.plan, trial.planned, trial.results)),
             *(log_rows.failure_row(self.plan, t.planned, t.error) for t in self.trials if t.error is not None),
@@ -68,7 +69,7 @@ class Outcome:
 def trial_outcomes(
     plan: Plan, results: Mapping[str, StoredResult], computed: Set[str], failed: Mapping[str, StageFailed]
 ) -> tuple[TrialOutcome, ...]:
-    """Every trial of the plan with its share of what is stored, computed and failed, all by stage key."""
+    """Every trial of the plan with its own among the stored results, computed keys and failures, all by stage key."""
     outcomes = []
     for planned in plan.trials:
         climbed = planned.climbed(plan.decided)
@@ -81,9 +82,9 @@ def trial_outcomes(
 def from_store(
     plan: Plan, store: Store, computed: Set[str] = frozenset(), failed: Mapping[str, StageFailed] | None = None
 ) -> tuple[TrialOutcome, ...]:
-    """Every trial of the plan; nothing is computed, and a damaged result counts as missing.
+    """Every trial of the plan, without computing anything. A damaged result counts as missing.
 
-    `computed` and `failed`, by key, say what is known of earlier runs: what they computed themselves, and what failed.
+    `computed` and `failed` are the keys of stages that earlier runs computed, and the failures of earlier runs by key.
     """
     results = {key: result for key in plan.stages if (result := store.find(key, checksum=True)) is not None}
     still_failed = {key: error for key, error in (failed or {}).items() if key not in results}

@@ -1,4 +1,4 @@
-"""Which trials are comparable, and their ranking: the others are listed with the reason. Seeds are averaged."""
+"""Rank the comparable trials, give the reason for each of the others, and average over seeds."""
 
 from __future__ import annotations
 
@@ -17,35 +17,30 @@ Conditions = tuple[tuple[str, JSON], ...]
 
 
 def ranked(rows: Sequence[Row], metric: str, mode: str) -> tuple[Row, ...]:
-    """Best first, then those that cannot be compared with them, those without a value, and those that failed."""
+    """Ranked rows, best first, then those that are not comparable, those without a value, and those that failed."""
     measured = [row for row in rows if _is_measured(row, metric)]
     names = _differing(measured)
-    ruling = _ruling([_conditions(row, names) for row in measured])
-    told = []
+    conditions = _ranked_conditions([_conditions(row, names) for row in measured])
+    ordered = []
     for row in rows:
-        if not _is_measured(row, metric):
-            told.append(replace(row, rank=None, unranked="", from_best=None))
-        elif _conditions(row, names) != ruling:
-            told.append(replace(row, rank=None, unranked=_why_not(row, dict(ruling)), from_best=None))
-        else:
-            told.append(replace(row, rank=0, unranked="", from_best=None))
-    told.sort(key=lambda row: _place(row, metric, mode))
-    best = told[0].estimates[metric] if told and told[0].rank is not None else None
-    out = []
-    for number, row in enumerate(told, start=1):
-        if row.rank is None or best is None:
-            out.append(row)
-        else:
-            gap = difference(row.estimates[metric], best) if number > 1 else None
-            out.append(replace(row, rank=number, from_best=gap))
-    return tuple(out)
+        rank, reason = None, ""
+        if _is_measured(row, metric):
+            is_ranked = _conditions(row, names) == conditions
+            rank, reason = (0, "") if is_ranked else (None, _unranked_reason(row, dict(conditions)))
+        ordered.append(replace(row, rank=rank, unranked=reason, from_best=None))
+    ordered.sort(key=lambda row: _order(row, metric, mode))
+    for number, row in enumerate(ordered):
+        if row.rank is not None:
+            gap = difference(row.estimates[metric], ordered[0].estimates[metric]) if number else None
+            ordered[number] = replace(row, rank=number + 1, from_best=gap)
+    return tuple(ordered)
 
 
 def arms_over_seeds(rows: Sequence[Row], metric: str, mode: str) -> tuple[Arm, ...]:
-    """The ranked rows summed up by arm, best first; empty where they are of one seed.
+    """The ranked rows averaged per arm, best first; empty if they are of one seed.
 
-    Arms with every seed that some arm has are the ranked ones; the others come below, since the mean of fewer seeds is
-    another quantity. In a race a trial counts that came as far as any.
+    Arms that have all seeds come first; the others follow, since means over different seeds are not comparable. In a
+    race only trials that reached the highest rung count.
     """
     ranked_rows = [row for row in rows if row.rank is not None]
     farthest = max((row.reached_amount for row in ranked_rows), default=0)
@@ -74,7 +69,7 @@ def _is_measured(row: Row, metric: str) -> bool:
 
 
 def _differing(rows: Sequence[Row]) -> list[str]:
-    """The conditions that are not the same for all."""
+    """Names of the conditions that are not equal in all rows."""
     names = dict.fromkeys(name for row in rows for name in row.conditions)
     return [name for name in names if len({value_in_words(row.conditions.get(name)) for row in rows}) > 1]
 
@@ -83,10 +78,10 @@ def _conditions(row: Row, names: Sequence[str]) -> Conditions:
     return tuple((name, row.conditions.get(name)) for name in names)
 
 
-def _ruling(conditions: Sequence[Conditions]) -> Conditions:
-    """Which of them the ranked trials have: of words the most common, and among these the largest numbers.
+def _ranked_conditions(conditions: Sequence[Conditions]) -> Conditions:
+    """The conditions of the trials to rank: the most common texts, and among these the largest numbers.
 
-    A race over how many items are measured has few trials at its last rung, and those are the ones to rank.
+    In a race over the number of measured items, few trials reach the last rung, and these are the ones to rank.
     """
     if not conditions:
         return ()
@@ -107,17 +102,16 @@ def _numbers(conditions: Conditions) -> tuple[float, ...]:
     return tuple(float(value) for _, value in conditions if isinstance(value, int | float))
 
 
-def _why_not(row: Row, ruling: Mapping[str, JSON]) -> str:
+def _unranked_reason(row: Row, conditions: Mapping[str, JSON]) -> str:
     """ "num_rows 5,000, not 50,000" """
-    told = [
+    return "; ".join(
         f"{name} {value_in_words(row.conditions.get(name))}, not {value_in_words(value)}"
-        for name, value in ruling.items()
+        for name, value in conditions.items()
         if row.conditions.get(name) != value
-    ]
-    return "; ".join(told)
+    )
 
 
-def _place(row: Row, metric: str, mode: str) -> tuple[int, tuple[float, ...], float]:
+def _order(row: Row, metric: str, mode: str) -> tuple[int, tuple[float, ...], float]:
     value = row.metrics.get(metric, math.nan)
     signed = value if mode == "min" else -value
     if row.failure is not None:

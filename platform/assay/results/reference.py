@@ -1,4 +1,4 @@
-"""The paper's number for a config."""
+"""The paper's numbers for a config."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from assay.workload import JSON, canonical_json
 
 
 def matching_row(reference: Reference, config: Mapping[str, JSON]) -> ReferenceRow | None:
-    """The row whose `when` holds for this config; of several, the one that asks for most."""
+    """The row whose `when` matches this config; among several, the one with the most conditions."""
     matching = [row for row in reference.rows if all(same_value(at_path(config, p), v) for p, v in row.when.items())]
     return max(matching, key=lambda row: len(row.when), default=None)
 
 
 def config_at(plan: Plan, planned: PlannedTrial, rung: Rung) -> Mapping[str, JSON]:
-    """What a trial was at a rung, where its own config is that of the last."""
+    """A trial's config at a rung; its own config is that of the last rung."""
     budget = plan.sweep.scheduler.budget
     if budget is None or rung.amount is None:
         return planned.trial.config
@@ -32,7 +32,7 @@ def with_value(config: Mapping[str, JSON], path: str, value: JSON) -> dict[str, 
 
 
 def same_value(ours: JSON, theirs: JSON) -> bool:
-    """Equal as JSON, and 1 is 1.0."""
+    """Equal as JSON, where 1 equals 1.0."""
     numbers = (int, float)
     if isinstance(ours, numbers) and isinstance(theirs, numbers) and not isinstance(ours, bool):
         return float(ours) == float(theirs)

@@ -1,4 +1,4 @@
-"""What a table is made of: a row a trial, an arm its seeds, and the failures."""
+"""The parts of a results table: a Row per trial, an Arm per group of seeds, and Failures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from assay.workload import JSON
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a trial has no result: the stage, one line of the cause, and where the rest of it is."""
+    """Why a trial has no result: the stage, one line of the cause, and the file of the full log."""
 
     stage: str
     key: str
@@ -30,36 +30,36 @@ class Row:
     arm: str | None
     seed: int
     estimates: Mapping[str, Estimate]
-    """Everything its last stage reported."""
+    """All metrics of its last stage."""
     seconds: float | None
-    """What its stages took, whenever they were computed; None before any was."""
+    """The time of its stages, including those computed earlier; None if there are none yet."""
     cost: Total
-    """What those stages cost."""
+    """The cost of these stages."""
     count: int | None
-    """N: how many items its metrics are over, where it says so."""
+    """N: the number of items that its metrics are over, if known."""
     status: str
     varied: Mapping[str, JSON]
     is_stopped: bool = False
     """The scheduler ended it, since others were better."""
     reached_amount: float = math.inf
-    """How far along the scheduler's budget; inf where it came to its end, the last rung or the target."""
+    """The amount of the scheduler's budget that it reached; inf at the last rung or at the target."""
     conditions: Mapping[str, JSON] = field(default_factory=dict)
-    """What must be the same in trials that are ranked together: how many items, by which measure."""
+    """What must be equal in trials that are ranked together, such as the number of items."""
     reference: Mapping[str, float] = field(default_factory=dict)
     """The paper's numbers for this arm."""
     ledger: Mapping[str, Total] = field(default_factory=dict)
-    """Metric that prices work → device-days of such work by the ledger."""
+    """Metric that prices work → the ledger's device-days of such work."""
     failure: Failure | None = None
     rank: int | None = None
-    """From 1; None without a value of the metric, or with one that cannot be compared."""
+    """From 1; None without a value of the metric, or if it is not comparable."""
     unranked: str = ""
-    """Why its value cannot be compared with the ranked ones."""
+    """Why its value is not comparable with the ranked ones."""
     from_best: Difference | None = None
     """In the sweep's metric; None for the best."""
 
     @property
     def arm_name(self) -> str:
-        """What its seeds have in common."""
+        """The trial's name without its seed."""
         return self.trial.removesuffix(f", seed {self.seed}")
 
     @property
@@ -69,11 +69,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Arm:
-    """What several seeds of one arm say of the sweep's metric."""
+    """The sweep's metric over the seeds of one arm."""
 
     name: str
     rank: int
-    """From 1; arms that lack seeds come last, and are shown without it."""
+    """From 1; arms with missing seeds come last, and are shown without it."""
     seeds: int
     mean: float
     spread: float | None
@@ -81,6 +81,6 @@ class Arm:
     half_width: float | None
     """Half the width of the 95% interval of the mean, by Student's t."""
     from_best: Difference | None
-    """Over the seeds that it shares with the best; None for the best, and where there is none to compare with."""
+    """Over the seeds that it shares with the best; None for the best, and without a shared seed."""
     lacks: tuple[int, ...] = ()
-    """Seeds that other arms have."""
+    """Missing seeds that other arms have."""

@@ -1,6 +1,6 @@
-"""The final table of a sweep: its trials ranked, the paper's numbers beside ours, and what must be said about both.
+"""The final table of a sweep: its trials ranked, the paper's numbers beside ours, and notes.
 
-Pure: from a plan and what is known of its trials, whether a run just ended or the store is only looked at.
+Pure functions of a plan and its trials' outcomes, after a run or as read from the store.
 """
 
 from __future__ import annotations
@@ -15,22 +15,21 @@ from typing import TYPE_CHECKING
 from assay.costs.devices import DeviceDays
 from assay.costs.ledger import Total, entries, total
 from assay.costs.priced_metrics import NOT_PRICED, PricedMetrics
-from assay.errors import StageFailed, passing_warnings
-from assay.planning import Plan, PlannedTrial, Rung
+from assay.errors import passing_warnings
+from assay.planning import Plan
 from assay.results.estimates import read_estimates
 from assay.results.outcome import TrialOutcome
 from assay.results.ranking import arms_over_seeds, ranked
 from assay.results.reference import config_at, matching_row, with_value
 from assay.results.rows import Arm, Failure, Row
 from assay.store import StoredResult
-from assay.sweep import Reference
 from assay.text import counted, one_line, plural, took
 from assay.workload import JSON
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MARKS = "From the best, * is beyond that noise and ~ within it."
+MARKS = "A difference from the best is marked * if it exceeds that noise, else ~."
 
 
 @dataclass(frozen=True)
@@ -39,29 +38,29 @@ class Table:
     metric: str
     mode: str
     metrics: tuple[str, ...]
-    """Columns: the workload's leading metrics that some trial has, the sweep's own first."""
+    """Columns: the sweep's metric, then the workload's leading metrics, as far as some trial has them."""
     rows: tuple[Row, ...]
     """Best first, then those without a value, then those that failed."""
     reference_source: str = ""
     notes: tuple[str, ...] = ()
     arms: tuple[Arm, ...] = ()
-    """With several seeds: what they say together."""
+    """Averages over seeds; empty for one seed."""
     days: DeviceDays = field(default_factory=DeviceDays)
-    """What the costs of its rows are in."""
+    """The unit of its rows' costs."""
     count: str = ""
-    """The metric that is N."""
+    """The name of the metric that is N."""
 
     @property
     def reference_metrics(self) -> tuple[str, ...]:
-        """What the paper reports for some arm here: our columns first."""
+        """The metrics that the paper reports for some arm, our columns first."""
         known = {name for row in self.rows for name in row.reference}
         return (*(n for n in self.metrics if n in known), *sorted(known - set(self.metrics)))
 
     def to_pandas(self) -> pd.DataFrame:
-        """A row per trial, best first.
+        """One row per trial, best first.
 
-        Columns: rank; trial, arm, seed; a column per config path that varies; a column per metric; half_width, of the
-        95% interval of the sweep's metric; from_best, and noise, the half width of that difference; seconds; state.
+        Columns: rank; trial, arm, seed; one per config path that varies; one per metric; half_width, of the 95%
+        interval of the sweep's metric; from_best, and noise, the half width of that difference; seconds; state.
         """
         from assay.results import frames
 
@@ -73,8 +72,8 @@ class Table:
 
     @cached_property
     def best(self) -> str | None:
-        """The best trial, or the best arm of several seeds, where there is something it is better than: in a race, also
-        those that were stopped before they came as far."""
+        """The best trial, or the best arm over several seeds; None if it is the only one, unless the scheduler stopped
+        all others."""
         ranked = (row.trial for row in self.rows if row.rank is not None)
         names = [arm.name for arm in self.arms if not arm.lacks] if self.arms else list(ranked)
         if len(names) != 1:
@@ -90,37 +89,37 @@ def table(
     logs: Mapping[str, Path] | None = None,
     by_ledger: PricedMetrics = NOT_PRICED,
 ) -> Table:
-    """The table of a sweep. `logs` says where each failed stage's traceback is, by key."""
+    """The table of a sweep. `logs`: key of a failed stage → the file of its traceback."""
     sweep, hints = plan.sweep, plan.hints
     rows = [_row(plan, trial, logs or {}, by_ledger) for trial in trials]
-    if any(planned.workload.report.days != hints.days for planned in plan.trials):  # no column of one unit
+    if any(planned.workload.report.days != hints.days for planned in plan.trials):  # units differ
         rows = [replace(row, cost=Total()) for row in rows]
-    made = _made(sweep.name, sweep.metric, sweep.mode, hints.metrics, rows, sweep.reference.source)
-    more = (*_seed_note(plan, made), *_cost_note(trials), *_days_note(hints.days, rows), *by_ledger.notes)
-    return replace(made, notes=(*made.notes, *more), days=hints.days, count=hints.count)
+    ranking = _ranking(sweep.name, sweep.metric, sweep.mode, hints.metrics, rows, sweep.reference.source)
+    notes = (*_seed_note(plan, ranking), *_cost_note(trials), *_days_note(hints.days, rows), *by_ledger.notes)
+    return replace(ranking, notes=(*ranking.notes, *notes), days=hints.days, count=hints.count)
 
 
 def joint(tables: Sequence[Table]) -> Table | None:
-    """One ranking of several sweeps; None where they are not ranked by the same metric."""
+    """One ranking of several sweeps; None if they are ranked by different metrics."""
     first = tables[0]
     if len(tables) < 2 or any((t.metric, t.mode) != (first.metric, first.mode) for t in tables):
         return None
     rows = [replace(row, trial=f"{t.sweep}: {row.trial}") for t in tables for row in t.rows]
-    if any(t.days != first.days for t in tables):  # no sum, and no column of one unit
+    if any(t.days != first.days for t in tables):  # units differ
         rows = [replace(row, cost=Total()) for row in rows]
     metrics = dict.fromkeys(name for t in tables for name in t.metrics)
     sources = dict.fromkeys(t.reference_source for t in tables if t.reference_source)
     names = " + ".join(t.sweep for t in tables)
-    made = _made(names, first.metric, first.mode, list(metrics), rows, "; ".join(sources))
-    return replace(made, days=first.days, count=first.count)
+    ranking = _ranking(names, first.metric, first.mode, list(metrics), rows, "; ".join(sources))
+    return replace(ranking, days=first.days, count=first.count)
 
 
-def _made(name: str, metric: str, mode: str, leading: Sequence[str], rows: Sequence[Row], source: str) -> Table:
-    """Rank the rows, and say what must be said about the ranking."""
+def _ranking(name: str, metric: str, mode: str, leading: Sequence[str], rows: Sequence[Row], source: str) -> Table:
+    """The table of ranked rows, with notes about the ranking."""
     in_order = ranked(rows, metric, mode)
     arms = arms_over_seeds(in_order, metric, mode)
     if len({row.seed for row in in_order if row.rank is not None}) > 1:
-        # A seed's distance from the luckiest seed says nothing.
+        # A seed's difference from the luckiest seed means nothing.
         in_order = tuple(replace(row, from_best=None) for row in in_order)
     wanted = dict.fromkeys([metric, *leading])
     columns = tuple(name for name in wanted if any(name in row.estimates for row in in_order))
@@ -132,8 +131,10 @@ def _row(plan: Plan, trial: TrialOutcome, logs: Mapping[str, Path], by_ledger: P
     about, results = trial.planned.trial, trial.results.values()
     reached, ended = trial.planned.reached(trial.results), trial.planned.ended(plan.decided)
     rung, leaf = reached or (trial.planned.rungs[-1], None)
-    hints = plan.hints
+    hints, error = plan.hints, trial.error
     count = leaf.metrics.get(hints.count, math.nan) if leaf is not None else math.nan
+    paper = matching_row(plan.sweep.reference, config_at(plan, trial.planned, rung))
+    is_at_end = rung is trial.planned.rungs[-1] or trial.planned.decision(rung, plan.decided) == "reached"
     return Row(
         trial=about.name,
         arm=about.arm,
@@ -145,25 +146,18 @@ def _row(plan: Plan, trial: TrialOutcome, logs: Mapping[str, Path], by_ledger: P
         status=_status(plan, trial),
         varied=about.varied,
         is_stopped=ended is not None and plan.decided[ended.leaf.key] == "stop",
-        reached_amount=_reached_amount(plan, trial.planned, rung),
+        reached_amount=math.inf if is_at_end or rung.amount is None else rung.amount,
         conditions=_conditions(hints.comparable, leaf),
-        reference=_reference(plan.sweep.reference, config_at(plan, trial.planned, rung)),
+        reference={} if paper is None else paper.metrics,
         ledger=by_ledger.amounts.get(rung.leaf.key, {}),
-        failure=_failure(trial.error, logs),
+        failure=error and Failure(error.stage, error.key, one_line(error.cause), logs.get(error.key)),
     )
 
 
-def _reached_amount(plan: Plan, planned: PlannedTrial, rung: Rung) -> float:
-    is_at_its_end = rung is planned.rungs[-1] or planned.decision(rung, plan.decided) == "reached"
-    return math.inf if is_at_its_end or rung.amount is None else rung.amount
-
-
 def _conditions(names: Sequence[str], leaf: StoredResult | None) -> Mapping[str, JSON]:
-    """What a result was measured under, as far as it says."""
-    if leaf is None:
-        return {}
-    said = {**leaf.notes, **leaf.metrics}
-    return {name: said[name] for name in names if name in said}
+    """The conditions that a result was measured under, as far as it reports them."""
+    reported = {} if leaf is None else {**leaf.notes, **leaf.metrics}
+    return {name: reported[name] for name in names if name in reported}
 
 
 def _status(plan: Plan, trial: TrialOutcome) -> str:
@@ -184,65 +178,58 @@ def _status(plan: Plan, trial: TrialOutcome) -> str:
     return "computed" if len(computed) == len(planned.stages) else f"computed: {counted(computed)}"
 
 
-def _failure(error: StageFailed | None, logs: Mapping[str, Path]) -> Failure | None:
-    return None if error is None else Failure(error.stage, error.key, one_line(error.cause), logs.get(error.key))
-
-
-def _reference(reference: Reference, config: Mapping[str, JSON]) -> Mapping[str, float]:
-    row = matching_row(reference, config)
-    return {} if row is None else row.metrics
-
-
 def _unranked_notes(rows: Sequence[Row]) -> list[str]:
-    """Who cannot be compared with the ranked trials, and why."""
+    """Which trials are not comparable with the ranked ones, and why."""
     reasons: dict[str, list[str]] = {}
     stopped = sum(bool(row.unranked) and row.is_stopped for row in rows)
     for row in rows:
         if row.unranked and not row.is_stopped:
             reasons.setdefault(row.unranked, []).append(row.trial)
-    told = [
+    notes = [
         f"not ranked: measured under different conditions ({reason}): {'; '.join(names)}"
         for reason, names in reasons.items()
     ]
-    race = [f"not ranked, as stopped before it could be compared: {plural(stopped, 'trial')}"] if stopped else []
-    return [*told, *race]
+    if stopped:
+        notes.append(f"not ranked: stopped before being comparable: {plural(stopped, 'trial')}")
+    return notes
 
 
 def _seeds_notes(rows: Sequence[Row], arms: Sequence[Arm]) -> list[str]:
-    """Whose seeds are not those of the others, and where that is the race's doing."""
-    lacking = [f"{arm.name} ({', '.join(map(str, arm.lacks))})" for arm in arms if arm.lacks]
-    told = [f"not ranked: missing seeds that other arms have: {'; '.join(lacking)}"] if lacking else []
+    """Which arms have missing seeds, and whether the scheduler stopped some of an arm's seeds."""
+    missing = [f"{arm.name} ({', '.join(map(str, arm.lacks))})" for arm in arms if arm.lacks]
+    notes = [f"not ranked: missing seeds that other arms have: {'; '.join(missing)}"] if missing else []
     stopped = {row.arm_name for row in rows if row.is_stopped}
     left = {row.arm_name for row in rows if row.rank is not None and not row.is_stopped}
-    race = "each seed of an arm races alone: where some were stopped, those left are its luckiest, and flatter it"
-    return [*told, race] if stopped & left else told
+    if stopped & left:
+        notes.append("the scheduler stops seeds one by one: an arm's mean over its remaining seeds is too favourable")
+    return notes
 
 
 def _noise_notes(rows: Sequence[Row], arms: Sequence[Arm], metric: str) -> list[str]:
     if arms:
         return [
-            f"{metric} over seeds: mean ± half the width of its 95% interval (Student's t). {MARKS} A difference and "
-            "its noise are those of the values seed by seed, over the seeds that both have."
+            f"{metric} over seeds: mean ± half the width of its 95% interval (Student's t). {MARKS} Differences are "
+            "paired by seed, over the seeds that both have."
         ]
     known = any(row.from_best is not None and row.from_best.noise is not None for row in rows)
     if not known:
         return []
     return [
-        f"± is half the width of a 95% interval (Student's t), by leaving out blocks of samples. {MARKS} This is "
-        "sampling noise alone: training again moves a metric more."
+        f"± is half the width of a 95% interval (Student's t), by the jackknife over blocks of samples. {MARKS} This "
+        "is sampling noise alone: training with another seed changes a metric more."
     ]
 
 
-def _seed_note(plan: Plan, made: Table) -> list[str]:
+def _seed_note(plan: Plan, ranking: Table) -> list[str]:
     seeds = plan.sweep.seeds
-    if len(seeds) > 1 or sum(row.rank is not None for row in made.rows) < 2 or not _has_chance(plan):
+    if len(seeds) > 1 or sum(row.rank is not None for row in ranking.rows) < 2 or not _depends_on_seed(plan):
         return []
     more = f"[{seeds[0]}, {seeds[0] + 1}, {seeds[0] + 2}]"
     return [f"one seed: differences may be noise. Give several, such as seeds: {more}, before calling one a finding."]
 
 
-def _has_chance(plan: Plan) -> bool:
-    """Whether another seed would be another computation."""
+def _depends_on_seed(plan: Plan) -> bool:
+    """Whether another seed would give another computation."""
     first, workload = plan.trials[0], plan.trials[0].workload
     reseeded = with_value(first.trial.config, workload.seed_path, first.trial.seed + 1)
     with passing_warnings(None):  # planning passes them on
@@ -254,10 +241,12 @@ def _cost_note(trials: Sequence[TrialOutcome]) -> list[str]:
     uses = sum(len(trial.results) for trial in trials)
     if uses == len(distinct):
         return []
-    return [f"shared stages count in every trial that reads them; each once, they took {took(sum(distinct.values()))}."]
+    return [
+        f"shared stages count in every trial that reads them; counted once, all took {took(sum(distinct.values()))}."
+    ]
 
 
 def _days_note(unit: DeviceDays, rows: Sequence[Row]) -> list[str]:
     if all(row.cost.unknown in (0, row.cost.stages) for row in rows):
         return []
-    return [f"+? after {unit.name}: besides stages on devices whose worth is not declared, such as CPUs."]
+    return [f"+? after {unit.name}: without stages on devices that are not declared, such as CPUs."]

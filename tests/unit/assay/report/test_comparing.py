@@ -105,7 +105,7 @@ def test_intervals_and_what_is_beyond_noise_are_shown(study: Studies, tmp_path: 
     assert "3.020 ± 0.526" in near
     assert "+0.020 ~" in near
     assert any("+1.000 *" in line for line in lines)
-    assert "training again moves a metric more" in " ".join(as_text(made).split())
+    assert "training with another seed changes a metric more" in " ".join(as_text(made).split())
     data = as_json(made)["trials"]
     assert data[1]["from_best"]["is_beyond_noise"] is False
     assert data[1]["intervals"]["fid"] == pytest.approx(0.526, abs=1e-3)
@@ -167,7 +167,7 @@ def test_the_winner_of_a_race_is_the_best(paper: Callable[..., tuple[Plan, tuple
     made = table(replace(plan, decided={plan.trials[0].rungs[0].leaf.key: "stop"}), trials)
     assert made.best == "fast"
     assert [(row.status, row.rank) for row in made.rows] == [("cached", 1), ("stopped at 100", None)]
-    assert made.notes[0] == "not ranked, as stopped before it could be compared: 1 trial"
+    assert made.notes[0] == "not ranked: stopped before being comparable: 1 trial"
 
 
 def test_several_sweeps_are_ranked_together(study: Studies) -> None:

@@ -133,5 +133,5 @@ def test_seeds_that_were_stopped_in_a_race_are_lacking(
     made = raced(paper, left, budget)
     assert (arms_of(made), made.best) == (arms, best)
     assert {row.from_best for row in made.rows} == {None}, "seeds differ by more than sampling noise"
-    alone = "each seed of an arm races alone: where some were stopped, those left are its luckiest, and flatter it"
+    alone = "the scheduler stops seeds one by one: an arm's mean over its remaining seeds is too favourable"
     assert (alone in made.notes) == (left != FAST), "of fast no seed was stopped"

@@ -131,7 +131,7 @@ def test_shared_stages_are_summed_up_once(study: Studies) -> None:
     plan, trials = study([{"fid": 1.0}, {"fid": 2.0}])
     made = table(plan, trials)
     assert [row.seconds for row in made.rows] == [105.0, 105.0]
-    assert "each once, they took 1:50" in made.notes[-1]
+    assert "counted once, all took 1:50" in made.notes[-1]
 
 
 def test_the_table_fits_80_columns_and_loses_nothing(study: Studies) -> None:
