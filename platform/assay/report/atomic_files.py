@@ -1,4 +1,4 @@
-"""Files that replace others at once: who reads them, or writes them at the same time, never meets half of one."""
+"""Write files atomically, so that concurrent readers and writers never see partial ones."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ PREFIX = ".assay-writing-"
 
 @contextmanager
 def written_aside(folder: Path, outdated: Callable[[Path], Iterable[Path]] = lambda aside: ()) -> Iterator[Path]:
-    """An empty folder to write into. At the end its files replace those of their names in `folder`, and what is then
-    `outdated` goes, all of it while no other writer does the same. Raises OSError.
+    """An empty folder to write into. At the end its files replace those of the same names in `folder`, and `outdated`
+    ones are deleted, while other writers wait. Raises OSError.
 
-    Nothing changes where the body raises.
+    If the body raises, nothing changes.
     """
     folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder, PREFIX)
@@ -37,14 +37,14 @@ def written_aside(folder: Path, outdated: Callable[[Path], Iterable[Path]] = lam
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """One writer at a time, where the file system has locks."""
+    """One writer at a time, if the file system has locks."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         except OSError as error:
             if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF):
-                raise  # those are network file systems that have none: each file is whole all the same
+                raise  # these errors come from network file systems without locks: still, each file is complete
         yield
     finally:
         os.close(descriptor)

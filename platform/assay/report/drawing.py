@@ -1,4 +1,4 @@
-"""All pictures of a report."""
+"""Draw all pictures of a report."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assay.planning import Plan
-from assay.report.omissions import Lacking
+from assay.report.omissions import Omissions
 from assay.report.pictures.committed import draw_pictures
 from assay.report.pictures.samples import OVERVIEW, copy_grids, draw_overview
 from assay.report.plots.curves import CURVES, draw_curves
@@ -17,14 +17,14 @@ from assay.results import Table, TrialOutcome
 
 @dataclass(frozen=True)
 class Drawn:
-    """The pictures that compare, each trial's own grid, and what could not be drawn."""
+    """A report's pictures, each trial's sample grid, and notes about omitted pictures."""
 
     overview: Path | None
     curves: Path | None
     sheets: Sequence[Path]
     plots: Sequence[Path]
     grids: Mapping[str, Path]
-    lacking: Sequence[str]
+    omissions: Sequence[str]
 
     @property
     def pictures(self) -> tuple[Path, ...]:
@@ -32,11 +32,11 @@ class Drawn:
         return tuple(picture for picture in drawn if picture is not None)
 
 
-def draw(plan: Plan, trials: Sequence[TrialOutcome], made: Table, folder: Path) -> Drawn:
-    lacking = Lacking()
-    plots = draw_plots(plan, trials, made, folder, lacking)
-    grids = copy_grids(plan, trials, folder, lacking)
-    overview = lacking.picture(folder / OVERVIEW, lambda: draw_overview(made, grids, folder))
-    curves = lacking.picture(folder / CURVES, lambda: draw_curves(plan, trials, folder))
-    sheets = draw_pictures(plan, trials, made, folder, lacking)
-    return Drawn(overview, curves, sheets, plots, grids, lacking.notes)
+def draw(plan: Plan, trials: Sequence[TrialOutcome], table: Table, folder: Path) -> Drawn:
+    omissions = Omissions()
+    plots = draw_plots(plan, trials, table, folder, omissions)
+    grids = copy_grids(plan, trials, folder, omissions)
+    overview = omissions.picture(folder / OVERVIEW, lambda: draw_overview(table, grids, folder))
+    curves = omissions.picture(folder / CURVES, lambda: draw_curves(plan, trials, folder))
+    sheets = draw_pictures(plan, trials, table, folder, omissions)
+    return Drawn(overview, curves, sheets, plots, grids, omissions.notes)

@@ -1,4 +1,4 @@
-"""Figures without pyplot: no window, no state that outlives them, no warning in the user's terminal."""
+"""Matplotlib figures without pyplot: no windows, no global state, no warnings in the user's terminal."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 PLOT_DPI = 150
-"""Sharp on a phone, and still a small file."""
+"""Sharp on a phone, in a small file."""
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#8C564B")
-"""Okabe and Ito's, which most people tell apart."""
+"""Mostly by Okabe and Ito, distinguishable with most forms of colour blindness."""
 MARKERS = ("o", "s", "^", "v", "P", "X", "<", ">")
-"""A line is told by its marker, too, where it is printed without colour."""
+"""Markers distinguish lines in prints without colour."""
 HATCHES = ("", "//", "..", "xx", "--")
 """Hatches of bars once the colours repeat."""
 MOST_CHARACTERS = 60
@@ -43,14 +43,14 @@ def save(figure: Figure, path: Path) -> Path:
 
 @contextmanager
 def without_glyph_warnings() -> Iterator[None]:
-    """A name in a script that the font lacks shows as boxes; the table has it in full."""
+    """Characters missing in the font are drawn as boxes; the table has the full names."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
         yield
 
 
 def inches_wide(texts: Iterable[str], points: float = 10) -> float:
-    """The widest of them."""
+    """The width of the widest text."""
     from matplotlib.backends.backend_agg import RendererAgg
     from matplotlib.font_manager import FontProperties
 
@@ -61,38 +61,38 @@ def inches_wide(texts: Iterable[str], points: float = 10) -> float:
 
 
 def wrapped(text: str, characters: int, inches: float) -> list[str]:
-    """In lines of so many characters, or of fewer where these are wide ones."""
+    """The text in lines of this many characters, or fewer if the characters are wide."""
     lines = textwrap.wrap(text, characters)
     widest = inches_wide(lines)
     return lines if widest <= inches else textwrap.wrap(text, max(1, int(characters * inches / widest)))
 
 
 def literal(text: str) -> str:
-    """Text as matplotlib must be given it: a dollar sign in a name does not start a formula."""
+    """The text escaped for matplotlib, for which a dollar sign starts a formula."""
     return text.replace("$", r"\$")
 
 
 def shortened(labels: Iterable[str], most: int = MOST_CHARACTERS) -> dict[str, str]:
-    """Each label as a picture has room for it: of a long one its two ends, and a number where others have the same."""
+    """Each label as it fits into a picture: long ones are cut in the middle, and numbered if that makes them equal."""
     every = list(dict.fromkeys(labels))
     short = {label: label for label in every if len(label) <= most}
-    taken = set(short)
-    reached: dict[str, int] = {}  # the ends of labels → the last number that one of them was given
+    used = set(short)
+    last_number: dict[str, int] = {}  # ends of labels → the last number used with them
     for label in every:
         if label not in short:
-            ends = words = _ends(label, most)
-            number = reached.get(ends, 1)
-            while words in taken:
+            ends = cut = _ends(label, most)
+            number = last_number.get(ends, 1)
+            while cut in used:
                 number += 1
                 mark = f" ({number})"
-                words = _ends(label, most - len(mark)) + mark
-            taken.add(words)
-            reached[ends] = number
-            short[label] = words
+                cut = _ends(label, most - len(mark)) + mark
+            used.add(cut)
+            last_number[ends] = number
+            short[label] = cut
     return {label: short[label] for label in every}
 
 
 def _ends(label: str, most: int) -> str:
-    """What is said last, a parameter or a seed, is what tells trials of an arm from each other."""
+    """The label cut in the middle: its end, a parameter or a seed, distinguishes the trials of an arm."""
     tail = most // 3
     return label[: most - tail - len(ELLIPSIS)].rstrip() + ELLIPSIS + label[-tail:].lstrip()

@@ -1,4 +1,4 @@
-"""What a report cannot show, and why: a picture that fails costs neither the numbers nor the other pictures."""
+"""Collect what a report omits, and why: a picture that fails must not prevent the rest of the report."""
 
 from __future__ import annotations
 
@@ -11,55 +11,55 @@ from assay.text import first_line, listed
 
 T = TypeVar("T")
 MOST_NAMED = 3
-"""Pictures that fail for one reason; of more, how many."""
+"""Most pictures to name that failed for the same reason."""
 
 
-class Lacking:
-    """Collects it, for below the table."""
+class Omissions:
+    """Notes about omitted pictures, to show below the table."""
 
     def __init__(self) -> None:
-        self._said: list[str] = []
+        self._notes: dict[str, None] = {}
         self._failed: dict[str, list[str]] = {}
-        """Cause → pictures."""
+        """Cause → names of pictures."""
 
     @property
     def notes(self) -> tuple[str, ...]:
         failed = (f"not drawn: {listed(names, MOST_NAMED)}: {cause}" for cause, names in self._failed.items())
-        return (*self._said, *failed)
+        return (*self._notes, *failed)
 
-    def say(self, note: str) -> None:
-        self._said += [] if note in self._said else [note]
+    def note(self, note: str) -> None:
+        self._notes[note] = None
 
     def picture(self, file: Path, draw: Callable[[], Path | None]) -> Path | None:
-        """What `draw` returns, where that is a picture which the page can show; nothing is left of one that is not."""
+        """The picture that `draw` writes; None, without a file, if it is not readable."""
 
-        def drawn() -> Path | None:
-            made = draw()
-            return None if made is None else readable(made)
+        def readable_picture() -> Path | None:
+            picture = draw()
+            return None if picture is None else readable(picture)
 
-        return self.attempt(file.name, drawn, lambda: file.unlink(missing_ok=True))
+        return self.attempt(file.name, readable_picture, lambda: file.unlink(missing_ok=True))
 
     def attempt(self, name: str, make: Callable[[], T], undo: Callable[[], None] = lambda: None) -> T | None:
-        """None where it fails: the note names the picture."""
+        """The value of `make`; if it raises, None and a note that names the picture."""
         try:
             return make()
         except Warning:
-            raise  # who has warnings be errors wants to see them
+            raise  # warnings that the user turned into errors
         except Exception as error:
             undo()
             if no_room(error):
-                raise  # the disk is full: that is not a matter of this picture
+                raise  # a full disk concerns the whole report
             self._failed.setdefault(first_line(error, with_type=True), []).append(name)
             return None
 
 
 def readable(picture: Path) -> Path:
-    """The same, after a look at all of it. Raises what PIL does for other files, and for one that is cut off."""
+    """The picture's path, after decoding it. Raises PIL's errors for other and for truncated files."""
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(picture) as image:
             image.load()
     except UnidentifiedImageError as error:
-        raise UnidentifiedImageError("this is no picture") from error  # where it lies is of no interest
+        raise UnidentifiedImageError("not a picture") from error  # PIL's message has the path of a temporary file
     return picture

@@ -1,4 +1,4 @@
-"""A study as the store has it, with the failures that its last report recorded: compared and reported without a run."""
+"""A study as read from the store, with the failures of its last report: to compare and report without a run."""
 
 from __future__ import annotations
 
@@ -8,25 +8,23 @@ from functools import cached_property
 from pathlib import Path
 
 from assay.costs.priced_metrics import PricedMetrics, priced
-from assay.costs.savings import CostSheet, cost_sheet
+from assay.costs.savings import CostSheet
 from assay.home import Home
 from assay.planning import Plan, computed_of
-from assay.report.folder import PAGE, cannot_write, earlier_failures, earlier_logs, write_page
+from assay.report.folder import PAGE, cannot_write, costs_of_trials, earlier_failures, earlier_logs, write_page
 from assay.results import Table, TrialOutcome, from_store, table
-from assay.store import Store, StoredResult
+from assay.store import Store
 
 
 @dataclass(frozen=True)
 class StoredStudy:
-    """Computes nothing."""
-
     plan: Plan
     store: Store
     folder: Path
     """The folder of its report."""
     trials: tuple[TrialOutcome, ...]
     logs: Mapping[str, Path]
-    """Key → the traceback of a stage that failed."""
+    """Key of a failed stage → the file of its traceback."""
 
     @classmethod
     def of(cls, plan: Plan, store: Store, home: Home) -> StoredStudy:
@@ -41,13 +39,10 @@ class StoredStudy:
 
     @cached_property
     def cost(self) -> CostSheet:
-        results: dict[str, StoredResult] = {}
-        for trial in self.trials:
-            results |= trial.results
-        return cost_sheet(self.plan, results, computed_of(self.plan.sweep, self.store).all())
+        return costs_of_trials(self.plan, self.trials, computed_of(self.plan.sweep, self.store).all())
 
     def write_page(self, file: Path | None = None) -> tuple[Path, Table]:
-        """The page, in the report's folder unless another file is named; with its table. Raises AssayError."""
+        """Write the page, by default into the report's folder. Returns its path and table. Raises AssayError."""
         file = self.folder / PAGE if file is None else file
         try:
             computed = computed_of(self.plan.sweep, self.store).all()
@@ -61,12 +56,12 @@ class StoredStudy:
 
 
 def labelled(studies: Sequence[StoredStudy]) -> list[Table]:
-    """Their tables, each under its label."""
+    """The studies' tables, named by `labels`."""
     return [replace(study.table, sweep=label) for study, label in zip(studies, labels(studies), strict=True)]
 
 
 def labels(studies: Sequence[StoredStudy]) -> list[str]:
-    """Their names; where several have one, their files or numbers tell them apart: two studies' arms are not one."""
+    """The studies' names; studies of the same name are distinguished by their files, or else by numbers."""
     sweeps = [study.plan.sweep for study in studies]
     names = [sweep.name for sweep in sweeps]
     return [

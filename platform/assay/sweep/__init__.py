@@ -1,4 +1,4 @@
-"""The sweep file: read, validated with line numbers, expanded to trials."""
+"""Read a sweep file, validate it with line numbers, and expand it to trials."""
 
 from assay.sweep.expansion import Trial
 from assay.sweep.load import load_sweep

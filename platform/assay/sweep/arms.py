@@ -1,6 +1,6 @@
-"""Named deltas against a base: each alone, each on top of those before it, or every subset of them.
+"""Arms: named deltas against a base, applied one at a time, cumulatively, or in every subset.
 
-Arms with an empty delta are the base itself: they are trials of their own, and no part of a combination.
+An arm with an empty delta is the base itself: it is run on its own and never combined.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from assay.workload import JSON, Workload
 Arms = Mapping[str, Mapping[str, JSON]]
 AND = " + "
 BASE_KEYS = ("workload", "base")
-"""Keys of an arm that are not config paths: they name what it starts from, if that is not the sweep's own."""
+"""Keys of an arm that are not config paths: they name its workload and preset, if these are not the sweep's."""
 
 
 @dataclass(frozen=True)
 class Base:
-    """A preset of a workload with the sweep's own config over it: what the overrides of a trial are applied to."""
+    """A preset of a workload with the sweep's own config applied: the base of a trial's overrides."""
 
     workload: Workload
     name: str
-    """The preset's."""
+    """The name of the preset."""
     config: Mapping[str, JSON] = field(default_factory=dict)
-    """Dotted overrides that all trials have in common."""
+    """Dotted overrides that all trials share."""
 
     @cached_property
     def preset(self) -> Mapping[str, JSON]:
-        """Resolved; empty if the workload refuses the preset alone, which the trials may complete."""
+        """The resolved preset; empty if it is invalid until trials complete it."""
         try:
             with passing_warnings(None):  # the trials repeat them
                 return self.workload.resolve(self.name, {})
@@ -44,27 +44,27 @@ class Base:
         return frozenset(self.workload.paths(self.name))
 
     def has(self, path: str) -> bool:
-        """Whether its config has such a path, of a value or of a section."""
+        """Whether its config has a value or a section at this path."""
         return path in self.paths or any(known.startswith(f"{path}.") for known in self.paths)
 
     def resolve(self, overrides: Mapping[str, JSON]) -> Mapping[str, JSON]:
-        """The whole config. Raises ConfigError as the workload does."""
+        """The full config. Raises ConfigError if the workload refuses it."""
         return self.workload.resolve(self.name, {**self.config, **overrides})
 
     def with_config(self, config: Mapping[str, JSON], bases: Iterable[Base]) -> Base:
-        """This base with the sweep's config over it, except for paths that only other bases of the sweep have."""
+        """This base with the sweep's config, except for paths that only other bases of the sweep have."""
         others = [base for base in bases if base is not self]
         own = {p: value for p, value in config.items() if self.has(p) or not any(base.has(p) for base in others)}
         return replace(self, config=own)
 
 
 FindBase = Callable[[str | None, str | None], Base]
-"""By workload and preset as an arm names them; None stands for the sweep's own."""
+"""The base of a workload and preset; None stands for the sweep's own."""
 
 
 @dataclass(frozen=True)
 class Arm:
-    """What a trial starts from: none, one or several of the sweep's arms."""
+    """An arm, or a combination of several or none."""
 
     name: str | None
     """ "AdaGN + multi-resolution"; None in a sweep without arms."""
@@ -72,18 +72,18 @@ class Arm:
     base: Base
     delta: Mapping[str, JSON]
     origins: Mapping[str, str]
-    """Path → the member that set it: the last that does."""
+    """Path → the last member that sets it."""
 
     @property
     def label(self) -> str | None:
-        """Its name as it is shown: on a line, without what a terminal obeys."""
+        """Its name in one line, with control characters escaped."""
         return None if self.name is None else printable(self.name, is_line=True)
 
 
 def combine(arms: Arms, mode: str, config: Mapping[str, JSON], find_base: FindBase) -> tuple[Base, list[Arm]]:
-    """The sweep's own base, and the arms of its trials, in order. The subset without any is named after the base.
+    """The sweep's own base, and its arms in order. The empty combination is named after the base.
 
-    Members of a combination start from the base that the last of them names.
+    The base of a combination is the one that its last members name.
     """
     combinations = list(_combinations(arms, mode))
     names = {(None, None): find_base(None, None)}
@@ -109,7 +109,7 @@ def _named_base(arms: Arms, members: Sequence[str]) -> tuple[JSON, JSON]:
 
 
 def count(arms: Arms, mode: str) -> int:
-    """How many `combine` makes, without making them."""
+    """The number of arms that `combine` returns."""
     deltas = sum(bool(delta) for delta in arms.values())
     if not arms or mode != "grid":
         return max(len(arms), 1)
@@ -136,7 +136,7 @@ def _cumulative(arms: Arms) -> Iterator[tuple[str, ...]]:
 
 
 def _subsets(arms: Arms) -> Iterator[tuple[str, ...]]:
-    """The smaller ones first."""
+    """Smaller subsets first."""
     empty = [name for name, delta in arms.items() if not delta]
     yield from ((name,) for name in empty)
     if not empty:

@@ -1,4 +1,4 @@
-"""A config as YAML, wherever it is shown."""
+"""Show a config as YAML."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from assay.workload import JSON, section_of
 
 
 def as_yaml(value: Mapping[str, JSON], asked: Mapping[str, JSON] | None = None) -> str:
-    """The config as YAML; a value that was chosen at run time says beside it what was asked."""
+    """The config as YAML. `asked`: path → the setting in the sweep, for values chosen at run time, as comments."""
     from ruamel.yaml import YAML
 
     yaml = YAML()
@@ -29,5 +29,5 @@ def as_yaml(value: Mapping[str, JSON], asked: Mapping[str, JSON] | None = None) 
 
 
 def asked_in_words(wanted: JSON) -> str:
-    """What a comment says beside what was chosen."""
+    """The comment beside a value that was chosen at run time."""
     return f"asked: {in_words(wanted)}"

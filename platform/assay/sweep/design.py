@@ -1,4 +1,4 @@
-"""What makes a sweep's trials: arms, a space, seeds, and how they are gone through. No config is resolved here."""
+"""A sweep's design: its arms, search space and seeds, and the order of its trials. No config is resolved here."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from assay.sweep.search.searchers import Searcher
 from assay.workload import JSON
 
 CHECK_DRAWS = 8
+"""Random draws per arm that a check adds to the corners of the space."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One trial before a workload has seen it."""
+    """One trial before its config is resolved."""
 
     arm: Arm
     values: Mapping[str, JSON]
-    """Path → value of the parameters that are set in it."""
+    """Path → value of its parameters."""
     seed: int
     draw: int | None
-    """The number of the random draw or suggestion; None in a grid."""
+    """The index of the random draw or suggestion; None in a grid."""
 
     @property
     def overrides(self) -> dict[str, JSON]:
@@ -35,7 +36,7 @@ class Choice:
 @dataclass(frozen=True)
 class Design:
     base: Base
-    """The sweep's own, which its arms start from unless they name another."""
+    """The sweep's own, for arms that name no other."""
     arms: Sequence[Arm]
     """At least one."""
     parameters: Mapping[str, Parameter]
@@ -50,22 +51,23 @@ class Design:
 
     @cached_property
     def settings(self) -> list[Settings]:
-        """What each arm gives, without the parameters."""
+        """The settings of each arm, without parameters."""
         return [Settings(arm.base.preset, arm.base.config, arm.delta, arms=arm.members) for arm in self.arms]
 
     @cached_property
     def bases(self) -> list[Base]:
-        """What its trials start from, each once."""
+        """The bases of its arms, each once."""
         return list({id(arm.base): arm.base for arm in self.arms}.values())
 
     def count(self) -> int:
-        """Trials at most: draws may turn out to be the same where conditions do not hold."""
+        """The number of trials; an upper bound for draws, which may coincide if conditions do not hold."""
         if self.searcher.num_trials is not None:
             return self.searcher.num_trials * len(self.arms) * len(self.seeds)
         return sum(self.space.count(settings) for settings in self.settings) * len(self.seeds)
 
     def choices(self, suggested: Sequence[Mapping[str, JSON]] = ()) -> Iterator[Choice]:
-        """Grid: arms, then points, then seeds. Else draws come first, so that more of them are added at the end."""
+        """In a grid: arms, then points, then seeds. Else draws come first, so that further ones are added at the
+        end."""
         facts = self.searcher.facts
         if facts.is_exhaustive:
             for arm, settings in zip(self.arms, self.settings, strict=True):
@@ -84,7 +86,7 @@ class Design:
                 yield from (Choice(arm, point, seed, number) for seed in self.seeds)
 
     def corners(self) -> Iterator[Choice]:
-        """What is most likely to be refused, and a few draws: a check where not every trial is known or can be."""
+        """The trials most likely to be refused, and a few draws: a check of spaces that are large or not yet known."""
         for arm, settings in zip(self.arms, self.settings, strict=True):
             draws = itertools.islice(self.space.draws(self.searcher.seed, [settings]), CHECK_DRAWS)
             for point in itertools.chain(self.space.corners(settings), draws):

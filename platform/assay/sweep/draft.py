@@ -1,4 +1,4 @@
-"""What of a document is well-formed enough to be checked further, so that one mistake does not hide the next."""
+"""The well-formed parts of a document, to check further, so that one mistake does not hide the next."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ S = TypeVar("S", bound=Section)
 
 @dataclass
 class Draft:
-    """The sections that make trials; whatever in them has the wrong shape is left out."""
+    """The sections that define trials, without malformed parts."""
 
     config: dict[str, JSON]
     arms: dict[str, dict[str, JSON]]
@@ -33,9 +33,9 @@ class Draft:
     searcher: Searcher | None
     scheduler: Scheduler | None
     plots: dict[int, Plot]
-    """By their number in the report."""
+    """By their index in the report."""
     is_whole: bool
-    """No parameter, arm, searcher had to be left out."""
+    """No parameter, arm or searcher was left out."""
 
     @classmethod
     def of(cls, data: Mapping[str, JSON]) -> Draft:
@@ -62,7 +62,8 @@ class Draft:
         )
 
     def design(self, find_base: FindBase) -> Design:
-        """Every value of a parameter once. Where it is not known which trials there are, none are: corners are."""
+        """The design, with every value of a parameter once. If its trials cannot be listed, a searcher without draws
+        stands in, so that only the corners are checked."""
         once = {path: _distinct(parameter) for path, parameter in self.parameters.items()}
         searcher = self.searcher
         if searcher is None or (searcher.facts.is_exhaustive and any(map(lacks_num, self.parameters.values()))):
@@ -72,7 +73,7 @@ class Draft:
 
 
 def lacks_num(parameter: Parameter) -> bool:
-    """Whether no grid can be made of it."""
+    """Whether a grid over it is impossible."""
     return isinstance(parameter.axis, Floats) and parameter.num is None
 
 
@@ -89,12 +90,12 @@ def _read(section: type[S], value: JSON) -> S | None:
 
 
 def _parameter(value: JSON) -> Parameter | None:
-    """Values can be checked though something else is wrong beside them."""
-    found = _read(Parameter, value)
+    """The parameter; if it is invalid, its `values` alone."""
+    parameter = _read(Parameter, value)
     values = value.get("values") if isinstance(value, dict) else None
-    if found is None and isinstance(values, list) and values and not value.get("when"):
+    if parameter is None and isinstance(values, list) and values and not value.get("when"):
         return Parameter(values=tuple(values))
-    return found
+    return parameter
 
 
 def _distinct(parameter: Parameter) -> Parameter:

@@ -24,29 +24,29 @@ class Trial:
 
     index: int
     name: str
-    """The arm in words: what tables and MLflow runs are called."""
+    """The name in tables and of its MLflow run."""
     arm: str | None
-    """The arm's name; several arms together have their names joined by " + "."""
+    """The arm's name; names of combined arms are joined by " + "."""
     overrides: Mapping[str, JSON]
     """Dotted: the arm's delta, the parameters' values and the seed, on top of the sweep's own config."""
     config: Mapping[str, JSON]
-    """The full config, as the workload resolved it."""
+    """The full, resolved config."""
     seed: int
     varied: Mapping[str, JSON]
-    """Dotted: this trial's value at every path where the trials differ, whether or not this trial's arm sets it; and
-    its "workload" and "base" where these differ."""
+    """Dotted: this trial's value at every path at which the trials differ, even if its arm does not set it, and its
+    "workload" and "base" if these differ."""
     base: Base
-    """What the overrides go over."""
+    """The base of the overrides."""
     draw: int | None = None
-    """Index of the random draw or suggestion that its values are of; None in a grid."""
+    """Index of the random draw or suggestion; None in a grid."""
     draws: tuple[int, ...] = ()
-    """All that come to this config in its arm: the first is `draw`."""
+    """All draws that give this config in its arm: the first is `draw`."""
     warned: tuple[str, ...] = ()
-    """What the workload warned of while it resolved the config."""
+    """The workload's warnings while it resolved the config."""
 
 
 def short_names(paths: Sequence[str]) -> dict[str, str]:
-    """Each path's last segment, or as many of its last segments as tell it from the others."""
+    """Path → its shortest tail, in segments, that no other path ends with."""
     short = {}
     for path in paths:
         parts = path.split(".")
@@ -57,7 +57,7 @@ def short_names(paths: Sequence[str]) -> dict[str, str]:
 
 
 def in_words(value: JSON) -> str:
-    """A value as a trial's name shows it: text bare, unless it would read as a number, a list or a truth value."""
+    """A value in a trial's name: text is quoted only if it looks like a number, a list or a boolean."""
     if isinstance(value, str):
         try:
             json.loads(value)
@@ -67,7 +67,7 @@ def in_words(value: JSON) -> str:
 
 
 def in_trials(message: str, names: Sequence[str]) -> str:
-    """The message, and in which trials that is; as it is where no trial is named."""
+    """The message with the trials that it is about, if any are given."""
     more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
     return f"{message} (in trial {names[0]!r}{more})" if names else message
 
@@ -78,14 +78,14 @@ class Names:
     def __init__(self, design: Design) -> None:
         self._design = design
         self._short = short_names(list(design.parameters))
-        self._given: set[str] = set()
+        self._used: set[str] = set()
 
     def name(self, choice: Choice) -> str:
-        """Numbers of a range are shortened, unless a trial before has that name."""
+        """The next trial's name. Numbers of a range are rounded unless an earlier trial has the same name."""
         name = self._of(choice, SHORT_DIGITS)
-        if name in self._given:
+        if name in self._used:
             name = self._of(choice, None)
-        self._given.add(name)
+        self._used.add(name)
         return name
 
     def _of(self, choice: Choice, digits: int | None) -> str:
@@ -104,36 +104,36 @@ class Names:
 def expand(design: Design, suggested: Sequence[Mapping[str, JSON]] = (), most: int | None = None) -> list[Trial]:
     """Resolve every choice, or the first `most`. Raises ConfigError at the first that its workload refuses."""
     draws: dict[tuple[str | None, int, str], list[int]] = {}
-    """(arm, seed, config) → the draws that came to it."""
-    found: list[tuple[Choice, Mapping[str, JSON], Mapping[str, JSON]]] = []
+    """(arm, seed, config) → the draws that give it."""
+    distinct: list[tuple[Choice, Mapping[str, JSON], Mapping[str, JSON]]] = []
     warned: list[list[str]] = []
     for choice in itertools.islice(design.choices(suggested), most):
         overrides = choice.overrides
-        heard: list[str] = []
-        with passing_warnings(heard.append):
+        warnings: list[str] = []
+        with passing_warnings(warnings.append):
             resolved = choice.arm.base.resolve(overrides)
         if choice.draw is not None:
-            drawn = draws.setdefault(_identity(choice, resolved), [])
-            drawn.append(choice.draw)
-            if len(drawn) > 1:
+            same = draws.setdefault(_identity(choice, resolved), [])
+            same.append(choice.draw)
+            if len(same) > 1:
                 continue
-        found.append((choice, overrides, resolved))
-        warned.append(heard)
-    # What is drawn later will differ, if it does not yet.
+        distinct.append((choice, overrides, resolved))
+        warned.append(warnings)
+    # Drawn parameters count as varying, since later draws will differ.
     drawn_paths = [] if design.searcher.facts.is_exhaustive else list(design.parameters)
-    paths = dict.fromkeys([*drawn_paths, *(path for _, overrides, _ in found for path in overrides)])
+    paths = dict.fromkeys([*drawn_paths, *(path for _, overrides, _ in distinct for path in overrides)])
     columns = {
-        "workload": [choice.arm.base.workload.name for choice, _, _ in found],
-        "base": [choice.arm.base.name for choice, _, _ in found],
-        **{path: [at_path(resolved, path) for _, _, resolved in found] for path in paths},
+        "workload": [choice.arm.base.workload.name for choice, _, _ in distinct],
+        "base": [choice.arm.base.name for choice, _, _ in distinct],
+        **{path: [at_path(resolved, path) for _, _, resolved in distinct] for path in paths},
     }
     varying = [
         path
         for path, column in columns.items()
         if path in drawn_paths or len({canonical_json(value) for value in column}) > 1
     ]
-    # Another workload's seed path is none of this trial's.
-    seed_paths = {choice.arm.base.workload.seed_path for choice, _, _ in found}
+    # Workloads may have different seed paths; a trial has only its own.
+    seed_paths = {choice.arm.base.workload.seed_path for choice, _, _ in distinct}
     seeded = seed_paths if len(design.seeds) > 1 else ()
     names = Names(design)
     return [
@@ -154,7 +154,7 @@ def expand(design: Design, suggested: Sequence[Mapping[str, JSON]] = (), most: i
             draws=tuple(draws.get(_identity(choice, resolved), ())),
             warned=tuple(warned[index]),
         )
-        for index, (choice, overrides, resolved) in enumerate(found)
+        for index, (choice, overrides, resolved) in enumerate(distinct)
     ]
 
 

@@ -1,4 +1,4 @@
-"""The types that a sweep file's keys are made of, each with the words for what it refuses."""
+"""The types of a sweep file's values, with their error messages."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from assay.workload.typed import got
 MOST_TRIALS = 20_000
 """The most trials of a sweep."""
 MOST_HOURS = 1_000_000
-"""The most hours of a run: a timer takes two and a half times as many, and no more."""
+"""The most hours of a run: timers overflow at two and a half times as many."""
 RESERVED = "none"
-"""What is told instead of a profile where there is none."""
+"""Stands for no profile."""
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
@@ -45,16 +45,16 @@ def _non_empty(text: str) -> str:
 
 
 def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
-    twice = sorted(seed for seed, times in Counter(seeds).items() if times > 1)
-    if twice:
-        raise ValueError(f"got {', '.join(map(str, twice))} more than once, allowed: distinct integers ≥ 0")
+    repeated = sorted(seed for seed, times in Counter(seeds).items() if times > 1)
+    if repeated:
+        raise ValueError(f"got {', '.join(map(str, repeated))} more than once, allowed: distinct integers ≥ 0")
     if not seeds:
         raise ValueError("got [], allowed: at least one integer ≥ 0")
     return seeds
 
 
 def _whole_above_one(gpus: float) -> float:
-    # Ray shares one GPU between tasks, but gives several only whole.
+    # Ray allows fractions of one GPU, but not of several.
     if gpus > 1 and gpus != int(gpus):
         raise ValueError(f"got {gpus}, allowed: a whole number, or a fraction below 1")
     return gpus
@@ -105,27 +105,28 @@ class Section(BaseModel):
 
 
 def one_of(registry: Registry[Any]) -> BeforeValidator:
-    """For a field that is a name of the registry. What is not is refused with a list of those there are."""
+    """The validator of a field that is a name of the registry."""
 
     def check(name: object) -> object:
         if not isinstance(name, str) or name not in registry:
             hint = did_you_mean(name, registry, "") if isinstance(name, str) else ""
             raise ValueError(f"got {got(name)}, allowed: {', '.join(registry)}{hint}")
-        registry[name]  # a package that does not import says so here, at the line of the name
+        registry[name]  # an entry that cannot be imported is an error at the line of its name
         return name
 
     return BeforeValidator(check)
 
 
 class ChoosingSection(Section):
-    """A section whose `name` chooses an entry of a registry. An entry may name a subclass as its `options`, which reads
-    the section in the place of this one: its fields are the entry's own options."""
+    """A section whose `name` chooses an entry of a registry. An entry with options of its own names a subclass as its
+    `options`, which reads the section instead."""
 
     registry: ClassVar[Registry[Any]]
 
     @classmethod
     def reader(cls, data: object) -> type[Self]:
-        """What reads a section; of an entry that there is not, or that does not import, the name is refused there."""
+        """The class that reads this section: this class if the entry does not exist or cannot be imported, so that the
+        field `name` refuses it."""
         name = data.get("name") if isinstance(data, Mapping) else None
         if not isinstance(name, str) or name not in cls.registry:
             return cls

@@ -1,7 +1,7 @@
-"""A YAML file as plain values that remember their lines.
+"""Read a YAML file into plain values with line numbers.
 
-YAML 1.2: 1e-4 is a number; `no` and `on` are text. Only plain values are built, whatever the tags say. Everything wrong
-with the text itself is a problem here: not text, not YAML, duplicate keys, tags, values that JSON does not have.
+YAML 1.2: 1e-4 is a number; `no` and `on` are text. Only plain values are built. Problems are reported for text that is
+not UTF-8 or not YAML, duplicate keys, tags, and values that JSON does not have.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from assay.workload import JSON
 Path = tuple[str | int, ...]
 MOST_VALUES = 100_000
 MOST_BYTES = 4 << 20
-"""What a file may have, and all of its text once aliases are written out."""
+"""Limits of a file, and of its text with aliases expanded."""
 TAG = "tag:yaml.org,2002:"
 TYPED = tuple(TAG + kind for kind in ("int", "float", "bool", "null"))
-"""Plain scalars that are no text."""
+"""Tags of plain scalars that are not text."""
 # Numbers of YAML 1.2 that ruamel leaves as text.
 FLOAT = re.compile(r"[-+]?\.[0-9]+([eE][-+]?[0-9]+)?")
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a user wrote a value: `line` 0 is the command line."""
+    """Where a user wrote a value; `line` 0 stands for the command line."""
 
     file: str
     line: int
@@ -46,21 +46,21 @@ class Origin:
 
 @dataclass
 class Document:
-    """Plain data, and the origin of every value in it (a mapping's entry: of its key)."""
+    """Plain data, and the origin of every value (in a mapping, of its key)."""
 
     file: str
     data: JSON
     origins: dict[Path, Origin]
     problems: list[SpecProblem] = field(default_factory=list)
     unread: set[tuple[str, str]] = field(default_factory=set)
-    """(file, dotted path) of values that could not be read: null stands in for them."""
+    """(file, dotted path) of unreadable values, which are null in `data`."""
 
     def origin(self, path: Path) -> Origin:
         """The origin of the value, or of the nearest value around it, with the rest of the path appended."""
         for length in range(len(path), -1, -1):
-            found = self.origins.get(path[:length])
-            if found is not None:
-                return Origin(found.file, found.line, found.path + path[length:])
+            origin = self.origins.get(path[:length])
+            if origin is not None:
+                return Origin(origin.file, origin.line, origin.path + path[length:])
         return Origin(self.file, 0, path)
 
     def problem(self, path: Path, message: str) -> SpecProblem:
@@ -76,7 +76,7 @@ def dotted(path: Path) -> str:
 def read_text(path: FilePath, file: str) -> str:
     """The file's text. Raises SpecError with one problem."""
     try:
-        # A pipe waits for somebody who writes; a shell's <(…), which is in /dev, has one.
+        # Reading a pipe blocks until somebody writes; a shell's <(…), which is in /dev, has a writer.
         if path.is_fifo() and not path.is_relative_to("/dev"):
             raise OSError("it is a pipe; save the sweep to a file")
         with path.open("rb") as opened:
@@ -110,17 +110,17 @@ def _neighbours(path: FilePath) -> str:
 
 
 def parse(text: str, file: str) -> Document:
-    """Text to values. Raises SpecError when it is not YAML; what is wrong with single values is in `problems`."""
+    """Parse a file's text. Raises SpecError if it is not YAML; faults of single values are in `problems`."""
     with _refusals(text, file, None):
         return _built(_compose(text), file, None)
 
 
 def parse_value(text: str, file: str) -> Document:
-    """A value from the command line, all of whose lines are 0.
+    """Parse a value from the command line, with line 0.
 
     Numbers, true, false, null, quoted text, and lists and mappings in brackets are read as in a file. Anything else is
-    the text itself, whole, also where YAML would cut it (" #"), refuse it ("@") or read something else ("a: b", "~").
-    Raises SpecError for brackets that YAML cannot read, and for what is not text.
+    the literal text, even if YAML would cut it (" #"), refuse it ("@") or read it differently ("a: b", "~"). Raises
+    SpecError for invalid YAML in brackets, and for characters that YAML does not allow.
     """
     is_bracketed = text.lstrip().startswith(("[", "{"))
     try:
@@ -137,9 +137,9 @@ def parse_value(text: str, file: str) -> Document:
 
 
 def from_values(values: Mapping[Any, Any], file: str) -> Document:
-    """The same from Python values, all of whose lines are 0: dicts, lists, tuples, numbers, strings and paths.
+    """A document of Python values, with line 0: dicts, lists, tuples, numbers, strings and paths.
 
-    What is wrong with single values is in `problems`.
+    Faults of single values are in `problems`.
     """
     document = Document(file, None, {})
     try:
@@ -178,7 +178,7 @@ def _built(root: Node | None, file: str, line: int | None) -> Document:
 
 
 def _is_all_of(root: Node, text: str) -> bool:
-    """Whether a value of a person is what YAML made of it, and no comment, anchor, tag or indicator is lost."""
+    """Whether YAML read the whole text, without dropping a comment, anchor, tag or indicator."""
     written = text.strip()
     if isinstance(root, ScalarNode) and root.style is None:
         is_typed = root.tag in TYPED or FLOAT.fullmatch(root.value) is not None
@@ -232,7 +232,7 @@ def _reason(error: MarkedYAMLError) -> str:
 
 
 class _Builder:
-    """Composed nodes to plain values."""
+    """Builds plain values from YAML nodes."""
 
     def __init__(self, file: str, line: int | None) -> None:
         self.file, self.line = file, line
@@ -269,7 +269,7 @@ class _Builder:
             self.open.discard(id(node))
 
     def entries(self, node: MappingNode, path: Path) -> Iterator[tuple[str, Node]]:
-        """Keys as they are written: `250:` is the key "250"."""
+        """A mapping's entries, with keys as text: `250:` is the key "250"."""
         first: dict[str, int] = {}
         for key, value in node.value:
             if not isinstance(key, ScalarNode):
@@ -333,7 +333,7 @@ class _Builder:
 
 
 def _whole_characters(text: str) -> str | None:
-    """JSON escapes one character as a pair of surrogates. None for half of one: no file or terminal can hold it."""
+    """The text with surrogate pairs, as in JSON escapes, joined; None for a lone surrogate, which no file can hold."""
     try:
         return text.encode("utf-16", "surrogatepass").decode("utf-16")
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""A sweep file to a Sweep: read, lay the profile and --set over it, check everything, report it all at once."""
+"""Load a sweep file: apply the profile and --set, check everything, and report all problems at once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from assay.workload import JSON, load_workload
 from assay.workload.typed import located_messages
 
 IN_PYTHON = "sweep"
-"""What stands in a message for the file of a sweep that has none."""
+"""Takes the place of the file in messages about a sweep from a dict."""
 
 
 @a_look()
@@ -32,12 +32,12 @@ def load_sweep(
     find_workload: FindWorkload = load_workload,
 ) -> Sweep:
     """The sweep in a YAML file, or in a dict of the same keys, with one of its profiles and every "path=value" of
-    `sets` over it.
+    `sets` applied.
 
-    Raises SpecError with every problem: of the file, of all its profiles' keys and types, and of the trials of the
-    chosen profile. `find_workload` turns the file's `workload` into the workload.
+    Raises SpecError with every problem: of the file, of keys and types in all profiles, and of the trials of the chosen
+    profile. `find_workload` finds a workload by its name.
     """
-    find_workload = cache(find_workload)  # every profile is checked in its words
+    find_workload = cache(find_workload)  # each profile's check needs it
     refuse_other("path", source, (str, os.PathLike, Mapping), "the path of a sweep file, or a dict of its keys")
     refuse_other("profile", profile, (str, type(None)), "the name of a profile of the sweep, or None")
     if isinstance(sets, str) or not all(isinstance(text, str) for text in sets):
@@ -65,10 +65,10 @@ def load_sweep(
         problems.append(unknown_profile(document, profile))
 
     chosen = with_sets(chosen, sets)
-    with passing_warnings(None):  # planning passes them on, with the trial that they are about
-        workloads, found = check(_normal(chosen), find_workload)
-    problems += [*chosen.problems, *_schema_problems(chosen, find_workload), *found]
-    # A value that could not be read at all stands as null: what else is wrong with that null is no news.
+    with passing_warnings(None):  # planning repeats the warnings, with their trials
+        workloads, of_workload = check(_normal(chosen), find_workload)
+    problems += [*chosen.problems, *_schema_problems(chosen, find_workload), *of_workload]
+    # Unreadable values are replaced by null, so further problems of these are noise.
     problems = [p for p in problems if p in document.problems or (p.file, p.path) not in document.unread]
     if problems:
         raise SpecError(problems)
@@ -81,7 +81,7 @@ def load_sweep(
 
 
 def _normal(document: Document) -> Document:
-    """A known key without a value is a key left out; an arm without one is the base itself."""
+    """Drop known keys with null; an arm that is null is the base itself."""
     data: dict[str, JSON] = {
         key: value for key, value in document.data.items() if value is not None or key not in Sweep.model_fields
     }

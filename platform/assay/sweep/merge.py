@@ -1,6 +1,6 @@
-"""Merge a profile, and `--set` from the command line, over a sweep file.
+"""Apply a profile, and `--set` from the command line, to a sweep file.
 
-What a `--set` must not override is refused in `checks._conflicts`.
+A `--set` that has no effect is refused in `checks._conflicts`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from assay.workload import JSON
 from assay.workload.typed import got
 
 FIXED = ("version", "name", "workload", "profiles")
-"""What a profile cannot change: it is the same study."""
+"""Keys that a profile cannot change, since it is the same study."""
 SETTABLE = (
     "arms_mode",
     "base",
@@ -37,10 +37,8 @@ NOT_SETTABLE = ("arms", "name", "parameters", "profiles", "report", "version", "
 
 
 def with_profile(document: Document, name: str) -> Document:
-    """The sweep with one of its profiles over it: `config` key by key, everything else whole.
-
-    A known key without a value is a key left out, as it is in the sweep itself.
-    """
+    """The sweep with one of its profiles applied: `config` key by key, other keys as a whole. Known keys with null are
+    ignored."""
     merged = _copy(document)
     profile = document.data["profiles"][name]
     for key, value in profile.items():
@@ -58,7 +56,7 @@ def with_profile(document: Document, name: str) -> Document:
 
 
 def with_sets(document: Document, sets: Sequence[str]) -> Document:
-    """The sweep with every "path=value" over it, in order."""
+    """The sweep with every "path=value" applied, in order."""
     merged = _copy(document)
     for text in sets:
         label = f"--set {text}"
@@ -73,8 +71,8 @@ def with_sets(document: Document, sets: Sequence[str]) -> Document:
         try:
             parsed = parse_value(value, label)
         except SpecError as error:
-            told = f"{error.problems[0].message}; {_as_text(path, value)}"
-            merged.problems.append(SpecProblem(label, 0, path, told))
+            message = f"{error.problems[0].message}; {_as_text(path, value)}"
+            merged.problems.append(SpecProblem(label, 0, path, message))
             continue
         if parsed.problems:
             merged.problems.extend(SpecProblem(label, 0, path, problem.message) for problem in parsed.problems)
@@ -83,17 +81,18 @@ def with_sets(document: Document, sets: Sequence[str]) -> Document:
         if target is None:
             message = f"cannot be set here; allowed: {', '.join(SETTABLE)}, or a config path of the workload"
             merged.problems.append(SpecProblem(label, 0, path, message))
-        elif (taken := _make_room(merged, target, label)) is None:
+        elif (value_above := _create_sections(merged, target, label)) is None:
             parsed.origins = {(): Origin(label, 0, (path,))}
             _replace(merged, target, parsed.data, parsed, ())
-        elif not _is_section(taken):
-            there = f"{dotted(taken)}, which is {got(_at(merged, taken))}"
-            merged.problems.append(SpecProblem(label, 0, path, f"got a key below {there}; allowed: {dotted(taken)}=…"))
+        elif not _is_section(value_above):
+            above = dotted(value_above)
+            message = f"got a key below {above}, which is {got(_at(merged, value_above))}; allowed: {above}=…"
+            merged.problems.append(SpecProblem(label, 0, path, message))
     return merged
 
 
 def _as_text(path: str, value: str) -> str:
-    """How to say that a value is text, whatever YAML sees in it."""
+    """A hint on how to pass the value as text."""
     quoted = f"{path}={json.dumps(value, ensure_ascii=not value.isprintable())}"
     return f"for the text itself, quote it: --set {shlex.quote(quoted)}"
 
@@ -109,8 +108,8 @@ def _target(path: str) -> Path | None:
     return None if first in NOT_SETTABLE or path == "reference" else ("config", path)
 
 
-def _make_room(document: Document, target: Path, label: str) -> Path | None:
-    """Create the sections above `target`. If something that is not a section is in the way, return its path."""
+def _create_sections(document: Document, target: Path, label: str) -> Path | None:
+    """Create the sections above `target`. If there is a value instead of a section, return its path."""
     for length in range(1, len(target)):
         section, place = target[:length], _at(document, target[: length - 1])
         if place.get(section[-1]) is None:
@@ -122,7 +121,7 @@ def _make_room(document: Document, target: Path, label: str) -> Path | None:
 
 
 def _is_section(place: Path) -> bool:
-    """Whether keys belong below it: then it is the schema that refuses what is there instead."""
+    """Whether a section belongs there: then the schema refuses the value."""
     return len(place) == 1 or (place[0] == "resources" and len(place) == 2)
 
 
@@ -155,6 +154,6 @@ def _copy(document: Document) -> Document:
 
 def unknown_profile(document: Document, name: str) -> SpecProblem:
     profiles = document.data.get("profiles")
-    there = [str(key) for key in profiles] if isinstance(profiles, dict) else []
-    hint = did_you_mean(name, there) if there else "; the sweep has none"
+    names = [str(key) for key in profiles] if isinstance(profiles, dict) else []
+    hint = did_you_mean(name, names) if names else "; the sweep has none"
     return SpecProblem(f"--profile {name}", 0, "", f"no such profile in {document.file}{hint}")

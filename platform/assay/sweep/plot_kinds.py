@@ -1,4 +1,4 @@
-"""The kinds of plot that a sweep may ask for under `report.plots`: each one's facts, and the function that draws it.
+"""The kinds of plot for `report.plots` in a sweep: each one's facts, and the function that draws it.
 
 A package adds one by an entry point of the group "assay.plots" that names its PlotKind.
 """
@@ -16,15 +16,14 @@ AxisName = Literal["x", "y"]
 @dataclass(frozen=True)
 class PlotKind:
     draw: str
-    """The function that draws into one panel, as "module:attribute": `draw(axes, panel)`, with matplotlib's axes and
-    an `assay.report.plots.panels.Panel`. Ticks, labels, grid, title and legend are there already."""
+    """The import path "module:attribute" of a function that draws one panel: `draw(axes, panel)`, with matplotlib axes
+    and an `assay.report.plots.panels.Panel`. The caller adds ticks, labels, grid, title and legend."""
     x: Literal["any", "names", "numbers"] = "any"
-    """What stands along x: "any" has numbers at themselves and other values by name, "names" has every value by name,
-    "numbers" takes nothing else."""
+    """The x axis: "names" is categorical, "numbers" takes only numbers, "any" is numeric if all values are numbers."""
     log: tuple[AxisName, ...] = ("x", "y")
     """The axes that may be logarithmic."""
     turns: bool = False
-    """Where names are long or many they stand along the vertical axis, and `panel.axis.is_sideways` says so."""
+    """With long or many names, x is the vertical axis, and `panel.axis.is_sideways` is true."""
 
 
 PLOT_KINDS = Registry[PlotKind]("plot kind", "assay.plots")

@@ -1,4 +1,4 @@
-"""What stages ask of the cluster: groups of resources by name, one per kind of stage and those that a sweep adds."""
+"""Resource groups of stages by name: one per kind of stage, and those that a sweep adds."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ R = TypeVar("R", bound="Resources")
 class TrainResources(Section):
     kind: ClassVar[StageKind] = "train"
     workers: Positive | Bounds = 1
-    """A number, or [min, max]: what the cluster has room for when the group starts, and starts again."""
+    """A number, or [min, max]: as many as the cluster can hold when the group starts or restarts."""
     cpus_per_worker: Cpus = 1
     gpus_per_worker: Gpus = 0
 
     @property
     def units(self) -> tuple[int, int]:
-        """How many there are at least and at most, here workers."""
+        """The least and the largest number of workers."""
         return (self.workers, self.workers) if isinstance(self.workers, int) else self.workers
 
     @property
     def of_each(self) -> tuple[float, float]:
-        """CPUs and GPUs."""
+        """CPUs and GPUs per worker."""
         return self.cpus_per_worker, self.gpus_per_worker
 
 
 class SampleResources(Section):
     kind: ClassVar[StageKind] = "map"
     actors: Bounds = (1, 1)
-    """[min, max]: how wide the fan-out may grow."""
+    """[min, max] of the fan-out."""
     cpus_per_actor: Cpus = 1
     gpus_per_actor: GpuShare = 0
     """An actor computes on one GPU, or on a share of one."""
@@ -70,7 +70,7 @@ KINDS: tuple[type[Group], ...] = (TrainResources, SampleResources, ReduceResourc
 
 
 class Resources(Section):
-    """The groups by name. A stage that names none has that of its kind: `train`, `sample` (map stages) or `reduce`."""
+    """The groups by name. A stage's default group is that of its kind: `train`, `sample` (map stages) or `reduce`."""
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -80,14 +80,14 @@ class Resources(Section):
 
     @classmethod
     def reader(cls: type[R], data: object) -> type[R]:
-        """What reads a section: with a field per group that it adds, for the kind of stage whose keys the group has."""
+        """The class that reads this section, with a field per added group; a group's keys determine its kind."""
         written = data if isinstance(data, Mapping) else {}
         names = [n for n in written if isinstance(n, str) and NAME.fullmatch(n) and not hasattr(cls, n)]
         added: dict[str, Any] = {name: (_kind_of(written[name]), ...) for name in names if name not in cls.model_fields}
         return create_model(cls.__name__, __base__=cls, **added) if added else cls
 
     def group_of(self, stage: Stage) -> Group:
-        """The group that a stage names. Raises UserError if it is not defined, or is for another kind of stage."""
+        """The group of a stage. Raises UserError if it is not defined, or is for another kind of stage."""
         names = type(self).model_fields
         wanted = next(kind for kind in KINDS if kind.kind == stage.kind)
         fields = ", ".join(wanted.model_fields)
@@ -105,7 +105,7 @@ class Resources(Section):
         return group
 
     def unused(self, stages: Iterable[Stage]) -> dict[str, str]:
-        """Groups that the sweep adds and none of these stages names → the message."""
+        """Added groups that none of these stages names → the error message."""
         named = {stage.group for stage in stages}
         added = type(self).model_fields.keys() - Resources.model_fields.keys()
         message = f"no stage names this group; groups that stages name: {', '.join(sorted(named))}"
@@ -114,6 +114,6 @@ class Resources(Section):
 
 
 def _kind_of(group: object) -> type[Group]:
-    """The kind that has most of the keys."""
+    """The kind with the most keys in common."""
     keys = set(group) if isinstance(group, Mapping) else set()
     return max(KINDS, key=lambda kind: len(keys & kind.model_fields.keys()))

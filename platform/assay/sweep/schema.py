@@ -1,4 +1,4 @@
-"""The keys of a sweep file, typed and frozen. What they mean together is checked in assay.sweep.checks."""
+"""The keys of a sweep file, typed and frozen. `assay.sweep.checks` checks them against the workload."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Limits(Section):
     """Reaching one pauses the sweep."""
 
     device_days: PositiveNumber | None = None
-    """In the unit of the workload, whose name it has in a file: a100_days, where costs are in A100-days."""
+    """In the workload's unit, which is its key in a file: a100_days, if costs are in A100-days."""
     hours: Hours | None = None
     trials: Positive | None = None
     concurrent_trials: Positive | None = None
@@ -66,13 +66,13 @@ class Limits(Section):
     @classmethod
     @cache
     def reader(cls, field: str) -> type[Limits]:
-        """What reads the section where device-days are called so."""
+        """The class that reads the section with this key for device-days."""
         days: Any = (cls.model_fields["device_days"].annotation, Field(default=None, alias=field))
         return create_model(cls.__name__, __base__=cls, device_days=days)
 
 
 class ReferenceRow(BaseModel):
-    """Published numbers of one arm: `when` says which, every other key is a metric."""
+    """Published numbers for configs that match `when`; every other key is a metric."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
     __pydantic_extra__: dict[str, Number] = Field(init=False)
@@ -92,10 +92,10 @@ class Reference(Section):
 class Plot(Section):
     kind: Annotated[Text, AfterValidator(PLOT_KINDS.checked)]
     x: Name
-    """A config path, the scheduler's budget for a point a rung, arm, a metric, seconds or device-days; of the stages of
-    one name alone, as in train.seconds."""
+    """A config path, the scheduler's budget (a point per rung), arm, a metric, or seconds or device-days, also of the
+    stages of one name, as in train.seconds."""
     y: Name | SomeNames
-    """A metric, or several: a panel each."""
+    """A metric, or several, each in a panel of its own."""
     log: tuple[AxisName, ...] = ()
     """The axes that are logarithmic."""
 
@@ -105,8 +105,8 @@ class Plot(Section):
         kind = info.data.get("kind")
         allowed = log if kind is None else PLOT_KINDS[kind].log
         if others := [axis for axis in log if axis not in allowed]:
-            told = ", ".join(allowed) or "none of its axes"
-            raise ValueError(f"got {', '.join(others)}, which a {kind} plot has no logarithm of; allowed: {told}")
+            axes = ", ".join(allowed) or "no axis"
+            raise ValueError(f"got {', '.join(others)}, which cannot be logarithmic in a {kind} plot; allowed: {axes}")
         return log
 
     @property
@@ -123,7 +123,7 @@ class Report(Section):
 
 
 class Sweep(Section):
-    """One study, as written, with its profile and --set applied."""
+    """One study, with its profile and --set applied."""
 
     version: Annotated[int, Field(strict=True, ge=1, le=1)]
     name: SafeName
@@ -134,7 +134,7 @@ class Sweep(Section):
     parameters: Mapping[Name, Parameter] = {}
     arms: Mapping[Name, Mapping[str, JSON]] = {}
     arms_mode: Literal["each", "cumulative", "grid"] = "each"
-    """Arms alone; each on top of those before it; or every subset of them."""
+    """Arms one at a time; each on top of those before it; or every subset of them."""
     searcher: SerializeAsAny[Searcher] = Searcher()
     scheduler: SerializeAsAny[Scheduler] = Scheduler()
     metric: Name
@@ -156,8 +156,8 @@ class Sweep(Section):
 
     @classmethod
     def for_data(cls, data: Mapping[str, JSON], find_workload: FindWorkload = load_workload) -> type[Sweep]:
-        """What reads this data: a sweep, with the options of the searcher and the scheduler that it names, with the
-        resource groups that it adds, and a limit of device-days as its workload calls them."""
+        """The class that reads this data: a Sweep with the options of its searcher and scheduler, its resource groups,
+        and its workload's key for device-days."""
         sections: tuple[tuple[str, Any], ...] = (
             ("searcher", Searcher),
             ("scheduler", Scheduler),
@@ -172,7 +172,7 @@ class Sweep(Section):
 
     @property
     def file(self) -> str:
-        """Where it was read from; empty for a sweep that was built in Python."""
+        """The path of its file; empty for a sweep built in Python."""
         return self._file
 
     @property
@@ -196,13 +196,13 @@ class Sweep(Section):
 
     @property
     def subject(self) -> str:
-        """What it is a study of: "adm digits", or "adm digits, biggan digits" where arms start from several bases."""
+        """Its workloads and bases: "adm digits", or "adm digits, biggan digits" if arms have several."""
         named = [(arm.get("workload", self.workload), arm.get("base", self.base)) for arm in self.arms.values()]
         return ", ".join(dict.fromkeys(f"{of} {preset}" for of, preset in named or [(self.workload, self.base)]))
 
     @property
     def design(self) -> Design:
-        """Its arms, parameters and seeds, before a workload has seen them."""
+        """Its arms, parameters and seeds, before configs are resolved."""
         base, arms = combine(self.arms, self.arms_mode, self.config, self._find_base)
         return Design(base, arms, self.parameters, self.seeds, self.searcher)
 
@@ -213,19 +213,19 @@ class Sweep(Section):
         return self.design.space
 
     def settings(self) -> list[Settings]:
-        """What each arm gives, without the parameters: what conditions are compared with."""
+        """The settings of each arm without parameters, to evaluate conditions."""
         return self.design.settings
 
     def num_trials(self) -> int:
-        """How many there are, without resolving their configs; at most, where draws may turn out to be the same."""
+        """The number of trials, without resolving them; an upper bound for draws, which may coincide."""
         return self.design.count()
 
     @a_look()
     def trials(self, suggested: Sequence[Mapping[str, JSON]] = (), most: int | None = None) -> list[Trial]:
-        """Every trial, or the first `most`. Grid: arms in the order of the file, then parameters, then seeds.
+        """Every trial, or the first `most`. In a grid: arms in the order of the file, then parameters, then seeds.
 
-        Searchers that draw: draw after draw, then arms, then seeds; one that resolves to the config of an earlier draw
-        is left out. Those of optuna are `suggested`: none before anything is.
+        With searchers that draw: draws, then arms, then seeds; a draw that gives an earlier draw's config is left out.
+        With optuna, draws are the `suggested` points.
         """
         return expand(self.design, suggested, most)
 
@@ -252,8 +252,8 @@ class Sweep(Section):
 
 
 def _days_field(data: Mapping[str, JSON], limits: Mapping[str, JSON], find_workload: FindWorkload) -> str:
-    """What the sweep's workload calls its device-days; where there is no such workload, what the file does."""
+    """The workload's key for device-days; if there is no such workload, the key in the file."""
     try:
         return find_workload(str(data.get("workload"))).report.days.field
-    except UserError:  # told at the line of its name
+    except UserError:  # reported at the line of its name
         return next((name for name in limits if name.endswith("_days")), "device_days")

@@ -1,4 +1,4 @@
-"""Every trial resolved by the workload, and each refusal traced to the line where the user wrote what it is about."""
+"""Resolve every trial, and trace each refusal of the workload to the line of the setting that caused it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from assay.sweep.draft import Draft
 from assay.sweep.expansion import Names, in_trials
 from assay.sweep.lines import Document, Path
 from assay.sweep.search import ARM
-from assay.workload import JSON, ReportHints, canonical_json, section_of
+from assay.workload import JSON, ReportHints, Stage, canonical_json, section_of
 from assay.workload.contract import stage_graph
 
 Config = Mapping[str, JSON]
 MOST_ASKED = 100
-"""Trials that are asked for the names of their stages."""
+"""Most trials whose stages are listed for their names."""
 MOST_CHECKED = 1_000
-"""Trials that are resolved for a check; of more, so many that are spread evenly, and the corners of the space."""
+"""Most trials to resolve: of more, an evenly spaced sample and the corners of the space."""
 
 
 class TrialChecks:
-    """`doubtful` places are already known to be wrong: left out of the configs, so that the rest can be checked."""
+    """`doubtful` places have known problems: they are left out of the configs, so that the rest can be checked."""
 
     def __init__(self, document: Document, draft: Draft, design: Design, doubtful: Set[Path]) -> None:
         self.document, self.draft, self.design, self.doubtful = document, draft, design, doubtful
@@ -49,7 +49,7 @@ class TrialChecks:
             fallback: Path = ("arms", choice.arm.members[-1]) if choice.arm.members else ("base",)
             for problem in refused:
                 if _written(problem.path, self.left_out) and not _written(problem.path, places):
-                    continue  # of the preset's value, which stands there only since the user's was left out
+                    continue  # about the preset's value, since the user's was left out
                 new = problem not in inherited
                 blamed = self.blame(problem, {**self.in_config, **(places if new else {})}, fallback if new else None)
                 refusals.setdefault(blamed, []).append(name)
@@ -64,7 +64,7 @@ class TrialChecks:
         yield from self.rungs(resolved)
 
     def choices(self) -> Iterator[Choice]:
-        """All trials, or where they are many or not known yet, some."""
+        """All trials, or a sample if there are many, or if they are not known yet."""
         total = self.design.count()
         every = -(-total // MOST_CHECKED)
         known = self.design.choices()
@@ -75,7 +75,7 @@ class TrialChecks:
     def config_alone(self) -> Iterator[SpecProblem]:
         """Values of `config` that are wrong by themselves. They are left out from here on.
 
-        The config need not hold together alone, since arms may complete it: that is for the trials to tell.
+        Contradictions within the config are left to the trials, since arms may resolve them.
         """
         for problem in {problem: None for base in self.design.bases for problem in self.resolve(base, {})[1]}:
             written = _written(problem.path, self.in_config)
@@ -85,7 +85,7 @@ class TrialChecks:
                 self.config.pop(written, None)
 
     def once_a_range(self, refusals: Mapping[SpecProblem, list[str]]) -> dict[SpecProblem, list[str]]:
-        """The refused bounds of a range or partition, or else its first value, are enough to see why."""
+        """Keep one refusal per range or partition: those of its bounds, or else of its first refused value."""
         kept = dict(refusals)
         for path in (path for path, parameter in self.draft.parameters.items() if parameter.values is None):
             place = self.document.problem(("parameters", path), "").path
@@ -97,7 +97,7 @@ class TrialChecks:
         return kept
 
     def resolve(self, base: Base, overrides: Config) -> tuple[Config | None, tuple[ConfigProblem, ...]]:
-        """The overrides over `config`, as far as that applies to the base."""
+        """The config with the overrides, or the workload's problems with it. Paths that the base lacks are left out."""
         common = {path: value for path, value in self.config.items() if path in base.config}
         try:
             return base.workload.resolve(base.name, {**common, **overrides}), ()
@@ -105,7 +105,7 @@ class TrialChecks:
             return None, error.problems
 
     def overrides(self, choice: Choice) -> tuple[dict[str, JSON], dict[str, Path], bool]:
-        """What this trial sets, where each was written, and whether nothing of the trial had to be left out."""
+        """The trial's overrides, the place of each, and whether nothing was left out."""
         places: dict[str, Path] = {
             path: self.written[path].get(canonical_json(value), ("parameters", path))
             for path, value in choice.values.items()
@@ -121,10 +121,7 @@ class TrialChecks:
         return any(place[:length] in self.doubtful for length in range(1, len(place) + 1))
 
     def twins(self, resolved: list[tuple[Choice, str, Config, bool]]) -> Iterator[SpecProblem]:
-        """Trials that resolve to one config, once a line: the second would only repeat the first.
-
-        Draws may repeat each other, arms and seeds may not.
-        """
+        """Trials that resolve to the same config, once per line. Only draws of one arm and seed may do so."""
         first_with: dict[tuple[int, str], tuple[Choice, str]] = {}
         blamed: set[Path] = set()
         for choice, name, config, whole in resolved:
@@ -145,108 +142,99 @@ class TrialChecks:
             message = f"trial {name!r} resolves to the same config as {twin_name!r}{where}; every trial must differ"
             yield self.document.problem(place, message)
 
-    def difference(self, one: Choice, other: Choice) -> Path:
-        """Where `other` was written differently from `one`: its arm, else its last differing value, else its seed."""
-        if one.arm != other.arm and other.arm.name is not None:
+    def difference(self, first: Choice, other: Choice) -> Path:
+        """The place at which `other` differs from `first`: its arm, else its last differing value, else its seed."""
+        if first.arm != other.arm and other.arm.name is not None:
             return ("arms", other.arm.members[-1]) if other.arm.members else ("arms",)
         for path, value in list(other.values.items())[::-1]:
             spelled = canonical_json(value)
-            if path not in one.values or canonical_json(one.values[path]) != spelled:
+            if path not in first.values or canonical_json(first.values[path]) != spelled:
                 return self.written[path].get(spelled, ("parameters", path))
         return ("seeds", self.draft.seeds.index(other.seed))
 
     def metric(self, reported: list[tuple[str, list[str]]]) -> Iterator[SpecProblem]:
         metric = self.document.data.get("metric")
-        lacking = [(name, metrics) for name, metrics in reported if metric not in metrics]
-        if lacking and isinstance(metric, str) and metric.strip():
-            name, metrics = lacking[0]
-            wrong = (
-                f"unknown metric {metric!r}" if lacking == reported else f"trial {name!r} does not report {metric!r}"
-            )
-            yield self.document.problem(("metric",), wrong + did_you_mean(metric, metrics))
+        without = [(name, metrics) for name, metrics in reported if metric not in metrics]
+        if without and isinstance(metric, str) and metric.strip():
+            name, metrics = without[0]
+            is_unknown = len(without) == len(reported)
+            message = f"unknown metric {metric!r}" if is_unknown else f"trial {name!r} does not report {metric!r}"
+            yield self.document.problem(("metric",), message + did_you_mean(metric, metrics))
 
     def plots(
         self, resolved: Sequence[tuple[Base, Config]], reported: list[tuple[str, list[str]]]
     ) -> Iterator[SpecProblem]:
-        """What no trial will have is no axis: x may be what is set, what is measured or what it took."""
+        """Axes that no trial has: x may be a setting, a metric or a cost, and y a metric."""
         configs, paths = [config for _, config in resolved], {path for base, _ in resolved for path in base.paths}
         metrics = list(dict.fromkeys(name for _, names in reported for name in names))
-        told = ", ".join(metrics) or "none"
+        known = ", ".join(metrics) or "none"
         for number, plot in self.draft.plots.items() if configs else ():
             place: Path = ("report", "plots", number)
             for i, y in enumerate(plot.metrics):
                 if y not in metrics:
                     at = (*place, "y") if isinstance(plot.y, str) else (*place, "y", i)
-                    message = f"no trial reports {y!r}{did_you_mean(y, metrics, f'; its metrics are {told}')}"
+                    message = f"no trial reports {y!r}{did_you_mean(y, metrics, f'; its metrics are {known}')}"
                     yield self.document.problem(at, message)
             if plot.facts.x == "numbers" and self.has_names(plot.x, configs):
                 message = (
-                    f"got {plot.x!r}, which has values that are no numbers; a {plot.kind} plot takes numbers alone"
+                    f"got {plot.x!r}, which has values that are not numbers; a {plot.kind} plot takes only numbers"
                 )
                 yield self.document.problem((*place, "x"), message)
             if plot.x not in paths and not self.is_axis(plot.x, metrics, resolved):
                 costs = " and ".join(self.costs)
-                choices = f"{ARM}, a config path, a metric ({told}), or {costs}, also as train.seconds"
+                choices = f"{ARM}, a config path, a metric ({known}), or {costs}, also as train.seconds"
                 hint = did_you_mean(plot.x, [ARM, *self.costs, *metrics, *paths], f"; allowed: {choices}")
                 yield self.document.problem((*place, "x"), f"no trial has {plot.x!r}{hint}")
 
     def is_axis(self, x: str, metrics: Sequence[str], resolved: Sequence[tuple[Base, Config]]) -> bool:
-        """Whether it is something else than a config path of a base that may be along x."""
+        """Whether x is valid, though no config path of a base."""
         stage, _, last = x.rpartition(".")
         if x == ARM or x in metrics or (last in self.costs and not stage):
             return True
         if last in self.costs:
-            names = {name for base, config in resolved[:MOST_ASKED] for name in self.names_of_stages(base, config)}
+            names = {s.name for base, config in resolved[:MOST_ASKED] for s in self.stages(base, config) or []}
             return not names or stage in names
         return any(section_of(config, x) is not None for _, config in resolved)
 
     def has_names(self, x: str, configs: Sequence[Config]) -> bool:
-        """Whether x is set, in some trial, to what is no number."""
+        """Whether x is not a number in some trial."""
         sections = [section for config in configs if (section := section_of(config, x)) is not None]
         values = [section[x.rpartition(".")[2]] for section in sections if isinstance(section, dict)]
         return x == ARM or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
 
-    def names_of_stages(self, base: Base, config: Config) -> list[str]:
+    def stages(self, base: Base, config: Config) -> Sequence[Stage] | None:
+        """A trial's stages; None if the workload needs a missing file to list them, which planning reports."""
         try:
-            return [stage.name for stage in stage_graph(base.workload, config)]
+            return stage_graph(base.workload, config)
         except UserError:
-            return []  # a file that is not there: planning says so
+            return None
 
     def rungs(self, resolved: list[tuple[Choice, str, Config, bool]]) -> Iterator[SpecProblem]:
-        """The budget is one of a stage, and every rung a value that it may have: in the first trial of every arm."""
+        """A budget that no stage has, and rungs that are invalid values of it, by the first trial of every arm."""
         scheduler = self.draft.scheduler
         if scheduler is None or scheduler.budget is None:
             return
         first_of = {choice.arm.name: (choice, name, config) for choice, name, config, _ in resolved[::-1]}
         refused: dict[SpecProblem, list[str]] = {}
         for choice, name, config in first_of.values():
-            budgets = self.budgets(choice.arm.base, config)
-            if budgets is not None and scheduler.budget not in budgets:
-                message = f"got {scheduler.budget!r}, which no stage has as its budget"
-                problem = self.document.problem(
-                    ("scheduler", "budget"), message + did_you_mean(scheduler.budget, budgets)
-                )
-                refused.setdefault(problem, []).append(name)
+            stages = self.stages(choice.arm.base, config)
+            budgets = [stage.budget.path for stage in stages or [] if stage.budget is not None]
+            if stages is not None and scheduler.budget not in budgets:
+                hint = did_you_mean(scheduler.budget, budgets)
+                message = f"got {scheduler.budget!r}, which no stage has as its budget{hint}"
+                refused.setdefault(self.document.problem(("scheduler", "budget"), message), []).append(name)
                 continue
             overrides = self.overrides(choice)[0]
             for i, amount in enumerate(scheduler.rungs):
-                for wrong in self.resolve(choice.arm.base, {**overrides, scheduler.budget: amount})[1]:
-                    message = wrong.message if wrong.path == scheduler.budget else f"{wrong.path}: {wrong.message}"
+                for fault in self.resolve(choice.arm.base, {**overrides, scheduler.budget: amount})[1]:
+                    message = fault.message if fault.path == scheduler.budget else f"{fault.path}: {fault.message}"
                     problem = self.document.problem(("scheduler", "rungs", i), message)
                     refused.setdefault(problem, []).append(name)
         for problem, names in refused.items():
             yield _in_trials(problem, names) if len(names) < len(first_of) else problem
 
-    def budgets(self, base: Base, config: Config) -> list[str] | None:
-        """Config paths that a trial's stages have as budgets; None where its stages cannot be told yet."""
-        try:
-            stages = stage_graph(base.workload, config)
-        except UserError:
-            return None  # a file that is not there: planning says so
-        return [stage.budget.path for stage in stages if stage.budget is not None]
-
     def blame(self, problem: ConfigProblem, places: Mapping[str, Path], fallback: Path | None) -> SpecProblem:
-        """The problem, at the line where the user wrote what it is about. Later places win: an arm over config."""
+        """The problem at the line of the setting that it is about. Later places win, such as an arm's over config."""
         written = _written(problem.path, places)
         if written is not None:
             rest = problem.path[len(written) :].split(".")[1:]
@@ -256,24 +244,24 @@ class TrialChecks:
         named = [place for path, place in ranked if any(f"{about}.".startswith(f"{path}.") for about in problem.about)]
         around = [place for path, place in ranked if path.startswith(f"{problem.path}.")]
         best = next(iter([*named, *around]), fallback or ("base",))
-        # Where the line is another path's, the message has to name the one that is refused.
-        is_told = not problem.path or best in around
-        return self.document.problem(best, problem.message if is_told else f"{problem.path}: {problem.message}")
+        # At the line of another path, the message must name the refused one.
+        is_named = not problem.path or best in around
+        return self.document.problem(best, problem.message if is_named else f"{problem.path}: {problem.message}")
 
 
 def costs_of(hints: ReportHints) -> tuple[str, str]:
-    """What a plot may have on its x besides config paths and metrics."""
+    """The costs that may be a plot's x."""
     return "seconds", hints.days.field
 
 
 def _written(path: str, places: Mapping[str, Path]) -> str | None:
-    """The user's own path that covers a problem's path."""
+    """The longest of the user's paths that contains a problem's path."""
     covering = [written for written in places if path == written or path.startswith(f"{written}.")]
     return max(covering, key=len, default=None)
 
 
 def _is_own(problem: SpecProblem) -> bool:
-    """Whether the place itself belongs to some trials only, so that naming them says nothing new."""
+    """Whether the place already tells which trials are affected."""
     return problem.path.startswith(("arms.", "parameters.", "seeds"))
 
 
@@ -286,7 +274,7 @@ def _spelled(choice: Choice) -> str:
 
 
 def _written_values(path: str, draft: Draft) -> Iterator[tuple[Path, JSON]]:
-    """Values of a parameter that stand in the file; of the same ones the first comes last."""
+    """The values of a parameter in the file, in reverse, so that the first of equal ones wins in a dict."""
     parameter = draft.parameters[path]
     for i, value in list(enumerate(parameter.values or ()))[::-1]:
         yield ("parameters", path, "values", i), value

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from assay.cli.commands.reports import ReportOf, reports
 from assay.cli.output import console, print_json, read_only_store
 from assay.home import Home
+from assay.report.report_file import ReportFile, reports
 from assay.report.tables.grids import Grid
 from assay.report.tables.listing import Column, Listing
 from assay.store import StoredResult
@@ -54,12 +54,12 @@ def budget_of(result: StoredResult) -> str:
 
 def _reports(home: Home) -> list[dict[str, Any]]:
     """The last report of `assay run` for each sweep, newest first."""
-    entries = [(folder, report) for folder, report in reports(home) if isinstance(report, ReportOf)]
+    entries = [(folder, report) for folder, report in reports(home) if isinstance(report, ReportFile)]
     entries.sort(key=lambda entry: entry[1].created, reverse=True)
     return [_summary(report, folder) for folder, report in entries]
 
 
-def _summary(report: ReportOf, folder: Path) -> dict[str, Any]:
+def _summary(report: ReportFile, folder: Path) -> dict[str, Any]:
     best, value = report.first or (None, None)
     return {
         "sweep": report.sweep,

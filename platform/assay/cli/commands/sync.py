@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from assay.cli.commands.reports import reports
 from assay.cli.exits import EXIT_COULD_NOT
 from assay.cli.names import open_sweep, report_folder
 from assay.cli.output import console, print_json, read_only_store
@@ -14,6 +13,7 @@ from assay.home import Home
 from assay.planning import computed_of, make_plan
 from assay.redaction import hide_secrets
 from assay.report import PAGE, cannot_write, earlier_failures, write
+from assay.report.report_file import reports
 from assay.results import Outcome, from_store
 from assay.sweep import Sweep
 from assay.text import plural, relative

@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else: no network, no folder beside it."""
+"""The report as a single, self-contained HTML file."""
 
 from assay.report.html.page import Contents, page
 

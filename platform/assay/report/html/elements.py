@@ -1,4 +1,4 @@
-"""The pieces of the page: figures, lists, folded text. All text is escaped here."""
+"""HTML elements of the page, such as figures, lists and folded text. All text is escaped here."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from pathlib import Path
 from assay.redaction import printable
 
 KEPT_BYTES = 250_000
-"""A picture up to this size is put into the page as it is."""
+"""Larger pictures are shrunk."""
 MOST_PIXELS = 1000
-"""The longer side of a larger one."""
+"""The longer side of a shrunk picture."""
 PANELS_WIDTH = 1200
-"""Pixels: a wider picture gets the page's whole width, and is scrolled on a phone."""
+"""Pixels: wider pictures take the page's full width, and scroll on a phone."""
 JPEG_QUALITY = 85
 
 
 def escape(text: str) -> str:
-    """Text as a page shows it: no tag, no end of an attribute, nothing that turns the direction of what follows."""
+    """The text escaped for HTML content and attributes, without control characters."""
     return escape_html(printable(text))
 
 
 def section(anchor: str, title: str, *parts: str) -> str:
-    """Empty when there is nothing in it."""
+    """A section of the page; empty without content."""
     inner = "\n".join(part for part in parts if part)
     return f'<section id="{anchor}">\n<h2>{escape(title)}</h2>\n{inner}\n</section>' if inner else ""
 
@@ -44,19 +44,19 @@ def folded(summary: str, *parts: str) -> str:
 
 
 def figure(picture: Path, caption: str = "", note: str = "", *, is_best: bool = False) -> str:
-    """A picture in the page itself; `caption` is also what a screen reader reads."""
+    """An embedded picture; screen readers read its `caption`."""
     source, width, height = _embedded(picture)
     shape = ' class="panels"' if width > PANELS_WIDTH else ""
     size = f' width="{width}" height="{height}"' + (' class="large"' if width > MOST_PIXELS // 2 else "")
     mark = '<span class="best-mark">best</span> · ' if is_best else ""
-    told = f'<br><span class="dim">{escape(note)}</span>' if note else ""
-    below = f"<figcaption>{mark}{escape(caption)}{told}</figcaption>" if caption else ""
+    small = f'<br><span class="dim">{escape(note)}</span>' if note else ""
+    below = f"<figcaption>{mark}{escape(caption)}{small}</figcaption>" if caption else ""
     alt = escape(caption or picture.stem)
     return f'<figure{shape}><img src="{source}" alt="{alt}"{size} loading="lazy">{below}</figure>'
 
 
 def _embedded(picture: Path) -> tuple[str, int, int]:
-    """A data URL and the size in pixels. A large picture is shrunk: the page is to be sent by mail."""
+    """A data URL and the size in pixels. A large picture is shrunk, so that the page can be sent by mail."""
     from PIL import Image
 
     content, kind = picture.read_bytes(), "png"

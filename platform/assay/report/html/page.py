@@ -1,7 +1,7 @@
 """The page, section by section.
 
-It says the same as long as the results are the same: no date of writing, nothing of which run computed what. So MLflow
-is given it again only when it says something new.
+It depends on the results alone, not on the date or on which run computed them, so that MLflow gets it again only if it
+has changed.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ from assay.text import decimals, metric, plural
 MOST_GRIDS = 24
 PACKAGES = ("assay", "ray", "torch", "deepspeed", "mlflow", "numpy", "scipy")
 USUAL = ("cached", "computed")
-"""States that say nothing of a result."""
+"""States that are not shown."""
 
 
 @dataclass(frozen=True)
 class Contents:
-    """All that the page shows."""
+    """The content of the page."""
 
     plan: Plan
     trials: Sequence[TrialOutcome]
     table: Table
     cost: CostSheet
     plots: Sequence[Path]
-    """In the order they are shown: plots, curves, sheets of pictures."""
+    """In order: plots, curves, sheets of pictures."""
     grids: Mapping[str, Path]
     """Trial → its sample grid."""
 
@@ -104,16 +104,16 @@ def _lead(contents: Contents) -> str:
     return f'{lead}<p class="dim">{escape(" · ".join(about))}</p>'
 
 
-def _result(made: Table, warned: Sequence[str]) -> Iterator[str]:
-    if made.arms:
-        yield table(arms_listing(made), pinned="arm")
-    listing = trials_listing(made)
+def _result(ranking: Table, warned: Sequence[str]) -> Iterator[str]:
+    if ranking.arms:
+        yield table(arms_listing(ranking), pinned="arm")
+    listing = trials_listing(ranking)
     columns = [replace(column, shown=_state) if column.header == "state" else column for column in listing.columns]
-    shown = [column for column in columns if column.header != "state" or any(map(_state, made.rows))]
+    shown = [column for column in columns if column.header != "state" or any(map(_state, ranking.rows))]
     trials = table(replace(listing, columns=shown), pinned="trial")
-    yield folded(f"Each of {plural(len(made.rows), 'trial')}", trials) if made.arms else trials
-    source = [f"paper's: {made.reference_source}"] if made.reference_source and made.reference_metrics else []
-    yield listed([*source, *failure_lines(made), *made.notes, *(f"Warning: {message}" for message in warned)])
+    yield folded(f"Each of {plural(len(ranking.rows), 'trial')}", trials) if ranking.arms else trials
+    source = [f"paper's: {ranking.reference_source}"] if ranking.reference_source and ranking.reference_metrics else []
+    yield listed([*source, *failure_lines(ranking), *ranking.notes, *(f"Warning: {message}" for message in warned)])
 
 
 def _state(row: Row) -> str:
@@ -125,28 +125,28 @@ def _plots(pictures: Sequence[Path]) -> str:
 
 
 def _samples(contents: Contents) -> str:
-    made = contents.table
-    rows = _one_an_arm(made, [row for row in made.rows if row.trial in contents.grids])
-    places = decimals(row.metrics[made.metric] for row in rows if made.metric in row.metrics)
+    ranking, name = contents.table, contents.table.metric
+    rows = _one_per_arm(ranking, [row for row in ranking.rows if row.trial in contents.grids])
+    places = decimals(row.metrics[name] for row in rows if name in row.metrics)
     figures = []
     for row in rows[:MOST_GRIDS]:
-        value = f"{made.metric} {metric(row.metrics[made.metric], places)}" if made.metric in row.metrics else ""
-        is_best = made.best in (row.trial, row.arm_name)
+        value = f"{name} {metric(row.metrics[name], places)}" if name in row.metrics else ""
+        is_best = ranking.best in (row.trial, row.arm_name)
         figures.append(figure(contents.grids[row.trial], row.trial, value, is_best=is_best))
     if not figures:
         return ""
-    said = ["One seed an arm."] if made.arms else []
-    said += [f"The first {MOST_GRIDS} of {len(rows)}."] if len(rows) > MOST_GRIDS else []
-    more = f'<p class="dim">{" ".join(said)}</p>' if said else ""
+    notes = ["One seed per arm."] if ranking.arms else []
+    notes += [f"The first {MOST_GRIDS} of {len(rows)}."] if len(rows) > MOST_GRIDS else []
+    more = f'<p class="dim">{" ".join(notes)}</p>' if notes else ""
     return f'<div class="samples">{"".join(figures)}</div>{more}'
 
 
-def _one_an_arm(made: Table, rows: Sequence[Row]) -> list[Row]:
-    """The first seed of each arm, the best arm first; without seeds all of them."""
-    if not made.arms:
+def _one_per_arm(ranking: Table, rows: Sequence[Row]) -> list[Row]:
+    """The first seed of each arm, the best arm first; all rows if the sweep has one seed."""
+    if not ranking.arms:
         return list(rows)
     first = {row.arm_name: row for row in sorted(rows, key=lambda row: -row.seed)}
-    order = {arm.name: arm.rank for arm in made.arms}
+    order = {arm.name: arm.rank for arm in ranking.arms}
     return sorted(first.values(), key=lambda row: order.get(row.arm_name, len(order) + 1))
 
 
@@ -182,15 +182,15 @@ def _reproduce(contents: Contents) -> Iterator[str]:
 
 
 def run_command(plan: Plan) -> str:
-    """What computes the sweep anew, or finds it stored."""
+    """The command that reproduces the sweep."""
     sweep = plan.sweep
     profile = ["--profile", sweep.profile] if sweep.profile else []
-    sets = [part for one in sweep.sets for part in ("--set", one)]
-    return shlex.join(["assay", "run", _named(sweep.file) or sweep.name, *profile, *sets])
+    sets = [part for setting in sweep.sets for part in ("--set", setting)]
+    return shlex.join(["assay", "run", _portable_path(sweep.file) or sweep.name, *profile, *sets])
 
 
-def _named(file: str) -> str:
-    """A sweep file as its reader will find it: no folder of the writer's own."""
+def _portable_path(file: str) -> str:
+    """The path of a sweep file without the folders of this machine."""
     path = Path(file)
     return f"sweeps/{path.name}" if path.parent.name == "sweeps" else path.name
 
@@ -207,4 +207,4 @@ def _versions() -> Iterator[str]:
 def _as_of(contents: Contents) -> str:
     dates = [result.created for trial in contents.trials for result in trial.results.values()]
     latest = f"Results up to {max(dates).replace('T', ' ').split('+')[0]} UTC. " if dates else ""
-    return f"{latest}Written by assay from what is stored; nothing here is loaded from elsewhere."
+    return f"{latest}Written by assay from stored results; this page loads nothing from elsewhere."

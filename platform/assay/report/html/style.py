@@ -1,4 +1,4 @@
-"""How the page looks: on a screen, on a phone, in the dark and on paper."""
+"""The style sheet of the page: for screens, phones, dark mode and print."""
 
 CSS = """
 :root { color-scheme: light dark; --text: #1b1f24; --dim: #5b6570; --line: #d8dde3; --back: #fff; --soft: #f5f7f9;

@@ -1,4 +1,4 @@
-"""A table of the page."""
+"""Render a Listing as an HTML table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from assay.report.tables.listing import Listing, R
 
 
 def table(listing: Listing[R], pinned: str) -> str:
-    """The column with the `pinned` header stays in sight when the table scrolls."""
+    """The column with the `pinned` header stays visible when the table scrolls."""
     columns = listing.columns
     classes = ["name pin" if column.header == pinned else "num" if column.is_number else "" for column in columns]
     headers = [column.title or column.header for column in columns]

@@ -1,1 +1,1 @@
-"""Sheets of sample grids, and the other pictures that stages commit."""
+"""Sheets of sample grids, and of other pictures that stages commit."""

@@ -1,4 +1,4 @@
-"""Pictures of samples: each trial's own grid, and all arms side by side."""
+"""Sample grids: each trial's own, and an overview of all arms."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from assay.planning import Plan
 from assay.planning.labels import name_parts
 from assay.report.figures import literal, shortened, wrapped
-from assay.report.omissions import Lacking
+from assay.report.omissions import Omissions
 from assay.report.pictures.tiles import DPI, LEAST_WIDTH, Tile, draw_tiles
 from assay.results import Table, TrialOutcome
 from assay.results.rows import Row
@@ -23,7 +23,7 @@ MOST_ARMS = 24
 MOST_ACROSS = 4
 TITLE_CHARACTERS = 40
 NAME_CHARACTERS = 120
-"""Three lines of a title."""
+"""Three lines of a title at most."""
 
 
 def safe_name(trial: str) -> str:
@@ -31,20 +31,19 @@ def safe_name(trial: str) -> str:
     return re.sub(r"[^A-Za-z0-9._+-]+", "-", trial).strip("-.")[:120] or "trial"
 
 
-def copy_grids(plan: Plan, trials: Sequence[TrialOutcome], folder: Path, lacking: Lacking) -> dict[str, Path]:
-    """Trial → its sample grid, copied to `<safe name>.png`. Trials without one are left out, and those whose grid is no
-    picture."""
+def copy_grids(plan: Plan, trials: Sequence[TrialOutcome], folder: Path, omissions: Omissions) -> dict[str, Path]:
+    """Trial → its sample grid, copied to `<safe name>.png`. Trials without a readable grid are left out."""
     grids: dict[str, Path] = {}
-    taken = {OVERVIEW, "curves.png", *plan.hints.pictures}
+    used = {OVERVIEW, "curves.png", *plan.hints.pictures}
     for trial in trials:
         leaf, wanted = trial.planned.result(trial.results), trial.planned.workload.report.sample_grid
         if wanted is None or leaf is None or wanted not in leaf.file_bytes:
             continue
         name = f"{safe_name(trial.planned.name)}.png"
-        if name in taken:  # two names that differ only in characters a file name cannot have
+        if name in used:  # two trials' names may differ only in characters that file names cannot have
             name = f"{safe_name(trial.planned.name)}-{trial.planned.trial.index}.png"
-        taken.add(name)
-        grid = lacking.picture(folder / name, partial(_copy, leaf, wanted, folder / name))
+        used.add(name)
+        grid = omissions.picture(folder / name, partial(_copy, leaf, wanted, folder / name))
         if grid is not None:
             grids[trial.planned.name] = grid
     return grids
@@ -56,7 +55,7 @@ def _copy(leaf: StoredResult, name: str, to: Path) -> Path:
 
 
 def draw_overview(table: Table, grids: Mapping[str, Path], folder: Path) -> Path | None:
-    """Every arm's grid beside the others, best first, each titled with its name and its metric."""
+    """The grids of all arms side by side, best first, each titled with its name and metric."""
     rows = [row for row in table.rows if row.trial in grids][:MOST_ARMS]
     if not rows:
         return None
@@ -75,12 +74,12 @@ def _is_best(table: Table, row: Row) -> bool:
 
 
 def short_names(rows: Sequence[Row]) -> dict[str, str]:
-    """Trial → its name as titles have room for it."""
+    """Trial → its name, shortened for titles."""
     return shortened((row.trial for row in rows), NAME_CHARACTERS)
 
 
 def title(table: Table, row: Row, names: Mapping[str, str]) -> str:
-    """The name, broken between its parts where it can be, and the metric below."""
+    """The name, preferably broken between its parts, and the metric below."""
     lines = [""]
     for part in name_parts(names[row.trial]):
         joined = f"{lines[-1]}, {part}" if lines[-1] else part

@@ -1,4 +1,4 @@
-"""Pictures with titles, in rows, on one sheet: a pixel of a small picture becomes a square of pixels."""
+"""Draw pictures with titles in rows on one sheet. Small pictures are enlarged by whole factors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from assay.report.figures import new_figure, save
 
 DPI = 100
 LEAST_WIDTH = 340
-"""Pixels: how wide a picture is shown at least, and the room a title has."""
+"""Pixels: the least width of a picture, and so the width of its title."""
 GAP = 16
 HEAD_PIXELS = 44
 HEAD_CHARACTER_PIXELS = 13
@@ -26,12 +26,12 @@ class Tile:
 
 
 def draw_tiles(heading: str, tiles: Sequence[Tile], across: int, path: Path, least_width: int = LEAST_WIDTH) -> Path:
-    """So many tiles a row, in the order given, to `path`."""
+    """Draw the tiles in order, `across` per row, to `path`."""
     from matplotlib.image import imread
 
     pictures = [imread(tile.picture) for tile in tiles]
     shapes = [_shown_shape(picture.shape[0], picture.shape[1], least_width) for picture in pictures]
-    # Everything is laid out in whole pixels: a pixel of a small picture is then a square of pixels, and all are alike.
+    # Everything is laid out in whole pixels, so that all pixels of an enlarged picture become squares of equal size.
     cell_width = max(least_width, *(width for _, width in shapes)) + GAP
     title_height = LINE_PIXELS * max(tile.title.count("\n") + 1 for tile in tiles) + GAP // 2
     cell_height = max(height for height, _ in shapes) + title_height + GAP
@@ -51,7 +51,7 @@ def draw_tiles(heading: str, tiles: Sequence[Tile], across: int, path: Path, lea
 
 
 def _shown_shape(height: int, width: int, least_width: int) -> tuple[int, int]:
-    """Small pictures by whole factors, large ones shrunk to what a screen shows side by side."""
+    """Height and width: small pictures are enlarged by a whole factor, large ones shrunk to fit on a screen."""
     if width > 2 * least_width:
         return round(height * 2 * least_width / width), 2 * least_width
     factor = max(1, least_width // width)

@@ -1,1 +1,1 @@
-"""The plots that a sweep asks for, and learning curves."""
+"""The plots that a sweep requests, and learning curves."""

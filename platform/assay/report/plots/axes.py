@@ -1,4 +1,4 @@
-"""The axes of a plot: numbers at themselves, anything else by name, and ticks that can be read."""
+"""The axes of a plot: numeric or categorical, with readable ticks."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from assay.sweep.expansion import in_words
 from assay.workload import JSON, canonical_json
 
 LONG_NAME = 10
-"""Characters: bars with longer names lie on their side."""
+"""Characters: with longer names, bars are horizontal."""
 MOST_STANDING = 12
-"""With more bars, they lie on their side as well."""
+"""With more bars, they are horizontal as well."""
 SLANT = 30
-"""Degrees of long names below lines."""
+"""Degrees by which long names below lines are rotated."""
 MOST_TICKS = 10
 MANY = 10_000
-"""From here on numbers on an axis are short: 250k, 4.36M."""
+"""From here on numbers on an axis are abbreviated: 250k, 4.36M."""
 HOUR_S = 3600
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Where values of x are: numbers at themselves, anything else one after the other."""
+    """Positions of x: numbers are at their values, other values are categories, one after the other."""
 
     name: str
     categories: tuple[str, ...]
     """Empty for numbers."""
     names: tuple[str, ...]
-    """Names of the categories, as many as there is room for."""
+    """Shortened names of the categories."""
     ticks: tuple[float, ...]
     is_sideways: bool
     scale: float
-    """What numbers are divided by: seconds become hours where they are many."""
+    """The divisor of numbers: many seconds become hours."""
 
     @classmethod
     def of(cls, plot: Plot, series: Sequence[Series], *, is_cost: bool = False) -> Axis:
@@ -61,39 +61,39 @@ class Axis:
 
 @dataclass(frozen=True)
 class Seats:
-    """Where bars stand: side by side at their x, all as wide as where there are most. What is not there takes none."""
+    """Positions of bars: side by side at their x, all of the same width, with no room for missing values."""
 
     at_each: Mapping[float, Sequence[int]]
-    """A place on the axis → the series that have something there."""
+    """Position on the axis → numbers of the series that have a value there."""
     most: int
     num_bars: int
 
     @classmethod
     def of(cls, axis: Axis, series: Sequence[Series]) -> Seats:
         at_each: dict[float, list[int]] = {}
-        for number, one in enumerate(series):
-            for place in {axis.at(point.x) for point in (*one.points, *one.paper, *one.ledger)}:
+        for number, each in enumerate(series):
+            for place in {axis.at(point.x) for point in (*each.points, *each.paper, *each.ledger)}:
                 at_each.setdefault(place, []).append(number)
-        return cls(at_each, max(map(len, at_each.values())), sum(len(one.points) for one in series))
+        return cls(at_each, max(map(len, at_each.values())), sum(len(each.points) for each in series))
 
     @property
     def width(self) -> float:
         return 0.8 / self.most
 
     def at(self, number: int, place: float) -> float:
-        """The middle of the bar that the series of this number has there."""
+        """The centre of the bar of the series with this number."""
         seated = self.at_each[place]
         return place + (seated.index(number) - (len(seated) - 1) / 2) * self.width
 
 
 def distinct_values(series: Sequence[Series]) -> list[JSON]:
-    """Every x, once."""
-    values = {canonical_json(point.x): point.x for one in series for point in (*one.points, *one.paper)}
+    """Every x once."""
+    values = {canonical_json(point.x): point.x for each in series for point in (*each.points, *each.paper)}
     return list(values.values())
 
 
 def has_names(plot: Plot, series: Sequence[Series]) -> bool:
-    """Whether values of x are names along the axis, and not numbers on it."""
+    """Whether x is categorical."""
     return plot.facts.x == "names" or not all(_is_number(x) for x in distinct_values(series))
 
 
@@ -102,7 +102,7 @@ def _is_number(x: JSON) -> bool:
 
 
 def _in_order(values: Sequence[JSON]) -> list[JSON]:
-    """Numbers by size, after null; anything else as the sweep has it."""
+    """Null, then numbers by size; anything else in the order of the sweep."""
     numbers = [value for value in values if _is_number(value)]
     if len(numbers) + values.count(None) == len(values):
         return [*([None] if None in values else []), *sorted(numbers)]
@@ -114,7 +114,7 @@ def set_ticks(axes: Any, axis: Axis, plot: Plot) -> None:
         names, places = [literal(name) for name in axis.names], range(len(axis.names))
         if axis.is_sideways:
             axes.set_yticks(places, names)
-            axes.set_ylim(len(names) - 0.4, -0.6)  # the first on top
+            axes.set_ylim(len(names) - 0.4, -0.6)  # the first is on top
         else:
             slant = {"rotation": SLANT, "ha": "right", "rotation_mode": "anchor"} if axis.is_slanted else {}
             axes.set_xticks(places, names, **slant)
@@ -138,10 +138,10 @@ def _short(value: float) -> str:
 
 
 def _log(axes: Any, name: str, values: Sequence[float]) -> None:
-    """Logarithmic; with a zero among the values, linear below the smallest of the others."""
+    """Set a logarithmic scale; if there is a zero among the values, linear below the smallest positive one."""
     positive = [value for value in values if value > 0]
     if len(positive) < len(values) and positive:
         getattr(axes, f"set_{name}scale")("symlog", linthresh=min(positive), linscale=0.5)
     else:
         getattr(axes, f"set_{name}scale")("log")
-    getattr(axes, f"{name}axis").set_major_formatter("{x:g}")  # 0.1, where the default writes 10⁻¹
+    getattr(axes, f"{name}axis").set_major_formatter("{x:g}")  # 0.1 instead of the default 10⁻¹

@@ -1,4 +1,4 @@
-"""Bars: one per arm, or per value of x; the paper's number is a diamond at its bar."""
+"""Bar plots: one bar per arm or value of x, with the paper's number as a diamond at the bar."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from assay.results.reference import same_value
 from assay.text import decimals, metric
 
 PAST_THE_MARKS = 8
-"""Points between the end of a bar, or a mark beyond it, and the bar's value."""
+"""Points between the end of a bar, or of a mark beyond it, and the bar's value."""
 MOST_VALUES_SHOWN = 24
 MOST_UPRIGHT = 8
-"""Bars that are wide enough for a number across."""
+"""With more bars, numbers in them are rotated."""
 
 
 def draw_bars(axes: Any, panel: Panel) -> None:
@@ -47,12 +47,12 @@ def _bars(axes: Any, panel: Panel, series: Series, number: int, seats: Seats) ->
         is_narrow = not axis.is_sideways and seats.most * len(axis.names) > MOST_UPRIGHT
         if axis.is_sideways and errors is None:
             for place, text, point in zip(places, shown, series.points, strict=True):
-                beside = [one.y for one in (*series.paper, *series.ledger) if same_value(one.x, point.x)]
-                end = (max(point.y, *beside, 0.0), place)
+                marks_at_x = [mark.y for mark in (*series.paper, *series.ledger) if same_value(mark.x, point.x)]
+                end = (max(point.y, *marks_at_x, 0.0), place)
                 axes.annotate(
                     text, end, (PAST_THE_MARKS, 0), textcoords="offset points", va="center_baseline", fontsize=8
                 )
-        else:  # in the middle of the bar: at its end are the error bar and the paper's number
+        else:  # in the centre of the bar, since the error bar and the paper's number are at its end
             box = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.5}
             axes.bar_label(bars, shown, label_type="center", fontsize=8, rotation=90 if is_narrow else 0, bbox=box)
     for label, points, color in ((LEDGERS, series.ledger, "black"), (PAPERS, series.paper, "white")):

@@ -1,4 +1,4 @@
-"""Learning curves: what trainings log against how far they are, a panel per kind of training, a line per training."""
+"""Learning curves: logged values over steps, with a panel per kind of training and a line per training."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ CURVES = "curves.png"
 MOST_IN_LEGEND = 12
 LEGEND_POINTS = 9
 WIDE_LABEL = 35
-"""Characters: a legend of longer ones would hide the curves, and is beside them."""
+"""Characters: with longer labels, the legend is beside the curves."""
 SMOOTHED_POINTS = 15
-"""How many points the smoothed curve may be said to have; the raw one is drawn faintly behind it."""
+"""The effective number of points of the smoothed curve; the raw one is drawn faintly behind it."""
 Line = tuple[str, list[float], list[float]]
 """(label, steps, values)"""
 
 
 def draw_curves(plan: Plan, trials: Sequence[TrialOutcome], folder: Path) -> Path | None:
-    """`curves.png`, or None when no training logged what the workload's hints name."""
+    """`curves.png`, or None if no training logged a curve that the workload's hints name."""
     results = {key: result for trial in trials for key, result in trial.results.items()}
     panels: dict[tuple[str, str, str], list[Line]] = {}
     for stage in furthest(plan, results):
@@ -50,7 +50,7 @@ def draw_curves(plan: Plan, trials: Sequence[TrialOutcome], folder: Path) -> Pat
             axes.plot(steps, values, color=color, alpha=0.25, linewidth=1, marker=marker)
         if all(value > 0 for _, _, values in lines for value in values):
             axes.set_yscale("log")
-            axes.yaxis.set_major_formatter("{x:g}")  # 0.1, where the default writes 10⁻¹
+            axes.yaxis.set_major_formatter("{x:g}")  # 0.1 instead of the default 10⁻¹
             axes.yaxis.set_minor_formatter(_label_some(lines))
         axes.set_title(name, loc="left")
         axes.set_xlabel(unit)
@@ -62,7 +62,7 @@ def draw_curves(plan: Plan, trials: Sequence[TrialOutcome], folder: Path) -> Pat
 
 
 def furthest(plan: Plan, results: Mapping[str, StoredResult]) -> list[Stage]:
-    """Trainings at the highest rung they reached: its curve has those of the rungs below."""
+    """Trainings at the highest rung that they reached, whose curve includes those of the rungs below."""
     furthest: dict[str, Stage] = {}
     for key, stage in plan.stages.items():
         if stage.kind == "train" and key in results:
@@ -72,14 +72,14 @@ def furthest(plan: Plan, results: Mapping[str, StoredResult]) -> list[Stage]:
 
 
 def _label_some(lines: Sequence[Line]) -> Callable[[float, int | None], str]:
-    """Labels between the powers of ten: all of them within a decade, else 2 and 5 alone, which never collide."""
+    """Labels between the powers of ten: all within one decade, else only 2 and 5, which never overlap."""
     every = [value for _, _, values in lines for value in values]
     is_short = max(every) < 10 * min(every)
     return lambda value, position: f"{value:g}" if is_short or f"{value:e}"[0] in "25" else ""
 
 
 def _smooth(values: Sequence[float]) -> list[float]:
-    """An exponential mean over the last few of SMOOTHED_POINTS, corrected for its start."""
+    """An exponential moving average over 1/SMOOTHED_POINTS of the curve, with bias correction."""
     keep = 1 - SMOOTHED_POINTS / max(len(values), SMOOTHED_POINTS + 1)
     mean, weight, smoothed = 0.0, 0.0, []
     for value in values:
@@ -89,6 +89,6 @@ def _smooth(values: Sequence[float]) -> list[float]:
 
 
 def _points(result: StoredResult, curve: str) -> tuple[list[float], list[float]]:
-    """Where the stage logged it, and what."""
+    """The steps and values that the stage logged."""
     points = [(point["step"], point[curve]) for point in result.history if curve in point]
     return [step for step, _ in points], [value for _, value in points]

@@ -1,4 +1,4 @@
-"""Lines and clouds of points: the paper's numbers are hollow, and what was measured under other conditions is faded."""
+"""Line and scatter plots: the paper's numbers are hollow, results measured under different conditions are faded."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _line(axes: Any, panel: Panel, number: int, joined: bool) -> None:
     xs, ys = [axis.at(point.x) for point in points], [point.y for point in points]
     style = {"linestyle": "-" if joined else "none", "capsize": 3, "color": color}
     drawn = axes.errorbar(xs, ys, errors_of(points), marker=marker, label=panel.label(series), **style)
-    for bar in (*drawn[1], *drawn[2]):  # of many lines at the same x the bars cover each other's points
+    for bar in (*drawn[1], *drawn[2]):  # error bars of several lines at the same x would hide each other's points
         bar.set_alpha(0.45)
     for x, point in zip(xs, points, strict=True):
         if not point.is_ranked:

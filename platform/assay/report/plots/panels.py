@@ -1,4 +1,4 @@
-"""One panel of a plot: what its kind is given to draw, and the frame around it, the same for every kind."""
+"""One panel of a plot: the input of its kind's drawing function, and the frame that all kinds share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_LINES = len(COLORS)
 """With more lines, those of the best trials have a colour and a name; the others are a grey crowd behind them."""
 DIM = "#5B6570"
 THE_OTHERS = "the other "
-"""How the crowd is named; what follows is how many trials are in it."""
+"""The crowd's label in the legend, followed by the number of its lines."""
 FADED = 0.35
 PAPERS, LEDGERS = "paper's", "ledger's"
 OVER_SEEDS, OF_SAMPLES = "± sd over seeds", "± 95%"
@@ -26,26 +26,26 @@ OVER_SEEDS, OF_SAMPLES = "± sd over seeds", "± 95%"
 
 @dataclass(frozen=True)
 class Panel:
-    """What a kind of plot draws: `axis.at(point.x)` is where a point stands along x."""
+    """The input of a kind's drawing function. `axis.at(point.x)` is a point's position along x."""
 
     axis: Axis
     series: Sequence[Series]
     crowd: Sequence[Series]
-    """Series that are too many to be told apart: of trials that are not among the best. None where x has names."""
+    """Series of trials that are not among the best, if there are too many for colours; empty if x has names."""
 
     @property
     def crowd_label(self) -> str:
-        """The one name of all of them in the legend."""
+        """The crowd's common label in the legend."""
         return f"{THE_OTHERS}{len(self.crowd)}"
 
     def label(self, series: Series) -> str | None:
-        """The name of a series in the legend; None where there is nothing to tell it from."""
+        """The label of a series in the legend; None if it needs none."""
         return literal(series.label) or ("ours" if series.paper or series.ledger else None)
 
 
-def draw_panel(axes: Any, axis: Axis, plot: Plot, y: str, series: Sequence[Series], made: Table) -> None:
+def draw_panel(axes: Any, axis: Axis, plot: Plot, y: str, series: Sequence[Series], table: Table) -> None:
     has_places = plot.facts.x == "names"
-    front = list(series) if has_places else _in_front(series, made)
+    front = list(series) if has_places else _in_front(series, table)
     load_attribute(plot.facts.draw)(axes, Panel(axis, front, [one for one in series if one not in front]))
     set_ticks(axes, axis, plot)
     name, value = ("x", "y") if not axis.is_sideways else ("y", "x")
@@ -59,15 +59,15 @@ def draw_panel(axes: Any, axis: Axis, plot: Plot, y: str, series: Sequence[Serie
 
 
 def error_bars_are(points: Sequence[Point]) -> str:
-    """Empty where there are none. A point of one seed has no spread, but may have the noise of its samples."""
+    """What the error bars show; empty if there are none. Points of a single seed show sampling noise."""
     kinds = {OVER_SEEDS if point.seeds > 1 else OF_SAMPLES for point in points if point.error}
     return f"{OVER_SEEDS}; of one seed {OF_SAMPLES}" if len(kinds) > 1 else "".join(kinds)
 
 
-def _in_front(series: Sequence[Series], made: Table) -> list[Series]:
-    """The lines that the best trials are on, where there are many."""
+def _in_front(series: Sequence[Series], table: Table) -> list[Series]:
+    """All lines, or if there are too many, those of the best trials."""
     if len(series) <= MOST_LINES:
         return list(series)
-    place = {row.trial: number for number, row in enumerate(made.rows)}
+    place = {row.trial: number for number, row in enumerate(table.rows)}
     best = sorted(series, key=lambda one: min(place[trial] for trial in one.trials))[:MOST_LINES]
     return [one for one in series if one in best]

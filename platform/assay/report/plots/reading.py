@@ -1,4 +1,4 @@
-"""How a plot reads a sweep's trials: what x is of each, and which line and which point of it a result belongs to."""
+"""Read a plot's data from a sweep's trials: each result's x, and the line and point that it belongs to."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Reading:
-    """Decided once for all trials: what the first of them happens to set says nothing of the others."""
+    """How to read x, decided once for all trials."""
 
     plan: Plan
     x: str
     is_measured: bool
-    """x is what came out, a cost or a metric, and not what was set."""
+    """x is a result, a cost or a metric, instead of a setting."""
     along: str | None
-    """The parameter that a line follows where x is measured: the last one, if there are no rungs to follow."""
+    """The parameter that a line follows if x is measured: the last one, unless it follows rungs."""
     has_named_arms: bool
-    """Arms set more than x, and so are lines of their own."""
+    """Arms differ in more than x, and so have lines of their own."""
 
     @classmethod
     def of(cls, plan: Plan, x: str) -> Reading:
@@ -68,32 +68,32 @@ class Reading:
                     yield Measurement(planned, config_at(self.plan, planned, rung), x, estimate, is_ranked)
 
     def label(self, planned: PlannedTrial) -> str:
-        """What tells its line from the others: its arm, unless x is all that arms set, and its other parameters."""
+        """The label of a trial's line: its arm, unless arms differ only in x, and its other parameters."""
         trial, parameters = planned.trial, list(self.plan.sweep.parameters)
         if self.x == ARM and trial.arm is None:
-            return ""  # x is its name, which has all of them
+            return ""  # x is the trial's name, which has all parameters
         short = short_names(parameters)
         others = [path for path in parameters if path not in (self.x, self.along) and path in trial.overrides]
-        told = [f"{short[path]} {in_words(trial.overrides[path])}" for path in others]
-        return ", ".join([*([str(trial.arm)] if self.has_named_arms else []), *told])
+        settings = [f"{short[path]} {in_words(trial.overrides[path])}" for path in others]
+        return ", ".join([*([str(trial.arm)] if self.has_named_arms else []), *settings])
 
-    def place(self, seen: Measurement) -> str:
-        """What measurements of one point of a line have in common: all but the seed."""
+    def place(self, measurement: Measurement) -> str:
+        """A key that is equal for measurements of the same point of a line, which differ in their seeds."""
         if not self.is_measured:
-            return canonical_json(seen.x)
-        is_of_rungs = is_cost(self.plan, self.x) and len(seen.planned.rungs) > 1
+            return canonical_json(measurement.x)
+        is_of_rungs = is_cost(self.plan, self.x) and len(measurement.planned.rungs) > 1
         follows = self.plan.sweep.scheduler.budget if is_of_rungs else self.along
-        return "" if follows is None else canonical_json(at_path(seen.config, follows))
+        return "" if follows is None else canonical_json(at_path(measurement.config, follows))
 
     def _set(self, planned: PlannedTrial, rung: Rung) -> JSON:
-        """None where the config has null."""
+        """x as a setting; None if the config has null."""
         about = planned.trial
         if self.x == ARM:
             return about.arm or about.name.removesuffix(f", seed {about.seed}")
         return rung.amount if is_rung(self.plan, self.x) else at_path(about.config, self.x)
 
     def _measured(self, trial: TrialOutcome, rung: Rung, leaf: StoredResult) -> float | None:
-        """None where it is not known."""
+        """x as a result; None if unknown."""
         if is_cost(self.plan, self.x):
             return _cost(self.plan, self.x, trial, rung)
         value = leaf.metrics.get(self.x, math.nan)
@@ -109,7 +109,7 @@ def is_cost(plan: Plan, x: str) -> bool:
 
 
 def _is_set(plan: Plan, x: str) -> bool:
-    """Whether it is a path of the config, also where its value is null."""
+    """Whether it is a path of the config, even with the value null."""
     section, _, name = x.rpartition(".")
     configs = [one.trial.config for one in plan.trials]
     sections = [at_path(config, section) if section else config for config in configs]
@@ -119,7 +119,7 @@ def _is_set(plan: Plan, x: str) -> bool:
 
 
 def _cost(plan: Plan, x: str, trial: TrialOutcome, rung: Rung) -> float | None:
-    """The cost of what the trial needed up to a rung; None on devices that are not declared."""
+    """The cost of a trial's stages up to a rung; None if all ran on devices that are not declared."""
     name, _, what = x.rpartition(".")
     climbed = trial.planned.rungs[: trial.planned.rungs.index(rung) + 1]
     keys = {s.key for r in climbed for s in r.stages if (not name or s.name == name) and s.key in trial.results}

@@ -1,4 +1,4 @@
-"""The plots a sweep asks for under `report.plots`: a panel a metric, the paper's numbers hollow beside ours."""
+"""The plots that a sweep requests under `report.plots`: a panel per metric, with the paper's numbers hollow."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from assay.report.figures import (
     shortened,
     without_glyph_warnings,
 )
-from assay.report.omissions import Lacking
+from assay.report.omissions import Omissions
 from assay.report.pictures.samples import safe_name
 from assay.report.plots.axes import Axis, Seats, has_names
 from assay.report.plots.panels import FADED, PAPERS, THE_OTHERS, draw_panel
@@ -35,27 +35,29 @@ from assay.workload import canonical_json
 PANEL = (6.4, 4.2)
 """Inches."""
 MOST_PANEL, MOST_HEIGHT = 16.0, 40.0
-"""Inches: either side of a panel without the names at it, and a picture's height."""
+"""Inches: largest width or height of a panel without its names, and largest height of a picture."""
 HEAD_CHARACTER = 0.115
-"""Inches: how wide one is at most in the title."""
+"""Inches: largest width of a character in the title."""
 SLANTED = 1.2
-"""Inches of a slanted name that a panel has room for."""
+"""Inches: length of a slanted name that fits into a panel."""
 HEAD_CHARACTERS = 110
 """The longest line of a title."""
 LEGEND_HEIGHT = 0.8
-"""Inches that a panel leaves for it: a higher one makes the picture higher."""
+"""Inches: height of a legend that fits into a panel; a higher one makes the picture higher."""
 MOST_ACROSS = 2
 MOST_IN_LEGEND = 48
 MOST_BARS = 40
 """With more bars, those of the best trials are shown."""
 
 
-def draw_plots(plan: Plan, trials: Sequence[TrialOutcome], made: Table, folder: Path, lacking: Lacking) -> list[Path]:
-    """One picture a plot; metrics that no result has along with their x are lacking."""
+def draw_plots(
+    plan: Plan, trials: Sequence[TrialOutcome], table: Table, folder: Path, omissions: Omissions
+) -> list[Path]:
+    """One picture per plot; metrics without any result are noted as omissions."""
     drawn: list[Path] = []
     for plot in plan.sweep.report.plots:
         file = _file(plot, folder, drawn)
-        picture = lacking.picture(file, partial(_plot, plan, plot, trials, made, file, lacking))
+        picture = omissions.picture(file, partial(_plot, plan, plot, trials, table, file, omissions))
         drawn += [] if picture is None else [picture]
     return drawn
 
@@ -67,28 +69,28 @@ def _file(plot: Plot, folder: Path, taken: Sequence[Path]) -> Path:
 
 
 def _plot(
-    plan: Plan, plot: Plot, trials: Sequence[TrialOutcome], made: Table, file: Path, lacking: Lacking
+    plan: Plan, plot: Plot, trials: Sequence[TrialOutcome], table: Table, file: Path, omissions: Omissions
 ) -> Path | None:
-    """None where there is nothing to show."""
-    is_begun = any(row.estimates for row in made.rows)
+    """None if there is nothing to show."""
+    is_begun = any(row.estimates for row in table.rows)
     panels: dict[str, list[Series]] = {}
     for y in plot.metrics:
-        series = _series(plan, plot, y, trials, made, lacking)
+        series = _series(plan, plot, y, trials, table, omissions)
         if series:
             panels[y] = series
         elif is_begun:
-            lacking.say(f"not plotted: {y} by {plot.x}, since no result has them")
-    return _draw(plan, plot, panels, made, file) if panels else None
+            omissions.note(f"not plotted: {y} by {plot.x}, since no result has them")
+    return _draw(plan, plot, panels, table, file) if panels else None
 
 
 def _series(
-    plan: Plan, plot: Plot, y: str, trials: Sequence[TrialOutcome], made: Table, lacking: Lacking
+    plan: Plan, plot: Plot, y: str, trials: Sequence[TrialOutcome], table: Table, omissions: Omissions
 ) -> list[Series]:
-    """Where there is no room for all, the series of the best trials; where there are seeds, of the best arms."""
-    unranked = frozenset(row.trial for row in made.rows if row.unranked)
-    ledger = {row.trial: days for row in made.rows if (days := _by_ledger(row, y)) is not None}
-    arm_of = {row.trial: row.arm_name for row in made.rows}
-    best = list(dict.fromkeys([*(arm.name for arm in made.arms), *arm_of.values()]))
+    """All series, or if there are too many bars, those of the best trials, or of the best arms over seeds."""
+    unranked = frozenset(row.trial for row in table.rows if row.unranked)
+    ledger = {row.trial: days for row in table.rows if (days := _by_ledger(row, y)) is not None}
+    arm_of = {row.trial: row.arm_name for row in table.rows}
+    best = list(dict.fromkeys([*(arm.name for arm in table.arms), *arm_of.values()]))
 
     def of_best(count: int) -> list[Series]:
         kept = set(best[:count])
@@ -100,31 +102,31 @@ def _series(
         return series
     counts = range(1, MOST_BARS + 1)
     shown = max(1, bisect_right(counts, MOST_BARS, key=lambda count: _num_bars(plot, of_best(count))))
-    noun = "arms" if made.arms else "trials"
-    lacking.say(f"plotted of {y} by {plot.x}: the best {shown} of {len(best):,} {noun}")
-    return [_where_ours_are(one) for one in of_best(shown)]
+    noun = "arms" if table.arms else "trials"
+    omissions.note(f"plotted of {y} by {plot.x}: the best {shown} of {len(best):,} {noun}")
+    return [_where_ours_are(best_series) for best_series in of_best(shown)]
 
 
 def _num_bars(plot: Plot, series: Sequence[Series]) -> int:
-    """How many bars there are; for lines, how many names stand along the axis."""
+    """The number of bars, or for lines, of names along the axis."""
     if not has_names(plot, series):
         return 0
-    values = [canonical_json(point.x) for one in series for point in one.points]
+    values = [canonical_json(point.x) for each in series for point in each.points]
     return len(values) if plot.facts.x == "names" else len(set(values))
 
 
 def _where_ours_are(series: Series) -> Series:
-    """Without what the paper reports elsewhere: there is no room for it."""
+    """The series without the paper's numbers at other x, for which there is no room."""
     ours = {canonical_json(point.x) for point in series.points}
     return replace(series, paper=[point for point in series.paper if canonical_json(point.x) in ours])
 
 
 def _by_ledger(row: Row, y: str) -> float | None:
-    """None where not all of it is known."""
+    """The ledger's device-days for a price; None unless all of them are known."""
     return row.ledger[y].device_days if y in row.ledger and not row.ledger[y].unknown else None
 
 
-def _draw(plan: Plan, plot: Plot, panels: dict[str, list[Series]], made: Table, file: Path) -> Path:
+def _draw(plan: Plan, plot: Plot, panels: dict[str, list[Series]], table: Table, file: Path) -> Path:
     short = shortened(series.label for panel in panels.values() for series in panel)
     panels = {y: [replace(series, label=short[series.label]) for series in panel] for y, panel in panels.items()}
     every = [series for panel in panels.values() for series in panel]
@@ -138,7 +140,7 @@ def _draw(plan: Plan, plot: Plot, panels: dict[str, list[Series]], made: Table, 
     figure.suptitle(literal("\n".join(title)), fontweight="bold", x=0.01, ha="left")
     grid = figure.subplots(down, across, squeeze=False).flatten()
     for axes, (y, series) in zip(grid, panels.items(), strict=False):
-        draw_panel(axes, axis, plot, y, series, made)
+        draw_panel(axes, axis, plot, y, series, table)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     _legend(figure, list(grid), every)
@@ -146,7 +148,7 @@ def _draw(plan: Plan, plot: Plot, panels: dict[str, list[Series]], made: Table, 
 
 
 def _panel_size(axis: Axis, most_bars: int) -> tuple[float, float]:
-    """For so many bars at one x. Names have room of their own: they would take the bars' otherwise."""
+    """Width and height in inches, for this many bars per x, with additional room for names."""
     width, height = PANEL
     if not axis.names:
         return PANEL
@@ -159,14 +161,14 @@ def _panel_size(axis: Axis, most_bars: int) -> tuple[float, float]:
 
 
 def _legend(figure: Any, grid: Sequence[Any], series: Sequence[Series]) -> None:
-    """One for all panels, where there is something to tell apart: our lines, the paper's, and the rest."""
+    """Draw one legend for all panels, unless there is a single line: our lines, then the paper's and the others."""
     handles = {label: handle for axes in grid for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    is_faded = any(not point.is_ranked for one in series for point in one.points)
+    is_faded = any(not point.is_ranked for each in series for point in each.points)
     if is_faded:
         from matplotlib.patches import Patch
 
         handles["not ranked: other conditions"] = Patch(color=COLORS[0], alpha=FADED)
-    if len(handles) < 2 and not is_faded and not any(one.paper for one in series):
+    if len(handles) < 2 and not is_faded and not any(each.paper for each in series):
         return
     ours = [label for label in handles if PAPERS not in label and not label.startswith(THE_OTHERS)]
     rest = [label for label in handles if label not in ours]

@@ -1,1 +1,1 @@
-"""Tables in every format: terminal, JSON, CSV, Markdown."""
+"""Tables for terminals, and as JSON, CSV and Markdown."""

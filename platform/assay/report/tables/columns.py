@@ -1,4 +1,4 @@
-"""The tables of a sweep's trials and of its arms over seeds: the same columns in every format."""
+"""The columns of a sweep's table of trials and of its table over seeds, in every format."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def columns(table: Table) -> Iterator[Column[Row]]:
 
 
 def known_days(cost: Total | None) -> float | None:
-    """Device-days of what is known; None where nothing is."""
+    """The sum of the known device-days; None if all are unknown."""
     return cost.device_days if cost is not None and cost.unknown < cost.stages else None
 
 

@@ -20,18 +20,18 @@ SAVINGS = (
     ("caching", "stages that were stored before"),
     ("early_stopping", "rungs that the scheduler spared, estimated"),
 )
-"""What saved, and how it is said."""
+"""Fields of Savings, and their descriptions."""
 
 MOST_ROWS = 40
-"""On a terminal; more stages are shown a row per kind and device."""
+"""On a terminal; more stages are summed up per kind and device."""
 
 
 def cost_lines(sheet: CostSheet) -> list[tuple[str, str]]:
-    """What was charged and what was saved, each with its sum: ("charged", "5 stages: 3:20 of devices, …")."""
+    """Names and descriptions of the sums: ("charged", "5 stages, 3:20 of device time, …"), and what was saved."""
     unit = sheet.hints.days.name
     savings = [(name, words, getattr(sheet.savings, name)) for name, words in SAVINGS]
-    told = [(f"saved by {n.replace('_', ' ')}", f"{sum_in_words(t, unit)} ({w})") for n, w, t in savings if t.stages]
-    return [("charged", f"{sum_in_words(sheet.total, unit)} (each stage once)"), *told]
+    saved = [(f"saved by {n.replace('_', ' ')}", f"{sum_in_words(t, unit)} ({w})") for n, w, t in savings if t.stages]
+    return [("charged", f"{sum_in_words(sheet.total, unit)} (each stage once)"), *saved]
 
 
 def sum_in_words(total: Total, unit: str) -> str:
@@ -59,7 +59,7 @@ def cost_as_rich(sheet: CostSheet) -> RenderableType:
 
 
 def charges_listing(sheet: CostSheet) -> Listing[Charge]:
-    """A row per stage, without the columns that nothing is in."""
+    """A row per stage, without empty columns."""
     columns: tuple[Column[Charge], ...] = (
         Column("stage", lambda c: c.entry.stage),
         Column("for", lambda c: c.serves, min_width=10),
@@ -85,7 +85,7 @@ def _utilisation(charge: Charge) -> str:
 
 
 def _kinds_listing(sheet: CostSheet) -> Listing[tuple[Charge, Total]]:
-    """A row per stage name, device, and whether it was stored before: one of its charges, and their sum."""
+    """A row per stage name, device, and whether it was stored before: the first of the charges, and their sum."""
     kinds: dict[tuple[str, str, bool], list[Charge]] = {}
     for charge in sheet.charges:
         kinds.setdefault((charge.entry.stage, charge.entry.device, charge.is_found), []).append(charge)
@@ -119,7 +119,7 @@ def cost_as_json(sheet: CostSheet) -> dict[str, Any]:
 
 
 def total_json(total: Total, sheet: CostSheet) -> dict[str, Any]:
-    """Device-days are of the stages that are known; null when none is."""
+    """Device-days are the sum of the known ones; null if all are unknown."""
     return {
         "stages": total.stages,
         "device_seconds": total.device_seconds,
@@ -151,7 +151,7 @@ def _charge_json(charge: Charge, sheet: CostSheet) -> dict[str, Any]:
 
 
 def cost_as_csv(sheets: Sequence[CostSheet]) -> str:
-    """A line a stage and sweep, full precision."""
+    """One line per stage and sweep, with full precision."""
     lines = [{"sweep": sheet.sweep, **_charge_json(charge, sheet)} for sheet in sheets for charge in sheet.charges]
-    headers = dict.fromkeys(["sweep", *(name for line in lines for name in line)])  # each workload's unit of days
+    headers = dict.fromkeys(["sweep", *(name for line in lines for name in line)])  # names of device-days may differ
     return csv_text(list(headers), lines)

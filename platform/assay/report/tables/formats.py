@@ -1,4 +1,4 @@
-"""A Table as Rich, plain text, JSON, CSV and Markdown: the same columns everywhere."""
+"""A Table as Rich, plain text, JSON, CSV and Markdown, with the same columns everywhere."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ TEXT_WIDTH = 80
 
 
 def as_rich(table: Table) -> RenderableType:
-    """For a terminal of any width from 80 columns: the best arm stands out, the notes are below."""
+    """For terminals of 80 columns or more: the best is highlighted, and notes are below the table."""
     from rich.console import Group
     from rich.text import Text
 
     from assay.report.tables.grids import Grid
 
-    # Paths are copied: a line break inside one would be copied as well. Print with crop=False.
+    # Lines with paths are not wrapped, so that users can copy them. Print with crop=False.
     failures = (Text(line, style="red", no_wrap=True, overflow="ignore") for line in failure_lines(table))
     source = [f"paper's: {table.reference_source}"] if table.reference_source and table.reference_metrics else []
     notes = (Text(note, style="dim") for note in (*source, *table.notes))
@@ -38,7 +38,7 @@ def as_rich(table: Table) -> RenderableType:
 
 
 def failure_lines(table: Table) -> list[str]:
-    """One line a failed trial: its stage, the cause, the log."""
+    """One line per failed trial: its stage, the cause, the log."""
     lines = []
     for row in table.failures:
         assert row.failure is not None
@@ -48,7 +48,7 @@ def failure_lines(table: Table) -> list[str]:
 
 
 def as_text(table: Table, width: int = TEXT_WIDTH) -> str:
-    """The same without colour."""
+    """Plain text, as on a terminal without colour."""
     from assay.report.tables.grids import Terminal
 
     out = io.StringIO()
@@ -57,8 +57,8 @@ def as_text(table: Table, width: int = TEXT_WIDTH) -> str:
 
 
 def as_json(table: Table) -> dict[str, Any]:
-    """Everything, for programs. A value that is no finite number is null."""
-    told: dict[str, Any] = {
+    """All fields; numbers that are not finite become null."""
+    fields: dict[str, Any] = {
         "sweep": table.sweep,
         "metric": table.metric,
         "mode": table.mode,
@@ -67,7 +67,7 @@ def as_json(table: Table) -> dict[str, Any]:
         "arms": [_arm_json(arm) for arm in table.arms],
         "notes": list(table.notes),
     }
-    return {name: _or_null(value) for name, value in told.items()}
+    return {name: _or_null(value) for name, value in fields.items()}
 
 
 def _or_null(value: Any) -> Any:
@@ -127,7 +127,7 @@ def _arm_json(arm: Arm) -> dict[str, Any]:
 
 
 def as_csv(*tables: Table) -> str:
-    """Full precision, one header line; of several tables the first column names the sweep."""
+    """Full precision and one header line; with several tables, the first column names the sweep."""
     return csv_of([(table.sweep, trials_listing(table)) for table in tables])
 
 

@@ -1,5 +1,4 @@
-"""Tables on a terminal: roomy where they fit, tight where they would not, and with fewer columns where even that is
-wide."""
+"""Tables on a terminal: roomy if they fit, else tight, else with fewer columns."""
 
 from __future__ import annotations
 
@@ -21,7 +20,7 @@ STYLES: dict[Style, str] = {"": "", "best": "bold green", "bad": "red", "faint":
 
 
 class Terminal(Console):
-    """A console that shows what it is given, and obeys none of it: neither escape sequences nor Rich's own markup."""
+    """A console that prints text literally, with escape sequences and Rich's markup disabled."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(highlight=False, markup=False, emoji=False, **options)
@@ -32,7 +31,7 @@ class Terminal(Console):
 
 
 class Grid(Generic[R]):
-    """A listing that is rendered for the width there is: roomy where it fits, else tight, else with fewer columns."""
+    """A listing rendered for the width of the terminal."""
 
     def __init__(self, listing: Listing[R]) -> None:
         self._listing = listing
@@ -52,13 +51,13 @@ class Grid(Generic[R]):
 
 
 def _shrunk(listing: Listing[R], fits: Callable[[RenderableType], bool]) -> Iterator[RenderableType]:
-    """Without the columns that say the same in every row: a line below says it once. Then without the last spare."""
-    said: dict[str, str] = {}
+    """Leave out columns that are the same in every row, with a line below instead; then spare columns, last first."""
+    constant: dict[str, str] = {}
     for column in listing.columns:
         texts = {column.shown(row) for row in listing.rows}
         if len(texts) == 1 and len(listing.rows) > 1 and not column.is_main:
-            said[column.header] = texts.pop()
-    columns = [column for column in listing.columns if column.header not in said]
+            constant[column.header] = texts.pop()
+    columns = [column for column in listing.columns if column.header not in constant]
     left_out: list[Column[R]] = []
     while not fits(grid := _table(replace(listing, columns=columns), is_tight=True)):
         spare = [column for column in columns if column.is_spare]
@@ -67,18 +66,16 @@ def _shrunk(listing: Listing[R], fits: Callable[[RenderableType], bool]) -> Iter
         left_out.insert(0, spare[-1])
         columns = [column for column in columns if column is not spare[-1]]
     yield grid
-    if said:
-        yield from (
-            Text(),
-            Text("the same in every row: " + "; ".join(f"{name} {text}" for name, text in said.items())),
-        )
+    if constant:
+        texts_once = "; ".join(f"{name} {text}" for name, text in constant.items())
+        yield from (Text(), Text(f"the same in every row: {texts_once}"))
     if left_out:
         names = ", ".join(column.title or column.header for column in left_out)
         yield from (Text(), Text(f"no room here, but in --json: {names}"))
 
 
 def _table(listing: Listing[R], is_tight: bool) -> Table:
-    """With a rule below its header: three columns of space between cells, or one and headers in several lines."""
+    """Tight: less space between columns, and headers broken into lines."""
     grid = Table(
         title=listing.title,
         title_justify="left",

@@ -1,4 +1,4 @@
-"""A table before it is rendered: columns that read records. Terminal, Markdown, HTML and CSV render the same one."""
+"""A table before it is rendered: columns that read records. Terminals, Markdown, HTML and CSV render the same one."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ Style = Literal["", "best", "bad", "faint"]
 
 @dataclass(frozen=True)
 class Column(Generic[R]):
-    """One column: how a person reads a cell of it, and its value as data."""
+    """One column: its cells as text, and as data."""
 
     header: str
     shown: Callable[[R], str]
     value: Callable[[R], str | float | int | None] | None = None
-    """None where it is what is shown."""
+    """None if it is the text."""
     is_number: bool = False
     """Aligned to the right, and never broken into lines."""
     folds: bool = True
-    """Text that is too long is broken into lines."""
+    """Long text is broken into lines."""
     min_width: int | None = None
     """Characters, on a terminal."""
     color: Callable[[R], str] | None = None
-    """How a cell looks on a terminal, in Rich's words."""
+    """Rich style of a cell on a terminal."""
     title: str | None = None
-    """The header on a terminal, where it must be short: a note says the rest."""
+    """A shorter header for terminals and the HTML page."""
     is_spare: bool = False
-    """Left out where a terminal has no room for it."""
+    """Left out on narrow terminals."""
     is_main: bool = False
-    """What the rows are ranked by: never left out."""
+    """The rows are ranked by it: never left out."""
 
 
 @dataclass(frozen=True)
 class Listing(Generic[R]):
-    """A table of records, a row each."""
+    """A table with a row per record."""
 
     title: str | None
     columns: Sequence[Column[R]]
     rows: Sequence[R]
     style: Callable[[R], Style] = lambda row: ""
     may_shrink: bool = False
-    """Columns may be left out where a terminal has no room for them, and a line below says which."""
+    """Columns may be left out on narrow terminals; a line below names them."""
 
     def cells(self, row: R) -> list[str]:
         return [column.shown(row) for column in self.columns]

@@ -1,4 +1,4 @@
-"""Text from elsewhere in CSV and in Markdown: a name is a name there, whatever it begins with or has in it."""
+"""Escape foreign text in CSV and Markdown, so that names are neither formulas nor markup."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from assay.redaction import printable
 from assay.report.tables.listing import Listing, R
 
 FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
-"""What a spreadsheet takes for the beginning of a formula."""
+"""Characters that begin a formula in spreadsheets."""
 _MARKS = re.compile(r"[\\`*\[\]<>|&~#@]|(?<!\w)_|_(?!\w)")
 _ADDRESS = re.compile(r"\b(https?|ftp|mailto|www)([:.])", re.IGNORECASE)
 
 
 def csv_text(headers: Sequence[str], lines: Iterable[Mapping[str, object]]) -> str:
-    """One header line, then the lines; of those, what the headers name."""
+    """One header line, then the lines, with the columns that the headers name."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([csv_cell(header) for header in headers])
@@ -27,7 +27,7 @@ def csv_text(headers: Sequence[str], lines: Iterable[Mapping[str, object]]) -> s
 
 
 def csv_of(listings: Sequence[tuple[str, Listing[R]]]) -> str:
-    """The values of all listings, with one header line; of several, the first column has the name of each."""
+    """The values of all listings, with one header line; with several, the first column is the listing's name."""
     headers = ["sweep"] if len(listings) > 1 else []
     headers += dict.fromkeys(column.header for _, listing in listings for column in listing.columns)
     lines: list[dict[str, object]] = []
@@ -38,8 +38,8 @@ def csv_of(listings: Sequence[tuple[str, Listing[R]]]) -> str:
 
 
 def csv_cell(value: object) -> object:
-    """A value as it stands in a cell. Text that a spreadsheet would compute, spaces before it or not, begins with an
-    apostrophe; numbers do not, negative ones neither."""
+    """A value for a cell. Text that a spreadsheet would take for a formula, possibly after spaces, gets a leading
+    apostrophe; numbers, also negative ones, do not."""
     if not isinstance(value, str):
         return value
     text = printable(value, is_line=True)
@@ -55,12 +55,11 @@ def _is_number(text: str) -> bool:
 
 
 def markdown(text: str) -> str:
-    """Text that is shown letter by letter: no table, no code, no emphasis, no link, no HTML is made of it."""
+    """The text escaped, so that no part of it is markup, a link or HTML."""
     return _ADDRESS.sub(r"\1\\\2", _MARKS.sub(r"\\\g<0>", printable(text, is_line=True)))
 
 
 def markdown_table(listing: Listing[Any]) -> list[str]:
-    """Its lines."""
     return [
         markdown_row([column.header for column in listing.columns]),
         _line(["---:" if column.is_number else "---" for column in listing.columns]),
@@ -69,7 +68,6 @@ def markdown_table(listing: Listing[Any]) -> list[str]:
 
 
 def markdown_row(cells: Sequence[str]) -> str:
-    """A line of a table."""
     return _line([markdown(cell) for cell in cells])
 
 

@@ -1,4 +1,4 @@
-"""Search spaces: what a sweep's parameters may be, all of it, at random, or as Optuna suggests."""
+"""Search spaces of a sweep's parameters: grids, random draws, and Optuna's suggestions."""
 
 from assay.sweep.search.axes import Axis, Floats, Integers, Partitions, Values
 from assay.sweep.search.observation import Observation

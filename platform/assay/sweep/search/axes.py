@@ -1,4 +1,4 @@
-"""What one parameter may be: given values, numbers of a range, or lists of integers with a fixed total."""
+"""The values of one parameter: a list, a range of numbers, or lists of integers with a fixed total."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from assay.sweep.search.settings import same
 from assay.workload import JSON
 
 DIGITS = 12
-"""Significant digits of a grid's points, so that they read as meant: 0.3, not 0.30000000000000004."""
+"""Significant digits of a grid's points: 0.3 instead of 0.30000000000000004."""
 
 
 class Axis(Protocol):
     @property
     def num_points(self) -> int:
-        """How many points a grid has here, without making them."""
+        """The number of points of a grid, without listing them."""
 
     def points(self) -> Sequence[JSON]:
         """The points of a grid, in order."""
@@ -34,7 +34,7 @@ class Axis(Protocol):
     def has(self, value: JSON) -> bool: ...
 
     def is_point(self, value: JSON) -> bool:
-        """Whether a grid has it."""
+        """Whether it is a point of the grid."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Floats:
     high: float
     log: bool = False
     num: int | None = None
-    """Points of a grid, both ends among them."""
+    """Points of a grid, including both ends."""
 
     @property
     def num_points(self) -> int:
@@ -102,25 +102,25 @@ class Floats:
 
 @dataclass(frozen=True)
 class Integers:
-    """low, low + step, … up to high, all alike or by log x (then step is 1)."""
+    """low, low + step, … up to high, uniform in x or in log x (then step is 1)."""
 
     low: int
     high: int
     step: int = 1
     log: bool = False
     num: int | None = None
-    """Points of a grid, as even as they come; None: all of them."""
+    """Points of a grid, evenly spaced up to rounding; None: all of them."""
 
     @property
     def last(self) -> int:
-        """The largest there is."""
+        """The largest value."""
         return self.high - (self.high - self.low) % self.step
 
     @property
     def num_points(self) -> int:
         if self.num is None:
             return self._size
-        # Those of a logarithm may meet at its low end; of even shares, no two do before every integer is there.
+        # Points that are even in log x may coincide at the low end; points that are even in x do not.
         return len(self.points()) if self.log else min(self.num, self._size)
 
     @property
@@ -132,15 +132,15 @@ class Integers:
             return range(self.low, self.last + 1, self.step)
         shares = [i / (self.num - 1) for i in range(self.num)]
         if self.log:
-            found = [math.exp((1 - s) * math.log(self.low) + s * math.log(self.last)) for s in shares]
-            return sorted({min(max(round(x), self.low), self.last) for x in found})
+            exact = [math.exp((1 - s) * math.log(self.low) + s * math.log(self.last)) for s in shares]
+            return sorted({min(max(round(x), self.low), self.last) for x in exact})
         return sorted({self.low + self.step * round(s * (self._size - 1)) for s in shares})
 
     def draw(self, random: Random) -> JSON:
         share = random.random()
         if not self.log:
             return self.low + self.step * min(int(share * self._size), self._size - 1)
-        low, high = math.log(self.low - 0.5), math.log(self.last + 0.5)  # so that the ends get their due
+        low, high = math.log(self.low - 0.5), math.log(self.last + 0.5)  # so that the ends are not underrepresented
         return min(max(round(math.exp(low + share * (high - low))), self.low), self.last)
 
     def corners(self) -> Sequence[JSON]:
@@ -166,12 +166,12 @@ class Partitions:
 
     @property
     def units(self) -> int:
-        """Steps to share out, above the least that every part has. Below 0 where the total is less than that."""
+        """Steps to distribute above the least of every part; negative if the total is too small for that."""
         return (self.total - self.parts * self.least) // self.step
 
     @property
     def cap(self) -> int:
-        """Units that one part may have."""
+        """The most units of one part."""
         most = self.total if self.most is None else min(self.most, self.total)
         return max((most - self.least) // self.step, 0)
 
@@ -185,16 +185,16 @@ class Partitions:
         return [self.of_units(units) for units in partitions.every(self.parts, self.units, self.cap)]
 
     def draw(self, random: Random) -> JSON:
-        """Each as likely as any other."""
+        """Uniform over all partitions."""
         rank = random.randrange(self.num_points)
         return self.of_units(partitions.nth(rank, self.parts, self.units, self.cap))
 
     def corners(self) -> Sequence[JSON]:
-        """As even as it gets, and each part as large as it gets."""
+        """The most even partition, and those with one part as large as possible."""
         even = [1.0] * self.parts
         peaks = [[float(i == j) for j in range(self.parts)] for i in range(self.parts)]
-        found = [self.of_weights(weights) for weights in [even, *peaks]]
-        return [value for i, value in enumerate(found) if value not in found[:i]]
+        corners = [self.of_weights(weights) for weights in [even, *peaks]]
+        return [value for i, value in enumerate(corners) if value not in corners[:i]]
 
     def has(self, value: JSON) -> bool:
         if not isinstance(value, list) or len(value) != self.parts or any(type(part) is not int for part in value):
@@ -210,11 +210,11 @@ class Partitions:
         return [self.least + self.step * unit for unit in units]
 
     def of_weights(self, weights: Sequence[float]) -> list[int]:
-        """The partition nearest in proportion to the weights, above the least that every part has."""
+        """The partition whose parts, above their least, are closest to proportional to the weights."""
         return self.of_units(partitions.apportion(weights, self.units, self.cap))
 
     def to_weights(self, value: Sequence[int]) -> list[float]:
-        """Weights in [0, 1] that `of_weights` turns into `value` again; the largest is 1."""
+        """The inverse of `of_weights`: weights in [0, 1], of which the largest is 1."""
         units = [(part - self.least) // self.step for part in value]
         largest = max(units)
         return [unit / largest if largest else 1.0 for unit in units]

@@ -1,4 +1,4 @@
-"""Arms, parameters and searcher against each other: combinations that collide, conditions that never hold."""
+"""Check arms, parameters and searcher together: conflicting combinations, conditions that never hold."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from assay.sweep.search.searchers import names_that_draw
 from assay.workload import JSON
 from assay.workload.typed import got
 
-Found = Iterator[tuple[Path, str]]
+Problems = Iterator[tuple[Path, str]]
+"""Places and messages."""
 
 
-def search_problems(document: Document, draft: Draft, design: Design, doubtful: Set[Path]) -> Found:
-    """Conditions at doubtful places are known to be wrong already."""
+def search_problems(document: Document, draft: Draft, design: Design, doubtful: Set[Path]) -> Problems:
+    """Conditions at `doubtful` places have known problems, and are skipped."""
     yield from _searcher(document, draft)
     yield from _arms(document, draft, design)
-    if draft.is_whole:  # a condition may look at what was left out
+    if draft.is_whole:  # otherwise, conditions may refer to parts that were left out
         for path, parameter in draft.parameters.items():
             for other, value in parameter.when.items():
                 if other == ARM:
                     continue
                 place: Path = ("parameters", path, "when", other)
-                wrong = None if place in doubtful else _condition(design, path, other, value)
-                if wrong:
-                    yield place, wrong
+                if place not in doubtful and (message := _condition(design, path, other, value)):
+                    yield place, message
 
 
-def _searcher(document: Document, draft: Draft) -> Found:
+def _searcher(document: Document, draft: Draft) -> Problems:
     if draft.searcher is None:
         return
     name = draft.searcher.name
@@ -54,7 +54,7 @@ def _no_effect(searcher: str) -> str:
     return f"has no effect with searcher {searcher}; allowed with: {', '.join(names_that_draw())}"
 
 
-def _arms(document: Document, draft: Draft, design: Design) -> Found:
+def _arms(document: Document, draft: Draft, design: Design) -> Problems:
     if draft.arms_mode != "each" and not document.data.get("arms"):
         yield ("arms_mode",), "has no effect: the sweep has no arms"
     if draft.arms_mode == "grid":
@@ -64,16 +64,16 @@ def _arms(document: Document, draft: Draft, design: Design) -> Found:
                 other = first.setdefault(path, arm)
                 if other != arm:
                     yield ("arms", arm, path), f"arm {other!r} sets this path too; a grid of arms needs one of the two"
-    seen: dict[str | None, tuple[str, ...]] = {}
+    members_of: dict[str | None, tuple[str, ...]] = {}
     for combined in design.arms:
-        members = seen.setdefault(combined.name, combined.members)
+        members = members_of.setdefault(combined.name, combined.members)
         if members != combined.members:
             place: Path = ("arms", (combined.members or members)[-1])
             yield place, f"a combination of arms is called {combined.name!r}; rename an arm"
 
 
 def _condition(design: Design, path: str, other: str, value: JSON) -> str | None:
-    """Why a condition cannot hold in any trial."""
+    """Why a condition holds in no trial; None if it may."""
     order = list(design.parameters)
     if other == path:
         return "a parameter cannot depend on itself"
@@ -82,22 +82,22 @@ def _condition(design: Design, path: str, other: str, value: JSON) -> str | None
     if other in order and design.space.axes[other].has(value):
         return None
     is_always_varied = other in order and not design.parameters[other].when
-    there = [] if is_always_varied else [settings.at(other, {}) for settings in design.settings]
-    if any(same(value, each) for each in there):
+    fixed = [] if is_always_varied else [settings.at(other, {}) for settings in design.settings]
+    if any(same(value, each) for each in fixed):
         return None
     values = design.parameters[other].values if other in order else None
-    named = dict.fromkeys(in_words(each) for each in [*(values or ()), *there])
+    named = dict.fromkeys(in_words(each) for each in [*(values or ()), *fixed])
     hint = did_you_mean(value, named) if isinstance(value, str) else f"; allowed: {', '.join(named)}" if named else ""
     return f"got {got(value)}, which no trial has{hint}"
 
 
-def too_few_draws(design: Design) -> Found:
-    """Draws are distinct: a small space runs out of them."""
+def too_few_draws(design: Design) -> Problems:
+    """Whether a small space has fewer distinct draws than the searcher's num_trials."""
     wanted, draws = design.searcher.num_trials, design.searcher.facts.draws
     if draws is not None and wanted is not None:
-        found = sum(1 for _ in islice(draws(design.space, design.searcher, design.settings), wanted))
-        if found < wanted:
+        distinct = sum(1 for _ in islice(draws(design.space, design.searcher, design.settings), wanted))
+        if distinct < wanted:
             yield (
                 ("searcher", "num_trials"),
-                f"got {wanted:,}, allowed: at most {found:,}: {design.searcher.name} draws find no others",
+                f"got {wanted:,}, allowed: at most {distinct:,}: {design.searcher.name} draws find no others",
             )

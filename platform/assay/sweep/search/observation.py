@@ -1,4 +1,4 @@
-"""A parameter point that a search proposed, and its outcome."""
+"""Observations of a search."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from assay.workload import JSON
 
 @dataclass(frozen=True)
 class Observation:
-    """One suggestion and what came of it."""
+    """A suggested point and its objective."""
 
     values: Mapping[str, JSON]
     objective: float | None
-    """None while it runs, and when it failed: the search keeps away from there until it knows."""
+    """None while it runs, and if it failed: the search then avoids its neighbourhood."""

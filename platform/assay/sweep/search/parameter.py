@@ -1,4 +1,4 @@
-"""What a sweep's parameters may be: the keys that each takes in the file."""
+"""The keys of a parameter in a sweep file."""
 
 from __future__ import annotations
 
@@ -39,33 +39,35 @@ class PartitionOf(Section):
 
 
 class Parameter(Section):
-    """What one config path takes: one of `values`, a number from `min` to `max`, or a `partition`."""
+    """The values of one config path: one of `values`, a number from `min` to `max`, or a `partition`."""
 
     values: SomeValues | None = None
     min: Number | None = None
     max: Number | None = None
     log: Flag = False
-    """Even in the logarithm."""
+    """Uniform in the logarithm."""
     num: NumPoints | None = None
-    """Points of a grid over the range; searchers that draw take any number of it."""
+    """Points of a grid over the range; searchers that draw ignore it."""
     int: Flag = False
     step: Positive | None = None
-    """Between the integers of a range."""
+    """The distance between the integers of a range."""
     partition: PartitionOf | None = None
     first: tuple[JSON, ...] = ()
-    """Values that searchers that draw begin with, in this order, before they draw others."""
+    """The first values that searchers that draw try, in this order."""
     when: Mapping[Name, JSON] = {}
-    """Config path → value: set only where the arm, the config and the parameters above give all of these. Besides,
-    "arm" → the name of an arm, or a list of names: set only in these."""
+    """A condition: the parameter is set only if the arm, the config and the parameters above have these values (config
+    path → value), and in these arms ("arm" → a name or a list of names)."""
 
     @model_validator(mode="after")
-    def _is_one_kind(self) -> Self:
-        wrong = self._wrong() or self._wrong_first()
-        if wrong:
-            raise ValueError(wrong)
+    def _is_consistent(self) -> Self:
+        if problem := self._problem():
+            raise ValueError(problem)
+        outside = [f"first[{i}]: {json.dumps(value)}" for i, value in enumerate(self.first) if not self.axis.has(value)]
+        if outside:
+            raise ValueError(f"got {', '.join(outside)}, allowed there: what the parameter itself can be")
         return self
 
-    def _wrong(self) -> str | None:
+    def _problem(self) -> str | None:
         given = [key for key in ("values", "min", "max", "partition") if getattr(self, key) is not None]
         if given not in (["values"], ["min", "max"], ["partition"]):
             return f"got {' and '.join(given) or 'none of them'}, allowed: {ONE_OF}"
@@ -83,10 +85,6 @@ class Parameter(Section):
         if self.log and self.step not in (None, 1):
             return f"got step {self.step} with log: true, allowed: one of them"
         return None
-
-    def _wrong_first(self) -> str | None:
-        outside = [f"first[{i}]: {json.dumps(value)}" for i, value in enumerate(self.first) if not self.axis.has(value)]
-        return f"got {', '.join(outside)}, allowed there: what the parameter itself can be" if outside else None
 
     @property
     def axis(self) -> Axis:

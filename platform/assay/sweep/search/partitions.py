@@ -1,6 +1,6 @@
-"""Ways to share out `units` among `parts`, in order, at most `cap` each: counted, listed, and picked by number.
+"""Compositions of `units` into `parts` parts of at most `cap` each: count them, list them, or get one by its rank.
 
-Order is that of a dictionary: [0, 0, 3] comes before [0, 1, 2].
+They are in lexicographic order: [0, 0, 3] comes before [0, 1, 2].
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from math import comb, floor
 
 
 def count(parts: int, units: int, cap: int) -> int:
-    """Inclusion and exclusion over the parts that exceed the cap."""
+    """The number of compositions, by inclusion-exclusion over the parts that exceed the cap."""
     if parts == 0:
         return int(units == 0)
     return _with_slack(parts, parts - 1, units, cap)
 
 
 def _with_slack(capped: int, dividers: int, units: int, cap: int) -> int:
-    """Ways with `capped` capped parts among dividers + 1 parts."""
+    """The number of compositions with `capped` capped parts among dividers + 1 parts."""
     over = units // (cap + 1) if units >= 0 else -1
     return sum(
         (-1) ** j * comb(capped, j) * comb(units - j * (cap + 1) + dividers, dividers)
@@ -27,7 +27,7 @@ def _with_slack(capped: int, dividers: int, units: int, cap: int) -> int:
 
 
 def every(parts: int, units: int, cap: int) -> Iterator[list[int]]:
-    """All of them, in order."""
+    """All compositions, in order."""
     if parts == 1:
         if 0 <= units <= cap:
             yield [units]
@@ -38,24 +38,25 @@ def every(parts: int, units: int, cap: int) -> Iterator[list[int]]:
 
 
 def nth(rank: int, parts: int, units: int, cap: int) -> list[int]:
-    """The one at place `rank` of their order, without listing those before it."""
-    found: list[int] = []
-    while len(found) < parts - 1:
-        others = parts - len(found) - 1
+    """The composition with this rank, without listing those before it."""
+    composition: list[int] = []
+    while len(composition) < parts - 1:
+        others = parts - len(composition) - 1
 
         def before(first: int, others: int = others, units: int = units) -> int:
-            """How many have a smaller first part: one that is not capped takes what is left over."""
+            """The number of compositions with a smaller first part: an uncapped part takes the rest."""
             return _with_slack(others, others, units, cap) - _with_slack(others, others, units - first, cap)
 
         first = bisect_right(range(min(cap, units) + 1), rank, key=before) - 1
         rank -= before(first)
         units -= first
-        found.append(first)
-    return [*found, units]
+        composition.append(first)
+    return [*composition, units]
 
 
 def apportion(weights: Sequence[float], units: int, cap: int) -> list[int]:
-    """Shares in proportion to the weights, by largest remainders; what exceeds the cap goes to the others."""
+    """Distribute the units in proportion to the weights, by largest remainders; the excess over the cap goes to the
+    others."""
     shares = [0.0] * len(weights)
     free, left = list(range(len(weights))), units
     while free:

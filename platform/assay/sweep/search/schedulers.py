@@ -1,4 +1,4 @@
-"""Which trials go on from a rung: the schedulers by name, and the section of a sweep that chooses one."""
+"""Schedulers, which decide the trials to promote from a rung, by name; and the section of a sweep that chooses one."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from assay.sweep.fields import AtLeastTwo, ChoosingSection, Name, Number, Rungs,
 
 @dataclass(frozen=True)
 class SchedulerFacts:
-    """A scheduler lets trials wait at a rung for all others (`keeps`), or decides as each comes there (`rule`). One
-    that does neither lets all of them go on."""
+    """A scheduler decides at a rung once all trials have reached it (`keeps`), or for each trial at once (`rule`). One
+    without either promotes all trials."""
 
     keeps: Callable[[Scheduler, int], int] | None = None
-    """How many of so many trials at a rung go on, the best of them: so it is known beforehand how many climb."""
+    """The number of trials to promote, the best ones, by the number of trials at the rung."""
     rule: str | None = None
     """Import path of a class that decides, an `assay.execution.racing.Rule`."""
     options: type[Scheduler] | None = None
-    """The section that reads its options, where it takes others than `Scheduler` has."""
+    """The section that reads its options, if it has other options than `Scheduler`."""
 
     @property
     def waits_for_all(self) -> bool:
@@ -47,23 +47,23 @@ SCHEDULERS.register("median", SchedulerFacts(rule="assay.execution.racing:Median
 
 
 class Scheduler(ChoosingSection):
-    """Which trials go on: all (fifo), or by results at rungs of a budget.
+    """Which trials to promote: all (fifo), or by results at rungs of a budget.
 
-    halving waits at a rung for all trials and takes the best 1/divisor of them: the same whatever order they come in.
-    asha does not wait, and takes who is among the best so far. hyperband: several such races, that start at higher
-    rungs. median: ends a trial that is worse than the median of the others.
+    halving waits at a rung for all trials and promotes the best 1/divisor of them, whatever order they arrive in. asha
+    does not wait: it promotes trials among the best so far. hyperband runs several such races, which start at higher
+    rungs. median stops trials that are worse than the median of the others.
     """
 
     registry = SCHEDULERS
 
     name: Annotated[str, one_of(SCHEDULERS)] = "fifo"
     budget: Annotated[Name | None, Field(validate_default=True)] = None
-    """The config path that rungs set: how far a training goes, how many samples are drawn."""
+    """The config path that rungs set, such as the length of a training or the number of samples."""
     rungs: Annotated[Rungs, Field(validate_default=True)] = ()
     divisor: AtLeastTwo = 3
-    """One of so many trials goes on from a rung (halving, asha, hyperband)."""
+    """One in this many trials is promoted from a rung (halving, asha, hyperband)."""
     target: Number | None = None
-    """A trial whose metric is as good climbs no further: for a study that asks how much it takes to get there."""
+    """A trial whose metric is at least as good is not promoted further: for studies of the budget it takes."""
 
     @property
     def facts(self) -> SchedulerFacts:
@@ -71,12 +71,12 @@ class Scheduler(ChoosingSection):
 
     @property
     def may_end_trials(self) -> bool:
-        """Whether a trial may climb less than all rungs."""
+        """Whether a trial may end before the last rung."""
         return self.facts.races or self.target is not None
 
     @field_validator("budget")
     @classmethod
-    def _of_what(cls, budget: str | None, info: ValidationInfo) -> str | None:
+    def _is_required(cls, budget: str | None, info: ValidationInfo) -> str | None:
         name = info.data.get("name")
         if budget is None and name is not None and SCHEDULERS[name].races:
             raise ValueError(f"required with scheduler {name}, but missing; allowed: the config path of a budget")
@@ -84,7 +84,7 @@ class Scheduler(ChoosingSection):
 
     @field_validator("rungs")
     @classmethod
-    def _how_far(cls, rungs: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+    def _rungs_fit(cls, rungs: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
         if "name" not in info.data or "budget" not in info.data:
             return rungs
         name, budget = info.data["name"], info.data["budget"]
@@ -97,7 +97,7 @@ class Scheduler(ChoosingSection):
 
     @field_validator("target")
     @classmethod
-    def _at_rungs(cls, target: float | None, info: ValidationInfo) -> float | None:
+    def _target_fits(cls, target: float | None, info: ValidationInfo) -> float | None:
         if target is not None and info.data.get("rungs") == ():
             raise ValueError("got a target without rungs to reach it at; give budget: … and rungs: […]")
         return target

@@ -1,4 +1,4 @@
-"""Which values of the parameters are tried: the searchers by name, and the section of a sweep that chooses one."""
+"""Searchers, which choose the parameters' values, by name; and the section of a sweep that chooses one."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from assay.sweep.search.space import Point, Space
 
 @dataclass(frozen=True)
 class SearcherFacts:
-    """A searcher draws points beforehand (`draws`), or suggests them as results come in (`suggest`). One that does
-    neither goes through the whole grid."""
+    """A searcher draws points in advance (`draws`), or suggests them based on results (`suggest`). One without either
+    runs the whole grid."""
 
     draws: Callable[[Space, Searcher, Sequence[Settings]], Iterator[Point]] | None = None
-    """Points of the space, none twice, the same for the same settings of the searcher. A parameter is set in a point
-    where one of the arms' settings has what its condition asks for: `Space.choose` sees to that."""
+    """Distinct points of the space, reproducible for the same options. A point has a parameter if its condition holds
+    in the settings of some arm: `Space.choose` ensures that."""
     suggest: str | None = None
-    """Import path of a function of (sweep, observations so far, how many): the next points, as
-    `assay.sweep.search.suggest` returns them."""
+    """Import path of a function like `assay.sweep.search.suggest`: (sweep, observations so far, count) → the next
+    points."""
     options: type[Searcher] | None = None
-    """The section that reads its options, where it takes others than `Searcher` has."""
+    """The section that reads its options, if it has other options than `Searcher`."""
 
     @property
     def learns(self) -> bool:
-        """Whether what it tries depends on results so far."""
+        """Whether its points depend on results so far."""
         return self.suggest is not None
 
     @property
@@ -50,12 +50,12 @@ SEARCHERS.register("optuna", SearcherFacts(suggest="assay.sweep.search.suggest:s
 
 
 def names_that_draw() -> list[str]:
-    """Searchers that do not go through a grid; without those whose package does not import."""
+    """Searchers that do not run a grid; without those that cannot be imported."""
     names = []
     for name in SEARCHERS:
         try:
             facts = SEARCHERS[name]
-        except UserError:  # told to whoever names it
+        except UserError:  # reported to those who use it
             continue
         if not facts.is_exhaustive:
             names.append(name)
@@ -63,7 +63,7 @@ def names_that_draw() -> list[str]:
 
 
 class Searcher(ChoosingSection):
-    """Where the parameters' values come from: all of them, random draws, or what Optuna suggests by results so far."""
+    """The source of the parameters' values: the whole grid, random draws, or Optuna's suggestions based on results."""
 
     registry = SEARCHERS
 
@@ -72,7 +72,7 @@ class Searcher(ChoosingSection):
     """Draws of the parameters' values; each is a trial of every arm and seed."""
     seed: Count = 0
     batch: Positive = 4
-    """Suggestions that are asked for at a time."""
+    """Suggestions per batch."""
 
     @property
     def facts(self) -> SearcherFacts:
@@ -80,7 +80,7 @@ class Searcher(ChoosingSection):
 
     @field_validator("num_trials")
     @classmethod
-    def _how_many(cls, count: int | None, info: ValidationInfo) -> int | None:
+    def _is_required(cls, count: int | None, info: ValidationInfo) -> int | None:
         name = info.data.get("name")
         if count is None and name is not None and not SEARCHERS[name].is_exhaustive:
             raise ValueError(f"required with searcher {name}, but missing; allowed: an integer ≥ 1")

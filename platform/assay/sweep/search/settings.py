@@ -1,4 +1,4 @@
-"""What a trial's config has at a path, before the workload has seen it: what conditional parameters look at."""
+"""The settings that conditions of parameters are evaluated on, before a config is resolved."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from assay.workload import JSON
 
 ARM = "arm"
-"""Takes the place of a config path in a condition: the trial's arm, or any member of a combination."""
+"""Stands in a condition for the trial's arm, or any member of a combination."""
 
 
 class Settings:
@@ -19,7 +19,7 @@ class Settings:
         self._arms = arms
 
     def at(self, path: str, above: Mapping[str, JSON]) -> JSON:
-        """The value with one more layer over it; None below a section that is null."""
+        """The value at a path, with one more layer on top; None below a section that is null."""
         for layer in (above, *self._layers[::-1]):
             if path in layer:
                 return layer[path]
@@ -35,7 +35,7 @@ class Settings:
 
 
 def is_for_arms(wanted: Mapping[str, JSON], arms: Collection[str]) -> bool:
-    """Whether a condition allows these arms: it names one of them, or has one in its list, or says nothing of arms."""
+    """Whether a condition allows one of these arms: it names it, lists it, or does not mention arms."""
     names = wanted.get(ARM)
     return ARM not in wanted or any(name in arms for name in (names if isinstance(names, list) else [names]))
 
@@ -49,6 +49,6 @@ def at_path(config: JSON, path: str) -> JSON:
     return config
 
 
-def same(one: JSON, other: JSON) -> bool:
-    """1 is 1.0, but neither is true."""
-    return isinstance(one, bool) == isinstance(other, bool) and one == other
+def same(first: JSON, second: JSON) -> bool:
+    """Equal, where 1 equals 1.0, but neither equals true."""
+    return isinstance(first, bool) == isinstance(second, bool) and first == second

@@ -1,4 +1,4 @@
-"""A sweep's parameters together: which are set where, all their values, and random draws of them."""
+"""The search space of a sweep's parameters: conditions, grids and random draws."""
 
 from __future__ import annotations
 
@@ -12,39 +12,37 @@ from assay.sweep.search.settings import Settings, same
 from assay.workload import JSON, canonical_json
 
 Point = dict[str, JSON]
-"""Path → value, of the parameters that are set."""
+"""Path → value of the parameters that are set."""
 _ANY_OTHER = object()
 REPEATS = 20
-"""Draws that bring nothing new, for each that did, until there is taken to be no other."""
+"""Repeated draws per distinct one after which the space is taken to be exhausted."""
 
 
 @dataclass(frozen=True)
 class Space:
-    """Axes in the order of the file, by config path. One with a condition is set only where the config matches it.
-
-    A condition sees what the arm, the config and the parameters before it set.
-    """
+    """Axes by config path, in the order of the file. A parameter with a condition is set only if the condition holds,
+    given the arm, the config and the parameters before it."""
 
     axes: Mapping[str, Axis]
     conditions: Mapping[str, Mapping[str, JSON]]
     first: Mapping[str, Sequence[JSON]] = field(default_factory=dict)
-    """Values that draws begin with."""
+    """The values of the first draws."""
 
     def choose(self, pick: Callable[[str], JSON], around: Sequence[Settings]) -> Point:
-        """Pick the value of each parameter that is set in one of the settings, in order."""
+        """Pick the value of each parameter that is set under any of the settings, in order."""
         chosen: Point = {}
-        inside: list[Point] = [{} for _ in around]
+        points: list[Point] = [{} for _ in around]
         for path in self.axes:
-            wanted = self.conditions.get(path, {})
-            where = [mine for settings, mine in zip(around, inside, strict=True) if settings.match(wanted, above=mine)]
-            if where:
+            condition = self.conditions.get(path, {})
+            matching = [p for settings, p in zip(around, points, strict=True) if settings.match(condition, above=p)]
+            if matching:
                 chosen[path] = pick(path)
-                for mine in where:
-                    mine[path] = chosen[path]
+                for point in matching:
+                    point[path] = chosen[path]
         return chosen
 
     def within(self, point: Mapping[str, JSON], settings: Settings) -> Point:
-        """The part of a point that is set under these settings."""
+        """The parameters of a point that are set under these settings."""
         chosen: Point = {}
         for path in self.axes:
             if path in point and settings.match(self.conditions.get(path, {}), above=chosen):
@@ -55,7 +53,7 @@ class Space:
         """Every point under these settings; the last parameter varies fastest."""
 
         @cache
-        def points(path: str) -> Sequence[JSON]:  # not before its condition holds: it may be one of millions
+        def points(path: str) -> Sequence[JSON]:  # lazily, since an axis may have millions
             return self.axes[path].points()
 
         def extend(paths: list[str], chosen: Point) -> Iterator[Point]:
@@ -70,7 +68,7 @@ class Space:
         return extend(list(self.axes), {})
 
     def count(self, settings: Settings) -> int:
-        """How many points the grid has, without listing them: those that no later condition tells apart go together."""
+        """The number of points of the grid. Points that are equal for all later conditions are counted together."""
         alike: list[tuple[Point, int]] = [({}, 1)]
         paths = list(self.axes)
         for place, path in enumerate(paths):
@@ -87,10 +85,10 @@ class Space:
         return sum(number for _, number in alike)
 
     def _kinds(self, path: str, conditions: Sequence[tuple[str, JSON]]) -> list[tuple[JSON, int]]:
-        """The values that the conditions name, and any other for all others; each with how many it stands for."""
+        """The values that conditions name, and a stand-in for all others; each with the number that it stands for."""
         axis = self.axes[path]
         if isinstance(axis, Values) and any(other == path or other.startswith(f"{path}.") for other, _ in conditions):
-            return [(value, 1) for value in axis.values]  # may be sections, of which conditions see a part
+            return [(value, 1) for value in axis.values]  # values may be sections, to whose parts conditions refer
         named: list[JSON] = []
         for other, wanted in conditions:
             if other == path and axis.is_point(wanted) and not any(same(wanted, value) for value in named):
@@ -98,21 +96,21 @@ class Space:
         return [*((value, 1) for value in named), (_ANY_OTHER, axis.num_points - len(named))]
 
     def draws(self, seed: int, around: Sequence[Settings]) -> Iterator[Point]:
-        """The first values, then random points, none twice, until there are no others.
+        """The first values, then random points, each once, until the space is exhausted.
 
-        Each parameter has a stream of its own.
+        Each parameter has a random stream of its own.
         """
         streams = {path: self._stream(path, seed) for path in self.axes}
-        seen: set[str] = set()
+        known: set[str] = set()
         repeats = 0
-        while repeats <= REPEATS * (len(seen) + REPEATS):
-            drawn = {path: next(stream) for path, stream in streams.items()}
-            point = self.choose(drawn.__getitem__, around)
+        while repeats <= REPEATS * (len(known) + REPEATS):
+            values = {path: next(stream) for path, stream in streams.items()}
+            point = self.choose(values.__getitem__, around)
             spelled = canonical_json(point)
-            if spelled in seen:
+            if spelled in known:
                 repeats += 1
                 continue
-            seen.add(spelled)
+            known.add(spelled)
             repeats = 0
             yield point
 
@@ -124,11 +122,11 @@ class Space:
 
     @property
     def num_first(self) -> int:
-        """How many draws begin with a value that was given."""
+        """The number of draws with given first values."""
         return max(map(len, self.first.values()), default=0)
 
     def corners(self, settings: Settings) -> Iterator[Point]:
-        """Each parameter at its corners in turn, the others at their first, and all at their last."""
+        """Each parameter at its corners in turn with the others at their first corner, and all at their last."""
         corners = {path: axis.corners() for path, axis in self.axes.items()}
         first = {path: values[0] for path, values in corners.items()}
         yield self.within(first, settings)
@@ -138,7 +136,7 @@ class Space:
         yield self.within({path: values[-1] for path, values in corners.items()}, settings)
 
     def _needed(self, path: str) -> Point:
-        """Values of other parameters under which this one is set."""
+        """Values of other parameters that fulfil this one's condition."""
         needed: Point = {}
         for other, value in self.conditions.get(path, {}).items():
             if other in self.axes and self.axes[other].has(value):

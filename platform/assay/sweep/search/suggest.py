@@ -1,4 +1,4 @@
-"""What to try next, by what came of what was tried: Optuna's tree-structured Parzen estimator, as a pure function."""
+"""Suggest the next points based on observations: Optuna's tree-structured Parzen estimator as a pure function."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class _Searcher(Protocol):
 
 
 class Search(Protocol):
-    """What of a sweep the search needs."""
+    """The part of a sweep that a search needs."""
 
     @property
     def mode(self) -> Literal["min", "max"]: ...
@@ -28,34 +28,34 @@ class Search(Protocol):
     def searcher(self) -> _Searcher: ...
     def space(self) -> Space: ...
     def settings(self) -> Sequence[Settings]:
-        """One for each arm: a parameter is suggested when one of them has what its condition asks for."""
+        """One per arm: a parameter is suggested if its condition holds in any of them."""
 
 
 def suggest(sweep: Search, observations: Sequence[Observation], count: int) -> list[Mapping[str, JSON]]:
-    """`count` points that were not tried yet, or fewer where searcher.num_trials or the space itself ends.
+    """`count` new points, or fewer if searcher.num_trials or the space is exhausted.
 
-    `observations` are all suggestions so far, in order. The same history gives the same suggestions. Points of a space
-    that was another are passed over. The first values come before anything is asked of the estimator.
+    `observations` are all suggestions so far, in order. The same history gives the same suggestions. Observations
+    outside the space are ignored. The parameters' first values come before the estimator's suggestions.
     """
-    from assay.sweep.search.tpe import Estimator  # here: Optuna takes longer to import than a sweep to plan
+    from assay.sweep.search.tpe import Estimator  # lazy: importing Optuna takes longer than planning a sweep
 
     num_trials, seed = sweep.searcher.num_trials, sweep.searcher.seed
     if num_trials is not None:
         count = min(count, num_trials - len(observations))
     space, around = sweep.space(), sweep.settings()
     estimator = Estimator(space, around, observations, seed, sweep.mode)
-    seen = {canonical_json(one.values) for one in observations}
+    known = {canonical_json(observation.values) for observation in observations}
     first = islice(space.draws(seed, around), space.num_first)
-    num_first = sum(canonical_json(point) not in seen for point in first)
-    draws = (point for point in space.draws(seed, around) if canonical_json(point) not in seen)
-    found: list[Point] = []
-    while len(found) < count:
-        point = estimator.ask(seen) if len(found) >= num_first else None
-        if point is None:  # there is one to begin with, or the estimator comes back to what it knows: then any other
+    num_first = sum(canonical_json(point) not in known for point in first)
+    draws = (point for point in space.draws(seed, around) if canonical_json(point) not in known)
+    suggestions: list[Point] = []
+    while len(suggestions) < count:
+        point = estimator.ask(known) if len(suggestions) >= num_first else None
+        if point is None:  # a first value is left, or the estimator only repeats known points: take the next draw
             point = next(draws, None)
             if point is None:
                 break
             estimator.add(Observation(point, None))
-        seen.add(canonical_json(point))
-        found.append(point)
-    return list(found)
+        known.add(canonical_json(point))
+        suggestions.append(point)
+    return list(suggestions)

@@ -1,7 +1,7 @@
-"""A space in Optuna's terms, and back.
+"""Translate between a space and Optuna's distributions.
 
-Values are told by their place in the list. A partition of p parts is p weights from 0 to 1, which are apportioned: many
-weights stand for one partition, so a partition that was tried is told by those of which the largest is 1.
+Listed values are encoded by their index. A partition of p parts is encoded by p weights from 0 to 1, which are
+apportioned. Many weights give the same partition: observations use those of which the largest is 1.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from assay.sweep.search.space import Point, Space
 from assay.workload import JSON, canonical_json
 
 ASKS = 10
-"""Times the estimator may come back to points that were tried."""
+"""How often to ask the estimator again if it repeats known points."""
 
 
 class Estimator:
-    """A study in memory that knows every trial so far, asked for one more at a time."""
+    """An in-memory Optuna study of all observations."""
 
     def __init__(
         self,
@@ -46,17 +46,17 @@ class Estimator:
         mode: Literal["min", "max"],
     ) -> None:
         self._space, self._around = space, around
-        # The sampler is made anew for every batch; with one seed for all, each would begin with the same random draws.
+        # Every batch has a new sampler; with the same seed, each would begin with the same random draws.
         seed = Random(f"{seed} {len(observations)}").getrandbits(32)
         with _quiet():
             sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
             direction = "minimize" if mode == "min" else "maximize"
             self._study = optuna.create_study(sampler=sampler, direction=direction)
-        for one in observations:
-            self.add(one)
+        for observation in observations:
+            self.add(observation)
 
     def add(self, observation: Observation) -> None:
-        """A trial that ended, or one that runs; not at all where the space has no such point."""
+        """Add an observation, if its point is in the space."""
         params: dict[str, tuple[Any, BaseDistribution]] = {}
         for path, value in observation.values.items():
             axis = self._space.axes.get(path)
@@ -74,13 +74,13 @@ class Estimator:
         with _quiet():
             self._study.add_trial(trial)
 
-    def ask(self, seen: AbstractSet[str]) -> Point | None:
-        """A point that is not among those, in canonical JSON; None when it comes back to them."""
+    def ask(self, known: AbstractSet[str]) -> Point | None:
+        """A point that is not among the known ones (as canonical JSON); None if the estimator only repeats them."""
         with _quiet():
             for _ in range(ASKS):
                 trial = self._study.ask()
                 point = self._space.choose(partial(self._suggested, trial), self._around)
-                if canonical_json(point) not in seen:
+                if canonical_json(point) not in known:
                     return point
         return None
 
@@ -100,7 +100,7 @@ class Estimator:
 
 
 def _as_parameters(path: str, axis: Axis, value: JSON) -> dict[str, tuple[Any, BaseDistribution]]:
-    """Name → value and distribution, as if it had been suggested."""
+    """Name → value and distribution, as if Optuna had suggested it."""
     match axis:
         case Values():
             place = next(i for i, mine in enumerate(axis.values) if same(value, mine))
@@ -110,8 +110,8 @@ def _as_parameters(path: str, axis: Axis, value: JSON) -> dict[str, tuple[Any, B
         case Integers():
             return {path: (int(value), IntDistribution(axis.low, axis.last, log=axis.log, step=axis.step))}
         case Partitions():
-            one = FloatDistribution(0.0, 1.0)
-            return {n: (w, one) for n, w in zip(_weights(path, axis), axis.to_weights(value), strict=True)}
+            unit = FloatDistribution(0.0, 1.0)
+            return {n: (w, unit) for n, w in zip(_weights(path, axis), axis.to_weights(value), strict=True)}
         case _:
             raise TypeError(f"Optuna has no distribution for {type(axis).__name__}")
 
@@ -122,7 +122,7 @@ def _weights(path: str, axis: Partitions) -> list[str]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Optuna's log, and without word of options that it calls experimental."""
+    """Silence Optuna's log and its warnings of experimental options."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:

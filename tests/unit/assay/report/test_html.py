@@ -195,7 +195,7 @@ def test_a_picture_that_fails_costs_nothing_else(paper: Callable[..., Filled], t
     told = [note for note in report.table.notes if note.startswith("not drawn: ")]
     assert len(told) == 3
     assert told[0].startswith("not drawn: precision-by-sample.steps-line.png: OverflowError: ")
-    assert told[1] == f"not drawn: {safe_name(names[1])}.png: UnidentifiedImageError: this is no picture"
+    assert told[1] == f"not drawn: {safe_name(names[1])}.png: UnidentifiedImageError: not a picture"
     assert told[2].startswith(f"not drawn: {safe_name(names[2])}.png: OSError: ")
     for note in told:
         assert note in notes

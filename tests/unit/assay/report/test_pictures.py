@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from assay.planning import Plan
-from assay.report.omissions import Lacking
+from assay.report.omissions import Omissions
 from assay.report.pictures.committed import columns_a_row, draw_pictures
 from assay.report.pictures.samples import copy_grids, draw_overview, safe_name
 from assay.report.plots.curves import furthest
@@ -35,7 +35,7 @@ def test_grids_are_copied_and_shown_side_by_side(study: Studies, tmp_path: Path)
     plan, trials = study([{"fid": 3.0}, {"fid": 2.0}, {"fid": 1.0}], names, files=files)
     folder = tmp_path / "report"
     folder.mkdir()
-    grids = copy_grids(plan, trials, folder, Lacking())
+    grids = copy_grids(plan, trials, folder, Omissions())
     assert len(set(grids.values())) == 3, "names that a file cannot have do not overwrite each other"
     overview = draw_overview(table(plan, trials), grids, folder)
     assert overview is not None
@@ -61,7 +61,7 @@ def test_every_trial_of_a_figure_is_on_its_sheet(study: Studies, tmp_path: Path)
     overview = draw_overview(
         made, {t.planned.name: f["grid.png"] for t, f in zip(trials, files, strict=True)}, tmp_path
     )
-    for sheet in (*draw_pictures(plan, trials, made, tmp_path, Lacking()), overview):
+    for sheet in (*draw_pictures(plan, trials, made, tmp_path, Omissions()), overview):
         assert sheet is not None
         with Image.open(sheet) as image:
             pixels = image.convert("RGB")
@@ -73,7 +73,7 @@ def test_every_trial_of_a_figure_is_on_its_sheet(study: Studies, tmp_path: Path)
 
 def test_without_grids_there_is_no_overview(study: Studies, tmp_path: Path) -> None:
     plan, trials = study([{"fid": 1.0}])
-    assert copy_grids(plan, trials, tmp_path, Lacking()) == {}
+    assert copy_grids(plan, trials, tmp_path, Omissions()) == {}
     assert draw_overview(table(plan, trials), {}, tmp_path) is None
 
 
@@ -98,7 +98,7 @@ def test_a_sheet_has_those_that_can_be_read(study: Studies, tmp_path: Path) -> N
     bad.write_bytes(good.read_bytes()[:50])
     plan, trials = study([{"fid": 1.0}] * 6, files=[{"column.png": good}] + [{"column.png": bad}] * 5)
     plan.trials[0].workload.report = replace(plan.trials[0].workload.report, pictures={"column.png": "one noise"})  # type: ignore[misc]
-    lacking = Lacking()
+    lacking = Omissions()
     (sheet,) = draw_pictures(plan, trials, table(plan, trials), tmp_path, lacking)
     assert sheet.is_file()
     (note,) = lacking.notes
@@ -106,7 +106,7 @@ def test_a_sheet_has_those_that_can_be_read(study: Studies, tmp_path: Path) -> N
 
 
 def test_a_user_who_stops_it_is_heard(tmp_path: Path) -> None:
-    lacking = Lacking()
+    lacking = Omissions()
 
     def interrupted() -> Path:
         raise KeyboardInterrupt

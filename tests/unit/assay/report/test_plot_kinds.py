@@ -92,14 +92,17 @@ def magenta_pixels(picture: Path) -> int:
         ("{kind: slide, x: seconds, y: fid}", "kind: the plot kind 'slide' (stairs_of_a_package:SLIDE) cannot be imp"),
         (
             "{kind: stairs, x: seconds, y: fid, log: [y, x]}",
-            "log: got x, which a stairs plot has no logarithm of; allowed: y",
+            "log: got x, which cannot be logarithmic in a stairs plot; allowed: y",
         ),
         (
             "{kind: stairs, x: model.norm, y: fid}",
-            "x: got 'model.norm', which has values that are no numbers; a stairs plot takes numbers alone",
+            "x: got 'model.norm', which has values that are not numbers; a stairs plot takes only numbers",
         ),
-        ("{kind: stairs, x: arm, y: fid}", "x: got 'arm', which has values that are no numbers; a stairs plot takes"),
-        ("{kind: bar, x: arm, y: fid, log: [x]}", "log: got x, which a bar plot has no logarithm of; allowed: y"),
+        (
+            "{kind: stairs, x: arm, y: fid}",
+            "x: got 'arm', which has values that are not numbers; a stairs plot takes only numbers",
+        ),
+        ("{kind: bar, x: arm, y: fid, log: [x]}", "log: got x, which cannot be logarithmic in a bar plot; allowed: y"),
     ],
 )
 def test_a_sweep_that_asks_for_it_is_checked_when_it_is_loaded(
