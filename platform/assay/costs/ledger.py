@@ -44,7 +44,7 @@ class Entry:
 
     @property
     def items_per_second(self) -> float | None:
-        """Of all devices together."""
+        """The rate of all devices together."""
         return self.items / self.seconds if self.items and self.seconds > 0 else None
 
     @property

@@ -28,7 +28,7 @@ def results(rows: Iterable[LogRow]) -> pd.DataFrame:
     lines = {(row["trial"], row["key"]): _flat(row) for row in rows if row["row"] in ("result", "failure")}
     between = dict.fromkeys(name for line in lines.values() for name in line if name not in (*FIRST, *LAST))
     table = pd.DataFrame(list(lines.values()), columns=[*FIRST, *between, *LAST])
-    # Of type object, since pandas turns None among strings into NaN.
+    # The type is object, since pandas turns None among strings into NaN.
     return table.assign(failure=pd.Series([line["failure"] for line in lines.values()], dtype=object))
 
 

@@ -150,7 +150,7 @@ def _row(plan: Plan, trial: TrialOutcome, logs: Mapping[str, Path], by_ledger: P
         conditions=_conditions(hints.comparable, leaf),
         reference={} if paper is None else paper.metrics,
         ledger=by_ledger.amounts.get(rung.leaf.key, {}),
-        failure=error and Failure(error.stage, error.key, one_line(error.cause), logs.get(error.key)),
+        failure=error if error is None else Failure(error.stage, error.key, one_line(error.cause), logs.get(error.key)),
     )
 
 

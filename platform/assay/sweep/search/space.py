@@ -138,7 +138,8 @@ class Space:
     def _needed(self, path: str) -> Point:
         """Values of other parameters that fulfil this one's condition."""
         needed: Point = {}
+        earlier = list(self.axes)[: list(self.axes).index(path)]  # only these, or a condition on itself would recurse
         for other, value in self.conditions.get(path, {}).items():
-            if other in self.axes and self.axes[other].has(value):
+            if other in earlier and self.axes[other].has(value):
                 needed |= {**self._needed(other), other: value}
         return needed

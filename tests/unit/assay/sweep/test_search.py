@@ -226,6 +226,13 @@ def test_wrong_parameters(lines: Lines, space: str, expected: str) -> None:
     assert found[0].startswith(f"x.yaml:8: parameters.sample.steps{expected}")
 
 
+def test_a_condition_on_itself_is_refused_with_any_searcher(lines: Lines) -> None:
+    body = "parameters:\n  sample.steps: {values: [1, 2], when: {sample.steps: 1}}\n"
+    assert lines(body + "searcher: {name: optuna, num_trials: 2}\n") == [
+        "x.yaml:8: parameters.sample.steps.when.sample.steps: a parameter cannot depend on itself"
+    ]
+
+
 def test_a_condition_looks_up_the_file(lines: Lines) -> None:
     first = "parameters:\n  sample.eta: {values: [1.0], when: {sample.sampler: %s}}\n"
     second = "  sample.sampler: {values: [ddpm, ddim]}\n"
