@@ -1,4 +1,4 @@
-"""The extractor "classifier": features of the classifier that a trial trains itself."""
+"""The extractor "classifier": features from the classifier that the trial itself trained."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from imaging.extractors.features import Features
 
 
 class ClassifierFeatures(Features):
-    """What the sweep's own classifier sees before its logits, at t = 0, in fp32."""
+    """The input of the classifier's final projection, (N, D), at t = 0, in fp32."""
 
     def __init__(self, ctx: StageContext) -> None:
         super().__init__(ctx)

@@ -1,8 +1,8 @@
 """The typed, frozen config of one run. Each table of appendix K is an instance (adm/presets).
 
-Sections: data, model, diffusion, train, classifier and upsampler (each its own model and train), sample, evaluate; and
-what a sweep measures besides the quality of samples: figures, inversion, throughput, compute (adm/studies).
-No torch here: a sweep is validated and planned without it.
+Sections: data, model, diffusion, train, classifier and upsampler (each with its own model and train), sample, evaluate;
+and those of the studies: figures, inversion, throughput, compute (adm/studies).
+Imports no torch: a sweep is validated and planned without it.
 """
 
 from __future__ import annotations
@@ -49,29 +49,29 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
 class ModelConfig(Section):
-    """A network, in the words of tables 11 to 13."""
+    """A network, with the options of tables 11 to 13."""
 
     kind: Annotated[str, AfterValidator(NETWORKS.checked)] = "unet"
     image_size: PositiveInt
-    """Pixels a side of the images that come out (super_res) or go in (unet, encoder)."""
+    """Side length in pixels of the images that come out (super_res) or go in (unet, encoder)."""
     low_res_size: PositiveInt | None = None
-    """super_res: pixels a side of the image that is upsampled."""
+    """super_res: side length in pixels of the image that is upsampled."""
     in_channels: PositiveInt = 3
     out_channels: PositiveInt = 6
     """Twice in_channels when the variance is learned; the number of classes for an encoder."""
     channels: PositiveInt
     num_res_blocks: Annotated[int, Field(strict=True, ge=1, le=1000)] = 2
-    """"Depth" in the tables: residual blocks a resolution."""
+    """"Depth" in the tables: residual blocks per resolution."""
     channel_mult: Annotated[tuple[Annotated[float, Field(strict=True, gt=0, le=1000)], ...], Field(min_length=1)]
     attention_resolutions: tuple[PositiveInt, ...] = (32, 16, 8)
-    """In pixels, as the tables give them. One that the network never reaches has no effect, and is warned of."""
+    """In pixels, as in the tables. A resolution that the network never reaches has no effect, and gives a warning."""
     num_heads: PositiveInt = 1
     num_heads_up: PositiveInt | None = None
     """Heads on the way up, when they differ from num_heads (unet, super_res)."""
     head_channels: PositiveInt | None = None
-    """Channels a head; when given it decides the number of heads."""
+    """Channels per head; if given, it determines the number of heads."""
     qkv_order: Literal["legacy", "new"] = "legacy"
-    """How published weights lay out q, k and v: [heads, 3, ch] or [3, heads, ch]. Attention pools are always new."""
+    """Layout of q, k and v in published weights: [heads, 3, ch] or [3, heads, ch]. Attention pools always use new."""
     norm: Literal["adagn", "add"] = "adagn"
     """Adaptive group normalisation, or addition + GroupNorm (table 6)."""
     updown: Literal["residual", "conv", "plain"] = "residual"
@@ -92,7 +92,7 @@ class ModelConfig(Section):
 
     @property
     def num_labels(self) -> int | None:
-        """How many classes its training images are of: those it tells apart, or is conditional on; None for none."""
+        """Number of classes that it classifies into, or is conditional on; None if it is unconditional."""
         return self.out_channels if self.role is Role.CLASSIFIES else self.num_classes
 
     @model_validator(mode="after")
@@ -123,7 +123,7 @@ class DiffusionConfig(Section):
 
     @property
     def outputs_per_channel(self) -> int:
-        """What a network has to give for each channel of an image: a second output where the variance is learned."""
+        """Output channels of the network per channel of an image: 2 if the variance is learned, else 1."""
         return 2 if VARIANCES[self.variance].is_learned else 1
 
 
@@ -132,71 +132,72 @@ class TrainConfig(Section):
 
     iterations: PositiveInt
     batch_size: PositiveInt
-    """Images a step over all workers."""
+    """Images per step, over all workers."""
     optimizer: Literal["adamw", "adam"] = "adamw"
-    """Where weight decay goes: onto the weights, or into the gradient. Without weight decay they are the same."""
+    """adamw decays the weights directly, adam through the gradient. Without weight decay they are the same."""
     learning_rate: PositiveFloat = 1e-4
     anneal_iterations: PositiveInt | Literal["iterations"] | None = None
-    """The learning rate falls linearly to 0 over so many iterations; None keeps it. iterations: over the whole
-    training. Another length then changes every step: a longer training, or a higher rung, starts anew."""
+    """Iterations over which the learning rate falls linearly to 0; None keeps it constant. "iterations": over the whole
+    training. Every step then depends on that length, so a longer training, or a higher rung, starts from the
+    beginning."""
     weight_decay: NonNegativeFloat = 0.0
     gradient_clip: PositiveFloat | None = None
-    """Largest L2 norm of a step's gradient; None does not clip."""
+    """Largest L2 norm of a step's gradient; None: no clipping."""
     ema_rates: Annotated[tuple[Fraction, ...], Field(min_length=1)] = (0.9999,)
-    """Averages of the weights that are kept; the first is what is sampled from, unless sample.ema_rate says another."""
+    """Rates of the weight averages that are kept. Samples come from the first, unless sample.ema_rate names another."""
     precision: Precision = "auto"
     timestep_sampler: Annotated[str, AfterValidator(TIMESTEP_SAMPLERS.checked)] = "uniform"
     engine: Annotated[str, AfterValidator(ENGINES.checked)] = "auto"
-    """DeepSpeed with its fused Adam, or PyTorch's. auto: DeepSpeed wherever its operators can be built."""
+    """DeepSpeed with its fused Adam, or PyTorch alone. auto: DeepSpeed if its operators can be built."""
     zero_stage: Literal[0, 1, 2] = 0
-    """DeepSpeed's ZeRO: 1 shares Adam's state out over the workers, 2 the gradients too."""
+    """DeepSpeed's ZeRO: 1 partitions Adam's state over the workers, 2 the gradients as well."""
     micro_batch: PositiveInt | None = None
-    """At most so many images does a worker take at a time, gradients accumulated; None takes its whole share."""
+    """Images that a worker processes at a time at most, accumulating gradients; None: its whole share of the batch."""
     checkpoint_every: PositiveInt = 1000
     keep_last: PositiveInt = 2
-    """Checkpoints kept while training; one when it is done."""
+    """Number of latest checkpoints kept while training; one is kept afterwards."""
     keep_every: PositiveInt | None = None
-    """Checkpoints at multiples of so many iterations are kept for good."""
+    """Checkpoints at multiples of this number of iterations are kept permanently."""
     keep_best: Bool = False
-    """So is the one before which the mean loss was lowest."""
+    """Also keep the checkpoint with the lowest running mean of the loss."""
     checkpoint: FilePath | None = None
     """A published or native checkpoint to use instead of training."""
 
     @model_validator(mode="after")
     def _fits(self) -> TrainConfig:
         if self.zero_stage and not ENGINES[self.engine].shards_state:
-            able = " or ".join(name for name, engine in ENGINES.items() if engine.shards_state)
+            others = " or ".join(name for name, engine in ENGINES.items() if engine.shards_state)
             raise FieldError(
-                f"zero_stage {self.zero_stage} has no effect on engine {self.engine}; set engine {able}",
+                f"zero_stage {self.zero_stage} has no effect on engine {self.engine}; set engine {others}",
                 "zero_stage",
                 "engine",
             )
         if len(set(self.ema_rates)) < len(self.ema_rates):
-            raise FieldError(f"ema_rates {list(self.ema_rates)} has one twice; allowed: distinct rates", "ema_rates")
+            raise FieldError(f"ema_rates {list(self.ema_rates)} repeats a rate; allowed: distinct rates", "ema_rates")
         return self
 
     @property
     def annealed_over(self) -> int | None:
-        """anneal_iterations as a number."""
+        """anneal_iterations as a number of iterations, or None."""
         return self.iterations if self.anneal_iterations == "iterations" else self.anneal_iterations
 
 
 NOISE_LEVELS = (0.0, 0.25, 0.5, 0.75)
-"""Where a classifier's accuracy is measured, as a share of T."""
+"""Timesteps at which a classifier's accuracy is measured, as shares of T."""
 
 
 def validation_timesteps(steps: int) -> tuple[int, ...]:
-    """The noise levels as timesteps of a process of so many steps."""
+    """The timesteps of NOISE_LEVELS in a process of `steps` steps."""
     return tuple(int(level * steps) for level in NOISE_LEVELS)
 
 
 class ClassifierConfig(Section):
-    """The noise-aware classifier p(y | x_t) that guides (table 12)."""
+    """The noise-aware classifier p(y | x_t) for guidance (table 12)."""
 
     model: ModelConfig
     train: TrainConfig
     crop: Crop | None = None
-    """How its training images are cropped; None is as data.crop says."""
+    """How its training images are cropped; None: as data.crop."""
 
 
 Steps = PositiveInt | tuple[CountInt, ...] | Str
@@ -205,7 +206,7 @@ Eta = Annotated[float, Field(strict=True, ge=0, le=1), Unsigned]
 
 
 class UpsamplerConfig(Section):
-    """A diffusion model that enlarges what the base model draws (table 13; ADM-U in table 10)."""
+    """A diffusion model that upsamples the base model's images (table 13; ADM-U in table 10)."""
 
     model: ModelConfig
     diffusion: DiffusionConfig = DiffusionConfig()
@@ -220,7 +221,7 @@ class SampleConfig(Section):
     """How images are drawn (table 14, appendices D, I and L)."""
 
     ema_rate: Fraction | None = None
-    """Which of train.ema_rates to draw from; None is the first."""
+    """Which of train.ema_rates to sample from; None: the first."""
 
     sampler: SamplerName = "ddpm"
     steps: Steps = 250
@@ -229,19 +230,19 @@ class SampleConfig(Section):
     """DDIM's η: 0 is deterministic."""
     guidance_scale: NonNegativeFloat = 0.0
     guidance_at: Annotated[str, AfterValidator(GUIDANCE_PLACES.checked)] = "x_t"
-    """Where the classifier's gradient is taken: at x_t, or at μ as equation 56 has it."""
+    """Where the classifier's gradient is taken: at x_t, or at μ as in equation 56."""
     temperature: PositiveFloat = 1.0
     temperature_scales: Literal["noise", "epsilon"] = "noise"
     clip_denoised: Bool = True
     labels: Literal["balanced", "drawn"] = "balanced"
-    """balanced: image i is of class i modulo their number. drawn: of a class drawn by (seed, i)."""
+    """balanced: image i has class i mod num_classes. drawn: a class drawn at random from (seed, i)."""
     precision: Precision = "auto"
-    """auto: fp16 on a V100, bf16 where the device is good at it, else fp32; chosen with the first images, for all."""
+    """auto: fp16 on a V100, bf16 where the device is fast at it, else fp32; chosen at the first images, for all."""
     batch_size: PositiveInt | Literal["auto"] = 64
-    """Images an actor draws at a time; auto doubles it from 8 while that makes it 5% faster or more. Less where memory
-    runs out. The images are the same."""
+    """Images per actor and batch. auto doubles it from 8 for as long as that is at least 5% faster. It is halved when
+    memory runs out. The images do not depend on it."""
     keep_images: Literal["none", "npz", "png"] = "none"
-    """Keep all images as a file: npz as the reference evaluator reads it, or PNGs in a zip. none: 100, for the grid."""
+    """Keep all images in one file: npz for the reference evaluator, or a zip of PNGs. none: keep 100, for the grid."""
 
 
 EXTRACTORS.register("classifier", Extractor("adm.classifier_features:ClassifierFeatures", network="classifier"))
@@ -249,7 +250,7 @@ EXTRACTORS.register("classifier", Extractor("adm.classifier_features:ClassifierF
 
 class EvaluateConfig(imaging_config.EvaluateConfig):
     extractor: ExtractorName = "classifier"
-    """classifier: the sweep's own. pixels: of small images. inception: FID's network. Or another that is registered."""
+    """classifier: the trial's own. pixels: for small images. inception: FID's network. Or another registered one."""
 
 
 class Config(Section):
@@ -263,7 +264,7 @@ class Config(Section):
     sample: SampleConfig = SampleConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     measure: Measure = "quality"
-    """What a trial reports: metrics of samples, how well images are reconstructed, images a second, or V100-days."""
+    """What a trial reports: sample quality, reconstruction error, images per second, or V100-days."""
     figures: FiguresConfig = FiguresConfig()
     inversion: InversionConfig = InversionConfig()
     throughput: ThroughputConfig = ThroughputConfig()
@@ -271,12 +272,11 @@ class Config(Section):
 
     @property
     def image_size(self) -> int:
-        """Pixels a side of the images that are drawn in the end, and compared with the data."""
+        """Side length in pixels of the final samples, which are compared with the data."""
         return self.model.image_size if self.upsampler is None else self.upsampler.model.image_size
 
     @property
     def channels(self) -> int:
-        """Channels of the images."""
         return self.model.in_channels
 
     @model_validator(mode="after")
@@ -306,10 +306,10 @@ class Config(Section):
                 "model.in_channels",
             )
         if self.sample.guidance_scale > 0 and self.classifier is not None and self.model.num_classes is not None:
-            known = self.classifier.model.out_channels
-            if known != self.model.num_classes:
+            num_logits = self.classifier.model.out_channels
+            if num_logits != self.model.num_classes:
                 raise FieldError(
-                    f"classifier.model.out_channels is {known}, but sample.guidance_scale guides images of "
+                    f"classifier.model.out_channels is {num_logits}, but sample.guidance_scale guides images of "
                     f"model.num_classes {self.model.num_classes}: they must be equal",
                     "classifier.model.out_channels",
                     "sample.guidance_scale",
@@ -336,7 +336,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _known_before_it_runs(self) -> Config:
-        """What would otherwise fail only after the trainings."""
+        """Refuse what would otherwise fail only after the trainings."""
         if self.model.role is Role.DRAWS:
             try:
                 space_timesteps(self.diffusion.steps, self.sample.steps)
@@ -353,7 +353,7 @@ class Config(Section):
         return self
 
     def _classes_fit(self) -> None:
-        """Where the data source alone says how many classes the data has. Raises FieldError."""
+        """Raise FieldError where the number of classes, if the data source alone determines it, does not fit."""
         name, facts = self.data.source, DATA_SOURCES[self.data.source]
         if self.classifier is not None and self.classifier.crop is not None and "crop" not in facts.options:
             raise FieldError(

@@ -1,6 +1,6 @@
-"""A config without what changes nothing: what has no effect has its default, and what has several spellings has one.
+"""The canonical form of a config: options without effect have their defaults, and equivalent spellings become one.
 
-Stages are made of it, so trials that can only be equal share them. No torch here.
+Stages are built from it, so trials that must give equal results share their stages. Imports no torch.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from adm.models.layout import Attention, layout
 from adm.registries import LOSSES, NETWORKS, PICTURES, SAMPLERS, VARIANCES, Role, spacing_of
 from adm.respacing import section_counts, space_timesteps
 from adm.studies.config import FiguresConfig
+from assay.workload.fields import Section
 
-T = TypeVar("T", ModelConfig, TrainConfig, DiffusionConfig, SampleConfig, FiguresConfig)
+T = TypeVar("T", bound=Section)
 PRINTED_RESOLUTIONS: tuple[int, ...] = ModelConfig.model_fields["attention_resolutions"].default
 
 
 def effective(c: Config) -> Config:
-    """The config whose stages are those of `c`."""
+    """The canonical config with the same results as `c`."""
     update: dict[str, object] = {
         "model": _model(c.model),
         "train": _train(c.train),
@@ -26,19 +27,16 @@ def effective(c: Config) -> Config:
         "figures": _figures(c.figures),
     }
     if (classifier := c.classifier) is not None:
-        update["classifier"] = classifier.model_copy(
-            update={"model": _model(classifier.model), "train": _train(classifier.train)}
-        )
+        update["classifier"] = _with(classifier, model=_model(classifier.model), train=_train(classifier.train))
     if (up := c.upsampler) is not None:
-        changed: dict[str, object] = {"model": _model(up.model), "train": _train(up.train)}
-        changed["steps"] = _steps(up.diffusion.steps, up.steps)
-        update["upsampler"] = up.model_copy(update=changed)
-    return c.model_copy(update=update)
+        steps = _steps(up.diffusion.steps, up.steps)
+        update["upsampler"] = _with(up, model=_model(up.model), train=_train(up.train), steps=steps)
+    return _with(c, **update)
 
 
 def trained_process(process: DiffusionConfig) -> DiffusionConfig:
-    """The process as its training sees it: L_simple with a fixed variance asks neither which, nor for a factor of the
-    bound."""
+    """The process as far as it affects training. With a fixed variance, L_simple depends neither on which one it is nor
+    on the factor of L_vlb."""
     loss = LOSSES[process.loss]
     if VARIANCES[process.variance].is_learned:
         return process
@@ -48,8 +46,8 @@ def trained_process(process: DiffusionConfig) -> DiffusionConfig:
 
 
 def sampled_process(process: DiffusionConfig, sampler: str, is_loaded: bool) -> DiffusionConfig:
-    """The process as sampling sees it: some samplers, as DDIM, have a variance of their own, and weights from a file
-    had an objective that nobody asks for."""
+    """The process as far as it affects sampling. Some samplers, such as DDIM, have their own variance; weights from
+    a file do not depend on the loss."""
     if is_loaded:
         process = _with(process, loss="mse")
     if not SAMPLERS[sampler].uses_variance:
@@ -58,12 +56,12 @@ def sampled_process(process: DiffusionConfig, sampler: str, is_loaded: bool) -> 
 
 
 def _first_like(variance: str) -> str:
-    """The variance that stands for all that are learned, or for all that are fixed."""
+    """The first registered variance that is learned, or fixed, as this one is: it represents them all."""
     return next(name for name in VARIANCES if VARIANCES[name].is_learned == VARIANCES[variance].is_learned)
 
 
 def reached_resolutions(model: ModelConfig) -> tuple[int, ...]:
-    """Pixels a side that the network works at, largest first."""
+    """Side lengths in pixels of the network's feature maps, largest first."""
     return tuple(model.image_size >> level for level in range(len(model.channel_mult)))
 
 
@@ -81,17 +79,17 @@ def _model(model: ModelConfig) -> ModelConfig:
 
 
 def _attention_resolutions(model: ModelConfig) -> tuple[int, ...]:
-    """Those that the network reaches; what attends where the tables' do is written as they are, 8 pixels included that
-    table 13's upsampler never reaches."""
+    """The attention resolutions that the network reaches; or all of the tables', where those have the same effect: the
+    upsampler of table 13 never reaches 8 pixels."""
     reached = reached_resolutions(model)
-    attended, printed = (
+    effective_sizes, printed_sizes = (
         tuple(size for size in reached if size in sizes) for sizes in (model.attention_resolutions, PRINTED_RESOLUTIONS)
     )
-    return PRINTED_RESOLUTIONS if attended == printed else attended
+    return PRINTED_RESOLUTIONS if effective_sizes == printed_sizes else effective_sizes
 
 
 def _has_one_head(model: ModelConfig) -> bool:
-    """Everywhere: then [heads, 3, ch] is [3, heads, ch]."""
+    """Whether all attention has one head: then [heads, 3, ch] and [3, heads, ch] are the same."""
     network = layout(model)
     blocks = (*network.input_blocks, network.middle_block, *network.output_blocks)
     return all(layer.heads == 1 for block in blocks for layer in block if isinstance(layer, Attention))
@@ -108,17 +106,17 @@ def _sample(c: Config) -> SampleConfig:
     sample = c.sample
     if sample.ema_rate == c.train.ema_rates[0]:
         sample = _with(sample, ema_rate=None)
-    if sample.temperature == 1.0:  # scales nothing
+    if sample.temperature == 1.0:  # scaling by 1 changes nothing
         sample = _with(sample, temperature_scales="noise")
     if sample.guidance_scale == 0.0:  # no gradient is taken anywhere
         sample = _with(sample, guidance_at="x_t")
-        if c.model.num_classes is None:  # no label is looked at
+        if c.model.num_classes is None:  # labels are not used
             sample = _with(sample, labels="balanced")
     return _with(sample, steps=_steps(c.diffusion.steps, sample.steps)) if c.model.role is Role.DRAWS else sample
 
 
 def _steps(num_timesteps: int, steps: Steps) -> Steps:
-    """A count where the steps are spaced as by a count, else the counts per section, else a spacing and a count."""
+    """The simplest spelling of the same steps: a count, else counts per section, else a spacing and a count."""
     kept = space_timesteps(num_timesteps, steps)
     if kept == space_timesteps(num_timesteps, len(kept)):
         return len(kept)

@@ -1,7 +1,7 @@
-"""The names that a config may use for a piece of the method, and the facts that the rest of adm needs of each.
+"""Registries of the method's pieces: the names that a config may use, and the facts about each that adm needs.
 
-A new piece is a file with what does the work, and one line here; an installed package registers its own by an entry
-point of the registry's group. What does the work is named by an import path, so that nothing here imports torch.
+To add a piece, write its implementation in a file and register it here, or from an installed package by an entry point
+in the registry's group. Implementations are named by import path, so that nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from assay.workload.typed import annotation_of, registry_of
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
-    """What every entry says. A package's entry is an instance of the subclass that its registry holds."""
+    """An entry of a registry. Each registry has a subclass of its own."""
 
     path: str
-    """ "module:attribute" of what does the work."""
+    """ "module:attribute" of the implementation."""
     version: int = 1
-    """Raise it when the same config gives other numbers: results of another version are not taken for this one's."""
+    """Increase it when the same config gives different numbers: it is in the keys of results."""
 
     def load(self) -> Any:
-        """What does the work, imported."""
+        """Import the implementation."""
         return load_attribute(self.path)
 
 
@@ -40,20 +40,20 @@ class Schedule(Piece):
     """How much noise each step adds. The function takes the number of steps, and returns β as float64 (steps,)."""
 
     least_steps: int = 1
-    """With fewer the last β would be 1 or more."""
+    """Fewest steps for which every β is below 1."""
 
 
 SCHEDULES = Registry[Schedule]("noise schedule", "adm.schedules")
-# β goes to 0.02 at 1000 steps, and to 20/T at T.
+# The last β is 20/T for T steps.
 SCHEDULES.register("linear", Schedule(path="adm.diffusion.schedules:linear_betas", least_steps=21))
 SCHEDULES.register("cosine", Schedule(path="adm.diffusion.schedules:cosine_betas"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spacing(Piece):
-    """Which steps of a process a shorter run visits, asked for as its name and a count: "ddim25".
+    """A rule for which steps a shorter run visits. A config gives its name and a count: "ddim25".
 
-    The function takes (num_timesteps, count) and returns `count` steps, ascending; ValueError where there are none.
+    The function takes (num_timesteps, count) and returns `count` steps, ascending; it raises ValueError if it cannot.
     """
 
 
@@ -62,17 +62,17 @@ SPACINGS.register("ddim", Spacing(path="adm.respacing:ddim_stride"))
 
 
 def spacing_of(steps: object) -> str | None:
-    """The spacing that a value of `steps` names: "ddim" of "ddim25"; None where it is a count, or counts."""
+    """The spacing named by a value of `steps`: "ddim" for "ddim25"; None for a count or counts."""
     text = steps.strip() if isinstance(steps, str) else ""
     return max((name for name in SPACINGS if text.startswith(name)), key=len, default=None) if text else None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mean(Piece):
-    """What the network predicts. The class has `x0` and `target`, as adm.diffusion.means says."""
+    """What the network predicts. The class has `x0` and `target`: see adm.diffusion.means."""
 
     is_posterior_mean: bool = False
-    """The prediction is the mean of p(x_{t−1} | x_t) itself, and is not taken through x_0."""
+    """The prediction is itself the mean of p(x_{t−1} | x_t), so x_0 is not needed for it."""
 
 
 MEANS = Registry[Mean]("mean", "adm.means")
@@ -85,11 +85,11 @@ MEANS.register("previous", Mean(path="adm.diffusion.means:Previous", is_posterio
 class Variance(Piece):
     """The variance of p(x_{t−1} | x_t). The function takes (process, v, x, t), and returns Σ and log Σ.
 
-    Where nothing asks for more than whether the variance is learned, the first that is stands for all.
+    Where results depend only on whether the variance is learned, adm.effective replaces it by the first one that is.
     """
 
     is_learned: bool
-    """The network has a second half of output channels, v; a fixed variance is given None for it."""
+    """The network has a second half of output channels, v. A fixed variance receives v = None."""
 
 
 VARIANCES = Registry[Variance]("variance", "adm.variances")
@@ -101,13 +101,13 @@ VARIANCES.register("learned", Variance(path="adm.diffusion.variances:learned", i
 
 @dataclass(frozen=True, kw_only=True)
 class Loss(Piece):
-    """A training objective. The function takes (process, model, x0, t, noise, model_kwargs), and returns its terms of
-    each image, (N,), "loss" among them."""
+    """A training objective. The function takes (process, model, x0, t, noise, model_kwargs), and returns its terms per
+    image, (N,), including "loss"."""
 
     fixed_variance_matters: bool = True
-    """With a fixed variance, the loss depends on which one it is."""
+    """Whether the loss depends on which fixed variance is used."""
     like_with_fixed_variance: str | None = None
-    """The loss that this one is where the variance is fixed."""
+    """The loss that is equal to this one if the variance is fixed."""
 
 
 LOSSES = Registry[Loss]("loss", "adm.losses")
@@ -125,23 +125,23 @@ LOSSES.register("rescaled_kl", Loss(path="adm.diffusion.objectives:rescaled_kl")
 
 @dataclass(frozen=True, kw_only=True)
 class Sampler(Piece):
-    """A way from x_T to x_0. The function is a loop as adm.diffusion.loops has them."""
+    """A sampler, from x_T to x_0. The function is a loop: see adm.diffusion.loops."""
 
     options: tuple[str, ...] = ("clip_denoised",)
-    """Which of `SAMPLER_OPTIONS` it takes, as keywords; another one than the default is refused with this sampler."""
+    """The `SAMPLER_OPTIONS` that it takes, as keywords. Others are refused unless they have their defaults."""
     is_guided: bool = True
     """It takes cond_fn, the gradient of a classifier."""
     adds_noise: bool = True
-    """Steps take fresh noise; a sampler with the option eta takes none at η = 0."""
+    """Steps add noise; a sampler with the option eta adds none at η = 0."""
     uses_variance: bool = True
-    """The variance of the diffusion model changes the images."""
+    """The images depend on the diffusion model's variance."""
     evaluations_per_step: int = 1
-    """How often a step asks the network."""
+    """Evaluations of the network per step."""
     last_step_evaluations: int | None = None
-    """How often the last step does, where that is another number."""
+    """Evaluations in the last step, if different."""
     least_steps: int = 1
     reverse: str | None = None
-    """ "module:attribute" of the loop from x_0 to x_T that this one inverts at η = 0, as ddim_reverse_loop."""
+    """ "module:attribute" of the loop from x_0 to x_T that this one inverts at η = 0, such as ddim_reverse_loop."""
 
     def evaluations(self, num_steps: int) -> int:
         """Network evaluations per image."""
@@ -149,12 +149,12 @@ class Sampler(Piece):
         return self.evaluations_per_step * (num_steps - 1) + last
 
     def is_deterministic(self, eta: float) -> bool:
-        """Whether x_T decides the image."""
+        """Whether x_T determines the image."""
         return not self.adds_noise or ("eta" in self.options and eta == 0)
 
 
 SAMPLER_OPTIONS = ("eta", "guidance_at", "temperature", "temperature_scales", "clip_denoised")
-"""Options of the config's section `sample` that are a sampler's own business."""
+"""Options of the config section `sample` that only some samplers take."""
 SAMPLERS = Registry[Sampler]("sampler", "adm.samplers")
 SAMPLERS.register(
     "ddpm",
@@ -176,7 +176,7 @@ SAMPLERS.register(
 
 @dataclass(frozen=True, kw_only=True)
 class GuidancePlace(Piece):
-    """Where the classifier's gradient is taken. The function is one of adm.diffusion.guidance."""
+    """The point at which the classifier's gradient is taken. The function is like those in adm.diffusion.guidance."""
 
 
 GUIDANCE_PLACES = Registry[GuidancePlace]("place of guidance", "adm.guidance_places")
@@ -184,17 +184,16 @@ GUIDANCE_PLACES.register("x_t", GuidancePlace(path="adm.diffusion.guidance:gradi
 GUIDANCE_PLACES.register("mean", GuidancePlace(path="adm.diffusion.guidance:gradient_at_mean"))
 
 
-# -- networks and how they are trained --------------------------------------------------------------------------------
+# -- networks and training --------------------------------------------------------------------------------------------
 
 
 class Role(Enum):
-    """The part of a network in a config. Each has a stage that trains it, by whose name it is in the store and in the
-    ledger."""
+    """What a network is for. The value is the name of the stage that trains it, in the store and in the ledger."""
 
     DRAWS = "train"
     """x_t → ε, and v where the variance is learned."""
     ENLARGES = "train_upsampler"
-    """The same, given a smaller image."""
+    """The same, conditioned on a smaller image."""
     CLASSIFIES = "train_classifier"
     """x_t → logits."""
 
@@ -205,18 +204,18 @@ class Role(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Network(Piece):
-    """A kind of network: a torch module that is made from a ModelConfig, keeps it as `config`, and is called as
+    """A kind of network: a torch module that is constructed from a ModelConfig, keeps it as `config`, and is called as
     model(x, t, y=None, low_res=None)."""
 
     role: Role
     cost: str
-    """ "module:attribute" of a function of a ModelConfig that gives its NetworkCost without torch. Raises UserError for
-    a network that cannot be."""
+    """ "module:attribute" of a function from a ModelConfig to its NetworkCost that needs no torch. It raises UserError
+    for an invalid network."""
     layout: str | None = None
-    """ "module:attribute" of a function of a ModelConfig that gives its blocks, adm.models.layout.Layout; None for a
-    network that is not made of those."""
+    """ "module:attribute" of a function from a ModelConfig to its blocks, adm.models.layout.Layout; None for a network
+    that has no such blocks."""
     unused: tuple[str, ...] = ()
-    """Options of ModelConfig that change nothing."""
+    """Options of ModelConfig that have no effect."""
 
 
 NETWORKS = Registry[Network]("kind of network", "adm.networks")
@@ -235,14 +234,14 @@ NETWORKS.register(
 
 
 def kinds(role: Role) -> str:
-    """The kinds of network that can take a part, for a message."""
+    """The kinds of network with a role, for a message."""
     return ", ".join(name for name, network in NETWORKS.items() if network.role is role)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TimestepSampler(Piece):
-    """Which timesteps a training batch sees. The class is made from the number of timesteps, and has the protocol of
-    adm.diffusion.timesteps.TimestepSampler."""
+    """How the timesteps of a training batch are sampled. The class is constructed from the number of timesteps, and
+    implements adm.diffusion.timesteps.TimestepSampler."""
 
 
 TIMESTEP_SAMPLERS = Registry[TimestepSampler]("timestep sampler", "adm.timestep_samplers")
@@ -252,19 +251,19 @@ TIMESTEP_SAMPLERS.register("loss_second_moment", TimestepSampler(path="adm.diffu
 
 @dataclass(frozen=True, kw_only=True)
 class Engine(Piece):
-    """Who takes an optimizer step. The class is made from (model, TrainConfig, device, precision, micro_batches), and
-    has the protocol of adm.training.engines.Engine."""
+    """An implementation of the optimizer step. The class is constructed from (model, TrainConfig, device, precision,
+    micro_batches), and implements adm.training.engines.Engine."""
 
     unavailable_reason: str | None = None
-    """ "module:attribute" of a function of a type of device that says why the engine cannot be had, or None."""
+    """ "module:attribute" of a function of a device type that returns why the engine is unavailable, or None."""
     instead: str | None = None
-    """The engine that is taken, with a warning, where this one cannot be had; None is an error."""
+    """The engine that is used, with a warning, if this one is unavailable; None: that is an error."""
     trouble: str = "it is unavailable here"
-    """What is wrong then, for a message."""
+    """What is wrong if it is unavailable, for a message."""
     remedy: str = "install what it needs"
-    """What to do about it."""
+    """What the user can do then, for a message."""
     shards_state: bool = False
-    """It takes train.zero_stage."""
+    """It supports train.zero_stage."""
 
 
 ENGINES = Registry[Engine]("training engine", "adm.engines")
@@ -285,20 +284,20 @@ ENGINES.register("torch", Engine(path="adm.training.engines.torch_engine:TorchEn
 
 @dataclass(frozen=True, kw_only=True)
 class Picture(Piece):
-    """A picture of samples, besides their grid. The function takes a StageContext and the path to write it to, and
-    returns the metrics that come with it."""
+    """A picture of samples, besides their grid. The function takes a StageContext and the path of the picture, and
+    returns its metrics."""
 
     file: str
     caption: str
     metrics: tuple[str, ...] = ()
     is_square: bool = False
-    """It shows figures.num_samples² samples, and not figures.num_samples of them."""
+    """It shows figures.num_samples² samples instead of figures.num_samples."""
     shows_reference: bool = False
     """It shows images that the samples are compared with."""
     searches_reference: bool = False
-    """It looks for neighbours among figures.num_reference of them."""
+    """It searches for neighbours among figures.num_reference of them."""
     side_by_side: bool = False
-    """Reports put those of the arms side by side."""
+    """Reports show those of all arms side by side."""
 
     def num_shown(self, num_samples: int) -> int:
         return num_samples**2 if self.is_square else num_samples
@@ -331,33 +330,33 @@ PICTURES.register(
     Picture(
         path="adm.studies.figures:column",
         file="column.png",
-        caption="the same samples, one noise seed a row",
+        caption="the same samples, one noise seed per row",
         side_by_side=True,
     ),
 )
 
 
-# -- what a stage is told of the names in its config ------------------------------------------------------------------
+# -- what a stage needs to know about the names in its config ---------------------------------------------------------
 
 
 def versions(*sections: BaseModel, leave_out: Collection[str] = ()) -> dict[str, Any]:
-    """For the key of a stage that reads these sections: {"versions": {"sampler heun": 2}} of the names in them whose
-    piece is no longer at its first version; nothing where all are. `leave_out` are options that change no result."""
-    raised = {
+    """For the key of a stage that reads these sections: {"versions": {"sampler heun": 2}}, with the names whose pieces
+    have a version above 1, or {}. `leave_out` lists options that change no result."""
+    changed = {
         f"{option} {name}": piece.version
         for option, name, piece in _named(sections)
         if piece.version > 1 and option not in leave_out
     }
-    return {"versions": raised} if raised else {}
+    return {"versions": changed} if changed else {}
 
 
 def imports(*sections: BaseModel) -> tuple[str, ...]:
-    """The import paths that the names in these sections stand for."""
+    """The import paths of the pieces that these sections name."""
     return tuple(dict.fromkeys(piece.path for _, _, piece in _named(sections)))
 
 
 def _named(sections: tuple[BaseModel, ...]) -> Iterator[tuple[str, str, Piece]]:
-    """(option, name, piece) of every name of a registry in config sections."""
+    """(option, name, piece) for every registered name in config sections."""
     for section in sections:
         for option, field in type(section).model_fields.items():
             value = getattr(section, option)

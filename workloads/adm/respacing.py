@@ -1,4 +1,4 @@
-"""Which of the trained steps a shorter sampling run visits (appendix L). No torch: configs are checked with it."""
+"""Which of the trained steps a shorter sampling run visits (appendix L). Imports no torch."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from assay.text import shorten
 
 Sections = str | int | Sequence[int]
 MOST_DIGITS = 18
-"""Digits of a count that are read: Python refuses thousands of them in words of its own."""
+"""Digits of a count that are read: for thousands of digits, int() raises an error of its own."""
 
 
 def space_timesteps(num_timesteps: int, sections: Sections) -> list[int]:
     """The steps of a `num_timesteps` process to keep, ascending and unique.
 
     `sections` is one of
-      a list or "90,60,60,20,20": the process is cut into as many equal sections (the remainder goes to the first
-        ones, one step each) and each is strided evenly, ends included, to its count. The first section is nearest
-        the data. A count of 0 skips a section;
+      a list or "90,60,60,20,20": the process is divided into that many equal sections (the remainder goes to the
+        first ones, one step each), and each keeps its count of evenly spaced steps, ends included. The first section is
+        nearest the data. A count of 0 skips a section;
       an int: one section;
-      a name of adm.registries.SPACINGS and a count, such as "ddim25": N steps at the smallest integer stride that
-        gives exactly N, as DDIM's authors space them;
+      a name in adm.registries.SPACINGS and a count, such as "ddim25": 25 steps at the smallest integer stride that
+        gives exactly 25, as DDIM's authors space them;
       "": every step.
 
-    ValueError names the section that asks for more steps than it holds.
+    Raises ValueError, naming the section, if a count is larger than its section.
     """
     if num_timesteps < 1:
         raise ValueError(f"a process needs at least 1 step to respace, got {num_timesteps}")
@@ -33,7 +33,7 @@ def space_timesteps(num_timesteps: int, sections: Sections) -> list[int]:
 
 
 def section_counts(num_timesteps: int, sections: Sections) -> list[int] | None:
-    """Steps to take in each section, as `space_timesteps` reads it; None for a spacing by name, which has none."""
+    """The count of each section, as `space_timesteps` reads them; None for a named spacing."""
     if not isinstance(sections, str):
         return [sections] if isinstance(sections, int) else [int(count) for count in sections]
     text = sections.strip()
@@ -69,26 +69,23 @@ def _named(num_timesteps: int, sections: str) -> list[int]:
         raise ValueError(f"respacing {_shown(sections)}: {error}") from error
     if kept != sorted(set(kept)) or len(kept) != count or not kept or kept[0] < 0 or kept[-1] >= num_timesteps:
         raise ValueError(
-            f"respacing {_shown(sections)}: {SPACINGS[name].path} gave {shorten(str(kept))}; allowed: {count} of the "
-            f"steps 0 to {num_timesteps - 1}, ascending, none twice"
+            f"respacing {_shown(sections)}: {SPACINGS[name].path} returned {shorten(str(kept))}; allowed: {count} of "
+            f"the steps 0 to {num_timesteps - 1}, ascending and distinct"
         )
     return kept
 
 
-def ddim_stride(num_timesteps: int, wanted: int) -> list[int]:
-    """`wanted` steps at the smallest integer stride that gives exactly so many. ValueError where none does."""
+def ddim_stride(num_timesteps: int, count: int) -> list[int]:
+    """`count` steps at the smallest integer stride that gives exactly that many. Raises ValueError if none does."""
+    stride_of: dict[int, int] = {}
     for stride in range(1, num_timesteps):
-        if _visited(num_timesteps, stride) == wanted:
-            return list(range(0, num_timesteps, stride))
-    there_are = {_visited(num_timesteps, stride) for stride in range(1, num_timesteps)}
-    nearest = sorted(there_are, key=lambda count: abs(count - wanted))[:2]
-    named = f"; near to it are {' and '.join(f'ddim{count}' for count in sorted(nearest))}" if nearest else ""
-    plain = f"; {wanted} as plain section counts does without an integer stride" if 1 <= wanted <= num_timesteps else ""
-    raise ValueError(f"no integer stride visits exactly {shorten(str(wanted))} of {num_timesteps} steps{named}{plain}")
-
-
-def _visited(num_timesteps: int, stride: int) -> int:
-    return len(range(0, num_timesteps, stride))
+        stride_of.setdefault(len(range(0, num_timesteps, stride)), stride)
+    if count in stride_of:
+        return list(range(0, num_timesteps, stride_of[count]))
+    nearest = sorted(stride_of, key=lambda other: abs(other - count))[:2]
+    named = f"; the nearest are {' and '.join(f'ddim{other}' for other in sorted(nearest))}" if nearest else ""
+    plain = f"; {count} as a plain count needs no integer stride" if 1 <= count <= num_timesteps else ""
+    raise ValueError(f"no integer stride visits exactly {shorten(str(count))} of {num_timesteps} steps{named}{plain}")
 
 
 def _sections(num_timesteps: int, counts: Sequence[int]) -> list[int]:
@@ -106,7 +103,7 @@ def _sections(num_timesteps: int, counts: Sequence[int]) -> list[int]:
                 f"section {index + 1} of {list(counts)} asks for {count} steps, but it spans steps {start} to "
                 f"{start + length - 1} of {num_timesteps} and so takes 0 to {length}"
             )
-        # Summed, not multiplied, and rounded half to even: published figures depend on both.
+        # Summed, not multiplied, and rounded half to even: the published results depend on both.
         stride = (length - 1) / (count - 1) if count > 1 else 1.0
         offset = 0.0
         for _ in range(count):

@@ -1,11 +1,11 @@
-"""adm as a workload of the platform: its presets, its config, its stage graph. No torch here.
+"""adm as a workload of the platform: its presets, its config, its stage graph. Imports no torch.
 
-train_classifier ─┬──────────────────────────┐
-                  ▼                          ▼
-              reference ─► statistics     features ◄── draw ◄── train, train_upsampler (two-stage sampling)
-                  └───────────┴► evaluate ◄──┘
+    train_classifier ─┬──────────────────────────┐
+                      ▼                          ▼
+                  reference ─► statistics     features ◄── draw ◄── train, train_upsampler (two-stage sampling)
+                      └───────────┴► evaluate ◄──┘
 
-The rows of `draw`, the images, are streamed; where they are kept, they are stored, and `images` makes a file of them.
+The rows of `draw`, the images, are streamed. If images are kept, they are stored, and `images` writes them to one file.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from imaging.evaluation import graph as evaluation_graph
 from imaging.paths import is_there, places_in, whole
 
 PACE = ("iterations", "checkpoint_every", "keep_last", "keep_every", "keep_best", "checkpoint")
-"""The options of a training that say how far it goes and when it saves. They do not change what a step does."""
+"""The options of a training that set its length and its checkpoints. They do not change a step."""
 TRAINING_EXECUTION = ("engine", "zero_stage", "micro_batch")
 CHECKPOINT_CHECKS = {
     "train": "adm.checkpoints.checks:model",
     "classifier.train": "adm.checkpoints.checks:classifier",
     "upsampler.train": "adm.checkpoints.checks:upsampler",
 }
-"""Where the config names a checkpoint → what looks at it before anything is computed."""
+"""Config section with a checkpoint → the function that checks it before anything is computed."""
 NUM_HEADS_IN_PRESETS = {(1, None), (4, None)}
-"""What a config has that says nothing of num_heads and num_heads_up."""
+"""(num_heads, num_heads_up) in the presets, about which there is no warning when head_channels overrides them."""
 NETWORK_EXECUTION = ("activation_checkpointing", "implementation")
-"""How a step is computed, which changes its rounding at most."""
+"""Options of how a step is computed, which change its rounding at most."""
 
 
 class AdmWorkload(TypedWorkload[Config]):
@@ -115,8 +115,8 @@ class AdmWorkload(TypedWorkload[Config]):
         train = _denoiser(c, c.model, c.diffusion, c.train, "train")
         classifier = None
         if c.classifier is not None:
-            given = c.classifier
-            classifier = _classifier(c, given.model, given.train, given.crop or c.data.crop, "classifier.train")
+            section = c.classifier
+            classifier = _classifier(c, section.model, section.train, section.crop or c.data.crop, "classifier.train")
         guidance = {"classifier": classifier} if c.sample.guidance_scale > 0 and classifier else {}
         if c.measure == "inversion":
             return [graph.inversion(c, evaluation_graph.data_section(c.data), train, guidance.get("classifier"))]
@@ -125,17 +125,17 @@ class AdmWorkload(TypedWorkload[Config]):
             networks["upsampler"] = _denoiser(c, up.model, up.diffusion, up.train, "upsampler.train")
         draw = sampling.draw(c, networks)
         data = evaluation_graph.data_section(c.data)
-        seen_by = {} if classifier is None else {"classifier": classifier}
-        judged = evaluation_graph.judge(c, data, draw, seen_by, sampling.batches(c))
+        extractor_networks = {} if classifier is None else {"classifier": classifier}
+        judged = evaluation_graph.judge(c, data, draw, extractor_networks, sampling.batches(c))
         leaf = judged.evaluate
         if c.figures.draw:
-            compared_to = evaluation_graph.reference_images(judged.config, data)
-            leaf = graph.figures(c, compared_to, judged.evaluate, judged.reference, judged.features)
+            reference_images = evaluation_graph.reference_images(judged.config, data)
+            leaf = graph.figures(c, reference_images, judged.evaluate, judged.reference, judged.features)
         return [leaf] if draw.streamed else [sampling.images(c, draw), leaf]
 
 
 def _denoiser(c: Config, model: ModelConfig, diffusion: DiffusionConfig, train: TrainConfig, section: str) -> Stage:
-    """A diffusion model, which draws images or enlarges them; both are trained on the same data."""
+    """The training of a diffusion model, or of an upsampler, on the same data."""
     if train.checkpoint is not None:
         return _load(model, train.checkpoint, section)
     process = trained_process(diffusion)
@@ -144,7 +144,7 @@ def _denoiser(c: Config, model: ModelConfig, diffusion: DiffusionConfig, train: 
 
 
 def _classifier(c: Config, model: ModelConfig, train: TrainConfig, crop: Crop, section: str) -> Stage:
-    """The classifier: it shares the process q with the diffusion model, and none of its objectives."""
+    """The training of the classifier. It depends on the forward process q, not on the diffusion model's loss."""
     if train.checkpoint is not None:
         return _load(model, train.checkpoint, section)
     process = DiffusionConfig(schedule=c.diffusion.schedule, steps=c.diffusion.steps)
@@ -164,7 +164,7 @@ def _training(
     train: TrainConfig,
     section: str,
 ) -> Stage:
-    """A training of a network; `section` is where the config says how."""
+    """The training of a network; `section` is the path of its TrainConfig."""
     network, network_execution = _apart(model, NETWORK_EXECUTION)
     training, training_execution = _apart(train, TRAINING_EXECUTION)
     return Stage(
@@ -177,7 +177,7 @@ def _training(
             **config,
             **versions(model, train, process, leave_out=TRAINING_EXECUTION),
             "model": network,
-            # A number, also where it is the training's own length: that changes every step, so it is in the key.
+            # The number, also if it is the training's own length, since it changes every step.
             "train": {**_without(training, PACE), "anneal_iterations": train.annealed_over},
         },
         places=places_in(config),
@@ -194,7 +194,7 @@ def _training(
 
 
 def _apart(section: BaseModel, names: Sequence[str]) -> tuple[dict[str, JSON], dict[str, JSON]]:
-    """A config section without some of its values, and those."""
+    """The values of a config section in two parts: those not in `names`, and those in it."""
     values = section.model_dump(mode="json")
     return _without(values, names), {k: values[k] for k in names}
 
@@ -204,10 +204,10 @@ def _without(values: Mapping[str, JSON], names: Sequence[str]) -> dict[str, JSON
 
 
 def _load(model: ModelConfig, checkpoint: str, section: str) -> Stage:
-    """Weights that are there already, instead of training. Raises UserError when there is no file that can be read."""
+    """Load weights from a file instead of training. Raises UserError if the file cannot be read."""
     try:
         path = whole(checkpoint)
-        from imaging.contents import file_sha256  # here, so that a sweep without files is planned without NumPy
+        from imaging.contents import file_sha256  # imported here so that planning without files needs no NumPy
 
         sha256 = file_sha256(path) if is_there(path) and not path.is_dir() else None
     except UserError as error:
@@ -229,10 +229,10 @@ def _load(model: ModelConfig, checkpoint: str, section: str) -> Stage:
 
 
 def _measured(c: Config, network: Stage) -> Stage:
-    """What a trial of one network reports: its training's metrics, or those of weights that are there already."""
+    """The leaf of a trial of one network: its training, or a measurement of weights that were loaded."""
     is_classifier = c.model.role is Role.CLASSIFIES
     if c.train.checkpoint is None:
-        # Its accuracy is the trial's: not to be measured is no reason to warn here, but to refuse.
+        # The accuracy is the trial's metric, so images to measure it on are required here.
         return replace(network, check="adm.training.checks:data_with_accuracy") if is_classifier else network
     process = c.diffusion.model_dump(mode="json", include={"schedule", "steps"} if is_classifier else None)
     config = {
@@ -259,7 +259,7 @@ def _training_data(c: Config, crop: Crop) -> dict[str, JSON]:
 
 
 def _network_problems(c: Config) -> Iterator[ConfigProblem]:
-    """Widths and heads that no network can have."""
+    """Widths and heads that are invalid for a network."""
     for path, model in _networks(c):
         try:
             network_cost(model)
@@ -269,22 +269,22 @@ def _network_problems(c: Config) -> Iterator[ConfigProblem]:
 
 
 def _evaluation_problems(c: Config) -> Iterator[ConfigProblem]:
-    """What of the data, and of how samples are judged, could only fail after the trainings."""
+    """Problems of the data and the evaluation that would otherwise fail only after the trainings."""
     if c.measure != "quality":
         return
     if c.model.role is Role.DRAWS:
         yield from evaluation_graph.problems(c)
     elif c.model.role is Role.CLASSIFIES and c.data.validation:
-        # A share that rounds to no image. What only the sizes of the classes tell is said where a run starts.
-        there_are = evaluation_graph.countable(c)
-        if there_are is not None and round(there_are * c.data.validation) == 0:
+        # A share that rounds to no image. Shares per class are checked when a run starts.
+        num_images = evaluation_graph.countable(c)
+        if num_images is not None and round(num_images * c.data.validation) == 0:
             from imaging import data
 
-            yield ConfigProblem("data.validation", data.nothing_held_out(c.data.validation, there_are))
+            yield ConfigProblem("data.validation", data.nothing_held_out(c.data.validation, num_images))
 
 
 def _without_effect(c: Config) -> Iterator[str]:
-    """Attention that was asked for in vain, but for what the tables print."""
+    """Warnings about attention settings without effect, other than the tables' own."""
     for path, model in _networks(c):
         if NETWORKS[model.kind].layout is None:
             continue
@@ -292,12 +292,12 @@ def _without_effect(c: Config) -> Iterator[str]:
         unreached = [size for size in model.attention_resolutions if size not in (*reached, *PRINTED_RESOLUTIONS)]
         if unreached:
             yield (
-                f"{path}.attention_resolutions {', '.join(map(str, unreached))} is never reached, and changes nothing: "
-                f"the network works at {', '.join(map(str, reached))} pixels a side"
+                f"{path}.attention_resolutions {', '.join(map(str, unreached))} is never reached, and has no effect: "
+                f"the network's feature maps are {', '.join(map(str, reached))} pixels wide"
             )
         if model.head_channels is not None and (model.num_heads, model.num_heads_up) not in NUM_HEADS_IN_PRESETS:
             yield (
-                f"{path}.num_heads changes nothing: {path}.head_channels {model.head_channels} decides the number of "
+                f"{path}.num_heads has no effect: {path}.head_channels {model.head_channels} determines the number of "
                 f"heads; set {path}.head_channels to null"
             )
 

@@ -32,7 +32,7 @@ DETERMINISTIC = {"sample.sampler": "ddim", "sample.eta": 0.0}
         ({**DETERMINISTIC, "sample.temperature": 0.9}, r"sample\.temperature: 0\.9 has no effect.*eta 0 adds none"),
         (
             {"train.checkpoint": "w.pt", "train.ema_rates": [0.99, 0.9], "sample.ema_rate": 0.9},
-            r"sample\.ema_rate: 0\.9 is one of the averages of a training, but train\.checkpoint 'w\.pt' holds a",
+            r"sample\.ema_rate: 0\.9 names an average from training, but train\.checkpoint 'w\.pt' has a",
         ),
         (
             {"seed": 2**64},
@@ -71,14 +71,14 @@ def test_taken(overrides: dict[str, Any]) -> None:
             {"upsampler.diffusion.schedule": "linear", "upsampler.diffusion.steps": 20, "upsampler.steps": 3},
             r"^upsampler\.diffusion\.steps: got 20, allowed: 21 or more with upsampler\.diffusion\.schedule linear",
         ),
-        ("digits", {"sample.steps": 1}, r"^sample\.steps: 1 takes of the steps 0 to 999 only 0, .* take more steps"),
+        ("digits", {"sample.steps": 1}, r"^sample\.steps: 1 visits only 0 of the steps 0 to 999, .* take more steps"),
         (
             "digits",
             {"sample.steps": "1,000"},
             r"as the sections 1 and 0, .* for 1000 steps write 1000, without a comma",
         ),
-        ("digits_4_to_8", {"upsampler.steps": [1]}, r"^upsampler\.steps: \[1\] takes"),
-        ("digits", {"sample.steps": "ddim300"}, r"near to it are ddim250 and ddim334"),
+        ("digits_4_to_8", {"upsampler.steps": [1]}, r"^upsampler\.steps: \[1\] visits only 0 of"),
+        ("digits", {"sample.steps": "ddim300"}, r"the nearest are ddim250 and ddim334"),
         ("digits", {"sample.steps": "ddim" + "9" * 5000}, r"respacing 'ddim9{55}…': no integer stride"),
         (
             "digits",
@@ -159,9 +159,9 @@ def test_a_validation_split_with_nothing_in_it(tmp_path: Path) -> None:
         ),
         ({"sample.steps": "2,000"}, r"'2,000' is read as the sections 2 and 0.*for 2000 steps write 2000"),
         ({"sample.steps": [50, 50, 50, 50, 0]}, r"none at the noisy end"),
-        ({"sample.steps": "ddim4"}, r"'ddim4' takes of the steps 0 to 999 only 0, 250, 500, 750, and none"),
-        ({"model.attention_resolutions": [4, 5]}, r"model\.attention_resolutions 5 is never reached.* at 8, 4 pixels"),
-        ({"model.num_heads": 2}, r"model\.num_heads changes nothing: model\.head_channels 32 decides"),
+        ({"sample.steps": "ddim4"}, r"'ddim4' visits only 0, 250, 500, 750 of the steps 0 to 999, and none"),
+        ({"model.attention_resolutions": [4, 5]}, r"model\.attention_resolutions 5 is never reached.* are 8, 4 pixels"),
+        ({"model.num_heads": 2}, r"model\.num_heads has no effect: model\.head_channels 32 determines"),
     ],
 )
 def test_warned_of(overrides: dict[str, Any], told: str) -> None:

@@ -92,7 +92,7 @@ def test_the_second_stage_is_part_of_what_an_image_costs() -> None:
             "nowhere.pt",
             r"upsampler\.train\.checkpoint 'nowhere\.pt': there is no such file",
         ),
-        ("evaluate.extractor", "classifier", r"evaluate\.extractor.*images of 4 pixels a side.*makes them 8"),
+        ("evaluate.extractor", "classifier", r"evaluate\.extractor.*images of 4×4 pixels.*upsampler's are 8×8"),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_is_trained(path: str, value: Any, told: str) -> None:

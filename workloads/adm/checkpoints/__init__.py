@@ -16,15 +16,24 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
+from pydantic import ValidationError
+from safetensors.torch import save_file
 from torch import Tensor
 
 from adm import presets
-from adm.checkpoints import files
-from adm.checkpoints.fit import fitting_presets, prefixes_that_fit, shape_differences, silent_differences
+from adm.checkpoints.fit import (
+    expected_shapes,
+    fitting_presets,
+    prefixes_that_fit,
+    shape_differences,
+    silent_differences,
+)
 from adm.config import ModelConfig
 from adm.models import build
 from adm.models.trunk import Trunk
 from assay.errors import AssayWarning, UserError
+from imaging import weight_files
+from imaging.paths import written_whole
 
 __all__ = ["PUBLISHED", "Checkpoint", "export_published", "load", "save"]
 
@@ -39,7 +48,9 @@ PUBLISHED = {
     "lsun_horse.pt": "lsun_horse_256",
     "lsun_horse_nodropout.pt": "lsun_horse_nodropout_256",
 }
-"""Names of the published files, and the preset of each."""
+"""Published file → the preset of its network."""
+CONFIG_KEY = "adm.model"
+"""The field in a native file's header that has the ModelConfig, as JSON."""
 
 
 class Checkpoint(Mapping[str, Tensor]):
@@ -48,7 +59,7 @@ class Checkpoint(Mapping[str, Tensor]):
     def __init__(
         self, weights: Mapping[str, Tensor], config: ModelConfig | None, path: Path, guessed_from: str | None = None
     ) -> None:
-        """`guessed_from` is the preset that `config` comes from, if only the shapes point to it."""
+        """`guessed_from` is the preset that `config` was taken from because its shapes fit."""
         self._weights = dict(weights)
         self._config = config
         self._guessed_from = guessed_from
@@ -77,10 +88,11 @@ class Checkpoint(Mapping[str, Tensor]):
         return self._config
 
     def check(self, config: ModelConfig) -> None:
-        """Raises UserError naming every key that does not fit the network of `config`, and the presets that would fit.
+        """Raise UserError naming every key that does not fit the network of `config`, and the presets that would fit.
 
         Warns:
-            AssayWarning: the shapes fit, but the file lacks what they do not determine, and a preset differs in it.
+            AssayWarning: the shapes fit, but the file does not record its qkv order, heads or rescale_skip, and a
+                preset of the same shapes differs in them.
         """
         lines = shape_differences(self.shapes, config)
         known = self._config if self._guessed_from is None else None
@@ -105,12 +117,12 @@ class Checkpoint(Mapping[str, Tensor]):
     def _warn_of_a_guess(self, config: ModelConfig) -> None:
         if self._config is None or self._guessed_from is None:
             return
-        unlike = silent_differences(self._config, config, f"the preset {self._guessed_from}")
-        if unlike:
-            more = f", and {len(unlike) - 1} more such" if len(unlike) > 1 else ""
+        differences = silent_differences(self._config, config, f"the preset {self._guessed_from}")
+        if differences:
+            more = f", and {len(differences) - 1} more" if len(differences) > 1 else ""
             warnings.warn(
                 f"{self.path} does not contain its qkv order, heads or rescale_skip, so they are taken "
-                f"from the model's config; a preset with the same shapes differs ({unlike[0]}{more})",
+                f"from the model's config; a preset with the same shapes differs ({differences[0]}{more})",
                 AssayWarning,
                 stacklevel=3,
             )
@@ -138,7 +150,7 @@ def load(path: str | Path) -> Checkpoint:
     code, which is not run.
     """
     path = Path(path)
-    weights, config = files.read(path)
+    weights, config = _read(path)
     if config is not None:
         return Checkpoint(weights, config, path)
     fitting = _fitting(path, {key: tuple(value.shape) for key, value in weights.items()})
@@ -154,7 +166,9 @@ def save(path: str | Path, weights: Mapping[str, Tensor], config: ModelConfig) -
     Raises UserError, naming the keys, if the weights do not fit the network of `config`.
     """
     Checkpoint(weights, None, Path(path)).check(config)
-    files.write_native(Path(path), weights, config)
+    metadata = {"format": "pt", CONFIG_KEY: config.model_dump_json()}
+    with written_whole(Path(path)) as partial:
+        save_file(_plain(weights, config), partial, metadata)
 
 
 def export_published(path: str | Path, weights: Mapping[str, Tensor], config: ModelConfig) -> None:
@@ -164,9 +178,30 @@ def export_published(path: str | Path, weights: Mapping[str, Tensor], config: Mo
     same shapes. Raises UserError, naming the keys, if the weights do not fit the network of `config`.
     """
     Checkpoint(weights, None, Path(path)).check(config)
-    files.write_published(Path(path), weights, config)
+    with written_whole(Path(path)) as partial:
+        torch.save(_plain(weights, config), partial)
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], ModelConfig | None]:
+    """The tensors of a file by key, and the config in its header. Raises and warns as `load` and `weight_files.read`
+    do."""
+    weights, header = weight_files.read(path, CONFIG_KEY)
+    if header is None:
+        return weights, None
+    try:
+        return weights, ModelConfig.model_validate_json(header)
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}".removeprefix(": ") for problem in error.errors()
+        )
+        raise UserError(f"{path} has a model config that this version cannot read: {wrong}") from error
+
+
+def _plain(weights: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
+    """The weights on the CPU, contiguous, not sharing memory, in the order of the network's keys."""
+    return {key: weights[key].detach().cpu().contiguous().clone() for key in expected_shapes(config)}
 
 
 def _fitting(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
-    """Presets that fit by shape; the one of the file's name comes first."""
+    """Presets whose shapes fit; the one that the file's name stands for comes first."""
     return sorted(fitting_presets(shapes), key=lambda name: name != PUBLISHED.get(path.name))

@@ -1,4 +1,4 @@
-"""Check, where a stage will run and before anything is computed, that its checkpoint has weights of its network."""
+"""Check that a stage's checkpoint fits its network, on the machine that will run it, before anything is computed."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from adm.config import ModelConfig
 from assay.errors import UserError
 
 MOST_KEYS = 5
-"""The most keys that a message lists."""
+"""Keys that a message lists at most."""
 
 
 def _check(name: str, config: Mapping[str, Any]) -> None:
-    """`name` is the config path of the checkpoint. Raises UserError."""
+    """Raise UserError for a checkpoint that does not fit; `name` is its config path."""
     try:
         checkpoint = checkpoints.load(Path(config["checkpoint"]))
         checkpoint.check(ModelConfig(**config["model"]))
@@ -30,7 +30,7 @@ def _check(name: str, config: Mapping[str, Any]) -> None:
 
 
 def _refuse_other_values(checkpoint: checkpoints.Checkpoint) -> None:
-    """Refuse tensors that have the right shapes but are not usable as weights. Raises UserError."""
+    """Raise UserError for tensors of the right shapes that are not usable as weights."""
     for key, weights in checkpoint.items():
         if not weights.is_floating_point() or weights.is_meta or weights.layout != torch.strided:
             what = "no values, only a shape" if weights.is_meta else f"{weights.dtype}, {weights.layout}"

@@ -1,4 +1,4 @@
-"""Whether weights fit a network: by keys and shapes, and in what shapes do not determine."""
+"""Whether weights fit a network: by their keys and shapes, and by the options that shapes do not determine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ QKV_LAYOUT = {"legacy": "[heads, 3, ch]", "new": "[3, heads, ch]"}
 
 
 def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """Key → shape in the network of a config. Allocates nothing."""
+    """Key → shape in the network of a config. Allocates no weights."""
     with torch.device("meta"):
         return {key: tuple(value.shape) for key, value in build(config).state_dict().items()}
 
@@ -39,7 +39,7 @@ def shape_differences(actual: Shapes, config: ModelConfig) -> list[str]:
 
 
 def prefixes_that_fit(actual: Shapes, config: ModelConfig) -> list[str]:
-    """The prefixes under which a file has all keys of the network, as for one network of several."""
+    """The prefixes under which a file has all keys of the network, as in a file of several networks."""
     expected = expected_shapes(config)
     first = next(iter(expected))
     prefixes = [key.removesuffix(first) for key in actual if key.endswith(f".{first}")]
@@ -69,7 +69,7 @@ def silent_differences(actual: ModelConfig, config: ModelConfig, origin: str = "
 
 
 def _attention_layers(config: ModelConfig) -> dict[str, Attention]:
-    """Key of the qkv weights → its attention layer."""
+    """Key of the qkv weights → the attention layer they belong to."""
     if NETWORKS[config.kind].layout is None:
         return {}
     plan = layout(config)
@@ -91,9 +91,9 @@ def fitting_presets(actual: Shapes) -> list[str]:
 
 @cache
 def _presets() -> dict[str, tuple[ModelConfig, int]]:
-    """Every model in a preset, with its number of parameters, which alone rules out most presets.
+    """Preset → its model, and the number of parameters, which rules out most presets without comparing shapes.
 
-    Both models of a two-stage preset have presets of their own.
+    Two-stage presets are left out: both of their models have presets of their own.
     """
     models = {name: presets.load(name) for name in presets.names() if name not in presets.TWO_STAGE}
     return {name: (config.model, network_cost(config.model).parameters) for name, config in models.items()}

@@ -1,7 +1,8 @@
-"""Forward floating-point operations and parameters of a network, counted from its layout. No torch here.
+"""Forward floating-point operations and parameters of a network, counted from its layout. Imports no torch.
 
-A multiply-add counts as two operations; convolutions, linear layers and attention's two products count, element-wise
-work (norms, SiLU, sums, softmax, interpolation) does not. Average pooling, about 1e-5 of the total, is separate.
+A multiply-add counts as two operations. Convolutions, linear layers and attention's two products are counted;
+element-wise work (norms, SiLU, sums, softmax, interpolation) is not. Average pooling, about 1e-5 of the total, is
+counted separately.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from adm.config import ModelConfig
-from adm.models.layout import SPATIAL_POOL_CHANNELS, Attention, Block, Conv, Layer, Layout, Res, layout
+from adm.models.layout import SPATIAL_POOL_CHANNELS, Attention, Conv, Layer, Layout, Res, layout
 from adm.registries import NETWORKS, Role
 from assay.workload import load_attribute
 
 
 @dataclass(frozen=True)
 class NetworkCost:
-    """Operations and parameters of a network or a part of one."""
+    """Operations and parameters of a network, or of a part of one."""
 
     flops: int = 0
     """Operations of the forward pass of one image."""
@@ -33,25 +34,21 @@ class NetworkCost:
 def network_cost(config: ModelConfig) -> NetworkCost:
     """The forward operations for one image, and the parameters, of the network of `config`.
 
-    Raises UserError for an impossible network.
+    Raises UserError for a config that no network can have.
     """
     cost: NetworkCost = load_attribute(NETWORKS[config.kind].cost)(config)
     return cost
 
 
 def cost_of_blocks(config: ModelConfig) -> NetworkCost:
-    """The cost of a network made of adm.models.layout's blocks."""
+    """The cost of a network that is built from the blocks of adm.models.layout."""
     plan = layout(config)
     E = plan.embed_channels
     cost = _linear(config.channels, E) + _linear(E, E)
     cost += NetworkCost(parameters=(config.num_classes or 0) * E)
     for block in (*plan.input_blocks, plan.middle_block, *plan.output_blocks):
-        cost += _block(block, plan)
+        cost += sum((_layer(layer, plan) for layer in block), NetworkCost())
     return cost + _head(plan)
-
-
-def _block(block: Block, plan: Layout) -> NetworkCost:
-    return sum((_layer(layer, plan) for layer in block), NetworkCost())
 
 
 def _layer(layer: Layer, plan: Layout) -> NetworkCost:
@@ -109,5 +106,5 @@ def _norm(channels: int) -> NetworkCost:
 
 
 def _attention(channels: int, queries: int, keys: int) -> NetworkCost:
-    """qᵀk and its product with v, for all heads."""
+    """The products qᵀk and softmax(qᵀk)·v, for all heads."""
     return NetworkCost(flops=2 * 2 * queries * keys * channels)

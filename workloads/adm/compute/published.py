@@ -1,4 +1,4 @@
-"""Training costs published by others, in V100-days by the paper's conversions (appendix B.3). No torch here."""
+"""Training costs that others published, converted to V100-days as in appendix B.3. Imports no torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STYLEGAN2_DAYS_PER_IMAGE = (32 + 13 / 24) / 25e6
 
 @dataclass(frozen=True)
 class Published:
-    """V100-days; a range if the authors give one."""
+    """V100-days of a training; a range where its authors give one."""
 
     least: float
     most: float
@@ -37,7 +37,7 @@ PUBLISHED = {
     "biggan_deep_256": _biggan_deep(256),
     "biggan_deep_512": _biggan_deep(512),
 }
-"""Table 10's GANs. Images shown and core-hours are from the StyleGAN2 and BigGAN papers."""
+"""The GANs of table 10. The numbers of training images and core-hours are from the StyleGAN2 and BigGAN papers."""
 
 
 def _implied(iterations: int, batch_size: int, v100_days: float) -> float:
@@ -49,4 +49,4 @@ CLASSIFIERS = {
     "classifier128": _implied(300_000, 256, 9),
     "classifier256": _implied(500_000, 256, 46),
 }
-"""Images per V100-second for training the classifiers, which table 7 lacks: derived from one row each of table 10."""
+"""Training images per V100-second of the classifiers, which are not in table 7: each follows from a row of table 10."""

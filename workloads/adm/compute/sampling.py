@@ -1,4 +1,4 @@
-"""The cost of sampling images, in operations. No torch here."""
+"""The cost of sampling images, in floating-point operations. Imports no torch."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def num_evaluations(sampler: str, process: DiffusionConfig, steps: Steps) -> int
 
 
 def sampling_flops(config: Config) -> int:
-    """Operations of sampling one image.
+    """Floating-point operations of sampling one image, including an upsampler's steps.
 
-    A guided evaluation adds the classifier's forward pass and the gradient at x_t, which costs the same again: the
-    gradient of the weights, the other half of a backward pass, is not computed. An upsampler's steps are added.
+    A guided evaluation adds the classifier's forward pass and its gradient at x_t, which costs as much again: the other
+    half of a backward pass, the gradient of the weights, is not computed.
     """
     evaluation = network_cost(config.model).flops
     if config.sample.guidance_scale > 0 and config.classifier is not None:

@@ -1,4 +1,4 @@
-"""Cost in the paper's unit, the V100-day (appendix B). No torch here."""
+"""Cost in the paper's unit, the V100-day (appendix B). Imports no torch."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from assay.costs.devices import DeviceDays
 
 V100_DAYS = DeviceDays("V100")
 V100_FLOPS_PER_S = 120e12
-"""The paper's 100% of a V100 (appendix B.1)."""
+"""Peak throughput of a V100, which the paper takes for 100% utilization (appendix B.1)."""
 BACKWARD_FORWARDS = 2
-"""The cost of a backward pass in forward passes."""
+"""Forward passes that a backward pass costs."""
 SECONDS_PER_DAY = 86_400
 
 
 def training_flops(config: ModelConfig) -> int:
-    """Operations of training on one image once: forward and backward, with no recomputation.
+    """Floating-point operations of one training image: forward and backward, without activation checkpointing.
 
-    Includes average pooling: without it, the first figure of table 7 would be 182.352, which does not round to 182.3.
+    Average pooling is included: without it, the first figure of table 7 would be 182.352, which does not round to
+    182.3.
     """
     cost = network_cost(config)
     return (1 + BACKWARD_FORWARDS) * (cost.flops + cost.pooling)
@@ -31,13 +32,13 @@ def theoretical_throughput(config: ModelConfig, flops_per_s: float = V100_FLOPS_
 
 
 def training_v100_days(iterations: int, batch_size: int, images_per_v100_s: float) -> float:
-    """V100-days of `iterations` steps of `batch_size` images (how table 10 follows from table 7)."""
+    """V100-days = iterations · batch size / (images per V100-second · 86,400). How table 10 follows from table 7."""
     return iterations * batch_size / (images_per_v100_s * SECONDS_PER_DAY)
 
 
 @dataclass(frozen=True)
 class Throughput:
-    """A row group of table 7: images per V100-second. `theoretical` is at 100% utilization."""
+    """A network's rows in table 7, in images per V100-second. `theoretical` is at 100% utilization."""
 
     theoretical: float
     naive: float

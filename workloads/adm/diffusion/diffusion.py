@@ -1,4 +1,4 @@
-"""The class that users work with: a process with its samplers, objectives and loops as methods."""
+"""The class `Diffusion`: a process with its samplers, objectives and loops as methods."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 class Diffusion(Process):
-    """A diffusion process of T steps (appendix C). Every method is a function of adm.diffusion, bound to it.
+    """A diffusion process of T steps (appendix C). Its methods are functions of adm.diffusion, bound to the process.
 
-    Steps: p_sample, ddim_sample, ddim_reverse. Runs: sample_loop, ddim_loop, ddim_reverse_loop. Objectives: losses,
-    vlb_terms, prior_bpd, bits_per_dim. `t` indexes the respaced steps. Random steps take `noise=`, and draw it only if
-    it is not given.
+    Single steps: p_sample, ddim_sample, ddim_reverse. Complete runs: sample_loop, ddim_loop, ddim_reverse_loop.
+    Objectives: losses, vlb_terms, prior_bpd, bits_per_dim. `t` indexes the respaced steps. Random steps take `noise=`,
+    and draw it if it is not given.
     """
 
     p_sample = samplers.p_sample
@@ -33,10 +33,10 @@ class Diffusion(Process):
 
     @classmethod
     def from_config(cls, diffusion: DiffusionConfig, steps: Sections | None = None) -> Diffusion:
-        """The diffusion of a config; `steps` is SampleConfig.steps, or None for all of them (training).
+        """The process of a config; `steps` is SampleConfig.steps, or None for all of them (training).
 
-        A number means one section with evenly spaced steps from the first to the last, for DDIM too: DDIM's own spacing
-        is "ddimN".
+        A number is one section of evenly spaced steps from the first to the last, also for DDIM: the spacing of DDIM's
+        authors is "ddimN".
         """
         return cls(
             schedule=diffusion.schedule,

@@ -14,7 +14,7 @@ def mean_flat(x: Tensor) -> Tensor:
 
 
 def normal_kl(mean1: Tensor, log_variance1: Tensor, mean2: Tensor, log_variance2: Tensor) -> Tensor:
-    """KL(N₁ ‖ N₂) elementwise, nats."""
+    """KL(N₁ ‖ N₂) = ½ (−1 + log σ₂² − log σ₁² + σ₁²/σ₂² + (μ₁ − μ₂)²/σ₂²), elementwise, in nats."""
     ratio = (log_variance1 - log_variance2).exp()
     distance = (mean1 - mean2) ** 2 * (-log_variance2).exp()
     # Summed in the published order: in float32, rescaled_kl multiplies rounding errors by T.
@@ -22,14 +22,17 @@ def normal_kl(mean1: Tensor, log_variance1: Tensor, mean2: Tensor, log_variance2
 
 
 def approximate_normal_cdf(x: Tensor) -> Tensor:
-    """Φ(x) by a tanh (Page 1977), within 2e-4. Published likelihoods use it, and an exact erf would not match them."""
+    """Φ(x) ≈ ½ (1 + tanh(√(2/π) (x + 0.044715 x³))), Page 1977, within 2e-4.
+
+    Published likelihoods use it; an exact erf would not reproduce them.
+    """
     return 0.5 * (1.0 + torch.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3)))
 
 
 def discretized_gaussian_log_likelihood(x: Tensor, means: Tensor, log_scales: Tensor) -> Tensor:
-    """log of the Gaussian's mass on each pixel's bin, nats. Equation 9's p_θ(x_0 | x_1), as Ho et al. 2020 define it.
+    """log ∫ N(x; μ, σ²) over each pixel's bin, in nats: log p_θ(x_0 | x_1) of equation 9 (Ho et al. 2020, equation 13).
 
-    `x` holds uint8 levels scaled to [-1, 1]: bins are 2/255 wide, the outermost reach to infinity.
+    `x` holds uint8 levels scaled to [-1, 1]: bins are 2/255 wide, and the outermost ones extend to infinity.
     """
     centred = x - means
     inverse_scale = (-log_scales).exp()

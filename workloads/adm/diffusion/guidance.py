@@ -14,10 +14,10 @@ from adm.registries import GUIDANCE_PLACES
 
 
 def classifier_gradient(classifier: Model, scale: float = 1.0) -> CondFn:
-    """A cond_fn: s ∇_x log p_φ(y | x_t), for a classifier that maps (x, t) to logits (N, classes).
+    """The cond_fn s ∇_x log p_φ(y | x_t), for a classifier that maps (x, t) to logits (N, classes).
 
-    Called as cond_fn(x, t, y=labels, …); ValueError if y is missing. Images are independent: each row of the gradient
-    belongs to its own log-probability.
+    Called as cond_fn(x, t, y=labels, …); raises ValueError if y is missing. Row i of the gradient is that of image i's
+    log-probability alone.
     """
 
     def cond_fn(x: Tensor, t: Tensor, y: Tensor | None = None, **_: Any) -> Tensor:
@@ -26,8 +26,8 @@ def classifier_gradient(classifier: Model, scale: float = 1.0) -> CondFn:
         with torch.enable_grad():
             x = x.detach().requires_grad_(True)
             log_probs = log_softmax(classifier(x, t).float(), dim=-1)
-            chosen = log_probs.gather(1, y.view(-1, 1)).sum()
-            return torch.autograd.grad(chosen, x)[0] * scale
+            log_prob = log_probs.gather(1, y.view(-1, 1)).sum()
+            return torch.autograd.grad(log_prob, x)[0] * scale
 
     return cond_fn
 
@@ -41,7 +41,7 @@ def guided_mean(
     model_kwargs: Kwargs | None = None,
     guidance_at: str = "x_t",
 ) -> Tensor:
-    """μ + Σ g. Equation 56. `guidance_at` names the point where g is taken."""
+    """μ + Σ g, where g = s ∇ log p_φ(y | x). Equation 56. `guidance_at` names the point where g is taken."""
     gradient = GUIDANCE_PLACES[guidance_at].load()(process, cond_fn, prediction, x, t, model_kwargs or {})
     return prediction.mean + prediction.variance * gradient.to(x.dtype)
 
@@ -56,8 +56,8 @@ def gradient_at_x_t(
 def gradient_at_mean(
     process: Process, cond_fn: CondFn, prediction: Prediction, x: Tensor, t: Tensor, model_kwargs: Kwargs
 ) -> Tensor:
-    """g at μ, as in the derivation: μ estimates the *next* x, so the classifier gets that one's timestep."""
-    # The last step leads to the data, which have no timestep: 0 is the nearest.
+    """g at μ, as in the derivation: μ estimates the *next* x, so the classifier is given the next timestep."""
+    # The last step leads to the data, which has no timestep: 0 is the nearest.
     return cond_fn(prediction.mean, process.original_timesteps((t - 1).clamp(min=0)), **model_kwargs)
 
 
@@ -69,10 +69,10 @@ def guided_prediction(
     t: Tensor,
     model_kwargs: Kwargs | None = None,
 ) -> Prediction:
-    """The prediction for ε̂ = ε − √(1−ᾱ_t) ∇ log p(y | x_t). Equation 60, for deterministic samplers."""
+    """The prediction from ε̂ = ε_θ(x_t) − √(1−ᾱ_t) s ∇ log p_φ(y | x_t). Equation 60, for deterministic samplers."""
     gradient = cond_fn(x, process.original_timesteps(t), **(model_kwargs or {})).to(x.dtype)
     epsilon = process.epsilon_from_x0(x, t, prediction.pred_xstart)
-    # √(1−ᾱ) from ᾱ in x's own precision, as in ddim_sample and as published.
+    # √(1−ᾱ) is computed from ᾱ in x's own precision, as in ddim_sample and in the published code.
     epsilon = epsilon - (1 - process.at("alphas_cumprod", t, x)).sqrt() * gradient
     x0 = process.x0_from_epsilon(x, t, epsilon)
     return Prediction(

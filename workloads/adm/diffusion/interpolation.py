@@ -1,4 +1,4 @@
-"""Images between images, in the latent space of DDIM (appendix H)."""
+"""Interpolation between images in DDIM's latent space (appendix H)."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from adm.diffusion.process import CondFn, Kwargs, Model, Process
 
 
 def angles(count: int) -> list[float]:
-    """θ from 0 to π/2, both ends included."""
+    """`count` angles θ evenly spaced from 0 to π/2, both ends included. Raises ValueError for fewer than 2."""
     if count < 2:
         raise ValueError(f"an interpolation has at least 2 images, its ends; got count {count}")
     return [math.pi / 2 * i / (count - 1) for i in range(count)]
 
 
 def interpolate(a: Tensor, b: Tensor, theta: float) -> Tensor:
-    """cos(θ) a + sin(θ) b. Appendix H; unlike a straight line, it keeps unit variance between independent latents."""
+    """cos(θ) a + sin(θ) b. Appendix H. Unlike linear interpolation, it keeps independent latents at unit variance."""
     if theta == 0.0:
         return a
-    # cos(π/2) is 6e-17 in floating point, but the far end should be b itself.
+    # cos(π/2) is 6e-17 in floating point, but the far end should be exactly b.
     return b if theta == math.pi / 2 else math.cos(theta) * a + math.sin(theta) * b
 
 
@@ -39,9 +39,9 @@ def interpolated_guidance(cond_fn: CondFn, a: Any, b: Any, theta: float) -> Cond
 
 
 def interpolated_classes(a: Tensor, b: Tensor, theta: float, num_classes: int) -> Tensor:
-    """The y of cos(θ) e_a + sin(θ) e_b, where e are class embeddings: weights (N, num_classes), for classes (N,).
+    """Weights (N, num_classes) of the class embeddings in cos(θ) e_a + sin(θ) e_b, for classes (N,). Appendix H.
 
-    Appendix H. The networks accept such a y in place of classes (N,).
+    The networks accept such a y in place of classes (N,).
     """
     return interpolate(one_hot(a, num_classes).float(), one_hot(b, num_classes).float(), theta)
 
@@ -62,12 +62,13 @@ def interpolate_images(
     decode: Loop = ddim_loop,
     **options: Any,
 ) -> Tensor:
-    """Encode two batches of images, blend their latents, decode: (len(thetas), N, C, H, W). Appendix H.
+    """Encode two batches of images, interpolate their latents, decode: (len(thetas), N, C, H, W). Appendix H.
 
-    With `labels`, the classes (N,) of the first and the second images, class embeddings and the classifier's log
-    probabilities are blended too; each image is encoded with its own. Without, `model_kwargs` and `cond_fn` are the
-    same for both. The ends are reconstructions, not the images. Encoding takes `num_steps`, T−1 by default; `options`
-    go to both directions, `encode` and `decode`. ValueError for labels without num_classes or the reverse.
+    With `labels`, the classes (N,) of the first and of the second images, class embeddings and the classifier's log
+    probabilities are interpolated too, and each image is encoded with its own label. Without, `model_kwargs` and
+    `cond_fn` are the same for both. The ends are reconstructions, not the images themselves. `num_steps` is the number
+    of encoding steps (default T−1); `options` are passed to both `encode` and `decode`. Raises ValueError if only one
+    of labels and num_classes is given.
     """
     if (labels is None) != (num_classes is None):
         raise ValueError("labels and num_classes must be given together: a class is the weight 1 among num_classes")

@@ -1,10 +1,11 @@
 """Complete runs of a sampler: plain loops over t, which can be stepped through in a debugger.
 
-A loop named in adm.registries.SAMPLERS is called as loop(process, model, noise=…, step_noise=…, model_kwargs=…,
-progress=…) with the options that its entry lists, and cond_fn if images are guided; it returns x_0.
+A loop in adm.registries.SAMPLERS is called as loop(process, model, noise=…, step_noise=…, model_kwargs=…, progress=…)
+with the options that its entry lists, and with cond_fn if images are guided; it returns x_0.
 
-`noise` is x_T. `step_noise(t)` gives the noise of the step at respaced index t, shaped like x; if None, it is drawn.
-`start` is the first index (default T−1), with `noise` the x there. `progress(done, total)` is called after each step.
+`noise` is x_T. `step_noise(t)` returns the noise of the step at respaced index t, shaped like x; if None, noise is
+drawn. `start` is the first index (default T−1), and `noise` the x there. `progress(done, total)` is called after each
+step.
 """
 
 from __future__ import annotations
@@ -76,10 +77,10 @@ def ddim_reverse_loop(
     progress: Progress | None = None,
     **options: Any,
 ) -> Tensor:
-    """The latent of an image, (N, C, H, W): x at index `num_steps`. Appendix H. `options` are those of ddim_reverse.
+    """The latents of images, (N, C, H, W): x at index `num_steps`. Appendix H. `options` are those of ddim_reverse.
 
-    T−1 steps by default (249 of 250): the last one jumps to pure noise and spoils reconstructions. Decode with
-    ddim_loop(model, noise=latent), and start=num_steps if fewer were taken.
+    `num_steps` defaults to T−1 (249 of 250): the last step jumps to pure noise and spoils reconstructions. Decode with
+    ddim_loop(model, noise=latent), adding start=num_steps if it is smaller.
     """
     total = process.num_timesteps - 1 if num_steps is None else num_steps
     if not 0 <= total <= process.num_timesteps:
@@ -102,7 +103,7 @@ def descending(
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
     """The respaced steps of a run from `start` to 0: t (N,), and the step's noise if `step_noise` is given.
 
-    ValueError if the process has no such step.
+    Raises ValueError if the process has no step `start`.
     """
     first = process.num_timesteps - 1 if start is None else start
     if not 0 <= first < process.num_timesteps:
@@ -118,7 +119,7 @@ def descending(
 def initial(
     model: Model, shape: Sequence[int] | None, noise: Tensor | None, device: torch.device | str | None
 ) -> Tensor:
-    """x_T: `noise`, or drawn with a shape; on the given device, else on the model's."""
+    """x_T: `noise`, or standard normal noise of `shape`; on `device`, by default the model's."""
     if device is None and isinstance(model, torch.nn.Module):
         device = next((parameter.device for parameter in model.parameters()), None)
     if noise is not None:

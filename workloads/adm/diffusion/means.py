@@ -1,5 +1,5 @@
-"""What a network may predict in place of the mean of p(x_{t−1} | x_t): each has the x_0 that a prediction implies, and
-the training target.
+"""Parameterisations of the mean of p(x_{t−1} | x_t): each derives x_0 from the network's prediction, and the training
+target of that prediction from x_0, x_t and ε.
 
 Legend: x0, x_t, noise and predictions (N, C, H, W); t (N,), an index into the respaced steps.
 """
@@ -23,7 +23,7 @@ class Mean(Protocol):
 
 
 class Epsilon:
-    """The noise ε in x_t. Equation 3."""
+    """The network predicts the noise ε in x_t. Equation 3."""
 
     @staticmethod
     def x0(process: Process, predicted: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
@@ -35,7 +35,7 @@ class Epsilon:
 
 
 class X0:
-    """The image itself."""
+    """The network predicts x_0."""
 
     @staticmethod
     def x0(process: Process, predicted: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
@@ -47,7 +47,7 @@ class X0:
 
 
 class Previous:
-    """The mean of x_{t−1}, given x_t and x_0. Equation 4."""
+    """The network predicts the posterior mean μ̃ of x_{t−1}. Equation 4."""
 
     @staticmethod
     def x0(process: Process, predicted: Tensor, x_t: Tensor, t: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Training losses (equations 8 to 12) and the variational bound (VLB) that they come from, in bits per dimension."""
+"""Training losses (equations 8 to 12) and the variational lower bound (VLB), in bits per dimension."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from adm.diffusion.gaussians import discretized_gaussian_log_likelihood, mean_flat, normal_kl
 from adm.diffusion.process import Kwargs, Model, Process, drawn
-from adm.diffusion.results import BitsPerDim, Prediction, VlbTerms
+from adm.diffusion.results import BitsPerDim, VlbTerms
 
 LN2 = math.log(2.0)
 
@@ -23,15 +23,17 @@ def losses(
     noise: Tensor | None = None,
     model_kwargs: Kwargs | None = None,
 ) -> dict[str, Tensor]:
-    """The process's objective for each image, (N,): "loss", and its parts "mse" and "vb" if it has them."""
+    """The process's training loss per image, (N,): "loss", and its terms "mse" and "vb" if it has them."""
     return process.objective(process, model, x0, t, drawn(noise, x0), model_kwargs)
 
 
 def mse(
     process: Process, model: Model, x0: Tensor, t: Tensor, noise: Tensor, model_kwargs: Kwargs | None
 ) -> dict[str, Tensor]:
-    """L_simple, equation 12, plus L_vlb for a learned variance (with the mean detached, so that only Σ_θ learns from
-    it)."""
+    """L_simple = |ε − ε_θ(x_t)|², equation 12, averaged over pixels; plus L_vlb if the variance is learned.
+
+    The mean is detached in L_vlb, so that only Σ_θ learns from it.
+    """
     x_t = process.q_sample(x0, t, noise)
     predicted, v = process.split(model(x_t, process.original_timesteps(t), **(model_kwargs or {})), x_t)
     simple = mean_flat((process.target(x0, x_t, t, noise) - predicted) ** 2)
@@ -45,7 +47,7 @@ def mse(
 def rescaled_mse(
     process: Process, model: Model, x0: Tensor, t: Tensor, noise: Tensor, model_kwargs: Kwargs | None
 ) -> dict[str, Tensor]:
-    """As `mse`, with T/1000 times L_vlb."""
+    """L_simple + T/1000 · L_vlb."""
     terms = mse(process, model, x0, t, noise, model_kwargs)
     if "vb" not in terms:
         return terms
@@ -64,7 +66,7 @@ def kl(
 def rescaled_kl(
     process: Process, model: Model, x0: Tensor, t: Tensor, noise: Tensor, model_kwargs: Kwargs | None
 ) -> dict[str, Tensor]:
-    """T times L_vlb: an estimate of the whole bound."""
+    """T · L_vlb: an unbiased estimate of the whole bound."""
     return {"loss": kl(process, model, x0, t, noise, model_kwargs)["loss"] * process.num_timesteps}
 
 
@@ -77,20 +79,20 @@ def vlb_terms(
     clip_denoised: bool = True,
     model_kwargs: Kwargs | None = None,
 ) -> VlbTerms:
-    """L_{t} of each image, (N,), bits per dimension: equation 10, and equation 9 for t=0."""
+    """KL(q(x_{t−1} | x_t, x_0) ‖ p_θ(x_{t−1} | x_t)), equation 10; at t=0 −log p_θ(x_0 | x_1), equation 9.
+
+    Per image, (N,), in bits per dimension.
+    """
     predicted = process.p_mean_variance(model, x_t, t, clip_denoised, model_kwargs=model_kwargs)
-    return VlbTerms(_bound(process, predicted, x0, x_t, t), predicted.pred_xstart)
-
-
-def _bound(process: Process, predicted: Prediction, x0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
     true = process.q_posterior(x0, x_t, t)
     divergence = normal_kl(true.mean, true.log_variance, predicted.mean, predicted.log_variance)
     decoder = -discretized_gaussian_log_likelihood(x0, predicted.mean, 0.5 * predicted.log_variance)
-    return torch.where(t == 0, mean_flat(decoder), mean_flat(divergence)) / LN2
+    bound = torch.where(t == 0, mean_flat(decoder), mean_flat(divergence)) / LN2
+    return VlbTerms(bound, predicted.pred_xstart)
 
 
 def prior_bpd(process: Process, x0: Tensor) -> Tensor:
-    """L_T of each image, (N,), bits per dimension. Equation 11; independent of the model."""
+    """L_T = KL(q(x_T | x_0) ‖ N(0, I)) per image, (N,), in bits per dimension. Equation 11; needs no model."""
     t = torch.full((x0.shape[0],), process.num_timesteps - 1, dtype=torch.int64, device=x0.device)
     q = process.q_mean_variance(x0, t)
     zero = torch.zeros_like(x0)
@@ -108,7 +110,7 @@ def bits_per_dim(
     noise: Tensor | Callable[[int], Tensor] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> BitsPerDim:
-    """L_vlb of each image in bits per dimension, all T terms. Equation 8.
+    """L_vlb = L_0 + … + L_T per image, in bits per dimension. Equation 8.
 
     `noise` is one tensor shaped like x0 for every t, or a function of t that returns one; if None, it is drawn.
     """

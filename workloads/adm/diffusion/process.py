@@ -28,11 +28,11 @@ Kwargs = Mapping[str, Any]
 DenoisedFn = Callable[[Tensor], Tensor]
 
 PUBLISHED_MEANS = {"start_x": "x0", "xstart": "x0", "previous_x": "previous"}
-"""Their names in the published code."""
+"""Published code's name → the name in adm.registries.MEANS."""
 
 
 class Process:
-    """The parts of a diffusion that samplers and objectives share."""
+    """The parts of a diffusion process that samplers and objectives share."""
 
     def __init__(
         self,
@@ -43,10 +43,10 @@ class Process:
         variance: str = "learned_range",
         loss: str = "mse",
     ) -> None:
-        """`steps` is the number that the model was trained with; `respacing` (see space_timesteps) selects those used.
+        """`steps` is the number that the model was trained with; `respacing` (see space_timesteps) selects from them.
 
-        `schedule`, `mean`, `variance` and `loss` are names in adm.registries; `mean` may also be the published code's
-        name (PUBLISHED_MEANS). ValueError for an unknown name.
+        `schedule`, `mean`, `variance` and `loss` are names in adm.registries; `mean` may also be a name of the
+        published code (PUBLISHED_MEANS). Raises ValueError for an unknown name.
         """
         self.mean = PUBLISHED_MEANS.get(mean, mean)
         self.variance = variance
@@ -80,7 +80,7 @@ class Process:
         return self.coefficients.alphas_cumprod
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_tensors": {}}  # without copies on devices
+        return {**self.__dict__, "_tensors": {}}  # tables on devices are not pickled
 
     # -- tables -------------------------------------------------------------------------------------------------------
 
@@ -103,7 +103,7 @@ class Process:
     # -- q: from data to noise ----------------------------------------------------------------------------------------
 
     def q_mean_variance(self, x0: Tensor, t: Tensor) -> Gaussian:
-        """q(x_t | x_0). Equation 2."""
+        """q(x_t | x_0) = N(√ᾱ_t x_0, (1−ᾱ_t) I). Equation 2."""
         mean = self.at("sqrt_alphas_cumprod", t, x0) * x0
         variance = self.at("sqrt_one_minus_alphas_cumprod", t, x0) ** 2
         return Gaussian(mean, variance.expand_as(x0), self.at("log_one_minus_alphas_cumprod", t, x0).expand_as(x0))
@@ -114,7 +114,7 @@ class Process:
         return self.at("sqrt_alphas_cumprod", t, x0) * x0 + self.at("sqrt_one_minus_alphas_cumprod", t, x0) * noise
 
     def q_posterior(self, x0: Tensor, x_t: Tensor, t: Tensor) -> Gaussian:
-        """q(x_{t−1} | x_t, x_0). Equations 4 to 6; the log variance is clipped at t=0, where β̃ is 0."""
+        """q(x_{t−1} | x_t, x_0) = N(μ̃_t, β̃_t I). Equations 4 to 6; the log variance is clipped at t=0, where β̃ is 0."""
         return Gaussian(
             self.q_posterior_mean(x0, x_t, t),
             self.at("posterior_variance", t, x_t).expand_as(x_t),
@@ -122,18 +122,18 @@ class Process:
         )
 
     def q_posterior_mean(self, x0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-        """μ̃_t(x_t, x_0). Equation 4."""
+        """μ̃_t(x_t, x_0) = √ᾱ_{t−1} β_t/(1−ᾱ_t) x_0 + √α_t (1−ᾱ_{t−1})/(1−ᾱ_t) x_t. Equation 4."""
         return self.at("posterior_mean_x0", t, x_t) * x0 + self.at("posterior_mean_xt", t, x_t) * x_t
 
-    # -- between the three things a model may predict -----------------------------------------------------------------
+    # -- conversions between the three parameterisations --------------------------------------------------------------
 
     def x0_from_epsilon(self, x_t: Tensor, t: Tensor, epsilon: Tensor) -> Tensor:
-        """Equation 3 solved for x_0."""
+        """x_0 = √(1/ᾱ_t) x_t − √(1/ᾱ_t − 1) ε: equation 3 solved for x_0."""
         scale, noise_scale = "sqrt_recip_alphas_cumprod", "sqrt_recipm1_alphas_cumprod"
         return self.at(scale, t, x_t) * x_t - self.at(noise_scale, t, x_t) * epsilon
 
     def epsilon_from_x0(self, x_t: Tensor, t: Tensor, x0: Tensor) -> Tensor:
-        """Equation 3 solved for ε."""
+        """ε = (√(1/ᾱ_t) x_t − x_0) / √(1/ᾱ_t − 1): equation 3 solved for ε."""
         scaled = self.at("sqrt_recip_alphas_cumprod", t, x_t) * x_t
         return (scaled - x0) / self.at("sqrt_recipm1_alphas_cumprod", t, x_t)
 
@@ -143,7 +143,7 @@ class Process:
         return self.at(scale, t, x_t) * previous - self.at(x_scale, t, x_t) * x_t
 
     def target(self, x0: Tensor, x_t: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-        """The training target of the model's prediction."""
+        """The training target of the network's prediction, by the process's `mean`."""
         return self._mean.target(self, x0, x_t, t, noise)
 
     # -- p: from noise to data ----------------------------------------------------------------------------------------
@@ -159,10 +159,10 @@ class Process:
         *,
         epsilon_temperature: float = 1.0,
     ) -> Prediction:
-        """p_θ(x_{t−1} | x_t). Equations 7 and 13, through the predicted x_0.
+        """p_θ(x_{t−1} | x_t) = N(μ_θ, Σ_θ). Equations 7 and 13, through the predicted x_0.
 
-        `denoised_fn` and then `clip_denoised` (to [-1, 1]) apply to that x_0. `epsilon_temperature` τ divides ε_θ
-        (appendix I, the second way).
+        `denoised_fn` and then `clip_denoised` (to [-1, 1]) are applied to that x_0. `epsilon_temperature` τ divides ε_θ
+        (appendix I, the second method).
         """
         output, v = self.split(model(x, self.original_timesteps(t), **(model_kwargs or {})), x)
         x0 = self._mean.x0(self, output, x, t)
@@ -172,14 +172,14 @@ class Process:
             x0 = denoised_fn(x0)
         if clip_denoised:
             x0 = x0.clamp(-1, 1)
-        # A model of the posterior's mean predicts it directly; everything else goes through x_0.
-        direct = self._is_posterior_mean and epsilon_temperature == 1.0
-        mean = output if direct else self.q_posterior_mean(x0, x, t)
+        # A network that predicts the posterior mean does not need x_0 for it.
+        is_mean = self._is_posterior_mean and epsilon_temperature == 1.0
+        mean = output if is_mean else self.q_posterior_mean(x0, x, t)
         variance, log_variance = self._variance(self, v, x, t)
         return Prediction(mean, variance, log_variance, x0)
 
     def split(self, output: Tensor, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The model's output as (mean part, v if the variance is learned), in x's precision."""
+        """The network's output as (mean part, v or None), in x's precision; v exists if the variance is learned."""
         channels = x.shape[1]
         expected = channels * (2 if self._is_variance_learned else 1)
         if output.shape != (x.shape[0], expected, *x.shape[2:]):
@@ -194,7 +194,7 @@ class Process:
 
 
 def drawn(noise: Tensor | None, like: Tensor) -> Tensor:
-    """The given noise, or standard normal noise shaped like `like`."""
+    """`noise` itself, or standard normal noise shaped like `like`. Raises ValueError for noise of another shape."""
     if noise is None:
         return torch.randn_like(like)
     if noise.shape != like.shape:

@@ -20,14 +20,14 @@ class Gaussian(NamedFields):
 
 @dataclass(frozen=True, eq=False)
 class Prediction(Gaussian):
-    """p_θ(x_{t−1} | x_t), and the x_0 that it was derived from."""
+    """p_θ(x_{t−1} | x_t), and the predicted x_0 that it was derived from."""
 
     pred_xstart: Tensor
 
 
 @dataclass(frozen=True, eq=False)
 class Step(NamedFields):
-    """One step of a sampler: the next x, and the x_0 predicted in it; each (N, C, H, W)."""
+    """One step of a sampler: the next x, and the x_0 that was predicted for it; each (N, C, H, W)."""
 
     sample: Tensor
     pred_xstart: Tensor
@@ -52,4 +52,4 @@ class BitsPerDim(NamedFields):
     """L_{T−1} … L_0, equations 10 and 9, in bits per dimension."""
     xstart_mse: Tensor
     mse: Tensor
-    """Squared error of ε."""
+    """Squared error of ε_θ, averaged over pixels."""

@@ -1,6 +1,6 @@
 """Noise schedules, and every coefficient of the process that follows from them, in float64.
 
-Symbols: β_t noise added by step t; α_t = 1 − β_t; ᾱ_t = Π α_s. Step t=0 is the one nearest the data.
+Legend: β_t, variance of the noise added by step t; α_t = 1 − β_t; ᾱ_t = α_0 ⋯ α_t. Step t=0 is nearest the data.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_BETA = 0.999
 
 
 def linear_betas(steps: int) -> Array:
-    """β from 1e-4 to 0.02 for 1000 steps, scaled for other numbers so that ᾱ_T stays near zero. (steps,)"""
+    """β from 1e-4 to 0.02 at 1000 steps (Ho et al. 2020), scaled by 1000/steps so that ᾱ_T stays near 0. (steps,)"""
     scale = 1000 / steps
     return np.linspace(scale * 1e-4, scale * 0.02, steps, dtype=np.float64)
 
@@ -37,16 +37,16 @@ def cosine_betas(steps: int) -> Array:
 
 
 def beta_schedule(name: str, steps: int) -> Array:
-    """β_t of the named schedule, float64 (steps,). ValueError for an unknown name, too few steps, or a function that
-    returns something else."""
+    """β_t of the named schedule, float64 (steps,). Raises ValueError for an unknown name, too few steps, or a schedule
+    that returns something else."""
     schedule = SCHEDULES[name]
     if steps < 1:
         raise ValueError(f"a diffusion needs at least 1 step, got {steps}")
     betas: Array = schedule.load()(steps)
     if betas.shape != (steps,) or betas.dtype != np.float64 or not (betas > 0).all():
         raise ValueError(
-            f"the {name} schedule ({schedule.path}) gave {betas.dtype} {betas.shape} from {betas.min():.3g}; allowed: "
-            f"float64 ({steps},), every β above 0"
+            f"the {name} schedule ({schedule.path}) returned {betas.dtype} {betas.shape} from {betas.min():.3g}; "
+            f"allowed: float64 ({steps},), every β above 0"
         )
     if betas.max() >= 1:
         raise ValueError(
@@ -86,13 +86,13 @@ class Coefficients:
     posterior_log_variance_clipped: Array
     """log β̃_t, with the value of t=1 at t=0, where β̃ is 0."""
     posterior_mean_x0: Array
-    """Equation 4's factor of x_0."""
+    """√ᾱ_{t−1} β_t/(1−ᾱ_t), the factor of x_0 in equation 4."""
     posterior_mean_xt: Array
-    """Equation 4's factor of x_t."""
+    """√α_t (1−ᾱ_{t−1})/(1−ᾱ_t), the factor of x_t in equation 4."""
     posterior_x0_from_previous: Array
     """1 / posterior_mean_x0: equation 4 solved for x_0."""
     posterior_xt_from_previous: Array
-    """posterior_mean_xt / posterior_mean_x0: the other half of that."""
+    """posterior_mean_xt / posterior_mean_x0: the factor of x_t in that."""
     fixed_large_variance: Array
     """β_t, with β̃_1 at t=0 for a better likelihood of the last step."""
     fixed_large_log_variance: Array

@@ -1,4 +1,4 @@
-"""The timesteps of a training batch: uniform, or preferring those whose loss varies most."""
+"""The timesteps of a training batch: uniform, or sampled in proportion to the root mean square of their losses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from adm.registries import TIMESTEP_SAMPLERS
 
 
 class TimestepSampler(Protocol):
-    """Draws t for a batch, with weights that keep the expected loss that of a uniform draw."""
+    """Samples t for a batch, with weights that make the expected weighted loss that of uniform sampling."""
 
     num_timesteps: int
 
@@ -51,10 +51,10 @@ class Uniform:
 
 
 class LossSecondMoment:
-    """p_t ∝ √E[L_t²], from each timestep's last losses (Nichol & Dhariwal 2021, section 3.3).
+    """p_t ∝ √E[L_t²], from each timestep's latest `history` losses (Nichol & Dhariwal 2021, section 3.3).
 
-    Uniform until every timestep has `history` losses. A fraction `uniform` of the draws stays uniform, so that every
-    timestep keeps being drawn. Weights are 1 / (T p_t).
+    Uniform until every timestep has `history` losses. A fraction `uniform` of the samples stays uniform, so that every
+    timestep continues to occur. Weights are 1 / (T p_t).
     """
 
     def __init__(self, num_timesteps: int, history: int = 10, uniform: float = 0.001) -> None:
@@ -86,7 +86,7 @@ class LossSecondMoment:
         return t, (1.0 / (self.num_timesteps * p[t])).float()
 
     def update(self, t: Tensor, losses: Tensor) -> None:
-        """Record a step's losses. With torch.distributed initialised, those of all workers, in order of ranks."""
+        """Record a step's losses: those of all workers, in order of ranks, if torch.distributed is initialised."""
         local = list(zip(t.tolist(), losses.detach().double().tolist(), strict=True))
         steps = [local]
         if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
@@ -110,5 +110,5 @@ class LossSecondMoment:
 
 
 def timestep_sampler(name: str, num_timesteps: int) -> TimestepSampler:
-    """The sampler of a TrainConfig. UserError for an unknown name."""
+    """The sampler named by train.timestep_sampler. Raises UserError for an unknown name."""
     return TIMESTEP_SAMPLERS[name].load()(num_timesteps)

@@ -13,9 +13,7 @@ from adm.diffusion.process import Model, Process
 
 
 def low_resolution(x0: Tensor, size: int) -> Tensor:
-    """Inputs for training an upsampler: x0 (N, C, H, W) averaged over areas, to (N, C, size, size)."""
-    if x0.shape[-1] % size or x0.shape[-2] % size:
-        raise ValueError(f"images of {tuple(x0.shape[-2:])} pixels are not a multiple of {size}")
+    """Inputs for training an upsampler (appendix J): x0 (N, C, H, W) → (N, C, size, size), by mean over areas."""
     return interpolate(x0, (size, size), mode="area")
 
 
@@ -30,9 +28,9 @@ def upsample_loop(
     model_kwargs: dict[str, Any] | None = None,
     **options: Any,
 ) -> Tensor:
-    """Images (N, C, size, size) for low_res (N, C, h, w) in [-1, 1]; the model receives them as `low_res=`.
+    """Upsample low_res (N, C, h, w) in [-1, 1] to images (N, C, size, size); the model receives `low_res=`.
 
-    `options` are those of the loop. A guiding cond_fn receives low_res too.
+    `options` are those of the loop. A cond_fn receives low_res too.
     """
     kwargs = {**(model_kwargs or {}), "low_res": low_res}
     if noise is None:

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def fixed_small(process: Process, v: None, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-    """β̃, with the log variance clipped at t=0, where it is 0."""
+    """Σ = β̃_t; its logarithm is clipped at t=0, where β̃ is 0."""
     return _fixed(process, "posterior_variance", "posterior_log_variance_clipped", x, t)
 
 
 def fixed_large(process: Process, v: None, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-    """β."""
+    """Σ = β_t."""
     return _fixed(process, "fixed_large_variance", "fixed_large_log_variance", x, t)
 
 
@@ -28,12 +28,12 @@ def _fixed(process: Process, name: str, log_name: str, x: Tensor, t: Tensor) -> 
 
 
 def learned(process: Process, v: Tensor, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-    """v is log Σ."""
+    """Σ = exp(v)."""
     return v.exp(), v
 
 
 def learned_range(process: Process, v: Tensor, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-    """v in [-1, 1] interpolates from log β̃ to log β (section 2 of the paper)."""
+    """Σ = exp(f log β_t + (1−f) log β̃_t), where f = (v+1)/2 for v in [-1, 1]. Section 2 of the paper."""
     fraction = (v + 1) / 2
     low, high = process.at("posterior_log_variance_clipped", t, x), process.at("log_betas", t, x)
     log_variance = fraction * high + (1 - fraction) * low

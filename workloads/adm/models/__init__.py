@@ -1,6 +1,6 @@
 """The networks of the paper: U-Net, upsampler, classifier.
 
-`build` imports torch when called; `adm.models.layout`, which describes these networks as data, never does.
+`build` imports torch when called; `adm.models.layout`, which describes these networks as data, imports none.
 """
 
 from __future__ import annotations

@@ -61,9 +61,9 @@ class AttentionBlock(nn.Module):
 
 
 class AttentionPool(nn.Module):
-    """An image as one vector: the mean of its pixels, as an extra token, attends to all of them.
+    """Pools a feature map into one vector: the mean of its pixels, as an extra token, attends to all of them.
 
-    The qkv order is always the new one. `pooled` is the vector, `forward` its projection to classes.
+    The qkv order is always the new one. `pooled` returns the vector, `forward` its projection to classes.
     """
 
     def __init__(

@@ -17,8 +17,8 @@ from assay.errors import UserError
 class Encoder(Trunk):
     """x_t and t to class logits.
 
-    Pools: `attention` (the paper's), `adaptive` averages the last feature map; `spatial` and `spatial_v2` average the
-    feature map after every block, concatenate, and add a hidden layer.
+    Pools: `attention` is the paper's; `adaptive` averages the last feature map; `spatial` and `spatial_v2` average the
+    feature map after every block, concatenate the means, and add a hidden layer.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -37,7 +37,7 @@ class Encoder(Trunk):
     def features(self, x: Tensor, t: Tensor) -> Tensor:
         """The input of the final projection to logits: x (N, in_channels, H, W), t (N,) → (N, D), in x's type.
 
-        D is the width of the last block for the pools attention (its pooled token) and adaptive, 2048 for the spatial.
+        D is the width of the last block for the pools attention (its pooled token) and adaptive, else 2048.
         """
         h = self._encode(x, t)
         with head_precision(x):
@@ -50,7 +50,7 @@ class Encoder(Trunk):
             return self.out[:projection](h).flatten(1).to(x.dtype)
 
     def _encode(self, x: Tensor, t: Tensor) -> Tensor:
-        """The head's input: the middle block's feature map, or for a spatial pool the means (N, D) of every block's."""
+        """The head's input: the middle block's feature map; for spatial pools, the means of all blocks', (N, D)."""
         emb = self.embed(t)
         h = self.arranged(x)
         spatial = self.pool.startswith("spatial")

@@ -1,4 +1,4 @@
-"""The three functions in which the naive and the optimized network differ (table 7). Same weights, same outputs.
+"""The operations in which the naive and the optimized network differ (table 7). Same weights, same outputs.
 
 Legend: N images, C channels, L = H·W pixels, `heads` heads of `ch` channels each, so C = heads·ch.
 """
@@ -32,7 +32,7 @@ class Implementation(Protocol):
 
 
 class Naive:
-    """Plain modules on NCHW tensors, one operation after the other."""
+    """Plain PyTorch modules on NCHW tensors, without fused kernels."""
 
     def arrange(self, x: Tensor) -> Tensor:
         return x.contiguous()
@@ -47,7 +47,7 @@ class Naive:
         return conv(x)
 
     def attention(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        # Half of the 1/√ch goes to each factor, so that their product stays within fp16.
+        # q and k are both scaled by ch^(−1/4), so that their product stays within the range of fp16.
         half_scale = 1 / math.sqrt(math.sqrt(q.shape[2]))
         logits = (q * half_scale).transpose(2, 3) @ (k * half_scale)
         weights = torch.softmax(logits.float(), dim=-1).to(logits.dtype)
@@ -55,11 +55,11 @@ class Naive:
 
 
 class Optimized:
-    """The fastest way on each device to the same numbers.
+    """The fastest operations with the same results on each device.
 
-    A GPU gets channels-last tensors, in which the channels of a pixel are a row of a matrix, and GroupNorm with
-    everything after it in one compiled kernel. On a CPU neither pays: its GroupNorm is up to 20 times slower
-    channels-last, and convolutions are no faster (measured at 128×64×8×8, bf16); there only long attention is fused.
+    On a GPU: channels-last tensors, in which the channels of a pixel are a row of a matrix, and one compiled kernel for
+    GroupNorm, modulation and SiLU. On a CPU neither is faster: GroupNorm is up to 20 times slower in channels-last, and
+    convolutions take as long (measured at 128×64×8×8, bf16). Only attention over many pixels is fused there.
     """
 
     def arrange(self, x: Tensor) -> Tensor:
@@ -83,13 +83,14 @@ class Optimized:
 
 
 CPU_FUSED_ATTENTION_PIXELS = 256
-"""With fewer pixels, two products beat the CPU's fused attention: its backward is 14 times slower at 16 (bf16)."""
+"""Below this many pixels, two matrix products are faster than the CPU's fused attention, whose backward pass takes 14
+times as long at 16 pixels (bf16)."""
 
 
 def channels_last_norm_silu(
     x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float, scale: Tensor | None, shift: Tensor | None
 ) -> Tensor:
-    """norm_silu written out over (N, H·W, groups, C/groups), so that a compiler fuses it and keeps channels-last."""
+    """norm_silu on (N, H·W, groups, C/groups), so that the compiler fuses it and keeps the channels-last format."""
     N, C, H, W = x.shape
     h = x.permute(0, 2, 3, 1).reshape(N, H * W, groups, C // groups).float()
     variance, mean = torch.var_mean(h, dim=(1, 3), correction=0, keepdim=True)
@@ -102,7 +103,7 @@ def channels_last_norm_silu(
 
 @cache
 def _compiled_norm_silu() -> Callable[..., Tensor]:
-    """The function above as one kernel, if PyTorch can compile for the GPU (its CUDA builds include Triton)."""
+    """channels_last_norm_silu as one kernel, if PyTorch can compile for the GPU (its CUDA builds include Triton)."""
     if find_spec("triton") is None:
         return channels_last_norm_silu
     return torch.compile(channels_last_norm_silu, dynamic=True)

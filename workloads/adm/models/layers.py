@@ -18,9 +18,9 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def timestep_embedding(t: Tensor, dim: int, max_period: float = 10_000.0) -> Tensor:
-    """Sinusoids of geometrically spaced frequencies: [cos(t·ω), sin(t·ω)], ω_i = max_period^(−i/half).
+    """[cos(ω t), sin(ω t)] with ω_i = max_period^(−i/⌊dim/2⌋), for i from 0 to ⌊dim/2⌋ − 1.
 
-    t (N,), integer or not → (N, dim) float32. An odd `dim` ends in a zero.
+    t (N,), integer or not → (N, dim) float32, padded with a zero if `dim` is odd.
     """
     half = dim // 2
     frequencies = torch.exp(-math.log(max_period) / half * torch.arange(half, dtype=torch.float32, device=t.device))
@@ -29,7 +29,7 @@ def timestep_embedding(t: Tensor, dim: int, max_period: float = 10_000.0) -> Ten
 
 
 def zero(module: M) -> M:
-    """The same module with all parameters 0, so that a fresh residual branch adds nothing."""
+    """Set all parameters of a module to 0, so that a new residual branch adds nothing. Returns the module."""
     for parameter in module.parameters():
         nn.init.zeros_(parameter)
     return module
@@ -43,7 +43,7 @@ class GroupNorm(nn.GroupNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         if x.is_cpu and self.weight.dtype == torch.float32:
-            # This kernel reads and writes 16 bits and computes in float32: casts would only add two copies.
+            # This kernel computes 16-bit inputs in float32 itself: casts would only add two copies.
             return super().forward(x)
         weight, bias = self.weight.float(), self.bias.float()
         return nn.functional.group_norm(x.float(), self.num_groups, weight, bias, self.eps).to(x.dtype)
@@ -84,9 +84,9 @@ class Downsample(nn.Module):
 class ResBlock(nn.Module):
     """The residual block, conditioned on the embedding of timestep and class.
 
-    AdaGN (section 3.1): AdaGN(h, y) = y_s·GroupNorm(h) + y_b, where [y_s − 1, y_b] is a linear projection of the
-    embedding. `adagn=False` is addition + GroupNorm (table 6). `resample` makes it BigGAN's up/downsampling block:
-    both the branch, before its first convolution, and the skip are resampled. `rescale` divides the sum by √2.
+    AdaGN(h, y) = y_s·GroupNorm(h) + y_b (section 3.1), where [y_s − 1, y_b] is a linear projection of the embedding.
+    `adagn=False` is addition + GroupNorm (table 6). With `resample` it is BigGAN's up/downsampling block: both the
+    branch, before its first convolution, and the skip connection are resampled. `rescale` divides the sum by √2.
     """
 
     def __init__(
@@ -140,5 +140,5 @@ class ResBlock(nn.Module):
 
 
 def add_residual(x: Tensor, h: Tensor, rescale: bool) -> Tensor:
-    """x + h, divided by √2 if `rescale` (figure 5: rescaled residual connections)."""
+    """x + h, or (x + h)/√2 if `rescale` (figure 5: rescaled residual connections)."""
     return (x + h) * math.sqrt(0.5) if rescale else x + h

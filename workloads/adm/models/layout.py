@@ -1,8 +1,8 @@
-"""A network's structure as data: the blocks that a ModelConfig describes, in order. No torch here.
+"""A network's structure as data: the blocks that a ModelConfig describes, in order. Imports no torch.
 
-The modules (unet.py, encoder.py) are built from a Layout, and the FLOP counter (adm.compute) reads the same one, so
-that plans describe what runs. Legend: a block is a tuple of layers; every layer has the side length in pixels
-(`resolution`) and the channels of its output.
+The modules (unet.py, encoder.py) and the FLOP counter (adm.compute) both use the Layout, so that plans describe what
+runs. Legend: a block is a tuple of layers; every layer has the side length in pixels (`resolution`) and the channels of
+its output.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from adm.registries import Role
 from assay.errors import FieldError
 
 NUM_GROUPS = 32
-"""Groups of every GroupNorm, so channels must be multiples of it."""
+"""Groups of every GroupNorm; numbers of channels must be multiples of it."""
 SPATIAL_POOL_CHANNELS = 2048
 """Hidden width of the classifier's spatial pools."""
 
@@ -32,7 +32,7 @@ class Conv:
 
 @dataclass(frozen=True)
 class Res:
-    """A residual block, conditioned on the embedding; BigGAN's when it resamples."""
+    """A residual block, conditioned on the embedding; with `resample`, BigGAN's up/downsampling block."""
 
     in_channels: int
     out_channels: int
@@ -83,7 +83,7 @@ class Layout:
 
     @property
     def head_features(self) -> int:
-        """Width of the classifier's spatial pools' input: the channels of every input block and the middle."""
+        """Input width of the classifier's spatial pools: the channels of all input blocks and the middle block."""
         blocks = (*self.input_blocks, self.middle_block)
         return sum(channels(block) for block in blocks)
 
@@ -98,7 +98,7 @@ def channels(block: Block) -> int:
 def layout(config: ModelConfig) -> Layout:
     """The blocks of the network that `config` describes (appendix K; section 3).
 
-    Raises FieldError if channels do not divide into 32 groups, or into the heads asked for.
+    Raises FieldError if the channels are not divisible by 32, or by the number or width of the heads.
     """
     widths = tuple(int(mult * config.channels) for mult in config.channel_mult)
     _check_widths(config, widths)

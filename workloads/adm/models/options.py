@@ -1,7 +1,7 @@
-"""The options of the published code's constructors, as a ModelConfig.
+"""Convert the options of the published code's constructors to a ModelConfig.
 
-They express the same differently: attention resolutions are downsampling factors there and pixels here, −1 means "not
-given", and two booleans make up `updown`. Two options have a single value here: `dims` is 2, and `use_fp16` is False,
+The published options differ in form: attention resolutions are downsampling factors and not pixels, −1 means "not
+given", and two booleans stand for `updown`. Two of them have a single value here: `dims` is 2, and `use_fp16` is False,
 since precision belongs to a run (autocast, or `model.half()`), not to the network.
 """
 
@@ -68,7 +68,7 @@ def model_config(kind: str, options: Mapping[str, Any]) -> ModelConfig:
     return ModelConfig(
         kind=kind,
         image_size=image_size,
-        # The network accepts any smaller image; the published code does not say which, and its upsamplers do ×4.
+        # The network accepts any smaller image. The published options do not name its size; published upsamplers do ×4.
         low_res_size=max(1, image_size // 4) if role is Role.ENLARGES else None,
         in_channels=merged["in_channels"],
         out_channels=merged["out_channels"],
@@ -92,7 +92,7 @@ def model_config(kind: str, options: Mapping[str, Any]) -> ModelConfig:
 
 
 def _multiples(channel_mult: str | Iterable[float]) -> tuple[float, ...]:
-    """(1, 2, 2), or "1,2,2" as in the flags of the published scripts."""
+    """The multiples as a tuple, from a sequence or from text such as "1,2,2", as in the published scripts' flags."""
     if not isinstance(channel_mult, str):
         return tuple(channel_mult)
     try:
@@ -102,8 +102,8 @@ def _multiples(channel_mult: str | Iterable[float]) -> tuple[float, ...]:
 
 
 def _pixels(factors: str | Collection[int], image_size: int) -> tuple[int, ...]:
-    """Resolutions in pixels for downsampling factors. A factor that does not divide the image size is never reached."""
-    # The published scripts' flags are text and in pixels: read as factors, they would give another network.
+    """Resolutions in pixels for downsampling factors. Factors that do not divide the image size have no effect."""
+    # The flags of the published scripts are text and in pixels: read as factors, they would give another network.
     if isinstance(factors, str) or not all(isinstance(factor, int) and factor > 0 for factor in factors):
         raise UserError(
             f"attention_resolutions is {factors!r}; allowed: downsampling factors, such as (2, 4): image_size // pixels"

@@ -17,12 +17,12 @@ from assay.errors import UserError
 
 
 def head_precision(x: Tensor) -> AbstractContextManager[None]:
-    """Run the head in the type of its weights, even under autocast, so that ε keeps its precision."""
+    """Compute the head in the type of its weights, even under autocast, so that ε keeps its precision."""
     return nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)
 
 
 class EmbedSequential(nn.ModuleList):
-    """A block of the network: layers in sequence, of which residual blocks also receive the embedding."""
+    """A block of the network: layers in sequence. Residual blocks also receive the embedding."""
 
     def __init__(self, layers: list[nn.Module], activation_checkpointing: bool) -> None:
         super().__init__(layers)
@@ -95,8 +95,8 @@ class Trunk(nn.Module):
     def embed(self, t: Tensor, y: Tensor | None = None) -> Tensor:
         """Timesteps t (N,) and, for a conditional model, y → the embedding (N, E).
 
-        y is either classes, integers (N,), or weights of all classes, floating point (N, num_classes), giving the
-        weighted sum of their embeddings: a row with a single 1 is exactly that class.
+        y is either classes, integers (N,), or weights, floating point (N, num_classes), for the weighted sum of the
+        class embeddings: a row with a single 1 is exactly that class.
         """
         if (y is None) != (self.config.num_classes is None):
             has = "has no classes" if y is not None else f"is conditional on {self.config.num_classes} classes"
@@ -105,13 +105,13 @@ class Trunk(nn.Module):
         return emb if y is None else emb + self._class_embedding(y)
 
     def _class_embedding(self, y: Tensor) -> Tensor:
-        weighted, classes = y.is_floating_point(), self.config.num_classes
-        if y.shape[1:] != ((classes,) if weighted else ()):
+        is_weighted, classes = y.is_floating_point(), self.config.num_classes
+        if y.shape[1:] != ((classes,) if is_weighted else ()):
             raise UserError(
                 f"y is {tuple(y.shape)} of {y.dtype}; give classes as integers (N,), or the weight of every class "
                 f"as floating point (N, {classes})"
             )
-        if not weighted:
+        if not is_weighted:
             return self.label_emb(y)
         with head_precision(y):
             return y.to(self.dtype) @ self.label_emb.weight

@@ -14,7 +14,7 @@ from assay.errors import UserError
 class UNet(Trunk):
     """Down, middle, up; the output of each input block is concatenated to the input of its output block.
 
-    A fresh network returns exactly 0.
+    A newly initialised network returns exactly 0.
     """
 
     def __init__(self, config: ModelConfig) -> None:

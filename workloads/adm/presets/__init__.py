@@ -1,4 +1,5 @@
-"""Shipped configs: the paper's models (tables.py), also in two stages (two_stage.py), and small ones. No torch here."""
+"""Shipped configs: the paper's models (tables.py), two-stage sampling (two_stage.py), and small ones. Imports no
+torch."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from assay.errors import UserError, did_you_mean
 __all__ = ["load", "names"]
 
 SMALL = {"tiny_digits": digits.tiny, "digits": digits.config, "cifar10": cifar10.config}
-"""For a laptop and for a workstation."""
+"""Presets for a laptop or a workstation."""
 TWO_STAGE = two_stage.PRESETS
 
 

@@ -1,7 +1,7 @@
 """CIFAR-10: 32×32 photographs in ten classes, at a scale that a workstation trains in hours.
 
-Not a model of the paper, but its parts, with widths that two cores can train. The data is a parquet file of image bytes
-and labels; set data.path.
+The architecture is the paper's, with widths that two cores can train. The data is a parquet file of image bytes and
+labels; set data.path.
 """
 
 from __future__ import annotations

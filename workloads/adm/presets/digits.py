@@ -1,4 +1,4 @@
-"""scikit-learn's 1,797 digits of 8×8 pixels: the paper's parts at a scale that a laptop trains in minutes."""
+"""scikit-learn's 1,797 digits of 8×8 pixels: the paper's architecture at a scale that a laptop trains in minutes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from imaging.config import DataConfig
 
 CLASSES = 10
 ENGINE: Literal["torch"] = "torch"
-"""DeepSpeed's operators take a minute or more to compile for the first time: longer than this training."""
+"""Compiling DeepSpeed's operators for the first time takes a minute or more: longer than this training."""
 
 
 def config() -> Config:
@@ -60,10 +60,10 @@ def config() -> Config:
 
 
 def tiny() -> Config:
-    """The same in seconds, with legible samples: the common base of the studies' smoke profiles.
+    """A smaller version that trains in seconds to legible samples: the base of the studies' smoke profiles.
 
-    One width at both resolutions, and learning rates at which few steps suffice. A linear schedule, as in most of the
-    paper's studies: guided DDIM with few steps does not recover from the end of a cosine schedule.
+    It has one width at both resolutions, and learning rates at which few steps suffice. The schedule is linear, as in
+    most of the paper's studies: guided DDIM with few steps fails at the noisy end of a cosine schedule.
     """
     c = config()
     assert c.classifier is not None

@@ -1,4 +1,4 @@
-"""Tables 11 to 14 as printed in the paper, made from the presets: `assay show preset tables`."""
+"""Tables 11 to 14 as printed in the paper, generated from the presets: `assay show preset tables`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from adm.presets.tables import GUIDANCE_250_STEPS, GUIDANCE_DDIM_25_STEPS
 from assay.workload import PrintedTable
 
 Columns = Mapping[str, Sequence[Config]]
-"""Heading → the presets of a column: LSUN's has three, which differ only in their iterations."""
+"""Heading → the presets of a column. LSUN's column has three, which differ only in their iterations."""
 Cell = Callable[[Config], str]
 IMAGENET = {f"ImageNet {size}": f"imagenet{size}" for size in (64, 128, 256, 512)}
 LSUN = {"bedroom": "lsun_bedroom_256", "cat": "lsun_cat_256", "horse": "lsun_horse_256"}
@@ -19,7 +19,6 @@ VARIES = "varies*"
 
 
 def tables() -> list[PrintedTable]:
-    """The four tables."""
     return [_diffusion(), _classifiers(), _upsamplers(), _guidance()]
 
 
@@ -30,7 +29,7 @@ def _diffusion() -> PrintedTable:
     trained = ", ".join(
         f"{_thousands(presets.load(preset).train.iterations)} for {name}" for name, preset in LSUN.items()
     )
-    rows = _rows(columns, {**PROCESS, **NETWORK, "Dropout": _dropout, **TRAINING})
+    rows = _rows(columns, {**PROCESS, **NETWORK, **DROPOUT, **TRAINING})
     notes = (f"* LSUN: {trained}.", "The paper prints LSUN's 552.8M parameters as 552M.")
     return PrintedTable("table11", "Hyperparameters for diffusion models", tuple(columns), rows, notes)
 
@@ -54,7 +53,7 @@ def _upsamplers() -> PrintedTable:
     columns = {
         f"ImageNet {low} → {high}": [presets.load(f"upsample_{low}_{high}")] for low, high in ((64, 256), (128, 512))
     }
-    rows = _rows(columns, {**PROCESS, **NETWORK, "Dropout": _dropout, **TRAINING})
+    rows = _rows(columns, {**PROCESS, **NETWORK, **DROPOUT, **TRAINING})
     notes = (
         "128 → 512 has no seventh resolution: a lower path should be unnecessary for upsampling.",
         "The paper leaves BigGAN up/downsample of 128 → 512 blank; the model that it published has it.",
@@ -88,12 +87,8 @@ def _tick(is_so: bool) -> str:
     return "✓" if is_so else "✗"
 
 
-def _dropout(c: Config) -> str:
-    return str(c.model.dropout)
-
-
 def _power(value: float) -> str:
-    """1e-4, which Python writes as 0.0001."""
+    """A number as the paper prints it: 1e-4, not 0.0001."""
     digits, exponent = f"{value:e}".split("e")
     return f"{float(digits):g}e{int(exponent)}"
 
@@ -112,6 +107,7 @@ NETWORK: dict[str, Cell] = {
     "Attention resolution": lambda c: ",".join(map(str, c.model.attention_resolutions)),
     "BigGAN up/downsample": lambda c: _tick(c.model.updown == "residual"),
 }
+DROPOUT: dict[str, Cell] = {"Dropout": lambda c: str(c.model.dropout)}
 TRAINING: dict[str, Cell] = {
     "Batch size": lambda c: str(c.train.batch_size),
     "Iterations": lambda c: _thousands(c.train.iterations),

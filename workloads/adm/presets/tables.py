@@ -22,12 +22,13 @@ MULT = {
 
 
 def unet(image_size: int, **options: Any) -> ModelConfig:
-    """A column of table 11: its model."""
+    """The model of a column of table 11."""
     return ModelConfig(image_size=image_size, channel_mult=MULT[image_size], **{"channels": 256, **options})
 
 
 def upsampler(low_res_size: int, image_size: int, **heads: Any) -> ModelConfig:
-    """A column of table 13. The 128 → 512 model has six resolutions too, since a lower one would be unnecessary."""
+    """The model of a column of table 13. Like 64 → 256, 128 → 512 has six resolutions: the paper found no need for a
+    seventh."""
     return ModelConfig(
         kind="super_res",
         image_size=image_size,
@@ -40,9 +41,11 @@ def upsampler(low_res_size: int, image_size: int, **heads: Any) -> ModelConfig:
 
 
 def classifier(image_size: int, depth: int, **training: Any) -> ClassifierConfig:
-    """A column of table 12. Random crops are those of the published training script; the diffusion models see the
-    centre. The table does not say that the learning rate is annealed to 0, but the published training command does
-    (--anneal_lr True): that for 128×128, to be adapted for other sizes.
+    """A column of table 12.
+
+    Random crops are those of the published training script; the diffusion models are trained on centre crops. The
+    table does not mention that the learning rate is annealed to 0, but the published training command for 128×128 does
+    it (--anneal_lr True), and is meant to be adapted to the other sizes.
     """
     model = ModelConfig(
         kind="encoder",
@@ -78,7 +81,7 @@ TRAIN = {
     "imagenet64": TrainConfig(iterations=540_000, batch_size=2048, learning_rate=3e-4),
     "imagenet128": TrainConfig(iterations=4_360_000, batch_size=256),
     "imagenet256": TrainConfig(iterations=1_980_000, batch_size=256),
-    # The paper does not say how long the unconditional model was trained: here as long as the conditional one.
+    # The paper does not say how long the unconditional model was trained: we take the conditional model's iterations.
     "imagenet256_uncond": TrainConfig(iterations=1_980_000, batch_size=256),
     "imagenet512": TrainConfig(iterations=1_940_000, batch_size=256),
     "lsun_bedroom_256": TrainConfig(iterations=500_000, batch_size=256),
@@ -104,9 +107,9 @@ CLASSIFIERS = {
 }
 
 VALIDATION = 0.01
-"""Share of images held out of a classifier's training, to measure its accuracy at several noise levels."""
+"""Share of the images held out of a classifier's training, to measure its accuracy at several noise levels."""
 
-# Table 14: gradient scales by the number of sampling steps. The unconditional model's is the better one of table 4.
+# Table 14: gradient scales by the number of sampling steps. The unconditional model has the better scale of table 4.
 GUIDANCE_250_STEPS = {
     "imagenet64": 1.0,
     "imagenet128": 0.5,
@@ -120,14 +123,14 @@ NAMES = (*MODELS, *CLASSIFIERS)
 
 
 def config(name: str) -> Config:
-    """The complete config of a model or a classifier of the paper. Its data is a folder of images: set data.path."""
+    """The complete config of a model or a classifier of the paper. The data is a folder of images: set data.path."""
     if name in CLASSIFIERS:
-        alone = CLASSIFIERS[name]
+        network = CLASSIFIERS[name]
         return Config(
             data=DataConfig(source="folder", flip=True, crop="random", validation=VALIDATION),
-            model=alone.model,
-            diffusion=_diffusion(alone.model),
-            train=alone.train,
+            model=network.model,
+            diffusion=_diffusion(network.model),
+            train=network.train,
             evaluate=EvaluateConfig(extractor="inception"),
         )
     model = MODELS[name]

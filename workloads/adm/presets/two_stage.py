@@ -1,4 +1,4 @@
-"""Two-stage sampling: a guided base model, and an upsampler that enlarges its images (ADM-G + ADM-U)."""
+"""Two-stage sampling: a guided base model, and an upsampler for its images (ADM-G + ADM-U)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ def imagenet128_to_512() -> Config:
     """Images of 512×512 pixels from the 128-pixel model and a classifier of its own (table 12, footnote)."""
     c = _two_stages("imagenet128", "upsample_128_512")
     assert c.classifier is not None
-    larger = {"batch_size": 1024, "learning_rate": 6e-5}
-    train = c.classifier.train.model_copy(update=larger)
+    train = c.classifier.train.model_copy(update={"batch_size": 1024, "learning_rate": 6e-5})
     return c.model_copy(update={"classifier": c.classifier.model_copy(update={"train": train})})
 
 
 def digits_4_to_8() -> Config:
-    """The digits at 4×4 pixels, enlarged to 8×8: two-stage sampling in minutes."""
+    """The digits at 4×4 pixels, upsampled to 8×8: two-stage sampling in minutes."""
     c = digits.config()
     assert c.classifier is not None
     small = {"image_size": 4, "attention_resolutions": (2,)}
@@ -41,7 +40,7 @@ def digits_4_to_8() -> Config:
 
 def _two_stages(base: str, upsampler: str) -> Config:
     c, up = tables.config(base), tables.config(upsampler)
-    # The classifier only sees images of the base model's size.
+    # The classifier takes images of the base model's size, so it cannot extract features of the samples.
     return c.model_copy(
         update={
             "upsampler": UpsamplerConfig(model=up.model, diffusion=up.diffusion, train=up.train),

@@ -1,1 +1,1 @@
-"""Drawing images: index-addressed noise and labels, and the runs that use them."""
+"""Sampling images: noise and labels addressed by the image's index, and the stages that use them."""

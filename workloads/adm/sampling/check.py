@@ -1,4 +1,4 @@
-"""What of a config could not be drawn, or not well, said before anything is planned. No torch here."""
+"""Mistakes and doubtful settings in how a config samples, found before anything is planned. Imports no torch."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from assay.errors import ConfigProblem
 from imaging.extractors import EXTRACTORS
 
 NOISY_END = 0.8
-"""Share of T from where on an image is noise to the eye, in a linear schedule: ᾱ is 0.002 there."""
+"""Share of T above which an image looks like pure noise: ᾱ is 0.002 there in a linear schedule."""
 MOST_SHOWN = 3
-"""Sections and timesteps that a message lists."""
+"""Sections and timesteps that a message lists at either end."""
 
 
 def problems(c: Config) -> Iterator[ConfigProblem]:
-    """Every problem of how images are noised, drawn and kept, and of an upsampler, at its path."""
-    for path, process in _processes(c).items():
-        yield from _too_short(path, process)
+    """Every problem in how images are noised, sampled and kept, and in an upsampler, at its path."""
+    yield from _too_short("diffusion", c.diffusion)
+    if c.upsampler is not None:
+        yield from _too_short("upsampler.diffusion", c.upsampler.diffusion)
     samplers = {"sample.steps": c.sample.sampler} | (
         {} if c.upsampler is None else {"upsampler.steps": c.upsampler.sampler}
     )
     for path, (process, steps) in _spacings(c).items():
         least = SAMPLERS[samplers[path]].least_steps
         if len(space_timesteps(process.steps, steps)) < least:
-            allowed = f"{least} steps or more with {samplers[path]}"
-            section = path.removesuffix(".steps")
-            yield ConfigProblem(path, f"got {_spelled(steps)}, allowed: {allowed}", (f"{section}.sampler",))
+            message = f"got {_spelled(steps)}, allowed: {least} steps or more with {samplers[path]}"
+            yield ConfigProblem(path, message, (f"{path.removesuffix('.steps')}.sampler",))
         if _last_step(process, steps) == 0 < process.steps - 1:
             yield ConfigProblem(
                 path,
-                f"{_taken(process, steps)}, where all but a trace of the noise should be gone: no image comes of it"
+                f"{_taken(process, steps)}, where hardly any noise should be left: that gives no image"
                 f"{_meant(steps) or '; take more steps'}",
             )
     rate, first = c.sample.ema_rate, c.train.ema_rates[0]
     if c.train.checkpoint is not None and rate not in (None, first):
         yield ConfigProblem(
             "sample.ema_rate",
-            f"{rate} is one of the averages of a training, but train.checkpoint {c.train.checkpoint!r} holds a single "
-            "set of weights: leave it out",
+            f"{rate} names an average from training, but train.checkpoint {c.train.checkpoint!r} has a single set of "
+            "weights: leave it out",
             ("train.checkpoint",),
         )
     yield from _sampler(c)
@@ -56,28 +56,28 @@ def problems(c: Config) -> Iterator[ConfigProblem]:
 
 
 def cautions(c: Config) -> Iterator[str]:
-    """What is drawn, and is hardly what was meant."""
+    """Warnings about settings that are valid, but probably not intended."""
     for path, (process, steps) in _spacings(c).items():
         last, counts = _last_step(process, steps), section_counts(process.steps, steps)
         last_section = process.steps - process.steps // len(counts) if counts else 0
         if last < max(NOISY_END * (process.steps - 1), last_section):
             yield (
-                f"{path} {_taken(process, steps)}, and none at the noisy end, where the image is decided: sampling "
-                f"starts from pure noise at step {last}, where the model expects to see something of the image"
+                f"{path} {_taken(process, steps)}, and none at the noisy end, where the image is determined: sampling "
+                f"starts from pure noise at step {last}, where the model expects a partly visible image"
                 f"{_meant(steps)}"
             )
 
 
 def _sampler(c: Config) -> Iterator[ConfigProblem]:
-    """What the sampler of the base model cannot do, or would not notice."""
+    """Settings that the base model's sampler does not support, or that have no effect on it."""
     name, sampler = c.sample.sampler, SAMPLERS[c.sample.sampler]
     yield from _untaken_options("sample", c.sample)
     if c.sample.guidance_scale > 0 and not sampler.is_guided:
-        able = ", ".join(other for other, entry in SAMPLERS.items() if entry.is_guided)
+        guided = ", ".join(other for other, entry in SAMPLERS.items() if entry.is_guided)
         yield ConfigProblem(
             "sample.guidance_scale",
-            f"{c.sample.guidance_scale} is for samplers that a classifier can guide ({able}), but sample.sampler is "
-            f"{name}: set one of the two",
+            f"{c.sample.guidance_scale} is for samplers that a classifier can guide ({guided}), but sample.sampler is "
+            f"{name}: change one of the two",
             ("sample.sampler",),
         )
     is_scaled = c.sample.temperature != 1 and c.sample.temperature_scales == "noise"
@@ -92,25 +92,20 @@ def _sampler(c: Config) -> Iterator[ConfigProblem]:
 
 
 def _untaken_options(section: str, config: SampleConfig | UpsamplerConfig) -> Iterator[ConfigProblem]:
-    """Options that are set, and that the sampler of a section does not take."""
+    """Options that are set, but that the section's sampler does not take."""
     for option in SAMPLER_OPTIONS:
         field = type(config).model_fields.get(option)
         if field is None or option in SAMPLERS[config.sampler].options:
             continue
         value = getattr(config, option)
         if value != field.default:
-            able = ", ".join(name for name, sampler in SAMPLERS.items() if option in sampler.options)
+            users = ", ".join(name for name, sampler in SAMPLERS.items() if option in sampler.options)
             yield ConfigProblem(
                 f"{section}.{option}",
-                f"{value} has no effect with {section}.sampler {config.sampler}: it is for {able or 'no sampler'}; "
+                f"{value} has no effect with {section}.sampler {config.sampler}: it is for {users or 'no sampler'}; "
                 "leave it out",
                 (f"{section}.sampler",),
             )
-
-
-def _processes(c: Config) -> dict[str, DiffusionConfig]:
-    """The processes of a config by their paths."""
-    return {"diffusion": c.diffusion} | ({} if c.upsampler is None else {"upsampler.diffusion": c.upsampler.diffusion})
 
 
 def _too_short(path: str, process: DiffusionConfig) -> Iterator[ConfigProblem]:
@@ -125,7 +120,7 @@ def _too_short(path: str, process: DiffusionConfig) -> Iterator[ConfigProblem]:
 
 
 def _spacings(c: Config) -> dict[str, tuple[DiffusionConfig, Steps]]:
-    """Path → the process and the steps of it that are taken, where images are drawn and the steps are there."""
+    """Path → the process and the sampling steps, if this config samples; steps that do not fit are left out."""
     if c.model.role is not Role.DRAWS or c.measure not in ("quality", "inversion"):
         return {}
     spacings = {"sample.steps": (c.diffusion, c.sample.steps)}
@@ -142,15 +137,15 @@ def _fits(process: DiffusionConfig, steps: Steps) -> bool:
 
 
 def _last_step(process: DiffusionConfig, steps: Steps) -> int:
-    """The noisiest step that is taken, from which sampling starts."""
+    """The noisiest step that is visited, at which sampling starts."""
     return space_timesteps(process.steps, steps)[-1]
 
 
 def _taken(process: DiffusionConfig, steps: Steps) -> str:
-    """How steps are read, and which of the process's steps that takes."""
+    """How the steps are read, and which steps of the process they visit, for a message."""
     counts, kept = section_counts(process.steps, steps), space_timesteps(process.steps, steps)
     read = f" is read as the sections {_listed(counts, ' and ')}, and" if counts and len(counts) > 1 else ""
-    return f"{_spelled(steps)}{read} takes of the steps 0 to {process.steps - 1} only {_listed(kept, ', ')}"
+    return f"{_spelled(steps)}{read} visits only {_listed(kept, ', ')} of the steps 0 to {process.steps - 1}"
 
 
 def _spelled(steps: Steps) -> str:
@@ -164,7 +159,7 @@ def _listed(numbers: list[int], last: str) -> str:
 
 
 def _meant(steps: Steps) -> str:
-    """Advice for a count with a comma for every thousand."""
+    """Advice for a count that is written with thousands separators."""
     if isinstance(steps, str) and re.fullmatch(r"\d{1,3}(,\d{3})+", steps.strip()):
         count = steps.strip().replace(",", "")
         return f"; for {count} steps write {count}, without a comma"
@@ -175,7 +170,7 @@ def _upsampler(c: Config, up: UpsamplerConfig) -> Iterator[ConfigProblem]:
     if c.model.role is not Role.DRAWS:
         yield ConfigProblem(
             "upsampler",
-            f"enlarges what a {kinds(Role.DRAWS)} draws, but model.kind is {c.model.kind}; leave it out",
+            f"upsamples images of a {kinds(Role.DRAWS)}, but model.kind is {c.model.kind}; leave it out",
             ("model.kind",),
         )
         return
@@ -185,13 +180,13 @@ def _upsampler(c: Config, up: UpsamplerConfig) -> Iterator[ConfigProblem]:
     if up.model.low_res_size != c.model.image_size:
         yield ConfigProblem(
             "upsampler.model.low_res_size",
-            f"got {up.model.low_res_size}, allowed: {c.model.image_size}, the model.image_size that it enlarges",
+            f"got {up.model.low_res_size}, allowed: {c.model.image_size}, the model.image_size that it upsamples",
             ("model.image_size",),
         )
     if up.model.in_channels != c.model.in_channels:
         yield ConfigProblem(
             "upsampler.model.in_channels",
-            f"got {up.model.in_channels}, allowed: {c.model.in_channels}, which is model.in_channels",
+            f"got {up.model.in_channels}, allowed: {c.model.in_channels}, as in model.in_channels",
             ("model.in_channels",),
         )
     expected = up.model.in_channels * up.diffusion.outputs_per_channel
@@ -203,10 +198,10 @@ def _upsampler(c: Config, up: UpsamplerConfig) -> Iterator[ConfigProblem]:
             ("upsampler.diffusion.variance", "upsampler.model.in_channels"),
         )
     if up.model.num_classes not in (None, classes := _classes(c)):
-        known = "have no known class: use null" if classes is None else f"have {classes} classes"
+        have = "have no known class: use null" if classes is None else f"have {classes} classes"
         yield ConfigProblem(
             "upsampler.model.num_classes",
-            f"got {up.model.num_classes}, but the images that it enlarges {known}",
+            f"got {up.model.num_classes}, but the images that it upsamples {have}",
             ("model.num_classes", "classifier.model.out_channels"),
         )
     yield from _untaken_options("upsampler", up)
@@ -219,14 +214,14 @@ def _upsampler(c: Config, up: UpsamplerConfig) -> Iterator[ConfigProblem]:
     for extractor in (name for name in c.evaluate.asked if EXTRACTORS[name].network is not None):
         yield ConfigProblem(
             f"evaluate.{c.evaluate.asked_at}",
-            f"{extractor} sees images of {c.model.image_size} pixels a side, but the upsampler makes them "
-            f"{c.image_size}: use another extractor",
+            f"{extractor} takes images of {c.model.image_size}×{c.model.image_size} pixels, but the upsampler's are "
+            f"{c.image_size}×{c.image_size}: use another extractor",
             ("upsampler",),
         )
 
 
 def _classes(c: Config) -> int | None:
-    """How many classes the base model draws from: its own, or those that the classifier guides it to."""
+    """Number of classes of the base model's images: its own, or those of the classifier that guides it."""
     if c.model.num_classes is None and c.classifier is not None and c.sample.guidance_scale > 0:
         return c.classifier.model.out_channels
     return c.model.num_classes

@@ -1,9 +1,9 @@
-"""The stages that draw images, as the workload hangs them onto its graph. No torch here.
+"""The stages that sample images. Imports no torch.
 
-draw ─► features, one per extractor    images are drawn once, and their features stored
-  └───► images                         where images are kept, all of them are stored, too, and made one file
+    draw ─► features, one per extractor    images are drawn once; their features are stored
+      └───► images                         if images are kept: all of them in one file
 
-How many are drawn at a time does not matter: sample i is sample i.
+Batch sizes do not change the images: sample i is sample i.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from assay.workload import JSON, Budget, Stage
 
 
 def draw(c: Config, inputs: Mapping[str, Stage]) -> Stage:
-    """The images: for their features alone, unless they are kept. Its key does not say whether they are."""
+    """Samples the images. Their rows are streamed unless images are kept, which does not change the key."""
     return Stage(
         name="draw",
         version=1,
@@ -30,14 +30,14 @@ def draw(c: Config, inputs: Mapping[str, Stage]) -> Stage:
         budget=Budget("evaluate.num_samples", c.evaluate.num_samples, "images"),
         resources="sample",
         flops=float(sampling_flops(c) * c.evaluate.num_samples),
-        imports=_imports(c),
+        imports=imports(c.sample, c.diffusion, *([] if c.upsampler is None else [c.upsampler, c.upsampler.diffusion])),
         streamed=c.sample.keep_images == "none",
         **batches(c),
     )
 
 
 def images(c: Config, draw: Stage) -> Stage:
-    """The file of the images that are kept."""
+    """Writes the kept images to one file."""
     return Stage(
         name="images",
         version=1,
@@ -50,7 +50,7 @@ def images(c: Config, draw: Stage) -> Stage:
 
 
 def _drawing(c: Config) -> dict[str, JSON]:
-    """What of the config says how image i is drawn."""
+    """The part of the config that determines image i."""
     diffusion = sampled_process(c.diffusion, c.sample.sampler, c.train.checkpoint is not None)
     config = {
         "seed": c.seed,
@@ -61,19 +61,18 @@ def _drawing(c: Config) -> dict[str, JSON]:
     if (up := c.upsampler) is None:
         return config
     process = sampled_process(up.diffusion, up.sampler, up.train.checkpoint is not None)
-    how = up.model_dump(mode="json", exclude={"model", "train", "diffusion"})
-    enlarging = {**how, "diffusion": process.model_dump(mode="json"), "clip_denoised": c.sample.clip_denoised}
-    return {**config, "upsampler": {**enlarging, **versions(up, process)}}
-
-
-def _imports(c: Config) -> tuple[str, ...]:
-    return imports(c.sample, c.diffusion, *([] if c.upsampler is None else [c.upsampler, c.upsampler.diffusion]))
+    upsampler = {
+        **up.model_dump(mode="json", exclude={"model", "train", "diffusion"}),
+        "diffusion": process.model_dump(mode="json"),
+        "clip_denoised": c.sample.clip_denoised,
+        **versions(up, process),
+    }
+    return {**config, "upsampler": upsampler}
 
 
 def batches(c: Config) -> dict[str, Any]:
-    """How a fan-out takes its images. A shard is what is lost where it is cut off: small where an image takes long."""
-    is_quick = c.image_size <= 64
-    size = c.sample.batch_size
+    """Batch and shard size of a map stage over images. Interruptions lose a shard, so large images get small ones."""
+    is_small, size = c.image_size <= 64, c.sample.batch_size
     if size == "auto":
-        return {"batch_size": size, "shard_size": 256 if is_quick else 64}
-    return {"batch_size": size, "shard_size": size * (4 if is_quick else 1)}
+        return {"batch_size": size, "shard_size": 256 if is_small else 64}
+    return {"batch_size": size, "shard_size": size * (4 if is_small else 1)}

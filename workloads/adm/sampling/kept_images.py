@@ -1,8 +1,7 @@
-"""Images kept for other programs, as one file, written a shard at a time: 50,000 of 256×256 are never in one process.
+"""Samples in one file for other programs, written shard by shard, so that they need not fit in memory.
 
-npz    samples.npz   arr_0 uint8 (N, H, W, C), arr_1 int64 (N,) classes where there are any: what the reference
-                     evaluator reads
-png    samples.zip   000000.png, …, named by id; labels.csv where there are classes
+npz    samples.npz   for the reference evaluator: arr_0 uint8 (N, H, W, C); arr_1 int64 (N,) classes, if any
+png    samples.zip   000000.png, …, named by id; labels.csv with the classes, if any
 """
 
 from __future__ import annotations
@@ -12,30 +11,31 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from assay.workload import Result, StageContext
+from imaging.npz import write_array, write_images
 
 NPZ, PNG = "samples.npz", "samples.zip"
 ID_DIGITS = 6
 
 
 class Part(NamedTuple):
-    """Images of ids in a row, from `start` on."""
+    """Images with consecutive ids from `start`."""
 
     start: int
     images: npt.NDArray[np.uint8]
     """(n, H, W, C)."""
     labels: npt.NDArray[np.int64]
-    """(n,) classes; −1 is none."""
+    """(n,) classes; −1: no class."""
 
 
 def keep(ctx: StageContext) -> Mapping[str, float]:
-    """The images of a drawing stage as one file."""
+    """Write the images of the stage `draw` to one file."""
     count = ctx.config["count"]
     parts = _parts(ctx.inputs["images"])
     if ctx.config["format"] == "npz":
@@ -52,30 +52,25 @@ def _parts(result: Result) -> Iterator[Part]:
 
 
 def write_npz(path: Path, parts: Iterator[Part], count: int) -> None:
-    """What numpy.savez(path, images, labels) writes, without the images in memory. `count` is how many come."""
+    """Write `count` images as numpy.savez(path, images, labels) does, without holding them in memory."""
     all_labels: list[npt.NDArray[np.int64]] = []
+
+    def batches() -> Iterator[npt.NDArray[np.uint8]]:
+        for part in parts:
+            all_labels.append(part.labels)
+            yield part.images
+
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        with archive.open("arr_0.npy", "w", force_zip64=True) as member:
-            for part in parts:
-                if part.start == 0:
-                    _write_header(member, (count, *part.images.shape[1:]), part.images.dtype)
-                member.write(np.ascontiguousarray(part.images).data)
-                all_labels.append(part.labels)
+        write_images(archive, count, batches())
         labels = np.concatenate(all_labels)
         if labels.min() >= 0:
-            with archive.open("arr_1.npy", "w") as member:
-                np.lib.format.write_array(member, labels, allow_pickle=False)
-
-
-def _write_header(file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[np.uint8]) -> None:
-    described = np.lib.format.dtype_to_descr(dtype)
-    np.lib.format.write_array_header_1_0(file, {"descr": described, "fortran_order": False, "shape": shape})
+            write_array(archive, "arr_1", labels)
 
 
 def write_pngs(path: Path, parts: Iterator[Part], threads: int = 1) -> None:
-    """A zip archive of PNG files; `threads` encode together. Grey (C = 1) or RGB (C = 3)."""
+    """Write a zip archive of PNG files, grey (C = 1) or RGB (C = 3), encoded in `threads` threads."""
     lines = ["id,label"]
-    # Stored: a PNG is compressed already.
+    # Not compressed again: a PNG already is.
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive, ThreadPoolExecutor(threads) as pool:
         for part in parts:
             for index, png in enumerate(pool.map(_png, part.images), part.start):

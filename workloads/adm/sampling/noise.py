@@ -1,9 +1,9 @@
-"""Noise and labels addressed by index: image i is image i, whoever draws it and in whatever company.
+"""Noise and labels addressed by the image's index: sample i is sample i.
 
-Row i depends on (seed, i, stream) alone: never on the batch, the worker, the order, a retry or the device. The
-generator is Philox 4x64 (Salmon et al. 2011), whose 128-bit key is (seed, i) and whose 256-bit counter names the
-stream, so no state is carried and nothing is skipped over. Values are made on the CPU and copied, so they are the same
-bits on every device.
+Row i depends on (seed, i, stream) alone, and not on the batch, the worker, the order, a retry or the device. The
+generator is Philox 4x64 (Salmon et al. 2011): its 128-bit key is (seed, i), and its 256-bit counter contains the
+stream, so there is no state to carry over. Values are generated on the CPU and copied, so they have the same bits on
+every device.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ LabelMode = Literal["balanced", "drawn"]
 Use = Literal["image", "label", "upsampling"]
 
 USES: dict[Use, int] = {"image": 0, "label": 1, "upsampling": 2}
-"""What a stream of the generator serves, as the last word of the counter. New uses take new numbers."""
+"""Purpose of a stream of the generator → the last word of its counter. New purposes take new numbers."""
 _UINT64_MAX = 2**64 - 1
 
 
 class IndexedNoise:
-    """Standard normal noise for image ids under one seed. float32, on the CPU unless `device` is given.
+    """Standard normal noise for image ids, by seed: float32, on `device`.
 
-    Each `use` has noise of its own: what an upsampler draws is independent of what made the image that it enlarges.
+    Each `use` has noise of its own: an upsampler's is independent of the noise of the image that it upsamples.
     """
 
     def __init__(self, seed: int, device: torch.device | str = "cpu", use: Use = "image") -> None:
@@ -60,8 +60,8 @@ class IndexedNoise:
 def labels(ids: Ids, num_classes: int, mode: LabelMode = "balanced", seed: int = 0) -> Tensor:
     """The class of each image, int64 (len(ids),).
 
-    balanced: id modulo num_classes, so that every run of num_classes ids holds each class once. drawn: uniform, by
-    (seed, id). ValueError for another mode or no classes.
+    balanced: id mod num_classes, so that num_classes consecutive ids have each class once. drawn: uniform at random,
+    from (seed, id). Raises ValueError for another mode, or for no classes.
     """
     if num_classes < 1:
         raise ValueError(f"num_classes is {num_classes}; at least 1 is needed to draw a label")
@@ -69,13 +69,13 @@ def labels(ids: Ids, num_classes: int, mode: LabelMode = "balanced", seed: int =
     if mode == "balanced":
         return torch.from_numpy((rows % np.uint64(num_classes)).astype(np.int64))
     if mode == "drawn":
-        chosen = [_generator(seed, int(index), 0, "label").integers(num_classes) for index in rows]
-        return torch.tensor(chosen, dtype=torch.int64)
+        classes = [_generator(seed, int(index), 0, "label").integers(num_classes) for index in rows]
+        return torch.tensor(classes, dtype=torch.int64)
     raise ValueError(f"label mode is {mode!r}; choose balanced or drawn")
 
 
 def _generator(seed: int, index: int, stream: int, use: Use) -> np.random.Generator:
-    # Draws advance the two low words of the counter; the two high ones keep streams apart for 2**128 draws.
+    # Random numbers advance the two low words of the counter, so the two high words keep streams apart.
     return np.random.Generator(
         np.random.Philox(
             key=np.array([seed, index], dtype=np.uint64), counter=np.array([0, 0, stream, USES[use]], dtype=np.uint64)

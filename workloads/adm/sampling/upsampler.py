@@ -1,7 +1,7 @@
-"""The second of two stages: images of the base model, enlarged by a diffusion model of their own (table 13).
+"""The second stage of two-stage sampling: a diffusion model that upsamples the base model's images (table 13).
 
-It is given the base model's images as they would be stored, 8 bits a channel, as the published scripts do it: in one go
-the two stages give what they give in two. It is told the labels, and is not guided.
+Its input is the base model's images in 8 bits per channel, as the published scripts store them in between. It is
+conditioned on the labels, and is not guided.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from adm.sampling.noise import Ids, IndexedNoise
 
 
 class Upsampler:
-    """Enlarges image i with noise of its own, from (seed, i, config) alone."""
+    """Upsamples image i with noise that depends on (seed, i, config) alone."""
 
     def __init__(self, network: Trunk, config: Mapping[str, Any], seed: int, device: str) -> None:
         """`config` has "diffusion" (a DiffusionConfig), "sampler", "steps", "eta" and "clip_denoised"."""

@@ -1,4 +1,4 @@
-"""Mistakes in the studies' sections, and settings without effect, reported before anything is planned."""
+"""Mistakes in the studies' config sections, and settings without effect, found before anything is planned."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from imaging.evaluation.graph import SHOWN_IMAGES
 
 
 def problems(c: Config) -> Iterator[ConfigProblem]:
-    """Every problem of the sections figures, inversion, throughput and compute, at its path."""
+    """Every problem in the sections figures, inversion, throughput and compute, at its path."""
     yield from _presets(c)
     yield from _without_effect(c)
     if c.measure == "inversion":
@@ -65,10 +65,10 @@ def _inversion(c: Config) -> Iterator[ConfigProblem]:
             "measure", "inversion uses a single model, but this base has an upsampler; set it to null", ("upsampler",)
         )
     if SAMPLERS[c.sample.sampler].reverse is None or c.sample.eta != 0:
-        able = " or ".join(name for name, sampler in SAMPLERS.items() if sampler.reverse is not None)
+        reversible = " or ".join(name for name, sampler in SAMPLERS.items() if sampler.reverse is not None)
         yield ConfigProblem(
             "measure",
-            f"inversion runs a sampler in reverse: set sample.sampler {able}, with sample.eta 0",
+            f"inversion runs a sampler in reverse: set sample.sampler {reversible}, with sample.eta 0",
             ("sample.sampler", "sample.eta"),
         )
 
@@ -77,7 +77,7 @@ def _figures(c: Config) -> Iterator[ConfigProblem]:
     if c.model.role is not Role.DRAWS:
         yield ConfigProblem(
             "figures.draw",
-            f"shows samples, but model.kind {c.model.kind} draws none here; leave it out",
+            f"shows samples, but this trial of model.kind {c.model.kind} has none; leave it out",
             ("model.kind",),
         )
         return
@@ -96,7 +96,7 @@ def _figures(c: Config) -> Iterator[ConfigProblem]:
         yield ConfigProblem(
             "figures.num_reference", "has no effect with evaluate.reference; leave it out", ("evaluate.reference",)
         )
-    if num_reference is None:  # all, which are enough for precision and recall
+    if num_reference is None:  # all images, and precision and recall already need enough of them
         return
     if any(picture.searches_reference for picture in pictures) and max(2, c.figures.num_neighbours) > num_reference:
         yield ConfigProblem(
@@ -107,7 +107,7 @@ def _figures(c: Config) -> Iterator[ConfigProblem]:
 
 
 def _figures_of_data(c: Config) -> Iterator[ConfigProblem]:
-    """Pictures that ask for more real images than there are, if the data can be read here."""
+    """Pictures that need more real images than the data has, if it can be read on this machine."""
     pictures = [PICTURES[name] for name in c.figures.draw]
     if any(picture.shows_reference for picture in pictures) and _has_statistics_alone(c):
         yield ConfigProblem(
@@ -115,24 +115,24 @@ def _figures_of_data(c: Config) -> Iterator[ConfigProblem]:
             f"needs images to show, but evaluate.reference {c.evaluate.reference} has none (arr_0)",
             ("evaluate.reference",),
         )
-    there_are = evaluation_graph.countable(c)
-    if there_are is None or c.evaluate.reference is not None:
+    num_images = evaluation_graph.countable(c)
+    if num_images is None or c.evaluate.reference is not None:
         return
     requested = c.figures.num_reference if any(picture.searches_reference for picture in pictures) else None
-    if requested is not None and requested > there_are:
-        yield evaluation_graph.more_than_all("figures.num_reference", requested, there_are)
+    if requested is not None and requested > num_images:
+        yield evaluation_graph.more_than_all("figures.num_reference", requested, num_images)
     beside = [picture for picture in pictures if picture.shows_reference and not picture.searches_reference]
     shown = max((picture.num_shown(c.figures.num_samples) for picture in beside), default=0)
-    if shown > there_are:
+    if shown > num_images:
         yield ConfigProblem(
             "figures.num_samples",
             f"{c.figures.num_samples} asks for {shown} training images to show beside as many samples, but the data "
-            f"has {there_are}",
+            f"has {num_images}",
         )
 
 
 def _has_statistics_alone(c: Config) -> bool:
     try:
         return c.evaluate.reference is not None and evaluation_graph.reference_images(c, {}) is None
-    except UserError:  # the section evaluate reports what is wrong with the file
+    except UserError:  # reported at evaluate.reference
         return False

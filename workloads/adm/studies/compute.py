@@ -1,4 +1,4 @@
-"""Table 10: what trainings cost in V100-days, from their length and speed. Trains nothing, needs no GPU.
+"""Table 10: the cost of trainings in V100-days, from their length and speed. Trains nothing, needs no GPU.
 
 V100-days = iterations · batch size / (images per V100-second · 86,400).
 """
@@ -16,12 +16,13 @@ from assay.errors import UserError
 from assay.workload import JSON, Result, StageContext
 
 SAME_OPERATIONS = 0.01
-"""Networks share a row of table 7 if their operations differ by less: LSUN's is ImageNet 256's without classes."""
+"""Relative difference of operations below which two networks share a row of table 7: LSUN's model is ImageNet 256's
+without classes."""
 RATE = "images_per_v100_second"
 
 
 def compute(ctx: StageContext) -> Mapping[str, float]:
-    """V100-days of the trainings, summed as in `SUMS`; for a GAN, those that were published."""
+    """V100-days of the trainings, summed as in `SUMS`; for a rival GAN, the published ones."""
     rival = ctx.config["rival"]
     if rival is not None:
         published = PUBLISHED[rival]
@@ -50,14 +51,14 @@ def _days(ctx: StageContext, part: str, training: Mapping[str, JSON]) -> float:
 def _timed(throughput: Result) -> float:
     if RATE not in throughput.metrics:
         raise UserError(
-            "compute.throughput measured: the device that timed the training is not in the table of devices, so its "
-            "days cannot be converted; use a device that is, or compute.throughput table7"
+            "compute.throughput measured: the device on which the training was timed is not in the table of devices, "
+            "so its days cannot be converted; use a device in that table, or compute.throughput table7"
         )
     return throughput.metrics[RATE]
 
 
 def images_per_v100_second(model: ModelConfig, utilisation: float, of_the_paper: bool) -> tuple[float, str]:
-    """A network's training speed and its source: the paper's own figure if there is one, else its operations."""
+    """A network's training speed and its source: the paper's figure if there is one, else computed from its FLOPs."""
     if of_the_paper:
         for preset, row in TABLE_7.items():
             if _is_like(model, preset):
@@ -69,7 +70,7 @@ def images_per_v100_second(model: ModelConfig, utilisation: float, of_the_paper:
 
 
 def _is_like(model: ModelConfig, preset: str) -> bool:
-    theirs = presets.load(preset).model
-    if (model.kind, model.image_size, model.low_res_size) != (theirs.kind, theirs.image_size, theirs.low_res_size):
+    other = presets.load(preset).model
+    if (model.kind, model.image_size, model.low_res_size) != (other.kind, other.image_size, other.low_res_size):
         return False
-    return abs(network_cost(model).flops / network_cost(theirs).flops - 1) < SAME_OPERATIONS
+    return abs(network_cost(model).flops / network_cost(other).flops - 1) < SAME_OPERATIONS

@@ -1,4 +1,4 @@
-"""The config sections of the studies. Those that a sweep's `measure` does not read have no effect."""
+"""The config sections of the studies. `measure` decides which of them have an effect."""
 
 from __future__ import annotations
 
@@ -19,42 +19,42 @@ class FiguresConfig(Section):
 
     draw: tuple[Picture, ...] = ()
     """neighbours: samples above their nearest training images (figure 7). diversity: samples beside training images
-    (figure 9). column: the first samples in one column, shown beside those of the other arms: each row is then one
-    noise seed (figures 3 and 8)."""
+    (figure 9). column: the first samples in one column, which reports show beside those of the other arms, so that each
+    row is one noise seed (figures 3 and 8)."""
     num_samples: PositiveInt = 8
-    """Samples shown as neighbours or in the column; diversity shows its square."""
+    """Number of samples in the pictures neighbours and column; diversity shows its square."""
     num_neighbours: PositiveInt = 3
     num_reference: PositiveInt | None = None
-    """Training images in which neighbours are searched; None: those that the samples are compared with."""
+    """Number of training images to search for neighbours; None: those that the samples are compared with."""
 
 
 class InversionConfig(Section):
     """Real images encoded by DDIM, and interpolations between them (appendix H; measure inversion)."""
 
     num_pairs: PositiveInt = 4
-    """Rows, of two random images each."""
+    """Number of rows, each of two random images."""
     num_images: Annotated[int, Field(strict=True, ge=2)] = 8
     """Images per row, including the two reconstructions; θ goes linearly from 0 to π/2."""
 
 
 class ThroughputConfig(Section):
-    """Training steps timed on one device (table 7; measure throughput), without data loading."""
+    """Timing of training steps on one device, without data loading (table 7; measure throughput)."""
 
     preset: Str | None = None
-    """The preset whose network is timed; None: the config's own."""
+    """The preset whose network is timed; None: the config's own network."""
     batch_size: PositiveInt = 64
-    """Images on a device at a time."""
+    """Images per step on the device."""
     warmup: CountInt = 3
     """Steps before timing starts."""
     repeats: PositiveInt = 10
-    """Timed steps; the median counts."""
+    """Timed steps, of which the median is reported."""
     device: Str | None = None
-    """A part of the device's name, such as V100: the stage refuses any other. Results are shared by all machines with
-    the same store, so without it, the device is whichever came first."""
+    """A part of the device's name, such as V100: the stage refuses other devices. Without it, the result in the store
+    is that of whichever device ran first."""
 
 
 class TrainingOf(Section):
-    """A training that is only priced. Missing values are the preset's, or without a preset the config's."""
+    """A training whose cost is computed. Missing values are the preset's, or without a preset the config's."""
 
     preset: Str | None = None
     iterations: PositiveInt | None = None
@@ -62,16 +62,16 @@ class TrainingOf(Section):
 
 
 class ComputeConfig(Section):
-    """What trainings would cost, in V100-days (table 10; measure compute)."""
+    """The cost of trainings in V100-days (table 10; measure compute)."""
 
     rival: Rival | None = None
-    """A GAN whose published figures are converted instead; the rest of the section then has no effect."""
+    """A GAN whose published cost is reported instead; the other options of the section then have no effect."""
     generator: TrainingOf = TrainingOf()
-    """Without a preset the whole config is priced: its model, and its classifier if it has one."""
+    """Without a preset: the config's own model, with its classifier and upsampler if it has them."""
     classifier: TrainingOf = TrainingOf()
     upsampler: TrainingOf = TrainingOf()
     throughput: Literal["table7", "theoretical", "measured"] = "table7"
-    """Images per V100-second: the paper's figures, peak throughput times `utilisation`, or timed on the present device.
-    Where the paper has no figure, `utilisation` is used."""
+    """Source of the images per V100-second: the paper's figures; peak throughput times `utilisation`, which is also
+    used where the paper has no figure; or timing on the present device."""
     utilisation: Share = 0.36
-    """Share of a V100's 120 TFLOP/s: in the middle of what table 7's optimized implementations reach."""
+    """Share of a V100's 120 TFLOP/s. The default is in the middle of table 7's optimized implementations."""

@@ -1,4 +1,4 @@
-"""Pictures of samples besides their grid, drawn after the evaluation; its metrics are passed on."""
+"""Pictures of samples besides their grid. The stage follows the evaluation and passes its metrics on."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from adm.registries import PICTURES
-from adm.studies.panels import Pixels, save_panel
 from assay.errors import UserError
 from assay.workload import JACKKNIFE, Result, StageContext
 from imaging.data import Source, images_of_rows, open_planned, rows_of_sample
-from imaging.evaluation.grid import GRID
+from imaging.evaluation.grid import GRID, Pixels, save_panel
 from imaging.evaluation.stored_features import features_of_rows, tensors
 from imaging.extractors import FEATURES
 from imaging.metrics.neighbours import DEFAULT_MAX_BYTES, nearest_neighbours
 
 MEASURED = 200
-"""The most samples, and training images, whose nearest neighbours are measured."""
+"""Samples, and training images, whose nearest neighbours are measured at most."""
 
 Features = np.ndarray[tuple[int, int], np.dtype[np.float32]]
 Ids = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
@@ -43,8 +42,8 @@ def figures(ctx: StageContext) -> Mapping[str, float]:
 def neighbours(ctx: StageContext, path: Path) -> Mapping[str, float]:
     """Samples above their nearest training images in the evaluation's features. Figure 7.
 
-    `nearest_distance_ratio` tells copies from new images: the median distance of a sample to its nearest training
-    image, relative to that of a training image to its nearest other one. A model that memorised has about 0.
+    `nearest_distance_ratio` is the median distance of a sample to its nearest training image, divided by that of a
+    training image to its nearest other one. It is about 0 for a model that memorised its training images.
     """
     count, k = ctx.config["num_samples"], ctx.config["num_neighbours"]
     samples, reference = ctx.inputs["samples"], ctx.inputs["reference"]
@@ -66,7 +65,7 @@ def neighbours(ctx: StageContext, path: Path) -> Mapping[str, float]:
 
 
 def diversity(ctx: StageContext, path: Path) -> Mapping[str, float]:
-    """Samples on the left, equally many random training images on the right. Figure 9."""
+    """Samples on the left, the same number of random training images on the right. Figure 9."""
     side = ctx.config["num_samples"]
     samples = _first_images(ctx.inputs["samples"], side**2)
     side = int(len(samples) ** 0.5)
@@ -81,7 +80,8 @@ def diversity(ctx: StageContext, path: Path) -> Mapping[str, float]:
 
 
 def column(ctx: StageContext, path: Path) -> Mapping[str, float]:
-    """The first samples, one below the other. Sample i has one noise in every arm: side by side, arms make rows."""
+    """The first samples, one below the other. Sample i has the same noise in every arm, so reports show the columns of
+    all arms side by side. Figures 3 and 8."""
     images = _first_images(ctx.inputs["samples"], ctx.config["num_samples"])
     save_panel(images[:, None], path)
     return {}
@@ -90,9 +90,9 @@ def column(ctx: StageContext, path: Path) -> Mapping[str, float]:
 def nearest_of_all(
     queries: Features, reference: Result, k: int, device: str, max_bytes: int = DEFAULT_MAX_BYTES
 ) -> tuple[Ids, Distances]:
-    """Ids of the k nearest rows of `reference` and their distances, (N, k) each, nearest first; fewer if it has fewer.
+    """Ids and distances of the k nearest rows of `reference`, (N, k) each, nearest first; fewer if it has fewer rows.
 
-    Read one shard at a time: a million training images need not fit in memory.
+    Reads one shard at a time: a million training images need not fit in memory.
     """
     ids: Ids = np.empty((len(queries), 0), dtype=np.int64)
     distances: Distances = np.empty((len(queries), 0))

@@ -1,6 +1,6 @@
-"""The studies' stages, as the workload adds them to its graph. No torch here.
+"""The stages of the studies. Imports no torch.
 
-quality      evaluate ─► figures (if pictures are requested)
+quality      evaluate ─► figures (if there are pictures)
 inversion    train, train_classifier ─► invert ─► inversion
 throughput   throughput
 compute      throughput (if it is measured) ─► compute
@@ -23,8 +23,8 @@ from imaging.evaluation import graph as evaluation_graph
 from imaging.paths import places_in
 
 TIMED = ("optimizer", "learning_rate", "weight_decay", "gradient_clip", "precision", "engine", "ema_rates")
-"""The training options that the time of a step depends on."""
-PAIRS_A_SHARD = 8
+"""The training options that the duration of a step depends on."""
+PAIRS_PER_SHARD = 8
 
 
 INVERSION = ("reconstruction_error",)
@@ -35,10 +35,10 @@ SUMS = {
     "upsampler_v100_days": ("upsampler",),
     "classifier_v100_days": ("classifier",),
 }
-"""What `compute` reports → the trainings included. Table 10 counts an upsampler as part of the generator."""
+"""Metric of `compute` → the trainings it includes. In table 10, an upsampler is part of the generator."""
 COMPUTE = ("total_v100_days", "total_v100_days_least", "generator_v100_days", "classifier_v100_days")
 METRICS = (*(name for _, picture in PICTURES.items() for name in picture.metrics), *INVERSION, *THROUGHPUT, *COMPUTE)
-"""Metrics of the studies, for reports. Every trial has the first of each."""
+"""Metrics of the studies, for reports."""
 
 
 CAPTIONS = {
@@ -49,7 +49,7 @@ SIDE_BY_SIDE = frozenset(picture.file for _, picture in PICTURES.items() if pict
 
 
 def metrics(c: Config) -> tuple[str, ...]:
-    """The metrics of a trial that does not measure quality, and those that pictures add to one that does."""
+    """The metrics of a study's trial; if it measures quality, only those that its pictures add."""
     if c.measure == "quality":
         return tuple(metric for name in c.figures.draw for metric in PICTURES[name].metrics)
     return {"inversion": INVERSION, "throughput": THROUGHPUT, "compute": COMPUTE}[c.measure]
@@ -58,11 +58,11 @@ def metrics(c: Config) -> tuple[str, ...]:
 def figures(
     c: Config, images: Mapping[str, JSON] | None, evaluate: Stage, reference: Stage | None, sample: Stage
 ) -> Stage:
-    """Pictures of the samples; its metrics are those of `evaluate`, and more. `images` says how to read the images that
-    the samples are compared with."""
+    """Pictures of the samples; its metrics are those of `evaluate` and those of the pictures. `images` is the config
+    for reading the images that the samples are compared with."""
     num_images = c.figures.num_reference
     if reference is not None and reference.budget is not None and num_images is not None:
-        # A part of the data is random, and shares shards with other parts.
+        # A random subset of the data, in an order in which larger subsets begin with the smaller ones.
         images = {**(images or {}), "order": "shuffled"}
         config = {**reference.config, "order": "shuffled"}
         reference = replace(reference, config=config, budget=replace(reference.budget, amount=num_images))
@@ -122,7 +122,7 @@ def inversion(c: Config, data: Mapping[str, JSON], train: Stage, classifier: Sta
         check=evaluation_graph.data_check(c.data),
         resources="sample",
         batch_size=c.sample.batch_size,
-        shard_size=PAIRS_A_SHARD,
+        shard_size=PAIRS_PER_SHARD,
         flops=float(
             num_evaluations(c.sample.sampler, c.diffusion, c.sample.steps)
             * network_cost(c.model).flops
@@ -179,12 +179,18 @@ def compute(c: Config) -> Stage:
         timed: dict[str, Stage] = {}
     else:
         chosen = trainings(c)
-        prices = _prices({part: _work(c, part, m, t) for part, (m, t, _) in chosen.items()})
+        work = {part: _work(c, part, model, train) for part, (model, train, _) in chosen.items()}
+        sums = {metric: tuple(work[part] for part in parts if part in work) for metric, parts in SUMS.items()}
+        prices = {metric: parts for metric, parts in sums.items() if parts}
         how = c.compute.throughput
         config = {
             "rival": None,
             "trainings": {
-                part: {"model": model.model_dump(mode="json"), **_amounts(train)}
+                part: {
+                    "model": model.model_dump(mode="json"),
+                    "iterations": train.iterations,
+                    "batch_size": train.batch_size,
+                }
                 for part, (model, train, _) in chosen.items()
             },
             "throughput": how,
@@ -207,30 +213,25 @@ def _work(c: Config, part: str, model: ModelConfig, train: TrainConfig) -> Work:
     return Work(preset or part, model.role.stage, train.iterations * train.batch_size, training_flops(model))
 
 
-def _prices(work: Mapping[str, Work]) -> dict[str, tuple[Work, ...]]:
-    of = {metric: tuple(work[part] for part in parts if part in work) for metric, parts in SUMS.items()}
-    return {metric: parts for metric, parts in of.items() if parts}
-
-
 Training = tuple[ModelConfig, TrainConfig, DiffusionConfig]
 
 
 def trainings(c: Config) -> dict[str, Training]:
-    """Part → the training that is priced: the compute section's presets, else the whole config."""
+    """Part → its training: that of the preset in the section compute, else the config's own."""
     section = c.compute
     if section.generator.preset is None:
         parts: dict[str, Training] = {"generator": _with((c.model, c.train, c.diffusion), section.generator)}
         if c.classifier is not None and section.classifier.preset is None:
-            theirs = (c.classifier.model, c.classifier.train, c.diffusion)
-            parts["classifier"] = _with(theirs, section.classifier)
+            training = (c.classifier.model, c.classifier.train, c.diffusion)
+            parts["classifier"] = _with(training, section.classifier)
         if c.upsampler is not None and section.upsampler.preset is None:
-            theirs = (c.upsampler.model, c.upsampler.train, c.upsampler.diffusion)
-            parts["upsampler"] = _with(theirs, section.upsampler)
+            training = (c.upsampler.model, c.upsampler.train, c.upsampler.diffusion)
+            parts["upsampler"] = _with(training, section.upsampler)
     else:
         parts = {"generator": _preset(section.generator)}
-    for part, training in (("classifier", section.classifier), ("upsampler", section.upsampler)):
-        if training.preset is not None:
-            parts[part] = _preset(training)
+    for part, priced in (("classifier", section.classifier), ("upsampler", section.upsampler)):
+        if priced.preset is not None:
+            parts[part] = _preset(priced)
     return parts
 
 
@@ -244,7 +245,3 @@ def _with(chosen: Training, training: TrainingOf) -> Training:
     model, train, diffusion = chosen
     update = {name: value for name, value in training.model_dump().items() if name != "preset" and value is not None}
     return model, train.model_copy(update=update), diffusion
-
-
-def _amounts(train: TrainConfig) -> dict[str, JSON]:
-    return {"iterations": train.iterations, "batch_size": train.batch_size}

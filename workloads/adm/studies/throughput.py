@@ -1,4 +1,4 @@
-"""Table 7: training images per second on one device, relative to its peak."""
+"""Table 7: training images per second on one device, and the share of its peak throughput that this is."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from assay.workload import StageContext
 
 
 def throughput(ctx: StageContext) -> Mapping[str, float]:
-    """Time whole training steps (forward, backward, Adam, EMA) on images of noise: the median of several.
+    """Time complete training steps (forward, backward, Adam, EMA) on images of noise, and take the median.
 
     naive uses the network's plain operations and Adam one parameter at a time; optimized uses fused ones for both.
-    Rates per V100-second, and utilisation, are only reported for devices in the table of devices. Raises UserError if
-    the device is not the one asked for, or too small for the batch.
+    Rates per V100-second and utilisation are reported only for devices in the table of devices. Raises UserError if
+    the device is not throughput.device, or has too little memory for the batch.
     """
     device = _device(ctx)
     model_config, train = ModelConfig(**ctx.config["model"]), TrainConfig(**ctx.config["train"])
@@ -70,7 +70,7 @@ def _device(ctx: StageContext) -> str:
 
 
 def _timed(ctx: StageContext, step: Callable[[], object]) -> list[float]:
-    """Seconds of each repeat, after the warm-up."""
+    """Duration of each timed step, in seconds."""
     seconds = []
     for index in range(ctx.config["warmup"] + ctx.config["repeats"]):
         _wait(ctx.device)
@@ -85,13 +85,13 @@ def _timed(ctx: StageContext, step: Callable[[], object]) -> list[float]:
 
 
 def _wait(device: str) -> None:
-    """Wait for a GPU, which may still be working when a call has returned."""
+    """Wait until a GPU is idle, since calls return before their work is done."""
     if device != "cpu":
         torch.cuda.synchronize(device)
 
 
 def _training_step(ctx: StageContext, config: ModelConfig, train: TrainConfig) -> Callable[[], object]:
-    """One step of training on one batch, made once: the work of a step does not depend on the images."""
+    """A function that takes one training step, always on the same batch: its duration does not depend on the images."""
     torch.manual_seed(0)
     model = models.build(config).to(ctx.device).train()
     precision = choose(ctx, "train.precision", train.precision)

@@ -1,1 +1,1 @@
-"""The training loop and its parts. Runs as one worker of a group or alone, without Ray."""
+"""The training loop and its parts. It runs alone or as one worker of a group, and needs no Ray."""

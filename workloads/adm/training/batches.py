@@ -1,7 +1,7 @@
-"""A worker's part of each step's global batch: images, timesteps and noise.
+"""A worker's share of each step's global batch: images, timesteps and noise.
 
-All randomness in a step is a function of (purpose, seed, step), so a resumed run continues as if it had not stopped,
-and any number of workers sees the same global batches.
+All random numbers of a step are a function of (purpose, seed, step), so a resumed training continues as if it had not
+stopped, and the global batches do not depend on the number of workers.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from imaging.config import DataConfig
 from imaging.data import Examples, Indices, Source, batch_indices, to_model_range
 
 NOISE, TIMESTEPS, DROPOUT, FLIPS, CROPS = 1, 2, 3, 4, 5
-"""What random numbers are used for: each purpose has a stream of its own."""
+"""Purposes of random numbers, each with a stream of its own."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """n images and what is drawn for them."""
+    """n images, with their timesteps and noise."""
 
     x0: Tensor
     """(n, C, H, W) in [-1, 1]."""
@@ -32,7 +32,7 @@ class Batch:
     t: Tensor
     """(n,) timesteps."""
     weights: Tensor
-    """(n,) weights that keep the expected loss that of uniform timesteps."""
+    """(n,) weights with which the expected loss is that of uniform timesteps."""
     noise: Tensor
     """Shaped like x0."""
 
@@ -43,22 +43,22 @@ class Batch:
 
 
 class Batches:
-    """Reads and draws a worker's rows of every global batch."""
+    """A worker's rows of every global batch."""
 
     def __init__(
         self, source: Source, indices: Indices, data: DataConfig, seed: int, batch_size: int, rank: int, world_size: int
     ) -> None:
         self.source = source
         self._indices, self._data, self._seed, self._batch_size = indices, data, seed, batch_size
-        self._mine = slice(batch_size * rank // world_size, batch_size * (rank + 1) // world_size)
+        self._share = slice(batch_size * rank // world_size, batch_size * (rank + 1) // world_size)
 
     def read(self, step: int) -> Examples:
         """The images of a step, cropped and mirrored. May be called from a thread other than the training's."""
-        chosen = self._indices[batch_indices(self._seed, step, len(self._indices), self._batch_size)]
-        crops = self._uniform(CROPS, step, 3)[self._mine] if self._data.crop == "random" else None
-        examples = self.source.read(chosen[self._mine], crops)
+        indices = self._indices[batch_indices(self._seed, step, len(self._indices), self._batch_size)]
+        crops = self._uniform(CROPS, step, 3)[self._share] if self._data.crop == "random" else None
+        examples = self.source.read(indices[self._share], crops)
         if self._data.flip:
-            mirrored = self._uniform(FLIPS, step)[self._mine] < 0.5
+            mirrored = self._uniform(FLIPS, step)[self._share] < 0.5
             images = np.where(mirrored[:, None, None, None], examples.images[:, :, ::-1], examples.images)
             examples = Examples(images, examples.labels)
         return examples
@@ -74,17 +74,17 @@ class Batches:
         return Batch(
             x0,
             torch.from_numpy(examples.labels).to(device),
-            t[self._mine].to(device),
-            weights[self._mine].to(device),
-            noise[self._mine],
+            t[self._share].to(device),
+            weights[self._share].to(device),
+            noise[self._share],
         )
 
     def _uniform(self, purpose: int, step: int, *shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-        """Numbers in [0, 1) for every image of the global batch: (batch_size, *shape)."""
+        """Uniform numbers in [0, 1) for every image of the global batch: (batch_size, *shape)."""
         return np.random.default_rng(seed_of(purpose, self._seed, step)).random((self._batch_size, *shape))
 
 
 def seed_of(*parts: int) -> int:
-    """One seed from a purpose and what it depends on."""
-    # The purpose comes first: SeedSequence treats (a, b) and (a, b, 0) alike.
+    """One seed from a purpose and the numbers that it depends on."""
+    # The purpose comes first, since SeedSequence treats (a, b) and (a, b, 0) alike.
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))

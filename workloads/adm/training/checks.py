@@ -1,4 +1,4 @@
-"""Check, before anything starts, that there is data to train or measure a network. No torch here."""
+"""Check the data of a training before anything starts. Imports no torch."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from imaging.data import check, check_with_accuracy
 
 
 def data(config: Mapping[str, Any]) -> None:
-    """`config` is that of a stage, with "data" and "model". Raises UserError and warns like imaging.data.check."""
+    """Check the data of a stage's `config`, which has "data" and "model". Raises and warns as imaging.data.check."""
     check(_data_and_sizes(config))
 
 
 def data_with_accuracy(config: Mapping[str, Any]) -> None:
-    """The same for a classifier whose accuracy is measured."""
+    """Check the data of a classifier whose accuracy is measured. Raises and warns as check_with_accuracy."""
     check_with_accuracy(_data_and_sizes(config))
 
 

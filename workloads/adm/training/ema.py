@@ -1,4 +1,4 @@
-"""Exponential moving averages of the weights, which samples are drawn with (section 3, appendix K: rate 0.9999)."""
+"""Exponential moving averages of the weights, which are used for sampling (appendix K: rate 0.9999)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class EMA:
-    """θ̄ ← rate·θ̄ + (1 − rate)·θ after every successful step, in 32 bits, for several rates at once."""
+    """θ̄ ← rate·θ̄ + (1 − rate)·θ after every step, in float32, for several rates at once."""
 
     def __init__(self, model: nn.Module, rates: Sequence[float]) -> None:
         self._live = dict(model.state_dict())

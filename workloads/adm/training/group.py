@@ -1,4 +1,4 @@
-"""Communication between the workers of a group; a lone worker gets its own values back."""
+"""Communication between the workers of a group. A single worker gets its own values back."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def gather(value: T) -> list[T]:
 
 
 def average(tensors: Sequence[Tensor]) -> None:
-    """Replace every tensor by its mean over workers, in one all-reduce."""
+    """Replace each tensor by its mean over the workers, in one all-reduce."""
     if _alone():
         return
     flat = torch.cat([tensor.reshape(-1) for tensor in tensors])

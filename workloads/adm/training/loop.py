@@ -27,19 +27,19 @@ from imaging.config import DataConfig
 from imaging.data import Indices, Prefetch, Source
 
 LOG_POINTS = 200
-"""How many points of the curve are kept, over the whole budget."""
+"""Number of points of a training curve, over the whole budget."""
 LOSS_RATE = 0.99
-"""Decay of the running mean of the loss: about the last hundred steps."""
+"""Decay per step of the running mean of the loss, which thus covers about 100 steps."""
 SMALLEST_LOSS_SCALE = 1.0
-"""Below it, gradients overflow without any scaling: the training has diverged."""
+"""Below it, gradients overflow even without scaling: the training has diverged."""
 
 Objective = Callable[[nn.Module, Batch], dict[str, Tensor]]
-"""Terms per image, (n,) each; the mean of "loss" is minimised."""
+"""Function of network and batch that returns terms per image, (n,) each; the mean of "loss" is minimised."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is learned: a network, the images, and the loss."""
+    """What to train: the network, its images, and its loss."""
 
     model: nn.Module
     objective: Objective
@@ -56,13 +56,13 @@ class Trained:
     weights: Mapping[float, Mapping[str, Tensor]]
     """Averages of the weights by rate, as state dicts."""
     loss: float
-    """Its running mean at the end."""
+    """The final running mean."""
 
 
 def fit(ctx: TrainContext, task: Task, config: TrainConfig) -> Trained:
     """Train up to ctx.amount iterations, resuming from the last checkpoint if there is one.
 
-    Raises UserError for a batch too small for its workers, and AssayError if training diverges.
+    Raises UserError for a batch that is too small for its workers, and AssayError if the training diverges.
     """
     started = time.monotonic()
     trainer = Trainer(ctx, task, config)
@@ -94,7 +94,7 @@ class Trainer:
         self.micro_batches = micro_batches(config, ctx.world_size)
         self.done = self.steps_here = self.skipped = 0
         self.loss = math.nan
-        """Running mean over the steps taken, which ranks checkpoints."""
+        """Running mean of the loss, which ranks checkpoints."""
         latest = ctx.latest_checkpoint()
         saved = state.read(latest[1]) if latest is not None else None
         model = task.model.to(ctx.device).train()
@@ -108,7 +108,7 @@ class Trainer:
         ctx.note("train.engine", self.engine.name)
 
     def step(self, batch: Batch) -> None:
-        """One iteration. A step that overflows in fp16 is repeated with the same images and noise at half the scale."""
+        """One iteration. A step that overflows in fp16 is repeated on the same batch at half the loss scale."""
         while True:
             terms, report = self._try(batch)
             if report.taken:
@@ -119,22 +119,22 @@ class Trainer:
         self.ema.update()
         self.done += 1
         self.steps_here += 1
-        means, leaving = self._means(terms)
-        before = means["loss"] if math.isnan(self.loss) else self.loss
-        self.loss = LOSS_RATE * before + (1 - LOSS_RATE) * means["loss"]
+        means, is_leaving = self._means(terms)
+        previous = means["loss"] if math.isnan(self.loss) else self.loss
+        self.loss = LOSS_RATE * previous + (1 - LOSS_RATE) * means["loss"]
         if self.precision == "fp16":
             means |= {"loss_scale": report.loss_scale, "skipped_steps": float(self.skipped)}
         self._log({**means, "grad_norm": report.grad_norm})
-        last = self.done == self.ctx.amount
-        if leaving or last or self.done % self.ctx.checkpointing.every == 0:
+        is_last = self.done == self.ctx.amount
+        if is_leaving or is_last or self.done % self.ctx.checkpointing.every == 0:
             self._save()
-        if leaving and not last:
+        if is_leaving and not is_last:
             self.ctx.leave(self.done)
 
     def _try(self, batch: Batch) -> tuple[dict[str, list[Tensor]], StepReport]:
-        """The terms of every micro-batch, and a report of the step."""
+        """Attempt a step: the loss terms of every micro-batch, and the engine's report."""
         terms: dict[str, list[Tensor]] = {}
-        # Not the number of images here: shares may be uneven, and every image counts equally.
+        # The mean number of images per micro-batch, not this one's: shares may be uneven, and images count equally.
         images = self.config.batch_size / self.ctx.world_size / self.micro_batches
 
         def loss_fn(index: int, part: Batch) -> Callable[[nn.Module], Tensor]:
@@ -159,7 +159,7 @@ class Trainer:
         return self.config.learning_rate * (1.0 if over is None else max(0.0, 1.0 - self.done / over))
 
     def _means(self, terms: dict[str, list[Tensor]]) -> tuple[dict[str, float], bool]:
-        """Means over the global batch, and whether any worker's machine is about to be taken away."""
+        """Means over the global batch, and whether any worker was told to leave its machine."""
         leaving = torch.tensor(float(self.ctx.leaving), device=self.ctx.device)
         images = self.config.batch_size / self.ctx.world_size
         means = torch.stack([*(torch.cat(values).sum() / images for values in terms.values()), leaving])
@@ -185,7 +185,7 @@ class Trainer:
 
     def _save(self) -> None:
         skipped_images = set[str]().union(*gather(set(self.task.source.skipped)))
-        self.task.source.skipped.update(skipped_images)  # other workers need not try them again
+        self.task.source.skipped.update(skipped_images)  # so that no worker tries them again
         note_skipped(self.ctx, self.task.source)
         counters = self.engine.counters() | {"skipped": self.skipped, "loss": self.loss}
 
@@ -216,6 +216,6 @@ class Trainer:
 
 
 def note_skipped(ctx: TrainContext, source: Source) -> None:
-    """Note how many images could not be decoded so far: by this worker, and by all workers up to the last save."""
+    """Note how many images this worker, and all workers up to the last checkpoint, could not decode."""
     if source.skipped:
         ctx.note("skipped_images", len(source.skipped))

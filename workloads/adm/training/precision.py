@@ -1,4 +1,4 @@
-"""The number format to compute in. Weights, EMA and optimizer state are always 32-bit (appendix K)."""
+"""The floating-point format of computation. Weights, EMA and optimizer state are always in 32 bits (appendix K)."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def choose(ctx: StageContext, path: str, precision: Precision) -> str:
-    """The precision of a stage, given the config's at `path`; it is noted with the result.
+    """Resolve the precision of a stage, which the config has at `path`, and note it with the result.
 
-    Called on every worker of a group: "auto" gives all the same, since gradients are averaged at one loss scale. Raises
-    UserError for fp16 on a CPU.
+    Called on every worker of a group. "auto" resolves to the same precision on all, since gradients are averaged at one
+    loss scale. Raises UserError for fp16 on a CPU.
     """
     if precision == "fp16" and ctx.device == "cpu":
         raise fp16_on_cpu(path)
@@ -31,10 +31,10 @@ def choose(ctx: StageContext, path: str, precision: Precision) -> str:
 
 
 def _best_for_all(path: str, device: str) -> str:
-    """What "auto" means: fp16 on a V100, bf16 where it is fast, else fp32; with different devices in a group, the best
-    that is fast on all."""
+    """The precision for "auto": the best that is fast on the devices of all workers. On a V100 that is fp16, on later
+    GPUs bf16."""
     formats = gather(fast_on(device))
-    chosen = next(ours for ours in formats[0] if all(ours in theirs for theirs in formats))
+    chosen = next(name for name in formats[0] if all(name in fast for fast in formats))
     if missed := sorted({best for best, *_ in formats} - {chosen}):
         warnings.warn(
             f"{path} auto: {' and '.join(missed)} is not fast on the devices of all workers; all compute in {chosen}",
@@ -45,7 +45,7 @@ def _best_for_all(path: str, device: str) -> str:
 
 
 def fast_on(device: str) -> tuple[str, ...]:
-    """Formats that a device computes in at full speed, best first; always includes fp32."""
+    """Formats in which a device computes at full speed, best first; always includes fp32."""
     if device == "cpu":
         return ("bf16", "fp32") if _cpu_multiplies_bf16() else ("fp32",)
     capability = torch.cuda.get_device_capability(device)
@@ -55,12 +55,12 @@ def fast_on(device: str) -> tuple[str, ...]:
 
 
 def _cpu_multiplies_bf16() -> bool:
-    """Whether the CPU has instructions for bf16 products (AMX, AVX-512 BF16); without, bf16 is slower than fp32."""
+    """Whether the CPU has instructions for bf16 products (AMX, AVX-512 BF16), without which it is slower than fp32."""
     return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
 
 
 @contextmanager
 def computing_in(precision: str, device: str) -> Iterator[None]:
-    """Autocast to a resolved precision; does nothing for fp32."""
+    """Autocast to a resolved precision; no effect for fp32."""
     with torch.autocast(device.split(":")[0], dtype=DTYPES[precision], enabled=precision != "fp32"):
         yield

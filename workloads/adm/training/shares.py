@@ -1,4 +1,4 @@
-"""How a global batch is divided among workers, and which groups cannot train. No torch here, for planning."""
+"""How a global batch is divided among workers. Imports no torch, so that plans can check it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def check_group(config: Mapping[str, Any], execution: Mapping[str, Any], workers
 
 
 def fp16_on_cpu(path: str) -> UserError:
-    """There a convolution's backward pass takes 700 times as long as in bf16."""
+    """The error for fp16 on a CPU, where a convolution's backward pass takes 700 times as long as in bf16."""
     return UserError(f"{path} fp16 is for GPUs; on a CPU use auto, bf16 or fp32")
 
 
 def micro_batches(config: TrainConfig, world_size: int) -> int:
-    """How many micro-batches a worker splits its share into: the same number on every worker, of at least one image.
+    """Number of micro-batches per step, the same on every worker, each of at least one image.
 
     Raises UserError if the batch is too small for that.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, interpolate
+from torch.nn.functional import cross_entropy
 
 from adm import checkpoints, models
 from adm.config import DiffusionConfig, ModelConfig, TrainConfig, validation_timesteps
-from adm.diffusion import Diffusion
+from adm.diffusion import Diffusion, low_resolution
 from adm.models.trunk import Trunk
 from adm.registries import Role
 from adm.training.batches import Batch
@@ -22,6 +21,7 @@ from adm.training.loop import Objective, Task, Trained, fit, note_skipped
 from assay.errors import AssayWarning, UserError
 from assay.workload import StageContext, TrainContext
 from imaging.config import DataConfig
+from imaging.contents import sha256_of
 from imaging.data import (
     Indices,
     Source,
@@ -39,21 +39,21 @@ MOST_MEASURED = 1000
 
 
 def train_diffusion(ctx: TrainContext) -> Mapping[str, float]:
-    """Train ε_θ and Σ_θ; commits the averaged weights. Equation 12, and the bound for the variance.
+    """Train ε_θ and Σ_θ by the config's loss, by default L_simple + L_vlb (equation 12); commits the averaged weights.
 
-    An upsampler is also given x_0 downsampled by area (appendix J).
+    An upsampler is conditioned on x_0 downsampled by area (appendix J).
     """
     model_config, train = _configs(ctx)
     diffusion = Diffusion.from_config(DiffusionConfig(**ctx.config["diffusion"]))
     source, data = _open(ctx, model_config)
-    everything, _ = split(source, 0.0)
+    all_images, _ = split(source, 0.0)
     model, objective = _network(ctx, model_config), objective_of(diffusion, model_config)
-    task = Task(model, objective, diffusion.num_timesteps, source, everything, data, ctx.config["seed"])
+    task = Task(model, objective, diffusion.num_timesteps, source, all_images, data, ctx.config["seed"])
     return _finish(ctx, fit(ctx, task, train), model_config)
 
 
 def train_classifier(ctx: TrainContext) -> Mapping[str, float]:
-    """Train p_φ(y | x_t) on noised images; commits the averaged weights, and measures accuracy on held-out images."""
+    """Train p_φ(y | x_t) on noisy images; commits the averaged weights, and measures accuracy on held-out images."""
     model_config, train = _configs(ctx)
     diffusion = Diffusion.from_config(DiffusionConfig(**ctx.config["diffusion"]))
     source, data = _open(ctx, model_config)
@@ -74,7 +74,7 @@ def train_classifier(ctx: TrainContext) -> Mapping[str, float]:
 
 
 def objective_of(diffusion: Diffusion, model: ModelConfig) -> Objective:
-    """What a network of this kind learns."""
+    """The training objective of a network, by its role."""
     return classifying(diffusion) if model.role is Role.CLASSIFIES else denoising(diffusion, model)
 
 
@@ -91,7 +91,7 @@ def denoising(diffusion: Diffusion, model: ModelConfig) -> Objective:
 
 
 def classifying(diffusion: Diffusion) -> Objective:
-    """The objective of a noise-aware classifier."""
+    """The objective of a noise-aware classifier: −log p_φ(y | x_t), and its accuracy."""
 
     def objective(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         logits = network(diffusion.q_sample(batch.x0, batch.t, batch.noise), batch.t).float()
@@ -102,11 +102,9 @@ def classifying(diffusion: Diffusion) -> Objective:
 
 
 def load_weights(ctx: StageContext) -> Mapping[str, float]:
-    """Use a published or native checkpoint for the config's model. Raises UserError naming what does not fit."""
+    """Load a published or native checkpoint for the config's model. Raises UserError naming keys that do not fit."""
     path = Path(ctx.config["checkpoint"])
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != ctx.config["sha256"]:
+    if sha256_of(path) != ctx.config["sha256"]:
         raise UserError(f"{path} changed since the sweep was planned; run the sweep again")
     model_config = ModelConfig(**ctx.config["model"])
     checkpoint = checkpoints.load(path)
@@ -117,8 +115,8 @@ def load_weights(ctx: StageContext) -> Mapping[str, float]:
 
 @torch.no_grad()
 def measure_weights(ctx: StageContext) -> Mapping[str, float]:
-    """The loss of a network that was not trained here, over MOST_MEASURED images at uniform timesteps, and a
-    classifier's accuracy, on held-out images if there are any."""
+    """The loss of a network that was loaded from a checkpoint, over up to MOST_MEASURED images at uniform timesteps,
+    and a classifier's accuracy; on held-out images if there are any."""
     config, data = ModelConfig(**ctx.config["model"]), data_config(ctx.config["data"])
     diffusion = Diffusion.from_config(DiffusionConfig(**ctx.config["diffusion"]))
     objective = objective_of(diffusion, config)
@@ -127,16 +125,17 @@ def measure_weights(ctx: StageContext) -> Mapping[str, float]:
         ctx.config["data"], config.image_size, config.in_channels, config.num_labels, threads=ctx.threads
     )
     training, held_out = split(source, data.validation)
-    chosen = np.random.default_rng(ctx.config["seed"]).permutation(held_out if len(held_out) else training)
+    shuffled = np.random.default_rng(ctx.config["seed"]).permutation(held_out if len(held_out) else training)
+    indices = shuffled[:MOST_MEASURED]
     generator, total = torch.Generator().manual_seed(ctx.config["seed"]), 0.0
-    for start in range(0, len(chosen := chosen[:MOST_MEASURED]), VALIDATION_BATCH):
-        images, labels = source.read(chosen[start : start + VALIDATION_BATCH])
+    for start in range(0, len(indices), VALIDATION_BATCH):
+        images, labels = source.read(indices[start : start + VALIDATION_BATCH])
         x0 = to_model_range(images, ctx.device)
         t = torch.randint(diffusion.num_timesteps, (len(x0),), generator=generator)
         noise = torch.randn(x0.shape, generator=generator)
-        drawn = (tensor.to(ctx.device) for tensor in (torch.from_numpy(labels), t, torch.ones(len(x0)), noise))
-        total += float(objective(network, Batch(x0, *drawn))["loss"].sum())
-    metrics = {"loss": total / len(chosen), "num_images": float(len(chosen))}
+        others = (tensor.to(ctx.device) for tensor in (torch.from_numpy(labels), t, torch.ones(len(x0)), noise))
+        total += float(objective(network, Batch(x0, *others))["loss"].sum())
+    metrics = {"loss": total / len(indices), "num_images": float(len(indices))}
     if config.role is Role.CLASSIFIES and len(held_out):
         metrics |= validation_accuracy(network, diffusion, source, held_out, ctx.device)
     return metrics
@@ -153,24 +152,18 @@ def validation_accuracy(
     for step in validation_timesteps(diffusion.num_timesteps):
         correct = 0
         for start in range(0, len(held_out), VALIDATION_BATCH):
-            chosen = held_out[start : start + VALIDATION_BATCH]
-            images, labels = source.read(chosen)
+            images, labels = source.read(held_out[start : start + VALIDATION_BATCH])
             x0 = to_model_range(images, device)
-            t = torch.full((len(chosen),), step, device=device)
+            t = torch.full((len(x0),), step, device=device)
             noise = torch.randn(x0.shape, generator=generator, device=device)
-            guess = model(diffusion.q_sample(x0, t, noise), t).argmax(1).cpu()
-            correct += int((guess.numpy() == labels).sum())
+            predicted = model(diffusion.q_sample(x0, t, noise), t).argmax(1).cpu()
+            correct += int((predicted.numpy() == labels).sum())
         accuracies[f"accuracy_t{step}"] = correct / len(held_out)
     return accuracies
 
 
-def low_resolution(x0: Tensor, size: int) -> Tensor:
-    """Images (N, C, H, W) at size×size pixels, each the mean of the pixels that it covers."""
-    return interpolate(x0, (size, size), mode="area")
-
-
 def weights_file(ema_rate: float | None) -> str:
-    """The file in a training's result with the weights averaged at a rate; None is the first of its rates."""
+    """The file with the weights averaged at a rate, in a training's result; None: the first rate."""
     return WEIGHTS if ema_rate is None else f"model_ema_{ema_rate}.safetensors"
 
 

@@ -1,9 +1,8 @@
-"""The state that a training resumes from: weights, averages, Adam's state, counters (steps taken, fp16's loss scale).
+"""The state that a training resumes from: weights, averages, Adam's state, and counters (steps taken, loss scale).
 
-Written in parts, one per worker.
-
-Every tensor is complete and in 32 bits, whatever engine, ZeRO stage or number of workers wrote it, so any of them can
-resume. There is no random state and no position in the data: both are functions of (seed, step).
+It is written in parts, one per worker. Tensors are complete and in 32 bits, whatever the engine, ZeRO stage and number
+of workers, so a training can resume with others. There is no random state and no position in the data: both are
+functions of (seed, step).
 """
 
 from __future__ import annotations
@@ -43,10 +42,10 @@ def write(
     rank: int,
     world_size: int,
 ) -> None:
-    """Write this worker's part. Every worker iterates over all tensors, since ZeRO assembles each on all of them, and
-    writes its share."""
-    mine = {name: t.detach().cpu().clone() for index, (name, t) in enumerate(tensors) if index % world_size == rank}
-    save_file(mine, folder / f"part-{rank:04d}.safetensors")
+    """Write this worker's part. Every worker iterates over all tensors, since ZeRO assembles each of them on all
+    workers."""
+    part = {name: t.detach().cpu().clone() for index, (name, t) in enumerate(tensors) if index % world_size == rank}
+    save_file(part, folder / f"part-{rank:04d}.safetensors")
     if rank == 0:
         (folder / COUNTERS).write_text(json.dumps(dict(counters)))
         (folder / SKIPPED).write_text(json.dumps(sorted(skipped_images)))

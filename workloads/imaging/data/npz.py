@@ -1,4 +1,4 @@
-"""An npz file of images: what numpy.savez writes, and what the published sampling code does."""
+"""Images in an npz file, as numpy.savez and the published sampling code write it."""
 
 from __future__ import annotations
 
@@ -12,24 +12,23 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from assay.errors import AssayWarning, UserError, did_you_mean
+from assay.errors import AssayWarning, UserError
 from imaging.config import DataConfig
 from imaging.contents import Files
 from imaging.data.paths import located
-from imaging.npz import IMAGES, UNREADABLE, names_in, read_header
+from imaging.npz import IMAGES, UNREADABLE, names_in, read_array, read_header, require_images
 
 LABELS = ("arr_1", "labels")
 LARGE_BYTES = 1 << 30
-"""A compressed array from which each process must hold this much is warned of."""
+"""Size from which a compressed array, which each process holds in memory, gives a warning."""
 LOCAL_HEADER = struct.Struct("<26xHH")
-"""What stands before a zip member: at its end, how long its name and its extra field are."""
+"""The header before a zip member, which ends with the lengths of its name and its extra field."""
 
 
 class Npz:
-    """`arr_0` uint8 (N, H, W, C) with C 1 or 3, and labels in `arr_1` or `labels` if there are any.
+    """`arr_0` uint8 (N, H, W, C) with C 1 or 3, and labels in `arr_1` or `labels`, if any.
 
-    Arrays that are stored as they are (numpy.savez) are mapped, and read as they are needed; compressed ones
-    (numpy.savez_compressed) are held in memory.
+    Uncompressed arrays (numpy.savez) are memory-mapped; compressed ones (numpy.savez_compressed) are held in memory.
     """
 
     scattered = True
@@ -40,21 +39,18 @@ class Npz:
         try:
             with zipfile.ZipFile(self._path) as archive:
                 names = names_in(archive)
-                if IMAGES not in names:
-                    raise UserError(
-                        f"{self._path} has no array {IMAGES}, where the images should be; it has "
-                        f"{', '.join(names) or 'none'}{did_you_mean(IMAGES, names)}"
-                    )
+                require_images(self._path, names)
                 self._images = _images(self._path, archive)
-                found = next((name for name in LABELS if name in names), None)
-                self.labels = _array(self._path, archive, found) if found is not None else None
+                label_array = next((name for name in LABELS if name in names), None)
+                self.labels = _array(self._path, archive, label_array) if label_array is not None else None
         except UserError:
             raise
         except UNREADABLE as error:
             raise UserError(
                 f"{self._path} cannot be read as an npz file: {error}; write it with numpy.savez"
             ) from error
-        self.labels_from = f"{found} of {self._path}" if found else f"{self._path} has neither {' nor '.join(LABELS)}"
+        missing = f"{self._path} has neither {' nor '.join(LABELS)}"
+        self.labels_from = missing if label_array is None else f"{label_array} of {self._path}"
 
     def __len__(self) -> int:
         return len(self._images)
@@ -66,18 +62,18 @@ class Npz:
         return 0
 
     def open(self, index: int) -> Image.Image:
-        pixels = np.array(self._images[index])  # read now, where the file is mapped
+        pixels = np.array(self._images[index])  # copied, so that a mapped file is read now
         return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
 def npz_files(data: DataConfig) -> Files:
-    """The file, whatever it is called. Raises UserError."""
+    """The file at data.path, whatever its suffix. Raises UserError."""
     path = located(data, "an npz file", folder=False, file=True)
     return Files(str(path.parent), [path.name])
 
 
 def _images(path: Path, archive: zipfile.ZipFile) -> npt.NDArray[np.uint8]:
-    """The images, once their header says that they are images."""
+    """The array of images, after its header was checked. Raises UserError."""
     with archive.open(f"{IMAGES}.npy") as member:
         shape, _, dtype = read_header(member)
     if dtype != np.uint8 or len(shape) != 4 or shape[-1] not in (1, 3) or not all(shape):
@@ -89,7 +85,7 @@ def _images(path: Path, archive: zipfile.ZipFile) -> npt.NDArray[np.uint8]:
 
 
 def _array(path: Path, archive: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:
-    """A member: mapped where it is stored as it is, read where it is compressed."""
+    """An array: memory-mapped if it is uncompressed, else read."""
     info = archive.getinfo(f"{name}.npy")
     with archive.open(info) as member:
         shape, fortran, dtype = read_header(member)
@@ -107,5 +103,4 @@ def _array(path: Path, archive: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:
             AssayWarning,
             stacklevel=2,
         )
-    with archive.open(info) as member:
-        return np.lib.format.read_array(member, allow_pickle=False)
+    return read_array(archive, name)

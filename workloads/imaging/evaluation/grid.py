@@ -1,7 +1,8 @@
-"""Samples as one picture."""
+"""Images in rows and columns, as one picture."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -11,19 +12,36 @@ from PIL import Image
 GRID = "samples.png"
 GRID_SIDE = 10
 SMALLEST_TILE = 32
-"""Pixels: smaller images are enlarged by whole factors, so that a person sees them."""
+"""Height in pixels below which images are enlarged, by whole factors."""
+
+Pixels = npt.NDArray[np.uint8]
 
 
-def save_grid(images: npt.NDArray[np.uint8], path: Path, columns: int = GRID_SIDE) -> None:
-    """Images uint8 (N, H, W, C) as one PNG, a row after another; with balanced labels a column is a class."""
-    height, width = images.shape[1:3]
-    factor = max(1, -(-SMALLEST_TILE // height))
-    gap = max(1, height * factor // 16)
+def save_grid(images: Pixels, path: Path, columns: int = GRID_SIDE) -> None:
+    """Images uint8 (N, H, W, C) in rows of `columns`; with balanced labels, a column is a class."""
     rows = -(-len(images) // columns)
-    tile_h, tile_w = height * factor + gap, width * factor + gap
-    canvas = np.full((rows * tile_h + gap, columns * tile_w + gap, images.shape[3]), 255, dtype=np.uint8)
-    for index, image in enumerate(images):
-        top, left = gap + index // columns * tile_h, gap + index % columns * tile_w
-        enlarged = image.repeat(factor, axis=0).repeat(factor, axis=1)
-        canvas[top : top + height * factor, left : left + width * factor] = enlarged
-    Image.fromarray(canvas[..., 0] if canvas.shape[2] == 1 else canvas).save(path)
+    cells = np.full((rows * columns, *images.shape[1:]), 255, dtype=np.uint8)
+    cells[: len(images)] = images
+    save_panel(cells.reshape(rows, columns, *images.shape[1:]), path)
+
+
+def save_panel(images: Pixels, path: Path, wide_after: Collection[int] = (), tall_after: Collection[int] = ()) -> None:
+    """Images uint8 (rows, columns, H, W, C) on white, with wide gaps after the given columns and rows."""
+    rows, columns, height, width, channels = images.shape
+    factor = max(1, -(-SMALLEST_TILE // height))
+    tile_h, tile_w = height * factor, width * factor
+    gap = max(1, tile_h // 16)
+    tops = _offsets(rows, tile_h, gap, tall_after)
+    lefts = _offsets(columns, tile_w, gap, wide_after)
+    canvas = np.full((tops[-1] + tile_h + gap, lefts[-1] + tile_w + gap, channels), 255, dtype=np.uint8)
+    enlarged = images.repeat(factor, axis=2).repeat(factor, axis=3)
+    for row, top in enumerate(tops):
+        for column, left in enumerate(lefts):
+            canvas[top : top + tile_h, left : left + tile_w] = enlarged[row, column]
+    Image.fromarray(canvas[..., 0] if channels == 1 else canvas).save(path)
+
+
+def _offsets(count: int, size: int, gap: int, wide_after: Collection[int]) -> list[int]:
+    """Where each tile starts, in pixels."""
+    wide = 4 * gap
+    return [gap + index * (size + gap) + wide * sum(after < index for after in wide_after) for index in range(count)]

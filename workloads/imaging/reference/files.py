@@ -23,7 +23,7 @@ from imaging.data.image_faults import Images
 from imaging.extractors.inception_weights import PUBLISHED
 from imaging.metrics.feature_arrays import FeatureError
 from imaging.metrics.moments import Gaussian
-from imaging.npz import IMAGES, UNREADABLE, names_in, opened
+from imaging.npz import IMAGES, UNREADABLE, names_in, opened, read_array, write_array, write_images
 from imaging.paths import written_whole
 from imaging.reference.npz_images import NpzImages
 
@@ -133,18 +133,15 @@ def _statistics(
 ) -> tuple[Gaussian | None, Gaussian | None, str | None, int | None]:
     """(pool, spatial, extractor, number of images), each where it is there."""
     wanted = {*POOL, *SPATIAL, *ABOUT} & set(names_in(archive))
-    arrays = {name: _array(path, archive, name) for name in wanted}
+    arrays = {}
+    for name in wanted:
+        try:
+            arrays[name] = read_array(archive, name)
+        except UNREADABLE as error:
+            raise UserError(f"{path}: {name} cannot be read: {error}") from error
     made_by = str(arrays["extractor"]) if "extractor" in arrays else None
     num_images = _count(path, arrays["num_images"]) if "num_images" in arrays else None
     return _gaussian(path, arrays, POOL), _gaussian(path, arrays, SPATIAL), made_by, num_images
-
-
-def _array(path: Path, archive: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:
-    try:
-        with archive.open(f"{name}.npy") as member:
-            return np.lib.format.read_array(member, allow_pickle=False)
-    except UNREADABLE as error:
-        raise UserError(f"{path}: {name} cannot be read: {error}") from error
 
 
 def _count(path: Path, array: npt.NDArray[Any]) -> int:
@@ -191,11 +188,6 @@ def write_reference(
     }
     with written_whole(path) as partial, zipfile.ZipFile(partial, "w") as archive:
         for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
+            write_array(archive, name, array)
         if images is not None:
-            header = {"descr": "|u1", "fortran_order": False, "shape": images.shape}
-            with archive.open(f"{IMAGES}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array_header_1_0(member, header)
-                for batch in images.batches(COPIED_AT_ONCE):
-                    member.write(batch.tobytes())
+            write_images(archive, images.shape[0], images.batches(COPIED_AT_ONCE))

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from assay.errors import AssayWarning, UserError
 from imaging.data.image_faults import NUM_LOOKED_AT, Images, fault_of
-from imaging.npz import IMAGES, UNREADABLE, Header, names_in, opened, read_header
+from imaging.npz import IMAGES, UNREADABLE, Header, names_in, opened, read_header, require_images
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,7 @@ class NpzImages:
         where only the first ones are.
         """
         with opened(path) as archive:
-            names = names_in(archive)
-            if IMAGES not in names:
-                raise UserError(
-                    f"{path} has no array {IMAGES}, where the images should be; it has {', '.join(names) or 'none'}"
-                )
+            require_images(path, names_in(archive))
             with _member(path, archive) as member:
                 shape, fortran, dtype = _header(path, member)
                 _check_header(path, shape, fortran, dtype)

@@ -15,12 +15,12 @@ from adm.compute.published import PUBLISHED
 from adm.presets import load
 from adm.studies.compute import images_per_v100_second
 from adm.studies.figures import nearest_of_all
-from adm.studies.panels import save_panel
 from adm.workload import workload
 from assay.errors import ConfigError
 from assay.execution import inline
 from assay.store import Store, StoredResult
 from assay.workload import Stage, topological
+from imaging.evaluation.grid import save_panel
 from imaging.metrics.neighbours import nearest_neighbours
 
 pytestmark = pytest.mark.slow

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 import adm.training.loop
 from adm.config import TrainConfig
+from adm.diffusion import low_resolution
 from adm.diffusion.timesteps import LossSecondMoment
 from adm.training.batches import Batch, Batches
 from adm.training.loop import Task, Trainer
 from adm.training.shares import micro_batches
-from adm.training.stages import low_resolution
 from adm.workload import workload
 from assay.errors import AssayError, UserError
 from assay.execution import inline

@@ -102,7 +102,7 @@ def test_a_file_no_preset_fits_needs_a_config(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("file", "preset"), checkpoints.PUBLISHED.items())
 def test_published_files_are_known_by_name(tmp_path: Path, file: str, preset: str, monkeypatch: Any) -> None:
     holder = placeholder(preset, file)
-    monkeypatch.setattr(checkpoints.files, "read", lambda path: (dict(holder), None))
+    monkeypatch.setattr(checkpoints, "_read", lambda path: (dict(holder), None))
     assert checkpoints.load(tmp_path / file).config == presets.load(preset).model
 
 
@@ -135,7 +135,7 @@ def test_the_other_qkv_order_is_refused_though_its_shapes_fit(tmp_path: Path) ->
 
 def test_the_published_64_model_in_the_legacy_order_is_refused(tmp_path: Path, monkeypatch: Any) -> None:
     holder = placeholder("imagenet64", "64x64_diffusion.pt")
-    monkeypatch.setattr(checkpoints.files, "read", lambda path: (dict(holder), None))
+    monkeypatch.setattr(checkpoints, "_read", lambda path: (dict(holder), None))
     config = presets.load("imagenet64").model
     loaded = checkpoints.load(tmp_path / "64x64_diffusion.pt")
     loaded.check(config)

@@ -1,7 +1,7 @@
-"""Optimizer steps: by DeepSpeed with its fused Adam, or by PyTorch alone, behind one small interface.
+"""Optimizer steps by DeepSpeed with its fused Adam, or by PyTorch alone, with one interface.
 
-In both, weights are kept in 32 bits and are their own master copy; autocast computes in 16. So the network's first and
-last layers keep their precision, and a checkpoint of one engine can be used with the other.
+In both, weights are kept in 32 bits, and autocast computes in 16. So the network's first and last layers keep their
+precision, and a checkpoint of one engine can be used with the other.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def build(model: nn.Module, config: TrainConfig, device: str, precision: str, mi
     reason = None
     if engine.unavailable_reason is not None:
         reasons = gather(load_attribute(engine.unavailable_reason)(torch.device(device).type))
-        # Any worker's reason: all must choose the same engine.
+        # One worker's reason is enough, since all must choose the same engine.
         reason = next((reason for reason in reasons if reason is not None), None)
     if reason is None:
         return engine.load()(model, config, device, precision, micro_batches)

@@ -1,5 +1,8 @@
-"""PyTorch locks the folder of operators that it compiles, and waits as long as the lock exists: one left by a killed
-process would block every later training of this user."""
+"""Remove abandoned locks of PyTorch's operator builds.
+
+PyTorch locks the folder in which it compiles operators, and waits for as long as the lock exists: a lock left by a
+killed process would block every later training of this user.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,11 @@ from pathlib import Path
 from torch.utils.cpp_extension import get_default_build_root
 
 OURS = "assay.lock"
-"""Locked while one of our processes compiles. The kernel releases it when the process ends, for whatever reason."""
+"""Our own lock while a process compiles. The kernel releases it when the process ends, also when it is killed."""
 LOCK = "lock"
 """PyTorch's name for its own lock."""
 ABANDONED_S = 1800.0
-"""An older lock was left by another program: no operator takes that long."""
+"""Age in seconds from which another program's lock is abandoned: no operator takes that long to compile."""
 
 
 def operators_folder() -> Path:
@@ -27,8 +30,8 @@ def operators_folder() -> Path:
 
 @contextmanager
 def compiling(folder: Path) -> Iterator[None]:
-    """While inside, no other process of ours compiles, and no abandoned lock is in the way. Raises OSError if the
-    folder is not writable."""
+    """Hold our lock on the folder, after removing abandoned locks of PyTorch's. Raises OSError if the folder is not
+    writable."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / OURS).open("a+") as ours:
         fcntl.flock(ours, fcntl.LOCK_EX)

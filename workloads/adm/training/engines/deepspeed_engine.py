@@ -1,4 +1,4 @@
-"""DeepSpeed: its fused Adam, ZeRO stages 0 to 2, gradient accumulation and clipping. Only this module imports it."""
+"""DeepSpeed's fused Adam, ZeRO stages 0 to 2, gradient accumulation and clipping. Only this module imports it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from adm.training.precision import DTYPES
 
 INITIAL_LOSS_SCALE = 2.0**16
 GROWTH_INTERVAL = 2000
-"""Both as in PyTorch's GradScaler, which DeepSpeed uses without ZeRO."""
+"""Both are those of PyTorch's GradScaler, which DeepSpeed uses without ZeRO."""
 
 
 @cache
@@ -34,10 +34,10 @@ def unavailable_reason(device_type: str) -> str | None:
     """Why DeepSpeed's operators are unavailable in this process, or None. The first call on a machine compiles them."""
     try:
         builder = _accelerator(device_type).create_op_builder("FusedAdamBuilder")
-        flags = [flag for flag in builder.cxx_args() if flag != "-g"]  # debug information makes it larger
+        flags = [flag for flag in builder.cxx_args() if flag != "-g"]  # no debug information: it only takes space
         builder.cxx_args = lambda: flags
         with compiling(operators_folder()):
-            builder.load(verbose=False)  # and DeepSpeed takes what this process has loaded
+            builder.load(verbose=False)  # DeepSpeed then uses the operators that are loaded in this process
     except (ImportError, RuntimeError, OSError, subprocess.SubprocessError) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         return lines[0].partition(": ")[0].rstrip(".") if lines else type(error).__name__
@@ -46,7 +46,7 @@ def unavailable_reason(device_type: str) -> str | None:
 
 def _accelerator(device_type: str) -> Any:
     os.environ.setdefault("DS_ACCELERATOR", device_type)  # otherwise DeepSpeed guesses it, with a warning
-    if shutil.which("ninja") is None:  # it is installed beside this Python, whose folder may not be on the path
+    if shutil.which("ninja") is None:  # installed beside this Python, whose folder may not be on the path
         os.environ["PATH"] += os.pathsep + str(Path(sys.executable).parent)
     # Its autotuner, which only its launcher uses, imports all of MLflow: most of the time that this import would take.
     autotuner = types.ModuleType("deepspeed.autotuning.autotuner")
@@ -57,7 +57,7 @@ def _accelerator(device_type: str) -> Any:
     from deepspeed.utils import logger
 
     logger.setLevel(logging.WARNING)
-    # Else it probes each of its operators, and on a CPU compiles one that only inference uses.
+    # Otherwise it probes each of its operators, and on a CPU compiles one that is for inference only.
     deepspeed.ops.__compatible_ops__ = {}
     return deepspeed.accelerator.get_accelerator()
 
@@ -77,9 +77,9 @@ class DeepSpeedEngine:
         self._engine, self._optimizer, _, _ = deepspeed.initialize(
             model=model, config=_settings(config, precision, micro_batches)
         )
-        self._zero = config.zero_stage > 0
+        self._uses_zero = config.zero_stage > 0
         self._on_cpu = torch.device(device).type == "cpu"
-        self._scale = _ZeroLossScale(self._optimizer) if self._zero and precision == "fp16" else None
+        self._scale = _ZeroLossScale(self._optimizer) if self._uses_zero and precision == "fp16" else None
 
     def step(self, micro_batches: Sequence[LossFn], learning_rate: float) -> StepReport:
         for group in self._optimizer.param_groups:
@@ -87,9 +87,9 @@ class DeepSpeedEngine:
         scale = self._loss_scale()
         for loss_fn in micro_batches[:-1]:
             self._engine.backward(self._loss(loss_fn))
-            self._engine.step()  # counts micro-batches, and takes the step at the last one
+            self._engine.step()  # only counts the micro-batch; the step is taken at the last one
         self._engine.backward(self._loss(micro_batches[-1]))
-        if self._zero:
+        if self._uses_zero:
             self._engine.step()
             taken = not self._optimizer.overflow
             norm = float(self._optimizer._global_grad_norm)
@@ -123,7 +123,7 @@ class DeepSpeedEngine:
         from deepspeed.utils import safe_get_full_optimizer_state
 
         for name, parameter in self._named:
-            if self._zero:
+            if self._uses_zero:
                 m = safe_get_full_optimizer_state(parameter, "exp_avg")
                 v = safe_get_full_optimizer_state(parameter, "exp_avg_sq")
                 yield name, m, v
@@ -132,7 +132,7 @@ class DeepSpeedEngine:
                 yield name, state["exp_avg"], state["exp_avg_sq"]
 
     def counters(self) -> dict[str, float]:
-        # Fused Adam counts only in the state of its last parameter.
+        # Fused Adam counts steps in the state of its last parameter alone.
         taken = max(state["step"] for state in self._adam.state.values())
         counters = {"steps_taken": float(taken)}
         if self._scale is not None:
@@ -143,14 +143,14 @@ class DeepSpeedEngine:
 
     @property
     def _adam(self) -> Any:
-        return self._optimizer.optimizer if self._zero else self._optimizer
+        return self._optimizer.optimizer if self._uses_zero else self._optimizer
 
     def load(self, moments: Mapping[str, tuple[Tensor, Tensor]], counters: Mapping[str, float]) -> None:
         from deepspeed.utils import safe_set_full_optimizer_state
 
         steps = int(counters["steps_taken"])
-        if self._zero:
-            # Adam's state is created, and linked to the parameters, at the first step, which has not happened yet.
+        if self._uses_zero:
+            # DeepSpeed would create Adam's state, and link it to the parameters, only at the first step.
             for group in self._adam.param_groups:
                 for part in group["params"]:
                     averages = {key: torch.zeros_like(part) for key in ("exp_avg", "exp_avg_sq")}
@@ -171,22 +171,22 @@ class DeepSpeedEngine:
             restore_loss_scale(self._scaler, counters)
 
     def _replay_bias_correction(self, steps: int) -> None:
-        """Make the CPU's operator round as if it had taken the steps itself.
+        """Make the CPU operator's bias correction round as if it had taken all steps itself.
 
-        It multiplies β^t up from step to step in 32 bits, for the whole process; starting at a later step, it would
-        compute the power, which rounds differently.
+        It accumulates β^t from step to step in 32 bits, for the whole process; started at a later step, it would
+        compute the power at once, which rounds differently.
         """
-        nothing = [[torch.zeros(1)] for _ in range(4)]
+        zeros = [[torch.zeros(1)] for _ in range(4)]
         for step in range(1, steps + 1):
             self._adam.multi_tensor_adam(
-                1, self._adam._dummy_overflow_buf, nothing, 0.0, *BETAS, 1e-8, step, self._adam.adam_w_mode, 1, 0.0
+                1, self._adam._dummy_overflow_buf, zeros, 0.0, *BETAS, 1e-8, step, self._adam.adam_w_mode, 1, 0.0
             )
 
 
 class _ZeroLossScale:
-    """Dynamic loss scaling for ZeRO under autocast: halved after an overflow, doubled after many steps without one.
+    """Dynamic loss scale for ZeRO under autocast: halved at an overflow, doubled after GROWTH_INTERVAL good steps.
 
-    DeepSpeed 0.19's own never decreases there: a step that overflows returns before the scaler is informed.
+    DeepSpeed 0.19's own scale never decreases there: a step that overflows returns before it updates the scaler.
     """
 
     def __init__(self, optimizer: Any) -> None:
@@ -215,9 +215,9 @@ class _ZeroLossScale:
 
 
 def _settings(config: TrainConfig, precision: str, micro_batches: int) -> dict[str, Any]:
-    """The config as DeepSpeed's (https://www.deepspeed.ai/docs/config-json)."""
+    """DeepSpeed's config (https://www.deepspeed.ai/docs/config-json)."""
     return {
-        "train_micro_batch_size_per_gpu": 1,  # only for its own counting: shares may be uneven
+        "train_micro_batch_size_per_gpu": 1,  # only for DeepSpeed's own counting, since shares may be uneven
         "gradient_accumulation_steps": micro_batches,
         "gradient_clipping": config.gradient_clip or 0.0,
         "optimizer": {
@@ -233,15 +233,15 @@ def _settings(config: TrainConfig, precision: str, micro_batches: int) -> dict[s
         "torch_autocast": {
             "enabled": precision != "fp32",
             "dtype": str(DTYPES[precision]).removeprefix("torch."),
-            "lower_precision_safe_modules": [],  # average no gradients in 16 bits
+            "lower_precision_safe_modules": [],  # gradients are never averaged in 16 bits
         },
         "steps_per_print": None,
     }
 
 
 def _join_group(backend: str) -> None:
-    """DeepSpeed needs a process group even for one worker; one made by Ray Train is used as it is."""
+    """DeepSpeed needs a process group even for one worker. Ray Train's is used if there is one."""
     os.environ.setdefault("LOCAL_RANK", "0")
     if not dist.is_initialized():
-        alone = dist.HashStore()  # type: ignore[attr-defined]
-        dist.init_process_group(backend, store=alone, rank=0, world_size=1)
+        store = dist.HashStore()  # type: ignore[attr-defined]
+        dist.init_process_group(backend, store=store, rank=0, world_size=1)

@@ -1,4 +1,4 @@
-"""The interface of an engine to the training loop."""
+"""The interface between an engine and the training loop."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 from torch import Tensor, nn
 
 LossFn = Callable[[nn.Module], Tensor]
-"""A micro-batch's contribution, given the network: the mean over all micro-batches of the group is the loss."""
+"""A micro-batch's term of the loss, given the network. The loss is the mean over all micro-batches of the group."""
 BETAS = (0.9, 0.999)
 
 
@@ -24,24 +24,25 @@ class StepReport:
 
 
 class Engine(Protocol):
-    """One worker's part of the optimizer. Every method is called on all workers of a group."""
+    """One worker's part of the optimizer. Each method is called on all workers of a group."""
 
     name: str
     model: nn.Module
 
     def step(self, micro_batches: Sequence[LossFn], learning_rate: float) -> StepReport:
-        """Average the gradients of the micro-batches, equally many on every worker, over the group, and take a step."""
+        """Average the gradients of all micro-batches over the group, and take a step. Every worker has the same number
+        of micro-batches."""
 
     def moments(self) -> Iterator[tuple[str, Tensor, Tensor]]:
-        """(name, m, v) of every parameter: Adam's two averages, complete on every worker, one parameter at a time."""
+        """Adam's moments (name, m, v) of every parameter, complete on every worker, one parameter at a time."""
 
     def counters(self) -> dict[str, float]:
-        """Steps taken; in fp16 the loss scale, and the steps since it last changed."""
+        """Number of steps taken; in fp16 also the loss scale, and the steps since it last changed."""
 
     def load(self, moments: Mapping[str, tuple[Tensor, Tensor]], counters: Mapping[str, float]) -> None:
-        """Restore what `moments` and `counters` returned, from this engine or the other.
+        """Restore the `moments` and `counters` of any engine.
 
-        In fp16 the loss scale stays the initial one if they have none, after steps in another precision.
+        Counters from another precision have no loss scale; in fp16 it then starts at its initial value.
         """
 
 

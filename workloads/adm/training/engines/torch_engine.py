@@ -1,4 +1,4 @@
-"""PyTorch alone: fused Adam or AdamW, autocast, GradScaler, and one all-reduce of all gradients."""
+"""PyTorch without DeepSpeed: fused Adam or AdamW, autocast, GradScaler, and one all-reduce of all gradients."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class TorchEngine:
         *,
         fused: bool = True,
     ) -> None:
-        """`fused` does all of Adam in one kernel, instead of one parameter and operation at a time. A step may have any
-        number of micro-batches, whatever is given here."""
+        """`fused` computes Adam in one kernel instead of one parameter and operation at a time. `micro_batches` is not
+        used: a step may have any number."""
         self.model = model
         self._named = named_parameters(model)
         self._device, self._precision = device, precision
