@@ -1,7 +1,7 @@
-"""What image workloads share: real images, extractors of features, metrics of generated images, and the stages that
+"""What image workloads share: real images, feature extractors, metrics of generated images, and the stages that
 evaluate samples.
 
-The metrics are functions on arrays of features (N, D). Cheap to import: NumPy and torch wait for use.
+Metrics are functions on arrays of features (N, D). NumPy and torch are imported only when something here is used.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ _MODULES = {
     **dict.fromkeys(("Neighbours", "nearest_neighbours"), "imaging.metrics.neighbours"),
     **dict.fromkeys(("PrecisionRecall", "precision_recall"), "imaging.metrics.precision_recall"),
 }
-"""Public name → where it is."""
+"""Public name → its module."""
 
 
 def __getattr__(name: str) -> Any:

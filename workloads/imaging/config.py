@@ -1,6 +1,6 @@
-"""The typed, frozen sections of a config that every image workload has: real images, and what samples are compared in.
+"""The typed, frozen config sections of every image workload: the real images, and the evaluation of samples.
 
-No torch here: a sweep is validated and planned without it.
+Imports no torch: a sweep is validated and planned without it.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ Crop = Literal["centre", "random", "none"]
 
 
 class DataConfig(Section):
-    """Real images, and how they become squares of the model's size."""
+    """Real images, and how they are cropped to squares of the model's size."""
 
     source: Annotated[Str, AfterValidator(DATA_SOURCES.checked)]
     """digits: scikit-learn's 1,797 images of 8×8. folder: image files. npz: arr_0 uint8 (N, H, W, C), with classes in
     arr_1 or labels. parquet: encoded images in a column, one file or a folder of them. lmdb: a folder as LSUN ships.
     Or another that is registered."""
     path: FilePath | None = None
-    """The folder or file. A relative path starts where you stand when the sweep is planned, wherever the sweep file is.
-    Every source but the digits needs it by the time it is opened."""
+    """The folder or file. A relative path starts in the current folder when the sweep is planned, not in the folder of
+    the sweep file. Every source but the digits needs it when it is opened."""
     labels: Literal["basename", "subfolder"] = "basename"
     """folder: the class is the basename before "_", or the subfolder; classes in sorted order."""
     image_column: Str = "image"
@@ -41,9 +41,9 @@ class DataConfig(Section):
     flip: Bool = False
     """Mirror half of the training images, left to right."""
     broken_images: Literal["error", "skip"] = "error"
-    """What to do with an image that cannot be decoded: stop, or take the next one in its place."""
+    """What to do with an image that cannot be decoded: stop, or use the next image instead."""
     validation: Fraction = 0.0
-    """Share of the images held out of classifier training, to measure its accuracy on."""
+    """Share of the images held out of the classifier's training, to measure its accuracy."""
 
     @model_validator(mode="after")
     def _every_option_has_an_effect(self) -> DataConfig:
@@ -64,53 +64,54 @@ class DataConfig(Section):
 
 
 DECODER = 1
-"""Which pixels `imaging.data.decode` makes of encoded images. It is in the keys of what is made of them: raise it when
-the pixels of the same bytes change."""
+"""Version of `imaging.data.decode`, in the keys of stages that read encoded images: increase it when the same bytes
+give other pixels."""
 OPTIONS_OF_SOURCES = ("labels", "image_column", "label_column", "crop", "broken_images")
-"""Options of DataConfig that have an effect on those sources alone which list them."""
+"""Options of DataConfig that have an effect only on sources that list them."""
 
 
 MOST_GIB = 1e6
-"""More than any machine has: no bound."""
+"""More memory than any machine has, which means no limit."""
 
 
 ExtractorName = Annotated[Str, AfterValidator(EXTRACTORS.checked)]
 MetricName = Annotated[Str, AfterValidator(METRICS.checked)]
 OPTIONS_OF_EXTRACTORS = ("reference", "inception_weights", "inception_precision")
-"""Options of EvaluateConfig that have an effect on those extractors alone which list them."""
+"""Options of EvaluateConfig that have an effect only on extractors that list them."""
 
 
 class EvaluateConfig(Section):
-    """What samples are compared with, and in which features (appendix J)."""
+    """The reference that samples are compared with, and the features in which they are (appendix J)."""
 
     num_samples: PositiveInt = 50_000
     num_reference: PositiveInt | None = None
-    """How many images of the data set, chosen at random, the samples are compared with; None: all, as in the paper.
-    Precision, recall and KID take 10,000 of them at most, as the published evaluator does."""
+    """Number of random images of the data set that the samples are compared with; None: all, as in the paper.
+    Precision, recall and KID use at most 10,000 of them, as in the published evaluator."""
     reference: FilePath | None = None
-    """A reference file of the published evaluator (npz) to compare with instead: its statistics, and all of its images
-    for precision, recall and KID. For extractor inception."""
+    """A reference file of the published evaluator (npz), used instead of the data: its statistics, and all of its
+    images for precision, recall and KID. For the extractor inception."""
     extractor: ExtractorName = "inception"
-    """pixels: of small images. inception: FID's network. Or another that is registered."""
+    """pixels: for small images. inception: FID's network. Or another registered one."""
     extractors: tuple[ExtractorName, ...] = ()
-    """Several, in place of `extractor`; the samples are drawn once for all. Metrics that two of them report, such as
-    precision, are the first one's; the others' have the extractor's name: precision_classifier."""
+    """Several extractors, instead of `extractor`; the samples are drawn once for all. If two of them report the same
+    metric, such as precision, the first has the plain name, and the other's ends in the extractor's name:
+    precision_classifier."""
     inception_weights: FilePath | None = None
-    """A file of weights. None: the published ones, from ADM_INCEPTION_WEIGHTS or ~/.cache/adm. With others a distance
-    is no FID, and called fd_<extractor>."""
+    """A file of weights. None: the published ones, from ADM_INCEPTION_WEIGHTS or ~/.cache/adm. With other weights a
+    distance is not FID, and is called fd_<extractor>."""
     inception_precision: Literal["fp32", "bf16"] = "fp32"
-    """bf16 is about twice as fast, and moves FID by 1% at most where both sides are in it."""
+    """bf16 is about twice as fast, and changes FID by at most 1% if both sides are in bf16."""
     metrics: tuple[MetricName, ...] = ()
-    """Registered metrics to report besides those that every trial does."""
+    """Registered metrics to report besides the standard ones."""
     fid_infinity: Bool = False
     """Also extrapolate the distance to infinitely many samples."""
     precision_recall_k: PositiveInt = 3
     max_gib: Annotated[float, Field(strict=True, gt=0, le=MOST_GIB)] = 1.0
-    """Working memory of precision, recall, KID and neighbours, beyond the features. It changes the time, no figure."""
+    """Working memory of precision, recall, KID and neighbours, beyond the features. It does not change results."""
 
     @property
     def asked(self) -> tuple[str, ...]:
-        """The extractors, the one first whose metrics have their plain names."""
+        """The extractors. The first one's metrics have the plain names."""
         return self.extractors or (self.extractor,)
 
     @property
@@ -119,7 +120,7 @@ class EvaluateConfig(Section):
         return "extractors" if self.extractors else "extractor"
 
     def by(self, extractor: str) -> EvaluateConfig:
-        """With one extractor alone, and without the options that are for others."""
+        """This section with one extractor alone, and without options for others."""
         foreign = [name for name in OPTIONS_OF_EXTRACTORS if name not in EXTRACTORS[extractor].options]
         defaults = {name: type(self).model_fields[name].default for name in foreign}
         return self.model_copy(update={"extractor": extractor, "extractors": (), **defaults})

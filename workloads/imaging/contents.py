@@ -1,11 +1,11 @@
-"""What files hold, as a digest that changes when it does: what stages that read files have in their keys.
+"""Digests of the contents of files, which are in the keys of stages that read them.
 
 Every file is read whole, once. Its hash is kept in ~/.cache/adm/contents with the file's size and times, so the next
-plan only looks at those. A change that keeps size, time of change and time of the last status change is beyond what a
-system lets its users do; for disks that do not keep such times, `--verify-data` reads everything again.
+plan only compares those. Users cannot change a file without changing its size, modification time or status-change time;
+for disks that do not keep such times, `--verify-data` reads everything again.
 
-What a stage was planned with it also finds again: by the same sizes and times where those are the same from where it
-runs, else by reading what is there.
+A stage verifies that its files are still those that it was planned with: by their sizes and times if these are the same
+on its machine, else by reading the files.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ Hashes = npt.NDArray[np.uint8]
 
 CACHE = "~/.cache/adm/contents"
 MOST_UNCACHED_FILES, MOST_UNCACHED_BYTES = 1000, 64 << 20
-"""What is read again in a moment is not worth a file in the cache."""
+"""Below these, reading again is so fast that hashes are not cached."""
 TICK_NS = 2 * 10**9
-"""A file that changed so short a time ago may change again and look the same: some disks keep times in steps of 2 s."""
+"""A file that changed more recently may change again unnoticed: some disks keep times in steps of 2 s."""
 THREADS = 8
 FILES_AT_ONCE, LOOKS_AT_ONCE, BLOCK_BYTES = 64, 2000, 1 << 20
 TELL_AFTER_S, TELL_EVERY_S = 2.0, 10.0
@@ -49,11 +49,11 @@ class Files:
     """Files that are read together, in this order."""
 
     root: str
-    """The whole path of the folder that they are below."""
+    """The absolute path of the folder that they are in."""
     names: Sequence[str]
-    """Paths from there."""
+    """Paths relative to `root`."""
     are_named: bool = False
-    """Whether names matter, and not their order alone."""
+    """Whether the digest depends on their names, and not only on their order."""
 
     def path(self, index: int) -> str:
         return os.path.join(self.root, self.names[index])  # noqa: PTH118  a million of them
@@ -61,17 +61,17 @@ class Files:
 
 @dataclass(frozen=True)
 class Contents:
-    """What files hold."""
+    """Digests of files."""
 
     digest: str
     """The same wherever the files are."""
     times: str | None
-    """A digest of the files' sizes and times, to be compared without reading them; None where one changed so short a
-    time ago that another change might not show."""
+    """A digest of the files' sizes and times, to compare without reading them; None if one changed so recently that
+    another change might not be visible."""
 
 
 def contents_of(files: Files) -> Contents:
-    """Read what the cache does not know yet. Raises UserError that names the file for one that cannot be read."""
+    """Hash files that are not in the cache. Raises UserError naming a file that cannot be read."""
     before_ns = time.time_ns()
     statuses = statuses_of(files)
     hashes = _hashes(files, statuses, before_ns)
@@ -88,15 +88,15 @@ def file_sha256(path: Path) -> str:
 
 
 def sha256_of(path: Path) -> str:
-    """What one file holds. Raises UserError where it cannot be read."""
+    """The sha256 of one file, in hex. Raises UserError if it cannot be read."""
     files = Files(str(path.absolute().parent), [path.name])
     return _hashes(files, statuses_of(files), time.time_ns()).tobytes().hex()
 
 
 class Unchanged:
-    """Files that hold what a stage was planned with; raises UserError as soon as one does not.
+    """Verifies that files are those that a stage was planned with; raises UserError as soon as one is not.
 
-    May be asked from several threads at once.
+    Thread-safe.
     """
 
     def __init__(self, files: Files, contents: str, times: str | None) -> None:
@@ -109,11 +109,11 @@ class Unchanged:
             )
 
     def check(self, index: int) -> None:
-        """Called before and after a file is read: what is read between is what was planned with."""
+        """Check one file. Called before and after it is read, so that what was read is what was planned."""
         if _row(self._files.path(index)) != tuple(self._statuses[index]):
             with self._lock:
                 if _row(self._files.path(index)) == tuple(self._statuses[index]):
-                    return  # another thread has looked meanwhile
+                    return  # another thread has checked it meanwhile
                 self._read_again(
                     "changed while it was read, and what comes of both is not stored: let what changes it finish, then "
                     "run the same command again"
@@ -126,7 +126,7 @@ class Unchanged:
         self._statuses = statuses
 
     def _which(self, statuses: Statuses) -> str:
-        """The first file that looks otherwise than when it was last found to be the right one, or all of them."""
+        """The first file whose size or times changed since it was last verified, or all of them, for a message."""
         changed = np.flatnonzero((statuses != self._statuses).any(axis=1))
         if len(changed) or len(self._files.names) == 1:
             return shown(self._files.path(int(changed[0]) if len(changed) else 0))
@@ -135,7 +135,7 @@ class Unchanged:
 
 @once_a_look
 def statuses_of(files: Files) -> Statuses:
-    """Raises UserError for the first that is no file, or cannot be looked at."""
+    """Sizes and times of files. Raises UserError for the first path that is not a file, or cannot be read."""
     statuses = np.empty((len(files.names), 3), dtype=np.int64)
 
     def look(part: range) -> None:
@@ -168,7 +168,7 @@ def _joined(files: Files) -> bytes:
 
 
 def _hashes(files: Files, statuses: Statuses, before_ns: int) -> Hashes:
-    """From the cache where size and times are the same; else of what is read now, in threads."""
+    """Hashes from the cache if size and times are the same, else of the files, which are read in threads."""
     look, cache = current_look(), _Cache(files)
     known, is_known = cache.read(statuses)
     verifies = look is not None and look.verifies
@@ -179,7 +179,7 @@ def _hashes(files: Files, statuses: Statuses, before_ns: int) -> Hashes:
         with _Progress(files, len(wanted), int(statuses[wanted, 0].sum())) as progress:
             for index, found in _read(files, statuses, wanted, progress):
                 hashes[index], is_hashed[index] = np.frombuffer(found, dtype=np.uint8), True
-    finally:  # also of what was read until Ctrl-C
+    finally:  # also keep what was read before Ctrl-C
         if is_worth_it:
             cache.write(statuses, hashes, is_hashed & (statuses[:, 2] < before_ns - TICK_NS))
     if look is not None and verifies:
@@ -221,7 +221,7 @@ def _read(
 
 
 def _sha256(path: str, status: tuple[int, ...], progress: _Progress) -> bytes:
-    """Raises UserError where the file cannot be read, or is changed meanwhile."""
+    """The hash of one file. Raises UserError if it cannot be read, or changes meanwhile."""
     digest = hashlib.sha256()
     try:
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123  a million of them
@@ -237,7 +237,7 @@ def _sha256(path: str, status: tuple[int, ...], progress: _Progress) -> bytes:
 
 
 class _Progress:
-    """Says on stderr how much is read, once that takes a while."""
+    """Shows progress on stderr if reading takes more than TELL_AFTER_S seconds."""
 
     def __init__(self, files: Files, num_files: int, num_bytes: int) -> None:
         self.stopped = threading.Event()
@@ -271,8 +271,8 @@ class _Progress:
 
 
 class _Cache:
-    """Hashes of the files below a folder, or of one file, from earlier looks. Without it everything is read again: so
-    one that is damaged, or cannot be kept, is no trouble."""
+    """Cached hashes of the files in a folder, or of one file. A cache that is damaged or cannot be written is ignored:
+    files are then read again."""
 
     def __init__(self, files: Files) -> None:
         self._files = files
@@ -281,7 +281,7 @@ class _Cache:
         self._path = Path(os.path.expanduser(CACHE)) / f"{name}.npz"  # noqa: PTH111  stays as it is without a home
 
     def read(self, statuses: Statuses) -> tuple[Hashes, npt.NDArray[np.bool_]]:
-        """(hashes, whether each is known): of files that have the size and times that they had."""
+        """(hashes, is known): a hash is known if the file's size and times are those in the cache."""
         nothing = np.zeros((len(statuses), 32), dtype=np.uint8), np.zeros(len(statuses), dtype=bool)
         try:
             with self._path.open("rb") as file, np.load(file, allow_pickle=False) as stored:

@@ -1,6 +1,6 @@
-"""Data sources by name: how real images are stored. Their facts alone, so neither NumPy nor torch here.
+"""The registry of data sources, that is, of formats in which real images are stored. Imports neither NumPy nor torch.
 
-Another package adds one by an entry point of the group "imaging.data_sources" that names a `DataSource`.
+Another package adds one by an entry point in the group "imaging.data_sources" that names a `DataSource`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from assay.registry import Registry
 
 @dataclass(frozen=True)
 class DataSource:
-    """What the rest needs to know of a data source."""
+    """The facts about a data source."""
 
     images: str
     """Import path of what opens the images: called with the DataConfig, it returns a `Stored`. Where `files` is None:

@@ -49,7 +49,7 @@ def names_in(archive: zipfile.ZipFile) -> list[str]:
 
 
 def read_header(member: IO[bytes]) -> Header:
-    """The header of an array; leaves the member at its first element. Raises one of UNREADABLE."""
+    """Read the header of an array; leaves the member at its first element. Raises one of UNREADABLE."""
     if np.lib.format.read_magic(member) == (1, 0):
         return np.lib.format.read_array_header_1_0(member)
     return np.lib.format.read_array_header_2_0(member)

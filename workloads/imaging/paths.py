@@ -1,4 +1,4 @@
-"""Paths that a config names: where they start, how they are shown, and why what is there cannot be read."""
+"""Paths in a config: how they are resolved and shown, and errors for those that cannot be read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PLACES = (
     *("data.path", "data.times", "images.data.path", "images.data.times"),
     *("checkpoint", "imported.path", "inception.weights"),
 )
-"""Where stages' configs say where their files are."""
+"""Config paths of stages that contain the location of files."""
 NO_FILES = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a FIFO",
@@ -30,24 +30,24 @@ NO_FILES = {
 
 
 def whole(path: str) -> Path:
-    """A path of a config from the root on. ~ is the user's home folder; a relative path starts where she stands, also
-    one that a sweep file holds.
+    """The absolute path for a path in a config. ~ is the user's home; a relative path starts in the current folder,
+    also if it is in a sweep file.
 
-    Called where a sweep is planned, so every executor and every machine is told the same. Raises UserError.
+    Called when a sweep is planned, so that it is the same for every executor and machine. Raises UserError.
     """
     try:
         return Path(path).expanduser().absolute()
-    except RuntimeError as error:  # ~ of nobody
+    except RuntimeError as error:  # ~ of an unknown user
         raise UserError(f"{path!r}: {error} Write the whole path") from error
 
 
 def shown(path: str | os.PathLike[str]) -> str:
-    """A path for messages: on one line, and what of a name is no text is escaped."""
+    """A path for messages: on one line, with bytes that are not text escaped."""
     return printable(os.fsencode(path).decode(errors="backslashreplace"), is_line=True)
 
 
 def is_there(path: Path) -> bool:
-    """Whether a path leads to anything, seen from here. Raises UserError where that cannot be told."""
+    """Whether a path exists on this machine. Raises UserError if that cannot be determined."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -58,20 +58,20 @@ def is_there(path: Path) -> bool:
 
 
 def status_of(path: str | os.PathLike[str]) -> os.stat_result:
-    """The size and times of a file. Raises UserError for what is none, and for what cannot be looked at."""
+    """The size and times of a file. Raises UserError if the path is not a file, or its status cannot be read."""
     try:
-        found = os.stat(path)  # noqa: PTH116  a million of them
+        status = os.stat(path)  # noqa: PTH116  a million of them
     except OSError as error:
         raise unreadable(path, error) from error
-    if not stat.S_ISREG(found.st_mode):
-        kind = NO_FILES.get(stat.S_IFMT(found.st_mode), "no file")
+    if not stat.S_ISREG(status.st_mode):
+        kind = NO_FILES.get(stat.S_IFMT(status.st_mode), "no file")
         raise UserError(f"{shown(path)} is {kind}, allowed: a file with contents; move it away")
-    return found
+    return status
 
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A path to write to that takes the place of `path` at the end; where the body raises, nothing of it is left."""
+    """A temporary path to write to, which replaces `path` at the end. If the body raises, it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     try:
@@ -82,7 +82,7 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def unreadable(path: str | os.PathLike[str], error: Exception) -> UserError:
-    """What to say where the system refuses to let a file or folder be read."""
+    """The error for a file or folder that the system does not let us read."""
     name, why = shown(path), error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     if isinstance(error, OSError) and error.errno == errno.ELOOP:
         return UserError(f"{name} is a link that leads back to itself; mend it, or remove it")
@@ -95,7 +95,7 @@ def unreadable(path: str | os.PathLike[str], error: Exception) -> UserError:
 
 
 def places_in(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Those of PLACES that a stage's config has, and that a digest beside them makes needless in its key."""
+    """The PLACES in a stage's config that its key leaves out, because a digest beside them identifies the files."""
     return tuple(path for path in PLACES if _is_identified(config, path))
 
 

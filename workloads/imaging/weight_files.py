@@ -1,4 +1,4 @@
-"""Reading files of weights: safetensors, and what torch.save writes, without running code that it may hold."""
+"""Read files of weights: safetensors, and files of torch.save, without running code that they may contain."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ JSON_AT, JSON = 8, b"{"
 """A safetensors file has a JSON header after its length. That length may start as a pickle does."""
 MOST_NAMED = 5
 NAMED_IN_REFUSAL = re.compile(r"(?:GLOBAL|class|global|function) (?:\S+ )?([\w.]+\.[\w.]+)")
-"""What PyTorch will not read, in the words of its error."""
+"""Matches the name of the object that PyTorch refuses to load, in its error."""
 
 
 def read(path: Path, header_key: str | None = None) -> tuple[dict[str, Tensor], str | None]:
-    """The tensors of a file by key, and what a safetensors header holds under `header_key`, if anything.
+    """The tensors of a file by key, and the value of `header_key` in a safetensors header, if any.
 
-    Weights that lie one level down, beside an optimizer and the like, and keys that all begin alike, as wrapped modules
-    save them, are taken for what is meant, unless the header has that key. Raises UserError for a file that is absent,
-    damaged, or holds something else than named tensors.
+    Unless the header has that key, weights may also be one level down, beside an optimizer's state, and their keys may
+    share a prefix, as those of wrapped modules do. Raises UserError for a file that is absent, damaged, or contains
+    anything but named tensors.
 
     Warns:
-        AssayWarning: that was so.
+        AssayWarning: the weights were one level down, or a prefix was removed.
     """
     if not path.is_file():
         what = "is a folder, and a checkpoint is a file" if path.is_dir() else "there is no such checkpoint file"
@@ -58,7 +58,7 @@ def read(path: Path, header_key: str | None = None) -> tuple[dict[str, Tensor], 
 
 
 def _read_torch(path: Path) -> object:
-    """What torch.save wrote, without running code that it may hold."""
+    """The content of a file of torch.save, without running code that it may contain."""
     is_zip = zipfile.is_zipfile(path)
     if is_zip:
         _refuse_other_zips(path)
@@ -96,7 +96,7 @@ def _refuse_other_zips(path: Path) -> None:
 
 
 def _unwrapped(path: Path, content: object) -> dict[str, Tensor]:
-    """The state dict in what a file holds."""
+    """The state dict in a file's content."""
     if not isinstance(content, Mapping) or not content:
         raise UserError(f"{path} holds a {type(content).__name__}, not a state dict of named tensors")
     remarks = []

@@ -1,9 +1,9 @@
-"""`adm-evaluate`: the published evaluator's figures, from the same files, without TensorFlow.
+"""`adm-evaluate`: the published evaluator's metrics, from the same files, without TensorFlow.
 
     adm-evaluate REF.npz SAMPLES.npz [SAMPLES2.npz …]
     adm-evaluate --self-check [DATA.npz …]
 
-Figures go to stdout, all else to stderr. Exit codes: 0 done; 1 a self-check that failed; 2 a mistake in what was asked;
+Metrics go to stdout, everything else to stderr. Exit codes: 0 done; 1 a self-check failed; 2 a mistake in the request;
 130 Ctrl-C.
 """
 
@@ -41,7 +41,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 
 
 class Arithmetic(StrEnum):
-    """What Inception computes in."""
+    """Floating-point formats that Inception can compute in."""
 
     fp32 = "fp32"
     bf16 = "bf16"
@@ -73,14 +73,14 @@ def evaluate(
         typer.Option(help="Inception's weights. Else $ADM_INCEPTION_WEIGHTS, else the file in ~/.cache/adm."),
     ] = None,
     any_weights: Annotated[
-        bool, typer.Option("--any-weights", help="Take other weights than the published ones: distances are no FID.")
+        bool, typer.Option("--any-weights", help="Allow other weights than the published ones: distances are not FID.")
     ] = False,
     precision: Annotated[
-        Arithmetic, typer.Option(help="What Inception computes in: bf16 is faster, and less exact.")
+        Arithmetic, typer.Option(help="Inception's floating-point format: bf16 is faster and less exact.")
     ] = Arithmetic.fp32,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda. Default: cuda where there is one.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda. Default: cuda if available.")] = None,
     save_reference: Annotated[
-        Path | None, typer.Option(help="Write REF's statistics and images here, for the next time.")
+        Path | None, typer.Option(help="Write REF's statistics and images to this file, for later.")
     ] = None,
     is_self_check: Annotated[
         bool,
@@ -91,21 +91,21 @@ def evaluate(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")] = False,
 ) -> None:
-    """Inception Score, FID, sFID, Precision and Recall of samples, as the published evaluator has them.
+    """Inception Score, FID, sFID, Precision and Recall of samples, as the published evaluator computes them.
 
-    The Inception Score looks at the samples alone. Precision and recall need images in REF. Intervals, and KID with its
+    The Inception Score needs the samples alone. Precision and recall need images in REF. Intervals, and KID with its
     standard error, are part of a trial's results (see the README).
     """
     err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     try:
-        with _telling_warnings(err) as told:
+        with _printed_warnings(err) as messages:
             from imaging.command.output import as_json_text, as_text
             from imaging.extractors.inception_weights import find
 
             if is_self_check:
-                given = [path for path in (reference, *(samples or [])) if path is not None]
-                checks = _self_checks(given, inception, any_weights, precision, device, batch_size, err)
-                _print_self_checks(checks, told, as_json)
+                paths = [path for path in (reference, *(samples or [])) if path is not None]
+                checks = _self_checks(paths, inception, any_weights, precision, device, batch_size, err)
+                _print_self_checks(checks, messages, as_json)
                 return
             if reference is None or not samples:
                 raise UserError(
@@ -115,9 +115,9 @@ def evaluate(
             files = _opened(reference, samples)
             network = _network(weights, any_weights, precision, device)
             outcome = _outcome(network, *files, batch_size, int(min(max_gib, MOST_GIB) * 2**30), save_reference, err)
-        typer.echo(as_json_text(outcome, told) if as_json else as_text(outcome))
+        typer.echo(as_json_text(outcome, messages) if as_json else as_text(outcome))
     except KeyboardInterrupt:
-        err.print("adm-evaluate: stopped before there were figures")
+        err.print("adm-evaluate: stopped before the metrics were computed")
         raise typer.Exit(EXIT_INTERRUPTED) from None
     except UserError as error:
         err.print(f"adm-evaluate: {error}")
@@ -133,7 +133,7 @@ def _self_checks(
     batch_size: int,
     err: Console,
 ) -> list[SelfCheck]:
-    """By Inception where its weights are, and else by pixels."""
+    """Check by Inception's features if its weights are available, else by pixels."""
     from imaging.command.self_check import Digits, self_check
     from imaging.extractors.inception_weights import ENVIRONMENT, InceptionWeightsError, find
     from imaging.reference.npz_images import NpzImages
@@ -145,7 +145,7 @@ def _self_checks(
         if inception is not None or ENVIRONMENT in os.environ:
             raise
         network = None
-        err.print(f"by pixels, and not as FID does it: {error}")
+        err.print(f"comparing by pixels instead of Inception's features: {error}")
     checks = []
     for name, images in sets or [("digits", Digits())]:
         with _progress(err, name, images.shape[0]) as advance:
@@ -153,16 +153,16 @@ def _self_checks(
     return checks
 
 
-def _print_self_checks(checks: list[SelfCheck], told: list[str], as_json: bool) -> None:
+def _print_self_checks(checks: list[SelfCheck], messages: list[str], as_json: bool) -> None:
     from imaging.command.self_check import as_json_text, as_text
 
-    typer.echo(as_json_text(checks, told) if as_json else "\n".join(map(as_text, checks)))
+    typer.echo(as_json_text(checks, messages) if as_json else "\n".join(map(as_text, checks)))
     if any(check.faults for check in checks):
         raise typer.Exit(EXIT_NOT_SOUND)
 
 
 def _opened(reference: Path, samples: list[Path]) -> tuple[Reference, list[NpzImages]]:
-    """Every file is looked at before anything is computed."""
+    """Open and check every file before anything is computed."""
     from imaging.command.figures import warn_if_few
     from imaging.reference.files import read_reference
     from imaging.reference.npz_images import NpzImages
@@ -175,15 +175,15 @@ def _opened(reference: Path, samples: list[Path]) -> tuple[Reference, list[NpzIm
             (height, width), (other_height, other_width) = file.shape[1:3], read.images.shape[1:3]
             warnings.warn(
                 f"{file.path} has images of {height} × {width} pixels, and {reference} of {other_height} × "
-                f"{other_width}: a distance counts what resizing does, too",
+                f"{other_width}: distances include the effect of resizing",
                 AssayWarning,
                 stacklevel=1,
             )
     if len({len(file) for file in files}) > 1:
         counts = ", ".join(f"{file.path} {len(file):,}" for file in files)
         warnings.warn(
-            f"the files have different numbers of images ({counts}), and FID falls with their number: compare as many "
-            "of each",
+            f"the files have different numbers of images ({counts}), and FID falls with their number: compare the same "
+            "number of each",
             AssayWarning,
             stacklevel=1,
         )
@@ -198,15 +198,15 @@ def _network(weights: Path, any_weights: bool, precision: Arithmetic, device: st
     network = InceptionV3(weights, precision=precision.value, any_weights=any_weights)
     if not network.is_published:
         warnings.warn(
-            f"these are not the weights that FID is defined by; distances are called fd_{network.extractor} and "
-            "compare with no published figure",
+            f"these are not the weights that FID is defined by; distances are called fd_{network.extractor} and are "
+            "not comparable with published ones",
             AssayWarning,
             stacklevel=1,
         )
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         return network.to(chosen)
-    except (RuntimeError, AssertionError) as error:  # PyTorch has no error of its own for a device it does not have
+    except (RuntimeError, AssertionError) as error:  # what PyTorch raises for a missing device
         raise UserError(f"--device {chosen}: {first_line(error)}") from error
 
 
@@ -232,31 +232,31 @@ def _outcome(
     evaluated: list[Evaluated] = []
     for file in files:
         with _progress(err, file.path.name, len(file)) as advance:
-            found = image_features(network, file, batch_size, advance)
+            features = image_features(network, file, batch_size, advance)
         distance = distance_name(network.extractor)
-        of_file = figures(compared_to, found, distance, str(network.fc.weight.device), max_bytes)
-        evaluated.append(Evaluated(file.path, len(file), of_file))
-    about = (compared_to.num_images, num_images, network.extractor, network.precision)
-    return Outcome(reference.path, *about, tuple(evaluated))
+        metrics = figures(compared_to, features, distance, str(network.fc.weight.device), max_bytes)
+        evaluated.append(Evaluated(file.path, len(file), metrics))
+    facts = (compared_to.num_images, num_images, network.extractor, network.precision)
+    return Outcome(reference.path, *facts, tuple(evaluated))
 
 
 @contextmanager
-def _telling_warnings(err: Console) -> Iterator[list[str]]:
-    """Tell each AssayWarning once, in one line, and keep it."""
-    told: list[str] = []
+def _printed_warnings(err: Console) -> Iterator[list[str]]:
+    """Print each AssayWarning once, in one line, and collect them."""
+    messages: list[str] = []
 
-    def tell(message: str) -> None:
-        if message not in told:
-            told.append(message)
+    def show(message: str) -> None:
+        if message not in messages:
+            messages.append(message)
             err.print(f"warning: {message}")
 
-    with passing_warnings(tell):
-        yield told
+    with passing_warnings(show):
+        yield messages
 
 
 @contextmanager
 def _progress(err: Console, name: str, num_images: int | None) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal; elsewhere, and when it is done, a line."""
+    """A progress bar if stderr is a terminal, and one line at the end."""
     if num_images is None:
         yield lambda count: None
         return

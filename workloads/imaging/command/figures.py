@@ -1,7 +1,7 @@
-"""The published evaluator's five figures, from files of images: https://github.com/openai/guided-diffusion.
+"""The published evaluator's five metrics, from files of images: https://github.com/openai/guided-diffusion.
 
-Inception score of the samples; FID, sFID, precision and recall against a reference (appendix J of the paper), each by
-the function that a trial's metric of that name has.
+Inception score of the samples; FID, sFID, precision and recall against a reference (appendix J of the paper). They are
+computed by the same functions as the metrics of a trial.
 """
 
 from __future__ import annotations
@@ -27,41 +27,43 @@ from imaging.reference.files import Reference, write_reference
 from imaging.reference.npz_images import NpzImages
 
 NEIGHBOUR = 3
-"""k of precision and recall: a point's ball reaches to its third nearest neighbour."""
+"""k of precision and recall: a point's ball extends to its k-th nearest neighbour."""
 PUBLISHED_FIGURES = ("inception_score", "frechet", "spatial_frechet", "precision_recall")
 """The metrics that the published evaluator prints, in its order."""
 NO_SPATIAL = "the reference has no mu_s and sigma_s, and no images"
 NO_IMAGES = "the reference has no images (arr_0)"
 
 Progress = Callable[[int], None]
-"""Observation after each batch how many images it had."""
+"""Called after each batch with its number of images."""
 
 
 @dataclass(frozen=True, eq=False)
 class ReferenceFeatures:
-    """What samples are compared to."""
+    """The reference's side of the metrics."""
 
     statistics: Mapping[str, Gaussian]
-    """By column: FEATURES, and SPATIAL where the file gives them or images."""
+    """By column: FEATURES, and SPATIAL if the file has spatial statistics or images."""
     images: Mapping[str, Features] | None
-    """Columns of features of its images; None where it has none."""
+    """Columns of features of its images; None if it has no images."""
     num_images: int | None
-    """How many images the statistics are of; None where the file does not say."""
+    """Number of images that the statistics were computed from; None if the file does not say."""
 
     def save(self, path: Path, images: NpzImages | None, extractor: str | None) -> None:
-        """Write a reference file with these statistics, and with the images; `extractor` as `write_reference` has it.
+        """Write a reference file with these statistics and the images; `extractor` is as in `write_reference`.
 
         Raises UserError without spatial statistics.
         """
         if SPATIAL not in self.statistics:
-            raise UserError(f"{path} is not written: the reference has no mu_s and sigma_s, and no images to make them")
+            raise UserError(
+                f"{path} is not written: the reference has no mu_s and sigma_s, and no images to compute them from"
+            )
         pool, spatial = self.statistics[FEATURES], self.statistics[SPATIAL]
         write_reference(path, pool, spatial, extractor=extractor, num_images=self.num_images, images=images)
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Figures by name, and why there are no others."""
+    """Metrics by name, and the reasons for missing ones."""
 
     values: Mapping[str, float]
     missing: Mapping[str, str]
@@ -74,7 +76,7 @@ def image_features(
     (N, 1008). Raises UserError where the file is damaged.
 
     Warns:
-        AssayWarning: some images are of one colour.
+        AssayWarning: some images have a single colour.
     """
     columns: dict[str, Features] = {}
     start = one_colour = 0
@@ -86,19 +88,19 @@ def image_features(
         start += len(batch)
         progress(len(batch))
     if one_colour:
-        _warn(f"{images.path}: {one_colour} of {len(images)} images are each of one colour; look at them")
+        _warn(f"{images.path}: {one_colour} of {len(images)} images have a single colour; look at them")
     return columns
 
 
 def reference_features(
     network: InceptionV3, reference: Reference, batch_size: int = 64, progress: Progress = lambda count: None
 ) -> ReferenceFeatures:
-    """The file's statistics where it has them, as the published evaluator takes them, or else those of its images.
+    """The file's statistics if it has them, as in the published evaluator, else those of its images.
 
-    Raises UserError when another extractor made the statistics.
+    Raises UserError if the statistics are another extractor's.
 
     Warns:
-        AssayWarning: the statistics are of no more images than features, or do not say what made them.
+        AssayWarning: the statistics are from no more images than features, or do not name their extractor.
     """
     reference.refuse_another(network.features_name)
     reference.warn_if_unlabelled(network.features_name)
@@ -109,7 +111,7 @@ def reference_features(
         images = image_features(network, reference.images, batch_size, progress)
         num_images = num_images if reference.pool is not None else len(reference.images)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FewSamples)  # said once by whoever knows the file's name
+            warnings.simplefilter("ignore", FewSamples)  # warn_if_few names the file
             statistics |= {column: gaussian_of(images[column], "reference") for column in given.keys() - statistics}
     if num_images is not None:
         warn_if_few(str(reference.path), num_images)
@@ -123,17 +125,17 @@ def figures(
     device: str = "cpu",
     max_bytes: int = DEFAULT_MAX_BYTES,
 ) -> Figures:
-    """Figures of samples, by columns of their features. `distance` is what the Fréchet distance is called; `max_bytes`
-    bounds the working memory of precision and recall."""
+    """Metrics of samples, from columns of features. `distance` is the name of the Fréchet distance; `max_bytes` bounds
+    the working memory of precision and recall."""
     images = reference.images or {}
-    lacking = {}
+    omitted = {}
     if SPATIAL not in reference.statistics:
-        lacking["spatial_frechet"] = NO_SPATIAL
+        omitted["spatial_frechet"] = NO_SPATIAL
     if not images:
-        lacking["precision_recall"] = NO_IMAGES
+        omitted["precision_recall"] = NO_IMAGES
     elif min(counts := (len(samples[FEATURES]), len(images[FEATURES]))) <= NEIGHBOUR:
-        lacking["precision_recall"] = (
-            f"k = {NEIGHBOUR} takes more images of either side; got {counts[0]} samples and {counts[1]} references"
+        omitted["precision_recall"] = (
+            f"k = {NEIGHBOUR} needs more images on both sides; got {counts[0]} samples and {counts[1]} references"
         )
     comparison = Comparison(
         samples.__getitem__,
@@ -146,9 +148,9 @@ def figures(
         num_blocks=0,
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FewSamples)  # said once by whoever knows the file's name
-        values = measured(comparison, [METRICS[name].body for name in PUBLISHED_FIGURES if name not in lacking])
-    missing = {of.format(distance=distance): why for name, why in lacking.items() for of in METRICS[name].reports}
+        warnings.simplefilter("ignore", FewSamples)  # warn_if_few names the file
+        values = measured(comparison, [METRICS[name].body for name in PUBLISHED_FIGURES if name not in omitted])
+    missing = {of.format(distance=distance): why for name, why in omitted.items() for of in METRICS[name].reports}
     return Figures(flattened(values)[0], missing)
 
 
@@ -156,8 +158,8 @@ def warn_if_few(name: str, num_images: int) -> None:
     """Warn of a Fréchet distance that is mostly bias."""
     if num_images <= 2048:
         _warn(
-            f"{name}: {num_images} images for 2048 features make FID and sFID far too high, and fit to compare with "
-            "none; draw more than 2048 (the paper draws 50,000), or use imaging.metrics.kid, which is unbiased"
+            f"{name}: with {num_images} images for 2048 features, FID and sFID are far too high and not comparable; "
+            "draw more than 2048 (the paper draws 50,000), or use imaging.kid, which is unbiased"
         )
 
 

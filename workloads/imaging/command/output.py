@@ -1,14 +1,14 @@
-"""What `adm-evaluate` prints: lines for one file of samples, a table for several, or JSON."""
+"""The output of `adm-evaluate`: lines for one file of samples, a table for several, or JSON."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from imaging.command.figures import Figures
+from imaging.contents import sha256_of
 from imaging.extractors.inception_weights import PUBLISHED, distance_name
 
 
@@ -23,20 +23,20 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Files of samples against one reference."""
+    """Files of samples compared with one reference."""
 
     reference: Path
     num_of_statistics: int | None
-    """How many images the reference's statistics are of; None where its file does not say."""
+    """Number of images that the reference's statistics were computed from; None if its file does not say."""
     num_images: int | None
-    """How many images the reference has, for precision and recall."""
+    """Number of images in the reference, for precision and recall."""
     extractor: str
     arithmetic: str
     samples: tuple[Evaluated, ...]
 
 
 def _rows(outcome: Outcome, evaluated: Evaluated) -> list[tuple[str, str, float | None, str]]:
-    """(name for people, name for programs, value, why there is none). Only published weights make an FID."""
+    """(label, metric, value, reason if there is none). With other than the published weights, a distance is not FID."""
     fid = "FID" if outcome.extractor == PUBLISHED else f"FD ({outcome.extractor})"
     key = distance_name(outcome.extractor)
     names = {
@@ -51,7 +51,7 @@ def _rows(outcome: Outcome, evaluated: Evaluated) -> list[tuple[str, str, float 
 
 
 def as_text(outcome: Outcome) -> str:
-    """One file: the published evaluator's lines. Several: a table, and what is missing from it below."""
+    """One file: the published evaluator's lines. Several: a table, and the reasons for missing values below."""
     if len(outcome.samples) == 1:
         return "\n".join(
             f"{name}: {f'not computed: {why}' if value is None else value}"
@@ -67,7 +67,7 @@ def as_text(outcome: Outcome) -> str:
 
 
 def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
-    """Columns of equal width, the first to the left and numbers to the right. Not cut, however narrow the terminal."""
+    """Lines of a table: the first column aligned left, the others right. Not cut to the terminal's width."""
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     return [
         "  ".join(
@@ -77,10 +77,9 @@ def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def as_json_text(outcome: Outcome, told: Sequence[str]) -> str:
-    """Each figure with the number of samples and of references it is of, its extractor, and the reference's sha256."""
-    with outcome.reference.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+def as_json_text(outcome: Outcome, messages: Sequence[str]) -> str:
+    """Each metric with its numbers of samples and references, its extractor, and the reference's sha256."""
+    digest = sha256_of(outcome.reference)
     samples = []
     for evaluated in outcome.samples:
         metrics = {}
@@ -104,4 +103,4 @@ def as_json_text(outcome: Outcome, told: Sequence[str]) -> str:
                 **against,
             }
         samples.append({"path": str(evaluated.path), "metrics": metrics})
-    return json.dumps({"reference": str(outcome.reference), "samples": samples, "warnings": list(told)}, indent=2)
+    return json.dumps({"reference": str(outcome.reference), "samples": samples, "warnings": list(messages)}, indent=2)

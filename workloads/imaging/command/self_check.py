@@ -1,7 +1,8 @@
-"""Does the evaluator find what it must? Data against itself, and one half of it against the other.
+"""Check the evaluator on real data: compared with itself, and one half of it compared with the other.
 
-Data is at distance 0 from itself, with precision and recall 1. Two random halves differ by chance alone: their kernel
-distance (KID), which has no bias, is within its error of 0; their Fréchet distance is what the bias of so few is.
+Data has distance 0 from itself, and precision and recall 1. Two random halves differ by chance alone: their kernel
+distance (KID), which is unbiased, is within a few standard errors of 0. Their Fréchet distance shows its bias at this
+number of images.
 """
 
 from __future__ import annotations
@@ -28,16 +29,16 @@ from imaging.metrics.precision_recall import precision_recall
 from imaging.reference.files import ImageBatches
 
 LARGEST_DISTANCE = 1e-6
-"""From itself: rounding."""
+"""Largest Fréchet distance of data from itself, which is due to rounding."""
 MOST_ERRORS = 4
-"""Standard errors that the KID of two halves may be from 0."""
+"""Largest KID of two halves, in standard errors."""
 MOST_PIXELS = 4096
 FEWEST_IMAGES = 20
 
 
 @dataclass(frozen=True)
 class SelfCheck:
-    """What a set of images gave; the metrics of halves are those of one half against the other."""
+    """The metrics of a set of images; those named halves_ compare one half with the other."""
 
     data: str
     num_images: int
@@ -54,20 +55,18 @@ class SelfCheck:
 
     @property
     def faults(self) -> list[str]:
-        """What is not as it must be."""
-        found = []
+        """Metrics that are not as expected."""
+        faults = []
         if self.distance > LARGEST_DISTANCE:
-            found.append(f"the data is at distance {self.distance:.3g} from itself, and not 0")
+            faults.append(f"the data has distance {self.distance:.3g} from itself, not 0")
         if (self.precision, self.recall) != (1.0, 1.0):
-            found.append(
-                f"precision and recall of the data by itself are {self.precision} and {self.recall}, and not 1"
-            )
+            faults.append(f"precision and recall of the data by itself are {self.precision} and {self.recall}, not 1")
         if abs(self.halves_kid) > MOST_ERRORS * self.halves_kid_se:
-            found.append(
+            faults.append(
                 f"the KID of two random halves is {self.halves_kid:.3g}, which is more than {MOST_ERRORS} standard "
                 f"errors ({self.halves_kid_se:.3g}) from 0"
             )
-        return found
+        return faults
 
 
 class Digits:
@@ -89,33 +88,33 @@ def self_check(
     batch_size: int = 64,
     progress: Progress = lambda count: None,
 ) -> SelfCheck:
-    """Metrics of a set of images by itself, in Inception's pool features, or in pixels without a network.
+    """Metrics of a set of images compared with itself, in Inception's pool features, or in pixels without a network.
 
     Raises UserError for fewer than FEWEST_IMAGES images, and for images too large to compare by pixels.
 
     Warns:
-        FewSamples: half the images are no more than features.
+        FewSamples: half of the images are no more than the features.
     """
     num_images, num_pixels = images.shape[0], int(np.prod(images.shape[1:]))
     if num_images < FEWEST_IMAGES:
-        raise UserError(f"{name}: a self-check takes {FEWEST_IMAGES} images or more; got {num_images}")
+        raise UserError(f"{name}: a self-check needs at least {FEWEST_IMAGES} images; got {num_images}")
     if network is None and num_pixels > MOST_PIXELS:
         raise UserError(
-            f"{name}: without Inception's weights images are compared by pixels, of which these have {num_pixels:,}; "
-            f"more than {MOST_PIXELS:,} are out of reach. For the weights, {inception_weights.how_to_get()}"
+            f"{name}: without Inception's weights, images are compared by pixels, but these have {num_pixels:,} "
+            f"values, allowed: at most {MOST_PIXELS:,}. For the weights, {inception_weights.how_to_get()}"
         )
-    seen = []
+    columns = []
     for batch in images.batches(batch_size):
-        seen.append(
+        columns.append(
             to_model_range(batch).flatten(1).numpy()
             if network is None
             else seen_by_inception(network, batch)[FEATURES].cpu().numpy()
         )
         progress(len(batch))
-    features = np.concatenate(seen)
+    features = np.concatenate(columns)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FewSamples)  # of itself a set is at distance 0, however few there are
-        from_itself = frechet_distance(features, features)
+        warnings.simplefilter("ignore", FewSamples)  # the distance from itself is 0 for any number of images
+        distance = frechet_distance(features, features)
     order = np.random.default_rng(0).permutation(num_images)
     first, second = features[order[: num_images // 2]], features[order[num_images // 2 :]]
     kernel = kid_with_standard_error(first, second)
@@ -124,7 +123,7 @@ def self_check(
         num_images,
         "pixels" if network is None else network.features_name,
         features.shape[1],
-        from_itself,
+        distance,
         *precision_recall(features, features),
         frechet_distance(first, second),
         *precision_recall(first, second),
@@ -133,7 +132,7 @@ def self_check(
 
 
 def as_text(check: SelfCheck) -> str:
-    """A table of the figures, and whether they are as they must be."""
+    """A table of the metrics, and whether they are as expected."""
     distance = "FID" if check.extractor == inception_weights.PUBLISHED else "FD"
     lines = [
         f"{check.data}: {check.num_images:,} images, by {check.extractor} ({check.num_features:,} features)",
@@ -142,15 +141,14 @@ def as_text(check: SelfCheck) -> str:
         f"{'  one half against the other':<28}{check.halves_distance:>12.6g}{check.halves_precision:>11.4f}"
         f"{check.halves_recall:>9.4f}{f'{check.halves_kid:.3g} ± {check.halves_kid_se:.2g}':>28}",
     ]
-    told = check.faults or ["as it must be: 0, 1 and 1; and halves that differ by chance alone"]
-    told.append(
-        f"of the halves KID alone is judged: it may be {MOST_ERRORS} standard errors from 0. Their {distance} is what "
-        "the bias of so few images is"
+    verdicts = check.faults or ["OK: distance 0, precision and recall 1; the halves differ by chance alone"]
+    verdicts.append(
+        f"the halves are judged by KID alone, which may be {MOST_ERRORS} standard errors from 0; their {distance} "
+        "shows its bias at this number of images"
     )
-    return "\n".join([*lines, *(f"  {line}" for line in told)])
+    return "\n".join([*lines, *(f"  {line}" for line in verdicts)])
 
 
-def as_json_text(checks: Sequence[SelfCheck], told: Sequence[str]) -> str:
-    """The same for programs."""
-    found = [{**asdict(check), "faults": check.faults} for check in checks]
-    return json.dumps({"self_checks": found, "warnings": list(told)}, indent=2)
+def as_json_text(checks: Sequence[SelfCheck], messages: Sequence[str]) -> str:
+    results = [{**asdict(check), "faults": check.faults} for check in checks]
+    return json.dumps({"self_checks": results, "warnings": list(messages)}, indent=2)

@@ -1,1 +1,1 @@
-"""The stages that judge samples: the reference, its statistics, and the metrics."""
+"""The stages that evaluate samples: the reference, its statistics, and the metrics."""

@@ -1,4 +1,4 @@
-"""What would fail an evaluation only after the trainings: looked at where it will run, before anything is computed."""
+"""Checks of an evaluation's inputs on the machine that will run it, before anything is computed."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from imaging.reference.files import Reference
 
 MOST_LOOKED_AT = 1000
-"""Images all over a set that are looked at where the first are none."""
+"""Images from the whole set that are checked if the first ones are faulty."""
 
 
 def reference(config: Mapping[str, Any]) -> None:
-    """The data can be read, and its images are images, or UserError; warns where the first of them alone are none."""
+    """Check that the data can be read, and that its images are not all faulty. Raises UserError; warns if only the
+    first ones are."""
     data.check(config)
     source = data.open_planned(config["data"], config["image_size"], config["channels"])
     first = source.read(np.arange(min(NUM_LOOKED_AT, len(source)))).images
@@ -35,8 +36,9 @@ def reference(config: Mapping[str, Any]) -> None:
 
 
 def statistics(config: Mapping[str, Any]) -> None:
-    """An imported file is a reference made by Inception's weights, and these are here. Raises UserError."""
-    if config["imported"] is not None:  # first: where weights are not here yet, they do not hide what is wrong with it
+    """Check that Inception's weights are available, and an imported file is a reference made with them. Raises
+    UserError."""
+    if config["imported"] is not None:  # first, so that missing weights do not hide what is wrong with it
         imported_reference(config)
     path = inception_weights.planned(config["inception"])
     if config["inception"]["sha256"] != inception_weights.SHA256:  # the published file is known to hold the network

@@ -1,4 +1,4 @@
-"""Columns of tensors that a fan-out stored, as arrays."""
+"""Read columns of tensors from the stored rows of map stages, as arrays."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def column_of(result: Result, name: str) -> npt.NDArray[np.float32]:
 
 
 def features_of_rows(result: Result, name: str, rows: Indices) -> npt.NDArray[np.float32]:
-    """Some rows (n,), ascending, of a column, (n, D). A shard is in memory at a time, and none beyond the last row."""
+    """Some rows (n,), ascending, of a column, (n, D). Reads one shard at a time, up to the last row."""
     found = []
     for table in result.batches([name]):
         ids = table.column("id").to_numpy()

@@ -1,6 +1,6 @@
-"""Extractors by name: what images are compared in. Their facts alone, so no torch here.
+"""The registry of extractors, which compute the features in which images are compared. Imports no torch.
 
-Another package adds one by an entry point of the group "imaging.extractors" that names an `Extractor`.
+Another package adds one by an entry point in the group "imaging.extractors" that names an `Extractor`.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ class Identity:
     config: dict[str, JSON] = field(default_factory=dict)
     """What of it belongs in the config, and so in the key, of stages that extract features."""
     features: str = ""
-    """What the features are called: a distance needs both sides to be called the same."""
+    """The name of the features. A distance requires the same name on both sides."""
     distance: str = ""
-    """What the Fréchet distance in them is called."""
+    """The name of the Fréchet distance in them."""
 
 
 @dataclass(frozen=True)
 class Extractor:
-    """What the rest needs to know of an extractor."""
+    """The facts about an extractor."""
 
     body: str
     """Import path of a subclass of `imaging.extractors.features.Features`: images in, columns of features out."""
     columns: tuple[str, ...] = (FEATURES,)
     network: str | None = None
-    """The input of its stage with the network that it looks through, where that is one of the trial's own."""
+    """Name of the stage input that has its network, if that is one of the trial's own; None: it needs none."""
     most_values: int | None = None
-    """Pixels × channels of the largest image that it takes; None: any size."""
+    """Largest number of pixels × channels of an image; None: no limit."""
     identity: str | None = None
     """Import path of a function of an EvaluateConfig that returns the `Identity`, and raises UserError where a file
     is not as it must be; None: features are called as the extractor is, and a distance fd_<name>."""
@@ -45,9 +45,9 @@ class Extractor:
     options: tuple[str, ...] = ()
     """Options of the section evaluate that have an effect on this extractor alone."""
     version: int = 1
-    """Raise it when the same images get other features: it is in the keys of stages."""
+    """Increase it when the same images get other features: it is in the keys of stages."""
     check: str | None = None
-    """Import path of what looks at its files where a stage will run, before anything is computed."""
+    """Import path of a function that checks its files on the machine of a stage, before anything is computed."""
 
 
 EXTRACTORS: Registry[Extractor] = Registry("extractor", "imaging.extractors")

@@ -1,4 +1,4 @@
-"""Steps of a fan-out: images of the reference, and the features of images. The bodies of our own extractors."""
+"""Bodies of map stages: the images of the reference, and the extractors of this package."""
 
 from __future__ import annotations
 
@@ -7,28 +7,25 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from assay.errors import AssayWarning, UserError
 from assay.workload import Batch, StageContext
-from imaging.data import images_of_rows, open_planned, to_model_range
+from imaging.data import Images, images_of_rows, open_planned, to_model_range
 from imaging.extractors import FEATURES, LOGITS, SPATIAL, inception_weights
 from imaging.extractors.inception import InceptionV3
 from imaging.metrics.feature_arrays import FeatureError
 
-Images = npt.NDArray[np.uint8]
-
 
 class Features(ABC):
-    """A step of a fan-out: adds columns of features to rows that hold "image". Every extractor is one of these.
+    """The base class of extractors: adds columns of features to rows with the column "image".
 
-    Raises FeatureError where one is NaN or infinity: no metric is defined on it.
+    Raises FeatureError for NaN and infinity, for which no metric is defined.
     """
 
     def __init__(self, ctx: StageContext) -> None:
-        """What an extractor loads, it loads here."""
+        """Extractors load their networks here."""
         self.device = ctx.device
 
     @abstractmethod
@@ -82,9 +79,9 @@ def as_rgb(images: Images) -> Images:
 
 
 class ReferenceImages:
-    """A step of a fan-out: {"id"} → {"id", "label", "image"}, row i of the reference (`images_of_rows`).
+    """The images of the reference: {"id"} → {"id", "label", "image"}, where row i is that of `images_of_rows`.
 
-    Where data.broken_images is skip, the row of a broken image holds the one that takes its place.
+    With data.broken_images skip, the row of a broken image has the image that replaces it.
     """
 
     def __init__(self, ctx: StageContext) -> None:

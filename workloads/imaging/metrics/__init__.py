@@ -1,7 +1,7 @@
-"""Metrics of generated images: functions on arrays of features (N, D), and by name what a trial reports.
+"""The registry of metrics of generated images, which are functions on arrays of features (N, D).
 
-The facts alone are here, so neither NumPy nor torch. Another package adds a metric by an entry point of the group
-"imaging.metrics" that names a `Metric`; trials report it where evaluate.metrics asks for it.
+Imports neither NumPy nor torch. Another package adds a metric by an entry point in the group "imaging.metrics" that
+names a `Metric`; trials report it if evaluate.metrics lists it.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ from imaging.extractors import FEATURES, LOGITS, SPATIAL
 
 @dataclass(frozen=True)
 class Metric:
-    """What the rest needs to know of a metric."""
+    """The facts about a metric."""
 
     body: str
-    """Import path of a function of a `Comparison` that returns values by name: a float, or `Replicates`, which make an
+    """Import path of a function of a `Comparison` that returns values by name: floats, or `Replicates`, which give an
     interval."""
     reports: tuple[str, ...] = ()
-    """The names of its values: "{distance}" is what the Fréchet distance in the features is called. Empty: its own."""
+    """The names of its values, in which "{distance}" is the name of the Fréchet distance. Empty: the metric's name."""
     columns: tuple[str, ...] = (FEATURES,)
-    """Columns that the extractor must give."""
+    """Columns of features that it needs."""
     against: Literal["nothing", "statistics", "images"] = "images"
-    """What of the reference it looks at. Statistics are of FEATURES and SPATIAL; a file of them may have no images."""
+    """The part of the reference that it needs. Statistics are of FEATURES and SPATIAL; a file of them may have no
+    images."""
     version: int = 1
-    """Raise it when the same samples get other values: it is in the keys of stages."""
+    """Increase it when the same samples get other values: it is in the keys of stages."""
 
 
 METRICS: Registry[Metric] = Registry("metric", "imaging.metrics")
@@ -42,7 +43,7 @@ METRICS.register(
 METRICS.register("precision_recall", Metric("imaging.metrics.trial:precision_recall", reports=("precision", "recall")))
 METRICS.register("kid", Metric("imaging.metrics.trial:kid"))
 STANDARD = ("frechet", "spatial_frechet", "inception_score", "precision_recall", "kid")
-"""Metrics that every trial reports whose extractor and reference allow it."""
+"""Metrics that every trial reports if its extractor and reference allow it."""
 INFINITY = "frechet_infinity"
 METRICS.register(
     INFINITY,

@@ -1,13 +1,13 @@
 """FID∞: the Fréchet distance at infinitely many samples.
 
 Chong and Forsyth (2020), "Effectively unbiased FID and Inception Score and where to find them",
-https://arxiv.org/abs/1911.07023: the expectation of the distance is F∞ + b/N up to 1/N², with b its own for every
-model, so that ranks at equal N can be wrong. A line through distances at several N, against 1/N, meets 1/N = 0 at F∞.
+https://arxiv.org/abs/1911.07023: the expected distance is F∞ + b/N up to 1/N², where b differs between models, so that
+rankings at equal N can be wrong. A line through distances at several N, as a function of 1/N, has the intercept F∞.
 
-What differs here. They draw 15 random subsets of the features; here the samples are cut at random into 1, 2 and 3
-parts, and a point is the mean over its parts. Every point sees every sample, so that to first order all points move
-together and the line's slope does not take the noise up; and a subset is a sum of block moments, so that the cost is
-6 distances (and 3 a block for the standard error) whatever N is.
+Differences to the paper: it draws 15 random subsets of the features; here the samples are divided at random into 1, 2
+and 3 parts, and a point is the mean over its parts. Every point uses every sample, so to first order all points share
+their noise, and the slope does not amplify it. The moments of a part are sums of block moments, so the cost is 6
+distances (and 3 per block for the standard error) for any N.
 """
 
 from __future__ import annotations
@@ -39,30 +39,30 @@ class FrechetInfinity(NamedTuple):
 def frechet_distance_infinity(
     reference: npt.ArrayLike | Moments | Gaussian, blocks: Sequence[Moments], *, max_parts: int = 3, seed: int = 0
 ) -> FrechetInfinity:
-    """The Fréchet distance extrapolated to infinitely many samples, from blocks as `Moments.blocks` cuts them.
+    """The Fréchet distance extrapolated to infinitely many samples, from blocks of samples (`Moments.blocks`).
 
-    `seed` decides which blocks share a part. The value may be below 0 where the model is as good as the reference.
-    Only the samples' bias is removed: what the reference's own size adds stays, and is the same for all models.
+    `seed` determines which blocks form a part. The value may be negative if the model is as good as the reference. Only
+    the samples' bias is removed; the bias of the reference's own size remains, and is the same for all models.
 
-    What is left of the bias was measured on features of known distance with D eigenvalues as 1/i
-    (tests/bench/coverage.py), as a share of the plain distance's bias: −6% to +4% at N = 10 D. At N = 2.5 D, where a
-    part has fewer rows than features, the line is none: −33%, and value ± t SE may hold F∞ only 64 times in 100.
+    The remaining bias, as a share of the plain distance's, was measured on features of known distance with D
+    eigenvalues 1/i (tests/bench/coverage.py): −6% to +4% at N = 10 D. At N = 2.5 D, where a part has fewer rows than
+    features, the points do not lie on a line: −33%, and value ± t SE may contain F∞ in only 64 of 100 cases.
 
     Raises:
-        FeatureError: as `frechet_distance`, max_parts < 2, or fewer than 2 blocks a part.
+        FeatureError: as `frechet_distance`, max_parts < 2, or fewer than 2 blocks per part.
 
     Warns:
-        FewSamples: as `frechet_distance`, of the smallest part.
+        FewSamples: as `frechet_distance`, for the smallest part.
     """
     if max_parts < 2:
         raise FeatureError(f"max_parts must be at least 2 to fit a line; got {max_parts}")
     if len(blocks) < 2 * max_parts:
         raise FeatureError(f"{max_parts} parts need at least {2 * max_parts} blocks of samples; got {len(blocks)}")
     first = gaussian_of(reference, "reference")
-    gaussian_of(Moments.combine(blocks), "samples")  # for its checks
+    gaussian_of(Moments.combine(blocks), "samples")  # raises and warns
     order = np.random.default_rng(seed).permutation(len(blocks))
     cuts = [_Cut.of(first, blocks, np.array_split(order, parts)) for parts in range(1, max_parts + 1)]
-    gaussian_of(min(cuts[-1].moments, key=lambda part: part.n), "samples of one part")  # and here
+    gaussian_of(min(cuts[-1].moments, key=lambda part: part.n), "samples of one part")  # raises and warns
     points = [cut.point for cut in cuts]
     value, slope = line_through(points)
     left_out = [
@@ -83,7 +83,7 @@ def line_through(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class _Cut:
-    """The samples in P parts: which part each block is in (G,), and the parts' moments and distances (P,)."""
+    """The samples divided into P parts: the part of each block, (G,); moments and distance of each part, (P,)."""
 
     part_of: npt.NDArray[np.intp]
     moments: list[Moments]
@@ -103,7 +103,7 @@ class _Cut:
         return float(np.mean([1 / part.n for part in self.moments])), float(np.mean(self.distances))
 
     def leaving_out(self, reference: Gaussian, index: int, block: Moments) -> _Cut:
-        """The same parts, one without block `index`: one new distance."""
+        """The same division without block `index`. Costs one distance."""
         moments, distances, part = self.moments.copy(), self.distances.copy(), self.part_of[index]
         moments[part] = moments[part].without(block)
         distances[part] = _distance(reference, moments[part])
@@ -111,5 +111,5 @@ class _Cut:
 
 
 def _distance(reference: Gaussian, part: Moments) -> float:
-    # A new Gaussian: the one that Moments keeps would stay in memory with its covariance.
+    # Not part.gaussian, which would keep its covariance in memory.
     return frechet_between_gaussians(reference, Gaussian(part.mean, part.cov))

@@ -1,6 +1,6 @@
-"""What counts as an array of features, and how a bad one is refused.
+"""Validation of arrays of features.
 
-Every metric takes features as an array (N, D): row i belongs to image i. This file is the only place that checks them.
+Every metric takes features as an array (N, D), where row i belongs to image i. Only this module checks them.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ Float64Array: TypeAlias = npt.NDArray[np.float64]
 
 
 class FeatureError(UserError):
-    """An array of features cannot be used; a ValueError."""
+    """An array of features is invalid. A ValueError."""
 
 
 class CollapsedSamples(AssayWarning):
-    """All samples have the same features. Metrics are as they are defined: zero covariance, no recall."""
+    """All samples have the same features. Metrics are still defined: the covariance and the recall are 0."""
 
 
 def checked_features(features: npt.ArrayLike, name: str, *, at_least: int = 1) -> FloatArray:
-    """Return `features` (N, D) as a floating array, or say what is wrong with it.
+    """Return `features` (N, D) as a floating-point array, or raise an error that says what is wrong.
 
-    float32 and float64 are kept as they are, float16 and integers become float32 and float64. Not copied needlessly.
-    `name` is how messages call the array; `at_least` is the fewest rows that will do.
+    float32 and float64 are not copied; float16 becomes float32, integers become float64. `name` is the array's name in
+    messages, `at_least` the minimal number of rows.
 
     Raises:
         FeatureError: not numbers, not two-dimensional, no columns, too few rows, or NaN or infinity anywhere.
@@ -46,7 +46,7 @@ def checked_features(features: npt.ArrayLike, name: str, *, at_least: int = 1) -
     if array.shape[1] == 0:
         raise FeatureError(f"{name}: features must have at least one column; got shape {array.shape}")
     if len(array) < at_least:
-        raise FeatureError(f"{name}: needs at least {at_least} rows of features, one an image; got {len(array)}")
+        raise FeatureError(f"{name}: needs at least {at_least} rows of features, one per image; got {len(array)}")
     if array.dtype.kind in "iu":
         array = array.astype(np.float64)
     elif array.dtype == np.float16:
@@ -60,7 +60,8 @@ def checked_features(features: npt.ArrayLike, name: str, *, at_least: int = 1) -
 def checked_pair(
     reference: npt.ArrayLike, samples: npt.ArrayLike, *, at_least: int = 2
 ) -> tuple[FloatArray, FloatArray]:
-    """Return reference (N, D) and samples (M, D), both checked, with the same D. Call it from what the user calls.
+    """Return reference (N, D) and samples (M, D), both checked. Call it in the function that the user calls, whose
+    caller the warning names.
 
     Raises:
         FeatureError: as `checked_features`, the two have different D, or all rows of the reference are the same.
@@ -82,19 +83,17 @@ def refuse_different_dims(reference_dim: int, samples_dim: int) -> None:
     """Raise FeatureError unless both sides have as many features."""
     if reference_dim != samples_dim:
         raise FeatureError(
-            f"reference has {reference_dim} features an image and samples have {samples_dim}: "
+            f"reference has {reference_dim} features per image and samples have {samples_dim}: "
             "both must come from the same extractor"
         )
 
 
 def refuse_or_warn_of_constant(name: str, num_rows: int) -> None:
-    """Say that all rows are the same: a reference like this is a mistake, but a model may collapse.
-
-    Raises FeatureError for the "reference"; warns CollapsedSamples of anything else.
-    """
+    """Report that all rows are the same: an error for the "reference", which must be a mistake, and the warning
+    CollapsedSamples for samples, since a model may collapse."""
     message = (
-        f"{name}: all {num_rows} rows of features are the same. Look at the images: the sampler or the data gives one "
-        "image over and over, or the extractor does not look at it"
+        f"{name}: all {num_rows} rows of features are the same. Look at the images: the sampler or the data repeats "
+        "one image, or the extractor ignores its input"
     )
     if name == "reference":
         raise FeatureError(message)

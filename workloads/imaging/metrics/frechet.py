@@ -1,7 +1,7 @@
 """The Fréchet distance between two sets of features: FID on Inception's pool features, sFID on its spatial ones.
 
 Heusel et al. (2017), "GANs trained by a two time-scale update rule converge to a local Nash equilibrium".
-D features; μ means; Σ covariances with N − 1 in the denominator.
+Legend: D features; μ means; Σ covariances with N − 1 in the denominator.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from imaging.metrics.moments import Gaussian, Moments
 
 
 class FewSamples(AssayWarning):
-    """No more samples than features: the covariance is singular and the Fréchet distance badly biased."""
+    """No more samples than features: the covariance is singular, and the Fréchet distance strongly biased."""
 
 
 def frechet_distance(
     reference: npt.ArrayLike | Moments | Gaussian, samples: npt.ArrayLike | Moments | Gaussian
 ) -> float:
-    """Fréchet distance between normal distributions fitted to the reference and to the samples; float64 throughout.
+    """Fréchet distance between normal distributions fitted to the reference and to the samples, in float64.
 
-    Either side is features (N, D), their Moments, or a Gaussian (statistics without a count). A Moments or Gaussian
-    remembers the root of its covariance, so one that is passed as `reference` again is cheaper from the second call.
+    Either side is features (N, D), their Moments, or a Gaussian. Moments and Gaussians keep the root of their
+    covariance, so later calls with the same `reference` are cheaper.
 
     Returns:
-        The distance, ≥ 0, in squared units of the features. Depends on N: compare only at equal N.
+        The distance, ≥ 0, in squared units of the features. It depends on N: compare only at equal N.
 
     Raises:
         FeatureError: wrong shape, different D, fewer than 2 rows, NaN or infinity, all rows of the reference the same.
@@ -43,7 +43,7 @@ def frechet_distance(
 
 
 def frechet_between_gaussians(first: Gaussian, second: Gaussian) -> float:
-    """d² = |μ₁ − μ₂|² + tr Σ₁ + tr Σ₂ − 2 tr √(Σ₁ Σ₂). Rounding below 0 is returned as 0."""
+    """d² = |μ₁ − μ₂|² + tr Σ₁ + tr Σ₂ − 2 tr √(Σ₁ Σ₂), at least 0."""
     refuse_different_dims(len(first.mean), len(second.mean))
     difference = first.mean - second.mean
     traces = np.trace(first.cov) + np.trace(second.cov)
@@ -51,10 +51,10 @@ def frechet_between_gaussians(first: Gaussian, second: Gaussian) -> float:
 
 
 def trace_of_root_of_product(first: Gaussian, second: Gaussian) -> float:
-    """tr √(Σ₁ Σ₂) = Σ √eig(Fᵀ Σ₂ F), where Σ₁ = F Fᵀ; or the other way round, where that F has fewer columns.
+    """tr √(Σ₁ Σ₂) = Σᵢ √λᵢ(Fᵀ Σ₂ F), where Σ₁ = F Fᵀ; with the two exchanged if only the second has a known F.
 
-    Fᵀ Σ₂ F has the eigenvalues of Σ₁ Σ₂ and is symmetric and positive semidefinite, so no complex root can arise and
-    singular covariances are no special case: what rounding leaves below 0 is 0.
+    Fᵀ Σ₂ F has the eigenvalues of Σ₁ Σ₂ and is symmetric and positive semidefinite, so no complex roots arise, also for
+    singular covariances. Eigenvalues below 0 are rounding errors, and count as 0.
     """
     if second.factor is not None and first.factor is None:
         first, second = second, first
@@ -65,10 +65,7 @@ def trace_of_root_of_product(first: Gaussian, second: Gaussian) -> float:
 
 
 def gaussian_of(side: npt.ArrayLike | Moments | Gaussian, name: str) -> Gaussian:
-    """The normal distribution of one side of a distance, checked. Call it from the function the user calls.
-
-    Raises and warns as `frechet_distance`.
-    """
+    """The normal distribution of one side of a distance, checked. Raises and warns as `frechet_distance`."""
     if isinstance(side, Gaussian):
         return side
     features = None

@@ -1,7 +1,7 @@
 """The Inception score: Salimans et al. (2016), "Improved techniques for training GANs".
 
-N images, C classes. The reference evaluator's logits are the pool features times the last layer's weights, without its
-bias; its splits are contiguous and not shuffled.
+Legend: N images, C classes. As in the reference evaluator, logits are the pool features times the last layer's weights,
+without its bias, and splits are contiguous and not shuffled.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from imaging.metrics.feature_arrays import FeatureError, Float64Array, FloatArra
 
 
 def inception_score(logits: npt.ArrayLike, split_size: int = 5000) -> float:
-    """Mean over splits of exp E KL(p(y|x) ‖ p(y)); float64. Between 1 and C, higher is better.
+    """exp E_x KL(p(y|x) ‖ p(y)), averaged over splits; float64. Between 1 and C, higher is better.
 
-    `logits` (N, C) are not probabilities: softmax is taken here. Split i holds images i·split_size to
-    (i + 1)·split_size; a shorter last one counts as much as the others.
+    `logits` (N, C) are before the softmax. Split i has images i·split_size to (i + 1)·split_size; a shorter last split
+    has the same weight as the others.
 
     Raises:
         FeatureError: wrong shape, fewer than 2 images, NaN or infinity, or split_size < 1.
@@ -38,7 +38,7 @@ def _score_of_split(logits: FloatArray) -> float:
 
 
 def log_softmax(logits: FloatArray) -> Float64Array:
-    """log p(y|x), (N, C) to (N, C), in float64. A class whose probability underflows keeps a finite logarithm."""
+    """log p(y|x), (N, C) to (N, C), in float64. Finite also for probabilities that underflow."""
     shifted = logits.astype(np.float64)
     shifted -= shifted.max(axis=1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))

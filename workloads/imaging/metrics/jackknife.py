@@ -1,25 +1,25 @@
-"""How sure a Fréchet distance is: intervals by leaving out one block of samples after another.
+"""Confidence intervals for Fréchet distances, by a jackknife over blocks of samples.
 
-An interval here is for the expectation of the distance *at its own N*, with the reference as given: what another N
-samples of the same model would show on average. It says nothing of the bias of that expectation (`extrapolation` does),
-nor of what another training run would give.
+An interval here is for the expectation of the distance *at its own N*, with the given reference: the average over other
+sets of N samples from the same model. It does not cover the bias of that expectation (see `extrapolation`), nor the
+variation between training runs.
 
-Why the delete-a-block jackknife, with the distance computed anew each time. The expectation of the distance is
-F∞ + b/N + …; leaving out a block of n_g rows raises it by b/(N − n_g) − b/N. Where all blocks are equal this is one
-constant, which the spread of the left-out values does not see; where they are not, pseudo-values weighted by N/n_g
-cancel it (`assay.statistics.jackknife_error`). Two cheaper forms are not taken:
+We use the delete-a-block jackknife, and compute the distance anew for each block. The expected distance is
+F∞ + b/N + …; leaving out a block of n_g rows raises it by b/(N − n_g) − b/N. If all blocks are equal, this is a
+constant that does not affect the spread of the left-out values; otherwise, pseudo-values weighted by N/n_g cancel it
+(`assay.statistics.jackknife_error`). Two cheaper alternatives are worse:
 
-- Linearised: by the derivative in the moments (Rippl, Munk and Sturm 2016, "Limit laws of the empirical Wasserstein
-  distance: Gaussian distributions", https://arxiv.org/abs/1507.04090) a block costs no eigenvalues. It agrees where
+- Linearisation by the derivative in the moments (Rippl, Munk and Sturm 2016, "Limit laws of the empirical Wasserstein
+  distance: Gaussian distributions", https://arxiv.org/abs/1507.04090) needs no eigenvalues per block. It agrees for
   N ≫ D, but its 95% intervals cover 91% at N = 2.5 D, and with heavy tails at N = 10 D. The exact ones, paired or not,
-  cover 93% or more in every case measured (tests/bench/coverage.py, with its table in RESULTS.md beside it).
-- Distances of the blocks themselves: N/G rows are fewer than D, where the distance is all bias.
+  cover at least 93% in every case measured (tests/bench/coverage.py; the table is in RESULTS.md beside it).
+- Distances of single blocks: N/G rows are fewer than D, where the distance is almost entirely bias.
 
-Blocks are of indices, and the same in every arm of as many samples (`index_blocks`): so the difference of two arms is
-taken block by block, and what they share cancels, from their left-out values alone.
+Blocks are sets of indices, the same in all arms with the same number of samples (`index_blocks`). So the difference of
+two arms is computed block by block from their left-out values alone, and the noise that they share cancels.
 
-Near model = data the derivative vanishes and the jackknife is conservative (it counts the variance of the second order
-twice; Efron and Stein 1981, "The jackknife estimate of variance"): intervals are too wide there, not too narrow.
+If the model is close to the data, the derivative vanishes and the jackknife is conservative (it counts the second-order
+variance twice; Efron and Stein 1981, "The jackknife estimate of variance"): intervals are too wide, not too narrow.
 Legend: N samples in G blocks, block g of n_g rows; D features.
 """
 
@@ -37,13 +37,13 @@ from imaging.metrics.frechet import frechet_between_gaussians, gaussian_of
 from imaging.metrics.moments import Gaussian, Moments
 
 NUM_BLOCKS = 20
-"""Blocks that samples of a trial are cut into. They divide the usual numbers of samples, and bound what the intervals
-of a Fréchet distance cost: 20 distances, whatever N is."""
+"""Number of blocks of a trial's samples. It divides the usual numbers of samples, and limits the cost of an interval to
+20 Fréchet distances."""
 GOLDEN_RATIO = (np.sqrt(5) - 1) / 2
 
 
 class Interval(NamedTuple):
-    """An estimate, its standard error, and the ends of the interval that covers its expectation at `level`."""
+    """An estimate, its standard error, and the ends of the confidence interval for its expectation at `level`."""
 
     value: float
     standard_error: float
@@ -53,33 +53,35 @@ class Interval(NamedTuple):
 
 
 class Replicates(NamedTuple):
-    """An estimate; the same without block g, (G,); and the rows n_g of each block, (G,)."""
+    """An estimate; the estimates without block g, (G,); and the number of rows n_g of each block, (G,)."""
 
     value: float
     left_out: Float64Array
     sizes: Float64Array
 
     def interval(self, level: float = 0.95) -> Interval:
-        """value ± t SE with t the quantile of Student's distribution on G − 1 degrees of freedom.
+        """value ± t SE, where t is the quantile of Student's distribution with G − 1 degrees of freedom.
 
-        Centred on the value itself, not on the mean of the pseudo-values, which estimates F∞. FeatureError for a level
-        not between 0 and 1.
+        Centred on the value itself, not on the mean of the pseudo-values, which estimates F∞. Raises FeatureError for a
+        level that is not between 0 and 1.
         """
         _check_level(level)
         error = jackknife_error(self.value, self.left_out.tolist(), self.sizes.tolist())
-        reach = student_t(len(self.left_out) - 1, level) * error
-        return Interval(self.value, error, self.value - reach, self.value + reach, level)
+        half_width = student_t(len(self.left_out) - 1, level) * error
+        return Interval(self.value, error, self.value - half_width, self.value + half_width, level)
 
 
 def index_blocks(num_rows: int, num_blocks: int = NUM_BLOCKS) -> list[npt.NDArray[np.int64]]:
-    """Which rows (in order) each block has, by nothing but how many there are; sizes are equal to within one row.
+    """The rows of each block, in order: a function of the number of rows alone. Sizes are equal to within one row.
 
-    Sample i may be of class i mod C. Blocks that are runs of fewer than C rows would each hold other classes, and
-    intervals be several times too wide; multiples of the golden ratio mod 1 spread every run evenly over the blocks.
-    Raises FeatureError for fewer rows than blocks.
+    Sample i may have class i mod C. Blocks of fewer than C consecutive rows would have different classes, and intervals
+    would be several times too wide; multiples of the golden ratio mod 1 distribute every run of rows evenly over the
+    blocks. Raises FeatureError for fewer rows than blocks.
     """
     if num_rows < num_blocks:
-        raise FeatureError(f"{num_blocks} blocks need as many rows of features, one an image; got {num_rows}")
+        raise FeatureError(
+            f"{num_blocks} blocks need at least that many rows of features, one per image; got {num_rows}"
+        )
     rows = np.argsort(np.arange(num_rows) * GOLDEN_RATIO % 1, kind="stable")
     return [np.sort(block) for block in np.array_split(rows, num_blocks)]
 
@@ -87,7 +89,7 @@ def index_blocks(num_rows: int, num_blocks: int = NUM_BLOCKS) -> list[npt.NDArra
 def frechet_replicates(reference: npt.ArrayLike | Moments | Gaussian, blocks: Sequence[Moments]) -> Replicates:
     """The Fréchet distance of all blocks of samples together, and without each. Raises and warns as `frechet_interval`.
 
-    One pair of moments is held at a time, beyond the blocks.
+    Beyond the blocks, one pair of moments is in memory at a time.
     """
     if len(blocks) < 2:
         raise FeatureError(f"an interval needs at least 2 blocks of samples to leave one out; got {len(blocks)}")
@@ -103,8 +105,8 @@ def frechet_interval(
 ) -> Interval:
     """The Fréchet distance of all blocks of samples together, and an interval for its expectation at this N.
 
-    `blocks` are exchangeable parts of the samples, as `Moments.blocks` cuts them; 20 or more give a t quantile near
-    the normal one. Costs a distance a block: in 2048 dimensions and 24 blocks, 24 times 0.7 s.
+    `blocks` are exchangeable parts of the samples (`Moments.blocks`); with 20 or more, the t quantile is close to the
+    normal one. Costs one distance per block: in 2048 dimensions with 24 blocks, 24 times 0.7 s.
 
     Raises:
         FeatureError: as `frechet_distance`, fewer than 2 blocks, or a level not between 0 and 1.
@@ -122,23 +124,23 @@ def frechet_difference_interval(
     blocks_b: Sequence[Moments],
     level: float = 0.95,
 ) -> Interval:
-    """Distance of arm a less that of arm b, and an interval for its expectation at this N. Below 0, a is nearer.
+    """Distance of arm a minus that of arm b, and an interval for its expectation at this N. Negative if a is nearer.
 
-    The arms are paired: row i of both comes from the same noise (and label), so block g of both is left out together
-    and what the arms share cancels. Arms that share nothing get an interval as wide as an unpaired one, and as valid.
+    The arms are paired: row i of both has the same noise (and label), so block g is left out of both together, and the
+    noise that they share cancels. For arms that share nothing, the interval is as wide and as valid as an unpaired one.
 
     Raises:
         FeatureError: as `frechet_interval`, or the blocks of the two arms differ in number or size.
 
     Warns:
-        FewSamples: as `frechet_distance`, once an arm.
+        FewSamples: as `frechet_distance`, once per arm.
     """
     _check_level(level)
     sizes_a, sizes_b = ([block.n for block in blocks] for blocks in (blocks_a, blocks_b))
     if sizes_a != sizes_b:
         raise FeatureError(
             f"paired arms need equal blocks; got {len(sizes_a)} of {sum(sizes_a)} rows in all and {len(sizes_b)} of "
-            f"{sum(sizes_b)}. Take the same images, by index, of both"
+            f"{sum(sizes_b)}. Use the images with the same indices in both"
         )
     first = gaussian_of(reference, "reference")
     a, b = (frechet_replicates(first, blocks) for blocks in (blocks_a, blocks_b))

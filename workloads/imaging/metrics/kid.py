@@ -1,7 +1,7 @@
 """The kernel Inception distance: Bińkowski et al. (2018), "Demystifying MMD GANs".
 
-Unlike the Fréchet distance its expectation does not depend on the number of images, so it ranks fairly at small N.
-N references, M samples, D features.
+Unlike that of the Fréchet distance, its expectation does not depend on the number of images, so it ranks models fairly
+at small N. Legend: N references, M samples, D features.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _MAX_BYTES = 1 << 28
 
 
 class KernelDistance(NamedTuple):
-    """An unbiased estimate, which may be below 0, and its standard error, both in units of the kernel.
+    """An unbiased estimate, which may be negative, and its standard error, both in units of the kernel.
 
-    The error counts the noise of both sets: what other references and other samples would change.
+    The error includes the noise of both sets, references and samples.
     """
 
     kid: float
@@ -31,9 +31,9 @@ class KernelDistance(NamedTuple):
 
 
 def kid(reference: npt.ArrayLike, samples: npt.ArrayLike, *, max_bytes: int = _MAX_BYTES) -> float:
-    """Unbiased squared maximum mean discrepancy under the cubic kernel, over all pairs; float64. May be below 0.
+    """Unbiased squared maximum mean discrepancy under the cubic kernel, over all pairs; float64. May be negative.
 
-    No subsets are drawn: the result has no seed. `max_bytes` bounds the working memory.
+    There are no random subsets, so there is no seed. `max_bytes` bounds the working memory.
 
     Raises:
         FeatureError: wrong shape, different D, fewer than 2 rows on a side, NaN or infinity, all rows of the reference
@@ -49,9 +49,9 @@ def kid(reference: npt.ArrayLike, samples: npt.ArrayLike, *, max_bytes: int = _M
 def kid_with_standard_error(
     reference: npt.ArrayLike, samples: npt.ArrayLike, *, max_bytes: int = _MAX_BYTES
 ) -> KernelDistance:
-    """`kid`, and its standard error by the jackknife: each reference left out once, and each sample.
+    """`kid`, and its standard error by a jackknife that leaves out each reference and each sample once.
 
-    Leaving a row out takes its sums of kernel values away, so the jackknife costs nothing beyond `kid`.
+    Leaving a row out subtracts its sums of kernel values, so the jackknife costs nothing beyond `kid`.
 
     Raises:
         FeatureError: as `kid`, and fewer than 3 rows on a side.
@@ -69,9 +69,10 @@ def kid_leaving_out(
 ) -> tuple[KernelDistance, Float64Array]:
     """`kid_with_standard_error`, and `kid` (G,) without the samples of each block of rows.
 
-    An interval by the latter is of the samples' noise alone, with the reference as given: narrower than the standard
-    error has it, and what tells arms apart that share their reference. Costs the kernel within each block beyond `kid`.
-    Raises and warns as it does; FeatureError also where fewer than 2 samples would be left.
+    An interval from the latter covers the samples' noise alone, with the given reference. It is narrower than the
+    standard error, and is the right one for comparing arms that share their reference. Beyond `kid`, it costs the
+    kernel within each block. Raises and warns as `kid_with_standard_error`, and FeatureError if fewer than 2 samples
+    would be left.
     """
     first, second = checked_pair(reference, samples, at_least=3)
     sums = _RowSums.of(first, second, max_bytes)
@@ -94,7 +95,7 @@ def cubic_kernel(first: Float64Array, second: Float64Array) -> Float64Array:
 
 @dataclass(frozen=True)
 class _RowSums:
-    """Sums of the kernel from each row to the other rows of its set (`within`) and to the other set (`across`)."""
+    """Sums of the kernel between each row and the other rows of its set (`within`), and the other set (`across`)."""
 
     reference_within: Float64Array  # (N,)
     reference_across: Float64Array  # (N,)
@@ -145,7 +146,7 @@ class _RowSums:
 
 
 def _sums_across(first: FloatArray, second: FloatArray, max_bytes: int) -> tuple[Float64Array, Float64Array]:
-    """Sums of the kernel from each row of the first (N,) to the second, and of the second (M,) to the first."""
+    """Sums of the kernel between each row of one set and all rows of the other, (N,) and (M,)."""
     first_sums, second_sums = np.zeros(len(first)), np.zeros(len(second))
     size = _rows_per_tile(first.shape[1], max_bytes)
     for rows in row_blocks(len(first), size):
@@ -158,7 +159,7 @@ def _sums_across(first: FloatArray, second: FloatArray, max_bytes: int) -> tuple
 
 
 def _sums_within(features: FloatArray, max_bytes: int) -> Float64Array:
-    """Sums of the kernel from each row (N,) to the others. Symmetric: tiles below the diagonal are not computed."""
+    """Sums of the kernel between each row and the others, (N,). Computes only tiles on and above the diagonal."""
     sums = np.zeros(len(features))
     size = _rows_per_tile(features.shape[1], max_bytes)
     for rows in row_blocks(len(features), size):

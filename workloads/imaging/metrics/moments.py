@@ -1,6 +1,6 @@
-"""Mean and covariance of features, in pieces that merge.
+"""Mean and covariance of features, computed in parts that can be merged.
 
-N images, D features. M2 is the sum of outer products of the deviations from the mean, so that Σ = M2 / (N − 1).
+Legend: N images, D features. M2 is the sum of outer products of the deviations from the mean, so that Σ = M2 / (N − 1).
 """
 
 from __future__ import annotations
@@ -23,23 +23,21 @@ from imaging.metrics.feature_arrays import (
 
 _ROWS_PER_BLOCK = 8192
 MERGED_ROWS = 4096
-"""Rows of a longer run of features whose moments are taken at once: merging moments costs as much as D rows do."""
+"""Rows whose moments are computed at once: a merge costs as much as the moments of D rows."""
 
 DEFAULT_NUM_BLOCKS = 24
-"""Blocks of samples for an interval: a t quantile near the normal one, and cut evenly into 2, 3 or 4 parts."""
+"""Blocks of samples for an interval: enough for a t quantile near the normal one, and divisible by 2, 3 and 4."""
 
 
 @dataclass(frozen=True, eq=False)
 class Gaussian:
-    """The normal distribution that stands for a set of images: mean (D,) and covariance (D, D), float64.
-
-    Statistics that others computed (the `mu` and `sigma` of a reference file) come in here.
-    """
+    """The normal distribution fitted to a set of images, such as `mu` and `sigma` of a reference file: mean (D,) and
+    covariance (D, D), float64."""
 
     mean: Float64Array
     cov: Float64Array
     factor: Float64Array | None = None
-    """F (D, r) with Σ = F Fᵀ, where one is known: of few images it has as many columns as there are images."""
+    """F (D, r) with Σ = F Fᵀ, if known: for N < D images, their scaled deviations from the mean, with r = N."""
 
     def __post_init__(self) -> None:
         mean, cov = np.asarray(self.mean, dtype=np.float64), np.asarray(self.cov, dtype=np.float64)
@@ -47,7 +45,7 @@ class Gaussian:
             raise FeatureError(f"mean must be (D,) and covariance (D, D); got shapes {mean.shape} and {cov.shape}")
         if not (np.isfinite(mean).all() and np.isfinite(cov).all()):
             raise FeatureError("mean and covariance must be finite; got NaN or infinity")
-        # Not allclose, which takes four times as long: a jackknife makes many of these.
+        # Not numpy.allclose, which takes four times as long: a jackknife constructs many Gaussians.
         if np.abs(cov - cov.T).max(initial=0.0) > 1e-6 * np.abs(cov).max(initial=0.0):
             raise FeatureError("covariance must be symmetric")
         object.__setattr__(self, "mean", mean)
@@ -55,7 +53,7 @@ class Gaussian:
 
     @cached_property
     def root(self) -> Float64Array:
-        """`factor`, or F = V√λ (D, D), with Σ = F Fᵀ. Kept: a reference pays for it once."""
+        """`factor`, or F = V√λ (D, D), with Σ = F Fᵀ. Cached, since a reference is used often."""
         if self.factor is not None:
             return self.factor
         eigenvalues, vectors = np.linalg.eigh((self.cov + self.cov.T) / 2)
@@ -66,7 +64,7 @@ class Gaussian:
 class Moments:
     """Count, mean (D,) and M2 (D, D) of N ≥ 1 rows of features, float64.
 
-    Merging is associative up to rounding. Equal blocks merged in index order give equal bits, whoever computed them.
+    Merging is associative up to rounding. Merging the same blocks in the same order gives the same bits everywhere.
     """
 
     n: int
@@ -82,7 +80,7 @@ class Moments:
 
     @classmethod
     def of(cls, features: npt.ArrayLike) -> Moments:
-        """Moments of features (N, D), N ≥ 1. Works in blocks of rows: no float64 copy of the whole is made.
+        """Moments of features (N, D), N ≥ 1, computed in blocks of rows without a float64 copy of all features.
 
         Raises:
             FeatureError: wrong shape, no rows, NaN or infinity.
@@ -94,8 +92,8 @@ class Moments:
     def blocks(cls, features: npt.ArrayLike, num_blocks: int = DEFAULT_NUM_BLOCKS) -> list[Moments]:
         """Moments of `num_blocks` runs of consecutive rows of features (N, D), of equal size to within one row.
 
-        What intervals and FID∞ start from: the features are not needed again. Each block holds D² float64, 32 MiB in
-        2048 dimensions. Rows must be exchangeable: if images come sorted by class, shuffle them first.
+        Intervals and FID∞ are computed from them, without the features. Each block takes D² float64, 32 MiB in 2048
+        dimensions. Rows must be exchangeable: shuffle images that are sorted by class.
 
         Raises:
             FeatureError: as `of`, num_blocks < 1, or fewer rows than blocks.
@@ -138,7 +136,7 @@ class Moments:
         return Moments(n, mean, self.m2 + other.m2 + np.outer(delta, delta) * (self.n * other.n / n))
 
     def without(self, part: Moments) -> Moments:
-        """Moments of the rest, where `part` was merged into these: `merge` solved for the other side.
+        """Moments of the remaining rows, given that `part` was merged into these: the inverse of `merge`.
 
         Raises:
             FeatureError: different D, or nothing would be left.
@@ -165,11 +163,11 @@ class Moments:
 
     @property
     def is_constant(self) -> bool:
-        """Whether all rows were the same, as far as the rounding of their mean lets it be known."""
+        """Whether all rows are the same, up to the rounding of their mean."""
         largest_deviation = np.sqrt(np.diagonal(self.m2).max() / self.n)
         return bool(largest_deviation <= 1e-12 * np.abs(self.mean).max())
 
     @cached_property
     def gaussian(self) -> Gaussian:
-        """The normal distribution with this mean and covariance. Kept, with its root."""
+        """The normal distribution with this mean and covariance. Cached, with its root."""
         return Gaussian(self.mean, self.cov)

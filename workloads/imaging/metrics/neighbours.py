@@ -1,13 +1,13 @@
-"""Exact nearest neighbours among features, at the price of a float32 matrix product.
+"""Exact nearest neighbours among features, at about the cost of a float32 matrix product.
 
-|a − b|² = |a|² + |b|² − 2 a·b is one matrix product, but it cancels: in float32 the error is a share of |a|² + |b|²,
-not of |a − b|². So the product only screens. It is used as a bound that is sure,
+|a − b|² = |a|² + |b|² − 2 a·b needs one matrix product, but suffers from cancellation: in float32 its error is relative
+to |a|² + |b|², not to |a − b|². So the product is used only as a rigorous bound,
 
     |a − b|² ≥ (1 − ε)(|a|² + |b|²) − 2 a·b,   and ≤ with 1 + ε,
 
-with ε from the rounding error of a dot product of D terms (Higham, "Accuracy and Stability of Numerical Algorithms",
-section 3.1). What the bound cannot decide is decided by Σ(a − b)² in float64. Features are centred on the mean first,
-which leaves distances as they are and makes the norms, and so ε's part, small.
+where ε follows from the rounding error of a dot product of D terms (Higham, "Accuracy and Stability of Numerical
+Algorithms", section 3.1). Where the bound is not decisive, Σ(a − b)² is computed in float64. Features are centred
+first, which does not change distances and makes the norms, and so the error, small.
 
 Legend: N queries, M references, D features; all distances here are Euclidean, in units of the features.
 """
@@ -55,10 +55,10 @@ def nearest_neighbours(
     max_bytes: int = DEFAULT_MAX_BYTES,
     device: str = "cpu",
 ) -> Neighbours:
-    """The k nearest references (M, D) of every query (N, D): appendix E's figure 7 in Inception's pool features.
+    """The k nearest references (M, D) of every query (N, D), as in figure 7 for Inception's pool features.
 
-    Distances are those of float64. Among references at equal distance, which come first is not specified.
-    `max_bytes` bounds the working memory, on the device and off it; it changes the time, not the result.
+    Distances are computed in float64. The order of references at equal distance is not specified. `max_bytes` bounds
+    the working memory, on the device and off it; it does not change the result.
 
     Raises:
         FeatureError: wrong shape, different D, NaN or infinity, or k not between 1 and M.
@@ -86,7 +86,7 @@ def nearest_neighbours(
 
 
 def squared_distances(first: FloatArray, second: FloatArray) -> Float64Array:
-    """Σ(a − b)² in float64, row by row: (P, D) and (P, D) to (P,). The same bits when the two change places."""
+    """Σ(a − b)² in float64, row by row: (P, D) and (P, D) → (P,). Symmetric to the bit."""
     difference = first.astype(np.float64) - second
     return np.square(difference, out=difference).sum(axis=1)
 
@@ -102,9 +102,9 @@ def squared_distances_of_pairs(
 
 
 class Screen:
-    """Two sets of features, centred and scaled by a power of two, on the device, with their share of the bound.
+    """Two sets of features on the device, centred and scaled by a power of two, with their squared norms.
 
-    Scaled norms are at most 1, so nothing overflows; `UNDERFLOW` covers what underflows.
+    Scaled norms are at most 1, so nothing overflows; `UNDERFLOW` bounds the error of underflow.
     """
 
     def __init__(self, reference: FloatArray, other: FloatArray, dtype: torch.dtype, device: str) -> None:
@@ -116,11 +116,13 @@ class Screen:
         self.epsilon = _dot_error(reference.shape[1], dtype)
         self.dtype, self.device = dtype, torch.device(device)
         self.reference, self.reference_norms = self._prepared(reference, centre)
-        same = other is reference  # a set against itself is held once
-        self.other, self.other_norms = (self.reference, self.reference_norms) if same else self._prepared(other, centre)
+        is_same = other is reference  # then it is in memory once
+        self.other, self.other_norms = (
+            (self.reference, self.reference_norms) if is_same else self._prepared(other, centre)
+        )
 
     def squared(self, values: Float64Array) -> Tensor:
-        """Squared distances in units of the features, as float64 in those of the screen."""
+        """Convert squared distances from units of the features to scaled units, float64 on the device."""
         import torch
 
         return torch.from_numpy(values * self.scale**2).to(self.device)
@@ -141,7 +143,8 @@ class Screen:
 def _screened(
     screen: Screen, queries: FloatArray, references: FloatArray, k: int, max_bytes: int
 ) -> tuple[npt.NDArray[np.int64], Float64Array, npt.NDArray[np.bool_]]:
-    """Candidates by their lower bound, then float64. `certain`: no reference left out can be nearer than the k-th."""
+    """(indices, squared distances, is certain): candidates by their lower bound, whose distances are then computed in
+    float64. Certain: no reference outside the candidates can be nearer than the k-th."""
     import torch
 
     num_candidates = min(k + _SPARE_CANDIDATES, len(references))
@@ -181,7 +184,7 @@ def _screened(
 def _without_screen(
     query: FloatArray, references: FloatArray, k: int, max_bytes: int
 ) -> tuple[npt.NDArray[np.int64], Float64Array]:
-    """The k nearest of one query (1, D), with no product: for features whose norms dwarf their distances."""
+    """The k nearest of one query (1, D), without a product: for features whose norms are far above their distances."""
     columns = np.arange(len(references))
     exact = squared_distances_of_pairs(query, references, np.zeros_like(columns), columns, max_bytes)
     order = np.argsort(exact, kind="stable")[:k]
@@ -189,7 +192,7 @@ def _without_screen(
 
 
 def _level(dtype: torch.dtype) -> float:
-    """Relative difference of squared distances at which two are level: none in float32, which has a second try."""
+    """Relative difference up to which squared distances count as equal: 0 in float32, which is followed by float64."""
     import torch
 
     return 1e-10 if dtype == torch.float64 else 0.0
@@ -203,7 +206,7 @@ def tile_shape(num_columns: int, max_bytes: int) -> tuple[int, int]:
 
 
 def _dot_error(num_terms: int, dtype: torch.dtype) -> float:
-    """ε: bound on the error of 2 a·b with its additions, as a share of |a|² + |b|². Allows for TF32 and bfloat16."""
+    """ε: bound on the error of |a|² + |b|² − 2 a·b, relative to |a|² + |b|². Allows for TF32 and bfloat16."""
     import torch
 
     unit = torch.finfo(dtype).eps / 2

@@ -1,9 +1,10 @@
 """Improved precision and recall: Kynkäänniemi et al. (2019), "Improved precision and recall metric for assessing
 generative models".
 
-The manifold of a set is the union of a ball about each of its points, reaching to the point's k-th nearest neighbour
-in the set, itself not counted. Precision is the share of samples inside the manifold of the reference; recall is the
-share of the reference inside the manifold of the samples. The paper takes k = 3, 50,000 samples and 10,000 references.
+The manifold of a set is the union of balls around its points; a ball's radius is the distance to the point's k-th
+nearest neighbour in the set, not counting itself. Precision is the share of samples inside the manifold of the
+reference; recall is the share of references inside the manifold of the samples. The ADM paper uses k = 3, 50,000
+samples and 10,000 references.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class PrecisionRecall(NamedTuple):
 
 
 class ManifoldHits(NamedTuple):
-    """What precision and recall are the means of: who is inside the manifold of the other set."""
+    """Which points are inside the manifold of the other set. Recall and precision are their means."""
 
     reference: npt.NDArray[np.bool_]  # (N,)
     samples: npt.NDArray[np.bool_]  # (M,)
@@ -53,17 +54,17 @@ def precision_recall(
 ) -> PrecisionRecall:
     """Precision and recall of samples (M, D) against a reference (N, D).
 
-    `arithmetic="float32"` gives the result of float64: a float32 product decides what its error bound lets it decide,
-    and the pairs too near to call are computed again in float64. `"float16"` rounds as the reference evaluator does,
-    for comparison with its figures only: its error is in the second decimal. `max_bytes` (1 GiB) bounds the working
-    memory, beyond the features and one float32 copy of them on the device; no N × M matrix is ever held.
+    `arithmetic="float32"` gives the result of float64: a float32 product decides wherever its error bound allows, and
+    the remaining pairs are computed again in float64. `"float16"` rounds as the reference evaluator does, for
+    comparison with its figures only: its error is in the second decimal. `max_bytes` (1 GiB) bounds the
+    working memory, beyond the features and one float32 copy of them on the device; there is never an N × M matrix.
 
     Raises:
         FeatureError: wrong shape, different D, NaN or infinity, all rows of the reference the same, k < 1, or a side
             with no more than k rows.
 
     Warns:
-        CollapsedSamples: all rows of the samples are the same, which are balls without a radius.
+        CollapsedSamples: all rows of the samples are the same, so their balls have radius 0.
     """
     first, second = checked_pair(reference, samples)
     hits = _checked_hits(first, second, k, arithmetic, max_bytes, device)
@@ -78,7 +79,7 @@ def manifold_hits(
     max_bytes: int = DEFAULT_MAX_BYTES,
     device: str = "cpu",
 ) -> ManifoldHits:
-    """Row by row what `precision_recall` is the mean of. Raises and warns as it does."""
+    """Which rows `precision_recall` counts as inside. Raises and warns as it does."""
     first, second = checked_pair(reference, samples)
     return _checked_hits(first, second, k, "float32", max_bytes, device)
 
@@ -102,18 +103,18 @@ def _checked_hits(
 def squared_radii(
     features: FloatArray, k: int, *, max_bytes: int = DEFAULT_MAX_BYTES, device: str = "cpu"
 ) -> Float64Array:
-    """Squared distance (N,) from each row to its k-th nearest other row, as float64 has it.
+    """Squared distance (N,) from each row to its k-th nearest other row, in float64.
 
-    A row is its own nearest at distance 0, or level with its duplicates: the k-th without it is the (k + 1)-th with it.
+    That is the (k + 1)-th nearest row including itself, at distance 0.
     """
-    found = nearest_neighbours(features, features, k + 1, max_bytes=max_bytes, device=device)
+    neighbours = nearest_neighbours(features, features, k + 1, max_bytes=max_bytes, device=device)
     rows = np.arange(len(features))
-    return squared_distances_of_pairs(features, features, rows, found.indices[:, k], max_bytes)
+    return squared_distances_of_pairs(features, features, rows, neighbours.indices[:, k], max_bytes)
 
 
 @dataclass(frozen=True)
 class _Side:
-    """One set as points and as balls: features (N, D); squared radii (N,); on the device, scaled, norms and radii."""
+    """One set as points and as balls: features (N, D), squared radii (N,); scaled norms and radii on the device."""
 
     features: FloatArray
     squared_radii: Float64Array
@@ -124,14 +125,14 @@ class _Side:
 def _hits(
     reference: FloatArray, samples: FloatArray, k: int, max_bytes: int, device: str
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Which references lie in a sample's ball, and which samples in a reference's. One product serves both."""
+    """Which references lie in a sample's ball, and which samples in a reference's, from one product."""
     import torch
 
-    # The radii first: they make a copy of a set on the device too, which is gone before this one is made.
-    reach = [squared_radii(side, k, max_bytes=max_bytes, device=device) for side in (reference, samples)]
+    # The radii come first, since they need a copy of a set on the device, which is freed before the screen's.
+    radii = [squared_radii(side, k, max_bytes=max_bytes, device=device) for side in (reference, samples)]
     screen = Screen(reference, samples, torch.float32, device)
-    first = _Side(reference, reach[0], screen.reference_norms, screen.squared(reach[0]))
-    second = _Side(samples, reach[1], screen.other_norms, screen.squared(reach[1]))
+    first = _Side(reference, radii[0], screen.reference_norms, screen.squared(radii[0]))
+    second = _Side(samples, radii[1], screen.other_norms, screen.squared(radii[1]))
     first_hits = np.zeros(len(reference), dtype=np.bool_)
     second_hits = np.zeros(len(samples), dtype=np.bool_)
     num_rows, num_columns = tile_shape(len(reference), max_bytes)
@@ -156,11 +157,10 @@ def _inside(
     epsilon: float,
     max_bytes: int,
 ) -> npt.NDArray[np.bool_]:
-    """Which points[rows] lie in any of balls[columns]; `product` (P, B) holds their dot products.
+    """Which points[rows] lie in any of balls[columns]; `product` (P, B) has their dot products.
 
-    With p and b the squared norms and r the squared radius, point i is inside ball j when
-    p_i + b_j - 2 product_ij <= r_j. Surely so if it holds with every term moved by its error to the far side;
-    possibly so, if to the near side.
+    Point i is inside ball j if p_i + b_j − 2 product_ij ≤ r_j, where p and b are squared norms and r squared radii. It
+    surely is if this holds with the largest errors of all terms against it, and possibly with the errors in its favour.
     """
     import torch
 

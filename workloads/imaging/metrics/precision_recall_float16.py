@@ -1,9 +1,8 @@
-"""Precision and recall rounded as the reference evaluator rounds them.
+"""Precision and recall with the rounding of the reference evaluator, for comparison with its figures only.
 
-That evaluator computes |u|² − 2 u·v + |v|² in float16 and turns to float32 where the result is not finite. The error
-is large enough to show (a precision of .359 became .374), so this serves to compare with its figures and nothing else.
-Products accumulate in float32 and are rounded once, as a GPU does it. Whether a tile overflows depends on its size,
-as it does there (10,000 × 10,000), so features with norms near 256 can come out differently.
+That evaluator computes |u|² − 2 u·v + |v|² in float16, and in float32 if the result is not finite. The error matters:
+a precision of .359 became .374. Products are accumulated in float32 and rounded once, as on a GPU. Whether a tile
+overflows depends on its size, which is 10,000 × 10,000 there, so results can differ for features with norms near 256.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ def hits_in_float16(
 
 
 def rounded_squared_distances(first: Tensor, second: Tensor) -> Tensor:
-    """|u|² − 2 u·v + |v|², (P, D) and (Q, D) to (P, Q): float16 rounding, or float32 where that is not finite."""
+    """|u|² − 2 u·v + |v|², (P, D) and (Q, D) → (P, Q): rounded to float16, or float32 if that is not finite."""
     import torch
 
     halves = _expanded(first.half().float(), second.half().float(), torch.float16)
@@ -55,7 +54,7 @@ def _expanded(u: Tensor, v: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _squared_radii(features: Tensor, k: int, max_bytes: int) -> Tensor:
-    """The (k + 1)-th smallest distance (N,) of each row to all rows, itself among them."""
+    """The (k + 1)-th smallest squared distance (N,) of each row to all rows, including itself."""
     import torch
 
     radii = torch.empty(len(features), device=features.device)

@@ -1,7 +1,7 @@
-"""The metrics of a trial's samples: what they are computed from, and how each of ours is.
+"""The metrics of a trial's samples, as functions of a `Comparison`.
 
-Fréchet distances get replicates, and so an interval, where there are more samples than features by a block: below, the
-distance is mostly bias. Recall gets none: without a block the balls of all other samples change.
+Fréchet distances have replicates, and so an interval, if the samples without a block are more than the features; with
+fewer, the distance is mostly bias. Recall has none: leaving out a block changes the balls of all other samples.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from imaging.metrics.extrapolation import frechet_distance_infinity
 from imaging.metrics.feature_arrays import CollapsedSamples, checked_features
 from imaging.metrics.frechet import FewSamples, frechet_distance
 from imaging.metrics.jackknife import NUM_BLOCKS, Replicates, frechet_replicates, index_blocks
-from imaging.metrics.kid import kid_leaving_out, kid_with_standard_error
+from imaging.metrics.kid import kid_leaving_out
 from imaging.metrics.moments import Gaussian, Moments
 from imaging.metrics.neighbours import DEFAULT_MAX_BYTES
 from imaging.metrics.precision_recall import manifold_hits
@@ -38,20 +38,20 @@ class Columns(Protocol):
 
 @dataclass
 class Comparison:
-    """Samples and what they are compared with, read as a metric asks for it."""
+    """Samples and the reference that they are compared with. Features are read when a metric uses them."""
 
     column: Columns
-    """Every column of the extractor, for the samples."""
+    """Reads a column of the samples."""
     reference_column: Columns
-    """Columns of the images that stand for the reference. Not to be called where the reference is statistics alone."""
+    """Reads a column of the images that represent the reference. Not called if the reference has only statistics."""
     statistics: Mapping[str, Gaussian]
-    """The moments of the whole reference, by column: FEATURES, and SPATIAL where there are any."""
+    """Mean and covariance of the whole reference, by column: FEATURES, and SPATIAL if there are any."""
     distance: str = "fd"
-    """What the Fréchet distance is called."""
+    """The name of the Fréchet distance."""
     precision_recall_k: int = 3
     device: str = "cpu"
     max_bytes: int = DEFAULT_MAX_BYTES
-    """Bounds the working memory of what compares features with features."""
+    """Bounds the working memory of metrics that compare features pairwise."""
     num_blocks: int = NUM_BLOCKS
     """Blocks of the jackknife; 0: no replicates, and so no intervals."""
     _moments: dict[str, list[Moments]] = field(default_factory=dict)
@@ -63,17 +63,17 @@ class Comparison:
 
     @cached_property
     def reference(self) -> Features:
-        """FEATURES of the images that stand for the reference, (M, D)."""
+        """FEATURES of the images that represent the reference, (M, D)."""
         return self.reference_column(FEATURES)
 
     @cached_property
     def blocks(self) -> list[npt.NDArray[np.int64]]:
-        """Rows of the samples that a jackknife leaves out, block by block; empty where there are too few samples."""
+        """The rows of each block of the jackknife; empty if there are too few samples."""
         return index_blocks(len(self.samples), self.num_blocks) if len(self.samples) >= self.num_blocks > 0 else []
 
     @property
     def sizes(self) -> npt.NDArray[np.float64]:
-        """Rows of each block, (G,)."""
+        """Number of rows of each block, (G,)."""
         return np.array([len(rows) for rows in self.blocks], dtype=np.float64)
 
     def moments(self, column: str, features: Features) -> list[Moments]:
@@ -84,14 +84,14 @@ class Comparison:
 
 
 def measured(comparison: Comparison, bodies: Iterable[str]) -> Values:
-    """Values of metrics, whose functions are named by import path. Raises and warns as the functions do, of few samples
-    and of collapsed ones once."""
+    """Values of metrics, whose functions are given by import path. Raises and warns as they do, but warns only once
+    about few samples and collapsed samples."""
     values: dict[str, float | Replicates] = {}
     with warnings.catch_warnings():
         for body in bodies:
             values |= load_attribute(body)(comparison)
-            for said in (FewSamples, CollapsedSamples):
-                warnings.simplefilter("ignore", said)
+            for category in (FewSamples, CollapsedSamples):
+                warnings.simplefilter("ignore", category)
     return values
 
 
@@ -104,7 +104,7 @@ def spatial_frechet(c: Comparison) -> Values:
 
 
 def _distance(c: Comparison, column: str, features: Features) -> float | Replicates:
-    """The replicates cost a distance a block, whatever N is. Warns as `frechet_distance` does."""
+    """Replicates cost one distance per block, for any N. Warns as `frechet_distance`."""
     checked_features(features, "samples", at_least=2)
     if c.blocks and len(features) - c.sizes.max() > features.shape[1]:
         return frechet_replicates(c.statistics[column], c.moments(column, features))
@@ -113,8 +113,8 @@ def _distance(c: Comparison, column: str, features: Features) -> float | Replica
 
 def frechet_infinity(c: Comparison) -> Values:
     """The Fréchet distance, extrapolated to infinitely many samples."""
-    found = frechet_distance_infinity(c.statistics[FEATURES], c.moments(FEATURES, c.samples))
-    return {f"{c.distance}_infinity": Replicates(found.value, np.array(found.left_out), c.sizes)}
+    infinity = frechet_distance_infinity(c.statistics[FEATURES], c.moments(FEATURES, c.samples))
+    return {f"{c.distance}_infinity": Replicates(infinity.value, np.array(infinity.left_out), c.sizes)}
 
 
 def inception_score(c: Comparison) -> Values:
@@ -132,20 +132,16 @@ def precision_recall(c: Comparison) -> Values:
 
 
 def kid(c: Comparison) -> Values:
-    """kid_low and kid_high are of the samples' noise, with the reference as given, as all intervals here; kid_se counts
-    the noise of the reference as well."""
-    if not c.blocks:
-        found = kid_with_standard_error(c.reference, c.samples, max_bytes=c.max_bytes)
-        return {"kid": found.kid, "kid_se": found.standard_error}
-    found, left_out = kid_leaving_out(c.reference, c.samples, c.blocks, max_bytes=c.max_bytes)
-    return {"kid": Replicates(found.kid, left_out, c.sizes), "kid_se": found.standard_error}
+    """kid_low and kid_high cover the samples' noise alone, as all intervals here; kid_se includes the reference's."""
+    distance, left_out = kid_leaving_out(c.reference, c.samples, c.blocks, max_bytes=c.max_bytes)
+    return {"kid": Replicates(distance.kid, left_out, c.sizes), "kid_se": distance.standard_error}
 
 
 def flattened(values: Values) -> tuple[dict[str, float], dict[str, Replicates]]:
-    """Metrics by name; and their replicates, where there are any.
+    """Metrics by name, and the replicates of those that have some.
 
-    Such a metric also has <name>_low and <name>_high, the ends of a 95% interval for its expectation at this number of
-    samples.
+    For these, the metrics include <name>_low and <name>_high, the ends of a 95% interval for the expectation at this
+    number of samples.
     """
     metrics: dict[str, float] = {}
     replicates: dict[str, Replicates] = {}

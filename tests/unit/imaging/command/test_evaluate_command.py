@@ -109,7 +109,7 @@ def test_figures_are_those_of_the_metrics_on_the_features(tmp_path: Path, weight
             assert metrics[key]["num_reference"] == 6
     assert [warning.split(":")[0] for warning in out["warnings"]] == [
         str(samples), "these are not the weights that FID is defined by; distances are called fd_" + name
-        + " and compare with no published figure", str(reference),
+        + " and are not comparable with published ones", str(reference),
     ]  # fmt: skip
     written = read_reference(written_to)
     assert (written.extractor, written.num_images) == (name, 6)
@@ -170,7 +170,7 @@ def test_too_few_images_for_precision_and_recall_leave_the_other_figures(tmp_pat
     alone = run(reference, few, *options, "--json")
     assert alone.exit_code == 0, alone.stderr
     metrics = json.loads(alone.stdout)["samples"][0]["metrics"]
-    why = "k = 3 takes more images of either side; got 3 samples and 4 references"
+    why = "k = 3 needs more images on both sides; got 3 samples and 4 references"
     assert [key for key, metric in metrics.items() if metric["value"] is None] == ["precision", "recall"]
     assert metrics["precision"]["why"] == metrics["recall"]["why"] == why
     both = run(reference, enough, few, *options)
@@ -377,4 +377,4 @@ def test_what_else_is_asked_wrongly(tmp_path: Path, weights: Path, monkeypatch: 
     monkeypatch.setattr(inception_metrics, "reference_features", interrupt)
     stopped = run(reference, samples, "--inception", weights, "--any-weights", "--json")
     assert (stopped.exit_code, stopped.stdout) == (130, "")
-    assert stopped.stderr.endswith("adm-evaluate: stopped before there were figures\n")
+    assert stopped.stderr.endswith("adm-evaluate: stopped before the metrics were computed\n")

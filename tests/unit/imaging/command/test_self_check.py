@@ -45,7 +45,7 @@ def saved(path: Path, count: int, side: int) -> Path:
 def test_the_digits_need_no_weights() -> None:
     result = run()
     assert result.exit_code == 0, result.stderr
-    assert "by pixels, and not as FID does it: Inception's weights" in result.stderr
+    assert "comparing by pixels instead of Inception's features: Inception's weights" in result.stderr
     assert inception_weights.URL in result.stderr
     header, names, itself, halves, verdict, about_halves = result.stdout.splitlines()
     assert header == "digits: 1,797 images, by pixels (64 features)"
@@ -57,9 +57,9 @@ def test_the_digits_need_no_weights() -> None:
     assert 0 < float(distance) < 0.5
     assert 0.8 < min(float(precision), float(recall)) < 1
     assert abs(float(kernel)) < 4 * float(error)
-    assert verdict.strip() == "as it must be: 0, 1 and 1; and halves that differ by chance alone"
+    assert verdict.strip() == "OK: distance 0, precision and recall 1; the halves differ by chance alone"
     assert about_halves.strip().startswith(
-        "of the halves KID alone is judged: it may be 4 standard errors from 0. Their FD"
+        "the halves are judged by KID alone, which may be 4 standard errors from 0; their FD"
     )
 
 
@@ -83,20 +83,20 @@ def test_a_fault_is_said_and_is_the_exit_code(tmp_path: Path, monkeypatch: pytes
     assert sound.faults == []
     bad = replace(sound, distance=0.1, recall=0.5, halves_kid=-0.01)
     assert [fault.split(" of")[0] for fault in bad.faults] == [
-        "the data is at distance 0.1 from itself, and not 0",
+        "the data has distance 0.1 from itself, not 0",
         "precision and recall",
         "the KID",
     ]
     monkeypatch.setattr(self_check, "LARGEST_DISTANCE", -1.0)
     result = run(saved(tmp_path / "data.npz", 40, 8))
     assert result.exit_code == 1
-    assert re.search(r"the data is at distance \S+ from itself, and not 0", result.stdout)
+    assert re.search(r"the data has distance \S+ from itself, not 0", result.stdout)
 
 
 def test_what_cannot_be_checked_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for path, message in {
-        saved(tmp_path / "few.npz", 19, 8): "a self-check takes 20 images or more; got 19",
-        saved(tmp_path / "large.npz", 20, 40): "by pixels, of which these have 4,800; more than 4,096 are out of reach",
+        saved(tmp_path / "few.npz", 19, 8): "a self-check needs at least 20 images; got 19",
+        saved(tmp_path / "large.npz", 20, 40): "by pixels, but these have 4,800 values, allowed: at most 4,096",
         tmp_path / "absent.npz": "does not exist; an npz file is needed",
     }.items():
         result = run(path)

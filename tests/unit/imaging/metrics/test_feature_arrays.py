@@ -33,8 +33,8 @@ def with_value(value: float) -> npt.NDArray[Any]:
         (with_value(-np.inf), "finite; row 17 holds NaN or infinity"),
         (GOOD[0], r"two dimensions, \(N, D\); got shape \(6,\)"),
         (GOOD.reshape(40, 3, 2), r"two dimensions, \(N, D\); got shape \(40, 3, 2\)"),
-        (GOOD[:1], "at least 2 rows of features, one an image; got 1"),
-        (GOOD[:0], "at least 2 rows of features, one an image; got 0"),
+        (GOOD[:1], "at least 2 rows of features, one per image; got 1"),
+        (GOOD[:0], "at least 2 rows of features, one per image; got 0"),
         (GOOD[:, :0], r"at least one column; got shape \(40, 0\)"),
         (GOOD.astype(complex), "real numbers; got dtype complex128"),
         (np.full((40, 6), "x"), "real numbers; got dtype <U1"),
@@ -49,7 +49,7 @@ def test_bad_features_are_refused_on_either_side(metric: Callable[..., object], 
 
 @pytest.mark.parametrize("metric", PAIRED, ids=lambda metric: metric.__name__)
 def test_features_of_two_extractors_are_refused(metric: Callable[..., object]) -> None:
-    with pytest.raises(FeatureError, match="reference has 6 features an image and samples have 5"):
+    with pytest.raises(FeatureError, match="reference has 6 features per image and samples have 5"):
         metric(GOOD, GOOD[:, :5])
 
 

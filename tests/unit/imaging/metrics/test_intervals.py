@@ -204,15 +204,15 @@ def test_what_cannot_be_done_is_refused() -> None:
         frechet_distance_infinity(REFERENCE, blocks, max_parts=1)
     with pytest.raises(FeatureError, match="num_blocks must be at least 1; got 0"):
         Moments.blocks(features(6), 0)
-    with pytest.raises(FeatureError, match="at least 24 rows of features, one an image; got 9"):
+    with pytest.raises(FeatureError, match="at least 24 rows of features, one per image; got 9"):
         Moments.blocks(features(6, n=9))
-    with pytest.raises(FeatureError, match="20 blocks need as many rows of features, one an image; got 19"):
+    with pytest.raises(FeatureError, match="20 blocks need at least that many rows of features, one per image; got 19"):
         index_blocks(19)
 
 
 @pytest.mark.parametrize("of", [frechet_interval, frechet_distance_infinity])
 def test_features_of_two_extractors_are_refused(of: Any) -> None:
-    with pytest.raises(FeatureError, match="reference has 6 features an image and samples have 5"):
+    with pytest.raises(FeatureError, match="reference has 6 features per image and samples have 5"):
         of(REFERENCE, Moments.blocks(features(7)[:, :5]))
 
 

@@ -70,7 +70,7 @@ def test_nothing_to_combine_is_refused() -> None:
 
 
 def test_different_features_do_not_merge() -> None:
-    with pytest.raises(FeatureError, match="5 features an image and samples have 4"):
+    with pytest.raises(FeatureError, match="5 features per image and samples have 4"):
         Moments.of(FEATURES).merge(Moments.of(FEATURES[:, :4]))
 
 

@@ -108,5 +108,5 @@ def test_k_out_of_range_is_refused(k: int) -> None:
 def test_bad_features_are_refused() -> None:
     with pytest.raises(FeatureError, match=r"queries: .* finite; row 0"):
         nearest_neighbours(np.full((1, 2), np.nan), np.zeros((3, 2)), 1)
-    with pytest.raises(FeatureError, match="3 features an image"):
+    with pytest.raises(FeatureError, match="3 features per image"):
         nearest_neighbours(np.zeros((3, 2)), np.zeros((3, 3)), 1)
