@@ -129,7 +129,9 @@ def test_a_raised_version_is_in_the_key_of_what_reads_it(installed: None, monkey
 def test_her_spacing_is_asked_for_by_name_and_count(installed: None) -> None:
     assert space_timesteps(1000, "quadratic5") == [0, 62, 250, 562, 999]
     assert stages(sample__steps=" quadratic10 ")["draw"].config["sample"]["steps"] == "quadratic10"
-    with pytest.raises(ConfigError, match=r"'quadratic40': guest_pieces:quadratic_steps gave .*; allowed: 40 of the"):
+    with pytest.raises(
+        ConfigError, match=r"'quadratic40': guest_pieces:quadratic_steps returned .*; allowed: 40 of the"
+    ):
         stages(diffusion__steps=50, sample__steps="quadratic40")
 
 

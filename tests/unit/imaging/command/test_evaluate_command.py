@@ -139,7 +139,7 @@ def test_published_weights_give_the_published_evaluators_lines(
         r"Recall: not computed: the reference has no images \(arr_0\)\n",
         result.stdout,
     )
-    assert "2 images for 2048 features make FID and sFID far too high" in result.stderr
+    assert "with 2 images for 2048 features, FID and sFID are far too high" in result.stderr
     of_fp32 = run(reference, samples, "--precision", "bf16")
     assert (of_fp32.exit_code, of_fp32.stdout) == (2, "")
     assert "another extractor, inception-2015-12-05, and the samples are to be seen by inception-2015-12-05-bf16" in (
