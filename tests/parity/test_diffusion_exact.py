@@ -124,6 +124,7 @@ def test_fixed_variances_bound_the_true_one(variance: Any) -> None:
     assert got == pytest.approx(S**2, rel=0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
 def test_ddim_converges_to_the_data_at_first_order(eta: float) -> None:
     errors = []
@@ -142,6 +143,7 @@ def test_ddim_converges_to_the_data_at_first_order(eta: float) -> None:
     assert errors[2] / errors[1] == pytest.approx(1 / 2, rel=0.1)
 
 
+@pytest.mark.slow
 def test_ddim_at_eta_1_is_ancestral_sampling_with_the_small_variance() -> None:
     diffusion = Diffusion(variance="fixed_small", respacing="25")
     x, noise = torch.randn(2, 25, 1, 4, 4, dtype=torch.float64)
@@ -151,6 +153,7 @@ def test_ddim_at_eta_1_is_ancestral_sampling_with_the_small_variance() -> None:
     torch.testing.assert_close(diffusion.ddim_sample(model, x, t, eta=1.0, noise=noise).sample, ancestral.sample)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("guidance_at", ["x_t", "mean"])
 def test_guided_ancestral_sampling_converges_to_the_posterior(guidance_at: str) -> None:
     errors = []
@@ -190,6 +193,7 @@ def test_guided_ddim_is_ddim_of_the_posterior(respacing: str) -> None:
     torch.testing.assert_close(guided.sample, direct.sample, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["ddpm", "ddim", "ddim η=1", "ddpm guided", "ddim guided"])
 def test_drawn_samples_have_the_right_moments(sampler: str) -> None:
     diffusion = Diffusion(variance="learned", respacing="100")
@@ -243,6 +247,7 @@ def bright_images(x: Tensor, t: Tensor) -> Tensor:
     return (1 - a_bar).sqrt() * ((x - brightness) / private + brightness / together)
 
 
+@pytest.mark.slow
 def test_reversing_249_of_250_steps_reconstructs_better_than_all() -> None:
     """Appendix H. x_T keeps a trace √ᾱ_T x_0, which counts where pixels have much in common; the last step drops it."""
     diffusion = Diffusion(variance="fixed_small", respacing="250")
@@ -257,6 +262,7 @@ def test_reversing_249_of_250_steps_reconstructs_better_than_all() -> None:
     assert errors[1] > 4 * errors[0]
 
 
+@pytest.mark.slow
 def test_interpolated_images_start_and_end_at_the_images() -> None:
     diffusion = Diffusion(variance="fixed_small", respacing="250")
     first, second = torch.full((2, 3, 4, 4), 0.55).double(), torch.full((2, 3, 4, 4), -0.65).double()

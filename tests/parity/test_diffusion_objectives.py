@@ -23,6 +23,7 @@ def images(seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     return x0, torch.randn(SHAPE, generator=generator, dtype=torch.float64), torch.tensor([0, 1, 12, 24])
 
 
+@pytest.mark.slow
 def test_the_bound_of_a_perfect_model_is_the_entropy_of_the_data() -> None:
     """For Gaussian data and the exact reverse process the bound is tight, in any spacing: 8 bits of N(0, 0.25²)."""
     s = 0.25

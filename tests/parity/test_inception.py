@@ -43,6 +43,7 @@ def relative_error(got: Tensor, expected: npt.NDArray[Any]) -> float:
     return float(np.linalg.norm(got.numpy() - expected) / np.linalg.norm(expected))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", [32, 299])
 def test_features_are_the_recorded_ones(network: InceptionV3, side: int) -> None:
     features = network(inception_by_rule.images(side))
@@ -66,6 +67,7 @@ def test_keys_and_shapes_are_those_of_the_published_file(network: InceptionV3) -
     assert {key: tuple(value.shape) for key, value in network.state_dict().items()} == inception_by_rule.shapes()
 
 
+@pytest.mark.slow
 def test_folding_changes_nothing_and_follows_what_is_loaded(weights: dict[str, Tensor]) -> None:
     """Against the plain layers, and after other weights were loaded, in the channel order that the images come in."""
     images = inception_by_rule.images(299)[:1]

@@ -125,6 +125,7 @@ def test_precision_and_recall_with_ties_and_near_ties(kind: str) -> None:
     assert imaging.precision_recall(reference, samples, 3) == brute_precision_recall(reference, samples, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("max_bytes", [1, 4_000, 100_000])
 def test_the_memory_bound_does_not_change_the_result(max_bytes: int) -> None:
     reference, samples = oracle_features(3, 120, 16, 0.0, 1.0), oracle_features(4, 100, 16, 0.1, 1.0)

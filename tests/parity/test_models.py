@@ -52,6 +52,7 @@ def cases() -> list[Any]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("implementation", ["naive", "optimized"])
 @pytest.mark.parametrize(("kind", "key", "case"), cases())
 def test_outputs_are_those_of_the_published_code(
@@ -83,6 +84,7 @@ def published() -> list[str]:
     return [name for name in presets.names() if name not in presets.SMALL | presets.TWO_STAGE]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", published())
 def test_keys_and_shapes_are_those_of_the_published_checkpoints(name: str) -> None:
     expected = SHAPES["lsun" if name.startswith("lsun") else name]

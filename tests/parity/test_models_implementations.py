@@ -102,6 +102,7 @@ def of(config: ModelConfig, model: nn.Module | None = None, **changes: Any) -> n
     return other
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIONS)
 def test_optimized_equals_naive_in_fp32(name: str) -> None:
     config = OPTIONS[name]
@@ -113,6 +114,7 @@ def test_optimized_equals_naive_in_fp32(name: str) -> None:
     assert relative(fast_gradient, gradient) < 10 * FP32_RELATIVE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["base", "new_order", "super_res", "pool_attention", "pool_spatial"])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_sixteen_bits_stay_within_their_format(name: str, dtype: torch.dtype) -> None:

@@ -83,6 +83,7 @@ def home(by_pixels: Home, tmp_path: Path) -> Home:
     return Home(shutil.copytree(by_pixels.root, tmp_path / "home"))
 
 
+@pytest.mark.slow
 def test_images_are_drawn_once_for_all_and_no_metric_is_ambiguous(by_pixels: Home, tmp_path: Path) -> None:
     outcome, drawn = run(Home(tmp_path / "both"), *BOTH)
     assert drawn == NUM
@@ -102,6 +103,7 @@ def test_images_are_drawn_once_for_all_and_no_metric_is_ambiguous(by_pixels: Hom
     assert leaf.file("samples.png").is_file()
 
 
+@pytest.mark.slow
 def test_one_more_extractor_draws_again_and_computes_no_other_features(home: Home) -> None:
     assert planned(home, *BOTH)[0] == f"draw runs again: its {NUM} images were not stored, and features needs them."
     outcome, drawn = run(home, *BOTH)
@@ -109,6 +111,7 @@ def test_one_more_extractor_draws_again_and_computes_no_other_features(home: Hom
     assert computed(outcome) == ["evaluate", "features", "metrics", "reference", "statistics", "train_classifier"]
 
 
+@pytest.mark.slow
 def test_one_more_extractor_of_kept_images_draws_nothing(home: Home) -> None:
     assert run(home, "pixels", sample__keep_images="npz")[1] == NUM
     assert planned(home, *BOTH)[0] == f"features reads the {NUM} images that draw stored."

@@ -37,6 +37,7 @@ def graph(base: str = BASE, **overrides: Any) -> dict[str, Stage]:
     return {stage.name: stage for stage in topological(workload.stages(workload.resolve(base, values)))}
 
 
+@pytest.mark.slow
 def test_both_models_are_trained_and_one_stage_draws_with_them(tmp_path: Path) -> None:
     stages, store = graph(), Store(tmp_path)
     compute(stages, store)

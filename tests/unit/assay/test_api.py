@@ -112,6 +112,7 @@ def test_what_is_stored_is_compared_without_a_run(outcome: Outcome, home: Home) 
     assert empty["rank"].isna().all(), "at full scale nothing was computed"
 
 
+@pytest.mark.slow
 def test_a_report_is_written_from_the_store(outcome: Outcome, home: Home, tmp_path: Path) -> None:
     importlib.import_module("assay.report.folder")  # puts the package where the function was
 

@@ -120,6 +120,7 @@ def brightness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, monkeypatch, "brightness", BRIGHTNESS, entries)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("brightness")
 def test_a_package_adds_an_extractor_and_a_metric_in_it(settings: dict[str, Any], tmp_path: Path) -> None:
     settings = {**settings, "evaluate.extractor": "quadrants", "evaluate.metrics": ["gap"]}
@@ -149,6 +150,7 @@ def test_a_metric_that_reports_what_another_does_is_refused(settings: dict[str, 
     assert "absent: 'brightness:nothing': the module brightness has no nothing" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_package_adds_a_data_source(
     settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

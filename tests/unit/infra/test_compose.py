@@ -59,6 +59,7 @@ def test_without_passwords_compose_says_how_to_make_them() -> None:
     assert "secrets.sh" in refused.stderr
 
 
+@pytest.mark.slow
 @needs_compose
 def test_every_port_is_open_to_this_machine_alone(resolved: dict[str, Any]) -> None:
     ports = [port for service in resolved["services"].values() for port in service.get("ports", [])]
@@ -66,6 +67,7 @@ def test_every_port_is_open_to_this_machine_alone(resolved: dict[str, Any]) -> N
     assert all(str(port).startswith("127.0.0.1:") for port in ports)
 
 
+@pytest.mark.slow
 @needs_compose
 def test_every_service_has_a_health_check_that_those_after_it_wait_for(resolved: dict[str, Any]) -> None:
     services = resolved["services"]
@@ -77,6 +79,7 @@ def test_every_service_has_a_health_check_that_those_after_it_wait_for(resolved:
             assert waited == {"condition": "service_healthy"}
 
 
+@pytest.mark.slow
 @needs_compose
 def test_what_one_service_calls_another_serves(resolved: dict[str, Any]) -> None:
     services = resolved["services"]

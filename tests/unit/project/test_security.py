@@ -61,6 +61,7 @@ def listens_to_all(name: str, call: ast.Call) -> bool:
     return any(isinstance(node, ast.Constant) and node.value in ("0.0.0.0", "::") for node in ast.walk(call))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_wrong", [runs_a_shell, runs_text, unpickles, builds_from_yaml, listens_to_all])
 def test_no_source_does_it(is_wrong: Callable[[str, ast.Call], bool]) -> None:
     found = [

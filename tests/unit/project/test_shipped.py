@@ -15,6 +15,7 @@ SWEEPS = sorted(ROOT.glob("sweeps/*.yaml"))
 README = (ROOT / "README.md").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
 def test_every_sweep_is_valid_in_every_profile(path: Path) -> None:
     sweep = load_sweep(path)
@@ -55,6 +56,7 @@ def test_the_readmes_models_are_as_it_says() -> None:
     subprocess.run([sys.executable, "-c", check], check=True)
 
 
+@pytest.mark.slow
 def test_planning_imports_neither_ray_nor_torch_nor_mlflow() -> None:
     code = (
         "import sys; from assay.sweep import load_sweep; from assay.planning import checked, make_plan\n"

@@ -39,6 +39,7 @@ def under(prefix: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {f"{prefix}{key}": value for key, value in weights.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "model.", "net.diffusion."])
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 def test_a_prefix_of_every_key_is_left_out_and_told(
@@ -202,6 +203,7 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("base", KINDS)
 def test_a_network_from_a_file_is_measured_where_it_is_all_there_is(tmp_path: Path, base: str) -> None:
     """Its trial reports what a training's reports."""

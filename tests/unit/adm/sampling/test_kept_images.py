@@ -43,6 +43,7 @@ class TestStages:
         assert npz["draw"].key == png["draw"].key
         assert npz["images"].key != png["images"].key
 
+    @pytest.mark.slow
     def test_without_keeping_them_only_those_of_the_grid_are_stored(self, trained: Store) -> None:
         sample = result(graph(), trained, "features")
         columns = {s.start: pq.read_schema(trained.files.local_path(s.file.path)).names for s in sample.shards}
@@ -55,6 +56,7 @@ class TestStages:
         reference = result(graph(), trained, "reference")
         assert "image" not in pq.read_schema(trained.files.local_path(reference.shards[0].file.path)).names
 
+    @pytest.mark.slow
     def test_the_file_holds_what_the_features_are_of(self, kept: Store, trained: Store) -> None:
         stages = graph(sample__keep_images="npz")
         with np.load(result(stages, kept, "images").file("samples.npz")) as file:

@@ -39,6 +39,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return results
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("guidance_at", ["x_t", "mean"])
 def test_the_gradient_is_taken_where_the_config_says(inputs: dict[str, Any], guidance_at: str) -> None:
     config = presets.load("digits")

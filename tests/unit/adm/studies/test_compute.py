@@ -45,6 +45,7 @@ VARIATIONS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_counted_and_measured_are_the_published_networks(name: str) -> None:
     parameters, gflop = PUBLISHED[name]
@@ -54,6 +55,7 @@ def test_counted_and_measured_are_the_published_networks(name: str) -> None:
     assert cost == measured_cost(presets.load(name).model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VARIATIONS)
 def test_counting_is_exact_whatever_the_options(name: str) -> None:
     config = TINY.model_copy(update=VARIATIONS[name])

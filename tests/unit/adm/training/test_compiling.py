@@ -35,6 +35,7 @@ def lock(tmp_path: Path) -> Path:
     return lock
 
 
+@pytest.mark.slow
 def test_a_lock_that_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", COMPILE, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

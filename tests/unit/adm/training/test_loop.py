@@ -205,6 +205,7 @@ def test_a_batch_too_small_for_its_workers_is_said() -> None:
         micro_batches(TrainConfig(iterations=1, batch_size=8, micro_batch=1), 3)
 
 
+@pytest.mark.slow
 def test_an_upsampler_learns_from_images_made_small_by_area(photographs: Path, tmp_path: Path) -> None:
     x0 = torch.rand(2, 3, 8, 8)
     blocks = x0.reshape(2, 3, 4, 2, 4, 2).mean((3, 5))

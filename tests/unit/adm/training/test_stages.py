@@ -44,6 +44,7 @@ def train(stage: Stage, store: Store) -> StoredResult:
     return result
 
 
+@pytest.mark.slow
 def test_the_checkpoints_that_the_config_asks_for_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[list[int]] = []
     commit = Checkpoints.commit
@@ -86,6 +87,7 @@ def test_every_broken_image_counts_once_over_all_runs_and_held_out_ones_too(tmp_
     assert train(then, store).notes["skipped_images"] == 6, "the fourth sees ten, and few of the broken ones"
 
 
+@pytest.mark.slow
 def test_cifar10_trains_both_networks_on_a_parquet_file(tmp_path: Path) -> None:
     def encoded(index: int) -> bytes:
         buffer = io.BytesIO()

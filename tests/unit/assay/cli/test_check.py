@@ -40,6 +40,7 @@ def install(project: Path, site: Path, tmp_path: Path) -> Install:
     return make
 
 
+@pytest.mark.slow
 def test_a_good_workload_is_a_line_a_question_and_leaves_nothing_behind(
     assay: Assay, install: Install, project: Path
 ) -> None:
@@ -58,6 +59,7 @@ def test_a_good_workload_is_a_line_a_question_and_leaves_nothing_behind(
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "status", "says"),
     [

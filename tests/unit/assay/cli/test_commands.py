@@ -60,6 +60,7 @@ def test_a_wrong_option_is_a_user_error(assay: Assay) -> None:
     assert assay("validate", "norms", "--profile", "smoek").code == 2
 
 
+@pytest.mark.slow
 def test_plan_tells_trials_stages_states_and_what_sharing_saves(assay: Assay) -> None:
     before = assay("plan", "norms").out
     assert "4 trials" in before
@@ -82,6 +83,7 @@ def test_plan_knows_how_far_a_training_is(assay: Assay) -> None:
     assert train["trials"] == ["AdaGN, scale 0.0", "AdaGN, scale 1.0"]
 
 
+@pytest.mark.slow
 def test_plan_estimates_seconds_from_earlier_results(assay: Assay) -> None:
     assay("run", "norms")
     stages = json.loads(assay("plan", "norms", "--set", "train.iterations=40", "--json").out)["stages"]
@@ -90,6 +92,7 @@ def test_plan_estimates_seconds_from_earlier_results(assay: Assay) -> None:
     assert train["seconds"] > 0
 
 
+@pytest.mark.slow
 def test_ls_lists_sweeps_and_stages(assay: Assay) -> None:
     assert "Nothing yet in .assay" in assay("ls").out
     assay("run", "norms")
@@ -102,6 +105,7 @@ def test_ls_lists_sweeps_and_stages(assay: Assay) -> None:
     assert all(stage["seconds"] >= 0 for stage in listed["stages"])
 
 
+@pytest.mark.slow
 def test_show_a_stage_by_the_beginning_of_its_key(assay: Assay) -> None:
     assay("run", "norms")
     stages = json.loads(assay("ls", "--json").out)["stages"]
@@ -151,6 +155,7 @@ def test_show_presets(assay: Assay) -> None:
     assert "did you mean 'tiny'?" in wrong.err
 
 
+@pytest.mark.slow
 def test_compare_shows_unfinished_trials_as_such_and_computes_nothing(assay: Assay, project: Path) -> None:
     empty = assay("compare", "norms")
     assert empty.code == 0
@@ -163,6 +168,7 @@ def test_compare_shows_unfinished_trials_as_such_and_computes_nothing(assay: Ass
     assert [t["rank"] for t in trials] == [1, 2, None, None]
 
 
+@pytest.mark.slow
 def test_compare_leaves_a_damaged_result_out(assay: Assay, project: Path) -> None:
     assay("run", "norms")
     next((project / ".assay/store/results").glob("*/*/samples.png")).write_bytes(b"")

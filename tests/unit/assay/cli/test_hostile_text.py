@@ -50,6 +50,7 @@ def hostile(project: Path) -> Path:
     return project
 
 
+@pytest.mark.slow
 def test_a_sweep_of_hostile_names_runs_and_is_shown_as_text_everywhere(
     hostile: Path, assay: Callable[..., SimpleNamespace]
 ) -> None:

@@ -36,6 +36,7 @@ def test_a_sweep_of_two_places_says_which_it_is(assay: Assay, project: Path) -> 
     assert assay("validate", "./norms.yaml").err == assay("validate", "sweeps/norms.yaml").err == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "says"),
     [
@@ -122,6 +123,7 @@ def test_a_preset_of_two_workloads_is_named_with_its_workload(assay: Assay, site
     assert {"other:tiny", "toy:tiny", "digits"} <= set(json.loads(assay("show", "preset", "--json").out))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
@@ -156,6 +158,7 @@ def test_an_import_path_that_leads_nowhere(
     assert assay("compare", "norms").code == 0, "what is stored is shown all the same"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("returned", "says"),
     [
@@ -186,6 +189,7 @@ def test_a_metric_that_is_lacking_or_no_number_fails_its_own_trial(
     assert "1.000" in own, "the other trial has its result"
 
 
+@pytest.mark.slow
 def test_a_result_without_the_metric_of_another_sweep_fails_its_trial(assay: Assay, project: Path) -> None:
     assay("run", "norms", "--set", "train.iterations=5")
     for record in (project / ".assay/store/results").glob("*/result.json"):
@@ -195,6 +199,7 @@ def test_a_result_without_the_metric_of_another_sweep_fails_its_trial(assay: Ass
     assert "Traceback" not in result.out + result.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("plot", "says"),
     [

@@ -75,6 +75,7 @@ def raced(assay: Assay, project: Path) -> str:
     return str(ran.out)
 
 
+@pytest.mark.slow
 def test_rows_are_of_rungs_that_the_study_climbed(raced: str) -> None:
     rows = list(log_rows.read(raced.splitlines()))
     assert sorted((row["serves"], row["amount"]) for row in rows if row.get("stage") == "train") == [
@@ -87,6 +88,7 @@ def test_rows_are_of_rungs_that_the_study_climbed(raced: str) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_trial_that_was_stopped_is_shown_as_it_was_there(assay: Assay, raced: str) -> None:
     """Its metrics at the rung it reached, and the stages of every rung: several of one name."""
     won, stopped = json.loads(assay("show", "norms", "--json").out)["trials"]
@@ -101,6 +103,7 @@ def test_a_trial_that_was_stopped_is_shown_as_it_was_there(assay: Assay, raced: 
     assert "metrics at 10 of train.iterations\n  distance           2\n" in assay("show", "norms:addition").out
 
 
+@pytest.mark.slow
 def test_a_trial_without_rungs_is_shown_with_its_stages(assay: Assay) -> None:
     before = json.loads(assay("show", "norms:0", "--json").out)
     assert (before["reached"], before["metrics"], len(before["stages"])) == (None, None, 4)

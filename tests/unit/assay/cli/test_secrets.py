@@ -61,6 +61,7 @@ def leaks(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
 
 
+@pytest.mark.slow
 def test_a_run_and_what_shows_it_say_no_secret(project: Path, assay: Assay) -> None:
     code, said = assay("run", "norms", "--executor", "inline", "--plain", "--rows")
     assert code == 0, said

@@ -39,6 +39,7 @@ def widths(project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pa
     return file
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("widths")
 def test_a_workload_of_tokens_hears_no_word_of_images(assay: Assay, project: Path) -> None:
     before = assay("plan", "widths").out
@@ -82,6 +83,7 @@ def test_a_limit_is_in_the_days_that_the_workload_counts(assay: Assay, project: 
     assert "v100_days" not in refused, "whose days it would count is not known"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("widths")
 def test_sweeps_of_two_workloads_are_in_one_table_without_a_sum_of_their_days(assay: Assay) -> None:
     for sweep in ("widths", "norms"):

@@ -57,6 +57,7 @@ def store(tmp_path: Path) -> Store:
     return store
 
 
+@pytest.mark.slow
 def test_what_trainings_took_stands_beside_what_they_should(store: Store, tmp_path: Path) -> None:
     train(store, "imagenet128", 100, V100, 20.0)
     train(store, "imagenet128", 300, V100, 20.0)

@@ -63,6 +63,7 @@ def arrivals(random: Random, num_trials: int, num_rungs: int) -> list[tuple[int,
     return order
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["min", "max"])
 @pytest.mark.parametrize("divisor", [2, 3, 5])
 @pytest.mark.parametrize("name", RACING)
@@ -138,6 +139,7 @@ print(sorted(module for module in sys.modules if module.partition(".")[0] == "ra
 """
 
 
+@pytest.mark.slow
 def test_a_race_in_this_process_does_not_import_ray(tmp_path: Path) -> None:
     code = RACE.replace("import assay\n", "import assay.sweep\n")
     told = subprocess.run(

@@ -60,6 +60,7 @@ def test_a_log_that_cannot_be_written_is_told_before_anything_starts(tmp_path: P
         pass
 
 
+@pytest.mark.slow
 def test_stderr_of_the_command_line_can_be_told_from_that_of_libraries() -> None:
     ended = subprocess.run([sys.executable, "-c", TURNED_AWAY], capture_output=True, text=True, check=True)
     assert ended.stderr == "assay's\n", "file descriptor 2 itself stays turned away, as this program left it"

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from repository import FIXTURES
 
 SCRIPT = """
@@ -28,6 +30,7 @@ print(torch.get_num_threads())
 """
 
 
+@pytest.mark.slow
 def test_torch_is_imported_by_bodies_alone_and_has_the_threads_of_the_place(tmp_path: Path) -> None:
     """To import it takes each worker seconds."""
     command = [sys.executable, "-c", SCRIPT, str(tmp_path / "store")]

@@ -114,6 +114,7 @@ def raced(paper: Callable[..., tuple[Plan, tuple[TrialOutcome, ...]]], left: set
 FAST = {"fast, seed 0", "fast, seed 1"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", ["evaluate.num_samples", "train.iterations"])
 @pytest.mark.parametrize(
     ("left", "arms", "best"),

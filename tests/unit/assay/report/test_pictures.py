@@ -46,6 +46,7 @@ def test_grids_are_copied_and_shown_side_by_side(study: Studies, tmp_path: Path)
         assert (edge == 255).all(), "nothing is clipped at the border"
 
 
+@pytest.mark.slow
 def test_every_trial_of_a_figure_is_on_its_sheet(study: Studies, tmp_path: Path) -> None:
     """Figure 6 has 14: two samplers with seven scales each."""
     colors = [(16 * index + 20, 200 - 10 * index, 7) for index in range(14)]

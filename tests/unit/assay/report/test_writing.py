@@ -35,6 +35,7 @@ def _write(folder: Path, who: str, barrier: Any) -> None:
             barrier.wait()
 
 
+@pytest.mark.slow
 def test_files_of_two_writers_are_never_mixed(tmp_path: Path) -> None:
     """Each time both have written all and put it in place at the same moment."""
     context = multiprocessing.get_context("fork")

@@ -99,6 +99,7 @@ def test_a_file_no_preset_fits_needs_a_config(tmp_path: Path) -> None:
     assert loaded.build(SMALL).config == SMALL
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("file", "preset"), checkpoints.PUBLISHED.items())
 def test_published_files_are_known_by_name(tmp_path: Path, file: str, preset: str, monkeypatch: Any) -> None:
     holder = placeholder(preset, file)
@@ -106,6 +107,7 @@ def test_published_files_are_known_by_name(tmp_path: Path, file: str, preset: st
     assert checkpoints.load(tmp_path / file).config == presets.load(preset).model
 
 
+@pytest.mark.slow
 def test_a_mismatch_names_every_key_and_the_preset_that_fits() -> None:
     uncond = placeholder("imagenet256_uncond", "x.pt")
     with pytest.raises(UserError) as caught:
@@ -133,6 +135,7 @@ def test_the_other_qkv_order_is_refused_though_its_shapes_fit(tmp_path: Path) ->
     assert all("qkv order new [3, heads, ch] in the file, legacy [heads, 3, ch] in the model" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_the_published_64_model_in_the_legacy_order_is_refused(tmp_path: Path, monkeypatch: Any) -> None:
     holder = placeholder("imagenet64", "64x64_diffusion.pt")
     monkeypatch.setattr(checkpoints, "_read", lambda path: (dict(holder), None))

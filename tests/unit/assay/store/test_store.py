@@ -468,6 +468,7 @@ class TestCheckpoints:
             checkpoints.commit(step, [self.upload(store, stage, step, checkpoints.new_place(step))])
         assert {name[:9] for name in self.folder(store, stage)} == {"000000200", "000000300"}
 
+    @pytest.mark.slow
     def test_two_runs_at_once_always_go_on_from_whole_checkpoints(self, tmp_path: Path) -> None:
         reports: list[str] = []
         stage, last = train_stage(60), 60

@@ -16,6 +16,7 @@ Load = Callable[..., Sweep]
 # HEAD of conftest takes lines 1 to 6: what a test writes begins on line 7.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
@@ -42,6 +43,7 @@ def test_tabs_are_told_to_be_spaces(lines: Lines) -> None:
     assert lines(b"version: 1\n\tname: x\n")[0].endswith("indent with spaces")
 
 
+@pytest.mark.slow
 def test_aliases_of_aliases_do_not_fill_the_memory(lines: Lines) -> None:
     bomb = "a0: &a0 [1, 1]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 30))
     assert lines(bomb.encode())[0].endswith("more than 100,000 values")
@@ -384,6 +386,7 @@ def test_sets(lines: Lines, text: str, expected: str) -> None:
     assert found[0].startswith(f"--set {text}: {expected}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", ["[1, 2", "[old] images", "{a", "[1] # all", "{*x}", "[&a, 1]", "[" * 5000])
 def test_brackets_that_yaml_cannot_read_say_how_to_set_the_text_itself(lines: Lines, load: Load, value: str) -> None:
     (found,) = lines(sets=[f"description={value}"])

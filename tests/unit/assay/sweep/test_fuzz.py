@@ -45,6 +45,7 @@ def test_any_bytes(check: Check, content: bytes) -> None:
 yaml_text = st.text(alphabet="ab:-[]{}&*!|>'\"%@`#?,.~<=1e\\ \t\n\rué\x85\u2028\x00", max_size=60)
 
 
+@pytest.mark.slow
 @few
 @given(yaml_text)
 def test_any_punctuation(check: Check, head: str, text: str) -> None:
@@ -133,6 +134,7 @@ KEYS = [
 GOOD = {"version": 1, "name": "x", "workload": "tiny", "base": "digits", "metric": "fid", "mode": "min"}
 
 
+@pytest.mark.slow
 @few
 @given(st.dictionaries(st.sampled_from(KEYS), values, max_size=6), values)
 def test_any_shape_under_the_right_keys(check: Check, data: dict[str, Any], profile: Any) -> None:
@@ -171,6 +173,7 @@ spaces = st.fixed_dictionaries(
 PATHS = ["sample.sampler", "sample.eta", "sample.steps", "model.heads", "train.batch_size", "train.learning_rate"]
 
 
+@pytest.mark.slow
 @few
 @given(
     st.dictionaries(st.sampled_from(PATHS), spaces, max_size=4),

@@ -420,11 +420,13 @@ def test_a_huge_axis_is_not_listed_where_its_condition_does_not_hold(lines: Line
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.slow
 def test_too_many_trials_of_a_range_without_points_are_told(lines: Lines) -> None:
     found = lines(f"seeds: {list(range(20_001))}\nparameters: {{sample.eta: {{min: 0, max: 1}}}}\n")
     assert found[0].startswith("x.yaml:7: seeds: got 20,001 trials in all, allowed: at most 20,000")
 
 
+@pytest.mark.slow
 def test_large_grids_are_checked_by_a_sample_that_has_the_corners(load: Load, lines: Lines) -> None:
     grid = "parameters:\n  sample.steps: {min: 1, max: 5000, int: true}\n  sample.eta: {min: %s, max: 1, num: 2}\n"
     assert load(grid % "0").num_trials() == 10_000

@@ -151,6 +151,7 @@ class _Changes:
     def end(self, *_: object) -> None: ...
 
 
+@pytest.mark.slow
 def test_a_run_whose_data_change_stores_nothing_of_it_and_goes_on_with_the_new_data(
     images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -91,6 +91,7 @@ def features(store: Store, stage: Stage) -> npt.NDArray[np.float32]:
 
 
 class TestMetrics:
+    @pytest.mark.slow
     def test_they_are_those_of_the_features_and_say_what_of(self, checkpoint: Path, store: Store) -> None:
         stages = graph(checkpoint)
         result = compute(stages["evaluate"], store)
@@ -147,6 +148,7 @@ class TestMetrics:
         assert [line for line in told if "60 samples for 64 features" in line] == [line for line in told if line]
         assert "Draw more than 64" in "".join(told)
 
+    @pytest.mark.slow
     def test_the_distance_is_extrapolated_where_it_is_asked_for(self, checkpoint: Path, store: Store) -> None:
         asked = {"evaluate.fid_infinity": True, "classifier": None, "evaluate.extractor": "pixels"}
         assert "fd_pixels_infinity" in workload.metrics(workload.resolve("digits", asked))
@@ -192,6 +194,7 @@ class TestReference:
         compute(larger, store)
         assert np.array_equal(features(store, larger)[:100], features(store, part))
 
+    @pytest.mark.slow
     def test_null_is_all_of_it_and_every_class_stands_for_it_in_precision_and_recall(
         self, checkpoint: Path, store: Store, by_class: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:

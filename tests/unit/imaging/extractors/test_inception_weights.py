@@ -66,6 +66,7 @@ def test_a_file_that_is_not_the_published_one_is_refused(empty_home: Path, monke
         inception_weights.read(path)
 
 
+@pytest.mark.slow
 def test_the_published_file_gives_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file made by rule stands for the published one; after another state dict it is no longer called so."""
     weights = inception_by_rule.weights()

@@ -89,6 +89,7 @@ def test_where_samples_are_many_it_is_the_linearised_error() -> None:
     assert interval.standard_error == pytest.approx(blocks.std(ddof=1) / np.sqrt(200), rel=5e-3)
 
 
+@pytest.mark.slow
 def test_intervals_cover_what_they_say() -> None:
     """The expectation at this N, 95 times in 100; the paired difference too, and more narrowly than without pairing."""
     single, paired, errors = [], [], []

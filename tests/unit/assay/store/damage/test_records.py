@@ -52,6 +52,7 @@ def first(store: Path, pattern: str) -> Path:
     return sorted(store.glob(pattern))[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("pattern", READ)
 def test_a_damaged_record_is_told_of_once_and_set_aside(
@@ -147,6 +148,7 @@ def test_a_record_of_another_place_is_none(study, store: Path) -> None:  # type:
     assert f"was written as results/{other.name}/result.json and moved here" in reports[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -173,6 +175,7 @@ def test_a_result_of_another_shape_is_damaged(study, store: Path, field: str, va
         Store(store).read(folder.name)
 
 
+@pytest.mark.slow
 def test_suggestions_from_a_damaged_one_on_are_suggested_again_as_they_were(study, home: Path) -> None:  # type: ignore[no-untyped-def]
     text = Path("race.yaml").read_text()
     text = text[: text.index("scheduler")].replace("{values: [0.0, 1.0]}", "{min: 0.0, max: 1.0}")

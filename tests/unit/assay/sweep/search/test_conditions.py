@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -90,6 +91,7 @@ def test_conditions_see_into_the_sections_that_a_parameter_may_be() -> None:
     assert space.count(HERE) == len(list(space.grid(HERE))) == 7
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(spaces(), st.integers(0, 9), st.sampled_from([Settings({}), Settings({"a": 0, "b": 1, "c": 2})]))
 def test_draws_end_with_the_space_and_are_points_of_the_grid(space: Space, seed: int, around: Settings) -> None:
