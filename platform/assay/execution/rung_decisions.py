@@ -1,4 +1,7 @@
-"""What happens to a trial at a rung: decided, recorded and announced. Pure. Halving is here, the rest in racing."""
+"""What happens to a trial at a rung: decided, recorded and announced. Pure.
+
+Targets and halving are decided here; asha, hyperband and median by the rules in `execution/racing.py`.
+"""
 
 from __future__ import annotations
 

@@ -334,9 +334,9 @@ def commit_pass(
 ) -> None:
     """Commit the map stages of a pass, all of whose shards are stored.
 
-    `took` is how long this run worked on the shards of each, in device-seconds. Each is charged with that, the first
-    with all the rest of the `seconds` that the run took on `count` lanes, so with the rows that are not stored; and
-    with the shards of earlier runs that were interrupted.
+    Each stage is charged with its own time: `took`, the device-seconds that this run spent on its shards, and those of
+    its shards from interrupted runs. The first is also charged with the remainder of the `seconds` that the run took on
+    `count` lanes, which includes computing rows that are not stored.
     """
     first, *others = together
     rows = rows_of(together)

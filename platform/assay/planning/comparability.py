@@ -5,15 +5,22 @@ Checked when a sweep is planned. Which finished trials are ranked together is de
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from assay.errors import UserError
 from assay.sweep import Sweep
-from assay.workload import Stage
+from assay.text import value_in_words
+from assay.workload import JSON, Stage
 
 if TYPE_CHECKING:
     from assay.planning.plan import PlannedTrial
+
+
+def differing(conditions: Sequence[Mapping[str, JSON]]) -> list[str]:
+    """Names of the conditions that are not the same in all: those results may be neither raced nor ranked together."""
+    names = dict.fromkeys(name for each in conditions for name in each)
+    return [name for name in names if len({value_in_words(each.get(name)) for each in conditions}) > 1]
 
 
 def refuse_unfair_races(sweep: Sweep, trials: Sequence[PlannedTrial]) -> None:
@@ -23,7 +30,7 @@ def refuse_unfair_races(sweep: Sweep, trials: Sequence[PlannedTrial]) -> None:
     for trial in trials[1:]:
         for ours, theirs in zip(trials[0].rungs, trial.rungs, strict=True):
             first, other = ours.leaf.conditions, theirs.leaf.conditions
-            if names := [name for name in {**first, **other} if first.get(name) != other.get(name)]:
+            if names := differing([first, other]):
                 differences = ", ".join(f"{name} {first.get(name)} and {other.get(name)}" for name in names)
                 raise UserError(
                     f"scheduler.name {sweep.scheduler.name} would race trials measured under different conditions: at "

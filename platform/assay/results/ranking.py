@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean, stdev
 
-from assay.results.estimates import difference, difference_over_seeds, half_width_over_seeds
+from assay.planning.comparability import differing
+from assay.results.intervals import difference, difference_over_seeds, half_width_over_seeds
 from assay.results.rows import Arm, Row
 from assay.text import value_in_words
 from assay.workload import JSON
@@ -19,7 +20,7 @@ Conditions = tuple[tuple[str, JSON], ...]
 def ranked(rows: Sequence[Row], metric: str, mode: str) -> tuple[Row, ...]:
     """Ranked rows, best first, then those that are not comparable, those without a value, and those that failed."""
     measured = [row for row in rows if _is_measured(row, metric)]
-    names = _differing(measured)
+    names = differing([row.conditions for row in measured])
     conditions = _ranked_conditions([_conditions(row, names) for row in measured])
     ordered = []
     for row in rows:
@@ -66,12 +67,6 @@ def arms_over_seeds(rows: Sequence[Row], metric: str, mode: str) -> tuple[Arm, .
 
 def _is_measured(row: Row, metric: str) -> bool:
     return row.failure is None and math.isfinite(row.metrics.get(metric, math.nan))
-
-
-def _differing(rows: Sequence[Row]) -> list[str]:
-    """Names of the conditions that are not equal in all rows."""
-    names = dict.fromkeys(name for row in rows for name in row.conditions)
-    return [name for name in names if len({value_in_words(row.conditions.get(name)) for row in rows}) > 1]
 
 
 def _conditions(row: Row, names: Sequence[str]) -> Conditions:

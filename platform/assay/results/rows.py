@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from assay.costs.ledger import Total
-from assay.results.estimates import Difference, Estimate
+from assay.results.intervals import Difference, Estimate
 from assay.workload import JSON
 
 

@@ -17,7 +17,7 @@ from assay.costs.ledger import Total, entries, total
 from assay.costs.priced_metrics import NOT_PRICED, PricedMetrics
 from assay.errors import passing_warnings
 from assay.planning import Plan
-from assay.results.estimates import read_estimates
+from assay.results.intervals import read_estimates
 from assay.results.outcome import TrialOutcome
 from assay.results.ranking import arms_over_seeds, ranked
 from assay.results.reference import config_at, matching_row, with_value

@@ -48,7 +48,7 @@ class Checkpoint:
     def bytes(self) -> int:
         return sum(file.bytes for file in self.files.values())
 
-    def leads_where_none_does(self, steps: set[int]) -> bool:
+    def is_only_resume_point(self, steps: set[int]) -> bool:
         """Whether a training for this budget could resume here, but from none of these `steps` at or after it."""
         return self.step < self.amount and not any(self.step <= step <= self.amount for step in steps)
 
@@ -130,7 +130,7 @@ class Checkpoints:
         newest = {checkpoint.step: name for name, checkpoint in committed.items()}  # runs may have saved the same step
         stay = kept({s: committed[name].score for s, name in newest.items()}, rule)
         for name, checkpoint in reversed(committed.items()):
-            if checkpoint.leads_where_none_does(stay) and _begun_recently(name):
+            if checkpoint.is_only_resume_point(stay) and _begun_recently(name):
                 stay.add(checkpoint.step)
         dropped = committed.keys() - {newest[s] for s in stay}
         for name in dropped:

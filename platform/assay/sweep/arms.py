@@ -1,6 +1,7 @@
 """Arms: named deltas against a base, applied one at a time, cumulatively, or in every subset.
 
-An arm with an empty delta is the base itself: it is run on its own and never combined.
+An arm with an empty delta is the base itself: it is run on its own and never combined. `checks.py` refuses arms whose
+workload or base does not exist.
 """
 
 from __future__ import annotations

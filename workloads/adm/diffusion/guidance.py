@@ -1,4 +1,5 @@
-"""Classifier guidance (appendix D): the gradient of log p(y | x_t) changes the reverse process."""
+"""Classifier guidance (appendix D; the paper's algorithms 1 and 2): the gradient of log p(y | x_t) changes the reverse
+process."""
 
 from __future__ import annotations
 

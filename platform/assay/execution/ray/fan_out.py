@@ -22,8 +22,8 @@ from assay.text import PLACE
 class RayLane(Lane):
     """A lane of a pass, as an actor of a Ray Data pool.
 
-    Ray starts one that died again, and its shard with it, for ever. It may have died of a machine that was lost, or of
-    what it does each time: so whatever is begun more often than `job.retries` allows fails.
+    Ray restarts a dead actor, and retries its shard, without limit. It may have died because its machine was lost, or
+    because of what it does each time: so the attempts are counted, and what exceeds `job.retries` fails.
     """
 
     def __init__(self, job: Job, parts: Sequence[Part]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from assay.costs.ledger import entries, total
 from assay.planning import Plan, PlannedTrial, Rung
 from assay.results import TrialOutcome
-from assay.results.estimates import Estimate, read_estimates
+from assay.results.intervals import Estimate, read_estimates
 from assay.results.reference import config_at
 from assay.store import StoredResult
 from assay.sweep.expansion import at_path, in_words, short_names

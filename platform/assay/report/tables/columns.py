@@ -7,7 +7,7 @@ from functools import partial
 
 from assay.costs.ledger import Total, total_days
 from assay.report.tables.listing import Column, Listing, Style
-from assay.results.estimates import Difference
+from assay.results.intervals import Difference
 from assay.results.rows import Arm, Row
 from assay.results.table import Table
 from assay.text import decimals, metric, took

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.report.tables.columns import arms_listing, best_is, known_days, trials_listing
 from assay.report.tables.neutral import csv_of, markdown, markdown_table
-from assay.results.estimates import Difference
+from assay.results.intervals import Difference
 from assay.results.rows import Arm, Row
 from assay.results.table import Table
 from assay.text import relative

@@ -16,7 +16,7 @@ from assay.costs.devices import DeviceDays
 from assay.planning import Plan, PlannedTrial, Rung
 from assay.report import as_csv, as_json, as_text
 from assay.results import TrialOutcome, joint, table
-from assay.results.estimates import Estimate, difference
+from assay.results.intervals import Estimate, difference
 
 Studies = Callable[..., tuple[Plan, list[TrialOutcome]]]
 BLOCKS, T_19 = 20, 2.0930240544082634

@@ -13,7 +13,7 @@ from scipy.stats import ttest_rel
 from assay.planning import Plan, PlannedTrial, Rung
 from assay.report import as_json, as_markdown, as_text
 from assay.results import Table, TrialOutcome, table
-from assay.results.estimates import Difference, difference_over_seeds, half_width_over_seeds
+from assay.results.intervals import Difference, difference_over_seeds, half_width_over_seeds
 
 Studies = Callable[..., tuple[Plan, list[TrialOutcome]]]
 
