@@ -56,7 +56,7 @@ class AdmWorkload(TypedWorkload[Config]):
         short_units={"images": "img"},
         days=V100_DAYS,
         sample_grid="samples.png",
-        comparable=("num_samples", "num_reference", "num_reference_images", "extractor", "reference"),
+        comparable=evaluation_graph.COMPARABLE,
         pictures=graph.CAPTIONS,
         side_by_side=graph.SIDE_BY_SIDE,
     )
@@ -131,7 +131,7 @@ class AdmWorkload(TypedWorkload[Config]):
         if c.figures.draw:
             reference_images = evaluation_graph.reference_images(judged.config, data)
             leaf = graph.figures(c, reference_images, judged.evaluate, judged.reference, judged.features)
-        return [leaf] if draw.streamed else [sampling.images(c, draw), leaf]
+        return [leaf] if draw.streamed else [evaluation_graph.images(draw, c.sample.keep_images), leaf]
 
 
 def _denoiser(c: Config, model: ModelConfig, diffusion: DiffusionConfig, train: TrainConfig, section: str) -> Stage:

@@ -153,3 +153,36 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118 (not a mapping)
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is damaged or no checkpoint: {first_line(error)}") from error
+
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def shapes_of(weights: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {key: tuple(value.shape) for key, value in weights.items()}
+
+
+def shape_differences(actual: Shapes, expected: Shapes) -> list[str]:
+    """One line for every key that is missing, unexpected, or of another shape."""
+    return [
+        *(f"{key}: missing, should be {expected[key]}" for key in expected if key not in actual),
+        *(f"{key}: not in the model, {actual[key]} in the file" for key in actual if key not in expected),
+        *(
+            f"{key}: {actual[key]} in the file, {expected[key]} in the model"
+            for key in expected
+            if key in actual and actual[key] != expected[key]
+        ),
+    ]
+
+
+def refuse_other_values(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Refuse tensors that have the right shapes but are not usable as weights. Raises UserError."""
+    for key, values in weights.items():
+        if not values.is_floating_point() or values.is_meta or values.layout != torch.strided:
+            what = "no values, only a shape" if values.is_meta else f"{values.dtype}, {values.layout}"
+            raise UserError(f"{path}: {key} has {what}; allowed: dense tensors of floating-point numbers")
+        if not values.isfinite().all():
+            raise UserError(
+                f"{path}: {key} has infinite or NaN values, as after a training that diverged; take an earlier "
+                "checkpoint"
+            )

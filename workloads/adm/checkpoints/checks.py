@@ -7,11 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from adm import checkpoints
 from adm.config import ModelConfig
 from assay.errors import UserError
+from imaging import weight_files
 
 MOST_KEYS = 5
 """Keys that a message lists at most."""
@@ -22,24 +21,11 @@ def _check(name: str, config: Mapping[str, Any]) -> None:
     try:
         checkpoint = checkpoints.load(Path(config["checkpoint"]))
         checkpoint.check(ModelConfig(**config["model"]))
-        _refuse_other_values(checkpoint)
+        weight_files.refuse_other_values(checkpoint.path, checkpoint)
     except UserError as error:
         first, *keys = str(error).splitlines()
         more = [f"  … and {len(keys) - MOST_KEYS} more"] if len(keys) > MOST_KEYS else []
         raise UserError("\n".join([f"{name}: {first}", *keys[:MOST_KEYS], *more])) from error
-
-
-def _refuse_other_values(checkpoint: checkpoints.Checkpoint) -> None:
-    """Raise UserError for tensors of the right shapes that are not usable as weights."""
-    for key, weights in checkpoint.items():
-        if not weights.is_floating_point() or weights.is_meta or weights.layout != torch.strided:
-            what = "no values, only a shape" if weights.is_meta else f"{weights.dtype}, {weights.layout}"
-            raise UserError(f"{checkpoint.path}: {key} has {what}; allowed: dense tensors of floating-point numbers")
-        if not weights.isfinite().all():
-            raise UserError(
-                f"{checkpoint.path}: {key} has infinite or NaN values, as after a training that "
-                "diverged; take an earlier checkpoint"
-            )
 
 
 model = partial(_check, "train.checkpoint")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cache
 
 import torch
@@ -13,29 +12,21 @@ from adm.config import ModelConfig
 from adm.models import build
 from adm.models.layout import Attention, Layer, layout
 from adm.registries import NETWORKS
+from imaging import weight_files
+from imaging.weight_files import Shapes
 
-Shapes = Mapping[str, tuple[int, ...]]
 QKV_LAYOUT = {"legacy": "[heads, 3, ch]", "new": "[3, heads, ch]"}
 
 
 def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """Key → shape in the network of a config. Allocates no weights."""
     with torch.device("meta"):
-        return {key: tuple(value.shape) for key, value in build(config).state_dict().items()}
+        return weight_files.shapes_of(build(config).state_dict())
 
 
 def shape_differences(actual: Shapes, config: ModelConfig) -> list[str]:
     """One line for every key that is missing, unexpected, or of another shape."""
-    expected = expected_shapes(config)
-    return [
-        *(f"{key}: missing, should be {expected[key]}" for key in expected if key not in actual),
-        *(f"{key}: not in the model, {actual[key]} in the file" for key in actual if key not in expected),
-        *(
-            f"{key}: {actual[key]} in the file, {expected[key]} in the model"
-            for key in expected
-            if key in actual and actual[key] != expected[key]
-        ),
-    ]
+    return weight_files.shape_differences(actual, expected_shapes(config))
 
 
 def prefixes_that_fit(actual: Shapes, config: ModelConfig) -> list[str]:

@@ -16,6 +16,7 @@ from adm.config import Config
 from adm.effective import sampled_process
 from adm.registries import imports, versions
 from assay.workload import JSON, Budget, Stage
+from imaging.evaluation import graph as evaluation_graph
 
 
 def draw(c: Config, inputs: Mapping[str, Stage]) -> Stage:
@@ -33,19 +34,6 @@ def draw(c: Config, inputs: Mapping[str, Stage]) -> Stage:
         imports=imports(c.sample, c.diffusion, *([] if c.upsampler is None else [c.upsampler, c.upsampler.diffusion])),
         streamed=c.sample.keep_images == "none",
         **batches(c),
-    )
-
-
-def images(c: Config, draw: Stage) -> Stage:
-    """Writes the kept images to one file."""
-    return Stage(
-        name="images",
-        version=1,
-        kind="reduce",
-        body=("adm.sampling.kept_images:keep",),
-        config={"format": c.sample.keep_images, "count": c.evaluate.num_samples},
-        inputs={"images": draw},
-        resources="reduce",
     )
 
 
@@ -71,8 +59,5 @@ def _drawing(c: Config) -> dict[str, JSON]:
 
 
 def batches(c: Config) -> dict[str, Any]:
-    """Batch and shard size of a map stage over images. Interruptions lose a shard, so large images get small ones."""
-    is_small, size = c.image_size <= 64, c.sample.batch_size
-    if size == "auto":
-        return {"batch_size": size, "shard_size": 256 if is_small else 64}
-    return {"batch_size": size, "shard_size": size * (4 if is_small else 1)}
+    """How a fan-out takes its images."""
+    return evaluation_graph.batches(c.image_size, c.sample.batch_size)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from adm import checkpoints
@@ -14,13 +13,12 @@ from adm.config import DiffusionConfig, SampleConfig
 from adm.diffusion import Diffusion
 from adm.registries import SAMPLERS
 from adm.sampling.networks import Networks
-from adm.sampling.noise import Ids, IndexedNoise, labels
 from adm.sampling.upsampler import Upsampler
 from adm.training.precision import choose, computing_in
 from adm.training.stages import WEIGHTS
-from assay.errors import UserError
 from assay.workload import Batch, StageContext
-from imaging.data import Images, to_model_range
+from imaging.data import to_model_range, to_uint8
+from imaging.noise import Ids, IndexedNoise, labels
 
 
 class Sampler:
@@ -77,17 +75,3 @@ class Sampler:
         if self._networks.cond_fn is not None:
             options["cond_fn"] = self._networks.cond_fn
         return sampler.load()(self._diffusion, self._networks.model, **options)
-
-
-def to_uint8(x: Tensor) -> Images:
-    """Images (N, C, H, W) in [-1, 1] → uint8 (N, H, W, C), rounded down as in the published sampler.
-
-    Raises UserError for NaN and infinity, which would become black or white pixels.
-    """
-    if not bool(torch.isfinite(x).all()):
-        raise UserError(
-            "images contain NaN or infinity, as from a network whose training diverged: look at its loss, and try "
-            "sample.precision fp32"
-        )
-    scaled = ((x.float() + 1) * 127.5).clamp(0, 255).to(torch.uint8)
-    return scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()

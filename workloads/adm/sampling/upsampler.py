@@ -15,7 +15,7 @@ from adm.config import DiffusionConfig
 from adm.diffusion import Diffusion, upsample_loop
 from adm.models.trunk import Trunk
 from adm.registries import SAMPLERS
-from adm.sampling.noise import Ids, IndexedNoise
+from imaging.noise import Ids, IndexedNoise
 
 
 class Upsampler:

@@ -12,11 +12,10 @@ from adm.diffusion import Diffusion
 from adm.diffusion.interpolation import angles, interpolate_images
 from adm.registries import SAMPLERS
 from adm.sampling.networks import Networks
-from adm.sampling.stages import to_uint8
 from adm.training.precision import choose, computing_in
 from assay.errors import UserError
 from assay.workload import Batch, StageContext, load_attribute
-from imaging.data import open_planned, to_model_range
+from imaging.data import open_planned, to_model_range, to_uint8
 from imaging.evaluation.grid import save_panel
 
 PICTURE = "interpolation.png"

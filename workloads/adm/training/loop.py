@@ -18,11 +18,11 @@ from adm.training import state
 from adm.training.batches import DROPOUT, Batch, Batches, seed_of
 from adm.training.ema import EMA
 from adm.training.engines import Engine, StepReport, build
-from adm.training.group import average, gather
 from adm.training.precision import choose
 from adm.training.shares import micro_batches
 from assay.errors import AssayError
 from assay.workload import TrainContext
+from assay.workload.group import average, gather
 from imaging.config import DataConfig
 from imaging.data import Indices, Prefetch, Source
 

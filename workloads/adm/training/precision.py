@@ -9,10 +9,10 @@ from contextlib import contextmanager
 import torch
 
 from adm.config import Precision
-from adm.training.group import gather
 from adm.training.shares import fp16_on_cpu
 from assay.errors import AssayWarning
 from assay.workload import StageContext
+from assay.workload.group import gather
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 

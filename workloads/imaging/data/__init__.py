@@ -4,11 +4,12 @@ No torch is imported here, so a sweep's data can be checked before any worker st
 """
 
 from imaging.data.checks import check, check_with_accuracy
-from imaging.data.model_range import to_model_range
+from imaging.data.model_range import to_model_range, to_uint8
 from imaging.data.order import batch_indices, everything_held_out, nothing_held_out, split
 from imaging.data.prefetch import Prefetch
 from imaging.data.reference_order import images_of_rows, rows_of_sample
 from imaging.data.sources import data_config, num_images, open_planned, open_source, planned_data
+from imaging.data.training_images import TrainingImages, seed_of
 from imaging.data.types import Crops, Examples, Images, Indices, Labels, Source
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Labels",
     "Prefetch",
     "Source",
+    "TrainingImages",
     "batch_indices",
     "check",
     "check_with_accuracy",
@@ -31,6 +33,8 @@ __all__ = [
     "open_source",
     "planned_data",
     "rows_of_sample",
+    "seed_of",
     "split",
     "to_model_range",
+    "to_uint8",
 ]

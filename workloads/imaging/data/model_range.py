@@ -1,9 +1,10 @@
-"""From bytes to what a network takes."""
+"""From bytes to what a network takes, and back."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from assay.errors import UserError
 from imaging.data.types import Images
 
 if TYPE_CHECKING:
@@ -15,3 +16,19 @@ def to_model_range(images: Images, device: str = "cpu") -> Tensor:
     import torch  # here, because data is checked without it
 
     return torch.tensor(images, device=device).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def to_uint8(x: Tensor) -> Images:
+    """Images (N, C, H, W) in [-1, 1] → uint8 (N, H, W, C), rounded down as the reference sampler does.
+
+    Raises UserError for NaN and infinity, which would become black or white.
+    """
+    import torch
+
+    if not bool(torch.isfinite(x).all()):
+        raise UserError(
+            "images hold NaN or infinity: the network gives no numbers. Look at the loss of its training, and try "
+            "sample.precision fp32"
+        )
+    scaled = ((x.float() + 1) * 127.5).clamp(0, 255).to(torch.uint8)
+    return scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from assay.errors import ConfigProblem, UserError
 from assay.look import once_a_look
@@ -33,6 +33,8 @@ NUM_PAIRED = 10_000
 as in the published ones."""
 SHOWN_IMAGES = 100
 """Samples whose image is stored with their features: those that the grid shows."""
+COMPARABLE = ("num_samples", "num_reference", "num_reference_images", "extractor", "reference")
+"""Metrics and notes of an evaluation that must be the same in trials that are ranked together, of whatever workload."""
 ASSUMED_IMAGES = 50_000
 """All images of a data set that cannot be seen from where a sweep is planned. It is run where they can."""
 
@@ -350,6 +352,27 @@ def statistics(c: Evaluated, data: Mapping[str, JSON], reference: Stage | None) 
         inputs={"reference": reference} if reference is not None else {},
         execution={"columns": list(extractor(c).columns)},
         check=extractor(c).check,
+    )
+
+
+def batches(image_size: int, batch_size: int | Literal["auto"]) -> dict[str, Any]:
+    """How a fan-out takes its images. A shard is what is lost where it is cut off: small where an image takes long."""
+    is_quick = image_size <= 64
+    if batch_size == "auto":
+        return {"batch_size": batch_size, "shard_size": 256 if is_quick else 64}
+    return {"batch_size": batch_size, "shard_size": batch_size * (4 if is_quick else 1)}
+
+
+def images(draw: Stage, keep: str) -> Stage:
+    """The file of the images that are kept, of a stage that draws them: `keep` is npz or png."""
+    return Stage(
+        name="images",
+        version=1,
+        kind="reduce",
+        body=("imaging.kept_images:keep",),
+        config={"format": keep, "count": draw.amount},
+        inputs={"images": draw},
+        resources="reduce",
     )
 
 

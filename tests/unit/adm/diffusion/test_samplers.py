@@ -22,7 +22,7 @@ from adm.diffusion import (
     upsample_loop,
 )
 from adm.diffusion.loops import ddim_loop, sample_loop
-from adm.sampling.noise import IndexedNoise
+from imaging.noise import IndexedNoise
 
 SHAPE = (3, 8, 8)
 LABELS = torch.tensor([0, 3, 1, 2, 2])

@@ -13,9 +13,9 @@ import torch
 from adm import checkpoints, presets
 from adm.diffusion import Diffusion, classifier_gradient
 from adm.models import build
-from adm.sampling.noise import IndexedNoise, labels
 from adm.sampling.stages import Sampler, to_uint8
 from adm.training.stages import WEIGHTS
+from imaging.noise import IndexedNoise, labels
 
 IDS = np.arange(4)
 SHAPE = (1, 8, 8)

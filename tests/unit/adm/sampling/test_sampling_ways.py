@@ -24,12 +24,12 @@ from adm.config import Config, ModelConfig
 from adm.models import build
 from adm.models.unet import UNet
 from adm.sampling.graph import draw
-from adm.sampling.noise import IndexedNoise
-from adm.sampling.stages import Sampler, to_uint8
+from adm.sampling.stages import Sampler
 from adm.sampling.upsampler import Upsampler
 from adm.training.stages import WEIGHTS
 from adm.workload import workload
-from imaging.data import to_model_range
+from imaging.data import to_model_range, to_uint8
+from imaging.noise import IndexedNoise
 
 pytestmark = pytest.mark.slow
 

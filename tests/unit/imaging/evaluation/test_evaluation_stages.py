@@ -19,7 +19,6 @@ from PIL import Image
 from adm import checkpoints, presets
 from adm.classifier_features import ClassifierFeatures
 from adm.models import build
-from adm.sampling.stages import to_uint8
 from adm.training.stages import WEIGHTS
 from adm.workload import workload
 from asked_checks import refuse
@@ -29,7 +28,7 @@ from assay.execution.work import to_numpy
 from assay.store import Store, StoredResult
 from assay.workload import JACKKNIFE, Stage, topological
 from imaging import FeatureError, Moments, frechet_distance, frechet_interval, kid, precision_recall
-from imaging.data import data_config, images_of_rows, open_source
+from imaging.data import data_config, images_of_rows, open_source, to_uint8
 from imaging.data.digits import digits
 from imaging.evaluation import checks as evaluation_checks
 from imaging.evaluation import graph as evaluation_graph

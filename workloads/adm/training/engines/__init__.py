@@ -14,9 +14,9 @@ from torch import nn
 from adm.config import TrainConfig
 from adm.registries import ENGINES
 from adm.training.engines.engine import Engine, LossFn, StepReport
-from adm.training.group import gather
 from assay.errors import AssayWarning, UserError
 from assay.workload import load_attribute
+from assay.workload.group import gather
 
 __all__ = ["Engine", "LossFn", "StepReport", "build"]
 

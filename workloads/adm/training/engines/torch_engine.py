@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from adm.config import TrainConfig
-from adm.training import group
 from adm.training.engines.engine import BETAS, LossFn, StepReport, named_parameters
 from adm.training.precision import computing_in
+from assay.workload import group
 
 
 class TorchEngine:

@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from adm.sampling.kept_images import Part, write_npz, write_pngs
 from assay.errors import ConfigError
 from assay.store import Store
+from imaging.kept_images import Part, write_npz, write_pngs
 from quick_samples import compute, drawing, graph, result, tensors
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from adm.sampling.noise import IndexedNoise, labels
+from imaging.noise import IndexedNoise, labels
 
 SHAPE = (3, 8, 8)
 PINNED = [0.059911035, 0.015559634, -1.1644385, -0.4430962, 0.48785958, -0.0126155, 2.0894337, -1.2905201, -0.60986716]

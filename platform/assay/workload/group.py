@@ -1,0 +1,61 @@
+"""Communication between the workers of a training; a lone worker gets its own values back.
+
+`torch.distributed` is initialised before a train body is called, so these may be called in it, by all workers alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.autograd import Function
+
+T = TypeVar("T")
+
+
+def _alone() -> bool:
+    return not dist.is_initialized() or dist.get_world_size() == 1
+
+
+def gather(value: T) -> list[T]:
+    """Every worker's value, by rank."""
+    if _alone():
+        return [value]
+    values: list[T | None] = [None] * dist.get_world_size()
+    dist.all_gather_object(values, value)
+    return values  # type: ignore[return-value]
+
+
+def average(tensors: Sequence[Tensor]) -> None:
+    """Replace every tensor by its mean over workers, in one all-reduce."""
+    if _alone():
+        return
+    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+    dist.all_reduce(flat)
+    flat /= dist.get_world_size()
+    for tensor, part in zip(tensors, torch.split(flat, [t.numel() for t in tensors]), strict=True):
+        tensor.copy_(part.view_as(tensor))
+
+
+def mean_over_workers(tensor: Tensor) -> Tensor:
+    """The mean of every worker's tensor, through which gradients flow to all of them, as batch norm needs it."""
+    return tensor if _alone() else _Mean.apply(tensor)  # type: ignore[no-untyped-call]
+
+
+class _Mean(Function):
+    """Its own gradient: a mean of what the mean means to each worker's loss, where losses are averaged in turn."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        mean = tensor.clone()
+        average([mean])
+        return mean
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        mean = gradient.clone()
+        average([mean])
+        return mean

@@ -1,0 +1,77 @@
+"""Shipped configs: the published generators, and one of the digits that a laptop trains in minutes. No torch here."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from biggan.config import Config, DiscriminatorConfig, GeneratorConfig, Layer, SampleConfig, TrainConfig
+from imaging.config import DataConfig, EvaluateConfig
+
+CLASSES = 1000
+WEIGHTS = "biggan-deep-{}-pytorch_model.bin"
+"""How the files at https://s3.amazonaws.com/models.huggingface.co/biggan/ are called, by resolution."""
+
+
+def _halving(*widths: int) -> tuple[Layer, ...]:
+    """Pairs of layers, a plain one and one that doubles the size; widths in and out of each pair."""
+    return tuple(layer for width, then in pairwise(widths) for layer in ((False, width, width), (True, width, then)))
+
+
+LAYERS = {
+    128: _halving(16, 16, 8, 4, 2, 1),
+    256: _halving(16, 16, 8, 8, 4, 2, 1),
+    512: _halving(16, 16, 8, 8, 4, 2, 1, 1),
+}
+"""Tables 7 to 9 of the paper, by resolution."""
+
+
+def published(size: int) -> Config:
+    """The published generator of ImageNet at a resolution, from the file of its weights."""
+    return Config(
+        data=DataConfig(source="folder", flip=True),
+        generator=GeneratorConfig(
+            weights=WEIGHTS.format(size),
+            channel_width=128,
+            z_dim=128,
+            num_classes=CLASSES,
+            layers=LAYERS[size],
+            attention_layer_position=8,
+        ),
+        sample=SampleConfig(labels="drawn"),
+        evaluate=EvaluateConfig(extractor="inception"),
+    )
+
+
+def digits() -> Config:
+    """scikit-learn's 1,797 digits of 8×8 pixels, judged as adm's are, but for the classifier that adm trains."""
+    return Config(
+        data=DataConfig(source="digits"),
+        generator=GeneratorConfig(
+            channel_width=8,
+            z_dim=16,
+            num_classes=10,
+            layers=((False, 16, 16), (True, 16, 8), (False, 8, 1)),
+            attention_layer_position=2,
+            out_channels=1,
+        ),
+        discriminator=DiscriminatorConfig(
+            channel_width=8,
+            layers=((False, 4, 8), (True, 8, 16), (False, 16, 16)),
+            attention_layer_position=1,
+        ),
+        train=TrainConfig(
+            iterations=1000,
+            batch_size=64,
+            generator_learning_rate=1e-3,
+            discriminator_learning_rate=1e-3,
+            discriminator_steps=1,
+            ema_rate=0.99,
+            standing_batches=4,
+            checkpoint_every=200,
+        ),
+        sample=SampleConfig(batch_size=125),
+        evaluate=EvaluateConfig(num_samples=1000, num_reference=1797, extractor="pixels"),
+    )
+
+
+PRESETS = {"digits_gan": digits(), **{f"imagenet{size}": published(size) for size in LAYERS}}

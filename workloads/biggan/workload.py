@@ -1,0 +1,141 @@
+"""BigGAN-deep as a workload of the platform: its presets, its config, its stage graph. No torch here.
+
+    train, or load ─► draw ─► features ─► evaluate ◄─ reference, statistics
+
+A trial has a generator that is trained, or published weights. Its samples are judged by what image workloads share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from assay.costs.devices import DeviceDays
+from assay.errors import ConfigProblem, UserError
+from assay.workload import JSON, Budget, Checkpointing, ReportHints, Smoke, Stage, TypedWorkload
+from biggan.compute import drawing_flops, step_flops
+from biggan.config import Config
+from biggan.presets import PRESETS
+from imaging.evaluation import graph as evaluation_graph
+from imaging.paths import is_there, places_in, whole
+
+PACE = {"iterations", "checkpoint_every", "keep_last", "keep_every"}
+"""The options of a training that say how far it goes and when it saves. They do not change what a step does."""
+
+
+class BigGANWorkload(TypedWorkload[Config]):
+    name = "biggan"
+    config_type = Config
+    bases = PRESETS
+    report = ReportHints(
+        metrics=evaluation_graph.leading_metrics(),
+        count="num_samples",
+        curves=("generator_loss", "discriminator_loss"),
+        item_unit="images",
+        short_units={"images": "img"},
+        days=DeviceDays("V100"),
+        sample_grid="samples.png",
+        comparable=evaluation_graph.COMPARABLE,
+    )
+    smoke = Smoke(
+        "digits_gan",
+        {
+            "generator.channel_width": 4,
+            "discriminator.channel_width": 4,
+            "train.iterations": 4,
+            "train.batch_size": 8,
+            "train.standing_batches": 2,
+            "evaluate.num_samples": 6,
+            "evaluate.num_reference": 8,
+        },
+    )
+
+    def problems_of(self, config: Config) -> Iterable[ConfigProblem]:
+        return evaluation_graph.problems(config)
+
+    def metrics_of(self, config: Config) -> Sequence[str]:
+        return evaluation_graph.metrics(config)
+
+    def stages_of(self, config: Config) -> Sequence[Stage]:
+        batches = evaluation_graph.batches(config.image_size, config.sample.batch_size)
+        draw = _draw(config, _train(config) if config.generator.weights is None else _load(config), batches)
+        data = evaluation_graph.data_section(config.data)
+        leaf = evaluation_graph.judge(config, data, draw, {}, batches).evaluate
+        return [leaf] if draw.streamed else [evaluation_graph.images(draw, config.sample.keep_images), leaf]
+
+
+def _train(c: Config) -> Stage:
+    assert c.train is not None
+    assert c.discriminator is not None
+    config = {
+        "seed": c.seed,
+        "data": {**evaluation_graph.data_section(c.data), "crop": c.data.crop, "flip": c.data.flip},
+        "generator": _network(c),
+        "discriminator": c.discriminator.model_dump(mode="json"),
+        "train": c.train.model_dump(mode="json", exclude=PACE),
+    }
+    images = c.train.iterations * c.train.batch_size
+    return Stage(
+        name="train",
+        version=1,
+        kind="train",
+        body=("biggan.training:train",),
+        config=config,
+        places=places_in(config),
+        budget=Budget("train.iterations", c.train.iterations, "iterations"),
+        checkpointing=Checkpointing(c.train.checkpoint_every, c.train.keep_last, c.train.keep_every),
+        check=evaluation_graph.data_check(c.data, "biggan.checks:training_data"),
+        group_check="biggan.checks:check_group",
+        flops=float(step_flops(c) * images),
+        items=images,
+    )
+
+
+def _load(c: Config) -> Stage:
+    """Published weights, instead of training. Raises UserError for a path that cannot be looked at."""
+    assert c.generator.weights is not None
+    try:
+        path = whole(c.generator.weights)
+        from imaging.contents import file_sha256  # here, so that a sweep without files is planned without NumPy
+
+        sha256 = file_sha256(path) if is_there(path) and not path.is_dir() else None
+    except UserError as error:
+        raise UserError(f"generator.weights: {error}") from error
+    config = {"checkpoint": str(path), "sha256": sha256, "generator": _network(c)}
+    return Stage(
+        name="load",
+        version=1,
+        kind="reduce",
+        body=("biggan.training:load_weights",),
+        config=config,
+        places=places_in(config),
+        check="biggan.checks:weights",
+    )
+
+
+def _draw(c: Config, generator: Stage, batches: Mapping[str, Any]) -> Stage:
+    """The images: for their features alone, unless they are kept. Its key does not say whether they are."""
+    return Stage(
+        name="draw",
+        version=1,
+        kind="map",
+        body=("biggan.sampling:Sampler",),
+        config={
+            "seed": c.seed,
+            "generator": _network(c),
+            "sample": c.sample.model_dump(mode="json", include={"truncation", "labels"}),
+        },
+        inputs={"generator": generator},
+        budget=Budget("evaluate.num_samples", c.evaluate.num_samples, "images"),
+        flops=float(drawing_flops(c.generator) * c.evaluate.num_samples),
+        streamed=c.sample.keep_images == "none",
+        **batches,
+    )
+
+
+def _network(c: Config) -> dict[str, JSON]:
+    """What of the config says which network the generator is."""
+    return c.generator.model_dump(mode="json", exclude={"weights"})
+
+
+workload = BigGANWorkload()
