@@ -273,7 +273,7 @@ def _evaluation_problems(c: Config) -> Iterator[ConfigProblem]:
     if c.measure != "quality":
         return
     if c.model.role is Role.DRAWS:
-        yield from evaluation_graph.problems(c)
+        yield from evaluation_graph.problems(c, () if c.classifier is None else ("classifier",))
     elif c.model.role is Role.CLASSIFIES and c.data.validation:
         # A share that rounds to no image. Shares per class are checked when a run starts.
         num_images = evaluation_graph.countable(c)

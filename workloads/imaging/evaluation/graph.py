@@ -12,7 +12,7 @@ all trials. An imported file of statistics alone has no reference stage.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -138,15 +138,30 @@ def _lacking(c: Evaluated, metric: Metric) -> str | None:
     return f"images (arr_0), which evaluate.reference {c.evaluate.reference} does not have"
 
 
-def problems(c: Evaluated) -> Iterator[ConfigProblem]:
-    """What of the data and of the section evaluate could only fail after the trainings, at its path."""
+def problems(c: Evaluated, networks: Collection[str] = ()) -> Iterator[ConfigProblem]:
+    """What of the data and of the section evaluate could only fail after the trainings, at its path.
+
+    `networks` are those of the trial's own that an extractor may look through, as `judge` is given them.
+    """
     asked_at, views = f"evaluate.{c.evaluate.asked_at}", by_extractor(c)
-    found = [problem for view in views for problem in _unreadable(view)]
+    found = [problem for view in views for problem in (*_blind(view, networks), *_unreadable(view))]
     if not found:
         found = [*(problem for view in views for problem in _unfit(view)), *_asked_metrics(c)]
     for problem in dict.fromkeys(found):
         path, *about = (asked_at if at == "evaluate.extractor" else at for at in (problem.path, *problem.about))
         yield ConfigProblem(path, problem.message, tuple(about))
+
+
+def _blind(c: Evaluated, networks: Collection[str]) -> Iterator[ConfigProblem]:
+    """Extractors that look through a network which this trial does not have."""
+    network = extractor(c).network
+    if network is not None and network not in networks:
+        others = ", ".join(name for name, entry in EXTRACTORS.items() if entry.network is None)
+        yield ConfigProblem(
+            "evaluate.extractor",
+            f"{c.evaluate.extractor} looks through the trial's own {network}, and this base has none; allowed: "
+            f"{others}",
+        )
 
 
 def _unreadable(c: Evaluated) -> Iterator[ConfigProblem]:
