@@ -169,7 +169,7 @@ class BigGAN(nn.Module):
 
     @torch.no_grad()
     def collect(self, row: int, batches: Sequence[tuple[Tensor, Tensor]]) -> None:
-        """Make the mean statistics of batches (z, y) those of a row: "standing statistics", appendix of the paper."""
+        """Make the mean statistics of batches (z, y) those of a row: the paper's "standing statistics"."""
         for norm in self.norms:
             norm.row, norm.share = row, 1 / len(batches)
             norm.running_means[row].zero_()

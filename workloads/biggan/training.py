@@ -68,7 +68,6 @@ class Trainer:
         self._average = deepcopy(self._generator)
         source = open_planned(config["data"], c.image_size, c.out_channels, c.num_classes, threads=ctx.threads)
         indices, _ = split(source, 0.0)
-        self._steps_per_step = self._config.discriminator_steps
         self._images = TrainingImages(
             source,
             indices,
@@ -94,11 +93,11 @@ class Trainer:
         return torch.optim.Adam(network.parameters(), learning_rate, betas, foreach=True)
 
     def step(self, step: int) -> dict[str, float]:
-        """So many steps of the discriminator, and one of the generator; steps count from 1. Returns their losses over
-        the images of all workers."""
+        """The steps of the discriminator, then one of the generator; steps count from 1. Returns their losses over the
+        images of all workers, the discriminator's in the last of its steps."""
         drawn = self._noise(NOISE, step)
-        for index in range(self._steps_per_step):
-            examples = self._images.read((step - 1) * self._steps_per_step + index)
+        for index in range(self._config.discriminator_steps):
+            examples = self._images.read((step - 1) * self._config.discriminator_steps + index)
             real, y = to_model_range(examples.images, self._ctx.device), torch.from_numpy(examples.labels)
             d_loss = self._discriminator_step(real, y.to(self._ctx.device), *next(drawn))
         self._discriminator.requires_grad_(False)
@@ -137,8 +136,9 @@ class Trainer:
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        ours, theirs = list(self._average.parameters()), list(self._generator.parameters())
-        torch._foreach_lerp_(ours, theirs, 1 - self._config.ema_rate)
+        averages: list[Tensor] = list(self._average.parameters())
+        weights: list[Tensor] = list(self._generator.parameters())
+        torch._foreach_lerp_(averages, weights, 1 - self._config.ema_rate)
 
     def _noise(self, purpose: int, step: int) -> Iterator[tuple[Tensor, Tensor]]:
         """This worker's rows of (z, y) of one batch after another: a function of (purpose, seed, step)."""
