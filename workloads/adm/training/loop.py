@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from adm.config import TrainConfig
 from adm.diffusion.timesteps import TimestepSampler, timestep_sampler
 from adm.training import state
-from adm.training.batches import DROPOUT, Batch, Batches, seed_of
+from adm.training.batches import DROPOUT, Batch, Batches
 from adm.training.ema import EMA
 from adm.training.engines import Engine, StepReport, build
 from adm.training.precision import choose
@@ -24,7 +24,7 @@ from assay.errors import AssayError
 from assay.workload import TrainContext
 from assay.workload.group import average, gather
 from imaging.config import DataConfig
-from imaging.data import Indices, Prefetch, Source
+from imaging.data import Indices, Prefetch, Source, seed_of
 
 LOG_POINTS = 200
 """Number of points of a training curve, over the whole budget."""

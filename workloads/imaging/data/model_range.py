@@ -27,8 +27,8 @@ def to_uint8(x: Tensor) -> Images:
 
     if not bool(torch.isfinite(x).all()):
         raise UserError(
-            "images hold NaN or infinity: the network gives no numbers. Look at the loss of its training, and at "
-            "the precision: fp32 is the safest"
+            "images contain NaN or infinity, as from a network whose training diverged: look at its loss, and try "
+            "sampling in fp32"
         )
     scaled = ((x.float() + 1) * 127.5).clamp(0, 255).to(torch.uint8)
     return scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()

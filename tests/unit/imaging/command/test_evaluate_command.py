@@ -320,7 +320,7 @@ def test_archives_that_are_no_npz_files_are_refused_in_one_line(tmp_path: Path, 
         archive(tmp_path / "locked.npz", "arr_0.npy", flags=1): "is damaged: File 'arr_0.npy' is encrypted",
         archive(tmp_path / "odd.npz", "arr_0.npy", method=99): "is damaged: That compression method is not supported",
         tmp_path / "loop.npz": "does not exist; an npz file is needed",
-        tmp_path / "fifo.npz": "is no file; an npz file is needed",
+        tmp_path / "fifo.npz": "is not a file; an npz file is needed",
         tmp_path / f"{'x' * 300}.npz": "cannot be read: File name too long",
     }.items():
         for files in ((good, bad), (bad, good)):
