@@ -167,7 +167,7 @@ def test_a_package_adds_a_data_source(
     assert stages(settings)["reference"].key != before
     with pytest.raises(ConfigError, match=r"'subfolder' has no effect on data\.source npy: it is for folder"):
         workload.resolve("digits", {**settings, "data.labels": "subfolder"})
-    with pytest.raises(UserError, match=r"nowhere\.npy' is not a file: there is nothing of that name"):
+    with pytest.raises(UserError, match=r"nowhere\.npy' is not a file: it does not exist"):
         run({**settings, "data.path": "nowhere.npy"}, "fd_pixels", tmp_path / "results")
 
 

@@ -1,4 +1,4 @@
-"""Real images: uint8, with a class each, read by index. What to read in which order is a function of (seed, step).
+"""Real images: uint8, each with a class, read by index. The order of training batches is a function of (seed, step).
 
 No torch is imported here, so a sweep's data can be checked before any worker starts.
 """

@@ -1,4 +1,4 @@
-"""What can be known of a stage's data before anything is started."""
+"""Checks of a stage's data before anything is started."""
 
 from __future__ import annotations
 
@@ -16,23 +16,22 @@ from imaging.data.sources import data_config, open_planned
 from imaging.data.types import Indices
 
 MOST_HEADERS = 1000
-"""Images of which the size is looked at, for data.crop none."""
+"""Most images whose size is checked, for data.crop none."""
 ANY_SIZE = 8
-"""Pixels a side, where an image is decoded to see that it is one."""
+"""Pixels per side, if images are decoded only to check that they can be."""
 RUNS = 10
-"""Places where they are looked at side by side, in data of which each place costs much to reach."""
+"""Number of runs of neighbouring images that are checked if random order is slow to read."""
 
 
 def check(config: Mapping[str, Any]) -> None:
-    """Open the data of a stage and decode its first and its last image. Raises UserError where a stage would, and warns
-    of what may be meant otherwise (`remarks`).
+    """Open the data of a stage and decode its first and last image. Raises UserError as the stage would, and warns of
+    data that may not be what the user meant (`remarks`).
 
-    `config` has "data", and "image_size", "channels" and "classes" where the stage says them. With
-    data.crop none the sizes of up to 1,000 images are compared, spread evenly, or in ten runs where
-    scattered reading is slow.
+    `config` has "data", and "image_size", "channels" and "classes" if they are in the stage's config. With data.crop
+    none the sizes of up to 1,000 images are checked, spread evenly, or in ten runs if random order is slow to read.
     """
     values = config["data"]
-    if "image_size" not in config:  # a network that is another stage's says its size
+    if "image_size" not in config:  # its size is that of a network from another stage
         values = {**values, "crop": "centre"}
     data, (size, channels, classes) = data_config(values), _wanted(config)
     source = open_planned(values, size, channels, classes)
@@ -44,7 +43,7 @@ def check(config: Mapping[str, Any]) -> None:
 
 
 def check_with_accuracy(config: Mapping[str, Any]) -> None:
-    """As `check`, for a classifier whose accuracy is to be reported: some images are held out for it, and not all."""
+    """As `check`, for a classifier: also check that some images are held out to measure its accuracy, and not all."""
     check(config)
     data = data_config(config["data"])
     source = open_planned(config["data"], *_wanted(config))
@@ -56,14 +55,14 @@ def check_with_accuracy(config: Mapping[str, Any]) -> None:
 
 
 def _sample(count: int, scattered: bool) -> Indices:
-    """Indices of up to MOST_HEADERS images from the whole set: each by itself, or in runs of neighbours."""
-    looked_at = min(MOST_HEADERS, count)
-    runs = looked_at if scattered else min(RUNS, looked_at)
-    together = looked_at // runs
-    starts = np.linspace(0, count - together, runs).round().astype(np.int64)
-    return (starts[:, None] + np.arange(together)).ravel()
+    """Indices of up to MOST_HEADERS images from the whole set: spread evenly, or in RUNS runs of neighbours."""
+    num_checked = min(MOST_HEADERS, count)
+    runs = num_checked if scattered else min(RUNS, num_checked)
+    run_length = num_checked // runs
+    starts = np.linspace(0, count - run_length, runs).round().astype(np.int64)
+    return (starts[:, None] + np.arange(run_length)).ravel()
 
 
 def _wanted(config: Mapping[str, Any]) -> tuple[int, int, int | None]:
-    """(pixels a side, channels, classes) that the stage asks for."""
+    """(pixels per side, channels, classes) that the stage needs."""
     return config.get("image_size", ANY_SIZE), config.get("channels", 3), config.get("classes")

@@ -1,8 +1,8 @@
-"""What a picture is: one way from encoded bytes to grey or RGB pixels, whatever holds the bytes.
+"""Decodes images to grey or RGB pixels, in the same way for all data sources.
 
-The format is that of the content, whatever the name says. Pixels are those that a viewer shows: upright as EXIF or XMP
-has it, transparency over white, of an animation the first frame. 16-bit grey becomes the nearest of 256 levels; of
-16-bit colour the upper 8 bits count. CMYK is as Adobe's programs write it in JPEGs. Colour profiles are not applied.
+The format is recognised by the content, not by the name. Pixels are those that a viewer shows: rotated as EXIF or XMP
+says, transparency over white, the first frame of an animation. 16-bit grey is rounded to 256 levels; 16-bit colour
+keeps its upper 8 bits. CMYK is read as Adobe's programs write it in JPEGs. Colour profiles are not applied.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from PIL import Image
 
 Mode = Literal["L", "RGB"]
 MOST_PIXELS = 100_000_000
-"""A larger image is refused: decoded, it would take about 1 GB of a thread's memory."""
+"""Larger images are refused: decoding one would take about 1 GB of memory per thread."""
 PREFIX_BYTES = 16
-"""By which Pillow tells formats."""
+"""How many leading bytes Pillow recognises formats by."""
 WHITE = (255, 255, 255)
 ORIENTATION = 0x0112
-"""EXIF's tag."""
+"""EXIF tag."""
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -32,28 +32,23 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""EXIF orientation → what makes it upright."""
+"""EXIF orientation → the operation that makes the image upright."""
 ON_THEIR_SIDE = (5, 6, 7, 8)
 BROKEN = (
     *(OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, OverflowError, struct.error, zlib.error),
     Image.DecompressionBombError,
 )
-"""What Pillow raises for bytes that are no image."""
+"""What Pillow raises for bytes that are not an image."""
 
 
 class NoImage(Exception):
-    """There are no bytes where an image should be, or they make none that can be shown."""
-
-
-def decode(encoded: bytes, mode: Mode) -> Image.Image:
-    """Grey or RGB pixels of an encoded image. Raises NoImage."""
-    return in_8_bits(opened(encoded), mode)
+    """The bytes of an image are missing, or cannot be decoded."""
 
 
 def opened(encoded: bytes) -> Image.Image:
-    """An image whose header was read and whose pixels are not decoded yet.
+    """An image with its header read and its pixels not decoded yet.
 
-    Raises NoImage for bytes that are no image, and for images of more than MOST_PIXELS.
+    Raises NoImage for bytes that are not an image, and for images of more than MOST_PIXELS.
     """
     if not encoded:
         raise NoImage("it is empty")
@@ -65,24 +60,24 @@ def opened(encoded: bytes) -> Image.Image:
         )
     if image.mode in ("I", "F"):
         raise NoImage(
-            f"its pixels are {'32-bit integers' if image.mode == 'I' else 'floats'} (mode {image.mode}), of which "
-            "nothing says what is black and what white: save it with 8 bits a channel"
+            f"its pixels are {'32-bit integers' if image.mode == 'I' else 'floats'} (mode {image.mode}), whose "
+            "range from black to white is unknown: save it with 8 bits per channel"
         )
     return image
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
-    """(width, height) as it is shown, from the header alone."""
+    """(width, height) of the upright image, from the header alone."""
     return (image.height, image.width) if _orientation(image) in ON_THEIR_SIDE else image.size
 
 
 def in_8_bits(image: Image.Image, mode: Mode) -> Image.Image:
-    """The pixels of an opened image, upright and without transparency. Raises NoImage where they cannot be decoded."""
+    """The pixels of an opened image, upright and without transparency. Raises NoImage if they cannot be decoded."""
     is_16_bits = any(";16" in str(tile.args) for tile in getattr(image, "tile", ()))
     try:
         image.load()
         if is_16_bits and isinstance(key := image.info.get("transparency"), tuple):
-            image.info["transparency"] = tuple(value >> 8 for value in key)  # as the pixels are by now
+            image.info["transparency"] = tuple(value >> 8 for value in key)  # decoded pixels already have 8 bits
         turn = UPRIGHT.get(_orientation(image))
         image = _opaque(image).convert(mode)
     except BROKEN as error:
@@ -91,43 +86,43 @@ def in_8_bits(image: Image.Image, mode: Mode) -> Image.Image:
 
 
 def _identified(encoded: bytes) -> Image.Image:
-    """As `Image.open`, which also warns of images above a limit of its own, and for the whole process."""
+    """As `Image.open`, but without its limit on pixels, which is global to the process."""
     problem = "no image format begins like this"
-    for register in (Image.preinit, Image.init):  # the usual formats; all that there are
+    for register in (Image.preinit, Image.init):  # the usual formats, then all formats
         register()
         for name in Image.ID:
             factory, accepts = Image.OPEN[name]
             try:
                 if accepts is None or accepts(encoded[:PREFIX_BYTES]) is True:
                     return factory(io.BytesIO(encoded), "")
-            except BROKEN as error:  # another format may begin alike
+            except BROKEN as error:  # another format may begin with the same bytes
                 if accepts is not None and len(encoded) >= PREFIX_BYTES:
-                    problem = f"it begins as {name} does, and goes on otherwise: {error}"
+                    problem = f"it begins like {name}, but cannot be read as such: {error}"
     raise NoImage(problem)
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF's number, 1 where there is none."""
+    """EXIF orientation; 1 (upright) if there is none."""
     try:
-        # Not PNG's own getexif, which decodes the pixels to look behind them: once they are, it is here as well.
+        # Not PNG's own getexif, which decodes the pixels to find EXIF after them; after decoding, this finds it, too.
         return int(Image.Image.getexif(image).get(ORIENTATION, 1))
     except BROKEN:
-        return 1  # cameras and editors leave damaged EXIF behind; the pixels are sound
+        return 1  # some cameras and editors write damaged EXIF; the pixels are still intact
 
 
 def _opaque(image: Image.Image) -> Image.Image:
-    """8 bits a channel, transparency over white."""
-    if image.mode.startswith("I;16"):  # Pillow would make all above 255 white
+    """8 bits per channel, transparency over white."""
+    if image.mode.startswith("I;16"):  # Pillow would clip all values above 255 to white
         values = np.asarray(image)
         grey = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
-        if "transparency" in image.info:  # one grey value stands for it
+        if "transparency" in image.info:  # one grey value means transparent
             grey[values == image.info["transparency"]] = WHITE[0]
         return Image.fromarray(grey)
-    if image.mode == "LAB":  # Pillow knows no way from there to grey
+    if image.mode == "LAB":  # Pillow cannot convert it to grey directly
         image = image.convert("RGB")
     if not image.has_transparency_data:
         return image
-    if image.mode == "La":  # Pillow knows one way from there
+    if image.mode == "La":  # Pillow converts it only to LA
         image = image.convert("LA")
     image = image.convert("RGBA")
     canvas = Image.new("RGB", image.size, WHITE)

@@ -11,7 +11,7 @@ from imaging.data.types import Crops, Examples, Images, Indices, Labels
 
 
 class Digits:
-    """A `Source`; grey values 0 to 16 are stretched to 0 to 255. At 4×4 or 2×2, each pixel is the mean of an area."""
+    """A `Source`; grey values 0 to 16 are scaled to 0 to 255. At 4×4 or 2×2, each pixel is the mean of an area."""
 
     def __init__(self, size: int = 8) -> None:
         from sklearn.datasets import load_digits
@@ -26,12 +26,12 @@ class Digits:
         return len(self.labels)
 
     def read(self, indices: Indices, crops: Crops | None = None) -> Examples:
-        """As `Source.read`; no crop applies to them."""
+        """As `Source.read`; crops are ignored."""
         return Examples(self._images[indices], self.labels[indices])
 
 
 def opened(image_size: int, channels: int) -> Digits:
-    """The digits at a model's size. Raises UserError for one that they cannot have."""
+    """The digits at a model's image size. Raises UserError for sizes and channels that they do not have."""
     if image_size not in (8, 4, 2) or channels != 1:
         raise UserError(
             f"the digits are 8×8 with 1 channel, but the model takes {image_size}×{image_size} with {channels}; "

@@ -19,12 +19,12 @@ from imaging.data.types import Labels
 from imaging.paths import shown, unreadable
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp")
-"""Suffixes of the files that are read; from a GIF, its first frame."""
+"""Suffixes of the files that are read. Animated GIFs give their first frame."""
 
 
 class Folder:
-    """Image files at any depth, in the order of their paths. Their class is the basename before "_", as the published
-    code has it, or the first folder of their path, as ImageNet is laid out; classes in sorted order."""
+    """`Stored` image files at any depth, sorted by path. The class is the basename before "_", as in the published
+    code, or the first folder of the path, as in ImageNet; classes are numbered in sorted order."""
 
     scattered = True
 
@@ -47,7 +47,7 @@ class Folder:
         try:
             encoded = (self._root / self._files[index]).read_bytes()
         except OSError as error:
-            # A file that cannot be read is not a broken image: the next run might read it.
+            # Not NoImage: an unreadable file is not a broken image, and the next run might be able to read it.
             raise unreadable(self._root / self._files[index], error) from error
         return opened(encoded)
 
@@ -56,7 +56,7 @@ class Folder:
             for file in self._files:
                 if os.sep not in file:
                     raise UserError(
-                        f"{self._root / file} is in no subfolder, which data.labels subfolder takes for its class; "
+                        f"{self._root / file} is in no subfolder, which is its class with data.labels subfolder; "
                         "move it, or set data.labels basename"
                     )
         names = [class_name(file, "subfolder" if by_subfolder else "basename") for file in self._files]
@@ -65,7 +65,7 @@ class Folder:
 
 
 def class_name(file: str, labels: Literal["basename", "subfolder"]) -> str:
-    """The class of a file, by its path below the folder."""
+    """The class of a file, from its path relative to data.path."""
     if labels == "subfolder":
         return file.split(os.sep, 1)[0]
     return os.path.basename(file).split("_")[0]  # noqa: PTH119  a million of them
@@ -73,15 +73,15 @@ def class_name(file: str, labels: Literal["basename", "subfolder"]) -> str:
 
 @once_a_look
 def folder_files(data: DataConfig) -> Files:
-    """The images of a folder: where one is below it says its class, and which comes first. Raises UserError."""
+    """The images in a folder; their paths determine their classes and order. Raises UserError if there are none."""
     root = located(data, "the folder with the images", folder=True)
     names = image_files(root)
     if not names:
-        raise UserError(f"data.path {data.path!r} holds no images; looked for {', '.join(SUFFIXES)}")
+        raise UserError(f"data.path {data.path!r} contains no images; looked for {', '.join(SUFFIXES)}")
     return Files(str(root), names, are_named=True)
 
 
 def image_files(root: Path) -> list[str]:
-    """Paths below `root` of the files with an image's suffix, sorted by their parts. Reads no file."""
-    found = (path for path in files_below(root) if path.lower().endswith(SUFFIXES))
-    return sorted(found, key=lambda path: path.split(os.sep))  # noqa: PTH206  a million of them
+    """Paths, relative to `root`, of the files with an image's suffix, sorted part by part. Reads no file."""
+    paths = (path for path in files_below(root) if path.lower().endswith(SUFFIXES))
+    return sorted(paths, key=lambda path: path.split(os.sep))  # noqa: PTH206  a million of them

@@ -1,4 +1,4 @@
-"""What the first images of a set may show to be wrong with all of it: cheap to look at, and said before any metric."""
+"""Faults of a whole image set that its first images already show, found cheaply before any metric is computed."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import numpy as np
 import numpy.typing as npt
 
 NUM_LOOKED_AT = 64
-"""Images at the start of a set that are looked at."""
+"""Number of images, from the start of a set, that are checked."""
 
 Images = npt.NDArray[np.uint8]
 
 
 def fault_of(images: Images) -> str | None:
-    """What is wrong with images uint8 (N, H, W, C), as the end of a sentence about them; None where nothing is."""
+    """What is wrong with images uint8 (N, H, W, C), as the end of a sentence about them; None: nothing."""
     if num_of_one_colour(images) == len(images):
         return (
-            f"are each of one colour, the first {images[0, 0, 0].tolist()}: as when NaN is converted to uint8, or a "
+            f"are each of one colour, the first {images[0, 0, 0].tolist()}: NaN was converted to uint8, or the "
             "sampler is not trained"
         )
     if len(images) > 1 and (images == images[0]).all():
-        return "are all the same: the sampler or the data gives one image over and over"
+        return "are all the same: the sampler or the data repeats one image"
     if images.max() <= 1:
-        return "have no value above 1: images in [0, 1] were made uint8 before they were multiplied by 255"
+        return "have no value above 1: images in [0, 1] were converted to uint8 before they were multiplied by 255"
     return None
 
 
 def num_of_one_colour(images: Images) -> int:
-    """How many of the images (N, H, W, C) have the same values in every pixel."""
+    """How many of the images (N, H, W, C) have the same value in all pixels."""
     return int((images == images[:, :1, :1]).all(axis=(1, 2, 3)).sum())

@@ -1,4 +1,4 @@
-"""LMDB databases as LSUN ships them: from a key to an encoded image, without classes."""
+"""LMDB databases as LSUN distributes them: each value is an encoded image; there are no classes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DATABASE = "data.mdb"
 
 
 class Lmdb:
-    """Every value of a database is an image, in the order of the keys, all of class 0."""
+    """`Stored` images of an LMDB, in the order of their keys. All are of class 0."""
 
     scattered = True
     labels: npt.NDArray[np.generic] | None = None
@@ -33,7 +33,7 @@ class Lmdb:
         self._database = _database(self._path)
         if not self._database.keys:
             raise UserError(f"data.path {data.path!r} is an LMDB without entries")
-        self.labels_from = f"{self._path} is an LMDB as LSUN ships"
+        self.labels_from = f"{self._path} is an LMDB, which has no labels"
 
     def __len__(self) -> int:
         return len(self._database.keys)
@@ -51,28 +51,28 @@ class Lmdb:
         except lmdb.Error as error:
             raise UserError(f"{self.name(index)} cannot be read: {error}") from error
         if encoded is None:
-            raise NoImage("the database has lost the key since it was opened")
+            raise NoImage("its key was deleted after the database was opened")
         return opened(encoded)
 
 
 def lmdb_files(data: DataConfig) -> Files:
-    """The file with the data; its lock file is none of it. Raises UserError."""
+    """The database's file, without its lock file. Raises UserError if there is none."""
     path = located(data, f"the folder with the {DATABASE} of an LMDB", folder=True)
     if not is_there(path / DATABASE):
-        raise UserError(f"data.path {data.path!r} holds no {DATABASE}; data.source lmdb takes the folder that has it")
+        raise UserError(f"data.path {data.path!r} contains no {DATABASE}; data.source lmdb takes the folder that does")
     return Files(str(path), [DATABASE])
 
 
 class _Database:
-    """An open database, and the keys that it had when its file had this size and time."""
+    """An open database, and its keys when its file had the size and modification time `written`."""
 
     def __init__(self, environment: lmdb.Environment, written: tuple[int, int]) -> None:
         self.environment, self.written = environment, written
         expected = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
-        if written[0] < expected:  # to read what is missing of a mapped file would end the process
+        if written[0] < expected:  # reading beyond the end of a memory-mapped file would crash the process
             raise UserError(
-                f"{environment.path()} cannot be read as an LMDB: the end of its {DATABASE} is missing, "
-                f"{written[0]:,} of {expected:,} bytes are there, as after a copy that broke off; copy it again"
+                f"{environment.path()} cannot be read as an LMDB: its {DATABASE} is truncated, with {written[0]:,} of "
+                f"{expected:,} bytes, as after an interrupted copy; copy it again"
             )
         with environment.begin() as transaction, transaction.cursor() as cursor:
             self.keys: list[bytes] = list(cursor.iternext(keys=True, values=False))
@@ -83,8 +83,8 @@ _opening = Lock()
 
 
 def _database(path: Path) -> _Database:
-    """The database at a path. A process may have it open only once, so all its sources share it; where it was written
-    to since, a new one reads its keys again. Raises UserError."""
+    """The database at a path. A process may open it only once, so all sources share it; if the file was written to
+    since, its keys are read again. Raises UserError if it cannot be read."""
     status = status_of(path / DATABASE)
     file, written = (status.st_dev, status.st_ino), (status.st_size, status.st_mtime_ns)
     if not status.st_size:
@@ -93,9 +93,9 @@ def _database(path: Path) -> _Database:
         with _opening:
             database = _open.get(file)
             if database is None:
-                # Nobody writes: no lock file, so a read-only disk and any number of processes will do.
-                opened = lmdb.open(str(path), readonly=True, lock=False, readahead=False, create=False)
-                database = _open[file] = _Database(opened, written)
+                # Without a lock file, which read-only disks do not allow and readers alone do not need.
+                environment = lmdb.open(str(path), readonly=True, lock=False, readahead=False, create=False)
+                database = _open[file] = _Database(environment, written)
             elif database.written != written:
                 database = _open[file] = _Database(database.environment, written)
             return database

@@ -1,4 +1,4 @@
-"""From bytes to what a network takes, and back."""
+"""Converts images to the tensors that networks take, and back."""
 
 from __future__ import annotations
 

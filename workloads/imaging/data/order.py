@@ -1,4 +1,4 @@
-"""Which images make up which batch: a function of (seed, step), for any number of workers, also after a resume."""
+"""The order of training images: a function of (seed, step), the same for any number of workers and after a resume."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from imaging.data.types import Indices, Source
 
 
 def batch_indices(seed: int, step: int, num_images: int, batch_size: int) -> Indices:
-    """Indices (batch_size,) of the global batch of a step; steps count from 0.
+    """Image indices (batch_size,) of the global batch of a step; steps count from 0.
 
-    The stream is one permutation of all images after another; a batch may straddle two of them.
+    Each epoch is a permutation of all images; a batch may contain the end of one and the beginning of the next.
     """
     positions = np.arange(step * batch_size, (step + 1) * batch_size)
     epochs = positions // num_images
-    chosen = np.empty(batch_size, dtype=np.int64)
+    indices = np.empty(batch_size, dtype=np.int64)
     for epoch in np.unique(epochs):
-        here = epochs == epoch
-        chosen[here] = _permutation(seed, int(epoch), num_images)[positions[here] % num_images]
-    return chosen
+        in_epoch = epochs == epoch
+        indices[in_epoch] = _permutation(seed, int(epoch), num_images)[positions[in_epoch] % num_images]
+    return indices
 
 
 def split(source: Source, validation: float) -> tuple[Indices, Indices]:
-    """(training, validation) indices: every class gives the same share, chosen the same way every time."""
+    """(training, validation) indices: the same share of every class, and always the same images."""
     held = np.zeros(len(source), dtype=bool)
     for label in np.unique(source.labels):
         of_class = np.flatnonzero(source.labels == label)
@@ -34,7 +34,7 @@ def split(source: Source, validation: float) -> tuple[Indices, Indices]:
 
 
 def nothing_held_out(validation: float, num_images: int) -> str:
-    """What to say where the validation indices of `split` are none."""
+    """The message for a `split` without validation images."""
     return (
         f"data.validation {validation} of {num_images} images, rounded class by class, holds out none, so there is no "
         "accuracy to measure: hold out more, or set it to 0"
@@ -42,7 +42,7 @@ def nothing_held_out(validation: float, num_images: int) -> str:
 
 
 def everything_held_out(validation: float, num_images: int) -> str:
-    """What to say where the training indices of `split` are none."""
+    """The message for a `split` without training images."""
     return f"data.validation {validation} of {num_images} images, rounded class by class, holds out all: hold out fewer"
 
 

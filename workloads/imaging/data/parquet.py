@@ -1,4 +1,4 @@
-"""Encoded images in a column of parquet files, as Hugging Face's data sets are."""
+"""Encoded images in a column of parquet files, like the data sets of Hugging Face."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from imaging.data.decode import NoImage, opened
 from imaging.data.paths import files_in, located
 
 HELD_BYTES = 512 << 20
-"""Encoded images a process holds in memory: all of a smaller data set, else the row groups it used last."""
+"""Most bytes of encoded images that are cached in memory: smaller data sets whole, else the row groups used last."""
 SMALL_GROUP_ROWS = 128
-"""Rows a group up to which reading a whole group for one image is no great waste."""
+"""Rows per group up to which reading a whole group for one image costs little."""
 
 
 class Parquet:
-    """One file, or the `*.parquet` of a folder in the order of their names. Labels are read at once, images a row group
-    at a time."""
+    """`Stored` images of one file, or of the `*.parquet` files of a folder, sorted by name. Labels are read when it is
+    opened, images one row group at a time."""
 
     def __init__(self, data: DataConfig) -> None:
         self.files = parquet_files(data)
@@ -43,15 +43,15 @@ class Parquet:
         if not sum(rows):
             raise UserError(f"data.path {data.path!r} has no rows")
         self.labels, self.labels_from = self._labels(data.label_column)
-        self._held: OrderedDict[int, Any] = OrderedDict()
-        self._held_bytes = 0
+        self._cache: OrderedDict[int, Any] = OrderedDict()
+        self._cached_bytes = 0
         self._lock = Lock()
         num_bytes = sum(map(_column_bytes, self._files, self._columns))
         self.scattered = num_bytes <= HELD_BYTES
         if not self.scattered and sum(rows) / len(rows) > SMALL_GROUP_ROWS:
             warnings.warn(
                 f"data.path {data.path!r} has {num_bytes / 1e9:.1f} GB of images in row groups of about "
-                f"{sum(rows) // len(rows)}, and a group is read for every image that training draws from it; write it "
+                f"{sum(rows) // len(rows)}, and training reads a whole group for each image; write it "
                 f"with row_group_size up to {SMALL_GROUP_ROWS}, or use data.source folder or lmdb",
                 AssayWarning,
                 stacklevel=2,
@@ -69,26 +69,23 @@ class Parquet:
         return f"row {index - before} of {self._paths[number]}"
 
     def open(self, index: int) -> Image.Image:
-        group = self._group_of(index)
+        group = int(np.searchsorted(self._ends, index, side="right"))
         encoded = self._group(group)[index - (int(self._ends[group - 1]) if group else 0)].as_py()
         if encoded is None:
             raise NoImage("the row has no bytes")
         return opened(encoded)
 
-    def _group_of(self, index: int) -> int:
-        return int(np.searchsorted(self._ends, index, side="right"))
-
     def _group(self, group: int) -> Any:
-        """The encoded images of a row group, from memory if they are still there."""
+        """The encoded images of a row group, from the cache if they are in it."""
         with self._lock:
-            if group not in self._held:
+            if group not in self._cache:
                 number, within = self._groups[group]
-                self._held[group] = self._read(number, within)
-                self._held_bytes += self._held[group].nbytes
-                while self._held_bytes > HELD_BYTES and len(self._held) > 1:
-                    self._held_bytes -= self._held.popitem(last=False)[1].nbytes
-            self._held.move_to_end(group)
-            return self._held[group]
+                self._cache[group] = self._read(number, within)
+                self._cached_bytes += self._cache[group].nbytes
+                while self._cached_bytes > HELD_BYTES and len(self._cache) > 1:
+                    self._cached_bytes -= self._cache.popitem(last=False)[1].nbytes
+            self._cache.move_to_end(group)
+            return self._cache[group]
 
     def _read(self, number: int, group: int) -> Any:
         column = self._columns[number]
@@ -100,10 +97,10 @@ class Parquet:
         return pc.struct_field(values, "bytes") if pa.types.is_struct(values.type) else values
 
     def _labels(self, column: str | None) -> tuple[npt.NDArray[Any] | None, str]:
-        """(labels, where they are from)."""
+        """(labels, a description of their origin for messages)."""
         if column is None:
             return None, "data.label_column is null"
-        found = []
+        labels = []
         for file, path in zip(self._files, self._paths, strict=True):
             names = file.schema_arrow.names
             if column not in names:
@@ -120,19 +117,20 @@ class Parquet:
                     "or set it to null for a model without classes"
                 )
             if values.null_count:
-                raise UserError(f"{where}: {values.null_count} rows have no label; give them one, or leave them out")
-            found.append(values.to_numpy())
-        return np.concatenate(found), f"column {column!r} of {self._paths[0].parent if found[1:] else self._paths[0]}"
+                raise UserError(f"{where}: {values.null_count} rows have no label; label or remove them")
+            labels.append(values.to_numpy())
+        origin = self._paths[0].parent if len(labels) > 1 else self._paths[0]
+        return np.concatenate(labels), f"column {column!r} of {origin}"
 
 
 def parquet_files(data: DataConfig) -> Files:
-    """The file, or those of a folder: what they are called orders them, and says no more. Raises UserError."""
+    """The file, or the files of a folder, whose names only determine their order. Raises UserError if it has none."""
     path = located(data, "a parquet file, or a folder of them", folder=True, file=True)
     if not path.is_dir():
         return Files(str(path.parent), [path.name])
     names = files_in(path, ".parquet")
     if not names:
-        raise UserError(f"data.path {data.path!r} holds no *.parquet")
+        raise UserError(f"data.path {data.path!r} contains no *.parquet")
     return Files(str(path), names)
 
 
@@ -144,7 +142,7 @@ def _opened(path: Path) -> pq.ParquetFile:
 
 
 def _image_column(file: pq.ParquetFile, path: Path, column: str) -> str:
-    """The path of the column with the encoded bytes: the column, or the field "bytes" of a struct."""
+    """Path of the column with the encoded bytes: the column itself, or the field "bytes" of a struct."""
     schema = file.schema_arrow
     if column not in schema.names:
         near = did_you_mean(column, schema.names)
@@ -167,7 +165,7 @@ def _is_bytes(kind: Any) -> bool:
 
 
 def _column_bytes(file: pq.ParquetFile, column: str) -> int:
-    """How large a column is in memory, about."""
+    """Approximate size of a column in memory."""
     groups = (file.metadata.row_group(number) for number in range(file.num_row_groups))
     chunks = (group.column(number) for group in groups for number in range(group.num_columns))
     return sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema == column)

@@ -1,4 +1,4 @@
-"""Where data.path leads, or why it leads nowhere; and which of the files below it are read."""
+"""Resolves data.path, and lists the files below it that are data."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ NOT_DATA = frozenset(
         *("lost+found", "@eaDir", "#recycle", "__pycache__"),
     }
 )
-"""Names that systems, archivers and programs leave in folders of data: previews, waste, forks of files."""
+"""Names of what operating systems, archivers and programs add to folders: previews, trash, resource forks."""
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is no data: hidden (.DS_Store, ._1.png, .ipynb_checkpoints), or NOT_DATA.
+    """Whether a file or folder of this name is not data: hidden (.DS_Store, ._1.png, .ipynb_checkpoints), or NOT_DATA.
 
-    What is below a hidden folder is hidden with it. Only names below data.path count, and not its own.
+    Everything in a hidden folder is hidden, too. Meant for names below data.path; data.path itself may be hidden.
     """
     return name.startswith(".") or name in NOT_DATA
 
 
 def located(data: DataConfig, takes: str, *, folder: bool, file: bool = False) -> Path:
-    """data.path, where it is a folder or file as the source takes it; `takes` says what that is.
+    """The folder or file at data.path; `takes` describes in messages what the source needs there.
 
-    Raises UserError for something else that is there, NotHere where nothing is."""
+    Raises UserError if it is of the other kind, NotHere if it does not exist."""
     if data.path is None:
         raise NotHere(f"data.source {data.source} needs data.path: {takes}")
     path = whole(data.path)
@@ -42,34 +42,33 @@ def located(data: DataConfig, takes: str, *, folder: bool, file: bool = False) -
         raise UserError(f"data.path {data.path!r} is not a {kind}; data.source {data.source} takes {takes}")
     if path.is_symlink():
         raise unreadable(path, FileNotFoundError())
-    near = _names_beside(path)
-    hint = did_you_mean(path.name, near) or (f" in {path.parent}" if path.as_posix() != data.path else "")
-    raise NotHere(f"data.path {data.path!r} is not a {kind}: there is nothing of that name{hint}")
+    parent = f" in {path.parent}" if path.as_posix() != data.path else ""
+    hint = did_you_mean(path.name, _names_beside(path)) or parent
+    raise NotHere(f"data.path {data.path!r} is not a {kind}: it does not exist{hint}")
 
 
 def _names_beside(path: Path) -> list[str]:
     try:
         return [neighbour.name for neighbour in path.parent.iterdir()]
-    except OSError:  # neither is the folder there, or it cannot be listed: nothing to suggest
+    except OSError:  # the folder does not exist or cannot be listed: nothing to suggest
         return []
 
 
 @once_a_look
 def files_below(root: Path) -> Sequence[str]:
-    """Paths below `root` of all that is no folder and not hidden, through links to folders as well: class folders are
-    often links.
+    """Paths, relative to `root`, of all files below it that are not hidden.
 
-    A link to a folder that it is in leads round in a circle, and is left out. Raises UserError for a folder that cannot
-    be listed: without what is in it the data would be other data.
+    Links to folders are followed, since class folders are often links; those that lead back to a folder above them are
+    left out. Raises UserError for a folder that cannot be listed: without its files, this would be another data set.
     """
 
     def refuse(error: OSError) -> None:
         raise unreadable(error.filename, error)
 
-    below: list[str] = []
-    came_through: dict[str, tuple[str, ...]] = {str(root): (os.path.realpath(root),)}
+    files: list[str] = []
+    real_paths: dict[str, tuple[str, ...]] = {str(root): (os.path.realpath(root),)}  # of a folder and those above it
     for folder, inner, names in os.walk(root, onerror=refuse, followlinks=True):
-        above = came_through.pop(folder)
+        above = real_paths.pop(folder)
         inner[:] = [name for name in inner if not is_hidden(name)]
         for name in inner.copy():
             path = os.path.join(folder, name)  # noqa: PTH118  a million of them
@@ -77,17 +76,17 @@ def files_below(root: Path) -> Sequence[str]:
             if real in above:
                 inner.remove(name)
             else:
-                came_through[path] = (*above, real)
-        way = os.path.relpath(folder, root)
-        prefix = "" if way == "." else way + os.sep
-        below += [prefix + name for name in names if not is_hidden(name)]
-    return below
+                real_paths[path] = (*above, real)
+        relative = os.path.relpath(folder, root)
+        prefix = "" if relative == "." else relative + os.sep
+        files += [prefix + name for name in names if not is_hidden(name)]
+    return files
 
 
 def files_in(folder: Path, suffix: str) -> list[str]:
-    """Names of the files in a folder with a suffix that are not hidden, sorted. Raises UserError as `files_below`."""
+    """Sorted names of a folder's files with a suffix that are not hidden. Raises UserError if it cannot be listed."""
     try:
-        names = os.listdir(folder)  # noqa: PTH208  names are what is wanted
+        names = os.listdir(folder)  # noqa: PTH208  only names are needed
     except OSError as error:
         raise unreadable(folder, error) from error
     return sorted(name for name in names if name.endswith(suffix) and not is_hidden(name))

@@ -15,7 +15,7 @@ from imaging.data.resize import centre_crop, random_crop
 from imaging.data.types import Crops, Examples, Images, Indices, Labels, Stored
 
 PARALLEL_FROM = 16
-"""Images a call from which threads are worth their start."""
+"""Number of images per call from which several threads are faster than one."""
 
 
 class Pictures:
@@ -37,7 +37,7 @@ class Pictures:
         self._size, self._channels, self._crop = size, channels, crop
         self._skip_broken = skip_broken
         self._threads = threads
-        # Pillow lets go of the interpreter while it decodes and resizes.
+        # Threads help, since Pillow releases the GIL while it decodes and resizes.
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode") if threads > 1 else None
 
     def __len__(self) -> int:
@@ -52,7 +52,7 @@ class Pictures:
                 index, images[place] = self._readable(int(indices[place]), None if crops is None else crops[place])
                 labels[place] = self.labels[index]
 
-        # In the order they are stored: neighbours share disk pages and row groups.
+        # In stored order, since neighbouring images share disk pages and row groups.
         places = np.argsort(indices, kind="stable")
         if self._pool is None or len(indices) < PARALLEL_FROM:
             fill(places)
@@ -62,7 +62,7 @@ class Pictures:
         return Examples(images, labels)
 
     def check_sizes(self, indices: Indices) -> None:
-        """Raise UserError for the first of these images that data.crop none cannot take. Reads headers only."""
+        """Raise UserError for the first of these images whose size data.crop none does not allow. Reads headers."""
         for index in indices:
             try:
                 size = upright_size(self.stored.open(int(index)))
@@ -72,7 +72,7 @@ class Pictures:
                 self._refuse_other_sizes(size, int(index))
 
     def _readable(self, index: int, numbers: Crops | None) -> tuple[int, Images]:
-        """(index, pixels) of the image at index, or of the next one that is not broken."""
+        """(index, pixels) of the image at index; with data.broken_images skip, of the first from there that decodes."""
         for candidate in chain(range(index, len(self)), range(index)) if self._skip_broken else (index,):
             if self.skipped and self.stored.name(candidate) in self.skipped:
                 continue
@@ -83,7 +83,7 @@ class Pictures:
             else:
                 pixels = np.asarray(self._cropped(image, candidate, numbers))
                 return candidate, pixels.reshape(self._size, self._size, self._channels)
-        raise UserError(f"none of the {len(self)} images can be decoded, among them {self.stored.name(index)}")
+        raise UserError(f"none of the {len(self)} images can be decoded; one is {self.stored.name(index)}")
 
     def _cropped(self, image: Image.Image, index: int, numbers: Crops | None) -> Image.Image:
         if self._crop == "none":
@@ -94,7 +94,6 @@ class Pictures:
         return centre_crop(image, self._size)
 
     def _refuse_other_sizes(self, size: tuple[int, int], index: int) -> None:
-        """data.crop none takes one size."""
         if size != (self._size, self._size):
             raise UserError(
                 f"{self.stored.name(index)} is {size[0]}×{size[1]}, but data.crop none takes images of "
@@ -102,7 +101,7 @@ class Pictures:
             )
 
     def _broken(self, index: int, error: NoImage) -> None:
-        """Note an image to skip, or raise."""
+        """Record a broken image as skipped, or raise UserError."""
         name = self.stored.name(index)
         if not self._skip_broken:
             raise UserError(

@@ -1,4 +1,4 @@
-"""The next batches, made while the current one is used."""
+"""Computes the next batches in a thread while the current one is used."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ T = TypeVar("T")
 
 
 class Prefetch(Generic[T]):
-    """Iterates (step, make(step)) for start ≤ step < stop, in order; up to `depth` are made ahead, in one thread.
+    """Iterates (step, make(step)) for start ≤ step < stop, in order; up to `depth` are computed ahead, in one thread.
 
-    What `make` raises is raised at its step. `make` runs in another thread than the loop: it must not use torch's
-    global random numbers. Use it as a context manager: on exit, even after an exception, it waits for the batch in
+    An exception in `make` is raised at its step. `make` runs in another thread than the loop: it must not use torch's
+    global random generator. Use it as a context manager: on exit, even after an exception, it waits for the batch in
     progress and leaves no thread behind.
 
         with Prefetch(make, 0, 100) as batches:

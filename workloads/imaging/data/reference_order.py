@@ -1,8 +1,7 @@
-"""Which images of a data set others are compared with, and which of those stand for all of them.
+"""Which images of a data set samples are compared with, and which of those are used where all would be too many.
 
-Stored data is often sorted by class: the first 50,000 of ImageNet's images are of 39 of its 1,000 classes. So whoever
-takes fewer than all takes the first of one permutation, which is the same for every reader: a fair sample at any size,
-and the larger ones hold the smaller ones.
+Stored data is often sorted by class: the first 50,000 images of ImageNet are from 39 of its 1,000 classes. So subsets
+are the beginning of one fixed permutation: a random sample at any size, and larger ones contain the smaller ones.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import numpy as np
 from imaging.data.types import Indices
 
 Order = Literal["stored", "shuffled"]
-"""How the rows of a reference follow each other. stored is for all of a data set, which is cheap to read in order."""
+"""Order of a reference's rows. stored is for a whole data set, which is cheaper to read in order."""
 
 
 def images_of_rows(order: Order, num_images: int) -> Indices:
@@ -24,7 +23,7 @@ def images_of_rows(order: Order, num_images: int) -> Indices:
 
 
 def rows_of_sample(order: Order, num_rows: int, count: int) -> Indices:
-    """The `count` rows, ascending, that stand for all `num_rows`. The images are the same in either order."""
+    """`count` random rows of all `num_rows`, ascending. They are the same images in either order."""
     return np.arange(min(count, num_rows)) if order == "shuffled" else np.sort(_permutation(num_rows)[:count])
 
 

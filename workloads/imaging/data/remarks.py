@@ -27,31 +27,31 @@ SPLITS = {
     **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-"""Word → the split that it names."""
+"""Word → the split that it means."""
 SPLIT = re.compile(rf"({'|'.join(SPLITS)})[-_ ]?(set|split|images?|data|[-_0-9].*)?", re.IGNORECASE)
-"""The name of a folder, or the beginning of a file's, that is a split's: train, val2017, test_images."""
+"""Names of folders and files that mean a split: train, val2017, test_images."""
 FEW = 10
-"""Images of a class that are few, where others have ten times as many and more."""
+"""Classes with fewer images are reported if the median class has at least ten times as many."""
 OTHER_LABELS = {
-    "basename": ", as their names begin alike; data.labels subfolder takes the first folder for the class",
-    "subfolder": ", as all are below one folder; data.labels basename takes the name before '_' for the class",
+    "basename": ", as their names begin with the same word; data.labels subfolder uses the first folder as the class",
+    "subfolder": ", as all are in one folder; data.labels basename uses the name before '_' as the class",
 }
-"""data.labels → why all images may be of one class, and what to do."""
+"""data.labels → a possible reason why all images are of one class, and what to do."""
 
 
 @dataclass(frozen=True)
 class Remarks:
-    """What a source says of its data."""
+    """Remarks of a source about its data."""
 
     lines: Sequence[str] = ()
     class_names: Sequence[str] | None = None
-    """What the classes are called, in the order of their numbers."""
+    """Names of the classes, in order."""
     other_classes: str = ""
-    """How else the class of an image may be told: the end of a sentence that says that all are of one class."""
+    """Another way to label the images: the end of a sentence that says that all are of one class."""
 
 
 def remarks(data: DataConfig, labels: Labels, classes: int | None) -> Iterator[str]:
-    """What the user should know of the data, a line each. `classes` is how many the model is told, or None."""
+    """What the user should know about the data, one line each. `classes` is how many the model has, or None."""
     function = DATA_SOURCES[data.source].remarks
     of_source: Remarks = load_attribute(function)(data, len(labels)) if function is not None else Remarks()
     yield from of_source.lines
@@ -60,10 +60,10 @@ def remarks(data: DataConfig, labels: Labels, classes: int | None) -> Iterator[s
 
 
 def of_folder(data: DataConfig, num_images: int) -> Remarks:
-    """Files that are not read, splits that are mixed, and what the classes are called."""
+    """Files that are not read, splits that are mixed, and the names of the classes."""
     below = files_below(_root(data))
     read = [file for file in below if file.lower().endswith(SUFFIXES)]
-    is_class = "; data.labels subfolder takes them for classes" if data.labels == "subfolder" else ""
+    is_class = "; data.labels subfolder reads them as classes" if data.labels == "subfolder" else ""
     lines = [
         *_left_out(_where(data), (file for file in below if not file.lower().endswith(SUFFIXES)), SUFFIXES),
         *_splits(_where(data), _split_of_folders(read), num_images, "folder", is_class),
@@ -80,7 +80,7 @@ def of_parquet(data: DataConfig, num_images: int) -> Remarks:
     read = [file for file in below if os.sep not in file and file.endswith(".parquet")]
     return Remarks(
         [
-            *_left_out(_where(data), set(below) - set(read), (".parquet of this folder itself",)),
+            *_left_out(_where(data), set(below) - set(read), (".parquet directly in this folder",)),
             *_splits(_where(data), {file: _split_of(file) for file in read}, num_images, "file", ""),
         ]
     )
@@ -111,7 +111,7 @@ def _left_out(where: str, files: Iterable[str], formats: Sequence[str]) -> Itera
 
 
 def _kind(file: str) -> str:
-    """What a file is by its name: ".tif", ".JPG.bak" (of a picture, and none)."""
+    """A file's suffix: ".tif"; with an image's suffix before it, both: ".JPG.bak"."""
     *stem, last = file.rsplit(os.sep, 1)[-1].split(".")
     if not stem:
         return "without a suffix"
@@ -120,7 +120,7 @@ def _kind(file: str) -> str:
 
 
 def _split_of_folders(files: Sequence[str]) -> dict[str, str | None]:
-    """The split that is named by a folder that a file is in, or by the beginning of its own name."""
+    """File → the split that one of its folders or its own name means; None: none."""
     return {
         file: next((split for part in Path(file).parts if (split := _split_of(part)) is not None), None)
         for file in files
@@ -147,7 +147,7 @@ def _splits(where: str, split_of: Mapping[str, str | None], count: int, by: str,
 
 
 def _other_arrays(where: str, file: Path) -> Iterator[str]:
-    """Arrays beside the images that are a split's: x_train, test_images."""
+    """Other arrays that are named like a split: x_train, test_images."""
     with opened(file) as archive:
         names = names_in(archive)
     of_splits = [
@@ -160,7 +160,7 @@ def _other_arrays(where: str, file: Path) -> Iterator[str]:
 
 
 def _classes(where: str, labels: Labels, classes: int, names: Sequence[str] | None, other: str) -> Iterator[str]:
-    """Classes without images, and with hardly any. `other` says how else a class may be told."""
+    """Classes without images, and with few. `other` is as `Remarks.other_classes`."""
     counts = np.bincount(labels, minlength=classes)
     there: list[int] = np.flatnonzero(counts).tolist()
     empty: list[int] = np.flatnonzero(counts == 0).tolist()
@@ -172,7 +172,7 @@ def _classes(where: str, labels: Labels, classes: int, names: Sequence[str] | No
         have = "has" if len(empty) == 1 else "have"
         lacking = f"{where}: {len(empty):,} of the model's {classes:,} classes {have} no image"
         if len(there) == 1:
-            yield f"{lacking}: all {len(labels):,} images are of the one class {name(there[0])}{other}"
+            yield f"{lacking}: all {len(labels):,} images are of class {name(there[0])}{other}"
         else:
             has = f"the data has {len(there):,} ({listed([name(index) for index in there])})"
             without = "" if names is not None else f": {listed([str(index) for index in empty])}"

@@ -1,4 +1,4 @@
-"""The data set of a config."""
+"""Opens the data set of a config."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from imaging.data_sources import DATA_SOURCES
 from imaging.paths import is_there, whole
 
 ABOUT_FILES = ("contents", "times", "decoder")
-"""What the section "data" of a stage's config has beside a DataConfig: what files hold, and how they are decoded."""
+"""Keys that the section "data" of a stage's config has besides those of DataConfig: about the files and the decoder."""
 
 
 @once_a_look
 def planned_data(data: DataConfig) -> dict[str, Any]:
-    """Where the files of a data set are, and what they hold: path, contents and times, for a stage's config.
+    """The absolute path of a data set's files and digests of their contents and times, for a stage's config.
 
-    Contents are None where nothing is to be seen from here: such a stage can be planned, and not run. Times are left
-    out where they tell nothing. Raises UserError for what is there and is no data set, or cannot be read.
+    Contents are None if the path does not exist on this machine: such a stage can be planned, but not run. Times are
+    left out if a file changed too recently. Raises UserError for files that are not a data set, or cannot be read.
     """
     assert data.path is not None
     path = whole(data.path)
@@ -39,17 +39,16 @@ def planned_data(data: DataConfig) -> dict[str, Any]:
 
 
 def data_config(values: Mapping[str, Any]) -> DataConfig:
-    """The DataConfig of a stage, whose slice also says what the files hold."""
+    """The DataConfig in the section "data" of a stage's config."""
     return DataConfig(**{name: value for name, value in values.items() if name not in ABOUT_FILES})
 
 
 def open_planned(
     values: Mapping[str, Any], image_size: int, channels: int, classes: int | None = None, threads: int = 1
 ) -> Source:
-    """The data set of a stage, as `open_source`: the one that the stage was planned with.
+    """As `open_source`, for the section "data" of a stage's config.
 
-    `values` are the section "data" of its config. Raises UserError where it is another now, and as soon as it becomes
-    another while it is read.
+    Raises UserError if the files changed since the stage was planned, or while they are read.
     """
     return _open(data_config(values), image_size, channels, classes, threads, values)
 
@@ -59,7 +58,7 @@ def open_source(
 ) -> Source:
     """The data set of a config, as images of image_size×image_size pixels with 1 or 3 channels. Raises UserError.
 
-    `classes` is how many the model knows; None is a model that is not told any. `threads` decode one `read` together.
+    `classes` is how many the model has; None: it is unconditional. Each `read` decodes in `threads` threads.
     """
     return _open(data, image_size, channels, classes, threads, {})
 
@@ -80,8 +79,8 @@ def _open(
     if "contents" in planned:
         if planned["contents"] is None:
             raise UserError(
-                f"data.path {data.path!r} can be read here, but not from where the sweep was planned, so nothing tells "
-                "whether it stays the same: run the sweep on a machine that reads it, as `assay submit` does"
+                f"data.path {data.path!r} can be read here, but not on the machine where the sweep was planned, so "
+                "changes would go unnoticed: plan the sweep on a machine that can read it, as `assay submit` does"
             )
         stored = Watched(stored, planned["contents"], planned.get("times"))
     labels = checked_labels(stored.labels, len(stored), classes, stored.labels_from)
@@ -90,26 +89,26 @@ def _open(
 
 @once_a_look
 def num_images(data: DataConfig) -> int | None:
-    """How many images a data set has; None where nothing is to be seen from here.
+    """How many images a data set has; None if its path does not exist on this machine.
 
-    Raises UserError for what is there, and is no data set.
+    Raises UserError for a path that is not a data set.
     """
     if (known := DATA_SOURCES[data.source].num_images) is not None:
         return known
     if data.path is None or not is_there(whole(data.path)):
         return None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AssayWarning)  # told by whoever reads the images
+        warnings.simplefilter("ignore", AssayWarning)  # shown again when the images are read
         return len(_stored(data))
 
 
 def _files(data: DataConfig) -> Files:
-    """What a data set is read from, without opening it. Raises UserError for what is no such data set."""
+    """The files of a data set, without opening them. Raises UserError if they are not one."""
     path = DATA_SOURCES[data.source].files
     assert path is not None
     return load_attribute(path)(data)
 
 
 def _stored(data: DataConfig) -> Stored:
-    # By its import path: a folder needs no Arrow.
+    # Loaded by import path, so that reading a folder does not import Arrow.
     return load_attribute(DATA_SOURCES[data.source].images)(data)

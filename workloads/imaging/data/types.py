@@ -1,4 +1,4 @@
-"""What a data set is to its readers: `Source`; and what its files are to `Source`: `Stored`."""
+"""The interfaces of a data set (`Source`) and of its files (`Stored`)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 """(N,) classes from 0."""
 Indices = npt.NDArray[np.int64]
-"""(N,) places in a data set, from 0."""
+"""(N,) indices of images in a data set, from 0."""
 Crops = npt.NDArray[np.float64]
-"""(N, 3) random numbers in [0, 1): which size, top and left edge the random crop of an image has."""
+"""(N, 3) random numbers in [0, 1), which choose the size, top and left edge of each image's random crop."""
 
 
 class Examples(NamedTuple):
@@ -31,41 +31,41 @@ class Source(Protocol):
     """A data set, as images of one size."""
 
     labels: Labels
-    """The class of every image."""
+    """The class of each image."""
     skipped: set[str]
-    """Names of the images met so far that could not be decoded, with data.broken_images skip."""
+    """Names of the images skipped so far because they could not be decoded (data.broken_images skip)."""
 
     def __len__(self) -> int: ...
 
     def read(self, indices: Indices, crops: Crops | None = None) -> Examples:
-        """The images at indices (n,), in their order. May be called from several threads at once.
+        """The images at indices (n,), in that order. Thread-safe.
 
-        `crops` (n, 3) matters with data.crop random; None takes the centre. A broken image, where those are skipped, is
-        replaced by the next one that can be decoded, with its label. Raises UserError naming the image.
+        `crops` (n, 3) is for data.crop random; None: the centre. With data.broken_images skip, a broken image is
+        replaced by the next one that can be decoded, with its label; else it raises UserError naming the image.
         """
 
 
 class Stored(Protocol):
-    """Images as they are stored, of any size. May be called from several threads at once."""
+    """Images as they are stored, of any size. Thread-safe."""
 
     labels_from: str
-    """Where the labels are, or would be, for messages."""
+    """Where the labels come from, or why there are none, for messages."""
     scattered: bool
-    """Whether an image anywhere costs no more than the next one."""
+    """Whether reading in random order is as fast as in stored order."""
     files: Files
-    """What it is read from."""
+    """The files that the images are read from."""
 
     @property
     def labels(self) -> npt.NDArray[np.generic] | None:
-        """As found, unchecked; None where there are none."""
+        """Unchecked labels; None: there are none."""
 
     def __len__(self) -> int: ...
 
     def name(self, index: int) -> str:
-        """What a message calls an image: its path, or its row."""
+        """How messages call an image: its path, or its row."""
 
     def file_of(self, index: int) -> int:
-        """Which of `files` holds an image."""
+        """Index in `files` of the file that an image is in."""
 
     def open(self, index: int) -> Image.Image:
-        """An image, its bytes read; its pixels may still be encoded. Raises `decode.NoImage` where they make none."""
+        """An image, whose pixels may not be decoded yet. Raises `decode.NoImage` for bytes that are not an image."""

@@ -1,4 +1,4 @@
-"""Images of files that must stay what a stage was planned with."""
+"""Images from files that must not change after a stage is planned."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from imaging.data.types import Stored
 
 
 class Watched:
-    """`Stored` images, each looked at before and after it is read: two looks at its file's size and times.
+    """`Stored` images that compare their file's size and times before and after each read.
 
-    Raises UserError, where it is made for files that hold something else already, and where an image is read for files
-    that changed since. So whatever is computed is of the data in its key, however long that takes.
+    Raises UserError when created if the files are not those that were planned, and on a read if they changed since. So
+    everything is computed from the data that is in the stage's key.
     """
 
     def __init__(self, stored: Stored, contents: str, times: str | None) -> None:
@@ -32,7 +32,7 @@ class Watched:
 
     def open(self, index: int) -> Image.Image:
         file = self._stored.file_of(index)
-        self._unchanged.check(file)  # a mapped file that became shorter would end the process when it is read
+        self._unchanged.check(file)  # reading a memory-mapped file that was truncated would crash the process
         image = self._stored.open(index)
         self._unchanged.check(file)
         return image

@@ -28,12 +28,12 @@ def test_an_unconditional_network_takes_any_classes(data: dict[str, Any]) -> Non
 def test_a_classifiers_classes_are_its_outputs(data: dict[str, Any]) -> None:
     with pytest.warns(AssayWarning, match="4 of the model's 6 classes have no image: 1, 2, 3, 4"):
         checks.data({"data": data, "model": MODEL | {"kind": "encoder", "out_channels": 6}})
-    with pytest.raises(UserError, match="6 classes, but the model knows 5"):
+    with pytest.raises(UserError, match="6 classes, but the model has 5"):
         checks.data({"data": data, "model": MODEL | {"kind": "encoder", "out_channels": 5}})
 
 
 def test_a_class_conditional_network_knows_its_classes(data: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match="6 classes, but the model knows 3"):
+    with pytest.raises(UserError, match="6 classes, but the model has 3"):
         checks.data({"data": data, "model": MODEL | {"num_classes": 3}})
 
 

@@ -48,9 +48,9 @@ def no_such_column(path: Path) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("write", "told"),
     [
-        (empty_folder, "holds no images; looked for .png"),
+        (empty_folder, "contains no images; looked for .png"),
         (mixed_sizes, "4_2.png is 33×33, but data.crop none takes images of exactly 32×32"),
-        (a_bad_label, "the data has 11 classes, but the model knows 10: image 10 has label 10, allowed: 0 to 9"),
+        (a_bad_label, "the data has 11 classes, but the model has 10: image 10 has label 10, allowed: 0 to 9"),
         (no_such_column, "no column 'image' (data.image_column), only img, label; did you mean 'img'?"),
     ],
 )

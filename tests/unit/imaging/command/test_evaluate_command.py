@@ -207,7 +207,10 @@ REFUSED: dict[str, tuple[Callable[[], dict[str, Array]], str]] = {
         r"the first 4 images are each of one colour.*\[0, 0",
     ),
     "same": (lambda: {"arr_0": pictures(1, 0).repeat(4, axis=0)}, "the first 4 images are all the same"),
-    "cast": (lambda: {"arr_0": pictures(4, 0) // 200}, "no value above 1: images in .0, 1. were made uint8 before"),
+    "cast": (
+        lambda: {"arr_0": pictures(4, 0) // 200},
+        "no value above 1: images in .0, 1. were converted to uint8 before",
+    ),
 }
 
 

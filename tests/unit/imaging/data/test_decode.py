@@ -227,7 +227,7 @@ def test_a_jpeg_of_a_camera_is_upright_and_its_size_is_that_which_is_seen(tmp_pa
         (b"", "it is empty"),
         (b"<html>404</html>", "no image format begins like this"),
         (encoded(array(RGB))[:-30], "truncated"),
-        (encoded(array(RGB))[:40], "it begins as PNG does, and goes on otherwise"),
+        (encoded(array(RGB))[:40], "it begins like PNG, but cannot be read as such"),
         (enormous(), "30,000×30,000 pixels, 900 million, allowed: 100 million; make it smaller"),
     ],
     ids=["empty", "page", "truncated", "header", "enormous"],

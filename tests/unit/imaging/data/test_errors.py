@@ -123,7 +123,7 @@ class TestBrokenImages:
         buffer = io.BytesIO()
         Image.new(mode, (SIZE, SIZE), 1).save(buffer, "tiff")
         data = parquet(tmp_path, [png(0), buffer.getvalue(), png(2)])
-        message = rf"row 1 of .*: its pixels are {told} \(mode {mode}\).*save it with 8 bits a channel; replace it"
+        message = rf"row 1 of .*: its pixels are {told} \(mode {mode}\).*save it with 8 bits per channel; replace it"
         with pytest.raises(UserError, match=message):
             open_source(data, SIZE, 3).read(np.arange(3))
         source = open_source(data.model_copy(update={"broken_images": "skip"}), SIZE, 3)
@@ -186,7 +186,7 @@ class TestLabels:
     @pytest.mark.parametrize(
         ("labels", "told"),
         [
-            ([0, 1, 2, 7], "8 classes, but the model knows 3: image 3 has label 7, allowed: 0 to 2.*classes to 8"),
+            ([0, 1, 2, 7], "8 classes, but the model has 3: image 3 has label 7, allowed: 0 to 2.*classes to 8"),
             ([0, -1, 2, 1], "label -1 of image 1 is negative; allowed: 0 to 2"),
             ([0.0, 1.0, 2.0, 1.0], "must be integers from 0; got (float64|double)"),
             (["a", "b", "c", "a"], "must be integers from 0; got"),
@@ -209,12 +209,12 @@ class TestLabels:
             assert not opened(data).labels.any()
             assert not opened(data, 1).labels.any()
             with pytest.raises(
-                UserError, match=rf"knows 3 classes, but the data has no labels.*num_classes null.*{told}"
+                UserError, match=rf"the model has 3 classes, but the data has no labels.*num_classes null.*{told}"
             ):
                 opened(data, 3)
 
     def test_as_many_labels_as_images(self, tmp_path: Path) -> None:
-        with pytest.raises(UserError, match=r"one label an image, shape \(4,\); got \(3,\)"):
+        with pytest.raises(UserError, match=r"one label per image, shape \(4,\); got \(3,\)"):
             opened(npz(tmp_path, np.zeros((4, 8, 8, 3), np.uint8), np.arange(3)), 4)
 
     def test_a_row_without_a_label(self, tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ class TestLabels:
     def test_a_folder_of_more_classes_than_the_model_knows(self, tmp_path: Path) -> None:
         for name in ("a_1.png", "b_1.png", "c_1.png"):
             (tmp_path / name).write_bytes(png(0))
-        with pytest.raises(UserError, match="3 classes, but the model knows 2"):
+        with pytest.raises(UserError, match="3 classes, but the model has 2"):
             opened(DataConfig(source="folder", path=str(tmp_path)), 2)
 
     def test_a_file_in_no_subfolder(self, tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ class TestPaths:
     @pytest.mark.parametrize("source", ["folder", "npz", "parquet", "lmdb"])
     def test_nothing_there(self, tmp_path: Path, source: Any) -> None:
         (tmp_path / "images").mkdir()
-        with pytest.raises(UserError, match="nothing of that name; did you mean 'images'"):
+        with pytest.raises(UserError, match="it does not exist; did you mean 'images'"):
             opened(DataConfig(source=source, path=str(tmp_path / "imagse")))
 
     def test_a_file_for_a_folder_and_a_folder_for_a_file(self, tmp_path: Path) -> None:
@@ -256,7 +256,11 @@ class TestPaths:
 
     @pytest.mark.parametrize(
         ("source", "told"),
-        [("folder", r"holds no images; looked for \.png"), ("parquet", r"holds no \*\.parquet"), ("lmdb", "data.mdb")],
+        [
+            ("folder", r"contains no images; looked for \.png"),
+            ("parquet", r"contains no \*\.parquet"),
+            ("lmdb", "data.mdb"),
+        ],
     )
     def test_an_empty_folder(self, tmp_path: Path, source: Any, told: str) -> None:
         with pytest.raises(UserError, match=told):
@@ -332,13 +336,13 @@ class TestFiles:
         for part in (len(whole) // 2, len(whole) - 1):
             (tmp_path / "part").mkdir(exist_ok=True)
             (tmp_path / "part" / "data.mdb").write_bytes(whole[:part])
-            with pytest.raises(UserError, match=rf"the end of its data\.mdb is missing, {part:,} of {len(whole):,}"):
+            with pytest.raises(UserError, match=rf"its data\.mdb is truncated, with {part:,} of {len(whole):,}"):
                 opened(data.model_copy(update={"path": str(tmp_path / "part")}))
 
     def test_an_lmdb_that_becomes_shorter_while_it_is_open(self, tmp_path: Path) -> None:
         source = opened(data := lsun(tmp_path, [png(seed) for seed in range(200)]))
         os.truncate(tmp_path / "data.mdb", 4 * 4096)
-        with pytest.raises(UserError, match=r"the end of its data\.mdb is missing"):
+        with pytest.raises(UserError, match=r"its data\.mdb is truncated"):
             opened(data)
         del source
 
@@ -400,9 +404,9 @@ class TestCheck:
         data = parquet(tmp_path, [png(0), png(1)], label=[0, 5]).model_dump(mode="json")
         with pytest.warns(AssayWarning, match="4 of the model's 6 classes have no image: 1, 2, 3, 4"):
             imaging_data.check({"data": data, **WANTED, "classes": 6})
-        with pytest.raises(UserError, match="6 classes, but the model knows 5"):
+        with pytest.raises(UserError, match="6 classes, but the model has 5"):
             imaging_data.check({"data": data, **WANTED, "classes": 5})
-        with pytest.raises(UserError, match="6 classes, but the model knows 3"):
+        with pytest.raises(UserError, match="6 classes, but the model has 3"):
             imaging_data.check({"data": data, **WANTED, "classes": 3})
 
     def test_a_thousand_sizes_are_looked_at_and_no_more(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -220,7 +220,7 @@ class TestWhatItHolds:
         assert one["train"] != other["train"]
         folder(tmp_path / "a")
         unseen = {"source": "folder", "path": str(tmp_path / "a"), "contents": None}
-        with pytest.raises(UserError, match="can be read here, but not from where the sweep was planned"):
+        with pytest.raises(UserError, match="can be read here, but not on the machine where the sweep was planned"):
             open_planned(unseen, SIZE, 3)
 
 

@@ -67,7 +67,7 @@ class TestFilesThatAreNotRead:
         (tmp_path / "x" / "more").mkdir()
         (tmp_path / "x" / "more" / "0.parquet").write_bytes(b"")
         (told,) = said(data)
-        assert "1 file is not read: 1 .parquet; only .parquet of this folder itself are read" in told
+        assert "1 file is not read: 1 .parquet; only .parquet directly in this folder are read" in told
 
     def test_nothing_is_said_where_all_is_read(self, tmp_path: Path) -> None:
         names = [f"{kind}_{number}.png" for kind in ("cat", "dog") for number in range(3)]
@@ -101,7 +101,7 @@ class TestSplits:
 
     def test_splits_that_are_taken_for_classes(self, tmp_path: Path) -> None:
         (told,) = said(folder(tmp_path / "x", "train/1.png", "test/2.png", labels="subfolder"))
-        assert "data.labels subfolder takes them for classes" in told
+        assert "data.labels subfolder reads them as classes" in told
 
     @pytest.mark.parametrize("names", [("train/1.png", "bus/2.png"), ("tests/1.png", "trainer/2.png")])
     def test_other_names_are_none(self, tmp_path: Path, names: tuple[str, ...]) -> None:
@@ -131,14 +131,18 @@ class TestClasses:
     @pytest.mark.parametrize(
         ("labels", "name", "told"),
         [
-            ("basename", "IMG", "their names begin alike; data.labels subfolder takes the first folder for the class"),
-            ("subfolder", "pets", "all are below one folder; data.labels basename takes the name before '_'"),
+            (
+                "basename",
+                "IMG",
+                "their names begin with the same word; data.labels subfolder uses the first folder as the class",
+            ),
+            ("subfolder", "pets", "all are in one folder; data.labels basename uses the name before '_'"),
         ],
     )
     def test_all_of_one_class(self, tmp_path: Path, labels: Any, name: str, told: str) -> None:
         data = folder(tmp_path / "x", *(f"pets/IMG_{number}.png" for number in range(5)), labels=labels)
         (line,) = said(data, classes=10)
-        assert "9 of the model's 10 classes have no image: all 5 images are of the one class " + repr(name) in line
+        assert "9 of the model's 10 classes have no image: all 5 images are of class " + repr(name) in line
         assert told in line
 
     def test_a_class_with_hardly_any_image(self, tmp_path: Path) -> None:

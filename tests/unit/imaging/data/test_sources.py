@@ -291,7 +291,7 @@ class TestParquet:
         assert not stored.scattered
         for index in np.random.default_rng(0).permutation(COUNT):
             np.testing.assert_array_equal(np.asarray(stored.open(int(index))), PIXELS[index])
-        assert 1 <= len(stored._held) < len(stored._groups)
+        assert 1 <= len(stored._cache) < len(stored._groups)
         assert stored._held_bytes == sum(column.nbytes for column in stored._held.values()) <= 3000
 
     def test_a_row_is_named_within_its_file(self, tmp_path: Path) -> None:
