@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Makes the passwords of compose.yaml, once, in .env beside it (or in the file named), for nobody else to read.
+# Creates the passwords of compose.yaml, once, in .env beside it (or in the file given), readable by you alone.
 set -euo pipefail
 umask 077
 file=${1:-$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/.env}
 if [[ -e $file ]]; then
-  echo "secrets.sh: $file is there already. PostgreSQL and MLflow keep the passwords of their first start: for new ones" \
-    "remove it and their volumes (docker compose down --volumes), and with them what they hold" >&2
+  echo "secrets.sh: $file already exists. PostgreSQL and MLflow keep the passwords of their first start: to change" \
+    "them, remove it and their volumes (docker compose down --volumes), which deletes all their data" >&2
   exit 1
 fi
 random() { od -An -N32 -tx1 /dev/urandom | tr -d ' \n'; }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints secrets.example.yaml with a random text for each CHANGE-ME. Keep nothing of it in a file:
+# Prints secrets.example.yaml with a random value for each CHANGE-ME. Do not write it to a file:
 #
 #   infra/kubernetes/secrets.sh | kubectl create --namespace assay -f -
 set -euo pipefail

@@ -1,4 +1,4 @@
-"""Several tensors that a function returns: read `out.mean`, `out["mean"]`, or unpack in field order."""
+"""Named tensors that a function returns: read `out.mean`, `out["mean"]`, or unpack in field order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class NamedFields:
-    """Fields by attribute or by name; iterating yields their values, so that a result unpacks like a tuple."""
+    """Base class of dataclasses of tensors, with access by attribute or name; iteration yields the values."""
 
     def keys(self) -> list[str]:
         return [field.name for field in fields(self)]  # type: ignore[arg-type]

@@ -140,7 +140,7 @@ def _keys(path: str, value: Any) -> set[str]:
         ),
         (
             {"evaluate.extractors": BOTH, "evaluate.metrics": ["inception_score"]},
-            r"evaluate\.metrics: inception_score: needs logits, which evaluate\.extractor pixels does not give",
+            r"evaluate\.metrics: inception_score: needs logits, which evaluate\.extractor pixels does not compute",
         ),
     ],
 )

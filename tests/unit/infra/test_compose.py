@@ -45,7 +45,7 @@ def test_the_passwords_are_the_user_s_alone_and_are_never_made_anew_over_others(
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     again = secrets(file)
     assert (again.returncode, file.read_text()) == (1, text)
-    assert "is there already" in again.stderr
+    assert "already exists" in again.stderr
     values = dict(line.split("=", 1) for line in text.splitlines())
     passwords = [value for name, value in values.items() if name.endswith(("PASSWORD", "KEY", "TOKEN"))]
     assert len(passwords) == len(set(passwords)) == 5

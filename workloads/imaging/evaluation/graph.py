@@ -1,12 +1,12 @@
-"""The stages that judge samples, as the workload hangs them onto its graph. No torch here.
+"""The stages that evaluate samples, which a workload adds to its graph. Does not import torch.
 
-    data, or evaluate.reference ─► reference ─► statistics ─► evaluate ◄─ features ◄─ images, which a workload draws
+    data, or evaluate.reference ─► reference ─► statistics ─► evaluate ◄─ features ◄─ images, from the workload
                                        └────────────────────────┘
 
-Each extractor has its own; if there are several, the stage `metrics` brings their results together.
+Each extractor has its own stages; if there are several, the stage `metrics` combines their results.
 
-reference holds features, which precision, recall and KID need; statistics their mean and covariance, computed once for
-all trials. An imported file of statistics alone has no reference stage.
+reference computes features, which precision, recall and KID need; statistics their mean and covariance, once for all
+trials. An imported file with only statistics has no reference stage.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from imaging.paths import is_there, places_in, whole
 RGB = 3
 LABEL_DIGITS = 8
 NUM_PAIRED = 10_000
-"""Images of a data set that stand for it where features are compared with features, and in the file of its statistics,
-as in the published ones."""
+"""Most images of a data set that precision, recall and KID use and that are exported with its statistics, as in the
+published reference files."""
 SHOWN_IMAGES = 100
-"""Samples whose image is stored with their features: those that the grid shows."""
+"""Number of samples whose images are stored with their features: those shown in the grid."""
 COMPARABLE = ("num_samples", "num_reference", "num_reference_images", "extractor", "reference")
-"""Metrics and notes of an evaluation that must be the same in trials that are ranked together, of whatever workload."""
+"""Metrics and notes of an evaluation that must be the same in all trials that are ranked together."""
 ASSUMED_IMAGES = 50_000
-"""All images of a data set that cannot be seen from where a sweep is planned. It is run where they can."""
+"""Number of images to plan with if the data set is not on this machine. The sweep has to run where it is."""
 
 
 class Evaluated(Protocol):
-    """What of a workload's config says how its samples are judged."""
+    """The parts of a workload's config that determine how its samples are evaluated."""
 
     @property
     def data(self) -> DataConfig: ...
@@ -48,16 +48,16 @@ class Evaluated(Protocol):
     def evaluate(self) -> EvaluateConfig: ...
     @property
     def image_size(self) -> int:
-        """Pixels a side of samples, and of the images that they are compared with."""
+        """Pixels per side of samples, and of the images that they are compared with."""
 
     @property
     def channels(self) -> int:
-        """Channels of the samples."""
+        """Channels of samples."""
 
 
 @dataclass(frozen=True)
 class _View:
-    """A config with one of its extractors."""
+    """A config reduced to one of its extractors."""
 
     data: DataConfig
     evaluate: EvaluateConfig
@@ -66,7 +66,7 @@ class _View:
 
 
 def by_extractor(c: Evaluated) -> list[Evaluated]:
-    """The config with each of its extractors alone, which is what most functions here expect."""
+    """One config per extractor, as most functions here expect."""
     return [_View(c.data, c.evaluate.by(name), c.image_size, c.channels) for name in c.evaluate.asked]
 
 
@@ -75,7 +75,7 @@ def extractor(c: Evaluated) -> Extractor:
 
 
 def identity(c: Evaluated) -> Identity:
-    """What the features are. Raises UserError where a file that says so is not as it must be."""
+    """The identity of the features. Raises UserError for a file of weights that is missing or wrong."""
     name, function = c.evaluate.extractor, extractor(c).identity
     if function is None:
         return Identity(features=name, distance=f"fd_{name}")
@@ -83,7 +83,7 @@ def identity(c: Evaluated) -> Identity:
 
 
 def extraction(c: Evaluated) -> dict[str, JSON]:
-    """What of the config the features of an image depend on."""
+    """The parts of the config that the features of an image depend on."""
     version = extractor(c).version
     return {
         "extractor": c.evaluate.extractor,
@@ -93,19 +93,19 @@ def extraction(c: Evaluated) -> dict[str, JSON]:
 
 
 def metrics(c: Evaluated) -> list[str]:
-    """What the trial reports of its samples."""
+    """Names of the metrics that the trial reports."""
     return [name for names in _names(c) for name in names.values()]
 
 
 def _names(c: Evaluated) -> list[dict[str, str]]:
-    """Per extractor, metric → the trial's name for it, which ends in the extractor's if an earlier one reports the same
-    metric."""
-    found: list[dict[str, str]] = []
+    """Per extractor, metric → the trial's name for it, which ends in the extractor's name if an earlier extractor
+    reports the same metric."""
+    renamed: list[dict[str, str]] = []
     for view in by_extractor(c):
-        taken = {name for names in found for name in names.values()}
+        taken = {name for names in renamed for name in names.values()}
         reported = _reported(view)
-        found.append({name: f"{name}_{view.evaluate.extractor}" if name in taken else name for name in reported})
-    return found
+        renamed.append({name: f"{name}_{view.evaluate.extractor}" if name in taken else name for name in reported})
+    return renamed
 
 
 def _reported(c: Evaluated) -> list[str]:
@@ -114,22 +114,22 @@ def _reported(c: Evaluated) -> list[str]:
 
 
 def leading_metrics() -> tuple[str, ...]:
-    """What reports show first: the distances, precision and recall, and what other packages registered."""
+    """Metrics that reports show first: the distances, precision and recall, and those of other packages."""
     others = [name for name in METRICS if name not in (*STANDARD, INFINITY)]
     return ("fid", "sfid", *(f"fd_{name}" for name in EXTRACTORS), "precision", "recall", *others)
 
 
 def _metrics(c: Evaluated) -> list[str]:
-    """Names of the metrics of an extractor: the standard ones, and what is asked for, as far as it can have them."""
+    """Metrics that this extractor computes: the standard and the requested ones, as far as their inputs exist."""
     names = [*STANDARD, *([INFINITY] if c.evaluate.fid_infinity else []), *c.evaluate.metrics]
-    return [name for name in dict.fromkeys(names) if _lacking(c, METRICS[name]) is None]
+    return [name for name in dict.fromkeys(names) if _missing_input(c, METRICS[name]) is None]
 
 
-def _lacking(c: Evaluated, metric: Metric) -> str | None:
-    """What a metric needs and this trial does not have, as the end of a sentence."""
+def _missing_input(c: Evaluated, metric: Metric) -> str | None:
+    """What a metric needs but this trial does not have, as the end of a sentence; None: nothing."""
     for column in metric.columns:
         if column not in extractor(c).columns:
-            return f"{column}, which evaluate.extractor {c.evaluate.extractor} does not give"
+            return f"{column}, which evaluate.extractor {c.evaluate.extractor} does not compute"
     imported = _imported(c)
     if imported is None or imported.num_images is not None or metric.against == "nothing":
         return None
@@ -139,37 +139,37 @@ def _lacking(c: Evaluated, metric: Metric) -> str | None:
 
 
 def problems(c: Evaluated, networks: Collection[str] = ()) -> Iterator[ConfigProblem]:
-    """What of the data and of the section evaluate could only fail after the trainings, at its path.
+    """Problems of the data and the section evaluate that would otherwise only show after training.
 
-    `networks` are those of the trial's own that an extractor may look through, as `judge` is given them.
+    `networks` are the trial's own networks that `judge` is given: an extractor may need one.
     """
     asked_at, views = f"evaluate.{c.evaluate.asked_at}", by_extractor(c)
-    found = [problem for view in views for problem in (*_blind(view, networks), *_unreadable(view))]
-    if not found:
-        found = [*(problem for view in views for problem in _unfit(view)), *_asked_metrics(c)]
-    for problem in dict.fromkeys(found):
+    all_problems = [problem for view in views for problem in (*_missing_network(view, networks), *_unreadable(view))]
+    if not all_problems:
+        all_problems = [*(problem for view in views for problem in _unsuitable_sizes(view)), *_metric_problems(c)]
+    for problem in dict.fromkeys(all_problems):
         path, *about = (asked_at if at == "evaluate.extractor" else at for at in (problem.path, *problem.about))
         yield ConfigProblem(path, problem.message, tuple(about))
 
 
-def _blind(c: Evaluated, networks: Collection[str]) -> Iterator[ConfigProblem]:
-    """Extractors that look through a network which this trial does not have."""
+def _missing_network(c: Evaluated, networks: Collection[str]) -> Iterator[ConfigProblem]:
+    """An extractor that needs a network which this trial does not have."""
     network = extractor(c).network
     if network is not None and network not in networks:
         others = ", ".join(name for name, entry in EXTRACTORS.items() if entry.network is None)
         yield ConfigProblem(
             "evaluate.extractor",
-            f"{c.evaluate.extractor} looks through the trial's own {network}, and this base has none; allowed: "
+            f"{c.evaluate.extractor} needs the trial's own {network}, and this base has none; allowed: "
             f"{others}",
         )
 
 
 def _unreadable(c: Evaluated) -> Iterator[ConfigProblem]:
-    """Files without which nothing else can be said."""
+    """Files that cannot be read, without which nothing else can be checked."""
     weights = extractor(c).weights_option
-    for path, look in ((f"evaluate.{weights or 'extractor'}", identity), ("evaluate.reference", _imported)):
+    for path, read in ((f"evaluate.{weights or 'extractor'}", identity), ("evaluate.reference", _imported)):
         try:
-            look(c)
+            read(c)
         except UserError as error:
             yield ConfigProblem(path, str(error), ("evaluate.extractor",))
             return
@@ -179,39 +179,40 @@ def _unreadable(c: Evaluated) -> Iterator[ConfigProblem]:
         yield ConfigProblem("data.path", str(error), ("data.source",))
 
 
-def _unfit(c: Evaluated) -> Iterator[ConfigProblem]:
-    """Numbers of images and values that no metric can be had of."""
+def _unsuitable_sizes(c: Evaluated) -> Iterator[ConfigProblem]:
+    """Too few or too many images or features for the metrics."""
     yield from _too_few(c)
     yield from _too_many(c)
     num_values, most = c.image_size**2 * c.channels, extractor(c).most_values
     if most is not None and num_values > most:
         yield ConfigProblem(
             "evaluate.extractor",
-            f"{c.evaluate.extractor} of {c.image_size}×{c.image_size} with {c.channels} channels are {num_values:,} "
-            f"features, and a covariance of more than {most:,} is out of reach: use inception",
+            f"{c.evaluate.extractor} at {c.image_size}×{c.image_size} with {c.channels} channels gives {num_values:,} "
+            f"features, allowed: at most {most:,}, because of the size of their covariance: use inception",
             ("model.image_size", "model.in_channels"),
         )
 
 
-def _asked_metrics(c: Evaluated) -> Iterator[ConfigProblem]:
-    """Metrics that no extractor of this trial can have, or that report what another one does."""
+def _metric_problems(c: Evaluated) -> Iterator[ConfigProblem]:
+    """Metrics that no extractor of this trial can compute, or that report the same name as another."""
     for name in dict.fromkeys(c.evaluate.metrics):
         try:
-            lacking = [_lacking(view, METRICS[name]) for view in by_extractor(c)]
-            if lacking[0] is not None and None not in lacking:
-                raise UserError(f"needs {lacking[0]}; leave it out")
+            missing = [_missing_input(view, METRICS[name]) for view in by_extractor(c)]
+            if missing[0] is not None and None not in missing:
+                raise UserError(f"needs {missing[0]}; leave it out")
             load_attribute(METRICS[name].body)
         except UserError as error:
             yield ConfigProblem("evaluate.metrics", f"{name}: {error}", ("evaluate.extractor", "evaluate.reference"))
     for view in by_extractor(c):
-        if twice := [name for name, count in Counter(_reported(view)).items() if count > 1]:
-            message = f"{', '.join(twice)} would be reported by two metrics; leave one out"
+        if duplicates := [name for name, count in Counter(_reported(view)).items() if count > 1]:
+            message = f"{', '.join(duplicates)} would be reported by two metrics; leave one out"
             yield ConfigProblem("evaluate.metrics", message)
             return
 
 
 def _too_few(c: Evaluated) -> Iterator[ConfigProblem]:
-    """Precision and recall need a k-th neighbour, KID a standard error, the extrapolation its blocks."""
+    """Too few images for the k-th neighbour of precision and recall, for KID's standard error, or for the blocks of the
+    extrapolation."""
     k, num_samples = c.evaluate.precision_recall_k, c.evaluate.num_samples
     least = max(k + 1, 3)
     if num_samples < least:
@@ -223,10 +224,9 @@ def _too_few(c: Evaluated) -> Iterator[ConfigProblem]:
     imported = _imported(c)
     num_images = _num_reference(c) if imported is None else imported.num_images
     if num_images is not None and num_images < least:
-        given = "data.path" if c.evaluate.num_reference is None else "evaluate.num_reference"
-        path = given if imported is None else "evaluate.reference"
+        path = "data.path" if c.evaluate.num_reference is None else "evaluate.num_reference"
         yield ConfigProblem(
-            path,
+            path if imported is None else "evaluate.reference",
             f"has {num_images} images; precision_recall_k {k} needs {least} or more",
             ("evaluate.precision_recall_k",),
         )
@@ -236,27 +236,27 @@ def _too_few(c: Evaluated) -> Iterator[ConfigProblem]:
         if num_samples < NUM_BLOCKS:
             yield ConfigProblem(
                 "evaluate.fid_infinity",
-                f"cuts the samples into {NUM_BLOCKS} blocks, but evaluate.num_samples is {num_samples}",
+                f"splits the samples into {NUM_BLOCKS} blocks, but evaluate.num_samples is {num_samples}",
                 ("evaluate.num_samples",),
             )
 
 
 def _too_many(c: Evaluated) -> Iterator[ConfigProblem]:
-    """A part of the data that is more than all of it, where it can be seen from here."""
-    there_are = countable(c)
-    asked = c.evaluate.num_reference if c.evaluate.reference is None else None
-    if there_are is not None and asked is not None and asked > there_are:
-        yield more_than_all("evaluate.num_reference", asked, there_are)
+    """A num_reference larger than the data set, if that is on this machine."""
+    available = countable(c)
+    requested = c.evaluate.num_reference if c.evaluate.reference is None else None
+    if available is not None and requested is not None and requested > available:
+        yield more_than_all("evaluate.num_reference", requested, available)
 
 
-def more_than_all(path: str, asked: int, there_are: int) -> ConfigProblem:
+def more_than_all(path: str, requested: int, available: int) -> ConfigProblem:
     return ConfigProblem(
-        path, f"got {asked}, but the data has {there_are} images; allowed: at most {there_are}, or null for all"
+        path, f"got {requested}, but the data has {available} images; allowed: at most {available}, or null for all"
     )
 
 
 def countable(c: Evaluated) -> int | None:
-    """Images of the data set, if one is to be seen from here: what is wrong with data, its readers say."""
+    """`num_images`, or None for data that is not one, which is reported elsewhere."""
     try:
         return num_images(c)
     except UserError:
@@ -264,7 +264,7 @@ def countable(c: Evaluated) -> int | None:
 
 
 def num_images(c: Evaluated) -> int | None:
-    """Images of the data set, where they can be seen from here. Raises UserError for what is there, and is none."""
+    """Number of images of the data set; None if it is not on this machine. Raises UserError if it is not a data set."""
     if (known := DATA_SOURCES[c.data.source].num_images) is not None:
         return known
     from imaging import data
@@ -273,9 +273,9 @@ def num_images(c: Evaluated) -> int | None:
 
 
 def data_section(data: DataConfig) -> dict[str, JSON]:
-    """What the images are, without how training varies them: a random crop is of an image whose centre is the image.
+    """The section "data" in the config of a stage that reads images, without the options for training.
 
-    The section "data" of the config of a stage that reads them.
+    A random crop is an augmentation of training; elsewhere the image is its centre.
     """
     section = data.model_dump(mode="json", exclude={"validation", "flip"})
     if data.crop == "random":
@@ -284,18 +284,18 @@ def data_section(data: DataConfig) -> dict[str, JSON]:
         section["decoder"] = DECODER
     if data.path is None:
         return section
-    from imaging.data import planned_data  # here, so that a sweep of the digits is planned without NumPy
+    from imaging.data import planned_data  # here, so that planning a sweep of the digits does not import NumPy
 
     return {**section, **planned_data(data)}
 
 
 def data_check(data: DataConfig, check: str = "imaging.data:check") -> str | None:
-    """What looks at the data where a stage that reads it will run; None where there are no files to look at."""
+    """Import path of the check of a stage that reads the data; None: there are no files to check."""
     return check if DATA_SOURCES[data.source].files is not None else None
 
 
 def reference_images(c: Evaluated, data: Mapping[str, JSON]) -> dict[str, JSON] | None:
-    """What samples are compared with, as config of a stage that reads images; None where there are only statistics."""
+    """Config for reading the images that samples are compared with; None: there are only statistics."""
     imported = _imported(c)
     if imported is None:
         order = "stored" if c.evaluate.num_reference is None else "shuffled"
@@ -310,21 +310,21 @@ def reference_images(c: Evaluated, data: Mapping[str, JSON]) -> dict[str, JSON] 
 
 
 def _num_reference(c: Evaluated) -> int:
-    """Images of the data set that samples are compared with."""
+    """Number of images of the data set that samples are compared with."""
     if c.evaluate.num_reference is not None:
         return c.evaluate.num_reference
     return num_images(c) or ASSUMED_IMAGES
 
 
 def _num_paired(c: Evaluated, reference: Stage) -> int:
-    """Rows of a reference that stand for all of it: of a file, all, as the published evaluator has it."""
+    """How many rows of a reference precision, recall and KID use; all of a file's, as in the published evaluator."""
     return reference.amount if _imported(c) is not None else min(NUM_PAIRED, reference.amount)
 
 
 def reference(
     c: Evaluated, data: Mapping[str, JSON], network: Mapping[str, Stage], batches: Mapping[str, Any]
 ) -> Stage | None:
-    """The features of what samples are compared with; `batches` is how a fan-out takes its images."""
+    """The features of the images that samples are compared with; `batches` are the options of a fan-out's batches."""
     images, imported = reference_images(c, data), _imported(c)
     if images is None:
         return None
@@ -348,7 +348,7 @@ def reference(
 
 
 def statistics(c: Evaluated, data: Mapping[str, JSON], reference: Stage | None) -> Stage:
-    """Mean and covariance of the reference's features, as a file that other programs read, too."""
+    """Mean and covariance of the reference's features, in a file that other programs can read, too."""
     imported, has_spatial = _imported(c), SPATIAL in extractor(c).columns
     config: dict[str, JSON] = {
         **extraction(c),
@@ -371,15 +371,15 @@ def statistics(c: Evaluated, data: Mapping[str, JSON], reference: Stage | None) 
 
 
 def batches(image_size: int, batch_size: int | Literal["auto"]) -> dict[str, Any]:
-    """How a fan-out takes its images. A shard is what is lost where it is cut off: small where an image takes long."""
-    is_quick = image_size <= 64
+    """Batch and shard size of a map stage over images. Interruptions lose a shard, so large images get small ones."""
+    is_small = image_size <= 64
     if batch_size == "auto":
-        return {"batch_size": batch_size, "shard_size": 256 if is_quick else 64}
-    return {"batch_size": batch_size, "shard_size": batch_size * (4 if is_quick else 1)}
+        return {"batch_size": batch_size, "shard_size": 256 if is_small else 64}
+    return {"batch_size": batch_size, "shard_size": batch_size * (4 if is_small else 1)}
 
 
 def images(draw: Stage, keep: str) -> Stage:
-    """The file of the images that are kept, of a stage that draws them: `keep` is npz or png."""
+    """Write the images that the stage `draw` stored to one file; `keep` is npz or png."""
     return Stage(
         name="images",
         version=1,
@@ -392,8 +392,8 @@ def images(draw: Stage, keep: str) -> Stage:
 
 
 def features(c: Evaluated, images: Stage, network: Mapping[str, Stage], batches: Mapping[str, Any]) -> Stage:
-    """The features of the samples, whose `images` are rows with the column "image"; of these the first few are stored,
-    too, for pictures."""
+    """The features of the samples. `images` are rows with the column "image", the first SHOWN_IMAGES of which are
+    stored, too."""
     config = extraction(c)
     return Stage(
         name="features",
@@ -438,7 +438,7 @@ def evaluate(
             "pairs": pairs,
             "conditions": conditions,
         },
-        # A file's name, beside the digest that its statistics have in their key.
+        # The label has the file's name; the statistics have its digest in their key.
         places=("conditions.reference",) if _imported(c) is not None else (),
         inputs={
             **({"reference": reference} if reference is not None else {}),
@@ -455,12 +455,12 @@ def evaluate(
 
 @dataclass(frozen=True)
 class Judged:
-    """The stages that judge a trial's samples."""
+    """The stages that evaluate a trial's samples."""
 
     evaluate: Stage
-    """Its metrics are the trial's: of all extractors."""
+    """The stage whose metrics are the trial's, from all extractors."""
     config: Evaluated
-    """With the first extractor, whose reference and features follow."""
+    """The config with the first extractor, which `reference` and `features` belong to."""
     reference: Stage | None
     features: Stage
 
@@ -472,11 +472,11 @@ def judge(
     networks: Mapping[str, Stage],
     batches: Mapping[str, Any],
 ) -> Judged:
-    """`images` draws the samples; `networks` are the trial's own, by what an extractor that looks through one calls it;
-    `batches` is how a fan-out takes its images."""
-    found = [_judge(view, data, images, networks, batches) for view in by_extractor(c)]
-    first, *others = found
-    return replace(first, evaluate=_together(c, [each.evaluate for each in found])) if others else first
+    """`images` draws the samples; `networks` are the stages of the trial's own networks, by the name in
+    `Extractor.network`; `batches` are the options of a fan-out's batches."""
+    judged = [_judge(view, data, images, networks, batches) for view in by_extractor(c)]
+    first, *others = judged
+    return replace(first, evaluate=_together(c, [each.evaluate for each in judged])) if others else first
 
 
 def _judge(
@@ -488,16 +488,17 @@ def _judge(
 ) -> Judged:
     name = extractor(c).network
     network = {} if name is None else {name: networks[name]}
-    compared = reference(c, data, network, batches)
-    seen = features(c, images, network, batches)
-    return Judged(evaluate(c, compared, statistics(c, data, compared), seen, network), c, compared, seen)
+    of_reference = reference(c, data, network, batches)
+    of_samples = features(c, images, network, batches)
+    metrics = evaluate(c, of_reference, statistics(c, data, of_reference), of_samples, network)
+    return Judged(metrics, c, of_reference, of_samples)
 
 
 def _together(c: Evaluated, evaluations: Sequence[Stage]) -> Stage:
-    """The metrics of all extractors, as one stage's."""
+    """The stage that combines the metrics of all extractors."""
     first = evaluations[0]
-    noted = [each.config["conditions"] for each in evaluations]
-    conditions = {name: "; ".join(dict.fromkeys(each[name] for each in noted)) for name in noted[0]}
+    labels = [each.config["conditions"] for each in evaluations]
+    conditions = {name: "; ".join(dict.fromkeys(each[name] for each in labels)) for name in labels[0]}
     return Stage(
         name="metrics",
         version=1,
@@ -517,28 +518,28 @@ def _together(c: Evaluated, evaluations: Sequence[Stage]) -> Stage:
 
 @dataclass(frozen=True)
 class _Imported:
-    """A reference file."""
+    """Facts about an imported reference file."""
 
     path: Path
     sha256: str
     num_images: int | None
-    """How many images it has; None: statistics alone."""
+    """How many images it has; None: only statistics."""
     has_spatial: bool
 
 
 def _imported(c: Evaluated) -> _Imported | None:
-    """Raises UserError for a file that is absent or no reference."""
+    """The facts about evaluate.reference. Raises UserError for a file that is absent or not a reference."""
     if c.evaluate.reference is None:
         return None
     path = whole(c.evaluate.reference)
     if not is_there(path):
         raise UserError(f"{path} does not exist; leave it out to compare with the data")
-    return _looked_at(path)
+    return _inspected(path)
 
 
 @once_a_look
-def _looked_at(path: Path) -> _Imported:
-    """The names in the file and its checksum, which make a changed file another reference."""
+def _inspected(path: Path) -> _Imported:
+    # The checksum makes a changed file another reference.
     from imaging.contents import file_sha256
     from imaging.npz import IMAGES, names_in, opened
     from imaging.reference.files import SPATIAL
@@ -552,7 +553,7 @@ def _looked_at(path: Path) -> _Imported:
 
 
 def _reference_label(c: Evaluated, reference: Stage | None) -> str:
-    """Which images samples are compared with, whatever looks at them."""
+    """Label of the images that samples are compared with, the same for every extractor."""
     imported = _imported(c)
     if imported is not None:
         return f"{imported.path.name} {imported.sha256[:LABEL_DIGITS]}"
@@ -562,9 +563,9 @@ def _reference_label(c: Evaluated, reference: Stage | None) -> str:
 
 
 def _extractor_label(c: Evaluated, network: Mapping[str, Stage]) -> str:
-    """What the features are called, with how a network of the trial's own was trained.
+    """Label of the features; for a network of the trial's own it depends on how the network was trained.
 
-    Not with its seed: replicates have a network each, made alike, and their distances may be averaged.
+    It does not depend on the seed: each replicate has its own network, and their distances may be averaged.
     """
     if not network:
         return identity(c).features

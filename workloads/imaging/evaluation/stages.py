@@ -1,4 +1,4 @@
-"""The bodies of `statistics` and `evaluate`: features in, numbers, a picture and jackknife replicates out."""
+"""Bodies of the stages `statistics`, `evaluate` and `metrics`, which compute metrics and their jackknife replicates."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from imaging.metrics.trial import Comparison, flattened, measured
 from imaging.reference.files import read_statistics, write_reference
 
 REFERENCE = "reference.npz"
-"""What `statistics` leaves: a reference file in the published evaluator's layout."""
+"""The output of `statistics`: a reference file in the published evaluator's layout."""
 
 
 def statistics(ctx: StageContext) -> Mapping[str, float]:
-    """Mean and covariance of the reference's features: those of an imported file where it has them.
+    """Mean and covariance of the reference's features, from an imported file if it has them.
 
-    Commits REFERENCE, with images of the reference where they are Inception's features: `adm-evaluate`, and
-    evaluate.reference of another sweep, take that file. Raises FeatureError for features that are all the same.
+    Commits REFERENCE, with images of the reference if the features are Inception's: a file that `adm-evaluate`, and
+    evaluate.reference of other sweeps, can read. Raises FeatureError for features that are all the same.
     """
     config, images = ctx.config, ctx.inputs.get("reference")
     imported = imported_reference(config) if config["imported"] is not None else None
@@ -49,16 +49,15 @@ def statistics(ctx: StageContext) -> Mapping[str, float]:
         pool, num_images = _gaussian(images, FEATURES)
     if spatial is None and images is not None and SPATIAL in ctx.execution["columns"]:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FewSamples)  # of the pool features, which are as few
+            warnings.simplefilter("ignore", FewSamples)  # already shown for the pool features, which are as many
             spatial, _ = _gaussian(images, SPATIAL)
-    copied = _Copied(ctx) if config["num_exported"] else None
     write_reference(
         ctx.output / REFERENCE,
         pool,
         spatial,
         extractor=config["features"] if imported is None else imported.label(config["features"]),
         num_images=num_images,
-        images=copied,
+        images=_ExportedImages(ctx) if config["num_exported"] else None,
     )
     return {} if num_images is None else {"num_reference": num_images}
 
@@ -69,47 +68,48 @@ def _gaussian(images: Result, column: str) -> tuple[Gaussian, int]:
 
 
 def _runs(result: Result, column: str) -> Iterator[npt.NDArray[np.float32]]:
-    """A column in runs of MERGED_ROWS rows or a little more: merging moments costs as much as D rows do."""
-    held: list[npt.NDArray[np.float32]] = []
+    """A column, MERGED_ROWS or a few more rows at a time: merging moments costs as much as D rows."""
+    pending: list[npt.NDArray[np.float32]] = []
     for table in result.batches([column]):
-        held.append(tensors(table, column))
-        if sum(map(len, held)) >= MERGED_ROWS:
-            yield np.concatenate(held)
-            held.clear()
-    if held:
-        yield np.concatenate(held)
+        pending.append(tensors(table, column))
+        if sum(map(len, pending)) >= MERGED_ROWS:
+            yield np.concatenate(pending)
+            pending.clear()
+    if pending:
+        yield np.concatenate(pending)
 
 
-class _Copied:
-    """The images that stand for the reference, as RGB, to be written beside its statistics."""
+class _ExportedImages:
+    """A sample of the reference's images, as RGB, to be written beside its statistics."""
 
     def __init__(self, ctx: StageContext) -> None:
         images = ctx.config["images"]
         self._source: Source = open_planned(
             images["data"], images["image_size"], images["channels"], threads=ctx.threads
         )
-        there, order = len(self._source), images["order"]
-        self._chosen = images_of_rows(order, there)[rows_of_sample(order, there, ctx.config["num_exported"])]
-        self.shape = (len(self._chosen), images["image_size"], images["image_size"], 3)
+        num_images, order = len(self._source), images["order"]
+        rows = rows_of_sample(order, num_images, ctx.config["num_exported"])
+        self._indices = images_of_rows(order, num_images)[rows]
+        self.shape = (len(self._indices), images["image_size"], images["image_size"], 3)
 
     def batches(self, size: int) -> Iterator[Images]:
-        for start in range(0, len(self._chosen), size):
-            yield as_rgb(self._source.read(self._chosen[start : start + size]).images)
+        for start in range(0, len(self._indices), size):
+            yield as_rgb(self._source.read(self._indices[start : start + size]).images)
 
 
 def evaluate(ctx: StageContext) -> Mapping[str, float]:
-    """The metrics of samples, by the extractor's features (appendix J); commits a grid of samples, and JACKKNIFE.
+    """Metrics of samples in the extractor's features (appendix J); commits a grid of samples, and JACKKNIFE.
 
-    fid and sfid (fd_<extractor> where the network is another), inception_score, precision, recall, kid with kid_se;
-    <distance>_infinity where it is asked for. <metric>_low and <metric>_high are the ends of a 95% interval for the
-    metric's expectation at this number of samples, by a jackknife of NUM_BLOCKS blocks: a distance costs as many more.
-    The interval is of the samples' noise alone, with the reference as given; kid_se counts the reference's as well.
+    fid and sfid (fd_<extractor> for other networks), inception_score, precision, recall, kid with kid_se, and
+    <distance>_infinity with evaluate.fid_infinity. <metric>_low and <metric>_high bound a 95% interval for the
+    metric's expectation at this number of samples, from a jackknife over NUM_BLOCKS blocks, each of which costs one
+    more distance. The interval accounts for the samples' noise alone; kid_se also for the reference's.
 
-    num_reference is how many images the reference's statistics are of, left out where its file does not say;
-    num_reference_images how many of them stand for it in precision, recall and KID.
+    num_reference is the number of images behind the reference's statistics, left out if its file does not say;
+    num_reference_images is how many of them precision, recall and KID use.
 
-    Samples that are all alike are warned of and measured: their covariance is 0, and so is their recall. Raises
-    FeatureError where features are no numbers.
+    Samples that are all the same are measured with a warning: their covariance is 0, and so is their recall. Raises
+    FeatureError for features that are NaN or infinite.
     """
     config, samples, images = ctx.config, ctx.inputs["samples"], ctx.inputs.get("reference")
     for condition, value in config["conditions"].items():
@@ -140,8 +140,7 @@ def evaluate(ctx: StageContext) -> Mapping[str, float]:
 
 
 def together(ctx: StageContext) -> Mapping[str, float]:
-    """The metrics of all extractors, by the names that the config gives them; commits the first one's grid, and
-    JACKKNIFE."""
+    """Metrics of all extractors, renamed as the config says; commits the first one's grid, and JACKKNIFE."""
     for condition, value in ctx.config["conditions"].items():
         ctx.note(condition, value)
     first, *_ = evaluations = [(ctx.inputs[name], ctx.config["names"][name]) for name in ctx.config["extractors"]]
@@ -158,20 +157,20 @@ def together(ctx: StageContext) -> Mapping[str, float]:
 
 
 def _renamed(metric: str, names: Mapping[str, str]) -> str:
-    """What the trial calls a metric such as "precision_low", by the name that it has for "precision"."""
-    of = [name for name in names if metric == name or metric.startswith(f"{name}_")]
-    longest = max(of, key=len, default="")
+    """The trial's name for a metric such as "precision_low", from its name for "precision"."""
+    prefixes = [name for name in names if metric == name or metric.startswith(f"{name}_")]
+    longest = max(prefixes, key=len, default="")
     return f"{names[longest]}{metric.removeprefix(longest)}" if longest else metric
 
 
 def _paired(images: Result | None, pairs: Mapping[str, Any], column: str) -> npt.NDArray[np.float32]:
-    """A column of the images that stand for the reference; no metric that needs them is asked for without."""
+    """A column of the reference's paired rows. Metrics that need them are only computed if there are images."""
     assert images is not None
     return features_of_rows(images, column, rows_of_sample(**pairs))
 
 
 def _save_grid(samples: Result, path: Path) -> None:
-    """Warns of images that are none."""
+    """Save a grid of the first samples; warn if they are faulty."""
     images = tensors(samples.rows(0, GRID_SIDE**2, ["image"]), "image")
     if fault := fault_of(images):
         warnings.warn(f"the first {len(images)} samples {fault}", AssayWarning, stacklevel=3)
@@ -180,7 +179,7 @@ def _save_grid(samples: Result, path: Path) -> None:
 
 def _save_replicates(replicates: Mapping[str, Replicates], path: Path) -> None:
     content = {
-        name: {"value": of.value, "replicates": of.left_out.tolist(), "sizes": of.sizes.astype(int).tolist()}
-        for name, of in replicates.items()
+        name: {"value": each.value, "replicates": each.left_out.tolist(), "sizes": each.sizes.astype(int).tolist()}
+        for name, each in replicates.items()
     }
     path.write_text(json.dumps(content))

@@ -1,4 +1,4 @@
-"""InceptionV3: images to the features that FID, sFID, the Inception score, precision and recall are computed in."""
+"""InceptionV3, whose features FID, sFID, the Inception score, precision and recall are computed in."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from imaging.named_fields import NamedFields
 Precision = Literal["fp32", "bf16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 SIDE = 299
-"""Pixels: what images are resized to."""
+"""Pixels per side that images are resized to."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,18 +34,18 @@ class InceptionFeatures(NamedFields):
 
 
 class InceptionV3(Network):
-    """The network that FID is defined by: uint8 (N, 3, H, W) to `InceptionFeatures`, as the published evaluator's.
+    """The network that FID is defined by: uint8 (N, 3, H, W) to `InceptionFeatures`, as in the published evaluator.
 
-    `weights` is a file, a state dict, or None for the published file (`inception_weights.find`), which `load_published`
-    looks up, at the latest when the first images come, unless weights were loaded by then. A file must be the published
-    one, by its checksum, unless `any_weights`. Keys are those of the published file.
+    `weights` is a file, a state dict, or None for the published file (`inception_weights.find`), which is then loaded
+    before the first images unless other weights are. A file must have the published checksum unless `any_weights`.
+    Keys are those of the published file.
 
-    `precision="bf16"` is about twice as fast on a CPU that multiplies bf16. Its relative error is 0.4% in `pool` and 1%
-    in `spatial`. Both sides in bf16, FID was off by 1% at most; bf16 samples against an fp32 reference, by 2% to 4%
-    (tests/bench/inception.py, weights made by rule): so the precision belongs to what features are called.
-    fp32 on a GPU is fp32, not TF32. Images go through in one batch, in evaluation mode and without gradients always.
+    `precision="bf16"` is about twice as fast on a CPU with bf16 arithmetic. Its relative error is 0.4% in `pool` and 1%
+    in `spatial`. FID changed by at most 1% with both sides in bf16, and by 2% to 4% with bf16 samples against an fp32
+    reference (tests/bench/inception.py, synthetic weights), so the name of the features includes the precision.
+    fp32 on a GPU is fp32, not TF32. Images pass in one batch, always in evaluation mode and without gradients.
 
-    Raises UserError for a precision that the device is not made for, InceptionWeightsError as `inception_weights` does.
+    Raises UserError for a precision that the device does not support, and the errors of `inception_weights`.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class InceptionV3(Network):
             super().__init__()
         self.precision = precision
         self._name: str | None = None
-        self._fast: list[Network] = []  # in a list, so that it is no part of the state dict
+        self._fast: list[Network] = []  # in a list, so that it is not in the state dict
         self.to_empty(device="cpu")
         self.eval().requires_grad_(False)
         if isinstance(weights, Mapping):
@@ -69,37 +69,37 @@ class InceptionV3(Network):
         elif weights is not None:
             self.load_file(weights, any_weights=any_weights)
         else:
-            self.fc.weight.fill_(torch.nan)  # tells, when images come, that there are no weights yet
+            self.fc.weight.fill_(torch.nan)  # marks that no weights are loaded yet
 
     @property
     def extractor(self) -> str:
-        """What these features are called: "inception-2015-12-05", or a digest of the file of other weights."""
+        """Name of the extractor: "inception-2015-12-05", or with a digest of other weights."""
         if self._name is None:
             self._name = inception_weights.tensors_name(self.state_dict())
         return self._name
 
     @property
     def features_name(self) -> str:
-        """`extractor`, with the precision where it is not fp32: a distance needs both sides to be called the same."""
+        """`extractor`, with the precision unless it is fp32. A distance requires the same name on both sides."""
         return inception_weights.features_name(self.extractor, self.precision)
 
     @property
     def is_published(self) -> bool:
-        """Are these the weights that FID is defined by?"""
+        """Whether these are the weights that FID is defined by."""
         return self.extractor == inception_weights.PUBLISHED
 
     def load_published(self) -> None:
-        """Load the published file from where `inception_weights.find` finds it."""
+        """Load the published file that `inception_weights.find` returns."""
         self.load_file(inception_weights.find())
 
     def load_file(self, path: str | os.PathLike[str], *, any_weights: bool = False) -> None:
-        """Load a file of weights; the published one, unless `any_weights`."""
+        """Load a file of weights, which must be the published one unless `any_weights`."""
         path = inception_weights.find(path)
         self.load(inception_weights.read(path, any_weights=any_weights), f"{path}: ")
         self._name = inception_weights.extractor_name(sha256_of(path))
 
     def load(self, weights: Mapping[str, Tensor], origin: str = "") -> None:
-        """Load a state dict; `origin` begins what an error says. Raises UserError when a key or a shape differs."""
+        """Load a state dict. Raises UserError, with `origin` as prefix, if a key or a shape differs."""
         own = self.state_dict()
         wrong = [key for key in own if key not in weights or weights[key].shape != own[key].shape]
         wrong += [key for key in weights if key not in own]
@@ -147,7 +147,7 @@ class InceptionV3(Network):
 def resized_as_tensorflow_1(images: Tensor, side: int) -> Tensor:
     """uint8 (N, C, H, W) to float32 (N, C, side, side), as `tf.image.resize_bilinear` of TensorFlow 1 does.
 
-    Pixel i is taken at i · H/side: no half-pixel offset, no antialiasing, and the last pixel repeated beyond the edge.
+    Pixel i is sampled at i · H/side: no half-pixel offset, no antialiasing, and the last pixel repeats beyond the edge.
     That is the rule of align_corners, (H' − 1)/(side' − 1), with one more pixel before and after.
     """
     x = images.to(torch.float32, memory_format=torch.channels_last)
@@ -158,7 +158,7 @@ def resized_as_tensorflow_1(images: Tensor, side: int) -> Tensor:
 
 
 def _without_tf32(device: torch.device) -> contextlib.AbstractContextManager[None]:
-    """PyTorch lets cuDNN round the factors of fp32 convolutions to 10 bits; FID is not to depend on that."""
+    """Disable TF32, with which cuDNN rounds fp32 convolutions' inputs to 10 bits, so that FID does not depend on it."""
     if device.type != "cuda":
         return contextlib.nullcontext()
     return torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)

@@ -1,10 +1,10 @@
-"""The layers of Inception-v3 as TensorFlow's graph of 2015-12-05 has them, the network that FID is defined by.
+"""The layers of Inception-v3 as in TensorFlow's graph of 2015-12-05, the network that FID is defined by.
 
 Szegedy et al. (2016), "Rethinking the Inception architecture for computer vision", https://arxiv.org/abs/1512.00567.
-Keys of the state dict are those of its PyTorch port, https://github.com/mseitzer/pytorch-fid. Where that graph differs
-from later Inceptions: mean pools leave padding out, the last block pools by max, there are 1008 logits.
+Keys of the state dict are those of its PyTorch port, https://github.com/mseitzer/pytorch-fid. Unlike later versions,
+mean pools ignore padding, the last block uses max pooling, and there are 1008 logits.
 
-Legend: x (N, C, H, W). A block's comment gives the H and W it works at.
+Legend: x (N, C, H, W). A block's docstring gives its H × W.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from torch.nn import functional
 
 BATCH_NORM_EPSILON = 1e-3
 SPATIAL_CHANNELS = 7
-"""How many of the 192 channels of Mixed_6d.branch1x1; 7 of 17 × 17 pixels make about as many features as `pool` has."""
+"""Of the 192 channels of Mixed_6d.branch1x1; 7 channels of 17 × 17 pixels are about as many features as `pool`."""
 
 
 class Trunk(NamedTuple):
-    """What metrics read of N images."""
+    """Features of N images before the logits."""
 
     pool: Tensor  # (N, 2048), the mean over the last block's 8 × 8 pixels
     spatial: Tensor  # (N, 2023), 17 × 17 pixels of 7 channels, the channel varying fastest
@@ -48,7 +48,7 @@ class Convolution(nn.Module):
 
     @torch.no_grad()
     def fold(self) -> None:
-        """Put the normalization into the convolution: w γ/√(σ² + ε), and a bias β − μ γ/√(σ² + ε). In float64."""
+        """Fold the normalization into the convolution, in float64: w γ/√(σ² + ε), and a bias β − μ γ/√(σ² + ε)."""
         bn = self.bn
         assert isinstance(bn, nn.BatchNorm2d)
         assert bn.running_mean is not None
@@ -61,7 +61,7 @@ class Convolution(nn.Module):
 
 
 def mean_pool(x: Tensor) -> Tensor:
-    """3 × 3 at the same size, each mean over the pixels that exist."""
+    """3 × 3 mean pooling at the same size, without the padding."""
     return functional.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
 
 
@@ -143,7 +143,7 @@ class BlockD(nn.Module):
 
 
 class BlockE(nn.Module):
-    """8 × 8: branches that part into a row and a column. The first pools by mean and the last by max."""
+    """8 × 8: branches that split into a row and a column. Mean pooling in the first such block, max in the last."""
 
     def __init__(self, channels: int, *, max_pool: bool) -> None:
         super().__init__()
@@ -173,7 +173,7 @@ class BlockE(nn.Module):
 
 
 class Network(nn.Module):
-    """From normalized images, 299 × 299, to `Trunk`; and `fc`, whose weights make logits of `pool`."""
+    """From normalized images, 299 × 299, to `Trunk`; and `fc`, whose weights map `pool` to logits."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -202,14 +202,14 @@ class Network(nn.Module):
         x = functional.max_pool2d(self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(x)), 3, stride=2)
         x = self.Mixed_6a(self.Mixed_5d(self.Mixed_5c(self.Mixed_5b(x))))
         x = self.Mixed_6d(self.Mixed_6c(self.Mixed_6b(x)))
-        # branch1x1 stands first in what the block concatenates
+        # branch1x1 comes first in the concatenation
         spatial = x[:, :SPATIAL_CHANNELS].permute(0, 2, 3, 1).flatten(1)
         x = self.Mixed_7c(self.Mixed_7b(self.Mixed_7a(self.Mixed_6e(x))))
         return Trunk(x.float().mean(dim=(2, 3)), spatial.float())
 
 
 def folded(network: Network) -> Network:
-    """A copy in evaluation mode, without batch normalizations: fewer passes over memory, and other keys."""
+    """A faster copy in evaluation mode with the batch normalizations folded, which has other keys."""
     fast = copy.deepcopy(network).eval().requires_grad_(False)
     for module in fast.modules():
         if isinstance(module, Convolution):

@@ -1,8 +1,7 @@
-"""Where Inception's weights are, and whether they are the published ones. Nothing is downloaded.
+"""Finds Inception's weights, and verifies that they are the published ones. Downloads nothing.
 
-FID is defined by one file of weights: distances in the features of others are no FID. So its checksum is verified, and
-files with another are refused unless the caller says that any will do. No torch here until a file is read, so that a
-sweep is planned without it.
+FID is defined by one file of weights: distances with other weights are not FID. So files with another checksum are
+refused unless the caller allows any weights. torch is imported only to read a file, so planning does not import it.
 """
 
 from __future__ import annotations
@@ -29,36 +28,36 @@ URL = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{F
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 NUM_BYTES = 95_628_359
 ENVIRONMENT = "ADM_INCEPTION_WEIGHTS"
-"""Names the file, for a machine that keeps it elsewhere than in the cache."""
+"""Environment variable with the path of the file, if it is not in the cache."""
 CACHE = Path("~/.cache/adm")
 PUBLISHED = "inception-2015-12-05"
-"""How the extractor is called when its weights are the published ones."""
+"""Name of the extractor with the published weights."""
 
 
 class InceptionWeightsError(UserError):
-    """The weights are absent, damaged, or others than the published ones."""
+    """The weights are absent, damaged, or not the published ones."""
 
 
 class NoInceptionWeights(InceptionWeightsError, NotHere):
-    """There is no file where the weights should be."""
+    """The file of weights does not exist."""
 
 
 def find(path: str | os.PathLike[str] | None = None) -> Path:
-    """The file of weights: `path`, else what ADM_INCEPTION_WEIGHTS names, else the one in ~/.cache/adm.
+    """The file of weights: `path`, else the one in ADM_INCEPTION_WEIGHTS, else the one in ~/.cache/adm.
 
-    Raises InceptionWeightsError, saying what to download, from where, and where to put it. Reads nothing.
+    Raises InceptionWeightsError with a download command if it does not exist. Does not read it.
     """
     if path is not None:
         return _existing(Path(path).expanduser(), "")
     if named := os.environ.get(ENVIRONMENT):
-        return _existing(Path(named).expanduser(), f", which {ENVIRONMENT} names,")
+        return _existing(Path(named).expanduser(), f" (from {ENVIRONMENT})")
     return _existing((CACHE / FILE_NAME).expanduser(), "")
 
 
 def planned(config: Mapping[str, Any]) -> Path:
-    """The file of Inception's weights that a stage was planned with. Raises UserError where there is another or none.
+    """The file of Inception's weights that a stage was planned with. Raises UserError if it changed or is absent.
 
-    Without a path it is wherever this machine keeps the published one.
+    Without a path in the config it is this machine's copy of the published file.
     """
     path = find(config["weights"])
     if config["weights"] is None:
@@ -69,37 +68,37 @@ def planned(config: Mapping[str, Any]) -> Path:
 
 
 def refuse_relative() -> None:
-    """Raise InceptionWeightsError where ADM_INCEPTION_WEIGHTS starts where the user stands: stages run elsewhere."""
+    """Raise InceptionWeightsError for a relative ADM_INCEPTION_WEIGHTS: stages run in other folders."""
     named = os.environ.get(ENVIRONMENT)
     if named and not Path(named).expanduser().is_absolute():
         raise InceptionWeightsError(
-            f"{ENVIRONMENT} is {named!r}, allowed: a whole path, as every machine and process finds it"
+            f"{ENVIRONMENT} is {named!r}, allowed: an absolute path, which every machine and process can find"
         )
 
 
 def how_to_get() -> str:
-    """A command that puts the published file where `find` looks, for messages."""
+    """A command that downloads the published file to the cache, for messages."""
     cached = (CACHE / FILE_NAME).expanduser()
     return (
         f"download them ({NUM_BYTES / 1e6:.0f} MB, once): mkdir -p {cached.parent} && curl -L -o {cached} {URL} "
-        f"(or keep the file anywhere, and name it in {ENVIRONMENT})"
+        f"(or keep the file elsewhere, and set {ENVIRONMENT} to its path)"
     )
 
 
-def _existing(path: Path, why: str) -> Path:
+def _existing(path: Path, origin: str) -> Path:
     if path.is_file():
         return path
     if path.is_dir():
-        raise InceptionWeightsError(f"Inception's weights: {path}{why} is a folder; {how_to_get()}")
-    raise NoInceptionWeights(f"Inception's weights: {path}{why} does not exist; {how_to_get()}")
+        raise InceptionWeightsError(f"Inception's weights: {path}{origin} is a folder; {how_to_get()}")
+    raise NoInceptionWeights(f"Inception's weights: {path}{origin} does not exist; {how_to_get()}")
 
 
 def read(path: Path, *, any_weights: bool = False) -> dict[str, Tensor]:
-    """The state dict in a file of torch.save, without running code that it may hold. Verified unless any will do.
+    """The state dict in a file of torch.save; does not run code in the file. Verifies the file unless `any_weights`.
 
     Raises:
         InceptionWeightsError: the checksum is not that of the published file.
-        UserError: the file is damaged, or holds something else than named tensors.
+        UserError: the file is damaged, or is not a dict of named tensors.
     """
     from imaging import weight_files
 
@@ -109,13 +108,13 @@ def read(path: Path, *, any_weights: bool = False) -> dict[str, Tensor]:
 
 
 def verify(path: Path) -> None:
-    """Raise InceptionWeightsError unless the file is the published one. Reads it, unless `contents` knows it."""
-    found = path.stat()
-    if found.st_size != NUM_BYTES:
-        short = "; the download broke off" if found.st_size < NUM_BYTES else ""
+    """Raise InceptionWeightsError unless the file is the published one. Reads it unless its hash is cached."""
+    num_bytes = path.stat().st_size
+    if num_bytes != NUM_BYTES:
+        hint = "; the download was interrupted" if num_bytes < NUM_BYTES else ""
         raise InceptionWeightsError(
-            f"{path} is not the published file of Inception's weights: it has {found.st_size:,} bytes, and the "
-            f"published one {NUM_BYTES:,}{short}. Download it again: curl -L -o {path} {URL}"
+            f"{path} is not the published file of Inception's weights: it has {num_bytes:,} bytes, and the "
+            f"published one {NUM_BYTES:,}{hint}. Download it again: curl -L -o {path} {URL}"
         )
     if (digest := sha256_of(path)) != SHA256:
         raise InceptionWeightsError(
@@ -125,22 +124,22 @@ def verify(path: Path) -> None:
 
 
 def extractor_name(sha256: str) -> str:
-    """What features are called, by the checksum of the file of weights."""
+    """Name of the extractor with the weights of this checksum."""
     return PUBLISHED if sha256 == SHA256 else f"inception-{sha256[:12]}"
 
 
 def features_name(extractor: str, precision: str) -> str:
-    """`extractor`, with the precision where it is not fp32: a distance needs both sides to be called the same."""
+    """`extractor`, with the precision unless it is fp32. A distance requires the same name on both sides."""
     return extractor if precision == "fp32" else f"{extractor}-{precision}"
 
 
 def distance_name(extractor: str) -> str:
-    """What a Fréchet distance in these features is called: FID is only ever that of the published weights."""
+    """Name of the Fréchet distance in these features: FID only with the published weights."""
     return "fid" if extractor == PUBLISHED else f"fd_{extractor}"
 
 
 def tensors_name(weights: Mapping[str, Tensor]) -> str:
-    """What features are called whose weights came from no file: a digest of the tensors."""
+    """Name of the extractor with weights that are not from a file: a digest of the tensors."""
     digest = hashlib.sha256()
     for key in sorted(weights):
         digest.update(key.encode())
@@ -149,9 +148,9 @@ def tensors_name(weights: Mapping[str, Tensor]) -> str:
 
 
 def identity(evaluate: EvaluateConfig) -> Identity:
-    """What Inception's features are by its weights and its precision. Raises UserError where there is no such file.
+    """The identity of Inception's features: its weights and precision. Raises UserError for a path without a file.
 
-    Without a path the weights are the published ones, wherever a machine keeps them.
+    Without a path the weights are the published ones, wherever they are on a machine.
     """
     if evaluate.inception_weights is None:
         refuse_relative()

@@ -1,1 +1,1 @@
-"""Files of reference statistics and images, as the published evaluator has them."""
+"""Reads and writes reference files in the published evaluator's layout."""

@@ -2,8 +2,8 @@
 
 `mu` (2048,) and `sigma` (2048, 2048) of the pool features, `mu_s` (2023,) and `sigma_s` of the spatial ones, images in
 `arr_0`: https://github.com/openai/guided-diffusion/tree/main/evaluations. A file may have the statistics, the images,
-or both. Files written here also say which `extractor` made them and from how many images (`num_images`); the published
-evaluator passes over that.
+or both. Files written here also name the `extractor` and the number of images (`num_images`) of the statistics, which
+the published evaluator ignores.
 """
 
 from __future__ import annotations
@@ -30,53 +30,53 @@ from imaging.reference.npz_images import NpzImages
 POOL, SPATIAL = ("mu", "sigma"), ("mu_s", "sigma_s")
 ABOUT = ("extractor", "num_images")
 NUM_FEATURES = {POOL: 2048, SPATIAL: 2023}
-"""Column of Inception's features → their number."""
+"""Keys of the statistics → number of Inception's features."""
 COPIED_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """The statistics in a reference file; what it does not hold is None."""
+    """The statistics in a reference file; None for what it lacks."""
 
     path: Path
     pool: Gaussian | None
     spatial: Gaussian | None
     extractor: str | None
-    """What made the statistics, where the file says it."""
+    """Name of the features, if the file says it."""
     num_images: int | None
-    """How many images the statistics are of, where the file says it."""
+    """Number of images behind the statistics, if the file says it."""
 
     def refuse_another(self, extractor: str) -> None:
-        """Raise UserError where the file says that its statistics are not of the features called `extractor`."""
+        """Raise UserError if the file says that its statistics are of other features than `extractor`."""
         if self.extractor not in (None, extractor):
             raise UserError(
-                f"{self.path}: its statistics were made by another extractor, {self.extractor}, and the samples are to "
-                f"be seen by {extractor}: make them again from the images"
+                f"{self.path}: its statistics were made by another extractor, {self.extractor}, but the samples are "
+                f"measured with {extractor}: make the statistics again from the images"
             )
 
     def warn_if_unlabelled(self, extractor: str) -> None:
-        """Warn where statistics that do not say what made them meet other features than the published files'; or the
-        same, while the file is not like those, which have spatial statistics, too."""
+        """Warn of statistics that do not name their extractor, unless they look like a published file's (with spatial
+        statistics) and `extractor` is the published one."""
         if self.label(extractor) is not None or (extractor == PUBLISHED and self.spatial is not None):
             return
         if extractor == PUBLISHED:
             caution = (
                 "has mu and sigma alone, and does not say what made them. Other programs than the published evaluator "
-                "have other Inceptions, and other ways to resize images for them, and their figures do not compare: "
-                f"these do only if {extractor} made them. Make the statistics again from the images"
+                "use other versions of Inception and resize images differently, so their statistics are not "
+                f"comparable unless {extractor} made them. Make the statistics again from the images"
             )
         else:
             caution = (
-                "does not say what made its statistics; if Inception's published weights in fp32, as of "
-                f"the published files, then distances of samples seen by {extractor} are off: by some percent in "
-                "bf16, and by any amount with other weights. Make the statistics again from the images"
+                "does not say what made its statistics; if Inception's published weights in fp32 did, as "
+                f"for the published files, then distances to samples in features of {extractor} are wrong: by some "
+                "percent in bf16, and by any amount with other weights. Make the statistics again from the images"
             )
         warnings.warn(f"{self.path} {caution}", AssayWarning, stacklevel=3)
 
     def label(self, extractor: str) -> str | None:
-        """What made the statistics of a file that is written from this one, where `extractor` makes those it lacks.
+        """The extractor to name in a file that copies these statistics, and adds those of `extractor` that they lack.
 
-        None: statistics that do not say what made them are passed on as such.
+        None: unknown, as in this file.
         """
         has_statistics = self.pool is not None or self.spatial is not None
         return None if has_statistics and self.extractor is None else extractor
@@ -84,40 +84,40 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Reference(Statistics):
-    """What a reference file of Inception's features holds; what it does not is None."""
+    """The contents of a reference file of Inception's features; None for what it lacks."""
 
     images: NpzImages | None
 
 
 class ImageBatches(Protocol):
-    """Images to be written beside their statistics."""
+    """Images to write beside their statistics."""
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """(N, H, W, 3)."""
 
     def batches(self, size: int) -> Iterator[Images]:
-        """All of them in order, uint8 (≤ size, H, W, 3)."""
+        """All images in order, uint8 (≤ size, H, W, 3)."""
 
 
 def read_statistics(path: Path) -> Statistics:
-    """The statistics of any extractor, as a stage has written them. Raises UserError for a damaged file."""
+    """Read a stage's statistics, of any extractor. Raises UserError for a damaged file."""
     with opened(path) as archive:
         return Statistics(path, *_statistics(path, archive))
 
 
 def read_reference(path: Path) -> Reference:
-    """Read the statistics, and look at the images without reading them all.
+    """Read the statistics, and check the first images.
 
-    Raises UserError for a file that is absent, damaged or holds neither statistics nor images; whose statistics are not
-    those of 2048 and 2023 features; or whose images are none (as `NpzImages.open`).
+    Raises UserError for a file that is absent, damaged or has neither statistics nor images; whose statistics are not
+    of 2048 and 2023 features; or whose images are faulty (as `NpzImages.open`).
     """
     with opened(path) as archive:
         names = names_in(archive)
         pool, spatial, made_by, num_images = _statistics(path, archive)
     if pool is None and IMAGES not in names:
         raise UserError(
-            f"{path} is no reference: it needs mu and sigma, or images in {IMAGES}; it has {', '.join(names) or 'none'}"
+            f"{path} is not a reference: it needs mu and sigma, or images in {IMAGES}; got {', '.join(names) or 'none'}"
         )
     for side, keys in ((pool, POOL), (spatial, SPATIAL)):
         if side is not None and len(side.mean) != (num_features := NUM_FEATURES[keys]):
@@ -131,10 +131,9 @@ def read_reference(path: Path) -> Reference:
 def _statistics(
     path: Path, archive: zipfile.ZipFile
 ) -> tuple[Gaussian | None, Gaussian | None, str | None, int | None]:
-    """(pool, spatial, extractor, number of images), each where it is there."""
-    wanted = {*POOL, *SPATIAL, *ABOUT} & set(names_in(archive))
+    """(pool, spatial, extractor, number of images); None for what the file lacks."""
     arrays = {}
-    for name in wanted:
+    for name in {*POOL, *SPATIAL, *ABOUT} & set(names_in(archive)):
         try:
             arrays[name] = read_array(archive, name)
         except UNREADABLE as error:
@@ -160,7 +159,7 @@ def _gaussian(path: Path, arrays: Mapping[str, npt.NDArray[Any]], names: tuple[s
         if array.dtype.kind not in "fiu":
             raise UserError(f"{path}: {name} must be real numbers; got {array.dtype}")
     if cov.ndim == 2 and np.diagonal(cov).min(initial=0.0) < 0:
-        raise UserError(f"{path}: {names[1]} is no covariance: a variance on its diagonal is negative")
+        raise UserError(f"{path}: {names[1]} is not a covariance: a variance on its diagonal is negative")
     try:
         return Gaussian(mean, cov)
     except FeatureError as error:
@@ -176,9 +175,9 @@ def write_reference(
     num_images: int | None = None,
     images: ImageBatches | None = None,
 ) -> None:
-    """Write statistics, and images they are of if given. The file appears whole or not at all.
+    """Write statistics and, if given, their images. The file appears whole or not at all.
 
-    `extractor` is what made the statistics, all of them; None: not known.
+    `extractor` is the name of the features of all statistics; None: unknown.
     """
     arrays = {
         **dict(zip(POOL, (pool.mean, pool.cov), strict=True)),

@@ -1,4 +1,4 @@
-"""Images for the metrics, read batch by batch from an npz file as the published sampling code writes it."""
+"""Reads images for the metrics batch by batch, from npz files like those of the published sampling code."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from imaging.npz import IMAGES, UNREADABLE, Header, names_in, opened, read_heade
 
 @dataclass(frozen=True)
 class NpzImages:
-    """`arr_0` of an npz file: uint8 (N, H, W, 3). Compressed or not, no more than a batch of it is in memory."""
+    """`arr_0` of an npz file, compressed or not: uint8 (N, H, W, 3). Only one batch at a time is in memory."""
 
     path: Path
     shape: tuple[int, int, int, int]
 
     @classmethod
     def open(cls, path: Path) -> NpzImages:
-        """Look at the header and at the first images.
+        """Check the header and the first images.
 
-        Raises UserError for a file that is absent, truncated or no npz; without arr_0; whose array is not uint8
-        (N, H, W, 3) with N ≥ 2; or whose images are all of one colour, all the same, or hold no value above 1. Warns
-        where only the first ones are.
+        Raises UserError for a file that is absent, truncated or not npz; without arr_0; whose array is not uint8
+        (N, H, W, 3) with N ≥ 2; or whose images are each of one colour, all the same, or have no value above 1. Warns
+        if only the first ones are.
         """
         with opened(path) as archive:
             require_images(path, names_in(archive))
@@ -39,20 +39,20 @@ class NpzImages:
                 _check_header(path, shape, fortran, dtype)
                 first = _read(path, member, (min(NUM_LOOKED_AT, shape[0]), *shape[1:]), dtype)
         if dtype != np.uint8:
-            raise UserError(f"{path}: images must be uint8, 0 to 255; got {dtype}{_what_to_do(first)}")
+            raise UserError(f"{path}: images must be uint8, 0 to 255; got {dtype}{_conversion_advice(first)}")
         images = cls(path, (shape[0], shape[1], shape[2], shape[3]))
         if fault := fault_of(first):
-            told = f"{path}: the first {len(first)} images {fault}"
+            message = f"{path}: the first {len(first)} images {fault}"
             if all(map(fault_of, images.batches(NUM_LOOKED_AT))):
-                raise UserError(told)
-            warnings.warn(f"{told}; later ones look fine", AssayWarning, stacklevel=2)
+                raise UserError(message)
+            warnings.warn(f"{message}; later ones look fine", AssayWarning, stacklevel=2)
         return images
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def batches(self, size: int) -> Iterator[Images]:
-        """All images in order, uint8 (≤ size, H, W, 3). Raises UserError where the file is damaged."""
+        """All images in order, uint8 (≤ size, H, W, 3). Raises UserError if the file is damaged."""
         with opened(self.path) as archive, _member(self.path, archive) as member:
             _header(self.path, member)
             for start in range(0, len(self), size):
@@ -68,7 +68,7 @@ def _member(path: Path, archive: zipfile.ZipFile) -> IO[bytes]:
 
 
 def _header(path: Path, member: IO[bytes]) -> Header:
-    """Leaves the member positioned at the first image."""
+    """Read the header, which leaves `member` positioned at the first image."""
     try:
         return read_header(member)
     except UNREADABLE as error:
@@ -99,15 +99,15 @@ def _check_header(path: Path, shape: tuple[int, ...], fortran: bool, dtype: np.d
     if fortran:
         raise UserError(f"{path}: {IMAGES} is in Fortran order; write numpy.ascontiguousarray(images)")
     if shape[0] < 2:
-        raise UserError(f"{path}: metrics of a set need at least 2 images; got {shape[0]}")
+        raise UserError(f"{path}: metrics need at least 2 images; got {shape[0]}")
 
 
-def _what_to_do(images: npt.NDArray[Any]) -> str:
+def _conversion_advice(images: npt.NDArray[Any]) -> str:
     """Advice for images that are not uint8."""
     if images.dtype.kind != "f":
         return "; convert them with images.astype(numpy.uint8)"
     if not np.isfinite(images).all():
-        return " with NaN or infinity among the values: look for where the sampler made them"
+        return " with NaN or infinity among the values: find out where the sampler produces them"
     low, high = float(images.min()), float(images.max())
     if low >= 0 and high > 1:
         return "; convert them with images.round().astype(numpy.uint8)"

@@ -142,7 +142,7 @@ def test_published_weights_give_the_published_evaluators_lines(
     assert "with 2 images for 2048 features, FID and sFID are far too high" in result.stderr
     of_fp32 = run(reference, samples, "--precision", "bf16")
     assert (of_fp32.exit_code, of_fp32.stdout) == (2, "")
-    assert "another extractor, inception-2015-12-05, and the samples are to be seen by inception-2015-12-05-bf16" in (
+    assert "another extractor, inception-2015-12-05, but the samples are measured with inception-2015-12-05-bf16" in (
         of_fp32.stderr
     )
     saved(reference, mu=pool.mean, sigma=pool.cov)
@@ -232,9 +232,9 @@ def statistics(dim: int = 2048, names: tuple[str, str] = ("mu", "sigma"), value:
 BAD_REFERENCES: dict[str, tuple[Callable[[], dict[str, Array]], str]] = {
     "empty": (
         lambda: {"other": np.zeros(1)},
-        "is no reference: it needs mu and sigma, or images in arr_0; it has other",
+        "is not a reference: it needs mu and sigma, or images in arr_0; got other",
     ),
-    "spatial only": (lambda: statistics(2023, ("mu_s", "sigma_s")), "is no reference"),
+    "spatial only": (lambda: statistics(2023, ("mu_s", "sigma_s")), "is not a reference"),
     "64 features": (
         lambda: statistics(64),
         r"got \(64,\) and \(64, 64\): this reference was made by another extractor",
@@ -246,7 +246,7 @@ BAD_REFERENCES: dict[str, tuple[Callable[[], dict[str, Array]], str]] = {
         lambda: {"mu": np.zeros(2048), "sigma": np.triu(np.ones((2048, 2048)))},
         "mu and sigma: covariance must be symmetric",
     ),
-    "negative": (lambda: statistics(value=-1.0), "sigma is no covariance: a variance on its diagonal is negative"),
+    "negative": (lambda: statistics(value=-1.0), "sigma is not a covariance: a variance on its diagonal is negative"),
     "complex": (
         lambda: {"mu": np.zeros(2048), "sigma": np.eye(2048) * 1j},
         "sigma must be real numbers; got complex128",
@@ -372,7 +372,7 @@ def test_what_else_is_asked_wrongly(tmp_path: Path, weights: Path, monkeypatch: 
     made = {"extractor": np.array("clip"), **statistics()}
     by_another = run(saved(reference, **made), samples, "--inception", weights, "--any-weights")
     assert by_another.exit_code == 2
-    assert "its statistics were made by another extractor, clip, and the samples" in by_another.stderr
+    assert "its statistics were made by another extractor, clip, but the samples" in by_another.stderr
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

@@ -107,4 +107,4 @@ def test_what_cannot_be_checked_is_refused(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv(inception_weights.ENVIRONMENT, str(tmp_path / "nowhere.pth"))
     result = run()
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "nowhere.pth, which ADM_INCEPTION_WEIGHTS names, does not exist" in result.stderr
+    assert "nowhere.pth (from ADM_INCEPTION_WEIGHTS) does not exist" in result.stderr

@@ -287,7 +287,7 @@ class TestWhatCannotBeRead:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("ADM_INCEPTION_WEIGHTS", "weights/inception.pth")
-        with pytest.raises(UserError, match=r"ADM_INCEPTION_WEIGHTS is .*, allowed: a whole path"):
+        with pytest.raises(UserError, match=r"ADM_INCEPTION_WEIGHTS is .*, allowed: an absolute path"):
             workload.resolve("digits", {"evaluate.extractor": "inception"})
 
     def test_paths_that_are_none(self) -> None:

@@ -292,7 +292,7 @@ class TestParquet:
         for index in np.random.default_rng(0).permutation(COUNT):
             np.testing.assert_array_equal(np.asarray(stored.open(int(index))), PIXELS[index])
         assert 1 <= len(stored._cache) < len(stored._groups)
-        assert stored._held_bytes == sum(column.nbytes for column in stored._held.values()) <= 3000
+        assert stored._cached_bytes == sum(column.nbytes for column in stored._cache.values()) <= 3000
 
     def test_a_row_is_named_within_its_file(self, tmp_path: Path) -> None:
         stored = imaging.data.parquet.Parquet(parquet_folder(tmp_path))

@@ -229,7 +229,7 @@ class TestReference:
     ) -> None:
         elsewhere = {"data__source": "folder", "evaluate__num_reference": None}
         assert graph(checkpoint, data__path=str(tmp_path / "away"), **elsewhere)["reference"].amount == 50_000
-        with pytest.raises(ConfigError, match=r"^data\.path: .*holds no images"):
+        with pytest.raises(ConfigError, match=r"^data\.path: .*contains no images"):
             graph(checkpoint, data__path=str(tmp_path), **elsewhere)
 
     def test_the_papers_presets_compare_with_all_of_the_data(self) -> None:
@@ -305,7 +305,7 @@ class TestOddSamples:
     def test_images_in_0_to_1_are_warned_of(self, checkpoint: Path, store: Store) -> None:
         told: list[str] = []
         compute(self.evaluated(checkpoint, "odd_samplers:ZeroOrOne", FEATURES), store, told)
-        assert "the first 100 samples have no value above 1: images in [0, 1] were made uint8" in "".join(told)
+        assert "the first 100 samples have no value above 1: images in [0, 1] were converted to uint8" in "".join(told)
 
     def test_features_that_are_no_numbers_stop_it_and_name_the_image(self, checkpoint: Path, store: Store) -> None:
         stage = self.evaluated(checkpoint, "odd_samplers:Collapsed", "odd_samplers:NotANumber")
@@ -373,7 +373,7 @@ class TestBeforeAnythingStarts:
             workload.resolve("digits", {path: value})
 
     def test_blocks_and_pixels_have_their_bounds(self) -> None:
-        with pytest.raises(ConfigError, match=r"cuts the samples into 20 blocks, but evaluate.num_samples is 19"):
+        with pytest.raises(ConfigError, match=r"splits the samples into 20 blocks, but evaluate.num_samples is 19"):
             workload.resolve("digits", {"evaluate.fid_infinity": True, "evaluate.num_samples": 19})
         with pytest.raises(ConfigError, match=r"pixels of 64×64 with 3 channels are 12,288 features.*use inception"):
             workload.resolve("imagenet64", {"evaluate.extractor": "pixels"})

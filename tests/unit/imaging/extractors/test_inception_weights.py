@@ -45,7 +45,7 @@ def test_a_path_goes_before_the_environment_and_that_before_the_cache(
     in_cache, named, given = cached(empty_home, b"c"), empty_home / "named.pth", empty_home / "given.pth"
     assert inception_weights.find() == in_cache
     monkeypatch.setenv(inception_weights.ENVIRONMENT, str(named))
-    with pytest.raises(InceptionWeightsError, match=r"named\.pth, which ADM_INCEPTION_WEIGHTS names, does not exist"):
+    with pytest.raises(InceptionWeightsError, match=r"named\.pth \(from ADM_INCEPTION_WEIGHTS\) does not exist"):
         inception_weights.find()
     named.write_bytes(b"n")
     assert inception_weights.find() == named
