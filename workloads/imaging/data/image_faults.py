@@ -15,8 +15,8 @@ def fault_of(images: Images) -> str | None:
     """What is wrong with images uint8 (N, H, W, C), as the end of a sentence about them; None: nothing."""
     if num_of_one_colour(images) == len(images):
         return (
-            f"are each of one colour, the first {images[0, 0, 0].tolist()}: NaN was converted to uint8, or the "
-            "sampler is not trained"
+            f"are each of one colour, the first {images[0, 0, 0].tolist()}: possibly NaN converted to uint8, or "
+            "an untrained sampler"
         )
     if len(images) > 1 and (images == images[0]).all():
         return "are all the same: the sampler or the data repeats one image"

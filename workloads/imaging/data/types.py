@@ -62,7 +62,7 @@ class Stored(Protocol):
     def __len__(self) -> int: ...
 
     def name(self, index: int) -> str:
-        """How messages call an image: its path, or its row."""
+        """The name of an image in messages: its path, or its row."""
 
     def file_of(self, index: int) -> int:
         """Index in `files` of the file that an image is in."""

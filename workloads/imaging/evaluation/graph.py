@@ -100,12 +100,12 @@ def metrics(c: Evaluated) -> list[str]:
 def _names(c: Evaluated) -> list[dict[str, str]]:
     """Per extractor, metric → the trial's name for it, which ends in the extractor's name if an earlier extractor
     reports the same metric."""
-    renamed: list[dict[str, str]] = []
+    trial_names: list[dict[str, str]] = []
     for view in by_extractor(c):
-        taken = {name for names in renamed for name in names.values()}
+        taken = {name for names in trial_names for name in names.values()}
         reported = _reported(view)
-        renamed.append({name: f"{name}_{view.evaluate.extractor}" if name in taken else name for name in reported})
-    return renamed
+        trial_names.append({name: f"{name}_{view.evaluate.extractor}" if name in taken else name for name in reported})
+    return trial_names
 
 
 def _reported(c: Evaluated) -> list[str]:
@@ -120,7 +120,7 @@ def leading_metrics() -> tuple[str, ...]:
 
 
 def _metrics(c: Evaluated) -> list[str]:
-    """Metrics that this extractor computes: the standard and the requested ones, as far as their inputs exist."""
+    """Metrics in this extractor's features: the standard and the requested ones whose inputs are available."""
     names = [*STANDARD, *([INFINITY] if c.evaluate.fid_infinity else []), *c.evaluate.metrics]
     return [name for name in dict.fromkeys(names) if _missing_input(c, METRICS[name]) is None]
 
@@ -256,7 +256,7 @@ def more_than_all(path: str, requested: int, available: int) -> ConfigProblem:
 
 
 def countable(c: Evaluated) -> int | None:
-    """`num_images`, or None for data that is not one, which is reported elsewhere."""
+    """As `num_images`, but None for a path that is not a data set, which is reported elsewhere."""
     try:
         return num_images(c)
     except UserError:
@@ -474,9 +474,9 @@ def judge(
 ) -> Judged:
     """`images` draws the samples; `networks` are the stages of the trial's own networks, by the name in
     `Extractor.network`; `batches` are the options of a fan-out's batches."""
-    judged = [_judge(view, data, images, networks, batches) for view in by_extractor(c)]
-    first, *others = judged
-    return replace(first, evaluate=_together(c, [each.evaluate for each in judged])) if others else first
+    evaluations = [_judge(view, data, images, networks, batches) for view in by_extractor(c)]
+    first, *others = evaluations
+    return replace(first, evaluate=_together(c, [each.evaluate for each in evaluations])) if others else first
 
 
 def _judge(
@@ -490,8 +490,8 @@ def _judge(
     network = {} if name is None else {name: networks[name]}
     of_reference = reference(c, data, network, batches)
     of_samples = features(c, images, network, batches)
-    metrics = evaluate(c, of_reference, statistics(c, data, of_reference), of_samples, network)
-    return Judged(metrics, c, of_reference, of_samples)
+    evaluation = evaluate(c, of_reference, statistics(c, data, of_reference), of_samples, network)
+    return Judged(evaluation, c, of_reference, of_samples)
 
 
 def _together(c: Evaluated, evaluations: Sequence[Stage]) -> Stage:

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 BATCH_NORM_EPSILON = 1e-3
 SPATIAL_CHANNELS = 7
-"""Of the 192 channels of Mixed_6d.branch1x1; 7 channels of 17 × 17 pixels are about as many features as `pool`."""
+"""Used from the 192 of Mixed_6d.branch1x1: 7 channels of 17 × 17 pixels are about as many features as `pool`."""
 
 
 class Trunk(NamedTuple):

@@ -62,8 +62,8 @@ class Statistics:
         if extractor == PUBLISHED:
             caution = (
                 "has mu and sigma alone, and does not say what made them. Other programs than the published evaluator "
-                "use other versions of Inception and resize images differently, so their statistics are not "
-                f"comparable unless {extractor} made them. Make the statistics again from the images"
+                "use other versions of Inception and resize images differently: distances are only comparable if "
+                f"{extractor} made these statistics. Make the statistics again from the images"
             )
         else:
             caution = (
