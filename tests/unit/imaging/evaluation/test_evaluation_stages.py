@@ -299,7 +299,7 @@ class TestOddSamples:
         assert result.metrics["kid"] > 0
         lines = [line.removeprefix("evaluate: ") for line in told if line]
         assert len(lines) == 2
-        assert lines[0].startswith("the first 100 samples are all the same: the sampler or the data gives one image")
+        assert lines[0].startswith("the first 100 samples are all the same: the sampler or the data repeats one image")
         assert lines[1].startswith("samples: all 120 rows of features are the same")
 
     def test_images_in_0_to_1_are_warned_of(self, checkpoint: Path, store: Store) -> None:
