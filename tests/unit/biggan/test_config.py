@@ -40,7 +40,7 @@ def test_what_cannot_be_is_refused(overrides: dict[str, Any], message: str) -> N
 
 def test_an_extractor_that_looks_through_another_workloads_network_is_refused() -> None:
     message = refusal(evaluate__extractor="classifier")
-    assert "classifier looks through the trial's own classifier, and this base has none" in message
+    assert "classifier needs the trial's own classifier, and this base has none" in message
     assert "pixels" in message
 
 
