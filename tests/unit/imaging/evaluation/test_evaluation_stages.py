@@ -375,7 +375,7 @@ class TestBeforeAnythingStarts:
     def test_blocks_and_pixels_have_their_bounds(self) -> None:
         with pytest.raises(ConfigError, match=r"splits the samples into 20 blocks, but evaluate.num_samples is 19"):
             workload.resolve("digits", {"evaluate.fid_infinity": True, "evaluate.num_samples": 19})
-        with pytest.raises(ConfigError, match=r"pixels of 64×64 with 3 channels are 12,288 features.*use inception"):
+        with pytest.raises(ConfigError, match=r"pixels at 64×64 with 3 channels gives 12,288 features.*use inception"):
             workload.resolve("imagenet64", {"evaluate.extractor": "pixels"})
 
 
