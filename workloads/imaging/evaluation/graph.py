@@ -159,8 +159,7 @@ def _missing_network(c: Evaluated, networks: Collection[str]) -> Iterator[Config
         others = ", ".join(name for name, entry in EXTRACTORS.items() if entry.network is None)
         yield ConfigProblem(
             "evaluate.extractor",
-            f"{c.evaluate.extractor} needs the trial's own {network}, and this base has none; allowed: "
-            f"{others}",
+            f"{c.evaluate.extractor} needs the trial's own {network}, and this base has none; allowed: {others}",
         )
 
 
