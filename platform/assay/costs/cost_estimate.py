@@ -64,7 +64,7 @@ FREE = CostEstimate.of_stage(0.0, 0.0)
 """A stage that is stored or not needed."""
 
 
-def together(estimates: Iterable[CostEstimate]) -> CostEstimate:
+def sum_of(estimates: Iterable[CostEstimate]) -> CostEstimate:
     return sum(estimates, NOTHING)
 
 

@@ -96,8 +96,8 @@ class _Work:
     def climb(self, trial: int, rung: int) -> bool:
         """Compute what the trial needs at a rung; returns whether all of it is stored then."""
         stages = self.plan.trials[trial].rungs[rung].stages
-        for together in passes(stage for stage in stages if stage.key not in self.done | self.failed):
-            self._compute(together, trial)
+        for each in passes(stage for stage in stages if stage.key not in self.done | self.failed):
+            self._compute(each, trial)
         return all(stage.key in self.done for stage in stages)
 
     def value(self, trial: int, rung: int) -> float:
@@ -105,15 +105,15 @@ class _Work:
         assert result is not None
         return result.metrics.get(self.plan.sweep.metric, math.nan)
 
-    def _compute(self, together: Pass, trial: int) -> None:
-        keys = [stage.key for stage in together]
-        if any(source.key not in {*self.done, *keys} for stage in together for source in stage.sources):
+    def _compute(self, stages: Pass, trial: int) -> None:
+        keys = [stage.key for stage in stages]
+        if any(source.key not in {*self.done, *keys} for stage in stages for source in stage.sources):
             return  # one failed
         if self.pause.reason is not None:
             raise Paused
         for key in keys:
             self.emit(Event("started", key, trial=trial))
-        first, *beside = together
+        first, *beside = stages
         try:
             threads = need(first, self.plan.sweep.resources).threads
             execute(first, self.store, threads, self.emit, self.pause, beside=beside)
@@ -154,18 +154,18 @@ def execute(
         fan_out((stage, *beside), store, place, emit, pause)
 
 
-def fan_out(together: Pass, store: Store, place: Place, emit: Emit, pause: Pause) -> None:
+def fan_out(stages: Pass, store: Store, place: Place, emit: Emit, pause: Pause) -> None:
     """Compute and commit a pass of map stages, in one lane."""
     started = time.monotonic()
-    parts = parts_of(together, store)
+    parts = parts_of(stages, store)
     took: Counter[str] = Counter()
     notes: Mapping[str, Notes] = {}
     if parts:
-        lane = Lane(together, parts, store, place, emit)
+        lane = Lane(stages, parts, store, place, emit)
         for part in parts:
             if pause.reason is not None:
                 raise Paused
             took.update(lane.compute(part))
         notes = lane.notes
     seconds, devices = time.monotonic() - started, {device_name(place.device)} if parts else set()
-    commit_pass(together, store, devices, place.threads, 1, seconds, took, parts, notes)
+    commit_pass(stages, store, devices, place.threads, 1, seconds, took, parts, notes)

@@ -151,10 +151,10 @@ class Part:
     """Whether the rows that the stages read are stored, so that they need not be computed."""
 
 
-def parts_of(together: Pass, store: Store) -> list[Part]:
+def parts_of(stages: Pass, store: Store) -> list[Part]:
     """The parts of a pass of map stages that are not stored."""
-    missing = {stage.key: pending(stage, store) for stage in together}
-    rows = rows_of(together)
+    missing = {stage.key: pending(stage, store) for stage in stages}
+    rows = rows_of(stages)
     without_rows: list[Range] = []
     if rows is not None:
         without_rows = missing[rows.key] if rows.key in missing else pending(rows, store)
@@ -254,14 +254,14 @@ def _memory_errors() -> tuple[type[Exception], ...]:
 class Lane:
     """One process's share of a pass: a part's rows are computed once, and passed to every stage that needs them."""
 
-    def __init__(self, together: Pass, parts: Sequence[Part], store: Store, place: Place, emit: Emit) -> None:
+    def __init__(self, stages: Pass, parts: Sequence[Part], store: Store, place: Place, emit: Emit) -> None:
         """`parts` are those of the pass. If the rows of all are stored, the bodies that compute them are not loaded."""
         self._since_write, self._since_report = Laps(), Laps()
         place.prepare()
         self.device = device_name(place.device)
-        self._rows = rows_of(together)
-        self._readers = [stage for stage in together if self._rows is None or stage.key != self._rows.key]
-        self._shards = {stage.key: store.shards(stage) for stage in together}
+        self._rows = rows_of(stages)
+        self._readers = [stage for stage in stages if self._rows is None or stage.key != self._rows.key]
+        self._shards = {stage.key: store.shards(stage) for stage in stages}
 
         def chain(stage: Stage, noted_for: Sequence[str]) -> list[Operator]:
             count = range(len(stage.body))
@@ -269,7 +269,7 @@ class Lane:
 
         self._chains: dict[str, list[Operator]] = {}
         if self._rows is not None:
-            keys = [stage.key for stage in together]
+            keys = [stage.key for stage in stages]
             noted_for = [self._rows.key] if self._rows.key in keys else keys
             self._chains[self._rows.key] = [] if are_rows_stored(parts) else chain(self._rows, noted_for)
             self._stored = store.shards(self._rows)
@@ -322,7 +322,7 @@ def _blamed(stage: Stage) -> Iterator[None]:
 
 
 def commit_pass(
-    together: Pass,
+    stages: Pass,
     store: Store,
     devices: Collection[str],
     threads: int,
@@ -338,15 +338,15 @@ def commit_pass(
     its shards from interrupted runs. The first is also charged with the remainder of the `seconds` that the run took on
     `count` lanes, which includes computing rows that are not stored.
     """
-    first, *others = together
-    rows = rows_of(together)
+    first, *others = stages
+    rows = rows_of(stages)
     makes_rows = rows is not None and rows.streamed and store.find(rows.key) is None
     shared = dict[str, str | float]()
-    if rows is not None and all(rows.key != stage.key for stage in together):
+    if rows is not None and all(rows.key != stage.key for stage in stages):
         shared = {**store.shards(rows).settled(), **notes.get(rows.key, {})}
     spent = {stage.key: took.get(stage.key, 0.0) / count for stage in others}
     spent[first.key] = max(0.0, seconds - sum(spent.values()))
-    for stage in together:
+    for stage in stages:
         shards = store.shards(stage)
         mine = [part for part in parts if stage.key in part.missing]
         begun = {part.start for part in mine}

@@ -61,9 +61,9 @@ def passes(stages: Iterable[Stage]) -> list[Pass]:
     return [tuple(group) for group in order]
 
 
-def rows_of(together: Pass) -> Stage | None:
+def rows_of(stages: Pass) -> Stage | None:
     """The stage whose rows a pass reads; None if it is given ids."""
-    return together[-1].rows
+    return stages[-1].rows
 
 
 def with_streamed(stages: Iterable[Stage]) -> list[tuple[Stage, Stage]]:

@@ -475,7 +475,7 @@ def judge(
     `Extractor.network`; `batches` are the options of a fan-out's batches."""
     evaluations = [_judge(view, data, images, networks, batches) for view in by_extractor(c)]
     first, *others = evaluations
-    return replace(first, evaluate=_together(c, [each.evaluate for each in evaluations])) if others else first
+    return replace(first, evaluate=_merged(c, [each.evaluate for each in evaluations])) if others else first
 
 
 def _judge(
@@ -493,7 +493,7 @@ def _judge(
     return Judged(evaluation, c, of_reference, of_samples)
 
 
-def _together(c: Evaluated, evaluations: Sequence[Stage]) -> Stage:
+def _merged(c: Evaluated, evaluations: Sequence[Stage]) -> Stage:
     """The stage that combines the metrics of all extractors."""
     first = evaluations[0]
     labels = [each.config["conditions"] for each in evaluations]
@@ -502,7 +502,7 @@ def _together(c: Evaluated, evaluations: Sequence[Stage]) -> Stage:
         name="metrics",
         version=1,
         kind="reduce",
-        body=("imaging.evaluation.stages:together",),
+        body=("imaging.evaluation.stages:merge_extractors",),
         config={
             "extractors": list(c.evaluate.asked),
             "names": dict(zip(c.evaluate.asked, _names(c), strict=True)),

@@ -139,7 +139,7 @@ def evaluate(ctx: StageContext) -> Mapping[str, float]:
     return {**metrics, **counts}
 
 
-def together(ctx: StageContext) -> Mapping[str, float]:
+def merge_extractors(ctx: StageContext) -> Mapping[str, float]:
     """Metrics of all extractors, renamed as the config says; commits the first one's grid, and JACKKNIFE."""
     for condition, value in ctx.config["conditions"].items():
         ctx.note(condition, value)

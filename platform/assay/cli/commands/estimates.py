@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from assay.costs.availability import RowsState, StageStatus
-from assay.costs.cost_estimate import CostEstimate, together
+from assay.costs.cost_estimate import CostEstimate, sum_of
 from assay.planning import Plan
 from assay.planning.promotion import climbers
 from assay.sweep import Sweep
@@ -32,7 +32,7 @@ def summary(plan: Plan, statuses: Mapping[str, StageStatus]) -> list[str]:
     if not remaining:
         return [*lines, "to do: nothing, every stage is stored."] if statuses else lines
     lines += _rows(remaining)
-    cost, unit = together(status.expected for status in remaining), plan.hints.days.name
+    cost, unit = sum_of(status.expected for status in remaining), plan.hints.days.name
     parts = [f"to do: {plural(round(cost.stages), 'stage')} of {len(statuses):,}"]
     if cost.device_days is not None:
         parts.append(f"{days(cost.device_days)} {unit}{_basis(cost)}{_besides(cost.unknown_days)}")

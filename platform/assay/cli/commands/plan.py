@@ -13,7 +13,7 @@ from assay.cli.commands.estimates import suggested_during_the_run, summary
 from assay.cli.names import open_sweep
 from assay.cli.output import console, data_remarks_printed, print_json, print_text, print_warnings, read_only_store
 from assay.costs.availability import StageStatus, State, survey
-from assay.costs.cost_estimate import CostEstimate, together
+from assay.costs.cost_estimate import CostEstimate, sum_of
 from assay.home import Home
 from assay.planning import Plan, PlannedTrial, checked, make_plan
 from assay.planning.labels import serves
@@ -116,7 +116,7 @@ def _stages(plan: Plan, statuses: dict[str, StageStatus]) -> Listing[_Alike]:
     rows = []
     for keys in _alike(statuses):
         first = statuses[keys[0]]  # a single stage is shown at full cost, however likely it is to be needed
-        cost = first.left if len(keys) == 1 else together(statuses[key].expected for key in keys)
+        cost = first.left if len(keys) == 1 else sum_of(statuses[key].expected for key in keys)
         rows.append(_Alike(keys, first, cost))
     columns: list[Column[_Alike]] = [
         Column("stage", lambda row: row.first.stage.name, folds=False),

@@ -78,7 +78,7 @@ def _reached(job: Job) -> int:
     if stage.kind == "train":
         return max((step for step in store.checkpoints(stage).steps() if step <= stage.amount), default=0)
     if stage.kind == "map":
-        return sum(each.amount - sum(stop - start for start, stop in pending(each, store)) for each in job.together)
+        return sum(each.amount - sum(stop - start for start, stop in pending(each, store)) for each in job.stages)
     return 0
 
 

@@ -31,7 +31,7 @@ class RayLane(Lane):
         self._start = f"the start of {ray.get_runtime_context().get_actor_id()}"
         self._begin(self._start, "as it started")
         with job.failures_told():
-            super().__init__(job.together, parts, job.store(), job.place(), job.emit)
+            super().__init__(job.stages, parts, job.store(), job.place(), job.emit)
 
     def __call__(self, block: pa.Table) -> pa.Table:
         """A block is the number of a part. Returns one row per stage that stored it, with the seconds that it took."""
@@ -73,12 +73,12 @@ def fan_out(job: Job) -> None:
     """
     store = job.store()
     started = time.monotonic()
-    parts = parts_of(job.together, store)
+    parts = parts_of(job.stages, store)
     size = min(job.units, len(parts))
     took, devices = _pipeline(job, parts, size) if parts else ({}, set())
-    notes = {stage.key: ray.get(job.broker.notes.remote(stage.key)) for stage in job.together}
+    notes = {stage.key: ray.get(job.broker.notes.remote(stage.key)) for stage in job.stages}
     seconds = time.monotonic() - started
-    commit_pass(job.together, store, devices, job.need.threads, max(1, size), seconds, took, parts, notes)
+    commit_pass(job.stages, store, devices, job.need.threads, max(1, size), seconds, took, parts, notes)
 
 
 def _pipeline(job: Job, parts: Sequence[Part], size: int) -> tuple[Mapping[str, float], set[str]]:
@@ -89,7 +89,7 @@ def _pipeline(job: Job, parts: Sequence[Part], size: int) -> tuple[Mapping[str, 
     they held is free, once this has returned.
     """
     _quiet_data()
-    unit, rows = job.need.unit, rows_of(job.together)
+    unit, rows = job.need.unit, rows_of(job.stages)
     path, *_ = (job.stage if rows is None or are_rows_stored(parts) else rows).body
     name = path.rpartition(":")[2]
     # A block a part, built here: read tasks would compete with the actors for the last CPU.

@@ -53,7 +53,7 @@ class Job:
     broker: Any
 
     @property
-    def together(self) -> Pass:
+    def stages(self) -> Pass:
         return (self.stage, *self.beside)
 
     @property

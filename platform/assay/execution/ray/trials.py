@@ -62,13 +62,13 @@ class TrialWork:
     """Key → a stage's title, with its trials."""
 
     def requests(self, rung: int) -> list[Request]:
-        return [_request(together, self.needs) for together in passes(self.rungs[rung])]
+        return [_request(stages, self.needs) for stages in passes(self.rungs[rung])]
 
 
-def _request(together: Pass, needs: Mapping[str, Need]) -> Request:
-    first, *others = together
+def _request(stages: Pass, needs: Mapping[str, Need]) -> Request:
+    first, *others = stages
     beside = {stage.key: stage.lineage for stage in others}
-    sources = (source.key for stage in together for source in stage.sources)
+    sources = (source.key for stage in stages for source in stage.sources)
     inputs = tuple(dict.fromkeys(key for key in sources if key not in {first.key, *beside}))
     return Request(first.key, first.lineage, first.name, inputs, needs[first.key], beside)
 

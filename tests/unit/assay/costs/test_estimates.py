@@ -10,7 +10,7 @@ import pytest
 
 import toy_workload
 from assay.costs.availability import survey
-from assay.costs.cost_estimate import CostEstimate, together
+from assay.costs.cost_estimate import CostEstimate, sum_of
 from assay.costs.devices import SECONDS_PER_DAY, UTILISATION, DeviceDays
 from assay.costs.estimator import CostEstimator
 from assay.planning import Plan, make_plan
@@ -87,10 +87,10 @@ def test_v100_days_of_operations() -> None:
 
 def test_a_sum_counts_what_it_does_not_know() -> None:
     known, unknown = CostEstimate.of_stage(4.0, 60.0, "FLOPs"), CostEstimate.of_stage(None, 30.0)
-    cost = together([known.part(0.5), unknown.expected(0.25)])
+    cost = sum_of([known.part(0.5), unknown.expected(0.25)])
     assert (cost.device_days, cost.seconds, cost.by) == (2.0, 37.5, {"FLOPs": 1.0})
     assert (cost.stages, cost.unknown_days, cost.unknown_seconds) == (1.25, 0.25, 0.0)
-    assert (together([]).device_days, together([unknown]).device_days) == (None, None)
+    assert (sum_of([]).device_days, sum_of([unknown]).device_days) == (None, None)
 
 
 def race(scheduler: Mapping[str, Any], trials: int = 27, decided: Mapping[int, Decision] | None = None) -> Plan:
