@@ -10,7 +10,7 @@ import pytest
 
 from assay.cli import main
 from repository import ROOT
-from smoke_study import IN_FP32, Study
+from smoke_study import Study, in_fp32
 
 WIDTH = "140"
 ON_RAY = {"appendix_k_guidance"}
@@ -28,7 +28,7 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], 
             out = io.StringIO()
             with contextlib.redirect_stdout(out):
                 how = [] if name in ON_RAY else ["--executor", "inline", "--no-tracking"]
-                sets = [word for override in IN_FP32 for word in ("--set", override)]
+                sets = [word for override in in_fp32(name) for word in ("--set", override)]
                 code = main(["run", name, "--profile", "smoke", "--plain", *how, *sets])
             assert code == 0, out.getvalue()
             done[name] = Study(out.getvalue(), home / "reports" / f"{name}@smoke")
