@@ -325,13 +325,6 @@ class Config(Section):
                 "sample.ema_rate",
                 "train.ema_rates",
             )
-        for extractor in self.evaluate.asked:
-            network = EXTRACTORS[extractor].network
-            if network is not None and self.model.role is not Role.CLASSIFIES and self.classifier is None:
-                path = f"evaluate.{self.evaluate.asked_at}"
-                raise FieldError(
-                    f"{path} {extractor} needs a {network}; this base has none: use inception", path, network
-                )
         return self
 
     @model_validator(mode="after")

@@ -28,8 +28,9 @@ from adm.studies import check, graph
 from assay.errors import AssayWarning, ConfigProblem, FieldError, UserError
 from assay.workload import JSON, Budget, Checkpointing, PrintedTable, ReportHints, Smoke, Stage, TypedWorkload
 from imaging.config import Crop
+from imaging.evaluation import facts, validation
 from imaging.evaluation import graph as evaluation_graph
-from imaging.paths import is_there, places_in, whole
+from imaging.paths import places_in
 
 PACE = ("iterations", "checkpoint_every", "keep_last", "keep_every", "keep_best", "checkpoint")
 """The options of a training that set its length and its checkpoints. They do not change a step."""
@@ -50,13 +51,13 @@ class AdmWorkload(TypedWorkload[Config]):
     name = "adm"
     config_type = Config
     report = ReportHints(
-        metrics=(*evaluation_graph.leading_metrics(), *graph.METRICS),
+        metrics=(*facts.leading_metrics(), *graph.METRICS),
         count="num_samples",
         item_unit="images",
         short_units={"images": "img"},
         days=V100_DAYS,
         sample_grid="samples.png",
-        comparable=evaluation_graph.COMPARABLE,
+        comparable=facts.COMPARABLE,
         pictures=graph.CAPTIONS,
         side_by_side=graph.SIDE_BY_SIDE,
     )
@@ -98,7 +99,7 @@ class AdmWorkload(TypedWorkload[Config]):
             return ["loss", *(f"accuracy_t{t}" for t in validation_timesteps(config.diffusion.steps))]
         if config.model.role is not Role.DRAWS:
             return ["loss"]
-        return [*evaluation_graph.metrics(config), *graph.metrics(config)]
+        return [*facts.metrics(config), *graph.metrics(config)]
 
     def stages_of(self, config: Config) -> Sequence[Stage]:
         for caution in (*_without_effect(config), *sampling_check.cautions(config)):
@@ -119,17 +120,17 @@ class AdmWorkload(TypedWorkload[Config]):
             classifier = _classifier(c, section.model, section.train, section.crop or c.data.crop, "classifier.train")
         guidance = {"classifier": classifier} if c.sample.guidance_scale > 0 and classifier else {}
         if c.measure == "inversion":
-            return [graph.inversion(c, evaluation_graph.data_section(c.data), train, guidance.get("classifier"))]
+            return [graph.inversion(c, facts.data_section(c.data), train, guidance.get("classifier"))]
         networks = {"model": train, **guidance}
         if (up := c.upsampler) is not None:
             networks["upsampler"] = _denoiser(c, up.model, up.diffusion, up.train, "upsampler.train")
         draw = sampling.draw(c, networks)
-        data = evaluation_graph.data_section(c.data)
+        data = facts.data_section(c.data)
         extractor_networks = {} if classifier is None else {"classifier": classifier}
         judged = evaluation_graph.judge(c, data, draw, extractor_networks, sampling.batches(c))
         leaf = judged.evaluate
         if c.figures.draw:
-            reference_images = evaluation_graph.reference_images(judged.config, data)
+            reference_images = facts.reference_images(judged.config, data)
             leaf = graph.figures(c, reference_images, judged.evaluate, judged.reference, judged.features)
         return [leaf] if draw.streamed else [evaluation_graph.images(draw, c.sample.keep_images), leaf]
 
@@ -184,7 +185,7 @@ def _training(
         execution={"model": network_execution, "train": training_execution},
         budget=Budget(f"{section}.iterations", train.iterations, "iterations"),
         checkpointing=Checkpointing(train.checkpoint_every, train.keep_last, train.keep_every, train.keep_best),
-        check=evaluation_graph.data_check(c.data, "adm.training.checks:data"),
+        check=facts.data_check(c.data, "adm.training.checks:data"),
         imports=imports(model, train, process),
         group_check="adm.training.shares:check_group",
         resources="train",
@@ -206,10 +207,9 @@ def _without(values: Mapping[str, JSON], names: Sequence[str]) -> dict[str, JSON
 def _load(model: ModelConfig, checkpoint: str, section: str) -> Stage:
     """Load weights from a file instead of training. Raises UserError if the file cannot be read."""
     try:
-        path = whole(checkpoint)
-        from imaging.contents import file_sha256  # imported here so that planning without files needs no NumPy
+        from imaging.contents import file_to_load  # imported here so that planning without files needs no NumPy
 
-        sha256 = file_sha256(path) if is_there(path) and not path.is_dir() else None
+        path, sha256 = file_to_load(checkpoint)
     except UserError as error:
         raise UserError(f"{section}.checkpoint: {error}") from error
     if sha256 is None:
@@ -237,7 +237,7 @@ def _measured(c: Config, network: Stage) -> Stage:
     process = c.diffusion.model_dump(mode="json", include={"schedule", "steps"} if is_classifier else None)
     config = {
         "seed": c.seed,
-        "data": {**evaluation_graph.data_section(c.data), "validation": c.data.validation if is_classifier else 0.0},
+        "data": {**facts.data_section(c.data), "validation": c.data.validation if is_classifier else 0.0},
         "diffusion": process,
         "model": network.config["model"],
         **versions(c.diffusion),
@@ -255,7 +255,7 @@ def _measured(c: Config, network: Stage) -> Stage:
 
 
 def _training_data(c: Config, crop: Crop) -> dict[str, JSON]:
-    return {**evaluation_graph.data_section(c.data), "crop": crop, "flip": c.data.flip}
+    return {**facts.data_section(c.data), "crop": crop, "flip": c.data.flip}
 
 
 def _network_problems(c: Config) -> Iterator[ConfigProblem]:
@@ -273,10 +273,10 @@ def _evaluation_problems(c: Config) -> Iterator[ConfigProblem]:
     if c.measure != "quality":
         return
     if c.model.role is Role.DRAWS:
-        yield from evaluation_graph.problems(c, () if c.classifier is None else ("classifier",))
+        yield from validation.problems(c, () if c.classifier is None else ("classifier",))
     elif c.model.role is Role.CLASSIFIES and c.data.validation:
         # A share that rounds to no image. Shares per class are checked when a run starts.
-        num_images = evaluation_graph.countable(c)
+        num_images = validation.countable(c)
         if num_images is not None and round(num_images * c.data.validation) == 0:
             from imaging import data
 

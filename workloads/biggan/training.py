@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from assay.errors import AssayError, UserError
+from assay.errors import AssayError
 from assay.workload import Checkpointed, StageContext, TrainContext
 from assay.workload.group import average
 from biggan import published
@@ -21,7 +21,7 @@ from biggan.discriminator import Discriminator
 from biggan.generator import BigGAN, from_config
 from biggan.layers import orthogonal, settle
 from biggan.noise import truncated
-from imaging.contents import sha256_of
+from imaging.contents import refuse_changed
 from imaging.data import TrainingImages, data_config, open_planned, seed_of, split, to_model_range
 
 WEIGHTS = "generator.safetensors"
@@ -166,8 +166,7 @@ class Trainer:
 def load_weights(ctx: StageContext) -> Mapping[str, float]:
     """Use published weights. Raises UserError where the file is another than planned, or does not fit."""
     path = Path(ctx.config["checkpoint"])
-    if sha256_of(path) != ctx.config["sha256"]:
-        raise UserError(f"{path} changed since the sweep was planned; run the sweep again")
+    refuse_changed(path, ctx.config["sha256"])
     save_file(published.read(path, GeneratorConfig(**ctx.config["generator"])), ctx.output / WEIGHTS)
     return {}
 

@@ -16,8 +16,9 @@ from assay.workload import JSON, Budget, Checkpointing, ReportHints, Smoke, Stag
 from biggan.compute import drawing_flops, step_flops
 from biggan.config import Config
 from biggan.presets import PRESETS
+from imaging.evaluation import facts, validation
 from imaging.evaluation import graph as evaluation_graph
-from imaging.paths import is_there, places_in, whole
+from imaging.paths import places_in
 
 PACE = {"iterations", "checkpoint_every", "keep_last", "keep_every"}
 """The options of a training that say how far it goes and when it saves. They do not change what a step does."""
@@ -28,14 +29,14 @@ class BigGANWorkload(TypedWorkload[Config]):
     config_type = Config
     bases = PRESETS
     report = ReportHints(
-        metrics=evaluation_graph.leading_metrics(),
+        metrics=facts.leading_metrics(),
         count="num_samples",
         curves=("generator_loss", "discriminator_loss"),
         item_unit="images",
         short_units={"images": "img"},
         days=DeviceDays("V100"),
         sample_grid="samples.png",
-        comparable=evaluation_graph.COMPARABLE,
+        comparable=facts.COMPARABLE,
     )
     smoke = Smoke(
         "digits_gan",
@@ -51,15 +52,15 @@ class BigGANWorkload(TypedWorkload[Config]):
     )
 
     def problems_of(self, config: Config) -> Iterable[ConfigProblem]:
-        return evaluation_graph.problems(config)
+        return validation.problems(config)
 
     def metrics_of(self, config: Config) -> Sequence[str]:
-        return evaluation_graph.metrics(config)
+        return facts.metrics(config)
 
     def stages_of(self, config: Config) -> Sequence[Stage]:
         batches = evaluation_graph.batches(config.image_size, config.sample.batch_size)
         draw = _draw(config, _train(config) if config.generator.weights is None else _load(config), batches)
-        data = evaluation_graph.data_section(config.data)
+        data = facts.data_section(config.data)
         leaf = evaluation_graph.judge(config, data, draw, {}, batches).evaluate
         return [leaf] if draw.streamed else [evaluation_graph.images(draw, config.sample.keep_images), leaf]
 
@@ -69,7 +70,7 @@ def _train(c: Config) -> Stage:
     assert c.discriminator is not None
     config = {
         "seed": c.seed,
-        "data": {**evaluation_graph.data_section(c.data), "crop": c.data.crop, "flip": c.data.flip},
+        "data": {**facts.data_section(c.data), "crop": c.data.crop, "flip": c.data.flip},
         "generator": _network(c),
         "discriminator": c.discriminator.model_dump(mode="json"),
         "train": c.train.model_dump(mode="json", exclude=PACE),
@@ -84,7 +85,7 @@ def _train(c: Config) -> Stage:
         places=places_in(config),
         budget=Budget("train.iterations", c.train.iterations, "iterations"),
         checkpointing=Checkpointing(c.train.checkpoint_every, c.train.keep_last, c.train.keep_every),
-        check=evaluation_graph.data_check(c.data, "biggan.checks:training_data"),
+        check=facts.data_check(c.data, "biggan.checks:training_data"),
         group_check="biggan.checks:check_group",
         flops=float(step_flops(c) * images),
         items=images,
@@ -95,10 +96,9 @@ def _load(c: Config) -> Stage:
     """Published weights, instead of training. Raises UserError for a path that cannot be looked at."""
     assert c.generator.weights is not None
     try:
-        path = whole(c.generator.weights)
-        from imaging.contents import file_sha256  # here, so that a sweep without files is planned without NumPy
+        from imaging.contents import file_to_load  # imported here so that planning without files needs no NumPy
 
-        sha256 = file_sha256(path) if is_there(path) and not path.is_dir() else None
+        path, sha256 = file_to_load(c.generator.weights)
     except UserError as error:
         raise UserError(f"generator.weights: {error}") from error
     config = {"checkpoint": str(path), "sha256": sha256, "generator": _network(c)}

@@ -133,7 +133,10 @@ def _keys(path: str, value: Any) -> set[str]:
     [
         ({"evaluate.extractors": ["pixels", "pixels"]}, r"evaluate\.extractors names pixels twice; leave one out"),
         ({"evaluate.extractors": ["pixels", "dino"]}, r"unknown extractor 'dino'; allowed: pixels, inception, class"),
-        ({"classifier": None, "evaluate.extractors": BOTH}, r"evaluate\.extractors classifier needs a classifier"),
+        (
+            {"classifier": None, "evaluate.extractors": BOTH},
+            r"evaluate\.extractors: classifier needs the trial's own classifier",
+        ),
         (
             {"evaluate.extractors": BOTH, "evaluate.inception_precision": "bf16"},
             r"has no effect on evaluate\.extractors pixels, classifier: it is for inception",

@@ -8,7 +8,7 @@ from adm import presets
 from adm.config import Config
 from adm.registries import PICTURES, SAMPLERS, Role, kinds
 from assay.errors import ConfigProblem, UserError, did_you_mean
-from imaging.evaluation import graph as evaluation_graph
+from imaging.evaluation import facts, validation
 from imaging.evaluation.graph import SHOWN_IMAGES
 
 
@@ -115,12 +115,12 @@ def _figures_of_data(c: Config) -> Iterator[ConfigProblem]:
             f"needs images to show, but evaluate.reference {c.evaluate.reference} has none (arr_0)",
             ("evaluate.reference",),
         )
-    num_images = evaluation_graph.countable(c)
+    num_images = validation.countable(c)
     if num_images is None or c.evaluate.reference is not None:
         return
     requested = c.figures.num_reference if any(picture.searches_reference for picture in pictures) else None
     if requested is not None and requested > num_images:
-        yield evaluation_graph.more_than_all("figures.num_reference", requested, num_images)
+        yield validation.more_than_all("figures.num_reference", requested, num_images)
     beside = [picture for picture in pictures if picture.shows_reference and not picture.searches_reference]
     shown = max((picture.num_shown(c.figures.num_samples) for picture in beside), default=0)
     if shown > num_images:
@@ -133,6 +133,6 @@ def _figures_of_data(c: Config) -> Iterator[ConfigProblem]:
 
 def _has_statistics_alone(c: Config) -> bool:
     try:
-        return c.evaluate.reference is not None and evaluation_graph.reference_images(c, {}) is None
+        return c.evaluate.reference is not None and facts.reference_images(c, {}) is None
     except UserError:  # reported at evaluate.reference
         return False

@@ -19,7 +19,7 @@ from adm.effective import sampled_process
 from adm.registries import PICTURES, SAMPLERS, imports, versions
 from adm.studies.config import TrainingOf
 from assay.workload import JSON, Budget, Stage, Work
-from imaging.evaluation import graph as evaluation_graph
+from imaging.evaluation import facts
 from imaging.paths import places_in
 
 TIMED = ("optimizer", "learning_rate", "weight_decay", "gradient_clip", "precision", "engine", "ema_rates")
@@ -119,7 +119,7 @@ def inversion(c: Config, data: Mapping[str, JSON], train: Stage, classifier: Sta
         places=places_in({"data": data}),
         inputs={"model": train, **({"classifier": classifier} if classifier is not None else {})},
         budget=Budget("inversion.num_pairs", c.inversion.num_pairs, "pairs"),
-        check=evaluation_graph.data_check(c.data),
+        check=facts.data_check(c.data),
         resources="sample",
         batch_size=c.sample.batch_size,
         shard_size=PAIRS_PER_SHARD,

@@ -21,7 +21,7 @@ from adm.training.loop import Objective, Task, Trained, fit, note_skipped
 from assay.errors import AssayWarning, UserError
 from assay.workload import StageContext, TrainContext
 from imaging.config import DataConfig
-from imaging.contents import sha256_of
+from imaging.contents import refuse_changed
 from imaging.data import (
     Indices,
     Source,
@@ -104,8 +104,7 @@ def classifying(diffusion: Diffusion) -> Objective:
 def load_weights(ctx: StageContext) -> Mapping[str, float]:
     """Load a published or native checkpoint for the config's model. Raises UserError naming keys that do not fit."""
     path = Path(ctx.config["checkpoint"])
-    if sha256_of(path) != ctx.config["sha256"]:
-        raise UserError(f"{path} changed since the sweep was planned; run the sweep again")
+    refuse_changed(path, ctx.config["sha256"])
     model_config = ModelConfig(**ctx.config["model"])
     checkpoint = checkpoints.load(path)
     checkpoint.check(model_config)

@@ -49,12 +49,11 @@ def statistics(config: Mapping[str, Any]) -> None:
 
 def imported_reference(config: Mapping[str, Any]) -> Reference:
     """The reference file that a stage was planned with, as `read_reference` has it. Raises UserError."""
-    from imaging.contents import sha256_of
+    from imaging.contents import refuse_changed
     from imaging.reference.files import read_reference
 
     path = Path(config["imported"]["path"])
     found = read_reference(path)
-    if sha256_of(path) != config["imported"]["sha256"]:
-        raise UserError(f"{path} is not the reference that this was planned with: it has changed. Run again")
+    refuse_changed(path, config["imported"]["sha256"])
     found.refuse_another(config["features"])
     return found

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.errors import NotHere, UserError
 from assay.workload import JSON
-from imaging.contents import file_sha256, sha256_of
+from imaging.contents import file_sha256, refuse_changed, sha256_of
 from imaging.extractors import Identity
 from imaging.paths import is_there, whole
 
@@ -62,8 +62,8 @@ def planned(config: Mapping[str, Any]) -> Path:
     path = find(config["weights"])
     if config["weights"] is None:
         verify(path)
-    elif sha256_of(path) != config["sha256"]:
-        raise UserError(f"{path} is not the file of weights that this was planned with: it has changed. Run again")
+    else:
+        refuse_changed(path, config["sha256"])
     return path
 
 

@@ -193,7 +193,7 @@ def test_an_exported_reference_is_compared_with_as_the_data_was(
     arrays = dict(np.load(path))
     np.savez(path, **{**arrays, "mu": arrays["mu"] + 1})
     assert graph(folder, evaluate__reference=str(path), **by_rule)["statistics"].key != before
-    with pytest.raises(UserError, match="is not the reference that this was planned with: it has changed"):
+    with pytest.raises(UserError, match=r"reference\.npz changed since the sweep was planned; run the sweep again"):
         refuse(imported.values())
 
 
