@@ -1,4 +1,4 @@
-"""What an image costs, in floating-point operations; a multiplication with its addition is two. No torch here."""
+"""Floating-point operations per image; a multiplication and its addition are two. Imports no torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ BACKWARD_FORWARDS = 2
 
 
 def drawing_flops(c: GeneratorConfig) -> int:
-    """Drawing an image: convolutions, linear layers and attention."""
+    """FLOPs to draw an image: convolutions, linear layers and attention."""
     size, condition = FIRST_SIZE, 2 * c.z_dim
     total = 2 * condition * FIRST_SIZE**2 * FIRST_WIDTH * c.channel_width
     for index, (doubles, width_in, width_out) in enumerate(c.layers):
@@ -25,7 +25,7 @@ def drawing_flops(c: GeneratorConfig) -> int:
 
 
 def judging_flops(c: DiscriminatorConfig, image_size: int, channels: int) -> int:
-    """The discriminator's look at an image."""
+    """FLOPs of the discriminator's forward pass on an image."""
     size = image_size
     total = _conv(channels, c.channel_width * c.layers[0][1], 3, size)
     for index, (halves, width_in, width_out) in enumerate(c.layers):
@@ -40,7 +40,7 @@ def judging_flops(c: DiscriminatorConfig, image_size: int, channels: int) -> int
 
 
 def step_flops(c: Config) -> int:
-    """A step of training for each image of its batch: the discriminator's steps and the generator's."""
+    """FLOPs of a training step per image of its batch: the discriminator's steps and the generator's."""
     assert c.discriminator is not None
     assert c.train is not None
     draw, judge = drawing_flops(c.generator), judging_flops(c.discriminator, c.image_size, c.channels)

@@ -1,6 +1,6 @@
-"""The typed, frozen config of one run. Sections: data, generator, discriminator, train, sample, evaluate.
+"""The typed, frozen config of a run. Sections: data, generator, discriminator, train, sample, evaluate.
 
-No torch here: a sweep is validated and planned without it.
+Imports no torch: a sweep is validated and planned without it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from imaging.config import DataConfig, EvaluateConfig
 from imaging.data_sources import DATA_SOURCES
 
 FIRST_SIZE, FIRST_WIDTH = 4, 16
-"""Pixels a side, and width, of what the generator's first layer is given."""
+"""Pixels per side, and width, of the input of the generator's first layer."""
 REDUCTION = 4
 """How many times narrower a bottleneck is than its block."""
 
@@ -26,19 +26,19 @@ Layers = Annotated[tuple[Layer, ...], Field(min_length=1)]
 
 
 class GeneratorConfig(Section):
-    """The generator, in the words of the published config files."""
+    """The generator, with the option names of the published config files."""
 
     weights: FilePath | None = None
     """A file of the published PyTorch port (biggan-deep-128-pytorch_model.bin, …) to draw from instead of training."""
     channel_width: PositiveInt
     z_dim: PositiveInt
-    """Numbers of noise per image, and of an embedding of a class."""
+    """Dimensions of the noise, and of a class embedding."""
     num_classes: PositiveInt
     layers: Layers
     attention_layer_position: Annotated[int, Field(strict=True, ge=0)] | None = None
     """The layer before which there is attention; null for none."""
     n_stats: Annotated[int, Field(strict=True, ge=2, le=10_000)] = 51
-    """Truncations from 0 to 1, evenly spaced, for which there are statistics of batch norm."""
+    """Number of truncations, evenly spaced from 0 to 1, with batch-norm statistics of their own."""
     eps: PositiveFloat = 1e-4
     out_channels: PositiveInt = 3
     """Channels of images: 1 or 3."""
@@ -62,7 +62,7 @@ class GeneratorConfig(Section):
                 )
         if self.out_channels > self.channel_width:
             raise FieldError(
-                f"out_channels {self.out_channels} are taken out of channel_width {self.channel_width}: use fewer, or "
+                f"out_channels {self.out_channels} do not fit into channel_width {self.channel_width}: use fewer, or "
                 "a larger channel_width",
                 "out_channels",
                 "channel_width",
@@ -72,12 +72,12 @@ class GeneratorConfig(Section):
 
     @property
     def image_size(self) -> int:
-        """Pixels a side of the images."""
+        """Pixels per side of the images."""
         return FIRST_SIZE << sum(doubles for doubles, _, _ in self.layers)
 
 
 class DiscriminatorConfig(Section):
-    """What tells real images from drawn ones while training."""
+    """The network that tells real images from drawn ones during training."""
 
     channel_width: PositiveInt
     layers: Layers
@@ -101,15 +101,17 @@ class DiscriminatorConfig(Section):
 
 
 def _connected(layers: tuple[Layer, ...], field: str) -> None:
-    """Each layer takes what the one before gives. Raises FieldError."""
+    """Raise FieldError if a layer's input is not as wide as the output of the one before."""
     for index in range(1, len(layers)):
         given, taken = layers[index - 1][2], layers[index][1]
         if given != taken:
-            raise FieldError(f"{field}[{index}] takes width {taken}, but the layer before it gives {given}", field)
+            raise FieldError(
+                f"{field}[{index}] has input width {taken}, but the layer before it has output width {given}", field
+            )
 
 
 def _attends(position: int | None, layers: tuple[Layer, ...], channel_width: int) -> None:
-    """Attention takes an eighth of the channels for queries and keys. Raises FieldError."""
+    """Raise FieldError for attention that is not possible: queries and keys have an eighth of the channels."""
     if position is None:
         return
     if position >= len(layers):
@@ -127,12 +129,12 @@ def _attends(position: int | None, layers: tuple[Layer, ...], channel_width: int
 
 
 class TrainConfig(Section):
-    """How generator and discriminator are trained (appendix C of the paper): Adam, hinge loss."""
+    """Training of generator and discriminator (appendix C of the paper): Adam, hinge loss."""
 
     iterations: PositiveInt
     """Steps of the generator."""
     batch_size: PositiveInt
-    """Images per step over all workers, and for each step of the discriminator."""
+    """Images per step of the generator or the discriminator, over all workers."""
     generator_learning_rate: PositiveFloat = 5e-5
     discriminator_learning_rate: PositiveFloat = 2e-4
     discriminator_steps: PositiveInt = 2
@@ -140,14 +142,14 @@ class TrainConfig(Section):
     beta1: Fraction = 0.0
     beta2: Fraction = 0.999
     ema_rate: Fraction = 0.9999
-    """The average of the generator's weights that images are drawn from."""
+    """Decay per step of the average of the generator's weights, which images are drawn with."""
     standing_batches: PositiveInt = 16
-    """Batches that the statistics for each truncation are the mean of."""
+    """Number of batches over which the statistics of each truncation are averaged."""
     checkpoint_every: PositiveInt = 1000
     keep_last: PositiveInt = 2
-    """Checkpoints kept while training; one when it is done."""
+    """Number of latest checkpoints kept during training; one afterwards."""
     keep_every: PositiveInt | None = None
-    """Checkpoints at multiples of so many iterations are kept for good."""
+    """Checkpoints at multiples of this number of iterations are kept."""
 
 
 class SampleConfig(Section):
@@ -157,9 +159,9 @@ class SampleConfig(Section):
     """Noise is drawn from a normal distribution cut off at ±2, and multiplied by this: less is closer to the mean image
     of a class."""
     labels: Literal["balanced", "drawn"] = "balanced"
-    """balanced: image i is of class i modulo their number. drawn: of a class drawn by (seed, i)."""
+    """balanced: image i has class i mod num_classes. drawn: its class is drawn by (seed, i)."""
     batch_size: PositiveInt | Literal["auto"] = 64
-    """Images an actor draws at a time. Less where memory runs out. The images are the same."""
+    """Images that an actor draws at a time, fewer if memory runs out. Images do not depend on it."""
     keep_images: Literal["none", "npz", "png"] = "none"
     """Keep all images as a file: npz as the reference evaluator reads it, or PNGs in a zip. none: 100, for the grid."""
 
@@ -170,13 +172,13 @@ class Config(Section):
     generator: GeneratorConfig
     discriminator: DiscriminatorConfig | None = None
     train: TrainConfig | None = None
-    """Null where generator.weights are published ones."""
+    """Null if generator.weights names published weights."""
     sample: SampleConfig = SampleConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
 
     @property
     def image_size(self) -> int:
-        """Pixels a side of the images."""
+        """Pixels per side of the images."""
         return self.generator.image_size
 
     @property
@@ -189,8 +191,8 @@ class Config(Section):
             for name in ("discriminator", "train"):
                 if getattr(self, name) is None:
                     raise FieldError(
-                        f"this base is trained by nobody here, having no {name}: set generator.weights to the path of "
-                        "published weights",
+                        f"this base has no section {name}, so it cannot be trained: set generator.weights to the path "
+                        "of published weights",
                         "generator.weights",
                         name,
                     )

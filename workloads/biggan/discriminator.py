@@ -1,4 +1,4 @@
-"""The discriminator of BigGAN-deep (appendix B, figure 16): the generator's blocks the other way round, without
+"""The discriminator of BigGAN-deep (appendix B, figure 16): the generator's blocks in reverse order, without
 batch norm.
 
 Shapes: N images, C channels, H and W pixels; ch = channel_width.
@@ -15,7 +15,7 @@ from biggan.layers import Conv, Embedding, Linear, SelfAttention
 
 
 class Block(nn.Module):
-    """A bottleneck residual block; where there are more channels afterwards, a 1×1 convolution gives them."""
+    """A bottleneck residual block. If it has more outputs than inputs, a 1×1 convolution adds channels to the skip."""
 
     def __init__(self, inputs: int, outputs: int, halves: bool) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class Block(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """How real images (N, C, H, W) look as images of classes y (N,): (N,), without bounds.
+    """Scores (N,) of images (N, C, H, W) of classes y (N,): unbounded, higher for images that look real.
 
     The last features h, summed over the image, give w·h + e(y)·h (https://arxiv.org/abs/1802.05637).
     """

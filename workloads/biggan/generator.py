@@ -18,7 +18,7 @@ from biggan.config import FIRST_SIZE, FIRST_WIDTH, REDUCTION, GeneratorConfig
 from biggan.layers import Conv, Linear, SelfAttention
 
 GRID_TOLERANCE = 1e-6
-"""How far from a row of statistics, in rows, a truncation is still that row's: 0.3·50 is 15.000000000000002."""
+"""Tolerance, in rows, within which a truncation is on a row of statistics: 0.3/0.02 is 14.999…"""
 
 Statistics = Literal["stored", "batch", "collected"]
 
@@ -26,7 +26,7 @@ Statistics = Literal["stored", "batch", "collected"]
 class BatchNorm(nn.Module):
     """Batch norm whose statistics depend on the truncation: row s of S is for truncation s/(S − 1).
 
-    Conditional: scale 1 + a(c) and offset b(c) are linear in the condition c; otherwise learned numbers.
+    Conditional: scale 1 + a(c) and offset b(c) are linear in the condition c; otherwise both are learned.
     """
 
     running_means: Tensor
@@ -38,8 +38,8 @@ class BatchNorm(nn.Module):
         super().__init__()
         self._eps, self._condition = eps, condition
         self.statistics: Statistics = "stored"
-        """stored: by truncation. batch: those of the images at hand, as in training. collected: these too, and they are
-        added to row 0 with the weight `share`."""
+        """stored: by truncation. batch: of the current batch, as in training. collected: the same, and added to `row` with
+        the weight `share`."""
         self.row, self.share = 0, 1.0
         self.register_buffer("running_means", torch.zeros(n_stats, channels))
         self.register_buffer("running_vars", torch.ones(n_stats, channels))
@@ -61,7 +61,7 @@ class BatchNorm(nn.Module):
         """Mean and variance of each channel (C,)."""
         if self.statistics == "stored":
             return self._at(self.running_means, truncation), self._at(self.running_vars, truncation)
-        # Over the images of all workers, so that a step does not depend on how many share its batch.
+        # Over the images of all workers, so that a step does not depend on their number.
         mean = mean_over_workers(x.mean((0, 2, 3)))
         variance = mean_over_workers((x - mean[:, None, None]).square().mean((0, 2, 3)))
         if self.statistics == "collected":
@@ -70,7 +70,7 @@ class BatchNorm(nn.Module):
         return mean, variance
 
     def _at(self, rows: Tensor, truncation: float) -> Tensor:
-        """The row of a truncation, or the two beside it, interpolated."""
+        """The row of a truncation, or the interpolation of the two rows beside it."""
         position = truncation * (len(rows) - 1)
         nearest = round(position)
         if abs(position - nearest) < GRID_TOLERANCE:
@@ -80,7 +80,7 @@ class BatchNorm(nn.Module):
 
 
 class Block(nn.Module):
-    """A bottleneck residual block; the skip drops the last channels where there are fewer afterwards."""
+    """A bottleneck residual block. If it has fewer outputs than inputs, the skip drops the last channels."""
 
     def __init__(self, inputs: int, outputs: int, upsamples: bool, n_stats: int, eps: float, condition: int) -> None:
         super().__init__()
@@ -106,12 +106,12 @@ class Block(nn.Module):
 
 
 def _doubled(x: Tensor) -> Tensor:
-    """Twice as many pixels a side, each the nearest one."""
+    """Nearest-neighbour upsampling to twice the size."""
     return interpolate(x, scale_factor=2.0, mode="nearest")
 
 
 class Generator(nn.Module):
-    """A condition (N, 2·z_dim), of noise and class, to images (N, C, H, W) in [-1, 1]."""
+    """Maps conditions (N, 2·z_dim), noise and class embedding, to images (N, C, H, W) in [-1, 1]."""
 
     def __init__(self, c: GeneratorConfig) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ class Generator(nn.Module):
         self.conv_to_rgb = Conv(c.channel_width, c.channel_width, 3)
 
     def forward(self, condition: Tensor, truncation: float) -> Tensor:
-        # Channels come last, as in the published weights' first program.
+        # Channels come last, as in the TensorFlow program that the weights were published for.
         h = self.gen_z(condition).view(-1, FIRST_SIZE, FIRST_SIZE, self._width).permute(0, 3, 1, 2).contiguous()
         for layer in self.layers:
             h = layer(h, truncation, condition) if isinstance(layer, Block) else layer(h)
@@ -137,7 +137,7 @@ class Generator(nn.Module):
 
 
 class BigGAN(nn.Module):
-    """The generator with its embeddings of classes."""
+    """The generator with its class embeddings."""
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
@@ -148,8 +148,8 @@ class BigGAN(nn.Module):
     def forward(self, z: Tensor, y: Tensor, truncation: float = 1.0) -> Tensor:
         """Images (N, C, H, W) in [-1, 1] of classes y (N,), int64.
 
-        z (N, z_dim) is noise that is truncated already, truncation·z₀; `truncation`, from 0 to 1, says which statistics
-        of batch norm belong to it. Raises ValueError for another truncation, and for classes that there are none of.
+        z (N, z_dim) is noise multiplied by the truncation; `truncation`, from 0 to 1, selects batch norm's statistics.
+        Raises ValueError for a truncation or a class outside its range.
         """
         if not 0 <= truncation <= 1:
             raise ValueError(f"truncation is {truncation}, allowed: a number from 0 to 1")
@@ -159,7 +159,7 @@ class BigGAN(nn.Module):
         return self.generator(torch.cat([z, self.embeddings.weight.t()[y]], dim=1), truncation)
 
     def use(self, statistics: Statistics) -> None:
-        """The statistics of batch norm: stored ones, or those of the images at hand."""
+        """Choose the statistics that batch norm uses."""
         for norm in self.norms:
             norm.statistics = statistics
 
@@ -169,7 +169,7 @@ class BigGAN(nn.Module):
 
     @torch.no_grad()
     def collect(self, row: int, batches: Sequence[tuple[Tensor, Tensor]]) -> None:
-        """Make the mean statistics of batches (z, y) those of a row: the paper's "standing statistics"."""
+        """Set a row to the mean statistics of batches (z, y): the paper's "standing statistics"."""
         for norm in self.norms:
             norm.row, norm.share = row, 1 / len(batches)
             norm.running_means[row].zero_()
@@ -193,11 +193,11 @@ def build(
 ) -> BigGAN:
     """A generator with fresh weights, in eval mode.
 
-    layers: (whether it doubles the size, channels in, channels out) each, in multiples of channel_width, the first of
-    which works at 4×4 pixels. attention_layer_position: the layer before which there is attention; a position where
-    there is no layer, as None, is none.
+    layers: (whether it doubles the size, channels in, channels out) per layer, in multiples of channel_width; the first
+    one works at 4×4 pixels. attention_layer_position: the layer before which there is attention; None, or a position
+    without a layer, for no attention.
 
-    Raises pydantic's ValidationError, a ValueError, for what is no such network.
+    Raises pydantic's ValidationError, a ValueError, for an invalid network.
     """
     attends = attention_layer_position in range(len(layers))
     config = GeneratorConfig.model_validate(

@@ -11,14 +11,14 @@ from torch.nn.functional import conv2d, linear, max_pool2d, normalize
 
 FRESH_STD = 0.02
 SETTLING_ITERATIONS = 50
-"""Power iterations after which u and v are the first singular vectors, for weights that stay as they are."""
+"""Power iterations after which u and v have converged, for weights that no longer change."""
 
 
 class SpectralNorm(nn.Module):
-    """A weight over its spectral norm (https://arxiv.org/abs/1802.05957): W / (uᵀ W v), as matrix (rows, all the rest).
+    """A weight over its spectral norm (https://arxiv.org/abs/1802.05957): W / (uᵀ W v), with W as a matrix (rows, …).
 
-    u and v approximate the first singular vectors of W, and are improved by a power iteration each time the weight is
-    used in training. They are buffers, so a stored network has the norm that it was stored with.
+    u and v approximate the first singular vectors of W, and improve by one power iteration per use of the weight in
+    training. They are buffers, so a stored network keeps its norm.
     """
 
     weight_u: Tensor
@@ -37,7 +37,7 @@ class SpectralNorm(nn.Module):
     def weight(self) -> Tensor:
         if self.training:
             self.iterate()
-        # Clones: the next iteration writes into u and v, which the gradient of this one still needs.
+        # Cloned, because the next iteration overwrites u and v, which the gradient of this one still needs.
         u, v = self.weight_u.clone(), self.weight_v.clone()
         return self.weight_orig / torch.dot(u, torch.mv(self.weight_orig.flatten(1), v))
 
@@ -100,14 +100,14 @@ class SelfAttention(nn.Module):
 
 
 def orthogonal(network: nn.Module) -> None:
-    """Orthogonal initialisation of every matrix and convolution, with which training starts."""
+    """Initialise every matrix and convolution orthogonally, for training from scratch."""
     for weight in network.parameters():
         if weight.ndim > 1:
             nn.init.orthogonal_(weight)
 
 
 def settle(network: nn.Module) -> None:
-    """Let every u and v become the first singular vectors of its weight, as after weights were replaced."""
+    """Iterate every u and v to the first singular vectors of its weight. Needed after weights were replaced."""
     for part in network.modules():
         if isinstance(part, SpectralNorm):
             part.iterate(SETTLING_ITERATIONS)

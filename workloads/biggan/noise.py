@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 CUT = 2.0
-"""Where the normal distribution is cut off, as for the published weights."""
+"""The bound of the truncated normal distribution, as for the published weights."""
 
 
 def truncated(normal: Tensor) -> Tensor:
-    """Standard normal numbers to numbers of the normal distribution cut off at ±CUT, one by one and in their order.
+    """Map standard normal numbers to a normal distribution truncated at ±CUT, elementwise and monotonically.
 
     With Φ the normal distribution function: Φ⁻¹(Φ(−CUT) + Φ(x)·(Φ(CUT) − Φ(−CUT))), in float64.
     """

@@ -1,4 +1,4 @@
-"""Shipped configs: the published generators, and one of the digits that a laptop trains in minutes. No torch here."""
+"""Shipped configs: the published generators, and one for the digits that a laptop trains in minutes. Without torch."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from imaging.config import DataConfig, EvaluateConfig
 
 CLASSES = 1000
 WEIGHTS = "biggan-deep-{}-pytorch_model.bin"
-"""How the files at https://s3.amazonaws.com/models.huggingface.co/biggan/ are called, by resolution."""
+"""File names at https://s3.amazonaws.com/models.huggingface.co/biggan/, by resolution."""
 
 
 def _halving(*widths: int) -> tuple[Layer, ...]:
-    """Pairs of layers, a plain one and one that doubles the size; widths in and out of each pair."""
+    """Pairs of layers, one that keeps the size and one that doubles it, from the widths between pairs."""
     return tuple(layer for width, then in pairwise(widths) for layer in ((False, width, width), (True, width, then)))
 
 
@@ -43,7 +43,7 @@ def published(size: int) -> Config:
 
 
 def digits() -> Config:
-    """scikit-learn's 1,797 digits of 8×8 pixels, judged as adm's are, but for the classifier that adm trains."""
+    """scikit-learn's 1,797 digits of 8×8 pixels, evaluated as adm's are, in pixels."""
     return Config(
         data=DataConfig(source="digits"),
         generator=GeneratorConfig(
@@ -55,7 +55,7 @@ def digits() -> Config:
             out_channels=1,
         ),
         discriminator=DiscriminatorConfig(channel_width=8, layers=((True, 4, 8), (False, 8, 16))),
-        # Higher rates are quicker to legible digits, and draw fewer kinds of each.
+        # Higher rates reach legible digits sooner, with less variety.
         train=TrainConfig(
             iterations=1000,
             batch_size=32,

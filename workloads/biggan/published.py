@@ -15,20 +15,20 @@ from biggan.generator import BigGAN, from_config
 from imaging import weight_files
 
 MOST_LISTED = 5
-"""Keys that a message lists."""
+"""Keys that a message lists at most."""
 
 
 def load_published(model: BigGAN, state_dict: Mapping[str, Tensor]) -> BigGAN:
-    """Put weights under the port's keys into a model; returns it. Raises UserError naming what does not fit."""
+    """Load weights with the port's keys into a model, and return it. Raises UserError naming keys that do not fit."""
     check(state_dict, model.config, "the state dict")
     model.load_state_dict(state_dict)
     return model
 
 
 def read(path: Path, config: GeneratorConfig) -> dict[str, Tensor]:
-    """The weights in a file, which fit the generator of a config. No code in the file is run.
+    """The weights in a file, for the generator of a config. No code in the file is run.
 
-    Raises UserError for a file that is absent, damaged, or holds something else.
+    Raises UserError for a file that is absent, damaged, or contains something else.
     """
     weights, _ = weight_files.read(path)
     check(weights, config, str(path))
@@ -37,10 +37,10 @@ def read(path: Path, config: GeneratorConfig) -> dict[str, Tensor]:
 
 
 def check(weights: Mapping[str, Tensor], config: GeneratorConfig, what: str) -> None:
-    """Whether weights have the keys and shapes of a generator. Raises UserError naming those that differ."""
+    """Raise UserError naming the keys if weights do not have the keys and shapes of a generator."""
     others = [str(key) for key, value in weights.items() if not isinstance(value, Tensor)]
     if others:
-        raise UserError(f"{what} is no state dict: no tensor under {', '.join(others[:MOST_LISTED])}")
+        raise UserError(f"{what} contains something other than tensors under {', '.join(others[:MOST_LISTED])}")
     lines = weight_files.shape_differences(weight_files.shapes_of(weights), expected_shapes(config))
     if not lines:
         return
@@ -52,6 +52,6 @@ def check(weights: Mapping[str, Tensor], config: GeneratorConfig, what: str) -> 
 
 @cache
 def expected_shapes(config: GeneratorConfig) -> dict[str, tuple[int, ...]]:
-    """Key → shape in the generator of a config. Allocates nothing."""
+    """Key → shape in the generator of a config. Allocates no weights."""
     with torch.device("meta"):
         return weight_files.shapes_of(from_config(config).state_dict())

@@ -1,4 +1,4 @@
-"""The sampler, as a step of a fan-out: ids in, images out."""
+"""The body of the stage `draw`: ids in, images out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from imaging.noise import IndexedNoise, labels
 class Sampler:
     """Draws image i from (seed, i, config) alone: {"id"} → {"id", "label", "image": uint8 (N, H, W, C)}.
 
-    The noise of image i is the same at every truncation, but for its scale.
+    The noise of image i differs between truncations only in its scale.
     """
 
     def __init__(self, ctx: StageContext) -> None:
@@ -27,7 +27,7 @@ class Sampler:
     def __call__(self, batch: Batch) -> Batch:
         ids, c, truncation = batch["id"], self._model.config, self._how["truncation"]
         y = labels(ids, c.num_classes, self._how["labels"], self._seed)
-        # On the CPU: the same bits on every device.
+        # On the CPU, so that it has the same bits on every device.
         z = truncation * truncated(self._noise.initial(ids, (c.z_dim,)))
         images = self._model(z.to(self._device), y.to(self._device), truncation)
         return {"id": ids, "label": y.numpy(), "image": to_uint8(images)}

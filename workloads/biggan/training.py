@@ -1,4 +1,4 @@
-"""The train stage: a generator and a discriminator against each other; and the stage that takes published weights."""
+"""The train stage, a generator against a discriminator; and the stage that loads published weights."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from imaging.data import TrainingImages, data_config, open_planned, seed_of, spl
 
 WEIGHTS = "generator.safetensors"
 NOISE, STANDING = 1, 2
-"""What random numbers are used for."""
+"""Purposes of random numbers, each with a stream of its own."""
 LOG_POINTS = 200
-"""How many points of the curve are kept, over the whole budget."""
+"""Number of points of a training curve, over the whole budget."""
 
 
 def train(ctx: TrainContext) -> Mapping[str, float]:
-    """Train up to ctx.amount steps of the generator; commits its averaged weights, with statistics of batch norm for
-    every truncation, under the keys of the published ones.
+    """Train up to ctx.amount steps of the generator. Commits its averaged weights, with batch-norm statistics for every
+    truncation, under the keys of the published weights.
 
     Raises AssayError if training diverges.
     """
@@ -93,8 +93,8 @@ class Trainer:
         return torch.optim.Adam(network.parameters(), learning_rate, betas, foreach=True)
 
     def step(self, step: int) -> dict[str, float]:
-        """The steps of the discriminator, then one of the generator; steps count from 1. Returns their losses over the
-        images of all workers, the discriminator's in the last of its steps."""
+        """Train the discriminator, then the generator once. Steps count from 1. Returns the losses over all workers; the
+        discriminator's is that of its last step."""
         drawn = self._noise(NOISE, step)
         for index in range(self._config.discriminator_steps):
             examples = self._images.read((step - 1) * self._config.discriminator_steps + index)
@@ -120,7 +120,7 @@ class Trainer:
         """The hinge loss: E max(0, 1 − D(x, y)) + E max(0, 1 + D(G(z, y), y))."""
         with torch.no_grad():
             fake = self._generator(z, y)
-        # In one pass: weights are the same for both, and so is their spectral norm.
+        # In one pass, so that real and drawn images see the same spectral norm.
         of_real, of_fake = self._discriminator(torch.cat([real, fake]), torch.cat([real_y, y])).split(
             [len(real), len(fake)]
         )
@@ -141,7 +141,7 @@ class Trainer:
         torch._foreach_lerp_(averages, weights, 1 - self._config.ema_rate)
 
     def _noise(self, purpose: int, step: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """This worker's rows of (z, y) of one batch after another: a function of (purpose, seed, step)."""
+        """This worker's rows of successive batches (z, y), which depend on (purpose, seed, step) alone."""
         c, batch_size = self._generator_config, self._config.batch_size
         generator = torch.Generator().manual_seed(seed_of(purpose, self._seed, step))
         while True:
@@ -150,13 +150,13 @@ class Trainer:
             yield z[self._images.mine].to(self._ctx.device), y[self._images.mine].to(self._ctx.device)
 
     def finished(self) -> dict[str, Tensor]:
-        """The averaged generator: its spectral norms those of the averaged weights, and with statistics for every
-        truncation, of noise as images are drawn with."""
+        """The state dict of the averaged generator, with the spectral norms of the averaged weights, and standing
+        statistics for every truncation."""
         model = self._average.eval()
         settle(model)
         for row in range(self._generator_config.n_stats):
             truncation = row / (self._generator_config.n_stats - 1)
-            # The same noise for all rows: statistics then change smoothly from one to the next.
+            # All rows use the same noise, so that statistics change smoothly with the truncation.
             drawn = self._noise(STANDING, 0)
             noise = [next(drawn) for _ in range(self._config.standing_batches)]
             model.collect(row, [(truncation * truncated(z), y) for z, y in noise])
@@ -164,7 +164,7 @@ class Trainer:
 
 
 def load_weights(ctx: StageContext) -> Mapping[str, float]:
-    """Use published weights. Raises UserError where the file is another than planned, or does not fit."""
+    """Load published weights. Raises UserError if the file changed since the sweep was planned, or does not fit."""
     path = Path(ctx.config["checkpoint"])
     refuse_changed(path, ctx.config["sha256"])
     save_file(published.read(path, GeneratorConfig(**ctx.config["generator"])), ctx.output / WEIGHTS)

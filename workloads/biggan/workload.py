@@ -1,8 +1,8 @@
-"""BigGAN-deep as a workload of the platform: its presets, its config, its stage graph. No torch here.
+"""BigGAN-deep as a workload: its presets, config and stage graph. Imports no torch.
 
     train, or load ─► draw ─► features ─► evaluate ◄─ reference, statistics
 
-A trial has a generator that is trained, or published weights. Its samples are judged by what image workloads share.
+A trial trains a generator, or loads published weights. Its samples are evaluated as in every image workload.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from imaging.evaluation import graph as evaluation_graph
 from imaging.paths import places_in
 
 PACE = {"iterations", "checkpoint_every", "keep_last", "keep_every"}
-"""The options of a training that say how far it goes and when it saves. They do not change what a step does."""
+"""The options of a training that set its length and its checkpoints. They do not change a step."""
 
 
 class BigGANWorkload(TypedWorkload[Config]):
@@ -93,7 +93,7 @@ def _train(c: Config) -> Stage:
 
 
 def _load(c: Config) -> Stage:
-    """Published weights, instead of training. Raises UserError for a path that cannot be looked at."""
+    """Load published weights instead of training. Raises UserError if the file cannot be read."""
     assert c.generator.weights is not None
     try:
         from imaging.contents import file_to_load  # imported here so that planning without files needs no NumPy
@@ -114,7 +114,7 @@ def _load(c: Config) -> Stage:
 
 
 def _draw(c: Config, generator: Stage, batches: Mapping[str, Any]) -> Stage:
-    """The images: for their features alone, unless they are kept. Its key does not say whether they are."""
+    """The images, streamed to their features unless they are kept. Whether they are kept is not part of the key."""
     return Stage(
         name="draw",
         version=1,
@@ -134,7 +134,7 @@ def _draw(c: Config, generator: Stage, batches: Mapping[str, Any]) -> Stage:
 
 
 def _network(c: Config) -> dict[str, JSON]:
-    """What of the config says which network the generator is."""
+    """The part of the config that determines the network."""
     return c.generator.model_dump(mode="json", exclude={"weights"})
 
 

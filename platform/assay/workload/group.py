@@ -1,6 +1,6 @@
-"""Communication between the workers of a training; a lone worker gets its own values back.
+"""Communication between the workers of a training; a single worker gets its own values back.
 
-`torch.distributed` is initialised before a train body is called, so these may be called in it, by all workers alike.
+`torch.distributed` is initialised before a train body is called. All workers must call these in the same order.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ def average(tensors: Sequence[Tensor]) -> None:
 
 
 def mean_over_workers(tensor: Tensor) -> Tensor:
-    """The mean of every worker's tensor, through which gradients flow to all of them, as batch norm needs it."""
+    """The mean of the workers' tensors. Gradients flow to all of them, as batch norm over workers needs it."""
     return tensor if _alone() else _Mean.apply(tensor)  # type: ignore[no-untyped-call]
 
 
 class _Mean(Function):
-    """Its own gradient: a mean of what the mean means to each worker's loss, where losses are averaged in turn."""
+    """Its gradient is the mean of the workers' gradients, because the loss is the mean of their losses."""
 
     @staticmethod
     def forward(ctx: Any, tensor: Tensor) -> Tensor:

@@ -25,13 +25,19 @@ def refusal(base: str = "digits_gan", **overrides: Any) -> str:
     [
         ({"generator__layers": [[False, 8, 1]]}, "layers starts at width 8, allowed: 16"),
         ({"generator__layers": [[True, 16, 2]]}, "layers ends at width 2, allowed: 1"),
-        ({"generator__layers": [[True, 16, 8], [True, 4, 1]]}, "takes width 4, but the layer before it gives 8"),
+        (
+            {"generator__layers": [[True, 16, 8], [True, 4, 1]]},
+            "has input width 4, but the layer before it has output width 8",
+        ),
         ({"generator__attention_layer_position": 9}, "attention_layer_position is 9, allowed: 0 to"),
         ({"generator__num_classes": 11}, "generator.num_classes is 11, but data.source digits has 10: use 10"),
-        ({"generator__out_channels": 9}, "out_channels 9 are taken out of channel_width 8"),
+        ({"generator__out_channels": 9}, "out_channels 9 do not fit into channel_width 8"),
         ({"discriminator__layers": [[True, 8, 4]]}, "narrows 8 to 4: a discriminator widens"),
         ({"sample__truncation": 1.5}, "sample.truncation"),
-        ({"train": None}, "having no train: set generator.weights to the path of published weights"),
+        (
+            {"train": None},
+            "has no section train, so it cannot be trained: set generator.weights to the path of published weights",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(overrides: dict[str, Any], message: str) -> None:
