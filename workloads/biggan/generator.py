@@ -38,8 +38,8 @@ class BatchNorm(nn.Module):
         super().__init__()
         self._eps, self._condition = eps, condition
         self.statistics: Statistics = "stored"
-        """stored: by truncation. batch: of the current batch, as in training. collected: the same, and added to `row` with
-        the weight `share`."""
+        """stored: by truncation. batch: of the current batch, as in training. collected: the same, and added to `row`
+        with the weight `share`."""
         self.row, self.share = 0, 1.0
         self.register_buffer("running_means", torch.zeros(n_stats, channels))
         self.register_buffer("running_vars", torch.ones(n_stats, channels))

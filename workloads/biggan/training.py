@@ -93,8 +93,8 @@ class Trainer:
         return torch.optim.Adam(network.parameters(), learning_rate, betas, foreach=True)
 
     def step(self, step: int) -> dict[str, float]:
-        """Train the discriminator, then the generator once. Steps count from 1. Returns the losses over all workers; the
-        discriminator's is that of its last step."""
+        """Train the discriminator, then the generator once. Steps count from 1. Returns the losses over all workers,
+        the discriminator's in its last step."""
         drawn = self._noise(NOISE, step)
         for index in range(self._config.discriminator_steps):
             examples = self._images.read((step - 1) * self._config.discriminator_steps + index)
