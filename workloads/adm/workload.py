@@ -26,7 +26,7 @@ from adm.sampling import check as sampling_check
 from adm.sampling import graph as sampling
 from adm.studies import check, graph
 from assay.errors import AssayWarning, ConfigProblem, FieldError, UserError
-from assay.workload import JSON, Budget, Checkpointing, PrintedTable, ReportHints, Smoke, Stage, TypedWorkload
+from assay.workload import JSON, Budget, Checkpointing, PrintedTable, Smoke, Stage, TypedWorkload
 from imaging.config import Crop
 from imaging.evaluation import facts, validation
 from imaging.evaluation import graph as evaluation_graph
@@ -50,14 +50,9 @@ NETWORK_EXECUTION = ("activation_checkpointing", "implementation")
 class AdmWorkload(TypedWorkload[Config]):
     name = "adm"
     config_type = Config
-    report = ReportHints(
+    report = facts.hints(
         metrics=(*facts.leading_metrics(), *graph.METRICS),
-        count="num_samples",
-        item_unit="images",
-        short_units={"images": "img"},
         days=V100_DAYS,
-        sample_grid="samples.png",
-        comparable=facts.COMPARABLE,
         pictures=graph.CAPTIONS,
         side_by_side=graph.SIDE_BY_SIDE,
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 from assay.costs.devices import DeviceDays
 from assay.errors import ConfigProblem, UserError
-from assay.workload import JSON, Budget, Checkpointing, ReportHints, Smoke, Stage, TypedWorkload
+from assay.workload import JSON, Budget, Checkpointing, Smoke, Stage, TypedWorkload
 from biggan.compute import drawing_flops, step_flops
 from biggan.config import Config
 from biggan.presets import PRESETS
@@ -28,16 +28,7 @@ class BigGANWorkload(TypedWorkload[Config]):
     name = "biggan"
     config_type = Config
     bases = PRESETS
-    report = ReportHints(
-        metrics=facts.leading_metrics(),
-        count="num_samples",
-        curves=("generator_loss", "discriminator_loss"),
-        item_unit="images",
-        short_units={"images": "img"},
-        days=DeviceDays("V100"),
-        sample_grid="samples.png",
-        comparable=facts.COMPARABLE,
-    )
+    report = facts.hints(curves=("generator_loss", "discriminator_loss"), days=DeviceDays("V100"))
     smoke = Smoke(
         "digits_gan",
         {

@@ -6,13 +6,13 @@ Stages, checks and error messages are made from these. Does not import torch.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from assay.errors import UserError
 from assay.look import once_a_look
-from assay.workload import JSON, load_attribute
+from assay.workload import JSON, ReportHints, load_attribute
 from imaging.config import DECODER, DataConfig, EvaluateConfig
 from imaging.data_sources import DATA_SOURCES
 from imaging.extractors import EXTRACTORS, SPATIAL, Extractor, Identity
@@ -20,8 +20,6 @@ from imaging.metrics import INFINITY, METRICS, STANDARD, Metric
 from imaging.paths import is_there, whole
 
 RGB = 3
-COMPARABLE = ("num_samples", "num_reference", "num_reference_images", "extractor", "reference")
-"""Metrics and notes of an evaluation that must be the same in all trials that are ranked together."""
 ASSUMED_IMAGES = 50_000
 """Number of images to plan with if the data set is not on this machine. The sweep has to run where it is."""
 
@@ -106,6 +104,20 @@ def leading_metrics() -> tuple[str, ...]:
     """Metrics that reports show first: the distances, precision and recall, and those of other packages."""
     others = [name for name in METRICS if name not in (*STANDARD, INFINITY)]
     return ("fid", "sfid", *(f"fd_{name}" for name in EXTRACTORS), "precision", "recall", *others)
+
+
+def hints(**own: Any) -> ReportHints:
+    """How reports show an evaluation of images, with a workload's own hints besides."""
+    shared = ReportHints(
+        metrics=leading_metrics(),
+        count="num_samples",
+        item_unit="images",
+        short_units={"images": "img"},
+        sample_grid="samples.png",
+        # Trials of all image workloads are ranked together if these are equal.
+        comparable=("num_samples", "num_reference", "num_reference_images", "extractor", "reference"),
+    )
+    return replace(shared, **own)
 
 
 def metrics_in(c: Evaluated) -> list[str]:

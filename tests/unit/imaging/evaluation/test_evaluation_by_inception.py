@@ -348,7 +348,7 @@ class TestWeights:
         path.write_bytes((folder / "weights.pth").read_bytes())
         planned = graph(folder, evaluate__inception_weights=str(path))
         path.write_bytes(b"other")
-        with pytest.raises(UserError, match=r"mine\.pth is not the file of weights that this was planned with"):
+        with pytest.raises(UserError, match=r"mine\.pth changed since the sweep was planned; run the sweep again"):
             refuse(planned.values())
         assert graph(folder, evaluate__inception_weights=str(path))["features"].key != planned["features"].key
         with pytest.raises(ConfigError, match=r"evaluate\.inception_weights: .*nowhere\.pth does not exist; download"):
