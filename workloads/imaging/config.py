@@ -44,12 +44,27 @@ class DataConfig(Section):
     """What to do with an image that cannot be decoded: stop, or use the next image instead."""
     validation: Fraction = 0.0
     """Share of the images held out of the classifier's training, to measure its accuracy."""
+    validation_path: FilePath | None = None
+    """Images to measure the classifier's accuracy on, stored as those of data.path and with the same classes. It is
+    trained on all of data.path then."""
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether there are images to measure a classifier's accuracy on."""
+        return self.validation > 0 or self.validation_path is not None
 
     @model_validator(mode="after")
     def _every_option_has_an_effect(self) -> DataConfig:
         source = DATA_SOURCES[self.source]
-        if source.files is None and self.path is not None:
-            raise FieldError(f"data.path is not used by the built-in {self.source}; leave it out", "path", "source")
+        for name in ("path", "validation_path") if source.files is None else ():
+            if getattr(self, name) is not None:
+                raise FieldError(f"data.{name} is not used by the built-in {self.source}; leave it out", name, "source")
+        if self.validation_path is not None and self.validation:
+            raise FieldError(
+                f"data.validation {self.validation} has no effect with data.validation_path; set it to 0",
+                "validation",
+                "validation_path",
+            )
         for name in OPTIONS_OF_SOURCES:
             value = getattr(self, name)
             if name not in source.options and value != type(self).model_fields[name].default:

@@ -24,6 +24,9 @@ class DataSource:
     """Options of DataConfig, of those that only some sources have, that have an effect."""
     is_encoded: bool = False
     """Whether images are decoded by Pillow (`imaging.data.decode`), whose version is then in the keys of stages."""
+    is_resized_once: bool = False
+    """Whether images are resized once, by box filter, as in the published code for LSUN; else they are halved while
+    they are at least twice too large, then resized by bicubic filter, as in its code for ImageNet."""
     num_images: int | None = None
     """How many there are, where that is the same in every data set of this source."""
     num_classes: int | None = None
@@ -70,6 +73,7 @@ DATA_SOURCES.register(
         "imaging.data.lsun:lmdb_files",
         options=("crop", "broken_images"),
         is_encoded=True,
+        is_resized_once=True,
         num_classes=1,
     ),
 )

@@ -17,6 +17,7 @@ from assay.workload import section_of
 
 PLACES = (
     *("data.path", "data.times", "images.data.path", "images.data.times"),
+    *("validation_data.path", "validation_data.times"),
     *("checkpoint", "imported.path", "inception.weights"),
 )
 """Config paths of stages that contain the location of files."""

@@ -11,7 +11,7 @@ from PIL import Image
 
 from assay.errors import UserError
 from imaging.data.decode import NoImage, in_8_bits, upright_size
-from imaging.data.resize import centre_crop, random_crop
+from imaging.data.resize import box_crop, centre_crop, random_crop
 from imaging.data.types import Crops, Examples, Images, Indices, Labels, Stored
 
 PARALLEL_FROM = 16
@@ -30,12 +30,14 @@ class Pictures:
         crop: Literal["centre", "random", "none"],
         skip_broken: bool,
         threads: int,
+        is_resized_once: bool = False,
     ) -> None:
         self.labels = labels
         self.skipped: set[str] = set()
         self.stored = stored
         self._size, self._channels, self._crop = size, channels, crop
         self._skip_broken = skip_broken
+        self._centre_crop = box_crop if is_resized_once else centre_crop
         self._threads = threads
         # Threads help, since Pillow releases the GIL while it decodes and resizes.
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode") if threads > 1 else None
@@ -91,7 +93,7 @@ class Pictures:
             return image
         if self._crop == "random" and numbers is not None:
             return random_crop(image, self._size, numbers.tolist())
-        return centre_crop(image, self._size)
+        return self._centre_crop(image, self._size)
 
     def _refuse_other_sizes(self, size: tuple[int, int], index: int) -> None:
         if size != (self._size, self._size):

@@ -18,8 +18,9 @@ from imaging.data.watched import Watched
 from imaging.data_sources import DATA_SOURCES
 from imaging.paths import is_there, whole
 
-ABOUT_FILES = ("contents", "times", "decoder")
-"""Keys that the section "data" of a stage's config has besides those of DataConfig: about the files and the decoder."""
+ABOUT_FILES = ("contents", "times", "decoder", "resized")
+"""Keys that the section "data" of a stage's config has besides those of DataConfig: about the files, the decoder and
+the resizing."""
 
 
 @once_a_look
@@ -84,7 +85,8 @@ def _open(
             )
         stored = Watched(stored, planned["contents"], planned.get("times"))
     labels = checked_labels(stored.labels, len(stored), classes, stored.labels_from)
-    return Pictures(stored, labels, image_size, channels, data.crop, data.broken_images == "skip", threads)
+    skip_broken = data.broken_images == "skip"
+    return Pictures(stored, labels, image_size, channels, data.crop, skip_broken, threads, facts.is_resized_once)
 
 
 @once_a_look

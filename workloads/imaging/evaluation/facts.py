@@ -153,11 +153,13 @@ def data_section(data: DataConfig) -> dict[str, JSON]:
 
     A random crop is an augmentation of training; elsewhere the image is its centre.
     """
-    section = data.model_dump(mode="json", exclude={"validation", "flip"})
+    section = data.model_dump(mode="json", exclude={"validation", "validation_path", "flip"})
     if data.crop == "random":
         section["crop"] = "centre"
     if DATA_SOURCES[data.source].is_encoded:
         section["decoder"] = DECODER
+    if DATA_SOURCES[data.source].is_resized_once and data.crop != "none":
+        section["resized"] = "once"
     if data.path is None:
         return section
     from imaging.data import planned_data  # here, so that planning a sweep of the digits does not import NumPy

@@ -1,9 +1,11 @@
 """The crops, against a computation of our own on arrays."""
 
+import io
 import math
 from pathlib import Path
 from typing import Any
 
+import lmdb
 import numpy as np
 import pytest
 from PIL import Image
@@ -64,6 +66,23 @@ def stretch(image: Array, height: int, width: int, kernel: Any, support: float) 
 
 
 SIZES = [(32, 32), (33, 32), (32, 49), (66, 64), (64, 67), (150, 105), (20, 25), (250, 45)]
+
+
+def test_images_of_an_lmdb_are_resized_once_by_box_filter_as_lsuns_were(tmp_path: Path) -> None:
+    sizes = [(32, 48), (66, 64), (150, 105), (20, 25)]
+    with lmdb.open(str(tmp_path), map_size=1 << 20) as environment, environment.begin(write=True) as transaction:
+        for number, (width, height) in enumerate(sizes):
+            encoded = io.BytesIO()
+            photo(width, height).save(encoded, "png")
+            transaction.put(f"{number}".encode(), encoded.getvalue())
+    images = open_source(DataConfig(source="lmdb", path=str(tmp_path)), 32, 3).read(np.arange(len(sizes))).images
+    for image, (width, height) in zip(images, sizes, strict=True):
+        scale = 32 / min(width, height)
+        whole = stretch(
+            np.asarray(photo(width, height)).astype(float), round(height * scale), round(width * scale), box, 0.5
+        )
+        top, left = (whole.shape[0] - 32) // 2, (whole.shape[1] - 32) // 2
+        np.testing.assert_allclose(image.astype(float), whole[top : top + 32, left : left + 32], atol=1.1)
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
