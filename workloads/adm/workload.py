@@ -90,7 +90,7 @@ class AdmWorkload(TypedWorkload[Config]):
     def metrics_of(self, config: Config) -> Sequence[str]:
         if config.measure != "quality":
             return graph.metrics(config)
-        if config.model.role is Role.CLASSIFIES and config.data.validation > 0:
+        if config.model.role is Role.CLASSIFIES and config.data.has_validation:
             return ["loss", *(f"accuracy_t{t}" for t in validation_timesteps(config.diffusion.steps))]
         if config.model.role is not Role.DRAWS:
             return ["loss"]
@@ -146,6 +146,7 @@ def _classifier(c: Config, model: ModelConfig, train: TrainConfig, crop: Crop, s
     process = DiffusionConfig(schedule=c.diffusion.schedule, steps=c.diffusion.steps)
     config = {
         "data": {**_training_data(c, crop), "validation": c.data.validation},
+        **_validation_data(c),
         "diffusion": process.model_dump(mode="json", include={"schedule", "steps"}),
     }
     return _training(c, "train_classifier", config, process, model, train, section)
@@ -233,6 +234,7 @@ def _measured(c: Config, network: Stage) -> Stage:
     config = {
         "seed": c.seed,
         "data": {**facts.data_section(c.data), "validation": c.data.validation if is_classifier else 0.0},
+        **(_validation_data(c) if is_classifier else {}),
         "diffusion": process,
         "model": network.config["model"],
         **versions(c.diffusion),
@@ -251,6 +253,14 @@ def _measured(c: Config, network: Stage) -> Stage:
 
 def _training_data(c: Config, crop: Crop) -> dict[str, JSON]:
     return {**facts.data_section(c.data), "crop": crop, "flip": c.data.flip}
+
+
+def _validation_data(c: Config) -> dict[str, JSON]:
+    """The images of data.validation_path, as config of a stage that measures a classifier's accuracy on them."""
+    if c.data.validation_path is None:
+        return {}
+    update = {"path": c.data.validation_path, "validation_path": None}
+    return {"validation_data": facts.data_section(c.data.model_copy(update=update))}
 
 
 def _network_problems(c: Config) -> Iterator[ConfigProblem]:

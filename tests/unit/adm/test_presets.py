@@ -142,7 +142,23 @@ def test_an_unknown_preset_names_the_nearest() -> None:
 
 
 @pytest.mark.parametrize("name", presets.names())
-def test_where_a_classifier_is_trained_its_accuracy_is_measured(name: str) -> None:
+def test_where_a_classifier_is_trained_its_accuracy_is_measured_except_where_the_paper_trains_on_all(name: str) -> None:
     config = presets.load(name)
+    is_of_the_paper = config.data.source == "folder"
     trains_one = config.classifier is not None or config.model.kind == "encoder"
-    assert (config.data.validation > 0) == trains_one
+    assert (config.data.validation > 0) == (trains_one and not is_of_the_paper)
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_the_papers_classes_are_drawn_and_its_classifiers_not_averaged(name: str) -> None:
+    """As in the published classifier_sample.py and classifier_train.py."""
+    config = presets.load(name)
+    is_of_the_paper = config.data.source == "folder"
+    if config.model.role.stage == "train":
+        assert (config.sample.labels == "drawn") == is_of_the_paper
+    if config.classifier is not None:
+        assert (config.classifier.train.ema_rates == (0.0,)) == is_of_the_paper
+
+
+def test_the_unconditional_model_is_trained_as_long_as_table_4_says() -> None:
+    assert presets.load("imagenet256_uncond").train.iterations == 2_000_000

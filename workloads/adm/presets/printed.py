@@ -54,10 +54,7 @@ def _upsamplers() -> PrintedTable:
         f"ImageNet {low} → {high}": [presets.load(f"upsample_{low}_{high}")] for low, high in ((64, 256), (128, 512))
     }
     rows = _rows(columns, {**PROCESS, **NETWORK, **DROPOUT, **TRAINING})
-    notes = (
-        "128 → 512 has no seventh resolution: a lower path should be unnecessary for upsampling.",
-        "The paper leaves BigGAN up/downsample of 128 → 512 blank; the model that it published has it.",
-    )
+    notes = ("128 → 512 has no seventh resolution: a lower path should be unnecessary for upsampling.",)
     return PrintedTable("table13", "Hyperparameters for upsampling diffusion models", tuple(columns), rows, notes)
 
 

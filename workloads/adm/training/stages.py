@@ -41,7 +41,7 @@ MOST_MEASURED = 1000
 def train_diffusion(ctx: TrainContext) -> Mapping[str, float]:
     """Train ε_θ and Σ_θ by the config's loss, by default L_simple + L_vlb (equation 12); commits the averaged weights.
 
-    An upsampler is conditioned on x_0 downsampled by area (appendix J).
+    An upsampler is conditioned on x_0 downsampled by area, as in the published super_res_train.py.
     """
     model_config, train = _configs(ctx)
     diffusion = Diffusion.from_config(DiffusionConfig(**ctx.config["diffusion"]))
@@ -53,7 +53,7 @@ def train_diffusion(ctx: TrainContext) -> Mapping[str, float]:
 
 
 def train_classifier(ctx: TrainContext) -> Mapping[str, float]:
-    """Train p_φ(y | x_t) on noisy images; commits the averaged weights, and measures accuracy on held-out images."""
+    """Train p_φ(y | x_t) on noisy images; commits the averaged weights, and measures accuracy on validation images."""
     model_config, train = _configs(ctx)
     diffusion = Diffusion.from_config(DiffusionConfig(**ctx.config["diffusion"]))
     source, data = _open(ctx, model_config)
@@ -66,9 +66,10 @@ def train_classifier(ctx: TrainContext) -> Mapping[str, float]:
     task = Task(model, objective, diffusion.num_timesteps, source, training, data, ctx.config["seed"])
     trained = fit(ctx, task, train)
     metrics = dict(_finish(ctx, trained, model_config))
-    if len(held_out) and ctx.rank == 0:
+    validation = _validation(ctx, model_config, source, held_out)
+    if validation is not None and ctx.rank == 0:
         model.load_state_dict(trained.weights[train.ema_rates[0]])
-        metrics |= validation_accuracy(model, diffusion, source, held_out, ctx.device)
+        metrics |= validation_accuracy(model, diffusion, *validation, ctx.device)
         note_skipped(ctx, source)
     return metrics
 
@@ -115,7 +116,7 @@ def load_weights(ctx: StageContext) -> Mapping[str, float]:
 @torch.no_grad()
 def measure_weights(ctx: StageContext) -> Mapping[str, float]:
     """The loss of a network that was loaded from a checkpoint, over up to MOST_MEASURED images at uniform timesteps,
-    and a classifier's accuracy; on held-out images if there are any."""
+    and a classifier's accuracy; on validation images if there are any."""
     config, data = ModelConfig(**ctx.config["model"]), data_config(ctx.config["data"])
     diffusion = Diffusion.from_config(DiffusionConfig(**ctx.config["diffusion"]))
     objective = objective_of(diffusion, config)
@@ -124,7 +125,10 @@ def measure_weights(ctx: StageContext) -> Mapping[str, float]:
         ctx.config["data"], config.image_size, config.in_channels, config.num_labels, threads=ctx.threads
     )
     training, held_out = split(source, data.validation)
-    shuffled = np.random.default_rng(ctx.config["seed"]).permutation(held_out if len(held_out) else training)
+    validation = _validation(ctx, config, source, held_out)
+    if validation is not None:
+        source, training = validation
+    shuffled = np.random.default_rng(ctx.config["seed"]).permutation(training)
     indices = shuffled[:MOST_MEASURED]
     generator, total = torch.Generator().manual_seed(ctx.config["seed"]), 0.0
     for start in range(0, len(indices), VALIDATION_BATCH):
@@ -135,16 +139,27 @@ def measure_weights(ctx: StageContext) -> Mapping[str, float]:
         others = (tensor.to(ctx.device) for tensor in (torch.from_numpy(labels), t, torch.ones(len(x0)), noise))
         total += float(objective(network, Batch(x0, *others))["loss"].sum())
     metrics = {"loss": total / len(indices), "num_images": float(len(indices))}
-    if config.role is Role.CLASSIFIES and len(held_out):
-        metrics |= validation_accuracy(network, diffusion, source, held_out, ctx.device)
+    if config.role is Role.CLASSIFIES and validation is not None:
+        metrics |= validation_accuracy(network, diffusion, *validation, ctx.device)
     return metrics
+
+
+def _validation(
+    ctx: TrainContext | StageContext, model: ModelConfig, source: Source, held_out: Indices
+) -> tuple[Source, Indices] | None:
+    """The images that a classifier's accuracy is measured on: all of data.validation_path, or those held out of the
+    training's; None if there are none."""
+    if (values := ctx.config.get("validation_data")) is not None:
+        others = open_planned(values, model.image_size, model.in_channels, model.num_labels, threads=ctx.threads)
+        return others, np.arange(len(others), dtype=np.int64)
+    return (source, held_out) if len(held_out) else None
 
 
 @torch.no_grad()
 def validation_accuracy(
     model: nn.Module, diffusion: Diffusion, source: Source, held_out: Indices, device: str
 ) -> dict[str, float]:
-    """Share of held-out images classified correctly, by noise level: {"accuracy_t0": …, "accuracy_t250": …}."""
+    """Share of validation images classified correctly, by noise level: {"accuracy_t0": …, "accuracy_t250": …}."""
     model.eval()
     generator = torch.Generator(device).manual_seed(0)
     accuracies = {}

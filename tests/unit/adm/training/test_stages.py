@@ -13,10 +13,11 @@ import pytest
 from PIL import Image
 
 from adm.workload import workload
+from assay.errors import ConfigError, UserError
 from assay.execution import inline
 from assay.store import Store, StoredResult
 from assay.store.checkpoints import Checkpoints
-from assay.workload import Stage, topological
+from assay.workload import Stage, load_attribute, topological
 from imaging.data import open_source, split
 from imaging.data.sources import data_config
 
@@ -85,6 +86,45 @@ def test_every_broken_image_counts_once_over_all_runs_and_held_out_ones_too(tmp_
     store = Store(tmp_path / "store")
     assert train(first, store).notes["skipped_images"] == 6, "three steps see all 30 to train on"
     assert train(then, store).notes["skipped_images"] == 6, "the fourth sees ten, and few of the broken ones"
+
+
+def coloured(folder: Path, classes: int, each: int) -> Path:
+    """`each` images per class, of its colour."""
+    folder.mkdir()
+    for number in range(classes * each):
+        grey = number % classes * 80
+        Image.new("L", (8, 8), grey).save(folder / f"{number % classes}_{number:02}.png")
+    return folder
+
+
+@pytest.mark.slow
+def test_a_classifier_is_measured_on_a_data_set_of_its_own_and_trained_on_all_of_the_other(tmp_path: Path) -> None:
+    data = {"source": "folder", "path": str(coloured(tmp_path / "train", 3, 8)), "validation": 0.0}
+    own = {**data, "validation_path": str(coloured(tmp_path / "validation", 3, 5))}
+    small = {"classifier.model.out_channels": 3, "model.num_classes": 3, **under("classifier.model", SMALL)}
+    small |= {"evaluate.num_reference": None, "sample.guidance_scale": 1.0}
+    small |= under("classifier.train", {**FAST, "batch_size": 12, "iterations": 60, "learning_rate": 1e-2})
+    small |= {"classifier.train.ema_rates": [0.0]}
+    without, measured = (stages("digits", {**small, **under("data", each)})["train_classifier"] for each in (data, own))
+    assert without.key != measured.key
+    result = train(measured, Store(tmp_path / "store"))
+    assert result.metrics["accuracy_t0"] > 0.5, "by chance it would be a third"
+    fewer = {**own, "validation_path": str(coloured(tmp_path / "fewer", 2, 5))}
+    stage = stages("digits", {**small, **under("data", fewer)})["train_classifier"]
+    assert stage.check is not None
+    with pytest.raises(UserError, match=r"fewer has 2 classes, but data.path has 3"):
+        load_attribute(stage.check)(stage.config)
+
+
+def test_validation_images_come_from_one_place() -> None:
+    with pytest.raises(
+        ConfigError, match=r"data\.validation 0\.1 has no effect with data\.validation_path; set it to 0"
+    ):
+        workload.resolve("classifier64", {"data.validation": 0.1, "data.validation_path": "validation"})
+    with pytest.raises(ConfigError, match=r"data\.validation_path is not used by the built-in digits"):
+        workload.resolve("digits", {"data.validation": 0.0, "data.validation_path": "validation"})
+    config = workload.resolve("classifier64", {"data.validation_path": "validation"})
+    assert "accuracy_t0" in workload.metrics(config)
 
 
 @pytest.mark.slow
