@@ -47,6 +47,10 @@ class Row:
     """What must be equal in trials that are ranked together, such as the number of items."""
     reference: Mapping[str, float] = field(default_factory=dict)
     """The paper's numbers for this arm."""
+    reference_note: str = ""
+    """What to know about them."""
+    measured_otherwise: Mapping[str, tuple[JSON, JSON]] = field(default_factory=dict)
+    """Config path → (this trial's value, the one that the paper's numbers were measured with), where they differ."""
     ledger: Mapping[str, Total] = field(default_factory=dict)
     """Metric that prices work → the ledger's device-days of such work."""
     failure: Failure | None = None

@@ -20,15 +20,18 @@ from assay.planning import Plan
 from assay.results.intervals import read_estimates
 from assay.results.outcome import TrialOutcome
 from assay.results.ranking import arms_over_seeds, ranked
-from assay.results.reference import config_at, matching_row, with_value
+from assay.results.reference import config_at, matching_row, same_value, with_value
 from assay.results.rows import Arm, Failure, Row
 from assay.store import StoredResult
+from assay.sweep.expansion import at_path, in_words
 from assay.text import counted, one_line, plural, took
 from assay.workload import JSON
 
 if TYPE_CHECKING:
     import pandas as pd
 
+NOTED = "†"
+"""Marks the paper's numbers that have a note."""
 MARKS = "A difference from the best is marked * if it exceeds that noise, else ~."
 
 
@@ -123,7 +126,12 @@ def _ranking(name: str, metric: str, mode: str, leading: Sequence[str], rows: Se
         in_order = tuple(replace(row, from_best=None) for row in in_order)
     wanted = dict.fromkeys([metric, *leading])
     columns = tuple(name for name in wanted if any(name in row.estimates for row in in_order))
-    notes = [*_unranked_notes(in_order), *_seeds_notes(in_order, arms), *_noise_notes(in_order, arms, metric)]
+    notes = [
+        *_reference_notes(in_order),
+        *_unranked_notes(in_order),
+        *_seeds_notes(in_order, arms),
+        *_noise_notes(in_order, arms, metric),
+    ]
     return Table(name, metric, mode, columns, in_order, source, tuple(notes), arms)
 
 
@@ -133,7 +141,8 @@ def _row(plan: Plan, trial: TrialOutcome, logs: Mapping[str, Path], by_ledger: P
     rung, leaf = reached or (trial.planned.rungs[-1], None)
     hints, error = plan.hints, trial.error
     count = leaf.metrics.get(hints.count, math.nan) if leaf is not None else math.nan
-    paper = matching_row(plan.sweep.reference, config_at(plan, trial.planned, rung))
+    config = config_at(plan, trial.planned, rung)
+    paper = matching_row(plan.sweep.reference, config)
     is_at_end = rung is trial.planned.rungs[-1] or trial.planned.decision(rung, plan.decided) == "reached"
     return Row(
         trial=about.name,
@@ -149,9 +158,37 @@ def _row(plan: Plan, trial: TrialOutcome, logs: Mapping[str, Path], by_ledger: P
         reached_amount=math.inf if is_at_end or rung.amount is None else rung.amount,
         conditions=_conditions(hints.comparable, leaf),
         reference={} if paper is None else paper.metrics,
+        reference_note="" if paper is None else paper.note,
+        measured_otherwise={} if paper is None else _measured_otherwise(plan, trial, config),
         ledger=by_ledger.amounts.get(rung.leaf.key, {}),
         failure=error if error is None else Failure(error.stage, error.key, one_line(error.cause), logs.get(error.key)),
     )
+
+
+def _measured_otherwise(plan: Plan, trial: TrialOutcome, config: Mapping[str, JSON]) -> Mapping[str, tuple[JSON, JSON]]:
+    """As `Row.measured_otherwise`; without paths that another workload does not have."""
+    wanted = plan.sweep.reference.measured_with.items()
+    both = {path: (at_path(config, path), value) for path, value in wanted if path in trial.planned.trial.base.paths}
+    return {path: (ours, theirs) for path, (ours, theirs) in both.items() if not same_value(ours, theirs)}
+
+
+def _reference_notes(rows: Sequence[Row]) -> list[str]:
+    """What is to be known about the paper's numbers, and which trials were measured otherwise than those."""
+    about: dict[str, list[str]] = {}
+    for row in rows:
+        if row.reference_note:
+            about.setdefault(row.reference_note, []).append(row.arm_name)
+    notes = [f"{NOTED} {'; '.join(dict.fromkeys(arms))}: {note}" for note, arms in about.items()]
+    others: dict[str, list[str]] = {}
+    for row in rows:
+        for path, (ours, theirs) in row.measured_otherwise.items():
+            told = f"the paper's numbers were measured with {path} {in_words(theirs)}, and not {in_words(ours)} as"
+            others.setdefault(told, []).append(row.arm_name)
+    papers = len({row.arm_name for row in rows if row.reference})
+    for told, arms in others.items():
+        different = list(dict.fromkeys(arms))
+        notes.append(f"{told} {'here' if len(different) == papers else '; '.join(different)}")
+    return notes
 
 
 def _conditions(names: Sequence[str], leaf: StoredResult | None) -> Mapping[str, JSON]:

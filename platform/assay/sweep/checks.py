@@ -147,7 +147,10 @@ def _places(document: Document, draft: Draft) -> Iterator[tuple[Path, str, JSON]
         for path, value in delta.items():
             if path not in BASE_KEYS:
                 yield ("arms", arm, path), path, value
-    rows = mapping_at(document.data, "reference").get("rows")
+    reference = mapping_at(document.data, "reference")
+    for path, value in mapping_at(reference, "measured_with").items():
+        yield ("reference", "measured_with", path), path, value
+    rows = reference.get("rows")
     for i, row in enumerate(rows if isinstance(rows, list) else []):
         for path, value in mapping_at(row, "when").items() if isinstance(row, dict) else ():
             yield ("reference", "rows", i, "when", path), path, value

@@ -72,12 +72,14 @@ class Limits(Section):
 
 
 class ReferenceRow(BaseModel):
-    """Published numbers for configs that match `when`; every other key is a metric."""
+    """Published numbers for configs that match `when`; every other key than these is a metric."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
     __pydantic_extra__: dict[str, Number] = Field(init=False)
 
     when: Mapping[str, JSON] = {}
+    note: Text = ""
+    """What to know about these numbers, such as a misprint. Reports mark them and show it."""
 
     @property
     def metrics(self) -> Mapping[str, float]:
@@ -86,6 +88,8 @@ class ReferenceRow(BaseModel):
 
 class Reference(Section):
     source: Text = ""
+    measured_with: Mapping[str, JSON] = {}
+    """Config path → the value that all of these numbers were measured with. Reports name the trials with another."""
     rows: tuple[ReferenceRow, ...] = ()
 
 

@@ -9,7 +9,7 @@ from assay.costs.ledger import Total, total_days
 from assay.report.tables.listing import Column, Listing, Style
 from assay.results.intervals import Difference
 from assay.results.rows import Arm, Row
-from assay.results.table import Table
+from assay.results.table import NOTED, Table
 from assay.text import decimals, metric, took
 
 BEST = "best"
@@ -101,7 +101,7 @@ def _reference_column(table: Table, name: str) -> Column[Row]:
     where = f" ({table.reference_source})" if table.reference_source else ""
     return Column(
         f"paper's {name}{where}",
-        lambda r: _or_dash(r.reference.get(name), "{:g}"),
+        lambda r: _or_dash(r.reference.get(name), f"{{:g}} {NOTED}" if r.reference_note else "{:g}"),
         lambda r: r.reference.get(name),
         is_number=True,
         title=f"paper's {name}",

@@ -97,6 +97,7 @@ def _row_json(table: Table, row: Row) -> dict[str, Any]:
         "unranked": row.unranked or None,
         "conditions": row.conditions,
         "reference": row.reference,
+        "reference_note": row.reference_note or None,
         **({table.count: row.count} if table.count else {}),
         "seconds": row.seconds,
         table.days.field: known_days(row.cost),

@@ -120,6 +120,30 @@ def test_the_papers_number_stands_beside_the_arm_it_is_about(study: Studies) -> 
     assert header == "rank,trial,fid,paper's fid (table 3),paper's precision (table 3),compute,state"
 
 
+def test_the_papers_numbers_are_marked_where_they_have_a_note(study: Studies) -> None:
+    rows = [{"when": {"norm": "adagn"}, "fid": 13.0, "note": "misprint: 110 + 10 is not 126"}, {"when": {}, "fid": 15}]
+    configs = [{"norm": "add"}, {"norm": "adagn"}]
+    plan, trials = study([{"fid": 1.0}, {"fid": 2.0}], configs=configs, reference={"source": "table 10", "rows": rows})
+    made = table(plan, trials)
+    assert made.notes[0] == "† arm 1: misprint: 110 + 10 is not 126"
+    assert "13 †" in as_markdown(made)
+    assert "15 †" not in as_markdown(made)
+    assert as_csv(made).splitlines()[2].split(",")[3] == "13.0", "in a file to compute with it is a number"
+    assert [trial["reference_note"] for trial in as_json(made)["trials"]] == [None, "misprint: 110 + 10 is not 126"]
+
+
+def test_trials_measured_otherwise_than_the_papers_are_named(paper: Callable[..., Filled]) -> None:
+    reference = {
+        "source": "table 8",
+        "measured_with": {"sample.guidance_scale": 1.0},
+        "rows": [{"when": {}, "fid": 3.0}],
+    }
+    scales = {"sample.guidance_scale": {"values": [0.0, 1.0]}}
+    plan, trials = paper(lambda planned, rung: {"fid": 5.5}, reference=reference, parameters=scales)
+    told = "the paper's numbers were measured with sample.guidance_scale 1.0, and not 0.0 as guidance_scale 0.0"
+    assert table(plan, trials).notes[0] == told
+
+
 def test_one_seed_is_no_finding(study: Studies) -> None:
     plan, trials = study([{"fid": 1.0}, {"fid": 2.0}])
     assert table(plan, trials).notes[0].startswith("one seed: ")
