@@ -13,7 +13,8 @@ from adm.diffusion.process import Model, Process
 
 
 def low_resolution(x0: Tensor, size: int) -> Tensor:
-    """Inputs for training an upsampler, as in the published super_res_train.py: x0 (N, C, H, W) → (N, C, size, size), by mean over areas."""
+    """Inputs for training an upsampler, by mean over areas: x0 (N, C, H, W) → (N, C, size, size). As in the published
+    super_res_train.py."""
     return interpolate(x0, (size, size), mode="area")
 
 

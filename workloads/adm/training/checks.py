@@ -31,7 +31,6 @@ def _check_validation_data(config: Mapping[str, Any]) -> None:
     if "validation_data" not in config:
         return
     wanted, values = _data_and_sizes(config), config["validation_data"]
-    check({**wanted, "data": values})
     if "labels" in DATA_SOURCES[values["source"]].options:
         sizes = wanted["image_size"], wanted["channels"], wanted["classes"]
         there, trained = (len(np.unique(open_planned(each, *sizes).labels)) for each in (values, config["data"]))
@@ -40,6 +39,7 @@ def _check_validation_data(config: Mapping[str, Any]) -> None:
                 f"data.validation_path {values['path']} has {there} classes, but data.path has {trained}: classes are "
                 "numbered in the sorted order of their names, so both need the same ones"
             )
+    check({**wanted, "data": values})
 
 
 def _data_and_sizes(config: Mapping[str, Any]) -> dict[str, Any]:
