@@ -24,6 +24,7 @@ from assay.look import a_look
 from assay.sweep.arms import Base, combine
 from assay.sweep.design import Design
 from assay.sweep.expansion import Trial, expand
+from assay.sweep.expressions import Expression
 from assay.sweep.fields import (
     Count,
     Hours,
@@ -97,11 +98,19 @@ class Plot(Section):
     kind: Annotated[Text, AfterValidator(PLOT_KINDS.checked)]
     x: Name
     """A config path, the scheduler's budget (a point per rung), arm, a metric, or seconds or device-days, also of the
-    stages of one name, as in train.seconds."""
+    stages of one name, as in train.seconds. Or arithmetic of one of these, as in 1 - sample.temperature."""
     y: Name | SomeNames
     """A metric, or several, each in a panel of its own."""
     log: tuple[AxisName, ...] = ()
     """The axes that are logarithmic."""
+
+    @field_validator("x")
+    @classmethod
+    def _is_arithmetic_of_numbers(cls, x: str, info: ValidationInfo) -> str:
+        kind = info.data.get("kind")
+        if kind is not None and PLOT_KINDS[kind].x == "names" and Expression.of(x).body is not None:
+            raise ValueError(f"got {x!r}, but a {kind} plot has names along x; allowed: {Expression.of(x).name}")
+        return x
 
     @field_validator("log")
     @classmethod
@@ -116,6 +125,11 @@ class Plot(Section):
     @property
     def facts(self) -> PlotKind:
         return PLOT_KINDS[self.kind]
+
+    @property
+    def of_x(self) -> Expression:
+        """What x is of the name in it."""
+        return Expression.of(self.x)
 
     @property
     def metrics(self) -> tuple[str, ...]:

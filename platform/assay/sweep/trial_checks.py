@@ -175,16 +175,18 @@ class TrialChecks:
                     at = (*place, "y") if isinstance(plot.y, str) else (*place, "y", i)
                     message = f"no trial reports {y!r}{did_you_mean(y, metrics, f'; its metrics are {known}')}"
                     yield self.document.problem(at, message)
-            if plot.facts.x == "numbers" and self.has_names(plot.x, configs):
+            of_x = plot.of_x
+            needs_numbers = plot.facts.x == "numbers" or of_x.body is not None
+            if needs_numbers and self.has_names(of_x.name, configs):
                 message = (
                     f"got {plot.x!r}, which has values that are not numbers; a {plot.kind} plot takes only numbers"
                 )
                 yield self.document.problem((*place, "x"), message)
-            if plot.x not in paths and not self.is_axis(plot.x, metrics, resolved):
+            if of_x.name not in paths and not self.is_axis(of_x.name, metrics, resolved):
                 costs = " and ".join(self.costs)
                 choices = f"{ARM}, a config path, a metric ({known}), or {costs}, also as train.seconds"
-                hint = did_you_mean(plot.x, [ARM, *self.costs, *metrics, *paths], f"; allowed: {choices}")
-                yield self.document.problem((*place, "x"), f"no trial has {plot.x!r}{hint}")
+                hint = did_you_mean(of_x.name, [ARM, *self.costs, *metrics, *paths], f"; allowed: {choices}")
+                yield self.document.problem((*place, "x"), f"no trial has {of_x.name!r}{hint}")
 
     def is_axis(self, x: str, metrics: Sequence[str], resolved: Sequence[tuple[Base, Config]]) -> bool:
         """Whether x is valid, though no config path of a base."""

@@ -10,6 +10,7 @@ from assay.report.figures import literal, shortened
 from assay.report.plots.series import Series
 from assay.sweep import Plot
 from assay.sweep.expansion import in_words
+from assay.sweep.expressions import Expression
 from assay.workload import JSON, canonical_json
 
 LONG_NAME = 10
@@ -37,6 +38,8 @@ class Axis:
     is_sideways: bool
     scale: float
     """The divisor of numbers: many seconds become hours."""
+    of_x: Expression
+    """What it shows of numbers."""
 
     @classmethod
     def of(cls, plot: Plot, series: Sequence[Series], *, is_cost: bool = False) -> Axis:
@@ -44,19 +47,20 @@ class Axis:
         if has_names(plot, series):
             short = shortened(in_words(x) for x in _in_order(values))
             is_long = len(short) > MOST_STANDING or max(map(len, short)) > LONG_NAME
-            return cls(plot.x, tuple(short), tuple(short.values()), (), plot.facts.turns and is_long, 1.0)
+            return cls(plot.x, tuple(short), tuple(short.values()), (), plot.facts.turns and is_long, 1.0, plot.of_x)
         if not is_cost:
-            return cls(plot.x, (), (), tuple(sorted(set(map(float, values)))), False, 1.0)
+            ticks = {float(plot.of_x.at(value)) for value in values}
+            return cls(plot.x, (), (), tuple(sorted(ticks)), False, 1.0, plot.of_x)
         is_long = plot.x.endswith("seconds") and max(values) > 2 * HOUR_S
         name = f"{plot.x.removesuffix('seconds')}hours" if is_long else plot.x
-        return cls(name, (), (), (), False, HOUR_S if is_long else 1)
+        return cls(name, (), (), (), False, HOUR_S if is_long else 1, plot.of_x)
 
     @property
     def is_slanted(self) -> bool:
         return not self.is_sideways and (len(self.names) > MOST_STANDING or max(map(len, self.names)) > LONG_NAME)
 
     def at(self, x: JSON) -> float:
-        return float(self.categories.index(in_words(x))) if self.categories else float(x) / self.scale
+        return float(self.categories.index(in_words(x))) if self.categories else float(self.of_x.at(x)) / self.scale
 
 
 @dataclass(frozen=True)

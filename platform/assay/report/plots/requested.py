@@ -95,7 +95,7 @@ def _series(
     def of_best(count: int) -> list[Series]:
         kept = set(best[:count])
         some = [trial for trial in trials if arm_of[trial.planned.name] in kept]
-        return series_of(plan, plot.x, y, some, unranked, ledger)
+        return series_of(plan, plot.of_x.name, y, some, unranked, ledger)
 
     series = of_best(len(best))
     if _num_bars(plot, series) <= MOST_BARS or len(best) == 1:
@@ -130,7 +130,7 @@ def _draw(plan: Plan, plot: Plot, panels: dict[str, list[Series]], table: Table,
     short = shortened(series.label for panel in panels.values() for series in panel)
     panels = {y: [replace(series, label=short[series.label]) for series in panel] for y, panel in panels.items()}
     every = [series for panel in panels.values() for series in panel]
-    axis = Axis.of(plot, every, is_cost=is_cost(plan, plot.x))
+    axis = Axis.of(plot, every, is_cost=is_cost(plan, plot.of_x.name))
     across = min(MOST_ACROSS, len(panels))
     down = -(-len(panels) // across)
     width, height = _panel_size(axis, max(Seats.of(axis, panel).most for panel in panels.values()))
