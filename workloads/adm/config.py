@@ -234,8 +234,9 @@ class SampleConfig(Section):
     temperature: PositiveFloat = 1.0
     temperature_scales: Literal["noise", "epsilon"] = "noise"
     clip_denoised: Bool = True
-    labels: Literal["balanced", "drawn"] = "balanced"
-    """balanced: image i has class i mod num_classes. drawn: a class drawn at random from (seed, i)."""
+    labels: Literal["balanced", "drawn"] | Annotated[tuple[CountInt, ...], Field(min_length=1)] = "balanced"
+    """balanced: image i has class i mod num_classes. drawn: a class drawn at random from (seed, i), as in the paper. Or
+    a list of classes, which images take in turn."""
     precision: Precision = "auto"
     """auto: fp16 on a V100, bf16 where the device is fast at it, else fp32; chosen at the first images, for all."""
     batch_size: PositiveInt | Literal["auto"] = 64

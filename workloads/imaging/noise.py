@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 Ids = npt.NDArray[np.integer] | Tensor | Sequence[int]
-LabelMode = Literal["balanced", "drawn"]
+LabelMode = Literal["balanced", "drawn"] | Sequence[int]
 Use = Literal["image", "label", "upsampling"]
 
 USES: dict[Use, int] = {"image": 0, "label": 1, "upsampling": 2}
@@ -61,7 +61,8 @@ def labels(ids: Ids, num_classes: int, mode: LabelMode = "balanced", seed: int =
     """The class of each image, int64 (len(ids),).
 
     balanced: id mod num_classes, so that num_classes consecutive ids have each class once. drawn: uniform at random,
-    from (seed, id). Raises ValueError for another mode, or for no classes.
+    from (seed, id). A list of classes: id mod its length is the place in it. Raises ValueError for another mode, or for
+    no classes.
     """
     if num_classes < 1:
         raise ValueError(f"num_classes is {num_classes}; at least 1 is needed to draw a label")
@@ -71,7 +72,9 @@ def labels(ids: Ids, num_classes: int, mode: LabelMode = "balanced", seed: int =
     if mode == "drawn":
         classes = [_generator(seed, int(index), 0, "label").integers(num_classes) for index in rows]
         return torch.tensor(classes, dtype=torch.int64)
-    raise ValueError(f"label mode is {mode!r}; choose balanced or drawn")
+    if not isinstance(mode, str):
+        return torch.tensor(mode, dtype=torch.int64)[torch.from_numpy((rows % np.uint64(len(mode))).astype(np.int64))]
+    raise ValueError(f"label mode is {mode!r}; choose balanced or drawn, or list classes")
 
 
 def _generator(seed: int, index: int, stream: int, use: Use) -> np.random.Generator:

@@ -94,6 +94,11 @@ def test_balanced_labels_count_every_class_alike() -> None:
     assert torch.bincount(labels(range(50_000), 1000)).unique().tolist() == [50]
 
 
+def test_listed_classes_take_turns() -> None:
+    assert labels(range(5), 1000, (281, 1, 933)).tolist() == [281, 1, 933, 281, 1]
+    assert labels([4], 1000, (281, 1, 933)).tolist() == [1], "by the id alone"
+
+
 def test_drawn_labels_are_uniform_and_belong_to_their_id() -> None:
     drawn = labels(range(5000), 10, "drawn", seed=5)
     assert torch.equal(labels([17, 3], 10, "drawn", seed=5), drawn[[17, 3]])

@@ -45,6 +45,7 @@ def problems(c: Config) -> Iterator[ConfigProblem]:
             ("train.checkpoint",),
         )
     yield from _sampler(c)
+    yield from _labels(c)
     if c.sample.keep_images == "png" and c.model.in_channels not in (1, 3):
         yield ConfigProblem(
             "sample.keep_images",
@@ -53,6 +54,20 @@ def problems(c: Config) -> Iterator[ConfigProblem]:
         )
     if c.upsampler is not None:
         yield from _upsampler(c, c.upsampler)
+
+
+def _labels(c: Config) -> Iterator[ConfigProblem]:
+    """Classes to sample that there are not."""
+    classifier = c.classifier.model.num_labels if c.classifier is not None and c.sample.guidance_scale > 0 else None
+    classes = c.model.num_classes or classifier
+    if isinstance(c.sample.labels, str) or c.model.role is not Role.DRAWS:
+        return
+    if classes is None:
+        message = "lists classes, but the model has none, and no classifier guides it; leave it out"
+        yield ConfigProblem("sample.labels", message, ("model.num_classes", "sample.guidance_scale"))
+    elif unknown := [label for label in c.sample.labels if label >= classes]:
+        message = f"got {', '.join(map(str, unknown))}, allowed: classes from 0 to {classes - 1}"
+        yield ConfigProblem("sample.labels", message, ("model.num_classes",))
 
 
 def cautions(c: Config) -> Iterator[str]:
