@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 Ids = npt.NDArray[np.integer] | Tensor | Sequence[int]
-LabelMode = Literal["balanced", "drawn"] | Sequence[int]
+LabelMode = Literal["balanced", "drawn"] | tuple[int, ...]
 Use = Literal["image", "label", "upsampling"]
 
 USES: dict[Use, int] = {"image": 0, "label": 1, "upsampling": 2}
@@ -72,7 +72,7 @@ def labels(ids: Ids, num_classes: int, mode: LabelMode = "balanced", seed: int =
     if mode == "drawn":
         classes = [_generator(seed, int(index), 0, "label").integers(num_classes) for index in rows]
         return torch.tensor(classes, dtype=torch.int64)
-    if not isinstance(mode, str):
+    if isinstance(mode, tuple):
         return torch.tensor(mode, dtype=torch.int64)[torch.from_numpy((rows % np.uint64(len(mode))).astype(np.int64))]
     raise ValueError(f"label mode is {mode!r}; choose balanced or drawn, or list classes")
 

@@ -61,7 +61,7 @@ def _window(
     corner: Corner,
     resampling: Image.Resampling = Image.Resampling.BICUBIC,
 ) -> Image.Image:
-    """Resize the shorter side to `shorter`, and keep the `size`×`size` pixels at (left, top) = corner(width, height)."""
+    """Resize the shorter side to `shorter`; keep the `size`×`size` pixels at (left, top) = corner(width, height)."""
     scale = shorter / min(image.size)
     width, height = round(image.width * scale), round(image.height * scale)
     left, top = corner(width, height)
