@@ -23,13 +23,18 @@ def differing(conditions: Sequence[Mapping[str, JSON]]) -> list[str]:
     return [name for name in names if len({value_in_words(each.get(name)) for each in conditions}) > 1]
 
 
+def conditions_of(metric: str, conditions: Mapping[str, JSON]) -> dict[str, JSON]:
+    """A stage's conditions for one metric: where a condition has a value per metric, that metric's."""
+    return {name: value.get(metric) if isinstance(value, Mapping) else value for name, value in conditions.items()}
+
+
 def refuse_unfair_races(sweep: Sweep, trials: Sequence[PlannedTrial]) -> None:
     """Raise UserError if a scheduler would compare results at a rung that were measured under different conditions."""
     if not sweep.scheduler.facts.races or not trials:
         return
     for trial in trials[1:]:
         for ours, theirs in zip(trials[0].rungs, trial.rungs, strict=True):
-            first, other = ours.leaf.conditions, theirs.leaf.conditions
+            first, other = (conditions_of(sweep.metric, rung.leaf.conditions) for rung in (ours, theirs))
             if names := differing([first, other]):
                 differences = ", ".join(f"{name} {first.get(name)} and {other.get(name)}" for name in names)
                 raise UserError(

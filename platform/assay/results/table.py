@@ -16,7 +16,8 @@ from assay.costs.devices import DeviceDays
 from assay.costs.ledger import Total, entries, total
 from assay.costs.priced_metrics import NOT_PRICED, PricedMetrics
 from assay.errors import passing_warnings
-from assay.planning import Plan
+from assay.planning import Plan, Rung
+from assay.planning.comparability import conditions_of
 from assay.results.intervals import read_estimates
 from assay.results.outcome import TrialOutcome
 from assay.results.ranking import arms_over_seeds, ranked
@@ -156,7 +157,7 @@ def _row(plan: Plan, trial: TrialOutcome, logs: Mapping[str, Path], by_ledger: P
         varied=about.varied,
         is_stopped=ended is not None and plan.decided[ended.leaf.key] == "stop",
         reached_amount=math.inf if is_at_end or rung.amount is None else rung.amount,
-        conditions=_conditions(hints.comparable, leaf),
+        conditions=_conditions(plan, rung, leaf),
         reference={} if paper is None else paper.metrics,
         reference_note="" if paper is None else paper.note,
         measured_otherwise={} if paper is None else _measured_otherwise(plan, trial, config),
@@ -191,10 +192,14 @@ def _reference_notes(rows: Sequence[Row]) -> list[str]:
     return notes
 
 
-def _conditions(names: Sequence[str], leaf: StoredResult | None) -> Mapping[str, JSON]:
-    """The conditions that a result was measured under, as far as it reports them."""
-    reported = {} if leaf is None else {**leaf.notes, **leaf.metrics}
-    return {name: reported[name] for name in names if name in reported}
+def _conditions(plan: Plan, rung: Rung, leaf: StoredResult | None) -> Mapping[str, JSON]:
+    """The conditions that the sweep's metric was measured under, as far as the result reports them."""
+    if leaf is None:
+        return {}
+    planned, of_metric = rung.leaf.conditions, conditions_of(plan.sweep.metric, rung.leaf.conditions)
+    per_metric = {name: of_metric[name] for name, value in planned.items() if isinstance(value, Mapping)}
+    reported = {**leaf.notes, **leaf.metrics, **per_metric}
+    return {name: reported[name] for name in plan.hints.comparable if name in reported}
 
 
 def _status(plan: Plan, trial: TrialOutcome) -> str:

@@ -144,7 +144,8 @@ class Stage:
     """Map stages: the rows go to the stages that read them as `rows`, and are not stored. Not part of the key."""
     conditions: Mapping[str, JSON] = field(default_factory=dict)
     """What its metrics are measured under, as far as a plan can tell (how many rows, by which measure): trials race
-    against each other only if these are equal. Being listed here puts nothing into the key."""
+    against each other only if these are equal. A condition that differs between metrics is a mapping from the metric to
+    its value. Being listed here puts nothing into the key."""
     prices: Mapping[str, tuple[Work, ...]] = field(default_factory=dict)
     """Metrics of a last stage that are device-days of work which it does not do itself → that work. Reports show the
     ledger's figures for it beside them. Not part of the key."""

@@ -13,10 +13,11 @@ import assay
 from adm.workload import workload
 from assay.cli.commands.estimates import summary
 from assay.costs.availability import survey
-from assay.errors import ConfigError
+from assay.errors import ConfigError, UserError
 from assay.home import Home
 from assay.planning import make_plan
 from assay.results.outcome import Outcome
+from assay.results.table import table
 from assay.store import Store
 from assay.sweep import Sweep
 from quick_samples import drawing
@@ -101,6 +102,29 @@ def test_images_are_drawn_once_for_all_and_no_metric_is_ambiguous(by_pixels: Hom
     assert {"precision", "precision_classifier"} <= json.loads(leaf.file("jackknife.json").read_text()).keys()
     assert str(leaf.notes["extractor"]).startswith("pixels; classifier ")
     assert leaf.file("samples.png").is_file()
+
+
+RACE = {"name": "asha", "budget": "evaluate.num_samples", "rungs": [10, NUM]}
+
+
+@pytest.mark.slow
+def test_an_arm_with_one_more_extractor_is_ranked_by_the_metric_that_both_have(home: Home) -> None:
+    own = sweep("pixels").model_dump(exclude_unset=True)
+    arms = {"one": {}, "two": {"evaluate.extractors": BOTH}}
+    outcome = assay.run(Sweep.model_validate({**own, "arms": arms}), home, executor="inline")
+    first, second = table(outcome.plan, outcome.trials).rows
+    assert (first.rank, second.rank) == (1, 2)
+    assert first.metrics["fd_pixels"] == second.metrics["fd_pixels"]
+    assert first.conditions["extractor"] == second.conditions["extractor"] == "pixels"
+
+
+def test_arms_race_by_the_metric_that_both_have_if_its_network_is_the_same() -> None:
+    arms = {"one": {"evaluate.extractors": ["classifier"]}, "two": {"evaluate.extractors": BOTH}}
+    own = {**sweep("pixels").model_dump(exclude_unset=True), "scheduler": RACE, "metric": "fd_classifier"}
+    assert make_plan(Sweep.model_validate({**own, "arms": arms}))
+    arms["two"]["classifier.train.iterations"] = 3
+    with pytest.raises(UserError, match=r"different conditions: .* have extractor classifier \w+ and classifier \w+"):
+        make_plan(Sweep.model_validate({**own, "arms": arms}))
 
 
 @pytest.mark.slow

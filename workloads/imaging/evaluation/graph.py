@@ -216,6 +216,10 @@ def _merged(c: Evaluated, evaluations: Sequence[Stage]) -> Stage:
     first = evaluations[0]
     labels = [each.config["conditions"] for each in evaluations]
     conditions = {name: "; ".join(dict.fromkeys(each[name] for each in labels)) for name in labels[0]}
+    names = names_by_extractor(c)
+    by_metric = {
+        metric: label["extractor"] for label, own in zip(labels, names, strict=True) for metric in own.values()
+    }
     return Stage(
         name="metrics",
         version=1,
@@ -223,13 +227,13 @@ def _merged(c: Evaluated, evaluations: Sequence[Stage]) -> Stage:
         body=("imaging.evaluation.stages:merge_extractors",),
         config={
             "extractors": list(c.evaluate.asked),
-            "names": dict(zip(c.evaluate.asked, names_by_extractor(c), strict=True)),
+            "names": dict(zip(c.evaluate.asked, names, strict=True)),
             "conditions": conditions,
         },
         places=("conditions.reference",) if any(each.places for each in evaluations) else (),
         inputs=dict(zip(c.evaluate.asked, evaluations, strict=True)),
         execution=first.execution,
-        conditions={**first.conditions, **conditions},
+        conditions={**first.conditions, **conditions, "extractor": by_metric},
     )
 
 
