@@ -37,8 +37,8 @@ class Reading:
     x: str
     is_measured: bool
     """x is a result, a cost or a metric, instead of a setting."""
-    along: str | None
-    """The parameter that a line follows if x is measured: the last one, unless it follows rungs."""
+    along: Mapping[str | None, str]
+    """Arm → the parameter that its lines follow if x is measured: its last one. Empty if they follow rungs."""
     has_named_arms: bool
     """Arms differ in more than x, and so have lines of their own."""
 
@@ -46,7 +46,7 @@ class Reading:
     def of(cls, plan: Plan, x: str) -> Reading:
         is_measured = is_cost(plan, x) or not (x == ARM or _is_set(plan, x))
         follows_rungs = is_cost(plan, x) and any(len(one.rungs) > 1 for one in plan.trials)
-        along = next(reversed(list(plan.sweep.parameters)), None) if is_measured and not follows_rungs else None
+        along = _last_parameters(plan) if is_measured and not follows_rungs else {}
         named = [one for one in plan.trials if one.trial.arm is not None]
         others = {*plan.sweep.parameters, x}
         own = (set(one.trial.overrides) - others - {one.workload.seed_path} for one in named)
@@ -73,7 +73,8 @@ class Reading:
         if self.x == ARM and trial.arm is None:
             return ""  # x is the trial's name, which has all parameters
         short = short_names(parameters)
-        others = [path for path in parameters if path not in (self.x, self.along) and path in trial.overrides]
+        along = self.along.get(trial.arm)
+        others = [path for path in parameters if path not in (self.x, along) and path in trial.overrides]
         settings = [f"{short[path]} {in_words(trial.overrides[path])}" for path in others]
         return ", ".join([*([str(trial.arm)] if self.has_named_arms else []), *settings])
 
@@ -82,7 +83,7 @@ class Reading:
         if not self.is_measured:
             return canonical_json(measurement.x)
         is_of_rungs = is_cost(self.plan, self.x) and len(measurement.planned.rungs) > 1
-        follows = self.plan.sweep.scheduler.budget if is_of_rungs else self.along
+        follows = self.plan.sweep.scheduler.budget if is_of_rungs else self.along.get(measurement.planned.trial.arm)
         return "" if follows is None else canonical_json(at_path(measurement.config, follows))
 
     def _set(self, planned: PlannedTrial, rung: Rung) -> JSON:
@@ -106,6 +107,11 @@ def is_rung(plan: Plan, x: str) -> bool:
 
 def is_cost(plan: Plan, x: str) -> bool:
     return x.rpartition(".")[2] in costs_of(plan.hints)
+
+
+def _last_parameters(plan: Plan) -> dict[str | None, str]:
+    """Arm → the last parameter that any of its trials has: a condition may limit a parameter to some arms."""
+    return {one.trial.arm: path for path in plan.sweep.parameters for one in plan.trials if path in one.trial.overrides}
 
 
 def _is_set(plan: Plan, x: str) -> bool:

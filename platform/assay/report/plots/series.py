@@ -92,7 +92,8 @@ def _point(reading: Reading, seeds: Sequence[Measurement]) -> Point:
     ys = [seed.estimate.value for seed in seeds]
     x = fmean(xs) if reading.is_measured else xs[0]
     error = stdev(ys) if len(ys) > 1 else seeds[0].estimate.half_width
-    label = "" if reading.along is None else in_words(at_path(seeds[0].config, reading.along))
+    along = reading.along.get(seeds[0].planned.trial.arm)
+    label = "" if along is None else in_words(at_path(seeds[0].config, along))
     return Point(x, fmean(ys), error, all(seed.is_ranked for seed in seeds), label, len(seeds))
 
 
