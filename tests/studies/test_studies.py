@@ -73,8 +73,9 @@ def test_figure_6_trades_recall_for_precision(smoke: Smoke) -> None:
     study = smoke("figure6_guidance")
     for sampler in ("20 steps", "DDIM, 10 steps"):
         weak, strong = f"{sampler}, guidance_scale 0.0", f"{sampler}, guidance_scale 4.0"
-        assert study.metric(strong, "precision") > study.metric(weak, "precision")
-        assert study.metric(strong, "recall") < study.metric(weak, "recall")
+        assert study.metric(strong, "precision_classifier") > study.metric(weak, "precision_classifier")
+        assert study.metric(strong, "recall_classifier") < study.metric(weak, "recall_classifier")
+    assert study.metric("GAN, truncation 0.1", "recall") < study.metric("GAN, truncation 1.0", "recall")
     assert "precision-by-recall-scatter.png" in study.pictures
 
 
