@@ -78,13 +78,13 @@ def test_one_metric_by_another_follows_the_parameter(guidance: Callable[..., Fil
 def test_each_arm_follows_its_own_last_parameter(guidance: Callable[..., Filled]) -> None:
     parameters = {
         "sample.guidance_scale": {"values": SCALES, "when": {"arm": "AdaGN"}},
-        "sample.steps": {"values": [10, 50], "when": {"arm": "addition"}},
+        "sample.steps": {"values": [[10], [50]], "when": {"arm": "addition"}},
     }
     plan, trials = guidance(parameters=parameters)
     ours, other = series_of(plan, "recall", "precision", trials, NONE)
     assert (ours.label, other.label) == ("AdaGN", "addition")
     assert [p.label for p in ours.points] == ["0.0", "1.0", "10.0"]
-    assert [p.label for p in other.points] == ["10", "50"]
+    assert [p.label for p in other.points] == ["[10]", "[50]"]
 
 
 def test_arms_may_be_x(guidance: Callable[..., Filled]) -> None:
