@@ -194,6 +194,13 @@ def test_table_10_prices_what_was_never_trained(smoke: Smoke) -> None:
     assert "train" not in study.out.split("table10_compute: by")[0].replace("trains", "")
 
 
+def test_the_evaluator_gives_what_an_independent_computation_gave(smoke: Smoke) -> None:
+    ((_, row),) = smoke("evaluator_check").trials.items()
+    assert row["reference"].keys() == {"fd_pixels", "precision", "recall"}
+    for name, value in row["reference"].items():
+        assert row["metrics"][name] == pytest.approx(value, rel=1e-5)
+
+
 @pytest.mark.parametrize("name", sorted({path.stem for path in SWEEPS} - NO_STUDIES))
 def test_every_study_leaves_a_report_whose_pictures_show_something(smoke: Smoke, name: str) -> None:
     study = smoke(name)

@@ -263,6 +263,9 @@ class Config(Section):
     classifier: ClassifierConfig | None = None
     upsampler: UpsamplerConfig | None = None
     sample: SampleConfig = SampleConfig()
+    samples: FilePath | None = None
+    """Images that somebody else drew, to evaluate instead of this model's: an npz as published, a zip of images, or a
+    folder of them, of this model's size. Nothing is trained for them."""
     evaluate: EvaluateConfig = EvaluateConfig()
     measure: Measure = "quality"
     """What a trial reports: sample quality, reconstruction error, images per second, or V100-days."""

@@ -28,7 +28,7 @@ from adm.studies import check, graph
 from assay.errors import AssayWarning, ConfigProblem, FieldError, UserError
 from assay.workload import JSON, Budget, Checkpointing, PrintedTable, Smoke, Stage, TypedWorkload
 from imaging.config import Crop
-from imaging.evaluation import facts, validation
+from imaging.evaluation import facts, samples, validation
 from imaging.evaluation import graph as evaluation_graph
 from imaging.paths import places_in
 
@@ -108,18 +108,21 @@ class AdmWorkload(TypedWorkload[Config]):
             return [_measured(c, _classifier(c, c.model, c.train, c.data.crop, "train"))]
         if c.model.role is Role.ENLARGES:
             return [_measured(c, _denoiser(c, c.model, c.diffusion, c.train, "train"))]
-        train = _denoiser(c, c.model, c.diffusion, c.train, "train")
         classifier = None
         if c.classifier is not None:
             section = c.classifier
             classifier = _classifier(c, section.model, section.train, section.crop or c.data.crop, "classifier.train")
-        guidance = {"classifier": classifier} if c.sample.guidance_scale > 0 and classifier else {}
-        if c.measure == "inversion":
-            return [graph.inversion(c, facts.data_section(c.data), train, guidance.get("classifier"))]
-        networks = {"model": train, **guidance}
-        if (up := c.upsampler) is not None:
-            networks["upsampler"] = _denoiser(c, up.model, up.diffusion, up.train, "upsampler.train")
-        draw = sampling.draw(c, networks)
+        if c.samples is not None:
+            draw = samples.given(c, c.samples, sampling.batches(c))
+        else:
+            train = _denoiser(c, c.model, c.diffusion, c.train, "train")
+            guidance = {"classifier": classifier} if c.sample.guidance_scale > 0 and classifier else {}
+            if c.measure == "inversion":
+                return [graph.inversion(c, facts.data_section(c.data), train, guidance.get("classifier"))]
+            networks = {"model": train, **guidance}
+            if (up := c.upsampler) is not None:
+                networks["upsampler"] = _denoiser(c, up.model, up.diffusion, up.train, "upsampler.train")
+            draw = sampling.draw(c, networks)
         data = facts.data_section(c.data)
         extractor_networks = {} if classifier is None else {"classifier": classifier}
         judged = evaluation_graph.judge(c, data, draw, extractor_networks, sampling.batches(c))
@@ -275,10 +278,15 @@ def _network_problems(c: Config) -> Iterator[ConfigProblem]:
 
 def _evaluation_problems(c: Config) -> Iterator[ConfigProblem]:
     """Problems of the data and the evaluation that would otherwise fail only after the trainings."""
+    if c.samples is not None and (c.measure != "quality" or c.model.role is not Role.DRAWS):
+        message = "has an effect only where samples are evaluated: with measure quality and a model that draws"
+        yield ConfigProblem("samples", f"{message}; leave it out", ("measure", "model.kind"))
     if c.measure != "quality":
         return
     if c.model.role is Role.DRAWS:
         yield from validation.problems(c, () if c.classifier is None else ("classifier",))
+        if c.samples is not None:
+            yield from samples.problems(c, c.samples)
     elif c.model.role is Role.CLASSIFIES and c.data.validation:
         # A share that rounds to no image. Shares per class are checked when a run starts.
         num_images = validation.countable(c)

@@ -77,3 +77,12 @@ DATA_SOURCES.register(
         num_classes=1,
     ),
 )
+DATA_SOURCES.register(
+    "zip",
+    DataSource(
+        "imaging.data.zipped:Zip",
+        "imaging.data.zipped:zip_files",
+        options=("labels", "crop", "broken_images"),
+        is_encoded=True,
+    ),
+)

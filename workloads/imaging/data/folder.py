@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +22,8 @@ from imaging.paths import shown, unreadable
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp")
 """Suffixes of the files that are read. Animated GIFs give their first frame."""
 
+LabelsBy = Literal["basename", "subfolder"]
+
 
 class Folder:
     """`Stored` image files at any depth, sorted by path. The class is the basename before "_", as in the published
@@ -32,7 +35,7 @@ class Folder:
         self.files = folder_files(data)
         self._root, self._files = Path(self.files.root), self.files.names
         self.labels_from = f"data.labels {data.labels} of {self._root}"
-        self.labels = self._by_name(data.labels == "subfolder")
+        self.labels = classes_by_name(self._files, data.labels, self._root)
 
     def __len__(self) -> int:
         return len(self._files)
@@ -51,20 +54,22 @@ class Folder:
             raise unreadable(self._root / self._files[index], error) from error
         return opened(encoded)
 
-    def _by_name(self, by_subfolder: bool) -> Labels:
-        if by_subfolder:
-            for file in self._files:
-                if os.sep not in file:
-                    raise UserError(
-                        f"{self._root / file} is in no subfolder, which is its class with data.labels subfolder; "
-                        "move it, or set data.labels basename"
-                    )
-        names = [class_name(file, "subfolder" if by_subfolder else "basename") for file in self._files]
-        order = {name: index for index, name in enumerate(sorted(set(names)))}
-        return np.array([order[name] for name in names], dtype=np.int64)
+
+def classes_by_name(files: Sequence[str], labels: LabelsBy, root: Path) -> Labels:
+    """The class of each file, by its path relative to `root`, numbered in sorted order. Raises UserError."""
+    if labels == "subfolder":
+        for file in files:
+            if os.sep not in file:
+                raise UserError(
+                    f"{root / file} is in no subfolder, which is its class with data.labels subfolder; move it, or set "
+                    "data.labels basename"
+                )
+    names = [class_name(file, labels) for file in files]
+    order = {name: index for index, name in enumerate(sorted(set(names)))}
+    return np.array([order[name] for name in names], dtype=np.int64)
 
 
-def class_name(file: str, labels: Literal["basename", "subfolder"]) -> str:
+def class_name(file: str, labels: LabelsBy) -> str:
     """The class of a file, from its path relative to data.path."""
     if labels == "subfolder":
         return file.split(os.sep, 1)[0]

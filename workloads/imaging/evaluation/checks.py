@@ -12,6 +12,7 @@ import numpy as np
 from assay.errors import AssayWarning, UserError
 from imaging import data
 from imaging.data.image_faults import NUM_LOOKED_AT, fault_of
+from imaging.evaluation.samples import about
 from imaging.extractors import inception_weights
 
 if TYPE_CHECKING:
@@ -33,6 +34,15 @@ def reference(config: Mapping[str, Any]) -> None:
         if fault_of(source.read(all_over).images):
             raise UserError(told)
         warnings.warn(f"{told}; later ones look fine", AssayWarning, stacklevel=2)
+
+
+def samples(config: Mapping[str, Any]) -> None:
+    """Check that the samples of a file can be read, and have the size of those that they are compared with. Raises
+    UserError."""
+    try:
+        data.check(config)
+    except UserError as error:
+        raise type(error)(about(error)) from error
 
 
 def statistics(config: Mapping[str, Any]) -> None:

@@ -55,7 +55,7 @@ def reference(
         name="reference",
         version=2,
         kind="map",
-        body=("imaging.extractors.features:ReferenceImages", extractor(c).body),
+        body=("imaging.extractors.features:StoredImages", extractor(c).body),
         config=config,
         places=places_in(config),
         inputs=network,

@@ -78,8 +78,8 @@ def as_rgb(images: Images) -> Images:
     return images if images.shape[-1] == 3 else images.repeat(3, axis=-1)
 
 
-class ReferenceImages:
-    """The images of the reference: {"id"} → {"id", "label", "image"}, where row i is that of `images_of_rows`.
+class StoredImages:
+    """Images of a data set: {"id"} → {"id", "label", "image"}, where row i is that of `images_of_rows`.
 
     With data.broken_images skip, the row of a broken image has the image that replaces it.
     """
@@ -90,10 +90,7 @@ class ReferenceImages:
         )
         order, there = ctx.config["order"], len(self._source)
         if ctx.amount > there:
-            raise UserError(
-                f"evaluate.num_reference is {ctx.amount}, but the data has {there} images; ask for fewer, or for null, "
-                "which is all"
-            )
+            raise UserError(f"{ctx.amount} images are asked for, but the data has {there}: ask for at most {there}")
         self._images = images_of_rows(order, there)
 
     def __call__(self, batch: Batch) -> Batch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -188,7 +189,14 @@ def lsun(path: Path, images: list[bytes]) -> DataConfig:
     return DataConfig(source="lmdb", path=str(path), crop="none")
 
 
-SOURCES: list[Callable[[Path, list[bytes]], DataConfig]] = [folder, parquet, lsun]
+def zipped(path: Path, images: list[bytes]) -> DataConfig:
+    with zipfile.ZipFile(path, "w") as archive:
+        for index, image in enumerate(images):
+            archive.writestr(f"a_{index:02}.png", image)
+    return DataConfig(source="zip", path=str(path), crop="none")
+
+
+SOURCES: list[Callable[[Path, list[bytes]], DataConfig]] = [folder, parquet, lsun, zipped]
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")

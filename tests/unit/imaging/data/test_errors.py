@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -63,8 +64,15 @@ def npz(path: Path, *arrays: Any, **named: Any) -> DataConfig:
     return DataConfig(source="npz", path=str(path / "some.npz"))
 
 
-ENCODED = [folder, parquet, lsun]
-NAMES = {folder: "a_03.png", parquet: "row 3 of .*some.parquet", lsun: "key 0003 of"}
+def zipped(path: Path, images: list[bytes]) -> DataConfig:
+    with zipfile.ZipFile(path / "some.zip", "w") as archive:
+        for index, image in enumerate(images):
+            archive.writestr(f"a_{index:02}.png", image)
+    return DataConfig(source="zip", path=str(path / "some.zip"))
+
+
+ENCODED = [folder, parquet, lsun, zipped]
+NAMES = {folder: "a_03.png", zipped: "a_03.png of .*some.zip", parquet: "row 3 of .*some.parquet", lsun: "key 0003 of"}
 
 
 @pytest.fixture(params=ENCODED, ids=lambda write: write.__name__)
@@ -140,11 +148,11 @@ class TestBrokenImages:
     def test_the_reference_says_which_it_skipped(self, tmp_path: Path) -> None:
         from types import SimpleNamespace
 
-        from imaging.extractors.features import ReferenceImages
+        from imaging.extractors.features import StoredImages
 
         data = folder(tmp_path, [png(0), b"", png(2)]).model_dump(mode="json") | {"broken_images": "skip"}
         config = {"data": data, "image_size": SIZE, "channels": 3, "order": "stored"}
-        step = ReferenceImages(SimpleNamespace(config=config, threads=1, amount=3))  # type: ignore[arg-type]
+        step = StoredImages(SimpleNamespace(config=config, threads=1, amount=3))  # type: ignore[arg-type]
         with pytest.warns(AssayWarning, match=r"1 of the images.*a_01\.png"):
             rows = step({"id": np.arange(3)})
         assert rows["image"][:, 0, 0, 0].tolist() == [0, 2, 2]
@@ -236,12 +244,12 @@ class TestLabels:
 
 
 class TestPaths:
-    @pytest.mark.parametrize("source", ["folder", "npz", "parquet", "lmdb"])
+    @pytest.mark.parametrize("source", ["folder", "npz", "parquet", "lmdb", "zip"])
     def test_none_given(self, source: Any) -> None:
         with pytest.raises(UserError, match=f"data.source {source} needs data.path"):
             opened(DataConfig(source=source))
 
-    @pytest.mark.parametrize("source", ["folder", "npz", "parquet", "lmdb"])
+    @pytest.mark.parametrize("source", ["folder", "npz", "parquet", "lmdb", "zip"])
     def test_nothing_there(self, tmp_path: Path, source: Any) -> None:
         (tmp_path / "images").mkdir()
         with pytest.raises(UserError, match="it does not exist; did you mean 'images'"):
@@ -268,6 +276,20 @@ class TestPaths:
 
 
 class TestFiles:
+    def test_what_is_no_zip(self, tmp_path: Path) -> None:
+        data = zipped(tmp_path, [png(0)])
+        path = tmp_path / "some.zip"
+        whole = path.read_bytes()
+        for content in (b"", b"no zip", whole[:-40]):
+            path.write_bytes(content)
+            with pytest.raises(UserError, match=r"some\.zip cannot be read as a zip file"):
+                opened(data)
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in ("labels.csv", "__MACOSX/._a_00.png", ".hidden/a_00.png"):
+                archive.writestr(name, png(0))
+        with pytest.raises(UserError, match=r"some\.zip contains no images; looked for \.png"):
+            opened(data)
+
     def test_what_is_no_npz(self, tmp_path: Path) -> None:
         path = tmp_path / "some.npz"
         np.savez(path, np.zeros((4, 8, 8, 3), np.uint8))
@@ -361,7 +383,7 @@ class TestOptions:
             ({"data.crop": "random"}, "crop 'random' has no effect on data.source digits: it is for folder, npz"),
             ({"data.broken_images": "skip"}, "no effect on data.source digits"),
             ({"data.source": "folder", "data.image_column": "img"}, "for parquet; leave it out"),
-            ({"data.source": "npz", "data.labels": "subfolder"}, "for folder; leave it out"),
+            ({"data.source": "npz", "data.labels": "subfolder"}, "for folder, zip; leave it out"),
             ({"data.source": "npz", "data.broken_images": "skip"}, "for folder, parquet, lmdb"),
             ({"data.source": "lmdb"}, "lmdb has no classes"),
             ({"data.source": "lmdb", "model.num_classes": None}, "a classifier cannot be trained on data.source lmdb"),

@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,7 +65,15 @@ def lsun(path: Path, pixels: np.ndarray[Any, Any] = PIXELS) -> DataConfig:
     return DataConfig(source="lmdb", path=str(path))
 
 
-@pytest.fixture(params=[folder, npz, parquet, lsun], ids=lambda write: write.__name__)
+def zipped(path: Path, pixels: np.ndarray[Any, Any] = PIXELS) -> DataConfig:
+    path.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path / "images.zip", "w") as archive:
+        for index, image in enumerate(pixels):
+            archive.writestr(zipfile.ZipInfo(f"{index:02}.bmp"), bmp(image))
+    return DataConfig(source="zip", path=str(path / "images.zip"))
+
+
+@pytest.fixture(params=[folder, npz, parquet, lsun, zipped], ids=lambda write: write.__name__)
 def write(request: pytest.FixtureRequest) -> Callable[..., DataConfig]:
     return request.param
 
@@ -263,7 +272,7 @@ class TestWhatCannotBeRead:
         folder(tmp_path / "data")
         os.mkfifo(tmp_path / "data" / "0_99.png")
         assert "0_99.png is a FIFO, allowed: a file" in self.refused(tmp_path / "data")
-        for source in ("folder", "npz", "parquet", "lmdb"):
+        for source in ("folder", "npz", "parquet", "lmdb", "zip"):
             with pytest.raises(UserError, match=r"0_99\.png' is not a f"):
                 planned_data(DataConfig(source=source, path=str(tmp_path / "data" / "0_99.png")))  # type: ignore[arg-type]
 
