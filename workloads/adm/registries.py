@@ -292,6 +292,8 @@ class Picture(Piece):
     metrics: tuple[str, ...] = ()
     is_square: bool = False
     """It shows figures.num_samples² samples instead of figures.num_samples."""
+    is_per_class: bool = False
+    """It shows figures.num_samples samples of each class that sample.labels lists."""
     shows_reference: bool = False
     """It shows images that the samples are compared with."""
     searches_reference: bool = False
@@ -299,7 +301,9 @@ class Picture(Piece):
     side_by_side: bool = False
     """Reports show those of all arms side by side."""
 
-    def num_shown(self, num_samples: int) -> int:
+    def num_shown(self, num_samples: int, num_classes: int = 1) -> int:
+        if self.is_per_class:
+            return num_samples * num_classes
         return num_samples**2 if self.is_square else num_samples
 
 
@@ -332,6 +336,15 @@ PICTURES.register(
         file="column.png",
         caption="the same samples, one noise seed per row",
         side_by_side=True,
+    ),
+)
+PICTURES.register(
+    "classes",
+    Picture(
+        path="adm.studies.figures:classes",
+        file="classes.png",
+        caption="one class per row, in the order of sample.labels",
+        is_per_class=True,
     ),
 )
 

@@ -82,7 +82,14 @@ def _figures(c: Config) -> Iterator[ConfigProblem]:
         )
         return
     pictures = [PICTURES[name] for name in c.figures.draw]
-    shown = max(picture.num_shown(c.figures.num_samples) for picture in pictures)
+    if isinstance(c.sample.labels, str) and (
+        per_class := [name for name in c.figures.draw if PICTURES[name].is_per_class]
+    ):
+        message = f"{per_class[0]} has a row per class that sample.labels lists, but that is {c.sample.labels}"
+        yield ConfigProblem("figures.draw", f"{message}; list classes, such as [1, 279, 323]", ("sample.labels",))
+        return
+    num_classes = 1 if isinstance(c.sample.labels, str) else len(c.sample.labels)
+    shown = max(picture.num_shown(c.figures.num_samples, num_classes) for picture in pictures)
     most = min(c.evaluate.num_samples, SHOWN_IMAGES)
     if shown > most:
         yield ConfigProblem(

@@ -87,6 +87,15 @@ def column(ctx: StageContext, path: Path) -> Mapping[str, float]:
     return {}
 
 
+def classes(ctx: StageContext, path: Path) -> Mapping[str, float]:
+    """One row per class that sample.labels lists: sample i is of the class at place i mod their number. Figures 13 to
+    22."""
+    each, count = ctx.config["num_samples"], ctx.config["num_classes"]
+    images = _first_images(ctx.inputs["samples"], each * count)
+    save_panel(images.reshape(each, count, *images.shape[1:]).swapaxes(0, 1), path)
+    return {}
+
+
 def nearest_of_all(
     queries: Features, reference: Result, k: int, device: str, max_bytes: int = DEFAULT_MAX_BYTES
 ) -> tuple[Ids, Distances]:

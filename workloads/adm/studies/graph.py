@@ -70,6 +70,7 @@ def figures(
         "seed": c.seed,
         **(images or {}),
         **c.figures.model_dump(mode="json"),
+        **({"num_classes": len(c.sample.labels)} if draws_classes(c) else {}),
         "num_rows": None if reference is None else reference.amount,
         "conditions": evaluate.config["conditions"],
         **versions(c.figures),
@@ -90,6 +91,11 @@ def figures(
         execution=evaluate.execution,
         conditions=evaluate.conditions,
     )
+
+
+def draws_classes(c: Config) -> bool:
+    """Whether a picture has a row for each class that sample.labels lists."""
+    return any(PICTURES[name].is_per_class for name in c.figures.draw)
 
 
 def inversion(c: Config, data: Mapping[str, JSON], train: Stage, classifier: Stage | None) -> Stage:

@@ -81,6 +81,19 @@ class TestFigures:
         assert neighbours == (four + 4 * gap, four), "a gap below the samples"
         assert diversity == (four, 8 * (tile + gap) + gap + 4 * gap), "a gap between samples and training images"
 
+    def test_a_row_of_classes_has_the_samples_of_one_class(self, tmp_path: Path) -> None:
+        store = Store(tmp_path)
+        graph = self.graph("classes", sample__labels=[3, 8], figures__num_samples=3)
+        picture = np.asarray(Image.open(run(graph, store, "figures").file("classes.png")))
+        images = run(graph, store, "features").rows(0, 6, ["image"]).column("image").combine_chunks().to_numpy_ndarray()
+        tile, gap = 32, 2
+        assert picture.shape == (2 * (tile + gap) + gap, 3 * (tile + gap) + gap)
+        for row, first in enumerate((0, 1)):
+            for place, image in enumerate(images[first::2, ..., 0]):
+                top, left = (gap + number * (tile + gap) for number in (row, place))
+                shown = picture[top : top + tile, left : left + tile]
+                assert np.array_equal(shown, image.repeat(4, axis=0).repeat(4, axis=1))
+
     def test_a_neighbour_is_the_training_image_of_its_id(self, tmp_path: Path) -> None:
         store = Store(tmp_path)
         graph = self.graph("neighbours")
@@ -126,6 +139,10 @@ class TestFigures:
             ({"figures.draw": ["diversity"], "figures.num_samples": 11}, "asks for 121 samples, allowed here: at most"),
             ({"figures.draw": ["neighbours"], "figures.num_reference": 2}, "there are 2 training images"),
             ({"measure": "compute", "figures.draw": ["column"]}, "has no effect with measure compute"),
+            (
+                {"figures.draw": ["classes"]},
+                "classes has a row per class that sample.labels lists, but that is balanced",
+            ),
             ({"throughput.repeats": 3}, "has no effect with measure quality"),
             ({"measure": "inversion"}, "set sample.sampler ddim"),
             ({"measure": "throughput", "throughput.preset": "imagenet65"}, "did you mean 'imagenet64'"),
