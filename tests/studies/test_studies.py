@@ -184,6 +184,13 @@ def test_table_7_gives_rates_and_no_utilisation_of_what_has_no_declared_peak(smo
     assert "utilisation not reported: no peak is declared for cpu" in study.out
 
 
+def test_more_steps_make_the_bound_tighter(smoke: Smoke) -> None:
+    study = smoke("likelihood")
+    bits = [study.metric(f"steps {steps}", "bits_per_dim") for steps in (10, 25, 50)]
+    assert bits == sorted(bits, reverse=True)
+    assert "terms.png" in study.pictures
+
+
 def test_table_10_prices_what_was_never_trained(smoke: Smoke) -> None:
     study = smoke("table10_compute")
     contradicts_itself = "ImageNet 256: ADM-G (200K), ADM-U (150K), classifier batch 256"

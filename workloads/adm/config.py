@@ -1,7 +1,7 @@
 """The typed, frozen config of one run. Each table of appendix K is an instance (adm/presets).
 
 Sections: data, model, diffusion, train, classifier and upsampler (each with its own model and train), sample, evaluate;
-and those of the studies: figures, inversion, throughput, compute (adm/studies).
+and those of the studies: figures, inversion, likelihood, throughput, compute (adm/studies).
 Imports no torch: a sweep is validated and planned without it.
 """
 
@@ -25,7 +25,14 @@ from adm.registries import (
     kinds,
 )
 from adm.respacing import space_timesteps
-from adm.studies.config import ComputeConfig, FiguresConfig, InversionConfig, Measure, ThroughputConfig
+from adm.studies.config import (
+    ComputeConfig,
+    FiguresConfig,
+    InversionConfig,
+    LikelihoodConfig,
+    Measure,
+    ThroughputConfig,
+)
 from assay.errors import FieldError
 from assay.workload.fields import (
     Bool,
@@ -268,9 +275,10 @@ class Config(Section):
     folder of them, of this model's size. Nothing is trained for them."""
     evaluate: EvaluateConfig = EvaluateConfig()
     measure: Measure = "quality"
-    """What a trial reports: sample quality, reconstruction error, images per second, or V100-days."""
+    """What a trial reports: sample quality, reconstruction error, bits per dimension, images/s, or V100-days."""
     figures: FiguresConfig = FiguresConfig()
     inversion: InversionConfig = InversionConfig()
+    likelihood: LikelihoodConfig = LikelihoodConfig()
     throughput: ThroughputConfig = ThroughputConfig()
     compute: ComputeConfig = ComputeConfig()
 

@@ -117,6 +117,8 @@ class AdmWorkload(TypedWorkload[Config]):
         else:
             train = _denoiser(c, c.model, c.diffusion, c.train, "train")
             guidance = {"classifier": classifier} if c.sample.guidance_scale > 0 and classifier else {}
+            if c.measure == "likelihood":
+                return [graph.likelihood(c, train)]
             if c.measure == "inversion":
                 return [graph.inversion(c, facts.data_section(c.data), train, guidance.get("classifier"))]
             networks = {"model": train, **guidance}
@@ -289,7 +291,7 @@ def _evaluation_problems(c: Config) -> Iterator[ConfigProblem]:
             yield from samples.problems(c, c.samples)
     elif c.model.role is Role.CLASSIFIES and c.data.validation:
         # A share that rounds to no image. Shares per class are checked when a run starts.
-        num_images = validation.countable(c)
+        num_images = validation.countable(c.data)
         if num_images is not None and round(num_images * c.data.validation) == 0:
             from imaging import data
 

@@ -136,7 +136,7 @@ def _too_short(path: str, process: DiffusionConfig) -> Iterator[ConfigProblem]:
 
 def _spacings(c: Config) -> dict[str, tuple[DiffusionConfig, Steps]]:
     """Path → the process and the sampling steps, if this config samples; steps that do not fit are left out."""
-    if c.model.role is not Role.DRAWS or c.measure not in ("quality", "inversion"):
+    if c.model.role is not Role.DRAWS or c.measure not in ("quality", "inversion", "likelihood"):
         return {}
     spacings = {"sample.steps": (c.diffusion, c.sample.steps)}
     if c.upsampler is not None:

@@ -7,17 +7,20 @@ from collections.abc import Iterator
 from adm import presets
 from adm.config import Config
 from adm.registries import PICTURES, SAMPLERS, Role, kinds
+from adm.studies.graph import measured_data
 from assay.errors import ConfigProblem, UserError, did_you_mean
 from imaging.evaluation import facts, validation
 from imaging.evaluation.graph import SHOWN_IMAGES
 
 
 def problems(c: Config) -> Iterator[ConfigProblem]:
-    """Every problem in the sections figures, inversion, throughput and compute, at its path."""
+    """Every problem in the sections figures, inversion, likelihood, throughput and compute, at its path."""
     yield from _presets(c)
     yield from _without_effect(c)
     if c.measure == "inversion":
         yield from _inversion(c)
+    if c.measure == "likelihood":
+        yield from _likelihood(c)
     if c.measure == "compute" and c.model.role is Role.CLASSIFIES and c.compute.generator.preset is None:
         yield ConfigProblem("measure", "compute prices a generator, but this base is a classifier; use another base")
     if c.measure == "quality" and c.figures.draw:
@@ -41,6 +44,7 @@ def _without_effect(c: Config) -> Iterator[ConfigProblem]:
     used = {
         "figures": c.measure == "quality",
         "inversion": c.measure == "inversion",
+        "likelihood": c.measure == "likelihood",
         "throughput": is_timed,
         "compute": c.measure == "compute",
     }
@@ -71,6 +75,18 @@ def _inversion(c: Config) -> Iterator[ConfigProblem]:
             f"inversion runs a sampler in reverse: set sample.sampler {reversible}, with sample.eta 0",
             ("sample.sampler", "sample.eta"),
         )
+
+
+def _likelihood(c: Config) -> Iterator[ConfigProblem]:
+    if c.model.role is not Role.DRAWS:
+        message = f"likelihood bounds that of a {kinds(Role.DRAWS)}, but model.kind is {c.model.kind}"
+        yield ConfigProblem("measure", message, ("model.kind",))
+    if c.upsampler is not None:
+        message = "likelihood uses a single model, but this base has an upsampler; set it to null"
+        yield ConfigProblem("measure", message, ("upsampler",))
+    available, requested = validation.countable(measured_data(c.data)), c.likelihood.num_images
+    if available is not None and requested is not None and requested > available:
+        yield validation.more_than_all("likelihood.num_images", requested, available)
 
 
 def _figures(c: Config) -> Iterator[ConfigProblem]:
@@ -122,7 +138,7 @@ def _figures_of_data(c: Config) -> Iterator[ConfigProblem]:
             f"needs images to show, but evaluate.reference {c.evaluate.reference} has none (arr_0)",
             ("evaluate.reference",),
         )
-    num_images = validation.countable(c)
+    num_images = validation.countable(c.data)
     if num_images is None or c.evaluate.reference is not None:
         return
     requested = c.figures.num_reference if any(picture.searches_reference for picture in pictures) else None

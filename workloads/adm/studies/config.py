@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from adm.registries import PICTURES
 from assay.workload.fields import CountInt, PositiveInt, Section, Share, Str
 
-Measure = Literal["quality", "inversion", "throughput", "compute"]
+Measure = Literal["quality", "inversion", "likelihood", "throughput", "compute"]
 Picture = Annotated[str, AfterValidator(PICTURES.checked)]
 Rival = Literal["stylegan2_lsun_horse", "stylegan2_lsun_cat", "biggan_deep_128", "biggan_deep_256", "biggan_deep_512"]
 
@@ -35,6 +35,16 @@ class InversionConfig(Section):
     """Number of rows, each of two random images."""
     num_images: Annotated[int, Field(strict=True, ge=2)] = 8
     """Images per row, including the two reconstructions; θ goes linearly from 0 to π/2."""
+
+
+class LikelihoodConfig(Section):
+    """The variational bound L_vlb of images, over the steps of sample.steps (appendix C; measure likelihood).
+
+    They are those of data.validation_path, or without it of data.path.
+    """
+
+    num_images: PositiveInt | None = None
+    """Number of random images; None: all."""
 
 
 class ThroughputConfig(Section):

@@ -17,9 +17,12 @@ from adm.compute.network import network_cost
 from adm.config import Config, DiffusionConfig, ModelConfig, TrainConfig
 from adm.effective import sampled_process
 from adm.registries import PICTURES, SAMPLERS, imports, versions
+from adm.respacing import space_timesteps
 from adm.studies.config import TrainingOf
 from assay.workload import JSON, Budget, Stage, Work
+from imaging.config import DataConfig
 from imaging.evaluation import facts
+from imaging.evaluation import graph as evaluation_graph
 from imaging.paths import places_in
 
 TIMED = ("optimizer", "learning_rate", "weight_decay", "gradient_clip", "precision", "engine", "ema_rates")
@@ -28,6 +31,7 @@ PAIRS_PER_SHARD = 8
 
 
 INVERSION = ("reconstruction_error",)
+LIKELIHOOD = ("bits_per_dim", "bits_per_dim_se", "prior_bits_per_dim")
 THROUGHPUT = ("images_per_second", "images_per_v100_second", "theoretical_images_per_v100_second", "utilisation")
 SUMS = {
     "total_v100_days": ("generator", "upsampler", "classifier"),
@@ -37,13 +41,20 @@ SUMS = {
 }
 """Metric of `compute` → the trainings it includes. In table 10, an upsampler is part of the generator."""
 COMPUTE = ("total_v100_days", "total_v100_days_least", "generator_v100_days", "classifier_v100_days")
-METRICS = (*(name for _, picture in PICTURES.items() for name in picture.metrics), *INVERSION, *THROUGHPUT, *COMPUTE)
+METRICS = (
+    *(name for _, picture in PICTURES.items() for name in picture.metrics),
+    *INVERSION,
+    *LIKELIHOOD,
+    *THROUGHPUT,
+    *COMPUTE,
+)
 """Metrics of the studies, for reports."""
 
 
 CAPTIONS = {
     **{picture.file: picture.caption for _, picture in PICTURES.items()},
     "interpolation.png": "real images at the ends, reconstructions and interpolations between them",
+    "terms.png": "the bound's terms by timestep, in bits per dimension",
 }
 SIDE_BY_SIDE = frozenset(picture.file for _, picture in PICTURES.items() if picture.side_by_side)
 
@@ -52,7 +63,7 @@ def metrics(c: Config) -> tuple[str, ...]:
     """The metrics of a study's trial; if it measures quality, only those that its pictures add."""
     if c.measure == "quality":
         return tuple(metric for name in c.figures.draw for metric in PICTURES[name].metrics)
-    return {"inversion": INVERSION, "throughput": THROUGHPUT, "compute": COMPUTE}[c.measure]
+    return {"inversion": INVERSION, "likelihood": LIKELIHOOD, "throughput": THROUGHPUT, "compute": COMPUTE}[c.measure]
 
 
 def figures(
@@ -143,6 +154,54 @@ def inversion(c: Config, data: Mapping[str, JSON], train: Stage, classifier: Sta
         body=("adm.studies.inversion:inversion",),
         config={},
         inputs={"pairs": pairs},
+    )
+
+
+def measured_data(data: DataConfig) -> DataConfig:
+    """The images whose likelihood is measured: those of data.validation_path, or all of the data."""
+    if data.validation_path is None:
+        return data
+    return data.model_copy(update={"path": data.validation_path, "validation_path": None})
+
+
+def likelihood(c: Config, train: Stage) -> Stage:
+    """The variational bound of each image, then their mean."""
+    data, requested = measured_data(c.data), c.likelihood.num_images
+    num_images = requested or facts.num_images(data) or facts.ASSUMED_IMAGES
+    steps = space_timesteps(c.diffusion.steps, c.sample.steps)
+    config = {
+        "seed": c.seed,
+        "data": facts.data_section(data),
+        "order": "stored" if requested is None else "shuffled",
+        "diffusion": c.diffusion.model_dump(mode="json", exclude={"loss"}),
+        "steps": c.sample.model_dump(mode="json")["steps"],
+        "clip_denoised": c.sample.clip_denoised,
+        "precision": c.sample.precision,
+        "ema_rate": c.sample.ema_rate,
+        **versions(c.diffusion, leave_out=("loss",)),
+    }
+    bound = Stage(
+        name="bound",
+        version=1,
+        kind="map",
+        body=("adm.studies.likelihood:Bound",),
+        config=config,
+        imports=imports(c.diffusion),
+        places=places_in(config),
+        inputs={"model": train},
+        budget=Budget("likelihood.num_images", num_images, "images"),
+        check=facts.data_check(data),
+        resources="sample",
+        flops=float(len(steps) * network_cost(c.model).flops * num_images),
+        **evaluation_graph.batches(c.image_size, c.sample.batch_size),
+    )
+    return Stage(
+        name="likelihood",
+        version=1,
+        kind="reduce",
+        body=("adm.studies.likelihood:likelihood",),
+        config={"timesteps": sorted(steps)},
+        inputs={"bound": bound},
     )
 
 

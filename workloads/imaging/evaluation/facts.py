@@ -139,13 +139,13 @@ def missing_input(c: Evaluated, metric: Metric) -> str | None:
     return f"images (arr_0), which evaluate.reference {c.evaluate.reference} does not have"
 
 
-def num_images(c: Evaluated) -> int | None:
-    """Number of images of the data set; None if it is not on this machine. Raises UserError if it is not a data set."""
-    if (known := DATA_SOURCES[c.data.source].num_images) is not None:
+def num_images(data: DataConfig) -> int | None:
+    """Number of images of a data set; None if it is not on this machine. Raises UserError if it is not a data set."""
+    if (known := DATA_SOURCES[data.source].num_images) is not None:
         return known
-    from imaging import data
+    from imaging import data as imaging_data  # here, so that planning a sweep of the digits does not import NumPy
 
-    return data.num_images(c.data)
+    return imaging_data.num_images(data)
 
 
 def data_section(data: DataConfig) -> dict[str, JSON]:
@@ -191,7 +191,7 @@ def num_reference(c: Evaluated) -> int:
     """Number of images of the data set that samples are compared with."""
     if c.evaluate.num_reference is not None:
         return c.evaluate.num_reference
-    return num_images(c) or ASSUMED_IMAGES
+    return num_images(c.data) or ASSUMED_IMAGES
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 
 from assay.errors import ConfigProblem, UserError
 from assay.workload import load_attribute
+from imaging.config import DataConfig
 from imaging.evaluation.facts import (
     Evaluated,
     by_extractor,
@@ -128,7 +129,7 @@ def _too_few(c: Evaluated) -> Iterator[ConfigProblem]:
 
 def _too_many(c: Evaluated) -> Iterator[ConfigProblem]:
     """A num_reference larger than the data set, if that is on this machine."""
-    available = countable(c)
+    available = countable(c.data)
     requested = c.evaluate.num_reference if c.evaluate.reference is None else None
     if available is not None and requested is not None and requested > available:
         yield more_than_all("evaluate.num_reference", requested, available)
@@ -140,9 +141,9 @@ def more_than_all(path: str, requested: int, available: int) -> ConfigProblem:
     )
 
 
-def countable(c: Evaluated) -> int | None:
+def countable(data: DataConfig) -> int | None:
     """As `num_images`, but None for a path that is not a data set, which is reported elsewhere."""
     try:
-        return num_images(c)
+        return num_images(data)
     except UserError:
         return None

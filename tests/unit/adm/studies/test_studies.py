@@ -1,4 +1,4 @@
-"""The studies' stages: neighbours, inversion, throughput and compute, in-process."""
+"""The studies' stages: neighbours, inversion, likelihood, throughput and compute, in-process."""
 
 from __future__ import annotations
 
@@ -202,6 +202,53 @@ class TestInversion:
     def test_an_unguided_inversion_needs_no_classifier(self) -> None:
         assert "train_classifier" not in self.graph()
         assert "train_classifier" in self.graph(sample__guidance_scale=1.0)
+
+
+class TestLikelihood:
+    def graph(self, **more: Any) -> dict[str, Stage]:
+        return stages(**tiny(measure="likelihood", **{"sample__steps": 4, "likelihood__num_images": 5, **more}))
+
+    def test_the_bound_is_the_sum_of_its_terms(self, tmp_path: Path) -> None:
+        store, graph = Store(tmp_path), self.graph()
+        result = run(graph, store, "likelihood")
+        images = run(graph, store, "bound").read(["prior", "terms"])
+        terms = images.column("terms").combine_chunks().to_numpy_ndarray()
+        totals = terms.sum(axis=1) + images.column("prior").to_numpy()
+        assert terms.shape == (5, 4)
+        assert (terms > 0).all(), "divergences, and the code length of a pixel's grey level"
+        assert result.metrics["bits_per_dim"] == pytest.approx(totals.mean(), rel=1e-6)
+        assert result.metrics["bits_per_dim_se"] == pytest.approx(totals.std(ddof=1) / 5**0.5, rel=1e-5)
+        header, *rows = (line.split(",") for line in result.file("terms.csv").read_text().splitlines())
+        assert header == ["timestep", "bits_per_dim"]
+        assert [int(timestep) for timestep, _ in rows] == [0, 333, 666, 999]
+        assert sum(float(bits) for _, bits in rows) == pytest.approx(terms.sum(axis=1).mean(), rel=1e-6)
+        assert "terms.png" in result.files
+
+    def test_an_image_has_its_bound_in_any_batch_and_among_any_others(self, tmp_path: Path) -> None:
+        store = Store(tmp_path)
+        together, alone, more = (
+            run(self.graph(**settings), place, "bound").read(["terms"]).column("terms").combine_chunks()
+            for place, settings in (
+                (store, {}),
+                (Store(tmp_path / "alone"), {"sample__batch_size": 1}),
+                (store, {"likelihood__num_images": 7}),
+            )
+        )
+        first, others, longer = (terms.to_numpy_ndarray() for terms in (together, alone, more))
+        np.testing.assert_allclose(first, others, rtol=1e-4)
+        assert np.array_equal(first, longer[:5])
+
+    def test_it_is_of_the_validation_images_if_there_are_any(self, tmp_path: Path) -> None:
+        for name, count in (("train", 4), ("validation", 3)):
+            (tmp_path / name).mkdir()
+            for index in range(count):
+                Image.new("L", (8, 8), index * 50).save(tmp_path / name / f"{index % 2}_{index}.png")
+        data = {"data__source": "folder", "data__path": str(tmp_path / "train"), "data__validation": 0.0}
+        own = {**data, "data__validation_path": str(tmp_path / "validation")}
+        amounts = [self.graph(**each, likelihood__num_images=None)["bound"].amount for each in (data, own)]
+        assert amounts == [4, 3]
+        with pytest.raises(ConfigError, match=r"likelihood\.num_images: got 5, but the data has 3 images"):
+            self.graph(**own)
 
 
 class TestThroughput:
