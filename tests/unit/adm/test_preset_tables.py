@@ -86,7 +86,7 @@ def test_show_preset_prints_them(capsys: pytest.CaptureFixture[str], monkeypatch
     assert [name for name in PRINTED if f"{name}: Hyperparameters" in out] == list(PRINTED)
     assert "500K for bedroom, 200K for cat, 250K for horse" in out
     assert "552.8M parameters as 552M" in out
-    assert "leaves BigGAN up/downsample of 128 → 512 blank" in out
+    assert "a lower path should be unnecessary for upsampling" in out
     assert "learning rate 6e-5" in out
     assert main(["show", "preset", "table14", "--json"]) == 0
     (table,) = json.loads(capsys.readouterr().out)
