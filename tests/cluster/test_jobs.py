@@ -16,7 +16,8 @@ from assay.cli import main
 from assay.home import Home
 from assay.jobs.local import LocalCluster
 from assay.sweep import load_sweep
-from job_site import LONGEST_S, Proxy, held, installed, run_statuses, until
+from job_site import Proxy, held, installed, run_statuses, until
+from patience import LONGEST_S
 from repository import ROOT
 
 pytestmark = pytest.mark.cluster

@@ -23,7 +23,8 @@ from assay.home import Home
 from assay.jobs import following
 from assay.jobs.local import LocalCluster
 from assay.sweep import load_sweep
-from job_site import LONGEST_S, descendants, environment, installed, until
+from job_site import descendants, environment, installed, until
+from patience import LONGEST_S
 
 pytestmark = pytest.mark.cluster
 Shell = Callable[..., tuple[int, str, str]]

@@ -23,7 +23,8 @@ from assay.home import Home
 from assay.sweep import load_sweep
 from job_site import installed
 from machines import Witness
-from terminal import LONGEST_S, User
+from patience import LONGEST_S
+from terminal import User
 
 pytestmark = pytest.mark.cluster
 
@@ -88,7 +89,7 @@ def lose_at_a_terminal(user: User, kind: str, said_first: str, *args: str) -> No
     user.until(process, lambda: bool(user.checkpoints()))
     (victim,) = user.workers(kind)
     os.kill(victim, signal.SIGKILL)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=LONGEST_S)
     assert process.returncode == 3, output + errors
     (said,) = errors.strip().splitlines()
     assert said.startswith(f"assay: {said_first}")

@@ -19,8 +19,9 @@ from assay.planning import make_plan
 from assay.store import Store
 from assay.sweep import Sweep, load_sweep
 from job_site import installed
+from patience import LONGEST_S
 from repository import FIXTURES
-from terminal import LONGEST_S, User
+from terminal import User
 
 pytestmark = pytest.mark.cluster
 

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from imaging.data.digits import Digits
-from terminal import LONGEST_S, User
+from patience import LONGEST_S
+from terminal import User
 
 pytestmark = pytest.mark.cluster
 

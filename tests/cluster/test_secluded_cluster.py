@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from patience import LONGEST_S
+
 pytestmark = pytest.mark.cluster
 
 SCRIPT = """
@@ -58,7 +60,9 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     (home / ".ray").mkdir()
     (home / ".ray" / "auth_token").write_text("of another cluster")
     environment = {**os.environ, "HOME": str(home), "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "of another cluster"}
-    done = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, timeout=LONGEST_S
+    )
     assert done.returncode == 0, done.stderr
     return {**json.loads(done.stdout.splitlines()[-1]), "home": home}
 

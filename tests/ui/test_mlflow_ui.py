@@ -26,6 +26,7 @@ from assay.store import Cost, Store
 from assay.sweep import Sweep
 from assay.tracking import Tracker, serve
 from assay.workload import JSON, Budget, ReportHints, Stage
+from patience import LONGEST_S
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium (apt-get install chromium)")
@@ -135,7 +136,7 @@ def browse(address: str, folder: Path, *what: str) -> str:
         *(f"--user-data-dir={folder / 'profile'}", "--window-size=1600,1000", "--virtual-time-budget=30000"),
         *(*what, address),
     ]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_S, check=True).stdout
 
 
 def browse_until(shown: str, address: str, folder: Path, *what: str) -> str:
@@ -235,7 +236,7 @@ def test_ctrl_c_stops_the_server_and_its_workers(tracked: Home) -> None:
         while "Ctrl-C" not in (line := process.stdout.readline()):
             assert line, f"ended with {process.wait()}"
         process.send_signal(signal.SIGINT)
-        rest, _ = process.communicate(timeout=60)
+        rest, _ = process.communicate(timeout=LONGEST_S)
     assert (process.returncode, rest) == (0, "Stopped.\n")
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0

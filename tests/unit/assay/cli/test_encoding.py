@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from patience import LONGEST_S
+
 pytestmark = pytest.mark.slow
 
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
@@ -28,7 +30,7 @@ def ascii_shell(project: Path, site: Path) -> Any:
         path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
         environment = {**os.environ, **ASCII, "PYTHONPATH": path}
         command = [sys.executable, "-c", MAIN, *args]
-        done = subprocess.run(command, capture_output=True, env=environment, timeout=300, check=False)
+        done = subprocess.run(command, capture_output=True, env=environment, timeout=LONGEST_S, check=False)
         return done.returncode, done.stdout.decode("ascii"), done.stderr.decode("ascii")
 
     return call

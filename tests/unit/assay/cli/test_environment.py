@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from patience import LONGEST_S
 from repository import FIXTURES
 
 ROUNDS, SEED = 300, 4
@@ -37,7 +38,7 @@ def test_a_command_ends_readably_in_any_environment(tmp_path: Path) -> None:
         text=True,
         env=environment,
         check=False,
-        timeout=400,
+        timeout=LONGEST_S,
     )
     assert done.returncode == 0, done.stderr
     undisturbed, *rounds = [json.loads(line) for line in done.stdout.splitlines()]

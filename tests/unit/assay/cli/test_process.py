@@ -13,6 +13,7 @@ import pytest
 from assay.cli.commands.run import _interrupts_handled
 from assay.cli.display import PlainDisplay
 from assay.execution import Pause
+from patience import LONGEST_S
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +37,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_goes_on(process: Process,
         if "7 of 20 iterations" in text:
             break
     first.send_signal(how)
-    out, err = first.communicate(timeout=30)
+    out, err = first.communicate(timeout=LONGEST_S)
     assert first.returncode == 130
     assert "stored and safe" in err
     assert "To resume: " in err
@@ -44,7 +45,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_goes_on(process: Process,
     assert "Traceback" not in err + out
     gate.unlink()
     second = process(*line)
-    out, err = second.communicate(timeout=30)
+    out, err = second.communicate(timeout=LONGEST_S)
     assert second.returncode == 0, err
     assert "train (AdaGN, scale 0.0) started: resumes at 7 of 20 iterations" in out, "it saved where it was"
 
@@ -59,9 +60,9 @@ def test_a_training_that_never_looks_leaves_where_it_saves_next(process: Process
     first.send_signal(signal.SIGINT)
     told_when(first, "press Ctrl-C again to stop immediately")
     (project / "shut-7").unlink()
-    _, err = first.communicate(timeout=60)
+    _, err = first.communicate(timeout=LONGEST_S)
     assert first.returncode == 130, err
-    out, _ = process(*line).communicate(timeout=60)
+    out, _ = process(*line).communicate(timeout=LONGEST_S)
     assert "train (AdaGN) started: resumes at 10 of 20 iterations" in out
 
 
@@ -76,7 +77,7 @@ def test_the_second_ctrl_c_ends_a_body_that_does_not_return(
     run.send_signal(signal.SIGINT)
     told_when(run, "press Ctrl-C again to stop immediately")
     run.send_signal(signal.SIGINT)
-    out, err = run.communicate(timeout=60)
+    out, err = run.communicate(timeout=LONGEST_S)
     assert run.returncode == 130
     assert "stored and safe" in err
     assert "Traceback" not in out + err
@@ -131,7 +132,7 @@ def test_a_closed_pipe_is_quiet(process: Process) -> None:
     command.stdout.close()
     assert command.stderr is not None
     assert command.stderr.read() == ""
-    command.wait(timeout=30)
+    command.wait(timeout=LONGEST_S)
     command.stderr.close()
 
 
@@ -147,5 +148,5 @@ for command in (["validate", "norms"], ["plan", "norms"], ["compare", "norms"], 
     assert not heavy, (command, heavy)
 """
     command = process("-c", code)
-    _, err = command.communicate(timeout=60)
+    _, err = command.communicate(timeout=LONGEST_S)
     assert command.returncode == 0, err

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from patience import LONGEST_S
 from repository import FIXTURES
 
 pytestmark = pytest.mark.slow
@@ -25,7 +26,7 @@ def shell(project: Path, site: Path) -> object:
     def call(redirection: str, *args: str) -> tuple[int, str, str]:
         command = ["bash", "-c", f'set -o pipefail; "$0" "$@" {redirection}', sys.executable, "-c", MAIN, *args]
         environment = {**os.environ, "PYTHONPATH": str(site)}
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=LONGEST_S, check=False)
         return done.returncode, done.stdout, done.stderr
 
     return call
@@ -82,7 +83,7 @@ def test_a_breakpoint_of_a_body_has_the_terminal(project: Path, site: Path) -> N
     assert b"('seen', 44)" in seen
     os.write(ours, b"q\n")
     seen += _read_until(ours, None)
-    assert process.wait(timeout=60) == 130
+    assert process.wait(timeout=LONGEST_S) == 130
     assert b"Stopped. Finished stages" in seen
     assert b"\x1b[?25l" not in seen, "no live display hides the cursor or redraws the lines"
     os.close(ours)

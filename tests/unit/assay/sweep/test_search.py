@@ -409,7 +409,7 @@ def test_a_huge_grid_is_counted_and_not_listed(lines: Lines, body: str, told: st
         f"x.yaml:8: parameters.sample.steps: got {told} trials in all, allowed: at most 20,000; use a larger step in "
         "the partition, or searcher: {name: random, num_trials: …}"
     ]
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60, "it takes minutes to list them"
 
 
 def test_a_huge_axis_is_not_listed_where_its_condition_does_not_hold(lines: Lines) -> None:
@@ -417,7 +417,7 @@ def test_a_huge_axis_is_not_listed_where_its_condition_does_not_hold(lines: Line
     assert lines(HUGE.replace("5}}", "5}, when: {sample.eta: 0.5}}")) == [
         "x.yaml:8: parameters.sample.steps.when.sample.eta: got 0.5 (float), which no trial has; allowed: 0.0"
     ]
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60, "it takes minutes to list them"
 
 
 @pytest.mark.slow

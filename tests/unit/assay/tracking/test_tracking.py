@@ -14,6 +14,7 @@ from PIL import Image
 
 from assay.home import Home
 from assay.tracking.logged import logged_runs
+from patience import LONGEST_S
 from repository import FIXTURES
 from tracked_toy import ITERATIONS, Seen, ToyRun, make_plan
 from tracking_database import with_database
@@ -114,7 +115,7 @@ def test_a_second_run_changes_nothing_and_does_not_start_mlflow(finished: ToyRun
     again.begin()
     assert threading.active_count() == threads
     again.tracker.end(again.outcome())
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5
     assert Seen(finished.home).everything() == before
 
 
@@ -280,6 +281,6 @@ def test_two_commands_that_create_the_database_at_once_do_not_spoil_it(tmp_path:
     home = Home(tmp_path / "new")
     command = [sys.executable, "-c", script, str(FIXTURES), str(tmp_path)]
     both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    told = [process.communicate(timeout=120)[1] for process in both]
+    told = [process.communicate(timeout=LONGEST_S)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], told
     assert len(Seen(home).everything()) == 1 + len(make_plan(tmp_path).trials), "neither made runs of its own"

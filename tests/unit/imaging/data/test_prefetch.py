@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from imaging.data import Prefetch
+from patience import LONGEST_S
 
 
 def threads() -> list[str]:
@@ -42,11 +43,11 @@ def test_the_next_are_made_while_one_is_used_and_no_more_than_depth() -> None:
     with Prefetch(lambda step: made[step].set(), 0, 10, depth=2) as batches:
         steps = iter(batches)
         next(steps)
-        assert made[1].wait(5)
-        assert made[2].wait(5)
+        assert made[1].wait(LONGEST_S)
+        assert made[2].wait(LONGEST_S)
         assert not made[3].wait(0.05)
         next(steps)
-        assert made[3].wait(5)
+        assert made[3].wait(LONGEST_S)
 
 
 def test_what_make_raises_is_raised_at_its_step() -> None:
