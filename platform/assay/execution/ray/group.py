@@ -17,7 +17,7 @@ from assay.execution.ray import private
 
 @dataclass
 class ProcessGroup(BackendConfig):  # type: ignore[misc]
-    """torch.distributed among the workers, by one of its backends: "gloo" or "nccl"."""
+    """torch.distributed among several workers, by one of its backends: "gloo" or "nccl"."""
 
     backend: str
 
@@ -27,15 +27,17 @@ class ProcessGroup(BackendConfig):  # type: ignore[misc]
 
     @property
     def train_func_context(self) -> Any:
-        return private.on_the_device_of_the_worker
+        return private.on_the_device_of_the_worker if self.backend == "nccl" else super().train_func_context
 
 
 class _Joining(Backend):  # type: ignore[misc]
     share_cuda_visible_devices = True  # NCCL needs to see all of a machine's GPUs
 
     def on_start(self, worker_group: Any, backend_config: ProcessGroup) -> None:
-        address = worker_group.execute_single(0, private.free_address)
         size = len(worker_group)
+        if size == 1:
+            return  # it may need no torch, which takes seconds to import
+        address = worker_group.execute_single(0, private.free_address)
         ray.get(
             [
                 worker_group.execute_single_async(

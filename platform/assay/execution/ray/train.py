@@ -61,14 +61,20 @@ def _trainer(job: Job) -> DataParallelTrainer:
 
 def _train_loop(config: dict[str, Any]) -> int | None:
     """Runs on every worker. Returns the step at which the body left, or None when it is done."""
-    from ray.train.torch import get_device  # imports torch, which this process needs, and those that import this do not
-
     job: Job = config["job"]
     context = ray.train.get_context()
     ranks = Ranks(context.get_world_rank(), context.get_world_size())
-    place = Place(str(get_device()), job.need.threads)
     with job.failures_told():
-        return train_worker(job.stage, job.store(), place, job.emit, ranks, _Notice(job))
+        return train_worker(job.stage, job.store(), _place(job), job.emit, ranks, _Notice(job))
+
+
+def _place(job: Job) -> Place:
+    """The device of this worker. On CPUs its body alone decides whether torch is imported, which takes seconds."""
+    if not job.need.unit.get("GPU"):
+        return job.place()
+    from ray.train.torch import get_device
+
+    return Place(str(get_device()), job.need.threads)
 
 
 class _Notice:
