@@ -84,7 +84,7 @@ TRAIN = {
     "imagenet64": TrainConfig(iterations=540_000, batch_size=2048, learning_rate=3e-4),
     "imagenet128": TrainConfig(iterations=4_360_000, batch_size=256),
     "imagenet256": TrainConfig(iterations=1_980_000, batch_size=256),
-    # Table 11 does not have the unconditional model; table 4 says 2M iterations.
+    # Table 11 does not have the unconditional model; arXiv's table 4 says 2M iterations.
     "imagenet256_uncond": TrainConfig(iterations=2_000_000, batch_size=256),
     "imagenet512": TrainConfig(iterations=1_940_000, batch_size=256),
     "lsun_bedroom_256": TrainConfig(iterations=500_000, batch_size=256),
@@ -109,7 +109,7 @@ CLASSIFIERS = {
     ),
 }
 
-# Table 14: gradient scales by the number of sampling steps. The unconditional model has the better scale of table 4.
+# Table 14: gradient scales by the number of sampling steps. The unconditional model has arXiv's table 4's better scale.
 GUIDANCE_250_STEPS = {
     "imagenet64": 1.0,
     "imagenet128": 0.5,

@@ -20,7 +20,7 @@ class FiguresConfig(Section):
     draw: tuple[Picture, ...] = ()
     """neighbours: samples above their nearest training images (figure 7). diversity: samples beside training images
     (figure 9). column: the first samples in one column, which reports show beside those of the other arms, so that each
-    row is one noise seed (figures 3 and 8). classes: one row per class that sample.labels lists (figures 13 to 22)."""
+    row is one noise seed (figure 8). classes: one row per class that sample.labels lists (figures 13 to 22)."""
     num_samples: PositiveInt = 8
     """Number of samples in the pictures neighbours and column, and per class in classes; diversity shows its square."""
     num_neighbours: PositiveInt = 3

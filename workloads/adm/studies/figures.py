@@ -81,7 +81,7 @@ def diversity(ctx: StageContext, path: Path) -> Mapping[str, float]:
 
 def column(ctx: StageContext, path: Path) -> Mapping[str, float]:
     """The first samples, one below the other. Sample i has the same noise in every arm, so reports show the columns of
-    all arms side by side. Figures 3 and 8."""
+    all arms side by side. Figure 8."""
     images = _first_images(ctx.inputs["samples"], ctx.config["num_samples"])
     save_panel(images[:, None], path)
     return {}
