@@ -1,4 +1,4 @@
-"""The table of devices, by which costs on different machines are added up.
+"""The table of devices: what costs on different machines are added up by, and how much memory each has.
 
 A workload names a reference device, in whose days its field publishes costs. Days on other devices are converted by
 published ratios if there are any, else by the ratio of the vendors' dense half-precision peaks. That ratio compares
@@ -28,33 +28,40 @@ class Device:
     speed: float
     """TFLOP/s by its data sheet, by which its days are converted to days of other devices."""
     source: str
+    memory_gib: tuple[int, ...] = ()
+    """The sizes of memory it is sold with, smallest first; data sheets say GB and mean 2³⁰ bytes. Empty if unknown."""
 
 
-def _by_peak(pattern: str, peak_tflops: float, data_sheet: str) -> Device:
-    return Device(pattern, peak_tflops * 1e12, peak_tflops, f"{data_sheet}: {peak_tflops:g} TFLOP/s")
+def _by_peak(pattern: str, peak_tflops: float, data_sheet: str, *memory_gib: int) -> Device:
+    source = f"{data_sheet}: {peak_tflops:g} TFLOP/s, {' or '.join(map(str, memory_gib))} GB"
+    return Device(pattern, peak_tflops * 1e12, peak_tflops, source, memory_gib)
 
+
+USABLE_MEMORY = 0.92
+"""Share of a device's memory that tensors can have: CUDA's context, cuDNN's workspaces, and gaps between blocks take
+the rest."""
 
 DEVICES: tuple[Device, ...] = (
-    Device(r"\bv100", 120e12, 125, "V100 data sheet: 125 TFLOP/s; published utilisations are shares of 120"),
+    Device(r"\bv100", 120e12, 125, "V100 data sheet: 125 TFLOP/s; published utilisations are shares of 120", (16, 32)),
     Device(r"\btpu[- ]?v3\b", None, 62.5, "arXiv:2105.05233, appendix B.3: 2 TPU-v3-days = 1 V100-day"),
-    _by_peak(r"\bp100\b", 18.7, "P100 (PCIe) data sheet, float16 without tensor cores"),
-    _by_peak(r"\bt4\b", 65, "T4 data sheet"),
-    _by_peak(r"\ba100\b", 312, "A100 data sheet"),
-    _by_peak(r"\ba10g\b", 70, "A10G data sheet"),
-    _by_peak(r"\ba10\b", 125, "A10 data sheet"),
-    _by_peak(r"\ba30\b", 165, "A30 data sheet"),
-    _by_peak(r"\ba40\b", 149.7, "A40 data sheet"),
-    _by_peak(r"\ba6000\b", 154.8, "RTX A6000 data sheet"),
-    _by_peak(r"\bl4\b", 121, "L4 data sheet"),
-    _by_peak(r"\bl40\b", 181, "L40 data sheet"),
-    _by_peak(r"\bl40s\b", 362, "L40S data sheet"),
-    _by_peak(r"\bh100 pcie\b", 756, "H100 data sheet, PCIe"),
-    _by_peak(r"\bh100 nvl\b", 835, "H100 data sheet, NVL"),
-    _by_peak(r"\bh100\b", 989, "H100 data sheet, SXM"),
-    _by_peak(r"\bg?h200\b", 989, "H200 data sheet"),
-    _by_peak(r"\bb200\b", 2250, "B200 data sheet"),
-    _by_peak(r"\brtx 3090$", 71, "GA102 white paper, GeForce RTX 3090"),
-    _by_peak(r"\brtx 4090$", 165.2, "AD102 white paper, GeForce RTX 4090"),
+    _by_peak(r"\bp100\b", 18.7, "P100 (PCIe) data sheet, float16 without tensor cores", 12, 16),
+    _by_peak(r"\bt4\b", 65, "T4 data sheet", 16),
+    _by_peak(r"\ba100\b", 312, "A100 data sheet", 40, 80),
+    _by_peak(r"\ba10g\b", 70, "A10G data sheet", 24),
+    _by_peak(r"\ba10\b", 125, "A10 data sheet", 24),
+    _by_peak(r"\ba30\b", 165, "A30 data sheet", 24),
+    _by_peak(r"\ba40\b", 149.7, "A40 data sheet", 48),
+    _by_peak(r"\ba6000\b", 154.8, "RTX A6000 data sheet", 48),
+    _by_peak(r"\bl4\b", 121, "L4 data sheet", 24),
+    _by_peak(r"\bl40\b", 181, "L40 data sheet", 48),
+    _by_peak(r"\bl40s\b", 362, "L40S data sheet", 48),
+    _by_peak(r"\bh100 pcie\b", 756, "H100 data sheet, PCIe", 80),
+    _by_peak(r"\bh100 nvl\b", 835, "H100 data sheet, NVL", 94),
+    _by_peak(r"\bh100\b", 989, "H100 data sheet, SXM", 80),
+    _by_peak(r"\bg?h200\b", 989, "H200 and GH200 data sheets", 96, 141, 144),
+    _by_peak(r"\bb200\b", 2250, "B200 data sheet", 180),
+    _by_peak(r"\brtx 3090$", 71, "GA102 white paper, GeForce RTX 3090", 24),
+    _by_peak(r"\brtx 4090$", 165.2, "AD102 white paper, GeForce RTX 4090", 24),
 )
 """The first match counts."""
 
@@ -74,6 +81,21 @@ def find_device(name: str) -> Device | None:
     """
     kinds = {_find(part, DEVICES) for part in name.split(", ")}
     return kinds.pop() if len(kinds) == 1 else None
+
+
+def memory_sizes(name: str) -> tuple[int, ...]:
+    """The sizes in GiB that a device of this name may have: the one in its name, else all that it is sold with.
+    Empty if it is not declared, like any CPU.
+
+    >>> memory_sizes("V100"), memory_sizes("Tesla V100-SXM2-32GB"), memory_sizes("cpu (x86_64)")
+    ((16, 32), (32,), ())
+    """
+    device = find_device(name)
+    if device is None:
+        return ()
+    written = {int(size) for size in re.findall(r"(\d+) ?GB\b", name, re.IGNORECASE)}
+    # Only sizes it is sold with: a GH200's name has the size of its CPU's memory.
+    return tuple(size for size in device.memory_gib if size in written) or device.memory_gib
 
 
 @cache

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from assay.costs.devices import DEVICES, SECONDS_PER_DAY, DeviceDays, find_device
+from assay.costs.devices import DEVICES, SECONDS_PER_DAY, DeviceDays, find_device, memory_sizes
 from assay.costs.ledger import Total, entries, total
 from assay.store import Cost, Store, StoredResult
 from assay.workload import Budget, Stage
@@ -63,6 +63,23 @@ def test_of_several_kinds_of_devices_it_is_not_known_how_much_each_did() -> None
 def test_an_undeclared_device_or_a_slice_of_one_is_unknown(name: str) -> None:
     assert find_device(name) is None
     assert V100_DAYS.of(name, 1, 100.0) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [
+        ("V100", (16, 32)),
+        (V100, (16,)),
+        ("Tesla V100S-PCIE-32GB", (32,)),
+        ("NVIDIA A100-SXM4-40GB, NVIDIA A100-SXM4-80GB", (40, 80)),
+        ("NVIDIA GH200 480GB", (96, 141, 144)),
+        ("Tesla T4", (16,)),
+        ("TPU v3", ()),
+        (CPU, ()),
+    ],
+)
+def test_memory_is_the_size_in_the_name_or_any_that_the_device_is_sold_with(name: str, sizes: tuple[int, ...]) -> None:
+    assert memory_sizes(name) == sizes
 
 
 def training(iterations: int, **changes: Any) -> Stage:
