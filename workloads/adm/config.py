@@ -158,8 +158,10 @@ class TrainConfig(Section):
     """DeepSpeed with its fused Adam, or PyTorch alone. auto: DeepSpeed if its operators can be built."""
     zero_stage: Literal[0, 1, 2] = 0
     """DeepSpeed's ZeRO: 1 partitions Adam's state over the workers, 2 the gradients as well."""
-    micro_batch: PositiveInt | None = None
-    """Images that a worker processes at a time at most, accumulating gradients; None: its whole share of the batch."""
+    micro_batch: PositiveInt | Literal["auto"] | None = None
+    """Images that a worker processes at a time at most, accumulating gradients; None: its whole share of the batch;
+    auto: as many as its device's memory holds by our estimate. Halved if memory runs out: the step is the same but for
+    rounding, and for which units dropout leaves out."""
     checkpoint_every: PositiveInt = 1000
     keep_last: PositiveInt = 2
     """Number of latest checkpoints kept while training; one is kept afterwards."""

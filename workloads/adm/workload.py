@@ -17,6 +17,7 @@ from dataclasses import replace
 from pydantic import BaseModel
 
 from adm import presets
+from adm.compute.memory import training_memory
 from adm.compute.network import network_cost
 from adm.compute.v100 import V100_DAYS, training_flops
 from adm.config import Config, DiffusionConfig, ModelConfig, TrainConfig, validation_timesteps
@@ -191,6 +192,7 @@ def _training(
         group_check="adm.training.shares:check_group",
         resources="train",
         flops=float(training_flops(model) * train.iterations * train.batch_size),
+        memory=training_memory(model, train, section, f"{section.removesuffix('train')}model"),
         items=train.iterations * train.batch_size,
     )
 

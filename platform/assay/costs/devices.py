@@ -37,7 +37,7 @@ def _by_peak(pattern: str, peak_tflops: float, data_sheet: str, *memory_gib: int
     return Device(pattern, peak_tflops * 1e12, peak_tflops, source, memory_gib)
 
 
-USABLE_MEMORY = 0.92
+USABLE_MEMORY = 0.94
 """Share of a device's memory that tensors can have: CUDA's context, cuDNN's workspaces, and gaps between blocks take
 the rest."""
 

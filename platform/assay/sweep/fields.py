@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from assay.costs.devices import memory_sizes
 from assay.errors import UserError, did_you_mean
 from assay.registry import Registry
 from assay.workload import JSON
@@ -60,6 +61,15 @@ def _whole_above_one(gpus: float) -> float:
     return gpus
 
 
+def _declared_gpu(name: str) -> str:
+    if not memory_sizes(name):
+        raise ValueError(
+            f"got {name!r}, which is not in the table of devices; allowed: a device as its vendor calls it, with its "
+            'memory if it is sold with several sizes, such as "V100-16GB", "V100-32GB" or "A100-80GB"'
+        )
+    return name
+
+
 def _ordered(bounds: tuple[int, int]) -> tuple[int, int]:
     if bounds[0] > bounds[1]:
         raise ValueError(f"got {list(bounds)}, allowed: [min, max] with min ≤ max")
@@ -92,6 +102,7 @@ PositiveNumber = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 Hours = Annotated[float, Field(strict=True, gt=0, le=MOST_HOURS, allow_inf_nan=False)]
 Cpus = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Gpus = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False), AfterValidator(_whole_above_one)]
+GpuName = Annotated[Text, AfterValidator(_declared_gpu)]
 GpuShare = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
 Bounds = Annotated[tuple[Positive, Positive], AfterValidator(_ordered)]
 Seeds = Annotated[tuple[Count, ...], AfterValidator(_distinct)]

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import ConfigDict, create_model
 
 from assay.errors import UserError, did_you_mean
-from assay.sweep.fields import Bounds, Cpus, Gpus, GpuShare, Positive, Section
+from assay.sweep.fields import Bounds, Cpus, GpuName, Gpus, GpuShare, Positive, Section
 from assay.workload import Stage, StageKind
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
@@ -22,6 +22,9 @@ class TrainResources(Section):
     """A number, or [min, max]: as many as the cluster can hold when the group starts or restarts."""
     cpus_per_worker: Cpus = 1
     gpus_per_worker: Gpus = 0
+    gpu: GpuName | None = None
+    """The kind of its machines' GPUs, by which plans say what fits: "V100-16GB". It chooses no machines. None: any size
+    of the device in whose days the workload counts costs."""
 
     @property
     def units(self) -> tuple[int, int]:
@@ -41,6 +44,7 @@ class SampleResources(Section):
     cpus_per_actor: Cpus = 1
     gpus_per_actor: GpuShare = 0
     """An actor computes on one GPU, or on a share of one."""
+    gpu: GpuName | None = None
 
     @property
     def units(self) -> tuple[int, int]:
@@ -55,6 +59,7 @@ class ReduceResources(Section):
     kind: ClassVar[StageKind] = "reduce"
     cpus: Cpus = 1
     gpus: Gpus = 0
+    gpu: GpuName | None = None
 
     @property
     def units(self) -> tuple[int, int]:

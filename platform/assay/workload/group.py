@@ -29,6 +29,15 @@ def gather(value: T) -> list[T]:
     return values  # type: ignore[return-value]
 
 
+def any_worker(flag: bool, device: str) -> bool:
+    """Whether the flag is set on any worker. `device` is where this worker's tensors are."""
+    if _alone():
+        return flag
+    flags = torch.tensor(float(flag), device=device)
+    dist.all_reduce(flags)
+    return bool(flags > 0)
+
+
 def average(tensors: Sequence[Tensor]) -> None:
     """Replace every tensor by its mean over workers, in one all-reduce."""
     if _alone():

@@ -78,6 +78,44 @@ class Work:
 
 
 @dataclass(frozen=True)
+class Memory:
+    """What a worker of a stage needs of its device's memory, in bytes, estimated without running it."""
+
+    fixed: int
+    """However many items it processes at a time: weights, an optimizer's state."""
+    per_item: int
+    """What each item that is processed at a time adds."""
+    at_a_time: int | Literal["auto"] | None
+    """The most items that it processes at a time; auto: as many as fit; None: its whole share of a step."""
+    setting: str
+    """The config path of `at_a_time`."""
+    divided: int = 0
+    """What the workers of a group divide among them, each holding a part."""
+    in_turn: int = 0
+    """What a group of several needs at another time than the items, such as to exchange gradients."""
+    items: int | None = None
+    """Items of a step, over all workers; None: workers share no steps."""
+    remedies: tuple[str, ...] = ()
+    """Settings that need less, besides fewer items at a time: "model.activation_checkpointing true"."""
+
+    def of_worker(self, at_a_time: int, workers: int = 1) -> int:
+        """Bytes for this many items at a time, in a group of this many workers."""
+        turns = max(self.per_item * at_a_time, self.in_turn if workers > 1 else 0)
+        return self.fixed + math.ceil(self.divided / workers) + turns
+
+    def share(self, workers: int) -> int | None:
+        """Items of a step that fall to one worker; None if workers share no steps."""
+        return None if self.items is None else math.ceil(self.items / workers)
+
+    def most(self, capacity: float, workers: int = 1) -> int:
+        """The most items at a time that fit in `capacity` bytes, up to the worker's share; 0 if not even one does."""
+        if self.of_worker(1, workers) > capacity:
+            return 0
+        most = int((capacity - self.fixed - math.ceil(self.divided / workers)) // self.per_item)
+        return most if (share := self.share(workers)) is None else min(most, share)
+
+
+@dataclass(frozen=True)
 class Promise:
     """The metric that a workload declares, and that the sweep ranks by."""
 
@@ -125,6 +163,8 @@ class Stage:
     that ran out of memory can resume with other values."""
     flops: float | None = None
     """Theoretical floating-point operations of the whole stage, for cost estimates; None if unknown."""
+    memory: Memory | None = None
+    """What a worker needs of its device's memory; None if unknown. Not part of the key."""
     items: int | None = None
     """How many items the whole stage processes, for items per second; None: its budget. The workload's hint
     `item_unit` says what they are."""

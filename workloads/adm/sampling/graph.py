@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from adm.compute.memory import sampling_memory
 from adm.compute.sampling import sampling_flops
 from adm.config import Config
 from adm.effective import sampled_process
@@ -31,6 +32,7 @@ def draw(c: Config, inputs: Mapping[str, Stage]) -> Stage:
         budget=Budget("evaluate.num_samples", c.evaluate.num_samples, "images"),
         resources="sample",
         flops=float(sampling_flops(c) * c.evaluate.num_samples),
+        memory=sampling_memory(c),
         imports=imports(c.sample, c.diffusion, *([] if c.upsampler is None else [c.upsampler, c.upsampler.diffusion])),
         streamed=c.sample.keep_images == "none",
         **batches(c),

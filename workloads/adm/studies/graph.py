@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from adm import presets
 from adm.compute import num_evaluations, training_flops
+from adm.compute.memory import training_memory
 from adm.compute.network import network_cost
 from adm.config import Config, DiffusionConfig, ModelConfig, TrainConfig
 from adm.effective import sampled_process
@@ -216,6 +217,8 @@ def throughput(c: Config) -> Stage:
 def _throughput(c: Config, model: ModelConfig, diffusion: DiffusionConfig, train: TrainConfig) -> Stage:
     timed = {name: value for name, value in train.model_dump(mode="json").items() if name in TIMED}
     batch_size, steps = c.throughput.batch_size, c.throughput.warmup + c.throughput.repeats
+    needs = train.model_copy(update={"batch_size": batch_size, "micro_batch": batch_size, "zero_stage": 0})
+    memory = training_memory(model, needs, "throughput", "model")
     return Stage(
         name="throughput",
         version=1,
@@ -232,6 +235,7 @@ def _throughput(c: Config, model: ModelConfig, diffusion: DiffusionConfig, train
         },
         imports=imports(model, diffusion),
         flops=float(training_flops(model) * batch_size * steps),
+        memory=None if memory is None else replace(memory, setting="throughput.batch_size"),
         items=batch_size * steps,
     )
 

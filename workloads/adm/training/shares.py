@@ -24,15 +24,17 @@ def fp16_on_cpu(path: str) -> UserError:
 
 
 def micro_batches(config: TrainConfig, world_size: int) -> int:
-    """Number of micro-batches per step, the same on every worker, each of at least one image.
+    """Number of micro-batches per step, the same on every worker, each of at least one image. For "auto" the least,
+    which is one.
 
     Raises UserError if the batch is too small for that.
     """
     share = math.ceil(config.batch_size / world_size)
-    count = math.ceil(share / (config.micro_batch or share))
+    at_a_time = share if config.micro_batch in (None, "auto") else config.micro_batch
+    count = math.ceil(share / at_a_time)
     if config.batch_size // world_size < count:
         raise UserError(
             f"batch_size {config.batch_size} is too small for {world_size} workers that take "
-            f"{config.micro_batch or share} images at a time: use fewer workers, or a larger micro_batch"
+            f"{at_a_time} images at a time: use fewer workers, or a larger micro_batch"
         )
     return count

@@ -48,7 +48,7 @@ def train_diffusion(ctx: TrainContext) -> Mapping[str, float]:
     source, data = _open(ctx, model_config)
     all_images, _ = split(source, 0.0)
     model, objective = _network(ctx, model_config), objective_of(diffusion, model_config)
-    task = Task(model, objective, diffusion.num_timesteps, source, all_images, data, ctx.config["seed"])
+    task = Task(model, objective, diffusion.num_timesteps, source, all_images, data, ctx.config["seed"], model_config)
     return _finish(ctx, fit(ctx, task, train), model_config)
 
 
@@ -63,7 +63,7 @@ def train_classifier(ctx: TrainContext) -> Mapping[str, float]:
     if data.validation and not len(held_out) and ctx.rank == 0:
         warnings.warn(nothing_held_out(data.validation, len(source)), AssayWarning, stacklevel=1)
     model, objective = _network(ctx, model_config), objective_of(diffusion, model_config)
-    task = Task(model, objective, diffusion.num_timesteps, source, training, data, ctx.config["seed"])
+    task = Task(model, objective, diffusion.num_timesteps, source, training, data, ctx.config["seed"], model_config)
     trained = fit(ctx, task, train)
     metrics = dict(_finish(ctx, trained, model_config))
     validation = _validation(ctx, model_config, source, held_out)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from assay.cli.names import open_sweep
 from assay.cli.output import console, data_remarks_printed, print_json, print_text, print_warnings, read_only_store
 from assay.costs.availability import StageStatus, State, survey
 from assay.costs.cost_estimate import CostEstimate, sum_of
+from assay.costs.memory import GIB, MemoryNeed, memory_in_words, memory_need
 from assay.home import Home
 from assay.planning import Plan, PlannedTrial, checked, make_plan
 from assay.planning.labels import serves
@@ -27,6 +28,8 @@ MOST_LINES = 40
 """Rows of a table. Thousands of stages are shown as sums; --json has every row."""
 MOST_PLANNED = 100
 """Trials whose stages are checked, if the configs of only a sample are."""
+Needs = Mapping[str, MemoryNeed | None]
+"""Key of a stage → what a worker of it needs of its device's memory; None if unknown, or without a GPU."""
 STATE_STYLES: dict[State, str] = {
     "stored": "green",
     "partial": "yellow",
@@ -71,8 +74,11 @@ def plan_sweep(
         plan = make_plan(open_sweep(name, profile, sets), store)
         statuses = survey(plan, store)
         plan = checked(plan, {key for key, status in statuses.items() if status.state == "stored"})
+    needs = {
+        key: memory_need(stage, plan.sweep.resources, plan.hints.days.reference) for key, stage in plan.stages.items()
+    }
     if is_json:
-        print_json(_as_json(plan, statuses))
+        print_json(_as_json(plan, statuses, needs))
         return
     print_warnings(plan.warnings)
     out = console()
@@ -81,9 +87,9 @@ def plan_sweep(
     if len(plan.trials) > MOST_LINES:
         out.print(f"… and {len(plan.trials) - MOST_LINES:,} more")
     out.print()
-    out.print(Grid(_stages(plan, statuses)))
+    out.print(Grid(_stages(plan, statuses, needs)))
     out.print()
-    for line in summary(plan, statuses):
+    for line in [*_memory_lines(plan, needs), *summary(plan, statuses)]:
         out.print(line, soft_wrap=True)
 
 
@@ -112,7 +118,7 @@ class _Alike:
     cost: CostEstimate
 
 
-def _stages(plan: Plan, statuses: dict[str, StageStatus]) -> Listing[_Alike]:
+def _stages(plan: Plan, statuses: dict[str, StageStatus], needs: Needs) -> Listing[_Alike]:
     rows = []
     for keys in _alike(statuses):
         first = statuses[keys[0]]  # a single stage is shown at full cost, however likely it is to be needed
@@ -127,6 +133,8 @@ def _stages(plan: Plan, statuses: dict[str, StageStatus]) -> Listing[_Alike]:
         Column(plan.hints.days.name, _days, is_number=True),
         Column("about", _time, is_number=True),
     ]
+    if any(need is not None for need in needs.values()):
+        columns.insert(-2, Column("memory", partial(_memory, needs), is_number=True))
     return Listing(plural(len(plan.stages), "stage"), columns, rows)
 
 
@@ -136,6 +144,18 @@ def _budget(row: _Alike) -> str:
 
 def _days(row: _Alike) -> str:
     return "?" if row.cost.device_days is None else days(row.cost.device_days)
+
+
+def _memory(needs: Needs, row: _Alike) -> str:
+    """The largest need of a worker."""
+    known = [need.bytes for key in row.keys if (need := needs[key]) is not None]
+    return f"{max(known) / GIB:.1f} GiB" if known else ""
+
+
+def _memory_lines(plan: Plan, needs: Needs) -> list[str]:
+    """What the stages need beside what their devices have, once each."""
+    lines = (memory_in_words(need) for need in needs.values() if need is not None)
+    return [f"memory: {line}" for line in dict.fromkeys(lines)]
 
 
 def _time(row: _Alike) -> str:
@@ -169,7 +189,20 @@ def _state(row: _Alike) -> str:
     return f"{state}, if promoted" if len(row.keys) == 1 and status.chance < 1 else state
 
 
-def _as_json(plan: Plan, statuses: dict[str, StageStatus]) -> dict[str, Any]:
+def _memory_json(need: MemoryNeed | None) -> dict[str, Any] | None:
+    if need is None:
+        return None
+    return {
+        "bytes_per_worker": need.bytes,
+        "at_a_time": need.at_a_time,
+        "setting": need.memory.setting,
+        "device": need.device,
+        "most_by_gib": {str(size): most for size, most in need.most.items()},
+        "remedies": list(need.memory.remedies),
+    }
+
+
+def _as_json(plan: Plan, statuses: dict[str, StageStatus], needs: Needs) -> dict[str, Any]:
     unit = plan.hints.days.field
     return {
         "sweep": plan.sweep.name,
@@ -194,6 +227,7 @@ def _as_json(plan: Plan, statuses: dict[str, StageStatus]) -> dict[str, Any]:
                 unit: status.left.device_days,
                 f"{unit}_by": next(iter(status.left.by), None),
                 "seconds": status.left.seconds,
+                "memory": _memory_json(needs[key]),
             }
             for key, status in statuses.items()
         ],

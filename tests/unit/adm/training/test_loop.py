@@ -19,10 +19,11 @@ from adm.config import TrainConfig
 from adm.diffusion import low_resolution
 from adm.diffusion.timesteps import LossSecondMoment
 from adm.training.batches import Batch, Batches
+from adm.training.engines.deepspeed_engine import unavailable_reason
 from adm.training.loop import Task, Trainer
 from adm.training.shares import micro_batches
 from adm.workload import workload
-from assay.errors import AssayError, UserError
+from assay.errors import AssayError, AssayWarning, UserError
 from assay.execution import inline
 from assay.execution.contexts import WorkerContext
 from assay.execution.ranks import ALONE
@@ -233,3 +234,40 @@ def test_an_upsampler_learns_from_images_made_small_by_area(photographs: Path, t
     history = [point["loss"] for point in result.history]
     assert history[-1] < history[0]
     assert result.metrics["loss"] == pytest.approx(np.mean(history), rel=0.2)
+
+
+def out_of_memory_above(room: int) -> Callable[[Tensor], Tensor]:
+    """The last word of a loss on a device that holds `room` images at a time."""
+
+    def error(loss: Tensor) -> Tensor:
+        if len(loss) > room:
+            raise torch.OutOfMemoryError(f"CUDA out of memory: {len(loss)} images")
+        return loss
+
+    return error
+
+
+@pytest.mark.parametrize("engine", ["torch", "deepspeed"])
+def test_a_training_that_runs_out_of_memory_takes_the_same_steps_in_smaller_parts(engine: str, tmp_path: Path) -> None:
+    if engine == "deepspeed" and (reason := unavailable_reason("cpu")) is not None:
+        pytest.skip(reason)
+    whole = trainer(Store(tmp_path / "whole"), lambda loss: loss, engine=engine)
+    short = trainer(Store(tmp_path / "short"), out_of_memory_above(2), engine=engine, micro_batch="auto")
+    run(whole)
+    with pytest.warns(AssayWarning, match="memory ran out with") as warned:
+        run(short)
+    assert [str(each.message) for each in warned] == [
+        f"memory ran out with {size} images at a time; going on with train.micro_batch {size // 2}" for size in (8, 4)
+    ]
+    assert short.ctx.notes["train.micro_batch"] == 2
+    for one, other in zip(weights(whole), weights(short), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_where_not_even_one_image_fits_the_message_says_what_else_saves_memory(tmp_path: Path) -> None:
+    short = trainer(Store(tmp_path), out_of_memory_above(0), micro_batch=3)
+    with (
+        pytest.warns(AssayWarning, match="memory ran out"),
+        pytest.raises(UserError, match=r"one image at a time: CUDA out of memory: 1 images. Set model"),
+    ):
+        run(short)

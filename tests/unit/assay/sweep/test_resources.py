@@ -99,12 +99,12 @@ def test_a_need_says_how_many_threads_a_unit_has() -> None:
         (
             "",
             "x.yaml:1: resources.wide: stage draw names this group, which the sweep does not define; it has: "
-            "reduce, sample, train. Define it: for a map stage it takes actors, cpus_per_actor, gpus_per_actor",
+            "reduce, sample, train. Define it: for a map stage it takes actors, cpus_per_actor, gpus_per_actor, gpu",
         ),
         (
             "resources: {wide: {workers: 8}}\n",
-            "x.yaml:7: resources.wide: got a group of workers, cpus_per_worker, gpus_per_worker, but stage draw, "
-            "which names it, is a map stage; allowed: actors, cpus_per_actor, gpus_per_actor",
+            "x.yaml:7: resources.wide: got a group of workers, cpus_per_worker, gpus_per_worker, gpu, but stage draw, "
+            "which names it, is a map stage; allowed: actors, cpus_per_actor, gpus_per_actor, gpu",
         ),
         (
             WIDE.replace("wide", "wide: {actors: [1, 2]}, trian"),

@@ -13,12 +13,12 @@ from torch import nn
 
 from adm.config import TrainConfig
 from adm.registries import ENGINES
-from adm.training.engines.engine import Engine, LossFn, StepReport
+from adm.training.engines.engine import Engine, LossFn, RanOutOfMemory, StepReport
 from assay.errors import AssayWarning, UserError
 from assay.workload import load_attribute
 from assay.workload.group import gather
 
-__all__ = ["Engine", "LossFn", "StepReport", "build"]
+__all__ = ["Engine", "LossFn", "RanOutOfMemory", "StepReport", "build"]
 
 
 def build(model: nn.Module, config: TrainConfig, device: str, precision: str, micro_batches: int = 1) -> Engine:

@@ -20,9 +20,10 @@ from torch import Tensor, nn
 
 from adm.config import TrainConfig
 from adm.training.engines.compiling import compiling, operators_folder
-from adm.training.engines.engine import BETAS, LossFn, StepReport, named_parameters
+from adm.training.engines.engine import BETAS, LossFn, RanOutOfMemory, StepReport, named_parameters
 from adm.training.engines.torch_engine import loss_scale_state, restore_loss_scale
 from adm.training.precision import DTYPES
+from assay.workload.group import any_worker
 
 INITIAL_LOSS_SCALE = 2.0**16
 GROWTH_INTERVAL = 2000
@@ -78,30 +79,50 @@ class DeepSpeedEngine:
             model=model, config=_settings(config, precision, micro_batches)
         )
         self._uses_zero = config.zero_stage > 0
-        self._on_cpu = torch.device(device).type == "cpu"
+        self._device, self._on_cpu = device, torch.device(device).type == "cpu"
         self._scale = _ZeroLossScale(self._optimizer) if self._uses_zero and precision == "fp16" else None
 
     def step(self, micro_batches: Sequence[LossFn], learning_rate: float) -> StepReport:
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
         scale = self._loss_scale()
-        for loss_fn in micro_batches[:-1]:
-            self._engine.backward(self._loss(loss_fn))
-            self._engine.step()  # only counts the micro-batch; the step is taken at the last one
-        self._engine.backward(self._loss(micro_batches[-1]))
         if self._uses_zero:
+            for loss_fn in micro_batches[:-1]:
+                self._engine.backward(self._loss(loss_fn))
+                self._engine.step()  # only counts the micro-batch; the step is taken at the last one
+            self._engine.backward(self._loss(micro_batches[-1]))
             self._engine.step()
             taken = not self._optimizer.overflow
             norm = float(self._optimizer._global_grad_norm)
             if self._scale is not None:
                 self._scale.update(taken)
             return StepReport(taken, norm, scale)
-        # The gradients are already averaged over the group, but still multiplied by the loss scale.
+        self._average_gradients(micro_batches)
+        # They are still multiplied by the loss scale.
         norm = float(nn.utils.get_total_norm([p.grad for _, p in self._named if p.grad is not None])) / scale
         taken = math.isfinite(norm)
         if taken or self._scaler is not None:
             self._engine.step()
         return StepReport(taken, norm, scale)
+
+    def _average_gradients(self, micro_batches: Sequence[LossFn]) -> None:
+        """The gradients of all micro-batches, averaged over the group once all workers have theirs: one that ran out of
+        memory would leave the others waiting for it. Under ZeRO, which averages during the backward pass, this cannot
+        be told, and the error ends the group."""
+        self._engine.set_train_batch_size(len(micro_batches) * self._engine.dp_world_size)
+        self._engine.set_gradient_accumulation_boundary(True)
+        message = None
+        try:
+            with self._engine.no_sync():
+                for loss_fn in micro_batches:
+                    self._engine.backward(self._loss(loss_fn))
+        except torch.OutOfMemoryError as error:
+            message = str(error)
+        if any_worker(message is not None, self._device):
+            for _, parameter in self._named:
+                parameter.grad = None
+            raise RanOutOfMemory(message or "another worker ran out of memory")
+        self._engine.allreduce_gradients()
 
     def _loss(self, loss_fn: LossFn) -> Tensor:
         from deepspeed.runtime.torch_autocast import autocast_if_enabled

@@ -23,6 +23,10 @@ class StepReport:
     """The factor of the loss; 1 except in fp16."""
 
 
+class RanOutOfMemory(MemoryError):
+    """A worker's device has too little memory for a micro-batch."""
+
+
 class Engine(Protocol):
     """One worker's part of the optimizer. Each method is called on all workers of a group."""
 
@@ -31,7 +35,11 @@ class Engine(Protocol):
 
     def step(self, micro_batches: Sequence[LossFn], learning_rate: float) -> StepReport:
         """Average the gradients of all micro-batches over the group, and take a step. Every worker has the same number
-        of micro-batches."""
+        of micro-batches, which may differ from step to step.
+
+        Raises RanOutOfMemory on every worker if the memory of any did not hold a micro-batch. Nothing has changed then.
+        Engines that average gradients during the backward pass raise PyTorch's own error, on that worker alone.
+        """
 
     def moments(self) -> Iterator[tuple[str, Tensor, Tensor]]:
         """Adam's moments (name, m, v) of every parameter, complete on every worker, one parameter at a time."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from adm.config import TrainConfig
-from adm.training.engines.engine import BETAS, LossFn, StepReport, named_parameters
+from adm.training.engines.engine import BETAS, LossFn, RanOutOfMemory, StepReport, named_parameters
 from adm.training.precision import computing_in
 from assay.workload import group
 
@@ -47,11 +47,10 @@ class TorchEngine:
     def step(self, micro_batches: Sequence[LossFn], learning_rate: float) -> StepReport:
         for parameters in self._optimizer.param_groups:
             parameters["lr"] = learning_rate
-        self._optimizer.zero_grad(set_to_none=True)
-        for loss_fn in micro_batches:
-            with computing_in(self._precision, self._device):
-                loss = loss_fn(self.model)
-            self._scaler.scale(loss / len(micro_batches)).backward()  # type: ignore[no-untyped-call]
+        message = self._add_gradients(micro_batches)
+        if group.any_worker(message is not None, self._device):
+            self._optimizer.zero_grad(set_to_none=True)
+            raise RanOutOfMemory(message or "another worker ran out of memory")
         group.average([p.grad for _, p in self._named if p.grad is not None])
         scale = float(self._scaler.get_scale())
         self._scaler.unscale_(self._optimizer)
@@ -61,6 +60,19 @@ class TorchEngine:
             self._scaler.step(self._optimizer)
             self._scaler.update()
         return StepReport(taken, norm, scale)
+
+    def _add_gradients(self, micro_batches: Sequence[LossFn]) -> str | None:
+        """Compute this worker's gradients. Returns the error's message if its memory runs out: the error itself would
+        keep the memory of its frames."""
+        self._optimizer.zero_grad(set_to_none=True)
+        try:
+            for loss_fn in micro_batches:
+                with computing_in(self._precision, self._device):
+                    loss = loss_fn(self.model)
+                self._scaler.scale(loss / len(micro_batches)).backward()  # type: ignore[no-untyped-call]
+        except torch.OutOfMemoryError as error:
+            return str(error)
+        return None
 
     def moments(self) -> Iterator[tuple[str, Tensor, Tensor]]:
         for name, parameter in self._named:

@@ -1,0 +1,83 @@
+"""What the stages of a plan need of their devices' memory, beside what these have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from assay.costs.devices import USABLE_MEMORY, memory_sizes
+from assay.sweep import Resources
+from assay.workload import Memory, Stage
+
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class MemoryNeed:
+    """What one worker of a stage needs, and how much of it each size of its device holds."""
+
+    stage: Stage
+    memory: Memory
+    """The stage's, or that of the streamed rows that it computes in the same process."""
+    at_a_time: int
+    """Items that it processes at a time; for "auto", as many as the smallest size that holds any."""
+    bytes: int
+    """Bytes for that many."""
+    device: str
+    """ "V100"."""
+    most: Mapping[int, int]
+    """Size of the device's memory in GiB, smallest first → the most items at a time that fit; 0 if not even one."""
+
+    @property
+    def holding(self) -> tuple[int, ...]:
+        """The sizes that hold what is configured."""
+        return tuple(size for size, most in self.most.items() if most >= self.at_a_time)
+
+
+def memory_need(stage: Stage, resources: Resources, reference: str) -> MemoryNeed | None:
+    """None for a stage that uses no GPU, or of unknown need, and for devices of unknown memory. `reference` is the
+    device if the sweep's resources do not name the GPU."""
+    memory, group = stage.memory, resources.group_of(stage)
+    if memory is None and stage.rows is not None and stage.rows.streamed:
+        memory = stage.rows.memory
+    _, gpus = group.of_each
+    device = group.gpu or reference
+    sizes = memory_sizes(device) if device else ()
+    if memory is None or not gpus or not sizes:
+        return None
+    # The fewest workers that the group may start with have the largest shares.
+    workers = group.units[0] if stage.kind == "train" else 1
+    share = memory.share(workers) or stage.shard_size
+    room = {size: size * GIB * USABLE_MEMORY * min(1, gpus) for size in sizes}
+    most = {size: min(memory.most(capacity, workers), share) for size, capacity in room.items()}
+    if memory.at_a_time == "auto":
+        at_a_time = next((count for count in most.values() if count), 1)
+    else:
+        at_a_time = min(memory.at_a_time or share, share)
+    return MemoryNeed(stage, memory, at_a_time, memory.of_worker(at_a_time, workers), device, most)
+
+
+def memory_in_words(need: MemoryNeed) -> str:
+    """The need of a stage, whether its device holds it, and if not, what to set."""
+    setting, remedies = need.memory.setting, need.memory.remedies
+    sizes = " or ".join(map(str, need.most))
+    what = f"{need.stage.name} {need.bytes / GIB:.1f} GiB per worker at {setting} {need.at_a_time}"
+    if need.memory.at_a_time == "auto":
+        counts = ", ".join(f"{count} on {size} GB" for size, count in need.most.items() if count)
+        if counts:
+            return f"{what}, since {setting} is auto ({need.device}: {counts})."
+    if need.holding == tuple(need.most):
+        return f"{what}; fits a {need.device} of {sizes} GB."
+    short = {size: count for size, count in need.most.items() if size not in need.holding}
+    settings = [f"{setting} {count} for {size} GB" for size, count in short.items() if count]
+    advice = " or ".join([*settings, *remedies])
+    advice = f"set {advice}" if advice else "use devices with more"
+    if need.holding:
+        fits = f"fits a {need.device} of {' or '.join(map(str, need.holding))} GB, not of"
+        return f"{what}; {fits} {' or '.join(map(str, short))}: {advice}."
+    has = f"{what}; more than a {need.device} of {sizes} GB has"
+    if not settings:
+        return f"{has}, even one at a time: {advice}."
+    if need.stage.kind == "reduce":
+        return f"{has}: {advice}."
+    return f"{has}: {advice}; else it is halved as memory runs out."
