@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from assay.costs.devices import USABLE_MEMORY, memory_sizes
@@ -59,25 +60,28 @@ def memory_need(stage: Stage, resources: Resources, reference: str) -> MemoryNee
 
 def memory_in_words(need: MemoryNeed) -> str:
     """The need of a stage, whether its device holds it, and if not, what to set."""
-    setting, remedies = need.memory.setting, need.memory.remedies
-    sizes = " or ".join(map(str, need.most))
-    what = f"{need.stage.name} {need.bytes / GIB:.1f} GiB per worker at {setting} {need.at_a_time}"
-    if need.memory.at_a_time == "auto":
-        counts = ", ".join(f"{count} on {size} GB" for size, count in need.most.items() if count)
-        if counts:
-            return f"{what}, since {setting} is auto ({need.device}: {counts})."
-    if need.holding == tuple(need.most):
-        return f"{what}; fits a {need.device} of {sizes} GB."
+    setting, sizes = need.memory.setting, tuple(need.most)
+    needs = f"{need.stage.name} {need.bytes / GIB:.1f} GiB per worker at {setting}"
+    if need.memory.at_a_time == "auto" and any(need.most.values()):
+        counts = (f"{count} on {_named(need, (size,))}" for size, count in need.most.items() if count)
+        return f"{needs} auto: {' or '.join(counts)}."
+    needs = f"{needs} {need.at_a_time}"
+    if need.holding == sizes:
+        return f"{needs}; fits {_named(need, sizes)}."
     short = {size: count for size, count in need.most.items() if size not in need.holding}
-    settings = [f"{setting} {count} for {size} GB" for size, count in short.items() if count]
-    advice = " or ".join([*settings, *remedies])
-    advice = f"set {advice}" if advice else "use devices with more"
+    settings = [
+        f"{setting} {count}" + (f" for {size} GB" if len(sizes) > 1 else "") for size, count in short.items() if count
+    ]
+    advice = f"set {' or '.join(changes)}" if (changes := [*settings, *need.memory.remedies]) else "use a larger device"
     if need.holding:
-        fits = f"fits a {need.device} of {' or '.join(map(str, need.holding))} GB, not of"
-        return f"{what}; {fits} {' or '.join(map(str, short))}: {advice}."
-    has = f"{what}; more than a {need.device} of {sizes} GB has"
+        return f"{needs}; fits {_named(need, need.holding)}, not of {' or '.join(map(str, short))}: {advice}."
+    has = f"{needs}; more than {_named(need, sizes)} has"
     if not settings:
         return f"{has}, even one at a time: {advice}."
-    if need.stage.kind == "reduce":
-        return f"{has}: {advice}."
-    return f"{has}: {advice}; else it is halved as memory runs out."
+    return f"{has}: {advice}." if need.stage.kind == "reduce" else f"{has}: {advice}; else it is halved by itself."
+
+
+def _named(need: MemoryNeed, sizes: Sequence[int]) -> str:
+    """The device with these sizes, unless its name has the size: "a V100 of 16 or 32 GB", "a V100-16GB"."""
+    has_size = len(need.most) == 1 and re.search(r"\d ?GB", need.device, re.IGNORECASE)
+    return f"a {need.device}" if has_size else f"a {need.device} of {' or '.join(map(str, sizes))} GB"

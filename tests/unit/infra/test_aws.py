@@ -51,6 +51,9 @@ def test_a_machine_is_asked_for_as_aws_expects_it(cluster: dict[str, Any]) -> No
         assert not report.has_errors(), report.generate_report()
     v100 = cluster["available_node_types"]["v100"]["node_config"]
     assert (v100["InstanceType"], v100["InstanceMarketOptions"]["MarketType"]) == ("p3.16xlarge", "spot")
+    larger = cluster["available_node_types"]["v100_32gb"]
+    assert larger["node_config"] == {**v100, "InstanceType": "p3dn.24xlarge"}
+    assert larger["max_workers"] == 0, "Ray would give a stage that needs 32 GB either kind"
 
 
 def test_only_ssh_is_open_to_the_world_and_the_cluster_asks_for_a_token(cluster: dict[str, Any]) -> None:

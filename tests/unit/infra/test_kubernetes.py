@@ -166,10 +166,13 @@ def test_ports_that_are_called_are_those_that_are_served() -> None:
 def test_a_job_s_cluster_is_the_one_that_stays() -> None:
     (cluster,), (job,) = objects("ray-cluster.yaml"), objects("ray-job.yaml")
     assert job["spec"]["rayClusterSpec"] == cluster["spec"]
-    (v100,) = cluster["spec"]["workerGroupSpecs"]
-    assert v100["minReplicas"] == 0, "no GPU is paid for while no sweep asks for one"
-    (worker,) = v100["template"]["spec"]["containers"]
-    assert worker["resources"]["limits"]["nvidia.com/gpu"] == "8"
+    for group, machine in zip(cluster["spec"]["workerGroupSpecs"], ("p3.16xlarge", "p3dn.24xlarge"), strict=True):
+        assert group["minReplicas"] == 0, "no GPU is paid for while no sweep asks for one"
+        pod = group["template"]["spec"]
+        assert pod["nodeSelector"] == {"node.kubernetes.io/instance-type": machine}
+        (worker,) = pod["containers"]
+        assert worker["resources"]["limits"]["nvidia.com/gpu"] == "8"
+    assert group["maxReplicas"] == 0, "Ray would give a stage that needs 32 GB either kind"
     assert cluster["spec"]["authOptions"]["secretName"] in {
         s["metadata"]["name"] for s in objects("secrets.example.yaml")
     }

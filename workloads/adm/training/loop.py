@@ -157,11 +157,7 @@ class Trainer:
             try:
                 terms, report = self._try(batch)
             except RanOutOfMemory as error:
-                ran_out = str(error)
-            else:
-                ran_out = ""
-            if ran_out:
-                self._halve(ran_out)
+                self._halve(str(error))
                 continue
             if report.taken:
                 break
