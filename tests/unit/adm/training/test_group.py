@@ -61,6 +61,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             job(root / name / "halves", HALF, **engine),
             job(root / name / "halves", **engine),
         ]
+        if "train.zero_stage" not in engine:
+            jobs.append(job(root / name / "roomy", HALF, **engine, **SAME_NUMBERS))
+            jobs.append({**job(root / name / "short", HALF, **engine, **SAME_NUMBERS), "room": {"1": 2}})
     for first, then in ENDED_BY_ANOTHER:
         if missing(first, then):
             continue
@@ -72,6 +75,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+SAME_NUMBERS = {"model.dropout": 0.0}
+"""Dropout leaves out other units in micro-batches of other sizes."""
 AUTO = {"train.engine": "torch", "train.precision": "auto"}
 ENDED_BY_ANOTHER = [
     ("PyTorch in fp32", "DeepSpeed in fp32, ZeRO 1"),
@@ -124,6 +129,18 @@ def test_an_engine_goes_on_from_anothers_checkpoint(folder: Path, first: str, th
     skip_without(first, then)
     assert losses(folder / first / then, then) == pytest.approx(losses(folder / then / "whole", then), rel=1e-3)
     assert result(folder / first / then, then).notes["train.engine"] == of(then)["train.engine"]
+
+
+@pytest.mark.parametrize("name", [name for name, engine in ENGINES.items() if "train.zero_stage" not in engine])
+def test_where_one_worker_runs_out_of_memory_all_take_smaller_parts_of_the_same_steps(folder: Path, name: str) -> None:
+    skip_without(name)
+    stage = training_group.stage_of(job(folder, HALF, **of(name), **SAME_NUMBERS))
+    roomy, short = (Store(folder / name / store).get(stage.key) for store in ("roomy", "short"))
+    assert roomy is not None
+    assert short is not None
+    assert short.notes["train.micro_batch"] == 2, "of 3, which worker 1 cannot hold"
+    expected = [point["loss"] for point in roomy.history]
+    assert [point["loss"] for point in short.history] == pytest.approx(expected, rel=0.02 if "bf16" in name else 1e-4)
 
 
 def test_workers_on_unlike_machines_compute_in_what_all_are_good_at(folder: Path) -> None:
