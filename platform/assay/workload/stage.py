@@ -111,8 +111,8 @@ class Memory:
         """The most items at a time that fit in `capacity` bytes, up to the worker's share; 0 if not even one does."""
         if self.of_worker(1, workers) > capacity:
             return 0
-        most = int((capacity - self.fixed - math.ceil(self.divided / workers)) // self.per_item)
-        return most if (share := self.share(workers)) is None else min(most, share)
+        most = (capacity - self.fixed - math.ceil(self.divided / workers)) // self.per_item
+        return int(most if (share := self.share(workers)) is None else min(most, share))
 
 
 @dataclass(frozen=True)

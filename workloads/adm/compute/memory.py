@@ -16,7 +16,17 @@ from functools import lru_cache
 
 from adm.compute.network import network_cost
 from adm.config import Config, ModelConfig, TrainConfig
-from adm.models.layout import SPATIAL_POOL_CHANNELS, Attention, Conv, Layer, Layout, Res, channels, layout
+from adm.models.layout import (
+    CPU_FUSED_ATTENTION_PIXELS,
+    SPATIAL_POOL_CHANNELS,
+    Attention,
+    Conv,
+    Layer,
+    Layout,
+    Res,
+    channels,
+    layout,
+)
 from adm.registries import NETWORKS, Role
 from assay.workload import Memory
 
@@ -24,8 +34,6 @@ FP32 = 4
 """Bytes of an element in 32 bits."""
 ADAM = 2 * FP32
 """Bytes per parameter of Adam's moments m and v."""
-CPU_FUSED_ATTENTION_PIXELS = 256
-"""As in adm.models.implementations: from here on, attention is fused on a CPU too."""
 LOSS_IMAGES = {Role.DRAWS: 24, Role.ENLARGES: 27, Role.CLASSIFIES: 3}
 """Tensors of an image's size that the loss and its bound keep, with x_t and the noise."""
 
@@ -78,7 +86,7 @@ def training_memory(model: ModelConfig, train: TrainConfig, section: str, networ
         per_item=activation_bytes(model, how),
         in_turn=gradients,  # a flat copy of them is exchanged once the activations are free
         items=train.batch_size,
-        at_a_time="auto" if train.micro_batch == "auto" else train.micro_batch,
+        at_a_time=train.micro_batch,
         setting=f"{section}.micro_batch",
         remedies=() if model.activation_checkpointing else (f"{network}.activation_checkpointing true",),
     )

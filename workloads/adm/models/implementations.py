@@ -14,6 +14,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from adm.models.layout import CPU_FUSED_ATTENTION_PIXELS
+
 
 class Implementation(Protocol):
     """How a network computes; layers.py and attention.py define what it computes."""
@@ -80,11 +82,6 @@ class Optimized:
             return NAIVE.attention(q, k, v)
         h = nn.functional.scaled_dot_product_attention(q.transpose(2, 3), k.transpose(2, 3), v.transpose(2, 3))
         return h.transpose(1, 2).flatten(2).transpose(1, 2)
-
-
-CPU_FUSED_ATTENTION_PIXELS = 256
-"""Below this many pixels, two matrix products are faster than the CPU's fused attention, whose backward pass takes 14
-times as long at 16 pixels (bf16)."""
 
 
 def channels_last_norm_silu(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +12,15 @@ from typing import NoReturn
 import torch
 from torch import Tensor, nn
 
-from adm.compute.memory import training_memory
 from adm.config import ModelConfig, TrainConfig
 from adm.diffusion.timesteps import TimestepSampler, timestep_sampler
 from adm.training import state
 from adm.training.batches import DROPOUT, Batch, Batches
 from adm.training.ema import EMA
 from adm.training.engines import Engine, RanOutOfMemory, StepReport, build
+from adm.training.fitting import fitting_micro_batches, more_micro_batches
 from adm.training.precision import choose
-from adm.training.shares import micro_batches
-from assay.costs.devices import USABLE_MEMORY
-from assay.errors import AssayError, AssayWarning, UserError
+from assay.errors import AssayError
 from assay.workload import TrainContext
 from assay.workload.group import average, gather
 from imaging.config import DataConfig
@@ -96,7 +93,7 @@ class Trainer:
             task.source, task.indices, task.data, task.seed, config.batch_size, ctx.rank, ctx.world_size
         )
         self.timesteps: TimestepSampler = timestep_sampler(config.timestep_sampler, task.num_timesteps)
-        self.micro_batches = micro_batches(self._fitting(), ctx.world_size)
+        self.micro_batches = fitting_micro_batches(ctx, config, task.network, self.precision)
         self.done = self.steps_here = self.skipped = 0
         self.loss = math.nan
         """Running mean of the loss, which ranks checkpoints."""
@@ -112,44 +109,6 @@ class Trainer:
             self._resume(saved)
         ctx.note("train.engine", self.engine.name)
 
-    def _fitting(self) -> TrainConfig:
-        """The config with the micro-batch that "auto" stands for: as many images as the device with the least memory
-        holds, at least one. On a CPU, and for networks of unknown need, that is the whole share."""
-        config, ctx, network = self.config, self.ctx, self.task.network
-        if config.micro_batch != "auto":
-            return config
-        room = gather(free_memory(ctx.device))
-        memory = None
-        if network is not None:
-            as_run = config.model_copy(update={"precision": self.precision})
-            memory = training_memory(network, as_run, "train", "model")
-        share = math.ceil(config.batch_size / ctx.world_size)
-        fits = share if memory is None else max(1, memory.most(min(room), ctx.world_size))
-        ctx.note("train.micro_batch", fits)
-        return config.model_copy(update={"micro_batch": fits})
-
-    def _halve(self, why: str) -> None:
-        """Halve the micro-batch. Raises UserError if it is one image."""
-        share = math.ceil(self.config.batch_size / self.ctx.world_size)
-        size = math.ceil(share / self.micro_batches)
-        least = self.config.batch_size // self.ctx.world_size
-        if self.micro_batches >= least:
-            raise UserError(
-                f"memory runs out with one image at a time: {why}. Set model.activation_checkpointing true, "
-                "or use devices with more memory"
-            )
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        self.micro_batches = min(least, math.ceil(share / (size // 2)))
-        size_now = math.ceil(share / self.micro_batches)
-        self.ctx.note("train.micro_batch", size_now)
-        if self.ctx.rank == 0:
-            warnings.warn(
-                f"memory ran out with {size} images at a time; going on with train.micro_batch {size_now}",
-                AssayWarning,
-                stacklevel=2,
-            )
-
     def step(self, batch: Batch) -> None:
         """One iteration. A step that overflows in fp16 is repeated on the same batch at half the loss scale, and one
         for which memory runs out in smaller micro-batches."""
@@ -157,7 +116,7 @@ class Trainer:
             try:
                 terms, report = self._try(batch)
             except RanOutOfMemory as error:
-                self._halve(str(error))
+                self.micro_batches = more_micro_batches(self.ctx, self.config, self.micro_batches, str(error))
                 continue
             if report.taken:
                 break
@@ -261,15 +220,6 @@ class Trainer:
         self.timesteps.load_state_dict(saved.below("timesteps"))
         self.task.source.skipped.update(saved.skipped_images)
         self.skipped, self.loss = int(saved.counters["skipped"]), saved.counters["loss"]
-
-
-def free_memory(device: str) -> float:
-    """Bytes that tensors of this process can have on a device; infinity on a CPU, where memory that is short cannot be
-    told from memory that is slow."""
-    if torch.device(device).type != "cuda":
-        return math.inf
-    free, _ = torch.cuda.mem_get_info(device)
-    return (free + torch.cuda.memory_reserved(device)) * USABLE_MEMORY
 
 
 def note_skipped(ctx: TrainContext, source: Source) -> None:

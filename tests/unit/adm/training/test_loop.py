@@ -268,6 +268,6 @@ def test_where_not_even_one_image_fits_the_message_says_what_else_saves_memory(t
     short = trainer(Store(tmp_path), out_of_memory_above(0), micro_batch=3)
     with (
         pytest.warns(AssayWarning, match="memory ran out"),
-        pytest.raises(UserError, match=r"one image at a time: CUDA out of memory: 1 images. Set model"),
+        pytest.raises(UserError, match=r"1 image at a time, which is the least: CUDA out of memory: 1 images. Set"),
     ):
         run(short)
