@@ -54,7 +54,7 @@ def memory_need(stage: Stage, resources: Resources, reference: str) -> MemoryNee
     if memory.at_a_time == "auto":
         at_a_time = next((count for count in most.values() if count), 1)
     else:
-        at_a_time = min(memory.at_a_time or share, share)
+        at_a_time = min(memory.at_a_time, share) if isinstance(memory.at_a_time, int) else share
     return MemoryNeed(stage, memory, at_a_time, memory.of_worker(at_a_time, workers), device, most)
 
 

@@ -30,7 +30,7 @@ def micro_batches(config: TrainConfig, world_size: int) -> int:
     Raises UserError if the batch is too small for that.
     """
     share = math.ceil(config.batch_size / world_size)
-    at_a_time = share if config.micro_batch in (None, "auto") else config.micro_batch
+    at_a_time = config.micro_batch if isinstance(config.micro_batch, int) else share
     count = math.ceil(share / at_a_time)
     if config.batch_size // world_size < count:
         raise UserError(
