@@ -29,7 +29,9 @@ class Device:
     """TFLOP/s by its data sheet, by which its days are converted to days of other devices."""
     source: str
     memory_gib: tuple[int, ...] = ()
-    """The sizes of memory it is sold with, smallest first; data sheets say GB and mean 2³⁰ bytes. Empty if unknown."""
+    """The sizes of memory it is sold with, smallest first; data sheets say GB and mean 2³⁰ bytes. Empty if unknown.
+    Most are also listed at https://docs.rapids.ai/deployment/stable/cloud/aws and
+    https://docs.runpod.io/references/gpu-types."""
 
 
 def _by_peak(pattern: str, peak_tflops: float, data_sheet: str, *memory_gib: int) -> Device:

@@ -83,16 +83,15 @@ class Memory:
 
     fixed: int
     """However many items it processes at a time: weights, an optimizer's state."""
-    per_item: int
-    """What each item that is processed at a time adds."""
+    moments: tuple[tuple[int, int], ...]
+    """What it needs besides at each moment of its work: (bytes however many items, bytes per item that is processed at a
+    time). The largest counts."""
     at_a_time: int | Literal["auto"] | None
     """The most items that it processes at a time; auto: as many as fit; None: its whole share of a step."""
     setting: str
     """The config path of `at_a_time`."""
     divided: int = 0
     """What the workers of a group divide among them, each holding a part."""
-    in_turn: int = 0
-    """What a group of several needs at another time than the items, such as to exchange gradients."""
     items: int | None = None
     """Items of a step, over all workers; None: workers share no steps."""
     remedies: tuple[str, ...] = ()
@@ -100,8 +99,8 @@ class Memory:
 
     def of_worker(self, at_a_time: int, workers: int = 1) -> int:
         """Bytes for this many items at a time, in a group of this many workers."""
-        turns = max(self.per_item * at_a_time, self.in_turn if workers > 1 else 0)
-        return self.fixed + math.ceil(self.divided / workers) + turns
+        largest = max(beside + per_item * at_a_time for beside, per_item in self.moments)
+        return self.fixed + math.ceil(self.divided / workers) + largest
 
     def share(self, workers: int) -> int | None:
         """Items of a step that fall to one worker; None if workers share no steps."""
@@ -111,7 +110,8 @@ class Memory:
         """The most items at a time that fit in `capacity` bytes, up to the worker's share; 0 if not even one does."""
         if self.of_worker(1, workers) > capacity:
             return 0
-        most = (capacity - self.fixed - math.ceil(self.divided / workers)) // self.per_item
+        room = capacity - self.fixed - math.ceil(self.divided / workers)
+        most = min((room - beside) // per_item for beside, per_item in self.moments if per_item)
         return int(most if (share := self.share(workers)) is None else min(most, share))
 
 

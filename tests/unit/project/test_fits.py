@@ -15,7 +15,7 @@ from assay.sweep import load_sweep
 from repository import ROOT
 
 LARGEST = 32
-GPUS_A_MACHINE = 8
+GPUS_PER_MACHINE = 8
 SWEEPS = sorted(ROOT.glob("sweeps/*.yaml"))
 
 
@@ -26,7 +26,7 @@ def test_a_machine_of_eight_trains_and_samples_every_preset(name: str) -> None:
     for model, train in networks:
         memory = training_memory(model, train, "train", "model")
         assert memory is not None
-        assert memory.most(room, GPUS_A_MACHINE) >= 1
+        assert memory.most(room, GPUS_PER_MACHINE) >= 1
     sampling = sampling_memory(c)
     assert sampling is not None
     assert sampling.most(room) >= 1

@@ -71,7 +71,7 @@ def training_memory(model: ModelConfig, train: TrainConfig, section: str, networ
     parameters = network_cost(model).parameters
     gradients, moments = FP32 * parameters, ADAM * parameters
     averages = FP32 * parameters * len(train.ema_rates)
-    fixed, divided = FP32 * parameters + averages + weight_copies(model, how), 0
+    fixed, divided = FP32 * parameters + averages, 0
     if train.zero_stage:  # DeepSpeed also keeps each worker's part of the weights apart
         divided += moments + FP32 * parameters
     else:
@@ -83,8 +83,8 @@ def training_memory(model: ModelConfig, train: TrainConfig, section: str, networ
     return Memory(
         fixed=fixed,
         divided=divided,
-        per_item=activation_bytes(model, how),
-        in_turn=gradients,  # a flat copy of them is exchanged once the activations are free
+        # Once the activations are free, workers exchange a flat copy of the gradients.
+        moments=(*step_moments(model, how), (gradients, 0)),
         items=train.batch_size,
         at_a_time=train.micro_batch,
         setting=f"{section}.micro_batch",
@@ -103,8 +103,8 @@ def sampling_memory(c: Config) -> Memory | None:
     held = sum(FP32 * network_cost(model).parameters + weight_copies(model, how) for model in networks)
     passes = [forward_bytes(model, how) for model in models]
     if guide is not None:
-        passes.append(activation_bytes(guide, how))
-    return Memory(fixed=held, per_item=max(passes), at_a_time=c.sample.batch_size, setting="sample.batch_size")
+        passes.append(step_moments(guide, how)[1][1])
+    return Memory(fixed=held, moments=((0, max(passes)),), at_a_time=c.sample.batch_size, setting="sample.batch_size")
 
 
 def weight_copies(config: ModelConfig, how: Arithmetic) -> int:
@@ -113,21 +113,25 @@ def weight_copies(config: ModelConfig, how: Arithmetic) -> int:
 
 
 @lru_cache(maxsize=256)
-def activation_bytes(config: ModelConfig, how: Arithmetic) -> int:
-    """Bytes per image at the peak of a training step: what autograd keeps, and the gradients in flight."""
-    plan = layout(config)
-    blocks = (*plan.input_blocks, plan.middle_block, *plan.output_blocks)
-    kept, largest = 0, 0
-    for layer in (layer for block in blocks for layer in block):
-        own, inner = _kept(layer, plan, how)
-        if config.activation_checkpointing and isinstance(layer, Res | Attention):
-            kept += own
-            in_flight = 3 * how.width * _size(layer) + FP32 * _products(layer, plan, how)
-            largest = max(largest, inner + in_flight)
-        else:
-            kept += own + inner
+def step_moments(config: ModelConfig, how: Arithmetic) -> tuple[tuple[int, int], tuple[int, int]]:
+    """(bytes, bytes per image) at the end of a training step's forward pass, and at the peak of its backward pass: what
+    autograd keeps, and the gradients in flight. The backward pass frees what the last layer kept first, so each layer
+    is at work beside what all layers before it keep."""
+    plan, is_again = layout(config), config.activation_checkpointing
+    # Gradients of concatenated inputs, parts of which wait until the backward pass reaches the input blocks.
+    waiting = sum(_kept(block[0], plan, how)[0] for block in plan.output_blocks)
+    kept, peak = 0, 0
+    for number, block in enumerate((*plan.input_blocks, plan.middle_block, *plan.output_blocks)):
+        if number > len(plan.input_blocks):
+            waiting -= _kept(block[0], plan, how)[0]
+        for layer in block:
+            own, inner = _kept(layer, plan, how)
+            peak = max(peak, kept + own + inner + _in_flight(layer, plan, how) + waiting)
+            kept += own if is_again and isinstance(layer, Res | Attention) else own + inner
     head = _head_bytes(plan, how) + LOSS_IMAGES[config.role] * FP32 * config.in_channels * config.image_size**2
-    return kept + max(head, largest)
+    copies = weight_copies(config, how)
+    # Blocks that are computed again cast their weights again: the forward pass's copies are free by then.
+    return (copies, kept + head), (0 if is_again else copies, max(peak, kept + head))
 
 
 @lru_cache(maxsize=256)
@@ -193,22 +197,36 @@ def _float_copy(how: Arithmetic) -> int:
 
 def _kept_by_attention(layer: Attention, plan: Layout, how: Arithmetic) -> int:
     w, pixels = how.width, layer.resolution**2
-    width = layer.channels * pixels
-    optimized = plan.config.implementation == "optimized"
-    kept = (w + _float_copy(how)) * width + w * width  # the norm's output, and the last projection's input
-    if optimized and how.on_gpu:
-        return kept + 4 * w * width + FP32 * layer.heads * pixels  # q, k, v, the output, and its log-sum-exps
+    size = layer.channels * pixels
+    kept = (w + _float_copy(how)) * size + w * size  # the norm's output, and the last projection's input
+    if plan.config.implementation == "optimized" and how.on_gpu:
+        return kept + 4 * w * size + FP32 * layer.heads * pixels  # q, k, v, the output, and its log-sum-exps
     # Scaled q and k; and v: a view of all of q, k and v in the legacy order, else a copy.
-    kept += w * width * (5 if plan.config.qkv_order == "legacy" else 3)
-    # The softmax in 32 bits, and in 16 for the product with v; PyTorch's own attention keeps it once.
-    is_own = not optimized or pixels < CPU_FUSED_ATTENTION_PIXELS
-    return kept + layer.heads * pixels**2 * (FP32 + w if how.is_half and is_own else FP32)
+    kept += w * size * (5 if plan.config.qkv_order == "legacy" else 3)
+    return kept + _products(layer, plan, how) * (FP32 + _softmax_copy(layer, plan, how))  # the softmax
 
 
 def _products(layer: Layer, plan: Layout, how: Arithmetic) -> int:
-    """Elements of q·k for all heads and pairs of pixels, which fused attention never holds at once."""
+    """Elements of q·k for all heads and pairs of pixels, which fused attention on a GPU never holds at once."""
     is_fused = how.on_gpu and plan.config.implementation == "optimized"
     return layer.heads * layer.resolution**4 if isinstance(layer, Attention) and not is_fused else 0
+
+
+def _is_pytorchs(layer: Layer, plan: Layout) -> bool:
+    """Whether attention on a CPU is PyTorch's own function, which computes everything in 32 bits."""
+    return plan.config.implementation == "optimized" and layer.resolution**2 >= CPU_FUSED_ATTENTION_PIXELS
+
+
+def _softmax_copy(layer: Layer, plan: Layout, how: Arithmetic) -> int:
+    """Bytes per element of q·k of the softmax's copy in 16 bits, for the product with v."""
+    return how.width if how.is_half and not _is_pytorchs(layer, plan) else 0
+
+
+def _in_flight(layer: Layer, plan: Layout, how: Arithmetic) -> int:
+    """Bytes of the gradients while a layer is differentiated: of its feature maps, and in 32 bits of the softmax's
+    output and input. Ours transposes the former, which costs a copy; that in 16 bits is free by then."""
+    softmax = FP32 * (2 if _is_pytorchs(layer, plan) else 3) - _softmax_copy(layer, plan, how)
+    return 3 * how.width * _size(layer) + softmax * _products(layer, plan, how)
 
 
 def _head_bytes(plan: Layout, how: Arithmetic) -> int:
@@ -235,4 +253,5 @@ def _size(layer: Layer) -> int:
 def _working(layer: Layer, plan: Layout, how: Arithmetic) -> int:
     """Bytes that are alive while a layer is computed without gradients: its input, what it is at, and its output."""
     size = how.width * _size(layer)
-    return (8 if isinstance(layer, Attention) else 4) * size + 2 * FP32 * _products(layer, plan, how)
+    softmax = 2 * FP32 + _softmax_copy(layer, plan, how)
+    return (8 if isinstance(layer, Attention) else 4) * size + softmax * _products(layer, plan, how)

@@ -133,8 +133,8 @@ def _stages(plan: Plan, statuses: dict[str, StageStatus], needs: Needs) -> Listi
         Column(plan.hints.days.name, _days, is_number=True),
         Column("about", _time, is_number=True),
     ]
-    if any(need is not None for need in needs.values()):
-        columns.insert(-2, Column("memory", partial(_memory, needs), is_number=True))
+    if any(_uses_gpus(plan, key) for key in plan.stages):
+        columns.insert(-2, Column("memory", partial(_memory, plan, needs), is_number=True))
     return Listing(plural(len(plan.stages), "stage"), columns, rows)
 
 
@@ -146,10 +146,17 @@ def _days(row: _Alike) -> str:
     return "?" if row.cost.device_days is None else days(row.cost.device_days)
 
 
-def _memory(needs: Needs, row: _Alike) -> str:
-    """The largest need of a worker."""
+def _memory(plan: Plan, needs: Needs, row: _Alike) -> str:
+    """The largest need of a worker; empty without GPUs."""
     known = [need.bytes for key in row.keys if (need := needs[key]) is not None]
-    return f"{max(known) / GIB:.1f} GiB" if known else ""
+    if known:
+        return f"{max(known) / GIB:.1f} GiB"
+    return "?" if _uses_gpus(plan, row.keys[0]) else ""
+
+
+def _uses_gpus(plan: Plan, key: str) -> bool:
+    _, gpus = plan.sweep.resources.group_of(plan.stages[key]).of_each
+    return gpus > 0
 
 
 def _memory_lines(plan: Plan, needs: Needs) -> list[str]:

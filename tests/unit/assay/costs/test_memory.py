@@ -16,7 +16,7 @@ from assay.workload import Budget, Memory, Stage
 def training(**changes: Any) -> Stage:
     """Of 256 items a step, 1 GiB each, beside 8 GiB of weights and the like."""
     options: dict[str, Any] = {"at_a_time": 8, "items": 256, "setting": "train.micro_batch", **changes}
-    memory = Memory(fixed=8 * GIB, per_item=GIB, **options)
+    memory = Memory(fixed=8 * GIB, moments=((0, GIB),), **options)
     budget = Budget("train.iterations", 10, "iterations")
     return Stage("train", 1, "train", ("m:f",), {}, budget=budget, memory=memory)
 
@@ -69,7 +69,7 @@ def test_what_does_not_fit_one_at_a_time_says_what_else_to_set() -> None:
 
 
 def test_rows_that_are_computed_on_the_way_count_and_actors_may_share_a_gpu() -> None:
-    memory = Memory(fixed=GIB, per_item=GIB // 8, at_a_time="auto", setting="sample.batch_size")
+    memory = Memory(fixed=GIB, moments=((0, GIB // 8),), at_a_time="auto", setting="sample.batch_size")
     budget = Budget("num_samples", 1000, "images")
     draw = Stage("draw", 1, "map", ("m:f",), {}, budget=budget, streamed=True, memory=memory)
     features = Stage("features", 1, "map", ("m:g",), {}, budget=budget, rows=draw)
@@ -92,6 +92,12 @@ def test_without_a_gpu_or_a_known_device_nothing_is_said(reference: str) -> None
 def test_a_gpu_that_is_not_in_the_table_is_refused() -> None:
     with pytest.raises((UserError, ValueError), match="got 'V99', which is not in the table of devices"):
         Resources.model_validate({"train": {"gpu": "V99"}})
+
+
+def test_the_moment_that_needs_most_counts() -> None:
+    memory = Memory(fixed=GIB, moments=((4 * GIB, GIB), (0, 2 * GIB), (9 * GIB, 0)), at_a_time=None, setting="n")
+    assert [memory.of_worker(count) // GIB for count in (1, 5, 6, 7)] == [10, 11, 13, 15]
+    assert [memory.most(gib * GIB) for gib in (9, 10, 11, 15)] == [0, 4, 5, 7]
 
 
 def test_memory_is_no_part_of_the_key() -> None:
