@@ -84,7 +84,7 @@ class Memory:
     fixed: int
     """However many items it processes at a time: weights, an optimizer's state."""
     moments: tuple[tuple[int, int], ...]
-    """What it needs besides at each moment of its work: (bytes however many items, bytes per item that is processed at a
+    """What it needs besides at each moment of its work: (bytes however many items, bytes per item processed at a
     time). The largest counts."""
     at_a_time: int | Literal["auto"] | None
     """The most items that it processes at a time; auto: as many as fit; None: its whole share of a step."""

@@ -114,24 +114,25 @@ def weight_copies(config: ModelConfig, how: Arithmetic) -> int:
 
 @lru_cache(maxsize=256)
 def step_moments(config: ModelConfig, how: Arithmetic) -> tuple[tuple[int, int], tuple[int, int]]:
-    """(bytes, bytes per image) at the end of a training step's forward pass, and at the peak of its backward pass: what
-    autograd keeps, and the gradients in flight. The backward pass frees what the last layer kept first, so each layer
-    is at work beside what all layers before it keep."""
+    """(bytes, bytes per image) at the peaks of a training step's forward and backward passes: what autograd keeps, and
+    what the layer at work needs besides. The backward pass frees what the last layer kept first, so in both passes a
+    layer is at work beside what all layers before it keep."""
     plan, is_again = layout(config), config.activation_checkpointing
     # Gradients of concatenated inputs, parts of which wait until the backward pass reaches the input blocks.
     waiting = sum(_kept(block[0], plan, how)[0] for block in plan.output_blocks)
-    kept, peak = 0, 0
+    kept = forward = backward = 0
     for number, block in enumerate((*plan.input_blocks, plan.middle_block, *plan.output_blocks)):
         if number > len(plan.input_blocks):
             waiting -= _kept(block[0], plan, how)[0]
         for layer in block:
             own, inner = _kept(layer, plan, how)
-            peak = max(peak, kept + own + inner + _in_flight(layer, plan, how) + waiting)
+            forward = max(forward, kept + _working(layer, plan, how))
+            backward = max(backward, kept + own + inner + _in_flight(layer, plan, how) + waiting)
             kept += own if is_again and isinstance(layer, Res | Attention) else own + inner
     head = _head_bytes(plan, how) + LOSS_IMAGES[config.role] * FP32 * config.in_channels * config.image_size**2
     copies = weight_copies(config, how)
     # Blocks that are computed again cast their weights again: the forward pass's copies are free by then.
-    return (copies, kept + head), (0 if is_again else copies, max(peak, kept + head))
+    return (copies, max(forward, kept)), (0 if is_again else copies, max(backward, kept + head))
 
 
 @lru_cache(maxsize=256)
@@ -223,10 +224,12 @@ def _softmax_copy(layer: Layer, plan: Layout, how: Arithmetic) -> int:
 
 
 def _in_flight(layer: Layer, plan: Layout, how: Arithmetic) -> int:
-    """Bytes of the gradients while a layer is differentiated: of its feature maps, and in 32 bits of the softmax's
-    output and input. Ours transposes the former, which costs a copy; that in 16 bits is free by then."""
+    """Bytes of the gradients while a layer is differentiated: of its feature maps, or of one while the softmax is, with
+    those in 32 bits of its output and input. Ours transposes the former, which costs a copy; that in 16 bits is free by
+    then."""
+    size = how.width * _size(layer)
     softmax = FP32 * (2 if _is_pytorchs(layer, plan) else 3) - _softmax_copy(layer, plan, how)
-    return 3 * how.width * _size(layer) + softmax * _products(layer, plan, how)
+    return max(3 * size, size + softmax * _products(layer, plan, how))
 
 
 def _head_bytes(plan: Layout, how: Arithmetic) -> int:

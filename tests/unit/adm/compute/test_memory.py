@@ -89,7 +89,6 @@ CASES: dict[str, dict[str, Any]] = {
         "channels": 96,
         "channel_mult": (1.0, 2.0, 2.0),
         "attention_resolutions": (24,),
-        "head_channels": 64,
         "activation_checkpointing": True,
     },
 }
