@@ -65,7 +65,7 @@ def _declared_gpu(name: str) -> str:
     if not memory_sizes(name):
         raise ValueError(
             f"got {name!r}, which is not in the table of devices; allowed: a device as its vendor calls it, with its "
-            'memory if it is sold with several sizes, such as "V100-16GB", "V100-32GB" or "A100-80GB"'
+            'memory if it is sold with several sizes, such as "A100-40GB" or "A100-80GB"'
         )
     return name
 

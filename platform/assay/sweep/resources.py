@@ -23,7 +23,7 @@ class TrainResources(Section):
     cpus_per_worker: Cpus = 1
     gpus_per_worker: Gpus = 0
     gpu: GpuName | None = None
-    """The kind of its machines' GPUs, by which plans say what fits: "V100-16GB". It chooses no machines. None: any size
+    """The kind of its machines' GPUs, by which plans say what fits: "A100-40GB". It chooses no machines. None: any size
     of the device in whose days the workload counts costs."""
 
     @property
