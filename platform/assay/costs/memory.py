@@ -84,5 +84,5 @@ def memory_in_words(need: MemoryNeed) -> str:
 def _named(need: MemoryNeed, sizes: Sequence[int]) -> str:
     """The device with these sizes, unless its name has the size: "an A100 of 40 or 80 GB", "an A100-40GB"."""
     has_size = len(need.most) == 1 and re.search(r"\d ?GB", need.device, re.IGNORECASE)
-    article = "an" if need.device[0].upper() in "AEFHILMNORSX" else "a"  # as letters are said: an A100, an L4, a V100
+    article = "an" if need.device[0].upper() in "AEFHILMNORSX" else "a"  # as letters are said: an A100, an L4, a B200
     return f"{article} {need.device}" + ("" if has_size else f" of {' or '.join(map(str, sizes))} GB")
