@@ -89,7 +89,7 @@ def plan_sweep(
     out.print()
     out.print(Grid(_stages(plan, statuses, needs)))
     out.print()
-    for line in [*_memory_lines(plan, needs), *summary(plan, statuses)]:
+    for line in [*_memory_lines(needs), *summary(plan, statuses)]:
         out.print(line, soft_wrap=True)
 
 
@@ -159,10 +159,15 @@ def _uses_gpus(plan: Plan, key: str) -> bool:
     return gpus > 0
 
 
-def _memory_lines(plan: Plan, needs: Needs) -> list[str]:
-    """What the stages need beside what their devices have, once each."""
-    lines = (memory_in_words(need) for need in needs.values() if need is not None)
-    return [f"memory: {line}" for line in dict.fromkeys(lines)]
+def _memory_lines(needs: Needs) -> list[str]:
+    """What the stages need beside what their devices have: of those of one name, with as many items at a time, the one
+    that needs most."""
+    largest: dict[tuple[str, int], MemoryNeed] = {}
+    for need in needs.values():
+        if need is not None:
+            alike = need.stage.name, need.at_a_time
+            largest[alike] = max(need, largest.get(alike, need), key=lambda each: each.bytes)
+    return [f"memory: {memory_in_words(need)}" for need in largest.values()]
 
 
 def _time(row: _Alike) -> str:

@@ -29,6 +29,16 @@ def test_a_plan_says_what_a_worker_needs_beside_what_its_device_has(assay: Calla
 
 
 @pytest.mark.usefixtures("project")
+def test_of_stages_that_are_alike_the_one_that_needs_most_is_told(assay: Callable[..., Any]) -> None:
+    sweep = str(ROOT / "sweeps" / "main_table4_guidance.yaml")
+    (drawing,) = [line for line in assay("plan", sweep).out.splitlines() if line.startswith("memory: features ")]
+    stages = json.loads(assay("plan", sweep, "--json").out)["stages"]
+    needs = {stage["memory"]["bytes_per_worker"] for stage in stages if stage["stage"] == "features"}
+    assert len(needs) > 1, "guided and unguided"
+    assert f" {max(needs) / 2**30:.1f} GiB " in drawing
+
+
+@pytest.mark.usefixtures("project")
 def test_auto_and_a_named_gpu_need_no_arithmetic(assay: Callable[..., Any]) -> None:
     out = assay("plan", SWEEP, "--set", "train.micro_batch=auto", "--set", "sample.batch_size=auto").out
     (train,) = [line for line in out.splitlines() if line.startswith("memory: train ")]
