@@ -14,6 +14,7 @@ from assay.cli.names import open_sweep
 from assay.cli.output import console, data_remarks_printed, print_json, print_text, print_warnings, read_only_store
 from assay.costs.availability import StageStatus, State, survey
 from assay.costs.cost_estimate import CostEstimate, sum_of
+from assay.costs.devices import SECONDS_PER_DAY, find_device
 from assay.costs.memory import GIB, MemoryNeed, memory_in_words, memory_need
 from assay.home import Home
 from assay.planning import Plan, PlannedTrial, checked, make_plan
@@ -23,6 +24,7 @@ from assay.report.tables.listing import Column, Listing
 from assay.sweep.expansion import in_words
 from assay.sweep.trial_checks import MOST_CHECKED
 from assay.text import days, plural, took
+from assay.workload import Stage
 
 MOST_LINES = 40
 """Rows of a table. Thousands of stages are shown as sums; --json has every row."""
@@ -131,7 +133,7 @@ def _stages(plan: Plan, statuses: dict[str, StageStatus], needs: Needs) -> Listi
         Column("budget", _budget, is_number=True),
         Column("state", _state, min_width=7, color=lambda row: STATE_STYLES[row.first.state]),
         Column(plan.hints.days.name, _days, is_number=True),
-        Column("about", _time, is_number=True),
+        Column("about", partial(_time, plan), is_number=True),
     ]
     if any(_uses_gpus(plan, key) for key in plan.stages):
         columns.insert(-2, Column("memory", partial(_memory, plan, needs), is_number=True))
@@ -170,10 +172,34 @@ def _memory_lines(needs: Needs) -> list[str]:
     return [f"memory: {memory_in_words(need)}" for need in largest.values()]
 
 
-def _time(row: _Alike) -> str:
+def _time(plan: Plan, row: _Alike) -> str:
+    """By earlier results; else by FLOPs on the GPUs of the stage's resources: "114 d on 8"."""
     if row.first.state in ("stored", "dropped"):
         return ""
-    return "?" if row.cost.seconds is None else took(row.cost.seconds)
+    if row.cost.seconds is not None:
+        return took(row.cost.seconds)
+    seconds = _seconds_on_gpus(plan, row.first.stage, row.cost)
+    return "?" if seconds is None else f"{_long(seconds)} on {_gpus(plan, row.first.stage):g}"
+
+
+def _gpus(plan: Plan, stage: Stage) -> float:
+    """The most GPUs that a stage may have."""
+    group = plan.sweep.resources.group_of(stage)
+    return group.units[1] * group.of_each[1]
+
+
+def _seconds_on_gpus(plan: Plan, stage: Stage, cost: CostEstimate) -> float | None:
+    """A stage's device-days divided among the most GPUs that it may have. None without GPUs, and for GPUs of another
+    kind than the device whose days these are."""
+    named, reference = plan.sweep.resources.group_of(stage).gpu, plan.hints.days.reference
+    if named is not None and find_device(named) != find_device(reference):
+        return None
+    gpus = _gpus(plan, stage)
+    return None if cost.device_days is None or not gpus else cost.device_days * SECONDS_PER_DAY / gpus
+
+
+def _long(seconds: float) -> str:
+    return took(seconds) if seconds < 2 * SECONDS_PER_DAY else f"{seconds / SECONDS_PER_DAY:.3g} d"
 
 
 def _alike(statuses: dict[str, StageStatus]) -> list[list[str]]:
@@ -239,6 +265,7 @@ def _as_json(plan: Plan, statuses: dict[str, StageStatus], needs: Needs) -> dict
                 unit: status.left.device_days,
                 f"{unit}_by": next(iter(status.left.by), None),
                 "seconds": status.left.seconds,
+                "seconds_on_gpus": _seconds_on_gpus(plan, status.stage, status.left),
                 "memory": _memory_json(needs[key]),
             }
             for key, status in statuses.items()

@@ -29,6 +29,19 @@ def test_a_plan_says_what_a_worker_needs_beside_what_its_device_has(assay: Calla
 
 
 @pytest.mark.usefixtures("project")
+def test_a_plan_says_how_long_a_stage_takes_on_the_gpus_of_its_resources(assay: Callable[..., Any]) -> None:
+    stages = json.loads(assay("plan", SWEEP, "--json").out)["stages"]
+    train = next(stage for stage in stages if stage["stage"] == "train")
+    assert train["seconds_on_gpus"] == pytest.approx(train["v100_days"] * 86_400 / 8)
+    (line,) = [
+        line for line in assay("plan", SWEEP).out.splitlines() if line.startswith("train ") and "250,000" in line
+    ]
+    assert line.rstrip().endswith(" d on 8")
+    another = json.loads(assay("plan", SWEEP, "--json", "--set", "resources.train.gpu=A100-40GB").out)["stages"]
+    assert {stage["seconds_on_gpus"] for stage in another if stage["stage"] == "train"} == {None}
+
+
+@pytest.mark.usefixtures("project")
 def test_of_stages_that_are_alike_the_one_that_needs_most_is_told(assay: Callable[..., Any]) -> None:
     sweep = str(ROOT / "sweeps" / "main_table4_guidance.yaml")
     (drawing,) = [line for line in assay("plan", sweep).out.splitlines() if line.startswith("memory: features ")]
