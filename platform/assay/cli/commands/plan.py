@@ -173,13 +173,13 @@ def _memory_lines(needs: Needs) -> list[str]:
 
 
 def _time(plan: Plan, row: _Alike) -> str:
-    """By earlier results; else by FLOPs on the GPUs of the stage's resources: "114 d on 8"."""
+    """By earlier results; else by FLOPs on the GPUs of the stage's resources: "3d 22h on 8"."""
     if row.first.state in ("stored", "dropped"):
         return ""
     if row.cost.seconds is not None:
         return took(row.cost.seconds)
     seconds = _seconds_on_gpus(plan, row.first.stage, row.cost)
-    return "?" if seconds is None else f"{_long(seconds)} on {_gpus(plan, row.first.stage):g}"
+    return "?" if seconds is None else f"{took(seconds)} on {_gpus(plan, row.first.stage):g}"
 
 
 def _gpus(plan: Plan, stage: Stage) -> float:
@@ -196,10 +196,6 @@ def _seconds_on_gpus(plan: Plan, stage: Stage, cost: CostEstimate) -> float | No
         return None
     gpus = _gpus(plan, stage)
     return None if cost.device_days is None or not gpus else cost.device_days * SECONDS_PER_DAY / gpus
-
-
-def _long(seconds: float) -> str:
-    return took(seconds) if seconds < 2 * SECONDS_PER_DAY else f"{seconds / SECONDS_PER_DAY:.3g} d"
 
 
 def _alike(statuses: dict[str, StageStatus]) -> list[list[str]]:

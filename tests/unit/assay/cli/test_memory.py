@@ -36,7 +36,7 @@ def test_a_plan_says_how_long_a_stage_takes_on_the_gpus_of_its_resources(assay: 
     (line,) = [
         line for line in assay("plan", SWEEP).out.splitlines() if line.startswith("train ") and "250,000" in line
     ]
-    assert line.rstrip().endswith(" d on 8")
+    assert line.rstrip().endswith("h on 8")
     another = json.loads(assay("plan", SWEEP, "--json", "--set", "resources.train.gpu=A100-40GB").out)["stages"]
     assert {stage["seconds_on_gpus"] for stage in another if stage["stage"] == "train"} == {None}
 
