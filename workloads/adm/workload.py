@@ -264,10 +264,8 @@ def _training_data(c: Config, crop: Crop) -> dict[str, JSON]:
 
 def _validation_data(c: Config) -> dict[str, JSON]:
     """The images of data.validation_path, as config of a stage that measures a classifier's accuracy on them."""
-    if c.data.validation_path is None:
-        return {}
-    update = {"path": c.data.validation_path, "validation_path": None}
-    return {"validation_data": facts.data_section(c.data.model_copy(update=update))}
+    own = c.data.of_validation
+    return {} if own is None else {"validation_data": facts.data_section(own)}
 
 
 def _network_problems(c: Config) -> Iterator[ConfigProblem]:

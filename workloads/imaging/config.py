@@ -53,6 +53,13 @@ class DataConfig(Section):
         """Whether there are images to measure a classifier's accuracy on."""
         return self.validation > 0 or self.validation_path is not None
 
+    @property
+    def of_validation(self) -> DataConfig | None:
+        """The images of validation_path, as data of their own; None if there is none."""
+        if self.validation_path is None:
+            return None
+        return self.model_copy(update={"path": self.validation_path, "validation_path": None})
+
     @model_validator(mode="after")
     def _every_option_has_an_effect(self) -> DataConfig:
         source = DATA_SOURCES[self.source]

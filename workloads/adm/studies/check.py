@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from adm import presets
 from adm.config import Config
 from adm.registries import PICTURES, SAMPLERS, Role, kinds
-from adm.studies.graph import measured_data
 from assay.errors import ConfigProblem, UserError, did_you_mean
 from imaging.evaluation import facts, validation
 from imaging.evaluation.graph import SHOWN_IMAGES
@@ -84,7 +83,7 @@ def _likelihood(c: Config) -> Iterator[ConfigProblem]:
     if c.upsampler is not None:
         message = "likelihood uses a single model, but this base has an upsampler; set it to null"
         yield ConfigProblem("measure", message, ("upsampler",))
-    available, requested = validation.countable(measured_data(c.data)), c.likelihood.num_images
+    available, requested = validation.countable(c.data.of_validation or c.data), c.likelihood.num_images
     if available is not None and requested is not None and requested > available:
         yield validation.more_than_all("likelihood.num_images", requested, available)
 

@@ -40,7 +40,7 @@ class InversionConfig(Section):
 class LikelihoodConfig(Section):
     """The variational bound L_vlb of images, over the steps of sample.steps (appendix C; measure likelihood).
 
-    They are those of data.validation_path, or without it of data.path.
+    The images are those of data.validation_path, or without it those of data.path.
     """
 
     num_images: PositiveInt | None = None

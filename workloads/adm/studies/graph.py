@@ -21,7 +21,6 @@ from adm.registries import PICTURES, SAMPLERS, imports, versions
 from adm.respacing import space_timesteps
 from adm.studies.config import TrainingOf
 from assay.workload import JSON, Budget, Stage, Work
-from imaging.config import DataConfig
 from imaging.evaluation import facts
 from imaging.evaluation import graph as evaluation_graph
 from imaging.paths import places_in
@@ -158,16 +157,9 @@ def inversion(c: Config, data: Mapping[str, JSON], train: Stage, classifier: Sta
     )
 
 
-def measured_data(data: DataConfig) -> DataConfig:
-    """The images whose likelihood is measured: those of data.validation_path, or all of the data."""
-    if data.validation_path is None:
-        return data
-    return data.model_copy(update={"path": data.validation_path, "validation_path": None})
-
-
 def likelihood(c: Config, train: Stage) -> Stage:
     """The variational bound of each image, then their mean."""
-    data, requested = measured_data(c.data), c.likelihood.num_images
+    data, requested = c.data.of_validation or c.data, c.likelihood.num_images
     num_images = requested or facts.num_images(data) or facts.ASSUMED_IMAGES
     steps = space_timesteps(c.diffusion.steps, c.sample.steps)
     config = {
