@@ -5,6 +5,11 @@ SWEEP ?= sweeps/quickstart.yaml
 # One thread per process, since they would be in each other's way; and in the order of folders, the longest files first.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
+# Memory is kept instead of given back and asked for again. Where pages are slow to come, as on many virtual machines,
+# plain Python takes half the CPU seconds for it and a training on CPUs two thirds (tests/bench/RESULTS.md, "Pages").
+export PYTHONMALLOC ?= malloc
+export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=1073741824:glibc.malloc.trim_threshold=4294967296
+
 .PHONY: quickstart test test-fast check format clean
 
 quickstart: .venv/installed
@@ -31,6 +36,7 @@ format: .venv/installed
 	@echo "Setting up .venv (about 2 GB; once, a few minutes)"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -m compileall -q platform workloads
 	@touch $@
 
 clean:
