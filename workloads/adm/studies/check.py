@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from adm import presets
 from adm.config import Config
 from adm.registries import PICTURES, SAMPLERS, Role, kinds
+from adm.training.shares import fp16_on_cpu
 from assay.errors import ConfigProblem, UserError, did_you_mean
 from imaging.evaluation import facts, validation
 from imaging.evaluation.graph import SHOWN_IMAGES
@@ -24,6 +26,17 @@ def problems(c: Config) -> Iterator[ConfigProblem]:
         yield ConfigProblem("measure", "compute prices a generator, but this base is a classifier; use another base")
     if c.measure == "quality" and c.figures.draw:
         yield from _figures(c)
+
+
+def timed_group(config: Mapping[str, Any], execution: Mapping[str, Any], workers: int, gpus: float) -> None:
+    """Raise UserError if a group of this many workers with this many GPUs each cannot do the timing."""
+    if config["train"]["precision"] == "fp16" and gpus == 0:
+        raise fp16_on_cpu("train.precision")
+    if workers != config["workers"]:
+        raise UserError(
+            f"throughput.workers is {config['workers']}, but this group of resources.train has {workers}; set both "
+            "alike, since the communication of the group is timed too"
+        )
 
 
 def _presets(c: Config) -> Iterator[ConfigProblem]:

@@ -48,12 +48,15 @@ class LikelihoodConfig(Section):
 
 
 class ThroughputConfig(Section):
-    """Timing of training steps on one device, without data loading (table 7; measure throughput)."""
+    """Timing of training steps, without data loading (table 7; measure throughput)."""
 
     preset: Str | None = None
     """The preset whose network is timed; None: the config's own network."""
     batch_size: PositiveInt = 64
-    """Images per step on the device."""
+    """Images per step on each device."""
+    workers: PositiveInt = 1
+    """Devices that train together, as many as resources.train has workers: the duration of a step then includes
+    averaging their gradients."""
     warmup: CountInt = 3
     """Steps before timing starts."""
     repeats: PositiveInt = 10

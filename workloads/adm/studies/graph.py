@@ -208,13 +208,14 @@ def throughput(c: Config) -> Stage:
 
 def _throughput(c: Config, model: ModelConfig, diffusion: DiffusionConfig, train: TrainConfig) -> Stage:
     timed = {name: value for name, value in train.model_dump(mode="json").items() if name in TIMED}
-    batch_size, steps = c.throughput.batch_size, c.throughput.warmup + c.throughput.repeats
-    needs = train.model_copy(update={"batch_size": batch_size, "micro_batch": batch_size, "zero_stage": 0})
+    batch_size, workers = c.throughput.batch_size, c.throughput.workers
+    num_images = batch_size * workers * (c.throughput.warmup + c.throughput.repeats)
+    needs = train.model_copy(update={"batch_size": batch_size * workers, "micro_batch": batch_size, "zero_stage": 0})
     memory = training_memory(model, needs, "throughput", "model")
     return Stage(
         name="throughput",
-        version=1,
-        kind="reduce",
+        version=2,
+        kind="train",
         body=("adm.studies.throughput:throughput",),
         config={
             "model": model.model_dump(mode="json"),
@@ -223,12 +224,14 @@ def _throughput(c: Config, model: ModelConfig, diffusion: DiffusionConfig, train
             "warmup": c.throughput.warmup,
             "repeats": c.throughput.repeats,
             "device": c.throughput.device,
+            "workers": workers,
             **versions(model, diffusion),
         },
+        group_check="adm.studies.check:timed_group",
         imports=imports(model, diffusion),
-        flops=float(training_flops(model) * batch_size * steps),
+        flops=float(training_flops(model) * num_images),
         memory=None if memory is None else replace(memory, setting="throughput.batch_size"),
-        items=batch_size * steps,
+        items=num_images,
     )
 
 

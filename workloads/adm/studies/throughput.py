@@ -1,4 +1,4 @@
-"""Table 7: training images per second on one device, and the share of its peak throughput that this is."""
+"""Table 7: training images per second on each device, and the share of its peak throughput that this is."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from adm.compute import theoretical_throughput, training_flops
 from adm.compute.v100 import V100_DAYS
 from adm.config import DiffusionConfig, ModelConfig, TrainConfig
 from adm.diffusion import Diffusion
+from adm.studies.check import timed_group
 from adm.training import engines
 from adm.training.batches import Batch
 from adm.training.ema import EMA
@@ -22,22 +23,24 @@ from adm.training.precision import choose
 from adm.training.stages import objective_of
 from assay.costs.devices import find_device
 from assay.errors import UserError
-from assay.workload import StageContext
+from assay.workload import StageContext, TrainContext
 
 
-def throughput(ctx: StageContext) -> Mapping[str, float]:
-    """Time complete training steps (forward, backward, Adam, EMA) on images of noise, and take the median.
+def throughput(ctx: TrainContext) -> Mapping[str, float]:
+    """Time complete training steps (forward, backward, Adam, EMA) on images of noise, and take the median. With more
+    than one worker, a step includes averaging their gradients; rates stay those of each device.
 
     naive uses the network's plain operations and Adam one parameter at a time; optimized uses fused ones for both.
     Rates per V100-second and utilisation are reported only for devices in the table of devices. Raises UserError if
     the device is not throughput.device, or has too little memory for the batch.
     """
+    timed_group(ctx.config, ctx.execution, ctx.world_size, 0.0 if ctx.device == "cpu" else 1.0)
     device = _device(ctx)
     model_config, train = ModelConfig(**ctx.config["model"]), TrainConfig(**ctx.config["train"])
     step = _training_step(ctx, model_config, train)
     try:
         seconds = _timed(ctx, step)
-    except torch.OutOfMemoryError as error:
+    except (engines.RanOutOfMemory, torch.OutOfMemoryError) as error:  # in a pass; in Adam's or the averages' tensors
         raise UserError(
             f"throughput.batch_size {train.batch_size} does not fit on {device}; use a smaller one"
         ) from error
@@ -64,7 +67,7 @@ def _device(ctx: StageContext) -> str:
     if required is not None and required.lower() not in name.lower():
         raise UserError(
             f"throughput.device is {required!r}, but this stage got {name!r}; give it such a device under "
-            "resources.reduce, or omit throughput.device to time any device"
+            "resources.train, or omit throughput.device to time any device"
         )
     return name
 

@@ -22,6 +22,7 @@ from assay.store import Store, StoredResult
 from assay.workload import Stage, topological
 from imaging.evaluation.grid import save_panel
 from imaging.metrics.neighbours import nearest_neighbours
+from training_group import stage_of, train
 
 pytestmark = pytest.mark.slow
 
@@ -275,6 +276,23 @@ class TestThroughput:
             )
             keys.add(run(graph, Store(tmp_path), "throughput").key)
         assert len(keys) == 2
+
+    def test_two_workers_time_steps_together(self, tmp_path: Path) -> None:
+        timing = {"batch_size": 4, "workers": 2, "warmup": 1, "repeats": 3}
+        overrides = {"measure": "throughput", **{f"throughput.{name}": value for name, value in timing.items()}}
+        job = {"base": "tiny_digits", "overrides": overrides, "stage": "throughput", "store": str(tmp_path / "store")}
+        train([job], 2, tmp_path / "group")
+        result = Store(tmp_path / "store").get(stage_of(job).key)
+        assert result is not None
+        assert result.metrics["batch_size"] == 4, "of each device, like the rate"
+        assert result.metrics["images_per_second"] == pytest.approx(
+            4 / np.median([p["step_s"] for p in result.history])
+        )
+
+    def test_a_group_of_another_size_is_refused(self, tmp_path: Path) -> None:
+        graph = stages(measure="throughput", throughput__workers=2)
+        with pytest.raises(Exception, match=r"throughput\.workers is 2, but this group of resources\.train has 1"):
+            run(graph, Store(tmp_path), "throughput")
 
     def test_another_device_than_asked_for_is_refused(self, tmp_path: Path) -> None:
         graph = stages(measure="throughput", throughput__device="V100")
