@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from assay.redaction import is_unicode
 
 KNOWN_TO_RAY = ("s3", "gs", "gcs", "hdfs", "abfs", "abfss")
 """URL schemes that Ray can write to: it uses pyarrow, which has fewer filesystems than fsspec."""
+
+LIVE = "ASSAY_LIVE_SECONDS"
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,21 @@ class Home:
     def tracking_uri(self) -> str:
         """MLflow's database, or the server that MLFLOW_TRACKING_URI names."""
         return _variable("MLFLOW_TRACKING_URI") or _sqlite_uri(self.root / "mlflow.db")
+
+    @property
+    def live_interval_s(self) -> float:
+        """Seconds between points of the curves of running stages in MLflow; 0 for no such curves.
+
+        Raises UserError for an invalid ASSAY_LIVE_SECONDS.
+        """
+        value = _variable(LIVE) or "10"
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = math.nan
+        if not 0 <= seconds < math.inf:
+            raise UserError(f"{LIVE}: got {value!r}, allowed: a number of seconds; 0 shows no live curves")
+        return seconds
 
     @property
     def artifacts(self) -> Path:

@@ -70,6 +70,9 @@ class Runs:
     def log_curve(self, run: Any, result: StoredResult) -> None:
         self._client.log_points(run, view.curve_points(result))
 
+    def log_live(self, run: Any, points: Sequence[view.Point]) -> None:
+        self._client.log_points(run, points)
+
     def log_metrics(self, run: Any, planned: PlannedTrial, results: Mapping[str, StoredResult]) -> None:
         self._client.log_points(run, view.final_points(planned, results))
 

@@ -7,7 +7,7 @@ delay the sweep: a thread writes, and the first error is reported once and costs
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -20,6 +20,7 @@ from assay.store import Decision, Store, StoredResult
 from assay.tracking import view
 from assay.tracking.client import Status
 from assay.tracking.comparison import Comparison, comparison
+from assay.tracking.live import LiveCurves
 from assay.tracking.logged import logged_runs
 from assay.tracking.runs import Runs
 from assay.tracking.writer import Writer
@@ -41,16 +42,22 @@ class Tracker:
         self._results: dict[str, StoredResult] = {}
         self._computed: set[str] = set()
         self._finished: dict[int, str] = {}
+        self._live = LiveCurves(home.live_interval_s)
 
     def begin(self, plan: Plan, before: Mapping[str, StageStatus], stored: Mapping[str, StoredResult]) -> None:
         if self._writer is None and plan.needed.keys() <= stored.keys() and self._trials_are_logged(plan, stored):
             return
+        self._live.begin(plan, before)
         self._started().put(lambda: self._show_plan(plan, stored))
 
     def event(self, event: view.EventLike) -> None:
         if self._writer is None:
             return
         self._warn_once(self._writer)
+        self._live.add(event)
+        points = self._live.due(is_free=self._writer.is_free)
+        if points:
+            self._writer.put(lambda: self._show_live(points))
         if event.kind == "committed":
             key = event.key
             self._writer.put(lambda: self._show_stage(key))
@@ -134,6 +141,17 @@ class Tracker:
             if not view.is_over(planned, own, plan.decided):
                 runs.status(runs.children[planned.trial.index], "RUNNING")
             self._show_so_far(planned, own, own)
+
+    def _show_live(self, points: Mapping[str, Sequence[view.Point]]) -> None:
+        """Show the curves of running stages, for every trial that uses them."""
+        assert self._plan is not None
+        of_trials: dict[int, list[view.Point]] = {}
+        for key, each in points.items():
+            for planned in self._plan.trials_of.get(key, ()):
+                of_trials.setdefault(planned.trial.index, []).extend(each)
+        runs = self._opened()
+        for index, each in of_trials.items():
+            runs.log_live(runs.children[index], each)
 
     def _show_stage(self, key: str) -> None:
         """A stage was committed: log its curve for every trial that uses it, and finish the trials whose leaf it is."""

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from assay.planning import PlannedTrial, Rung
 from assay.results import TrialOutcome
-from assay.store import Decision, StoredResult
+from assay.store import Cost, Decision, StoredResult
 from assay.sweep import Sweep
 from assay.sweep.expansion import in_words
 from assay.text import devices
@@ -45,6 +45,18 @@ class EventLike(Protocol):
 
     @property
     def message(self) -> str: ...
+
+    @property
+    def done(self) -> int: ...
+
+    @property
+    def advance(self) -> bool: ...
+
+    @property
+    def metrics(self) -> Mapping[str, float]: ...
+
+    @property
+    def cost(self) -> Cost | None: ...
 
 
 @dataclass(frozen=True)

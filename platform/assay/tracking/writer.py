@@ -52,6 +52,11 @@ class Writer:
 
         self._queue.put(guarded)
 
+    @property
+    def is_free(self) -> bool:
+        """Whether no task waits."""
+        return self._queue.empty()
+
     def finish(self, most_s: float = math.inf) -> None:
         """Wait until everything is written, MLflow stops answering, or `most_s` seconds are over."""
         self._queue.put(None)

@@ -124,6 +124,7 @@ class Trainer:
                 self._diverged(terms, report)
             self.skipped += 1
         self.ema.update()
+        learning_rate = self._learning_rate()
         self.done += 1
         self.steps_here += 1
         means, is_leaving = self._means(terms)
@@ -131,7 +132,7 @@ class Trainer:
         self.loss = LOSS_RATE * previous + (1 - LOSS_RATE) * means["loss"]
         if self.precision == "fp16":
             means |= {"loss_scale": report.loss_scale, "skipped_steps": float(self.skipped)}
-        self._log({**means, "grad_norm": report.grad_norm})
+        self._log({**means, "grad_norm": report.grad_norm}, learning_rate)
         is_last = self.done == self.ctx.amount
         if is_leaving or is_last or self.done % self.ctx.checkpointing.every == 0:
             self._save()
@@ -174,11 +175,11 @@ class Trainer:
         *values, num_leaving = means.tolist()
         return dict(zip(terms, values, strict=True)), num_leaving > 0
 
-    def _log(self, means: dict[str, float]) -> None:
+    def _log(self, means: dict[str, float], learning_rate: float) -> None:
         log_every = max(1, self.ctx.amount // LOG_POINTS)
         if self.done % log_every == 0 or self.done == self.ctx.amount:
             self.ctx.log(self.done, means)
-        self.ctx.progress(self.done, means)
+        self.ctx.progress(self.done, means | {"learning_rate": learning_rate})
 
     def _diverged(self, terms: dict[str, list[Tensor]], report: StepReport) -> NoReturn:
         loss = self._means(terms)[0]["loss"]

@@ -286,7 +286,7 @@ class TestThroughput:
         assert result is not None
         assert result.metrics["batch_size"] == 4, "of each device, like the rate"
         assert result.metrics["images_per_second"] == pytest.approx(
-            4 / np.median([p["step_s"] for p in result.history])
+            4 / np.median([point["step_s"] for point in result.history])
         )
 
     def test_a_group_of_another_size_is_refused(self, tmp_path: Path) -> None:

@@ -87,6 +87,16 @@ def test_a_tracking_server_that_others_reach_is(uri: str, monkeypatch: pytest.Mo
     assert places.remark() is None
 
 
+def test_the_interval_of_live_curves_is_that_of_this_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ASSAY_LIVE_SECONDS", raising=False)
+    assert "ASSAY_LIVE_SECONDS" not in places.environment(places.locations(None))
+    monkeypatch.setenv("ASSAY_LIVE_SECONDS", "60")
+    assert places.environment(places.locations(None))["ASSAY_LIVE_SECONDS"] == "60"
+    monkeypatch.setenv("ASSAY_LIVE_SECONDS", "often")
+    with pytest.raises(UserError, match="ASSAY_LIVE_SECONDS: got 'often'"):
+        places.environment(places.locations(None))
+
+
 def test_a_path_from_here_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "given").mkdir()
