@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from assay.workload import Stage
 
 @dataclass
 class Running:
-    """What a stage reported last, and what it had reported when its curves were last shown."""
+    """What a stage reported since its curves were last shown, and how far it was then."""
 
     stage: Stage
     unit: str
@@ -25,7 +26,8 @@ class Running:
     done: int
     device_seconds: float = 0.0
     device: str = ""
-    metrics: dict[str, float] = field(default_factory=dict)
+    reported: dict[str, list[float]] = field(default_factory=dict)
+    """Metric → its values since then."""
     shown_done: int = 0
     shown_device_seconds: float = 0.0
     shown_at: float = 0.0
@@ -33,15 +35,19 @@ class Running:
     def add(self, event: EventLike) -> None:
         """A map stage reports what is new, a training where it is."""
         self.done = self.done + event.done if event.advance else event.done
-        self.metrics |= {name: value for name, value in event.metrics.items() if math.isfinite(value)}
+        for name, value in event.metrics.items():
+            if math.isfinite(value):
+                self.reported.setdefault(name, []).append(value)
         if event.cost is not None:
             spent = event.cost.seconds * event.cost.count
             self.device_seconds = self.device_seconds + spent if event.advance else spent
             self.device = event.cost.device
 
     def points(self, now: float) -> list[Point]:
-        """The metrics, the progress, and its speed since the last call."""
-        values = {**self.metrics, f"{self.stage.unit}_done": float(self.done), **self._rates(now)}
+        """The metrics' means and the speed since the last call, and the progress."""
+        means = {name: statistics.fmean(values) for name, values in self.reported.items()}
+        values = {**means, f"{self.stage.unit}_done": float(self.done), **self._rates(now)}
+        self.reported = {}
         self.shown_done, self.shown_device_seconds, self.shown_at = self.done, self.device_seconds, now
         return [Point(f"live/{self.stage.name}/{name}", value, self.done, now_ms()) for name, value in values.items()]
 
