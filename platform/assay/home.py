@@ -74,6 +74,11 @@ class Home:
         return seconds
 
     @property
+    def settings(self) -> Path:
+        """The file that `assay.settings` reads; it need not exist."""
+        return self.root / "settings.yaml"
+
+    @property
     def artifacts(self) -> Path:
         return self.root / "mlflow-artifacts"
 

@@ -27,6 +27,12 @@ _QUERY = re.compile(
     r"""(?=['")\]>,.;:]*(?:[\s&#;]|$))""",  # quotes and punctuation around a URL belong to the sentence
     re.IGNORECASE,
 )
+_WEBHOOK = re.compile(
+    r"(https?://(?:hooks\.slack\.com|(?:[\w-]+\.)?discord(?:app)?\.com/api|[\w.-]+\.webhook\.office\.com)/)"
+    r"""[^\s'")\]>,;]+""",
+    re.IGNORECASE,
+)
+"""Webhooks whose path is their secret."""
 _AWS_KEY = re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")
 # C0 without tab and newline, DEL, C1, marks of writing direction, line separators, surrogates.
 _CONTROL = "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff"
@@ -39,11 +45,12 @@ def hide_secrets(text: str) -> str:
     """The text with `***` in place of credentials.
 
     These are names and passwords before an @, query values with telling names (token, sslpassword, X-Amz-Signature, …),
-    and ids of AWS keys. If the end of a password is ambiguous, more is hidden. Text without a secret is unchanged:
-    `sqlite:///path`, `s3://bucket/a@b`, plain paths.
+    the paths of known webhooks, and ids of AWS keys. If the end of a password is ambiguous, more is hidden. Text
+    without a secret is unchanged: `sqlite:///path`, `s3://bucket/a@b`, plain paths.
     """
     for pattern in _CREDENTIALS:
         text = pattern.sub(rf"\g<start>{HIDDEN}@", text)
+    text = _WEBHOOK.sub(rf"\g<1>{HIDDEN}", text)
     return _AWS_KEY.sub(HIDDEN, _QUERY.sub(rf"\g<1>{HIDDEN}", text))
 
 

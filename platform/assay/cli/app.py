@@ -284,6 +284,20 @@ def ui(
 
 
 @app.command()
+def notify(
+    sweep: Annotated[
+        str | None, typer.Argument(metavar="[SWEEP]", help="Default: whom the home's settings.yaml names.")
+    ] = None,
+    profile: ProfileOpt = None,
+    sets: SetOpt = None,
+) -> None:
+    """Send a test alert to the webhooks and commands that runs of a sweep notify."""
+    from assay.cli.commands.notify import send_test
+
+    raise typer.Exit(send_test(sweep, profile, sets or []))
+
+
+@app.command()
 def check(
     workload: Annotated[str, typer.Argument(metavar="WORKLOAD", help="The name of an installed workload.")],
     as_json: JsonOpt = False,

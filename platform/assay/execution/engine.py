@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Protocol
 
+from assay.alerts import Notifier
 from assay.costs.availability import StageStatus, survey
 from assay.errors import AssayError, ClusterLost, StageFailed, UserError, refuse_unless
 from assay.execution import inline
@@ -51,23 +52,30 @@ def run(
     A failing stage does not stop trials that do not need it: its error is in the outcome. When `pause` or the sweep's
     limits ask for it, trainings save checkpoints and the outcome says why. KeyboardInterrupt leaves everything that is
     committed in the store. If the cluster is lost, the listeners get the partial outcome, and ClusterLost is raised. In
-    all three cases the same call resumes.
+    all three cases the same call resumes. Whom the sweep's `notify` or the home's settings name is told.
     """
     refuse_unless("executor", executor, EXECUTORS.names())
     started = time.monotonic()
-    with _Run(plan.sweep, home, executor, address, listeners, pause or Pause()) as work:
-        plan = remembered(plan, work.store)
-        while True:
-            plan, results = work.compute(plan)
-            larger = None if work.pause.reason is not None else grown(plan, work.store, results)
-            if larger is None:
-                break
-            plan = larger
-        outcome = work.outcome(plan, results, time.monotonic() - started)
-    for listener in listeners:
-        listener.end(outcome)
-    if work.lost is not None and outcome.paused is not None:
-        raise work.lost from None
+
+    def warn(message: str) -> None:
+        for listener in listeners:
+            listener.event(Event("warning", message=message))
+
+    with Notifier(plan.sweep, home, warn) as notifier:
+        listening = (*listeners, notifier)
+        with _Run(plan.sweep, home, executor, address, listening, pause or Pause()) as work:
+            plan = remembered(plan, work.store)
+            while True:
+                plan, results = work.compute(plan)
+                larger = None if work.pause.reason is not None else grown(plan, work.store, results)
+                if larger is None:
+                    break
+                plan = larger
+            outcome = work.outcome(plan, results, time.monotonic() - started)
+        for listener in listening:
+            listener.end(outcome)
+        if work.lost is not None and outcome.paused is not None:
+            raise work.lost from None
     return outcome
 
 
@@ -174,7 +182,8 @@ class _Run:
                 f"the run ended without {len(missing):,} of its stages, for an unknown reason; stored results are "
                 "safe; rerun the same command to resume"
             )
-        return Outcome(plan, trials, frozenset(self.computed), seconds, self.pause.reason if missing else None)
+        reason, is_limit = (self.pause.reason, self.pause.is_limit) if missing else (None, False)
+        return Outcome(plan, trials, frozenset(self.computed), seconds, reason, is_limit)
 
     def _execute(self, plan: Plan, done: Sequence[str], decisions: RungDecisions) -> None:
         if not self._is_connected:

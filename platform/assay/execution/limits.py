@@ -69,7 +69,8 @@ class Limiter:
         spent = self._spent + sum(self._running.values())
         if spent >= limit:
             name = f"limits.{self._unit.field}"
-            self._pause.ask(f"{name} is reached: {days(spent)} of {days(limit)} spent; raise it to continue")
+            reason = f"{name} is reached: {days(spent)} of {days(limit)} spent; raise it to continue"
+            self._pause.ask(reason, is_limit=True)
 
     def _days(self, cost: Cost) -> float | None:
         return self._unit.of(cost.device, cost.count, cost.seconds)
@@ -93,7 +94,7 @@ class Limiter:
 class _Alarm:
     def __init__(self, hours: float, pause: Pause) -> None:
         reason = f"limits.hours is reached: {hours:g} of one run; rerun the same command to continue"
-        self._timer = threading.Timer(hours * SECONDS_PER_HOUR, pause.ask, [reason])
+        self._timer = threading.Timer(hours * SECONDS_PER_HOUR, pause.ask, [reason], {"is_limit": True})
         self._timer.daemon = True
 
     def __enter__(self) -> None:

@@ -17,13 +17,15 @@ class Pause:
 
     def __init__(self) -> None:
         self.reason: str | None = None
+        self.is_limit = False
+        """Whether the reason is a limit of the sweep."""
         self.is_heard = False
         """Whether a run is listening: before that, there is nothing to save."""
         self._asked = threading.Event()
 
-    def ask(self, reason: str) -> None:
+    def ask(self, reason: str, *, is_limit: bool = False) -> None:
         if self.reason is None:
-            self.reason = reason
+            self.reason, self.is_limit = reason, is_limit
         self._asked.set()
 
     def wait(self, timeout_s: float) -> bool:

@@ -51,6 +51,8 @@ class Outcome:
     """Wall-clock of this run."""
     paused: str | None = None
     """Why the run ended early without a failure: a limit, or a request to stop."""
+    is_limited: bool = False
+    """Whether that is a limit."""
 
     @property
     def failed(self) -> tuple[TrialOutcome, ...]:

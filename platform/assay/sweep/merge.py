@@ -27,6 +27,7 @@ SETTABLE = (
     "limits",
     "metric",
     "mode",
+    "notify",
     "resources",
     "scheduler",
     "searcher",

@@ -40,6 +40,7 @@ from assay.sweep.fields import (
     Text,
 )
 from assay.sweep.lines import Document, Path
+from assay.sweep.notify import Notify
 from assay.sweep.plot_kinds import PLOT_KINDS, AxisName, PlotKind
 from assay.sweep.resources import Resources
 from assay.sweep.search import Settings, Space
@@ -162,6 +163,8 @@ class Sweep(Section):
     limits: Limits = Limits()
     reference: Reference = Reference()
     report: Report = Report()
+    notify: Notify | None = None
+    """Whom a run tells of its end and its troubles; [] for nobody. None: whom the home's settings name."""
     profiles: Mapping[ProfileName, Mapping[str, Any]] = {}
 
     _workload: Workload | None = PrivateAttr(None)

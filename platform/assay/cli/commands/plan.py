@@ -21,6 +21,7 @@ from assay.planning import Plan, PlannedTrial, checked, make_plan
 from assay.planning.labels import serves
 from assay.report.tables.grids import Grid
 from assay.report.tables.listing import Column, Listing
+from assay.settings import receivers
 from assay.sweep.expansion import in_words
 from assay.sweep.trial_checks import MOST_CHECKED
 from assay.text import days, plural, took
@@ -46,6 +47,7 @@ def validate_sweep(
 ) -> None:
     with data_remarks_printed(verifies_data):
         sweep = open_sweep(name, profile, sets)
+        receivers(sweep, Home.default())  # refuses wrong settings
         count = sweep.num_trials()
         is_sample = count > MOST_CHECKED
         # Stages see more than configs do, such as a missing file.
@@ -71,9 +73,11 @@ def validate_sweep(
 def plan_sweep(
     name: str, profile: str | None, sets: Sequence[str], is_json: bool, *, verifies_data: bool = False
 ) -> None:
-    store = read_only_store(Home.default())
+    home = Home.default()
+    store = read_only_store(home)
     with data_remarks_printed(verifies_data):
         plan = make_plan(open_sweep(name, profile, sets), store)
+        receivers(plan.sweep, home)  # refuses wrong settings
         statuses = survey(plan, store)
         plan = checked(plan, {key for key, status in statuses.items() if status.state == "stored"})
     needs = {
