@@ -43,7 +43,7 @@ class Undelivered(Exception):
 
 
 def deliver(receiver: Receiver, alert: Alert) -> str | None:
-    """Deliver it; returns why that was impossible. Takes at most 20 s, and 30 s with a command."""
+    """Deliver it; returns why that was impossible. Takes about 20 s at most, and 30 s with a command."""
     try:
         body = body_of(alert, receiver.format)
     except Exception as error:  # the format of an installed package may raise anything
@@ -149,11 +149,11 @@ def _run(command: tuple[str, ...], body: bytes) -> None:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True, **quiet)
     except (OSError, ValueError) as error:
         raise Undelivered(getattr(error, "strerror", None) or str(error), is_final=True) from None
-    try:
-        process.communicate(body, timeout=COMMAND_S)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        raise Undelivered(f"not done within {COMMAND_S:g} s, and ended", is_final=True) from None
+    with process:
+        try:
+            process.communicate(body, timeout=COMMAND_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)  # what it started, too
+            raise Undelivered(f"not done within {COMMAND_S:g} s, and killed", is_final=True) from None
     if process.returncode != 0:
         raise Undelivered(f"exit code {process.returncode}", is_final=True)

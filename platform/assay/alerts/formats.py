@@ -15,8 +15,10 @@ SLACK_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
 def body_of(alert: Alert, format: str) -> bytes:
+    """The message in UTF-8. Raises whatever the format's function does."""
     facts = ALERT_FORMATS[format]
-    return json.dumps(load_attribute(facts.body)(alert, facts.most), ensure_ascii=False, allow_nan=False).encode()
+    message = load_attribute(facts.body)(alert, facts.most)
+    return json.dumps(message, ensure_ascii=False, allow_nan=False).encode(errors="replace")
 
 
 def plain(alert: Alert, most: int) -> JSON:

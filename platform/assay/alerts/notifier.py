@@ -24,7 +24,7 @@ from assay.sweep import Sweep
 from assay.sweep.notify import Receiver
 
 END_S = 20.0
-"""How long the end of a run waits for what is under way."""
+"""How long the end of a run waits for deliveries: as long as all attempts at one alert can take."""
 
 
 class EventLike(Protocol):
@@ -93,6 +93,8 @@ class Notifier:
         self._outcome = outcome
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if not self._couriers:
+            return
         if self._plan is not None and len(self._reached) > 1:
             self._tell(also_reached(self._plan, self._reached))
         if error is not None and (self._plan is not None or not isinstance(error, KeyboardInterrupt)):

@@ -33,7 +33,8 @@ class Listener(Protocol):
     def begin(self, plan: Plan, before: dict[str, StageStatus], stored: dict[str, StoredResult]) -> None:
         """Called again with a larger plan whenever the searcher suggests more trials."""
 
-    def event(self, event: Event) -> None: ...
+    def event(self, event: Event) -> None:
+        """A last warning, of alerts that were not delivered, comes after `end`."""
 
     def end(self, outcome: Outcome) -> None: ...
 

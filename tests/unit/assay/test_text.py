@@ -31,6 +31,9 @@ SECRET = "s3cr3t"
         ("postgresql://host/db?sslmode=require&sslpassword=s3cr3t", "postgresql://host/db?sslmode=require&sslpassword=***"),
         ("https://host/x#access_token=s3cr3t", "https://host/x#access_token=***"),
         ("s3://b/x?X-Amz-Credential=AKIAABCDEFGHIJKLMNOP%2Fx&X-Amz-Signature=s3cr3t", "s3://b/x?X-Amz-Credential=***&X-Amz-Signature=***"),
+        ("https://hooks.slack.com/services/T/B/s3cr3t", "https://hooks.slack.com/***"),
+        ("https://discord.com/api/webhooks/1/s3cr3t", "https://discord.com/api/***"),
+        ("https://x.webhook.office.com/webhookb2/s3cr3t", "https://x.webhook.office.com/***"),
         ("https://acc.blob.core.windows.net/c?sv=2022&sig=s3cr3t%3D", "https://acc.blob.core.windows.net/c?sv=2022&sig=***"),
     ],
 )  # fmt: skip

@@ -107,7 +107,7 @@ def test_a_command_gets_the_json_on_standard_input(tmp_path: Path, monkeypatch: 
     assert run("open(sys.argv[1], 'a').write('x'); sys.exit(3)", str(tmp_path / "tries")) == "exit code 3"
     assert (tmp_path / "tries").read_text() == "x", "part of its work may be done, so it is not tried again"
     monkeypatch.setattr(delivery, "COMMAND_S", 0.2)
-    assert run("time.sleep(3600)") == "not done within 0.2 s, and ended"
+    assert run("time.sleep(3600)") == "not done within 0.2 s, and killed"
     missing = Receiver.model_validate({"command": ["no-such-program"]})
     assert refusal(missing) == "there is no such program on this machine"
     assert deliver(missing, ALERT) == "No such file or directory"
