@@ -144,9 +144,11 @@ def _run(command: tuple[str, ...], body: bytes) -> None:
 
     In a session of its own, so that Ctrl-C in the terminal does not reach it.
     """
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    nowhere = subprocess.DEVNULL
     try:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True, **quiet)
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=nowhere, stderr=nowhere, start_new_session=True
+        )
     except (OSError, ValueError) as error:
         raise Undelivered(getattr(error, "strerror", None) or str(error), is_final=True) from None
     with process:
