@@ -84,6 +84,7 @@ def ended(outcome: Outcome) -> Alert:
         "failed": list(failed),
         "arms": [name for name in arms if name is not None],
         "best": ranking.best,
+        "first": first or None,
         "metric": ranking.metric,
         "value": None if value is None else json_number(value),
         "seconds": round(outcome.seconds, 1),

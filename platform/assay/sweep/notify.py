@@ -61,7 +61,7 @@ def _variable(name: str) -> str:
 
 def _path(name: str) -> str:
     if "://" in name or not name.startswith(("/", "~")):
-        raise ValueError(f"got {_shown(name) if '://' in name else got(name)}, allowed: an absolute path, or ~/…")
+        raise ValueError(f"got {'a URL' if '://' in name else got(name)}, allowed: an absolute path, or ~/…")
     return name
 
 

@@ -99,6 +99,7 @@ def test_the_first_failure_is_told_at_once_and_all_at_the_end(told: Service, tmp
     assert last["title"] == "norms: ended, 2 trials failed"
     assert last["text"].startswith("2 of 4 trials done, 2 failed\nstage sample failed: ")
     assert last["facts"]["failed"] == ["bad, scale 0.0", "bad, scale 1.0"]
+    assert last["facts"]["first"] == "good, scale 0.0"
 
 
 def test_a_pause_and_a_limit_are_told_apart(told: Service, tmp_path: Path) -> None:
