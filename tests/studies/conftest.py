@@ -18,21 +18,21 @@ ON_RAY = {"appendix_k_guidance"}
 
 
 @pytest.fixture(scope="session")
-def smoke(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Study]]:
-    """Runs the smoke profile of a sweep, once a session."""
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Study]]:
+    """Runs the smoke profile of a sweep, or another, once a session."""
     home = tmp_path_factory.mktemp("studies")
-    done: dict[str, Study] = {}
+    done: dict[tuple[str, str], Study] = {}
 
-    def run(name: str) -> Study:
-        if name not in done:
+    def run(name: str, profile: str = "smoke") -> Study:
+        if (name, profile) not in done:
             out = io.StringIO()
             with contextlib.redirect_stdout(out):
                 how = [] if name in ON_RAY else ["--executor", "inline", "--no-tracking"]
                 sets = [word for override in in_fp32(name) for word in ("--set", override)]
-                code = main(["run", name, "--profile", "smoke", "--plain", *how, *sets])
+                code = main(["run", name, "--profile", profile, "--plain", *how, *sets])
             assert code == 0, out.getvalue()
-            done[name] = Study(out.getvalue(), home / "reports" / f"{name}@smoke")
-        return done[name]
+            done[name, profile] = Study(out.getvalue(), home / "reports" / f"{name}@{profile}")
+        return done[name, profile]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ASSAY_HOME", str(home))

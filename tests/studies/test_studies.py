@@ -21,7 +21,7 @@ from assay.results.reference import config_at, matching_row
 from repository import ROOT
 from smoke_study import IN_FP32, Study
 
-Smoke = Callable[[str], Study]
+Smoke = Callable[..., Study]
 FOLDER = ROOT / "sweeps"
 SWEEPS = sorted(FOLDER.glob("*.yaml"))
 NO_STUDIES = {"quickstart", "cifar10"}
@@ -193,13 +193,25 @@ def test_more_steps_make_the_bound_tighter(smoke: Smoke) -> None:
 
 
 def test_table_10_prices_what_was_never_trained(smoke: Smoke) -> None:
-    study = smoke("table10_compute")
+    study = smoke("table10_compute", profile="cost")
     contradicts_itself = "ImageNet 256: ADM-G (200K), ADM-U (150K), classifier batch 256"
     assert len(study.trials) == 18
     for name, row in study.trials.items():
         if name != contradicts_itself:
             assert row["metrics"]["total_v100_days"] == pytest.approx(row["reference"]["total_v100_days"], rel=0.01)
     assert "train" not in study.out.split("table10_compute: by")[0].replace("trains", "")
+
+
+def test_table_10_has_cost_and_quality_in_one_table(smoke: Smoke) -> None:
+    study = smoke("table10_compute")
+    guided, shorter = study.trials["ADM-G (250)"]["metrics"], study.trials["ADM-G (100)"]["metrics"]
+    assert guided["fd_pixels"] < shorter["fd_pixels"]
+    parts = [{name: row[f"{name}_v100_days"] for name in ("generator", "classifier")} for row in (guided, shorter)]
+    assert parts[0]["generator"] == pytest.approx(2.5 * parts[1]["generator"])
+    assert parts[0]["classifier"] == parts[1]["classifier"]
+    assert guided["total_v100_days"] == pytest.approx(sum(parts[0].values()))
+    assert "total_v100_days" not in study.trials["GAN (300)"]["metrics"], "nobody published the cost of ours"
+    assert "ledger's total_v100_days" in study.columns
 
 
 def test_the_evaluator_gives_what_an_independent_computation_gave(smoke: Smoke) -> None:

@@ -129,10 +129,10 @@ class AdmWorkload(TypedWorkload[Config]):
         data = facts.data_section(c.data)
         extractor_networks = {} if classifier is None else {"classifier": classifier}
         judged = evaluation_graph.judge(c, data, draw, extractor_networks, sampling.batches(c))
-        leaf = judged.evaluate
+        leaf = graph.compute(c, judged.evaluate) if c.compute.with_quality else judged.evaluate
         if c.figures.draw:
             reference_images = facts.reference_images(judged.config, data)
-            leaf = graph.figures(c, reference_images, judged.evaluate, judged.reference, judged.features)
+            leaf = graph.figures(c, reference_images, leaf, judged.reference, judged.features)
         return [leaf] if draw.streamed else [evaluation_graph.images(draw, c.sample.keep_images), leaf]
 
 
@@ -280,7 +280,8 @@ def _network_problems(c: Config) -> Iterator[ConfigProblem]:
 
 def _evaluation_problems(c: Config) -> Iterator[ConfigProblem]:
     """Problems of the data and the evaluation that would otherwise fail only after the trainings."""
-    if c.samples is not None and (c.measure != "quality" or c.model.role is not Role.DRAWS):
+    is_of_quality = c.measure == "quality" or check.is_priced_with_quality(c)
+    if c.samples is not None and not (is_of_quality and c.model.role is Role.DRAWS):
         message = "has an effect only where samples are evaluated: with measure quality and a model that draws"
         yield ConfigProblem("samples", f"{message}; leave it out", ("measure", "model.kind"))
     if c.measure != "quality":

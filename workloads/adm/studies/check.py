@@ -24,6 +24,8 @@ def problems(c: Config) -> Iterator[ConfigProblem]:
         yield from _likelihood(c)
     if c.measure == "compute" and c.model.role is Role.CLASSIFIES and c.compute.generator.preset is None:
         yield ConfigProblem("measure", "compute prices a generator, but this base is a classifier; use another base")
+    if is_priced_with_quality(c):
+        yield from _price_of_samples(c)
     if c.measure == "quality" and c.figures.draw:
         yield from _figures(c)
 
@@ -52,13 +54,14 @@ def _presets(c: Config) -> Iterator[ConfigProblem]:
 
 
 def _without_effect(c: Config) -> Iterator[ConfigProblem]:
-    is_timed = c.measure == "throughput" or (c.measure == "compute" and c.compute.throughput == "measured")
+    is_priced = c.measure == "compute" or is_priced_with_quality(c)
+    is_timed = c.measure == "throughput" or (is_priced and c.compute.throughput == "measured")
     used = {
         "figures": c.measure == "quality",
         "inversion": c.measure == "inversion",
         "likelihood": c.measure == "likelihood",
         "throughput": is_timed,
-        "compute": c.measure == "compute",
+        "compute": is_priced,
     }
     for section, is_used in used.items():
         values = getattr(c, section)
@@ -67,6 +70,29 @@ def _without_effect(c: Config) -> Iterator[ConfigProblem]:
             yield ConfigProblem(
                 f"{section}.{changed[0]}", f"has no effect with measure {c.measure}; leave it out", ("measure",)
             )
+
+
+def is_priced_with_quality(c: Config) -> bool:
+    """Whether a study of quality reports costs, too, or for now them alone, with measure compute."""
+    return c.compute.with_quality and c.model.role is Role.DRAWS and c.measure in ("quality", "compute")
+
+
+def _price_of_samples(c: Config) -> Iterator[ConfigProblem]:
+    """A cost that is not that of the model whose samples are evaluated."""
+    if c.samples is not None and c.compute.rival is None and c.compute.generator.preset is None:
+        yield ConfigProblem(
+            "compute.with_quality",
+            "the cost of this config's training is not that of samples, which it did not draw: set compute.rival or "
+            "compute.generator.preset to what drew them, or compute.with_quality false",
+            ("samples",),
+        )
+    if c.samples is None and c.compute.rival is not None:
+        yield ConfigProblem(
+            "compute.rival",
+            f"the cost of {c.compute.rival} is not that of the model that is evaluated; leave it out, or set samples "
+            "to images that the rival drew",
+            ("compute.with_quality",),
+        )
 
 
 def _inversion(c: Config) -> Iterator[ConfigProblem]:

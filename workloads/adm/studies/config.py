@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from adm.registries import PICTURES
-from assay.workload.fields import CountInt, PositiveInt, Section, Share, Str
+from assay.workload.fields import Bool, CountInt, PositiveInt, Section, Share, Str
 
 Measure = Literal["quality", "inversion", "likelihood", "throughput", "compute"]
 Picture = Annotated[str, AfterValidator(PICTURES.checked)]
@@ -75,8 +75,10 @@ class TrainingOf(Section):
 
 
 class ComputeConfig(Section):
-    """The cost of trainings in V100-days (table 10; measure compute)."""
+    """The cost of trainings in V100-days (table 10; measure compute, or quality with `with_quality`)."""
 
+    with_quality: Bool = False
+    """Report it beside the samples' quality, with measure quality."""
     rival: Rival | None = None
     """A GAN whose published cost is reported instead; the other options of the section then have no effect."""
     generator: TrainingOf = TrainingOf()

@@ -27,16 +27,21 @@ Distances = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 
 def figures(ctx: StageContext) -> Mapping[str, float]:
     """Draw the pictures in the config. Returns the metrics of the evaluation and of the pictures."""
+    metrics = passed_on(ctx)
+    for name in ctx.config["draw"]:
+        picture = PICTURES[name]
+        metrics |= picture.load()(ctx, ctx.output / picture.file)
+    return metrics
+
+
+def passed_on(ctx: StageContext) -> dict[str, float]:
+    """The metrics of the evaluation that the stage follows, whose grid, JACKKNIFE and conditions become its own."""
     evaluated = ctx.inputs["evaluated"]
     for name in (GRID, JACKKNIFE):
         shutil.copyfile(evaluated.file(name), ctx.output / name)
     for condition, value in ctx.config["conditions"].items():
         ctx.note(condition, value)
-    metrics = dict(evaluated.metrics)
-    for name in ctx.config["draw"]:
-        picture = PICTURES[name]
-        metrics |= picture.load()(ctx, ctx.output / picture.file)
-    return metrics
+    return dict(evaluated.metrics)
 
 
 def neighbours(ctx: StageContext, path: Path) -> Mapping[str, float]:

@@ -3,7 +3,7 @@
 quality      evaluate ─► figures (if there are pictures)
 inversion    train, train_classifier ─► invert ─► inversion
 throughput   throughput
-compute      throughput (if it is measured) ─► compute
+compute      throughput (if it is measured) ─► compute ◄─ evaluate (if it is reported with the quality)
 """
 
 from __future__ import annotations
@@ -60,9 +60,10 @@ SIDE_BY_SIDE = frozenset(picture.file for _, picture in PICTURES.items() if pict
 
 
 def metrics(c: Config) -> tuple[str, ...]:
-    """The metrics of a study's trial; if it measures quality, only those that its pictures add."""
+    """The metrics of a study's trial; if it measures quality, only those that its pictures and its cost add."""
     if c.measure == "quality":
-        return tuple(metric for name in c.figures.draw for metric in PICTURES[name].metrics)
+        of_pictures = (metric for name in c.figures.draw for metric in PICTURES[name].metrics)
+        return (*of_pictures, *(COMPUTE if c.compute.with_quality else ()))
     return {"inversion": INVERSION, "likelihood": LIKELIHOOD, "throughput": THROUGHPUT, "compute": COMPUTE}[c.measure]
 
 
@@ -101,6 +102,7 @@ def figures(
         imports=imports(c.figures),
         execution=evaluate.execution,
         conditions=evaluate.conditions,
+        prices=evaluate.prices,
     )
 
 
@@ -235,8 +237,8 @@ def _throughput(c: Config, model: ModelConfig, diffusion: DiffusionConfig, train
     )
 
 
-def compute(c: Config) -> Stage:
-    """The cost of trainings without running them."""
+def compute(c: Config, evaluate: Stage | None = None) -> Stage:
+    """The cost of trainings, which it does not run. Its metrics include those of `evaluate`, if there is one."""
     prices: dict[str, tuple[Work, ...]] = {}
     if c.compute.rival is not None:
         config: dict[str, JSON] = {"rival": c.compute.rival}
@@ -261,7 +263,7 @@ def compute(c: Config) -> Stage:
             "utilisation": c.compute.utilisation,
         }
         timed = {part: _throughput(c, m, d, t) for part, (m, t, d) in chosen.items()} if how == "measured" else {}
-    return Stage(
+    alone = Stage(
         name="compute",
         version=1,
         kind="reduce",
@@ -270,11 +272,21 @@ def compute(c: Config) -> Stage:
         inputs=timed,
         prices=prices,
     )
+    if evaluate is None:
+        return alone
+    return replace(
+        alone,
+        config={**config, "conditions": evaluate.config["conditions"]},
+        places=evaluate.places,
+        inputs={**timed, "evaluated": evaluate},
+        execution=evaluate.execution,
+        conditions=evaluate.conditions,
+    )
 
 
 def _work(c: Config, part: str, model: ModelConfig, train: TrainConfig) -> Work:
-    preset = getattr(c.compute, part).preset
-    return Work(preset or part, model.role.stage, train.iterations * train.batch_size, training_flops(model))
+    name = getattr(c.compute, part).preset or f"{part} of {model.image_size} pixels"
+    return Work(name, model.role.stage, train.iterations * train.batch_size, training_flops(model))
 
 
 Training = tuple[ModelConfig, TrainConfig, DiffusionConfig]
