@@ -14,7 +14,7 @@ from assay.errors import FieldError
 from assay.workload.fields import Bool, FilePath, Fraction, PositiveInt, Section, Str
 from imaging.data_sources import DATA_SOURCES
 from imaging.extractors import EXTRACTORS
-from imaging.metrics import METRICS
+from imaging.metrics import METRICS, Arithmetic
 
 Crop = Literal["centre", "random", "none"]
 
@@ -128,6 +128,9 @@ class EvaluateConfig(Section):
     fid_infinity: Bool = False
     """Also extrapolate the distance to infinitely many samples."""
     precision_recall_k: PositiveInt = 3
+    precision_recall_arithmetic: Arithmetic = "float32"
+    """float32 gives the result of float64. float16 rounds as the published evaluator does, which changes the second
+    decimal: for comparison with its figures only."""
     max_gib: Annotated[float, Field(strict=True, gt=0, le=MOST_GIB)] = 1.0
     """Working memory of precision, recall, KID and neighbours, beyond the features. It does not change results."""
 

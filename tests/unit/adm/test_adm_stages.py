@@ -238,6 +238,7 @@ class TestGraph:
         assert self.changed(diffusion__loss="rescaled_mse") == {"train", "features", "evaluate"}
         assert self.changed(sample__guidance_scale=2.0) == {"features", "evaluate"}
         assert self.changed(evaluate__precision_recall_k=5) == {"evaluate"}
+        assert self.changed(evaluate__precision_recall_arithmetic="float16") == {"evaluate"}
         assert self.changed(sample__batch_size=9) == set()
         assert self.changed(train__checkpoint_every=5) == set()
         assert self.changed(classifier__train__iterations=9) == {

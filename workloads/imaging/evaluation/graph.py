@@ -147,6 +147,7 @@ def evaluate(
         "extractor": _extractor_label(c, network),
         "reference": _reference_label(c, reference),
     }
+    arithmetic = c.evaluate.precision_recall_arithmetic
     asked = sorted({*metrics_in(c)} - {*STANDARD, INFINITY})
     counts = {"num_samples": c.evaluate.num_samples, "num_reference_images": paired}
     return Stage(
@@ -158,6 +159,7 @@ def evaluate(
             "extractor": c.evaluate.extractor,
             "distance": identity(c).distance,
             "precision_recall_k": c.evaluate.precision_recall_k,
+            **({} if arithmetic == "float32" else {"precision_recall_arithmetic": arithmetic}),
             "fid_infinity": INFINITY in metrics_in(c),
             **({"metrics": {name: METRICS[name].version for name in asked}} if asked else {}),
             "pairs": pairs,

@@ -126,6 +126,7 @@ def evaluate(ctx: StageContext) -> Mapping[str, float]:
         },
         distance=config["distance"],
         precision_recall_k=config["precision_recall_k"],
+        precision_recall_arithmetic=config.get("precision_recall_arithmetic", "float32"),
         device=ctx.device,
         max_bytes=ctx.execution["max_bytes"],
     )

@@ -31,6 +31,8 @@ class Metric:
     """Increase it when the same samples get other values: it is in the keys of stages."""
 
 
+Arithmetic = Literal["float32", "float16"]
+"""How precision and recall compute distances; see `imaging.metrics.precision_recall`."""
 METRICS: Registry[Metric] = Registry("metric", "imaging.metrics")
 METRICS.register("frechet", Metric("imaging.metrics.trial:frechet", reports=("{distance}",), against="statistics"))
 METRICS.register(

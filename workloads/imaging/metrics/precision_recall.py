@@ -10,11 +10,12 @@ samples and 10,000 references.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from imaging.metrics import Arithmetic
 from imaging.metrics.feature_arrays import FeatureError, Float64Array, FloatArray, checked_pair, row_blocks
 from imaging.metrics.neighbours import (
     DEFAULT_MAX_BYTES,
@@ -48,7 +49,7 @@ def precision_recall(
     samples: npt.ArrayLike,
     k: int = 3,
     *,
-    arithmetic: Literal["float32", "float16"] = "float32",
+    arithmetic: Arithmetic = "float32",
     max_bytes: int = DEFAULT_MAX_BYTES,
     device: str = "cpu",
 ) -> PrecisionRecall:
@@ -76,12 +77,13 @@ def manifold_hits(
     samples: npt.ArrayLike,
     k: int = 3,
     *,
+    arithmetic: Arithmetic = "float32",
     max_bytes: int = DEFAULT_MAX_BYTES,
     device: str = "cpu",
 ) -> ManifoldHits:
     """Which rows `precision_recall` counts as inside. Raises and warns as it does."""
     first, second = checked_pair(reference, samples)
-    return _checked_hits(first, second, k, "float32", max_bytes, device)
+    return _checked_hits(first, second, k, arithmetic, max_bytes, device)
 
 
 def _checked_hits(

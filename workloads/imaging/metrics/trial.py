@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from assay.workload import load_attribute
 from imaging.extractors import FEATURES, LOGITS, SPATIAL
+from imaging.metrics import Arithmetic
 from imaging.metrics import inception_score as score
 from imaging.metrics.extrapolation import frechet_distance_infinity
 from imaging.metrics.feature_arrays import CollapsedSamples, checked_features
@@ -49,6 +50,7 @@ class Comparison:
     distance: str = "fd"
     """The name of the Fréchet distance."""
     precision_recall_k: int = 3
+    precision_recall_arithmetic: Arithmetic = "float32"
     device: str = "cpu"
     max_bytes: int = DEFAULT_MAX_BYTES
     """Bounds the working memory of metrics that compare features pairwise."""
@@ -122,7 +124,14 @@ def inception_score(c: Comparison) -> Values:
 
 
 def precision_recall(c: Comparison) -> Values:
-    hits = manifold_hits(c.reference, c.samples, c.precision_recall_k, device=c.device, max_bytes=c.max_bytes)
+    hits = manifold_hits(
+        c.reference,
+        c.samples,
+        c.precision_recall_k,
+        arithmetic=c.precision_recall_arithmetic,
+        device=c.device,
+        max_bytes=c.max_bytes,
+    )
     inside = hits.samples.astype(np.float64)
     left_out = np.array([np.delete(inside, rows).mean() for rows in c.blocks])
     return {
