@@ -255,7 +255,14 @@ class SampleConfig(Section):
     """Keep all images in one file: npz for the reference evaluator, or a zip of PNGs. none: keep 100, for the grid."""
 
 
-EXTRACTORS.register("classifier", Extractor("adm.classifier_features:ClassifierFeatures", network="classifier"))
+EXTRACTORS.register(
+    "classifier",
+    Extractor(
+        "adm.classifier_features:ClassifierFeatures",
+        network="classifier",
+        memory="adm.compute.memory:of_classifier_features",
+    ),
+)
 
 
 class EvaluateConfig(imaging_config.EvaluateConfig):

@@ -19,7 +19,7 @@ class MemoryNeed:
 
     stage: Stage
     memory: Memory
-    """The stage's, or that of the streamed rows that it computes in the same process."""
+    """The stage's, with that of the rows that are computed in the same process."""
     at_a_time: int
     """Items that it processes at a time; for "auto", as many as the smallest size that holds any."""
     bytes: int
@@ -38,9 +38,7 @@ class MemoryNeed:
 def memory_need(stage: Stage, resources: Resources, reference: str) -> MemoryNeed | None:
     """None for a stage that uses no GPU, or of unknown need, and for devices of unknown memory. `reference` is the
     device if the sweep's resources do not name the GPU."""
-    memory, group = stage.memory, resources.group_of(stage)
-    if memory is None and stage.rows is not None and stage.rows.streamed:
-        memory = stage.rows.memory
+    memory, group = _of_process(stage), resources.group_of(stage)
     _, gpus = group.of_each
     device = group.gpu or reference
     sizes = memory_sizes(device) if device else ()
@@ -56,6 +54,17 @@ def memory_need(stage: Stage, resources: Resources, reference: str) -> MemoryNee
     else:
         at_a_time = min(memory.at_a_time, share) if isinstance(memory.at_a_time, int) else share
     return MemoryNeed(stage, memory, at_a_time, memory.of_worker(at_a_time, workers), device, most)
+
+
+def _of_process(stage: Stage) -> Memory | None:
+    """What the process of a stage needs, in which the rows that it reads are computed, too, unless they are stored by
+    another group; None if that of the rows is unknown."""
+    rows = stage.rows
+    if rows is None or not (rows.streamed or rows.group == stage.group):
+        return stage.memory
+    if rows.memory is None or stage.memory is None:
+        return rows.memory
+    return rows.memory.beside(stage.memory)
 
 
 def memory_in_words(need: MemoryNeed) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -101,6 +101,10 @@ class Memory:
         """Bytes for this many items at a time, in a group of this many workers."""
         largest = max(beside + per_item * at_a_time for beside, per_item in self.moments)
         return self.fixed + math.ceil(self.divided / workers) + largest
+
+    def beside(self, other: Memory) -> Memory:
+        """What a process needs that holds both, and works on as many items at a time as this one, in turn."""
+        return replace(self, fixed=self.fixed + other.fixed, moments=(*self.moments, *other.moments))
 
     def share(self, workers: int) -> int | None:
         """Items of a step that fall to one worker; None if workers share no steps."""

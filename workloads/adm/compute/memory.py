@@ -11,11 +11,12 @@ Legend: counts are of elements per image; R is a layer's side length in pixels, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 from adm.compute.network import network_cost
-from adm.config import Config, ModelConfig, TrainConfig
+from adm.config import Config, EvaluateConfig, ModelConfig, TrainConfig
 from adm.models.layout import (
     CPU_FUSED_ATTENTION_PIXELS,
     SPATIAL_POOL_CHANNELS,
@@ -28,7 +29,7 @@ from adm.models.layout import (
     layout,
 )
 from adm.registries import NETWORKS, Role
-from assay.workload import Memory
+from assay.workload import Memory, Stage
 
 FP32 = 4
 """Bytes of an element in 32 bits."""
@@ -105,6 +106,15 @@ def sampling_memory(c: Config) -> Memory | None:
     if guide is not None:
         passes.append(step_moments(guide, how)[1][1])
     return Memory(fixed=held, moments=((0, max(passes)),), at_a_time=c.sample.batch_size, setting="sample.batch_size")
+
+
+def of_classifier_features(evaluate: EvaluateConfig, network: Mapping[str, Stage]) -> tuple[int, int] | None:
+    """(bytes held, bytes per image at a time) of the extractor "classifier", which computes in 32 bits. None for a kind
+    of network without a layout."""
+    model = ModelConfig(**network["classifier"].config["model"])
+    if not has_layout(model):
+        return None
+    return FP32 * network_cost(model).parameters, forward_bytes(model, Arithmetic(is_half=False))
 
 
 def weight_copies(config: ModelConfig, how: Arithmetic) -> int:

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from assay.workload import JSON, Budget, Stage, digest
+from assay.workload import JSON, Budget, Memory, Stage, digest, load_attribute
 from imaging.evaluation.facts import (
     Evaluated,
     by_extractor,
@@ -34,6 +34,8 @@ from imaging.metrics import INFINITY, METRICS, STANDARD
 from imaging.paths import places_in
 
 LABEL_DIGITS = 8
+BATCH_SIZE = "sample.batch_size"
+"""The option that sets how many images an actor processes at a time, in all image workloads."""
 NUM_PAIRED = 10_000
 """Most images of a data set that precision, recall and KID use and that are exported with its statistics, as in the
 published reference files."""
@@ -62,6 +64,7 @@ def reference(
         budget=Budget("evaluate.num_reference", num_images, "images"),
         check="imaging.evaluation.checks:reference" if imported is not None or data_check(c.data) else None,
         resources="sample",
+        memory=extractor_memory(c, network, batches),
         stored_prefix={"image": 0},
         **batches,
     )
@@ -131,9 +134,20 @@ def features(c: Evaluated, images: Stage, network: Mapping[str, Stage], batches:
         rows=images,
         budget=images.budget,
         resources="sample",
+        memory=extractor_memory(c, network, batches),
         stored_prefix={"image": SHOWN_IMAGES},
         **batches,
     )
+
+
+def extractor_memory(c: Evaluated, network: Mapping[str, Stage], batches: Mapping[str, Any]) -> Memory | None:
+    """What an actor that extracts features needs for them; None if that is unknown."""
+    function = extractor(c).memory
+    needs = None if function is None else load_attribute(function)(c.evaluate, network)
+    if needs is None:
+        return None
+    held, per_image = needs
+    return Memory(held, ((0, per_image),), at_a_time=batches["batch_size"], setting=BATCH_SIZE)
 
 
 def evaluate(

@@ -7,9 +7,10 @@ from pathlib import PurePath
 from typing import Any
 
 from assay.errors import ConfigProblem, UserError
-from assay.workload import Budget, Stage
+from assay.workload import Budget, Memory, Stage
 from imaging.config import DataConfig
 from imaging.evaluation.facts import Evaluated, data_section
+from imaging.evaluation.graph import BATCH_SIZE
 from imaging.paths import places_in
 
 SOURCES = {".npz": "npz", ".zip": "zip"}
@@ -40,6 +41,8 @@ def given(c: Evaluated, path: str, batches: Mapping[str, Any]) -> Stage:
         budget=Budget("evaluate.num_samples", c.evaluate.num_samples, "images"),
         check="imaging.evaluation.checks:samples",
         resources="sample",
+        # Only its images, as an extractor is given them.
+        memory=Memory(0, ((0, c.channels * c.image_size**2),), at_a_time=batches["batch_size"], setting=BATCH_SIZE),
         streamed=True,
         **batches,
     )

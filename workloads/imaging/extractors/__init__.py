@@ -46,6 +46,9 @@ class Extractor:
     """Options of the section evaluate that have an effect on this extractor alone."""
     version: int = 1
     """Increase it when the same images get other features: it is in the keys of stages."""
+    memory: str | None = None
+    """Import path of a function of an EvaluateConfig, and of the stage of its `network` by that name, that returns
+    (bytes held on the device, bytes per image processed at a time), or None if it cannot tell. It imports no torch."""
     check: str | None = None
     """Import path of a function that checks its files on the machine of a stage, before anything is computed."""
 
@@ -60,6 +63,7 @@ EXTRACTORS.register(
         identity="imaging.extractors.inception_weights:identity",
         weights_option="inception_weights",
         options=("reference", "inception_weights", "inception_precision"),
+        memory="imaging.extractors.memory:of_inception",
         check="imaging.evaluation.checks:statistics",
     ),
 )

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-from torch.profiler import ProfilerActivity, profile
 
 from adm import models, presets
-from adm.compute.memory import Arithmetic, forward_bytes, step_moments, training_memory, weight_copies
-from adm.config import DiffusionConfig, ModelConfig, TrainConfig
+from adm.compute.memory import (
+    Arithmetic,
+    forward_bytes,
+    of_classifier_features,
+    step_moments,
+    training_memory,
+    weight_copies,
+)
+from adm.config import DiffusionConfig, EvaluateConfig, ModelConfig, TrainConfig
 from adm.diffusion import Diffusion
+from adm.models.encoder import Encoder
 from adm.training.batches import Batch
 from adm.training.ema import EMA
 from adm.training.engines.torch_engine import TorchEngine
 from adm.training.precision import computing_in
 from adm.training.stages import objective_of
+from allocated import peak_of
 from assay.costs.devices import USABLE_MEMORY
+from assay.workload import Stage
 
 COUNT = 4
 UNET: dict[str, Any] = {
@@ -94,19 +102,6 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
-def peak_of(function: Callable[[], object]) -> int:
-    """Bytes that PyTorch's allocator hands out at most while the function runs, beyond what was there before."""
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
-        function()
-    assert profiled.profiler is not None
-    events = [event for event in profiled.profiler.kineto_results.events() if event.name() == "[memory]"]
-    allocated = peak = 0
-    for event in sorted(events, key=lambda event: event.start_ns()):
-        allocated += event.nbytes()
-        peak = max(peak, allocated)
-    return peak
-
-
 def batch_for(config: ModelConfig) -> Batch:
     shape = (COUNT, config.in_channels, config.image_size, config.image_size)
     t, y = torch.randint(1000, (COUNT,)), torch.zeros(COUNT, dtype=torch.int64)
@@ -147,6 +142,23 @@ def test_a_pass_without_gradients_is_counted_within_a_sixth(case: str, precision
     how = Arithmetic(is_half=precision == "bf16", on_gpu=False)
     counted = COUNT * forward_bytes(config, how) + weight_copies(config, how)
     assert counted == pytest.approx(peak_of(draw), rel=1 / 6)
+
+
+def test_the_features_of_a_classifier_are_counted_within_a_sixth() -> None:
+    config = ModelConfig(**ENCODER)
+    encoder, batch = models.build(config).eval(), batch_for(config)
+    assert isinstance(encoder, Encoder)
+    training = Stage("train_classifier", 1, "train", ("m:f",), {"model": config.model_dump(mode="json")})
+    held = sum(tensor.nbytes for tensor in encoder.parameters())
+    per_image = forward_bytes(config, Arithmetic(is_half=False))
+    assert of_classifier_features(EvaluateConfig(), {"classifier": training}) == (held, per_image)
+
+    @torch.no_grad()
+    def extract() -> None:
+        encoder.features(batch.x0, torch.zeros(COUNT, dtype=torch.long))
+
+    on_cpu = Arithmetic(is_half=False, on_gpu=False)
+    assert COUNT * forward_bytes(config, on_cpu) == pytest.approx(peak_of(extract), rel=1 / 6)
 
 
 def test_weights_gradients_adam_and_averages_are_counted_exactly() -> None:

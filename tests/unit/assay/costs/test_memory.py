@@ -102,3 +102,26 @@ def test_the_moment_that_needs_most_counts() -> None:
 
 def test_memory_is_no_part_of_the_key() -> None:
     assert training().key == training(at_a_time=1, divided=GIB).key
+
+
+def test_a_process_also_holds_what_computes_the_rows_that_are_streamed_to_it() -> None:
+    def rows(memory: Memory | None, **more: Any) -> Stage:
+        budget = Budget("evaluate.num_samples", 100, "images")
+        return Stage(more.pop("name"), 1, "map", ("m:f",), {}, budget=budget, memory=memory, **more)
+
+    def of_one(fixed: int, per_item: int) -> Memory:
+        return Memory(fixed * GIB, ((0, per_item * GIB),), at_a_time=2, setting="sample.batch_size")
+
+    def bytes_of(draw: Memory | None, features: Memory | None) -> int | None:
+        drawn = rows(draw, name="draw", streamed=True)
+        found = memory_need(rows(features, name="features", rows=drawn), gpu, "V100")
+        return None if found is None else found.bytes
+
+    gpu = Resources.model_validate({"sample": {"gpus_per_actor": 1}})
+    assert bytes_of(of_one(4, 3), of_one(1, 2)) == (4 + 1 + 2 * 3) * GIB, "one after the other, two at a time"
+    assert bytes_of(of_one(4, 3), of_one(1, 5)) == (4 + 1 + 2 * 5) * GIB
+    assert bytes_of(of_one(4, 3), None) == (4 + 2 * 3) * GIB
+    assert bytes_of(None, of_one(1, 2)) is None, "what draws them may need any amount"
+    alone = memory_need(rows(of_one(1, 2), name="reference"), gpu, "V100")
+    assert alone is not None
+    assert alone.bytes == 5 * GIB
