@@ -19,7 +19,7 @@ ON_RAY = {"appendix_k_guidance"}
 
 @pytest.fixture(scope="session")
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Study]]:
-    """Runs the smoke profile of a sweep, or another, once a session."""
+    """Runs the smoke profile of a sweep, or another one that trains nothing, once a session."""
     home = tmp_path_factory.mktemp("studies")
     done: dict[tuple[str, str], Study] = {}
 
@@ -28,7 +28,8 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., St
             out = io.StringIO()
             with contextlib.redirect_stdout(out):
                 how = [] if name in ON_RAY else ["--executor", "inline", "--no-tracking"]
-                sets = [word for override in in_fp32(name) for word in ("--set", override)]
+                trains = profile == "smoke"
+                sets = [word for override in in_fp32(name) for word in ("--set", override)] if trains else []
                 code = main(["run", name, "--profile", profile, "--plain", *how, *sets])
             assert code == 0, out.getvalue()
             done[name, profile] = Study(out.getvalue(), home / "reports" / f"{name}@{profile}")
