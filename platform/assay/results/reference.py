@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from assay.planning import Plan, PlannedTrial, Rung
-from assay.sweep.expansion import at_path
 from assay.sweep.schema import Reference, ReferenceRow
-from assay.workload import JSON, canonical_json
+from assay.workload import JSON, at_path, canonical_json, with_value
 
 
 def matching_row(reference: Reference, config: Mapping[str, JSON]) -> ReferenceRow | None:
@@ -22,13 +21,6 @@ def config_at(plan: Plan, planned: PlannedTrial, rung: Rung) -> Mapping[str, JSO
     if budget is None or rung.amount is None:
         return planned.trial.config
     return with_value(planned.trial.config, budget, rung.amount)
-
-
-def with_value(config: Mapping[str, JSON], path: str, value: JSON) -> dict[str, JSON]:
-    """The config with another value at a dotted path."""
-    name, _, rest = path.partition(".")
-    inner = config.get(name)
-    return {**config, name: with_value(inner if isinstance(inner, Mapping) else {}, rest, value) if rest else value}
 
 
 def same_value(ours: JSON, theirs: JSON) -> bool:

@@ -21,12 +21,12 @@ from assay.planning.comparability import conditions_of
 from assay.results.intervals import read_estimates
 from assay.results.outcome import TrialOutcome
 from assay.results.ranking import arms_over_seeds, ranked
-from assay.results.reference import config_at, matching_row, same_value, with_value
+from assay.results.reference import config_at, matching_row, same_value
 from assay.results.rows import Arm, Failure, Row
 from assay.store import StoredResult
-from assay.sweep.expansion import at_path, in_words
+from assay.sweep.expansion import in_words
 from assay.text import counted, one_line, plural, took
-from assay.workload import JSON
+from assay.workload import JSON, at_path, with_value
 
 if TYPE_CHECKING:
     import pandas as pd

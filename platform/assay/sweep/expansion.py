@@ -12,8 +12,7 @@ from assay.redaction import printable
 from assay.sweep.arms import Base
 from assay.sweep.design import Choice, Design
 from assay.sweep.search import Floats
-from assay.sweep.search import at_path as at_path
-from assay.workload import JSON, canonical_json
+from assay.workload import JSON, at_path, canonical_json
 
 SHORT_DIGITS = 4
 

@@ -11,7 +11,7 @@ from assay.sweep.draft import Draft
 from assay.sweep.expansion import Names, in_trials
 from assay.sweep.lines import Document, Path
 from assay.sweep.search import ARM
-from assay.workload import JSON, ReportHints, Stage, canonical_json, section_of
+from assay.workload import JSON, ReportHints, Stage, at_path, canonical_json, section_of
 from assay.workload.contract import stage_graph
 
 Config = Mapping[str, JSON]
@@ -200,8 +200,7 @@ class TrialChecks:
 
     def has_names(self, x: str, configs: Sequence[Config]) -> bool:
         """Whether x is not a number in some trial."""
-        sections = [section for config in configs if (section := section_of(config, x)) is not None]
-        values = [section[x.rpartition(".")[2]] for section in sections if isinstance(section, dict)]
+        values = [at_path(config, x) for config in configs if section_of(config, x) is not None]
         return x == ARM or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
 
     def stages(self, base: Base, config: Config) -> Sequence[Stage] | None:

@@ -27,6 +27,7 @@ the whole with `assay check NAME`.
 from assay.costs.devices import DeviceDays
 from assay.workload.checkpointed import Checkpointed
 from assay.workload.contexts import JACKKNIFE, Result, StageContext, TrainContext
+from assay.workload.dotted import at_path, section_of, with_value
 from assay.workload.hints import PrintedTable, ReportHints
 from assay.workload.keys import KEY_LENGTH, canonical_json, digest
 from assay.workload.protocol import (
@@ -49,7 +50,6 @@ from assay.workload.stage import (
     Stage,
     StageKind,
     Work,
-    section_of,
     topological,
 )
 from assay.workload.typed_workload import TypedWorkload
@@ -77,6 +77,7 @@ __all__ = [
     "TypedWorkload",
     "Work",
     "Workload",
+    "at_path",
     "canonical_json",
     "digest",
     "installed_presets",
@@ -85,5 +86,6 @@ __all__ = [
     "package_of",
     "section_of",
     "topological",
+    "with_value",
     "workload_names",
 ]

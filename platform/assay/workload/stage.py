@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from assay.errors import StageError, did_you_mean
 from assay.text import shorten
+from assay.workload.dotted import section_of
 from assay.workload.keys import digest
 
 if TYPE_CHECKING:
@@ -32,14 +33,6 @@ def shown(value: object) -> str:
     if isinstance(shape, tuple) and not isinstance(value, (int, float)):
         return f"a {type(value).__module__.partition('.')[0]} {type(value).__name__} of shape {tuple(shape)}"
     return f"{shorten(text)} ({type(value).__name__})"
-
-
-def section_of(config: JSON, path: str) -> JSON | None:
-    """The innermost section with the value at a dotted path; None if the config has no such value."""
-    *sections, name = path.split(".")
-    for part in sections:
-        config = config.get(part) if isinstance(config, dict) else None
-    return config if isinstance(config, dict) and name in config else None
 
 
 @dataclass(frozen=True)

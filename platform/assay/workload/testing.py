@@ -30,11 +30,12 @@ from assay.workload.body_context import BodyContext
 from assay.workload.columns import to_numpy
 from assay.workload.contexts import Result
 from assay.workload.contract import stage_graph
+from assay.workload.dotted import section_of
 from assay.workload.keys import canonical_json
 from assay.workload.protocol import Smoke, Workload
 from assay.workload.returned import check_output, load_body, operator, returned_columns, returned_metrics
 from assay.workload.smoke import HEAVY, omissions, smoke_config
-from assay.workload.stage import JSON, Checkpointing, Stage, section_of
+from assay.workload.stage import JSON, Checkpointing, Stage
 
 Made = TypeVar("Made")
 

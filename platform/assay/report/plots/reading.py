@@ -12,10 +12,10 @@ from assay.results import TrialOutcome
 from assay.results.intervals import Estimate, read_estimates
 from assay.results.reference import config_at
 from assay.store import StoredResult
-from assay.sweep.expansion import at_path, in_words, short_names
+from assay.sweep.expansion import in_words, short_names
 from assay.sweep.search import ARM
 from assay.sweep.trial_checks import costs_of
-from assay.workload import JSON, canonical_json
+from assay.workload import JSON, at_path, canonical_json
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from typing import Any
 from assay.planning import Plan
 from assay.report.plots.reading import Measurement, Reading
 from assay.results import TrialOutcome
-from assay.results.reference import matching_row, same_value, with_value
-from assay.sweep.expansion import at_path, in_words
-from assay.workload import JSON
+from assay.results.reference import matching_row, same_value
+from assay.sweep.expansion import in_words
+from assay.workload import JSON, at_path, with_value
 
 
 @dataclass(frozen=True)

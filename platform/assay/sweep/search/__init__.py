@@ -2,7 +2,7 @@
 
 from assay.sweep.search.axes import Axis, Floats, Integers, Partitions, Values
 from assay.sweep.search.observation import Observation
-from assay.sweep.search.settings import ARM, Settings, at_path, is_for_arms, same
+from assay.sweep.search.settings import ARM, Settings, is_for_arms, same
 from assay.sweep.search.space import Point, Space
 from assay.sweep.search.suggest import suggest
 
@@ -17,7 +17,6 @@ __all__ = [
     "Settings",
     "Space",
     "Values",
-    "at_path",
     "is_for_arms",
     "same",
     "suggest",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from assay.workload import JSON
+from assay.workload import JSON, at_path
 
 ARM = "arm"
 """Stands in a condition for the trial's arm, or any member of a combination."""
@@ -38,15 +38,6 @@ def is_for_arms(wanted: Mapping[str, JSON], arms: Collection[str]) -> bool:
     """Whether a condition allows one of these arms: it names it, lists it, or does not mention arms."""
     names = wanted.get(ARM)
     return ARM not in wanted or any(name in arms for name in (names if isinstance(names, list) else [names]))
-
-
-def at_path(config: JSON, path: str) -> JSON:
-    """The value at a dotted path of a resolved config; None below a section that is null."""
-    for part in path.split("."):
-        if not isinstance(config, Mapping) or part not in config:
-            return None
-        config = config[part]
-    return config
 
 
 def same(first: JSON, second: JSON) -> bool:
