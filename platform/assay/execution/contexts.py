@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from assay.execution.events import Emit, Event
 from assay.execution.ranks import Ranks
@@ -181,9 +181,6 @@ class WorkerContext(Context):
     def leaving(self) -> bool:
         return self._is_leaving()
 
-    def leave(self, step: int) -> NoReturn:
-        raise Leaving(step)
-
     def note(self, name: str, value: str | float) -> None:
         if self.rank == 0:
             super().note(name, value)
@@ -220,10 +217,9 @@ class WorkerContext(Context):
                 "checkpoint_seconds": time.monotonic() - started,
                 "checkpoint_bytes": saved.bytes,
             }
-        # After the commit, so that the body may rely on it. For bodies that do not check `leaving` themselves: they
-        # leave here, where they have just saved.
+        # After the commit, so that the body may rely on it.
         if any(self._ranks.gather(self.leaving)) and step < self.amount:
-            self.leave(step)
+            raise Leaving(step)
 
     def _upload(self, write: Callable[[Path], None], place: str) -> Part:
         with self.store.staging() as folder:

@@ -25,7 +25,7 @@ the whole with `assay check NAME`.
 """
 
 from assay.costs.devices import DeviceDays
-from assay.workload.checkpointed import Checkpointed
+from assay.workload.checkpointed import Checkpointed, is_checkpoint_due
 from assay.workload.contexts import JACKKNIFE, Result, StageContext, TrainContext
 from assay.workload.dotted import at_path, section_of, with_value
 from assay.workload.hints import PrintedTable, ReportHints
@@ -81,6 +81,7 @@ __all__ = [
     "canonical_json",
     "digest",
     "installed_presets",
+    "is_checkpoint_due",
     "load_attribute",
     "load_workload",
     "package_of",

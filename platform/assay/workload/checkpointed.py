@@ -19,6 +19,11 @@ class HasState(Protocol):
     def load_state_dict(self, state: Any, /) -> Any: ...
 
 
+def is_checkpoint_due(ctx: TrainContext, step: int, is_leaving: bool) -> bool:
+    """Whether to save a checkpoint after a step. `is_leaving`: whether any rank is `leaving`, the same on all."""
+    return is_leaving or step == ctx.amount or step % ctx.checkpointing.every == 0
+
+
 class Checkpointed:
     """Saves objects every `ctx.checkpointing.every` steps, at the end, and when the machine is about to be taken away.
 
@@ -41,14 +46,12 @@ class Checkpointed:
     def steps(self) -> Iterator[int]:
         """Each step to take, up to the budget, starting after the last checkpoint. A step is saved, if it is due, when
         the next one is asked for."""
+        from assay.workload.group import any_worker
+
         for step in range(self._loaded() + 1, self._ctx.amount + 1):
             yield step
-            leaving = self._any_rank(self._ctx.leaving)
-            is_last = step == self._ctx.amount
-            if leaving or is_last or step % self._ctx.checkpointing.every == 0:
+            if is_checkpoint_due(self._ctx, step, any_worker(self._ctx.leaving, self._ctx.device)):
                 self._ctx.save_checkpoint(step, self._write, self.score)
-            if leaving and not is_last:
-                self._ctx.leave(step)
 
     def _loaded(self) -> int:
         """Restore the last checkpoint; returns its step, or 0 if there is none."""
@@ -68,13 +71,3 @@ class Checkpointed:
             import torch
 
             torch.save({name: kept.state_dict() for name, kept in self._objects.items()}, folder / STATE)
-
-    def _any_rank(self, is_leaving: bool) -> bool:
-        """All ranks leave together, or none."""
-        if self._ctx.world_size == 1:
-            return is_leaving
-        import torch.distributed
-
-        flag = torch.tensor(float(is_leaving), device=self._ctx.device)
-        torch.distributed.all_reduce(flag)
-        return bool(flag > 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from assay.workload.stage import JSON, Checkpointing
 
@@ -114,16 +114,13 @@ class TrainContext(StageContext, Protocol):
     @property
     def leaving(self) -> bool:
         """Whether this worker's machine is about to be taken away. Cheap, and local to this rank: the body must agree
-        over all ranks, then save a checkpoint and call `leave`. A body that never checks leaves at the next checkpoint
-        that it saves."""
-
-    def leave(self, step: int) -> NoReturn:
-        """End this worker group after a checkpoint at `step`; the executor starts another one if it can."""
+        over all ranks, then save a checkpoint. A body that never checks leaves at the next checkpoint that it saves."""
 
     def latest_checkpoint(self) -> tuple[int, Path] | None:
         """(step, folder) of the last intact checkpoint at or below this budget, or None. The same on every rank, for
         any number of workers that wrote it."""
 
     def save_checkpoint(self, step: int, write: Callable[[Path], None], score: float | None = None) -> None:
-        """Commit a checkpoint atomically. Called on every rank; returns once it is committed, or leaves if a rank has
-        to. `write` gets a folder of the rank's own, and file names that no other rank uses. Lower scores are better."""
+        """Commit a checkpoint atomically. Called on every rank; returns once it is committed. If a rank has to leave
+        before the last step, the whole group ends here, and the executor starts another one if it can. `write` gets a
+        folder of the rank's own, and file names that no other rank uses. Lower scores are better."""

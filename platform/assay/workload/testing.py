@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import ClassVar, NoReturn, TypeVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -119,9 +119,6 @@ class FakeTrainContext(FakeContext):
     def leaving(self) -> bool:
         return self.leave_at is not None and self.reached >= self.leave_at
 
-    def leave(self, step: int) -> NoReturn:
-        raise Left(step)
-
     def latest_checkpoint(self) -> tuple[int, Path] | None:
         steps = sorted(int(folder.name) for folder in self.checkpoints.glob("[0-9]*"))
         step = max((step for step in steps if step <= self.amount), default=None)
@@ -140,7 +137,7 @@ class FakeTrainContext(FakeContext):
         state = {"history": self.history, "notes": self.notes}
         (self.checkpoints / f"curve-{step}.json").write_text(json.dumps(state))
         if self.leaving and step < self.amount:
-            self.leave(step)
+            raise Left(step)
 
 
 def _called(stage: Stage, ctx: FakeContext) -> dict[str, float]:

@@ -21,7 +21,7 @@ from adm.training.engines import Engine, RanOutOfMemory, StepReport, build
 from adm.training.fitting import fitting_micro_batches, more_micro_batches
 from adm.training.precision import choose
 from assay.errors import AssayError
-from assay.workload import TrainContext
+from assay.workload import TrainContext, is_checkpoint_due
 from assay.workload.group import average, gather
 from imaging.config import DataConfig
 from imaging.data import Indices, Prefetch, Source, seed_of
@@ -133,11 +133,8 @@ class Trainer:
         if self.precision == "fp16":
             means |= {"loss_scale": report.loss_scale, "skipped_steps": float(self.skipped)}
         self._log({**means, "grad_norm": report.grad_norm}, learning_rate)
-        is_last = self.done == self.ctx.amount
-        if is_leaving or is_last or self.done % self.ctx.checkpointing.every == 0:
+        if is_checkpoint_due(self.ctx, self.done, is_leaving):
             self._save()
-        if is_leaving and not is_last:
-            self.ctx.leave(self.done)
 
     def _try(self, batch: Batch) -> tuple[dict[str, list[Tensor]], StepReport]:
         """Attempt a step: the loss terms of every micro-batch, and the engine's report."""
