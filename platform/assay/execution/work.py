@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +33,8 @@ from assay.text import PLACE
 from assay.workload import Stage
 from assay.workload.columns import to_numpy
 from assay.workload.returned import body_runs, check_output, load_body, operator, returned_columns, returned_metrics
+
+C = TypeVar("C", bound=Context)
 
 
 @dataclass(frozen=True)
@@ -87,17 +90,7 @@ def train_worker(
     place.prepare()
     body = load_body(stage, 0)
     with store.staging() as output, warnings_told(stage, emit):
-        ctx = WorkerContext(
-            stage,
-            store,
-            output,
-            place.device,
-            place.threads,
-            emit,
-            device_name=device_name(place.device),
-            ranks=ranks,
-            is_leaving=is_leaving,
-        )
+        ctx = _context(WorkerContext, stage, store, output, place, emit, ranks=ranks, is_leaving=is_leaving)
         try:
             with body_runs(stage, stage.body[0]):
                 returned = body(ctx)
@@ -107,10 +100,7 @@ def train_worker(
             error.add_note(f"{PLACE}step {ctx.reached:,}")
             raise
         if ranks.rank == 0:
-            metrics = returned_metrics(stage, returned)
-            check_output(stage, output)
-            details = {"threads": place.threads, "items": ctx.items, **ctx.cost_details}
-            store.commit(stage, output, metrics, replace(ctx.cost, details=details), ctx.history, ctx.notes)
+            _commit(ctx, returned, {"items": ctx.items, **ctx.cost_details})
     return None
 
 
@@ -118,13 +108,21 @@ def reduce(stage: Stage, store: Store, place: Place, emit: Emit) -> None:
     place.prepare()
     body = load_body(stage, 0)
     with store.staging() as output, warnings_told(stage, emit):
-        ctx = Context(stage, store, output, place.device, place.threads, emit, device_name=device_name(place.device))
+        ctx = _context(Context, stage, store, output, place, emit)
         with body_runs(stage, stage.body[0]):
             returned = body(ctx)
-        metrics = returned_metrics(stage, returned)
-        check_output(stage, output)
-        cost = replace(ctx.cost, details={"threads": place.threads, "items": 1})
-        store.commit(stage, output, metrics, cost, ctx.history, ctx.notes)
+        _commit(ctx, returned, {"items": 1})
+
+
+def _context(kind: type[C], stage: Stage, store: Store, output: Path, place: Place, emit: Emit, **more: Any) -> C:
+    return kind(stage, store, output, place.device, place.threads, emit, device_name=device_name(place.device), **more)
+
+
+def _commit(ctx: Context, returned: object, details: Mapping[str, float]) -> None:
+    metrics = returned_metrics(ctx.stage, returned)
+    check_output(ctx.stage, ctx.output)
+    cost = replace(ctx.cost, details={"threads": ctx.threads, **details})
+    ctx.store.commit(ctx.stage, ctx.output, metrics, cost, ctx.history, ctx.notes)
 
 
 def pending(stage: Stage, store: Store) -> list[Range]:
@@ -188,17 +186,7 @@ class Operator:
         self.stage = stage
         self._emit = emit
         temporary = Path(tempfile.gettempdir())
-        self._ctx = MapContext(
-            stage,
-            store,
-            temporary,
-            place.device,
-            place.threads,
-            emit,
-            device_name=device_name(place.device),
-            noted_for=noted_for,
-            laps=laps,
-        )
+        self._ctx = _context(MapContext, stage, store, temporary, place, emit, noted_for=noted_for, laps=laps)
         self.notes: Notes = self._ctx.notes
         self._is_first = index == 0 and stage.rows is None
         most = min(stage.shard_size, MOST_ON_CPU) if place.device == "cpu" else stage.shard_size
