@@ -75,7 +75,7 @@ def run_trials(plan: Plan, store: Store, done: Sequence[str], decisions: RungDec
             complete = [trial for trial in climbing if work.climb(trial, rung)]
             climbing = [trial for trial in complete if continues(trial, rung)]
             if decisions.waits_for_all:
-                decisions.cut(rung)
+                decisions.promote(rung)
                 on = set(decisions.climbing(rung + 1))
                 climbing = [trial for trial in climbing if trial in on]
     except Paused:

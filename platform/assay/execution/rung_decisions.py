@@ -54,7 +54,7 @@ class RungDecisions:
         self._emit_decision(trial, rung, decision)
         return decision
 
-    def cut(self, rung: int) -> None:
+    def promote(self, rung: int) -> None:
         """Every trial that climbs has reached the rung: the scheduler's number of best ones continue."""
         scheduler, values = self.plan.sweep.scheduler, self._values.get(rung, {})
         assert scheduler.facts.keeps is not None

@@ -1,4 +1,4 @@
-"""How many trials halving promotes to each rung, and how likely each stage is to be needed."""
+"""What a plan expects of halving: how many trials reach each rung, and how likely each stage is to be needed."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ from math import fsum
 
 from assay.planning.plan import Plan
 
-Odds = dict[int, float]
-"""Number of a trial → the probability that it climbs to a rung: 1 if that is decided."""
 
-
-def climbers(plan: Plan) -> list[int]:
+def expected_climbers(plan: Plan) -> list[int]:
     """How many trials halving promotes to each rung."""
-    return [round(fsum(odds.values())) for odds in _odds(plan)]
+    return [round(fsum(expected.values())) for expected in _expected(plan)]
 
 
 def chances(plan: Plan) -> Mapping[str, float]:
@@ -21,9 +18,9 @@ def chances(plan: Plan) -> Mapping[str, float]:
     if not plan.sweep.scheduler.facts.waits_for_all:
         return dict.fromkeys(plan.needed, 1.0)
     chances: dict[str, float] = {}
-    for rung, odds in enumerate(_odds(plan)):
+    for rung, expected in enumerate(_expected(plan)):
         of_readers: dict[str, list[float]] = {}
-        for number, probability in odds.items():
+        for number, probability in expected.items():
             for stage in plan.trials[number].rungs[rung].stages:
                 of_readers.setdefault(stage.key, []).append(probability)
         for key, probabilities in of_readers.items():
@@ -31,18 +28,19 @@ def chances(plan: Plan) -> Mapping[str, float]:
     return chances
 
 
-def _odds(plan: Plan) -> list[Odds]:
-    """Rung by rung, as `RungDecisions.cut` promotes. Undecided trials are equally likely to be promoted."""
+def _expected(plan: Plan) -> list[dict[int, float]]:
+    """Per rung: number of a trial → the probability that it climbs there, as `RungDecisions.promote` will decide. 1 if
+    that is decided; undecided trials are equally likely."""
     scheduler = plan.sweep.scheduler
     keeps = scheduler.facts.keeps
     assert keeps is not None
     rungs = [dict.fromkeys(range(len(plan.trials)), 1.0)]
     for rung in range(len(scheduler.rungs) - 1):
-        odds = rungs[-1]
-        decided = {n: plan.trials[n].decision(plan.trials[n].rungs[rung], plan.decided) for n in odds}
+        before = rungs[-1]
+        decided = {n: plan.trials[n].decision(plan.trials[n].rungs[rung], plan.decided) for n in before}
         promoted = dict.fromkeys((n for n, decision in decided.items() if decision == "go on"), 1.0)
         undecided = [n for n, decision in decided.items() if decision is None]
-        num_trials, waiting = round(fsum(odds.values())), round(fsum(odds[n] for n in undecided))
+        num_trials, waiting = round(fsum(before.values())), round(fsum(before[n] for n in undecided))
         share = keeps(scheduler, num_trials) * waiting / num_trials if num_trials else 0.0
         num_promoted = max(min(waiting, round(share)), min(waiting, 1 - len(promoted)))
         rungs.append({**promoted, **dict.fromkeys(undecided, num_promoted / max(1, len(undecided)))})

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from assay.costs.availability import RowsState, StageStatus
 from assay.costs.cost_estimate import CostEstimate, sum_of
 from assay.planning import Plan
-from assay.planning.promotion import climbers
+from assay.planning.promotion import expected_climbers
 from assay.sweep import Sweep
 from assay.text import days, plural, took
 from assay.workload import Stage
@@ -70,7 +70,7 @@ def _bounds(plan: Plan, cost: CostEstimate) -> list[str]:
     sweep, lines = plan.sweep, []
     scheduler = sweep.scheduler
     if scheduler.facts.waits_for_all and plan.trials:
-        first, *others = zip(climbers(plan), scheduler.rungs, strict=True)
+        first, *others = zip(expected_climbers(plan), scheduler.rungs, strict=True)
         climbs = " and ".join(f"{count:,} to {amount:,}" for count, amount in others)
         lines.append(f"{scheduler.name} promotes, of {plural(first[0], 'trial')}, {climbs}: no others are counted.")
     elif scheduler.facts.races:

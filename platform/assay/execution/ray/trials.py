@@ -149,7 +149,7 @@ def _groups(works: Sequence[TrialWork], decisions: RungDecisions, pause: Pause) 
         yield climbing
         if pause.reason is not None:
             return
-        decisions.cut(rung)
+        decisions.promote(rung)
 
 
 def _despite_memory(tune_group: Callable[[], None], retries: int, emit: Emit) -> None:

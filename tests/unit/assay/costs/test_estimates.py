@@ -14,7 +14,7 @@ from assay.costs.cost_estimate import CostEstimate, sum_of
 from assay.costs.devices import SECONDS_PER_DAY, UTILISATION, DeviceDays
 from assay.costs.estimator import CostEstimator
 from assay.planning import Plan, make_plan
-from assay.planning.promotion import climbers
+from assay.planning.promotion import expected_climbers
 from assay.store import Cost, Decision, Store
 from assay.sweep import Resources, Sweep
 from assay.workload import Budget, Stage
@@ -123,7 +123,7 @@ def expected(plan: Plan, store: Store) -> dict[int, float]:
 
 def test_halving_is_planned_as_it_will_go(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    assert climbers(race({"name": "halving", "divisor": 3})) == [27, 9, 3]
+    assert expected_climbers(race({"name": "halving", "divisor": 3})) == [27, 9, 3]
     assert expected(race({"name": "halving", "divisor": 3}), store) == {6: 27, 12: 9, 30: 3}
     assert expected(race({"name": "halving", "divisor": 3}, trials=2), store) == {6: 2, 12: 1, 30: 1}
     assert expected(race({"name": "asha", "divisor": 3}), store) == {6: 27, 12: 27, 30: 27}, "at most"
@@ -132,7 +132,7 @@ def test_halving_is_planned_as_it_will_go(tmp_path: Path) -> None:
 def test_what_is_decided_is_certain(tmp_path: Path) -> None:
     decided: dict[int, Decision] = {n: "go on" if n < 2 else "stop" for n in range(6)}
     plan = race({"name": "halving", "divisor": 3}, trials=6, decided=decided)
-    assert climbers(plan) == [6, 2, 1]
+    assert expected_climbers(plan) == [6, 2, 1]
     assert expected(plan, Store(tmp_path)) == {6: 6, 12: 2, 30: 1}
     statuses = survey(plan, Store(tmp_path))
     assert [statuses[plan.trials[n].rungs[1].leaf.key].state for n in (0, 1, 2)] == ["missing", "missing", "dropped"]
