@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from adm.compute.v100 import SECONDS_PER_DAY, V100_DAYS
+from adm.compute.v100 import V100_DAYS
+from assay.costs.devices import SECONDS_PER_DAY
 
 STYLEGAN2_DAYS_PER_IMAGE = (32 + 13 / 24) / 25e6
 """Config-f on one V100: 25M images in 32 days 13 hours (appendix B.3)."""

@@ -6,14 +6,11 @@ from dataclasses import dataclass
 
 from adm.compute.network import network_cost
 from adm.config import ModelConfig
-from assay.costs.devices import DeviceDays
+from assay.costs.devices import SECONDS_PER_DAY, DeviceDays, find_device
 
 V100_DAYS = DeviceDays("V100")
-V100_FLOPS_PER_S = 120e12
-"""Peak throughput of a V100, which the paper takes for 100% utilization (appendix B.1)."""
 BACKWARD_FORWARDS = 2
 """Forward passes that a backward pass costs."""
-SECONDS_PER_DAY = 86_400
 
 
 def training_flops(config: ModelConfig) -> int:
@@ -26,9 +23,12 @@ def training_flops(config: ModelConfig) -> int:
     return (1 + BACKWARD_FORWARDS) * (cost.flops + cost.pooling)
 
 
-def theoretical_throughput(config: ModelConfig, flops_per_s: float = V100_FLOPS_PER_S) -> float:
-    """Images per second of training at 100% utilization (table 7)."""
-    return flops_per_s / training_flops(config)
+def theoretical_throughput(config: ModelConfig) -> float:
+    """Images per V100-second of training at 100% utilization (table 7): 120 TFLOP/s (appendix B.1)."""
+    v100 = find_device(V100_DAYS.reference)
+    assert v100 is not None
+    assert v100.peak_flops is not None
+    return v100.peak_flops / training_flops(config)
 
 
 def training_v100_days(iterations: int, batch_size: int, images_per_v100_s: float) -> float:
