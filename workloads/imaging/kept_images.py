@@ -24,8 +24,8 @@ NPZ, PNG = "samples.npz", "samples.zip"
 ID_DIGITS = 6
 
 
-class Part(NamedTuple):
-    """Images with consecutive ids from `start`."""
+class ShardImages(NamedTuple):
+    """The images of a shard, with consecutive ids from `start`."""
 
     start: int
     images: npt.NDArray[np.uint8]
@@ -37,28 +37,28 @@ class Part(NamedTuple):
 def keep(ctx: StageContext) -> Mapping[str, float]:
     """Write the images of the stage `draw` to one file."""
     count = ctx.config["count"]
-    parts = _parts(ctx.inputs["images"])
+    shards = _shards(ctx.inputs["images"])
     if ctx.config["format"] == "npz":
-        write_npz(ctx.output / NPZ, parts, count)
+        write_npz(ctx.output / NPZ, shards, count)
     else:
-        write_pngs(ctx.output / PNG, parts, ctx.threads)
+        write_pngs(ctx.output / PNG, shards, ctx.threads)
     return {"num_images": count}
 
 
-def _parts(result: Result) -> Iterator[Part]:
+def _shards(result: Result) -> Iterator[ShardImages]:
     for table in result.batches(["label", "image"]):
         images = table.column("image").combine_chunks().to_numpy_ndarray()
-        yield Part(table.column("id")[0].as_py(), images, table.column("label").to_numpy())
+        yield ShardImages(table.column("id")[0].as_py(), images, table.column("label").to_numpy())
 
 
-def write_npz(path: Path, parts: Iterator[Part], count: int) -> None:
+def write_npz(path: Path, shards: Iterator[ShardImages], count: int) -> None:
     """Write `count` images as numpy.savez(path, images, labels) does, without holding them in memory."""
     all_labels: list[npt.NDArray[np.int64]] = []
 
     def batches() -> Iterator[npt.NDArray[np.uint8]]:
-        for part in parts:
-            all_labels.append(part.labels)
-            yield part.images
+        for shard in shards:
+            all_labels.append(shard.labels)
+            yield shard.images
 
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         write_images(archive, count, batches())
@@ -67,15 +67,15 @@ def write_npz(path: Path, parts: Iterator[Part], count: int) -> None:
             write_array(archive, "arr_1", labels)
 
 
-def write_pngs(path: Path, parts: Iterator[Part], threads: int = 1) -> None:
+def write_pngs(path: Path, shards: Iterator[ShardImages], threads: int = 1) -> None:
     """Write a zip archive of PNG files, grey (C = 1) or RGB (C = 3), encoded in `threads` threads."""
     lines = ["id,label"]
     # Not compressed again: a PNG already is.
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive, ThreadPoolExecutor(threads) as pool:
-        for part in parts:
-            for index, png in enumerate(pool.map(_png, part.images), part.start):
+        for shard in shards:
+            for index, png in enumerate(pool.map(_png, shard.images), shard.start):
                 archive.writestr(f"{index:0{ID_DIGITS}d}.png", png)
-            lines += [f"{index},{label}" for index, label in enumerate(part.labels, part.start)]
+            lines += [f"{index},{label}" for index, label in enumerate(shard.labels, shard.start)]
         if not lines[-1].endswith(",-1"):
             archive.writestr("labels.csv", "\n".join(lines) + "\n")
 

@@ -11,7 +11,7 @@ from typing import Any
 from assay.execution.events import Emit, Event
 from assay.execution.ranks import Ranks
 from assay.store import Cost, Store, StoredResult
-from assay.store.checkpoints import Part
+from assay.store.checkpoints import RankFiles
 from assay.store.resolved_config import as_run
 from assay.workload import JSON, Checkpointing, Stage
 from assay.workload.body_context import BodyContext
@@ -221,7 +221,7 @@ class WorkerContext(Context):
         if any(self._ranks.gather(self.leaving)) and step < self.amount:
             raise Leaving(step)
 
-    def _upload(self, write: Callable[[Path], None], place: str) -> Part:
+    def _upload(self, write: Callable[[Path], None], place: str) -> RankFiles:
         with self.store.staging() as folder:
             write(folder)
             return self._checkpoints.upload(folder, place)

@@ -10,7 +10,7 @@ from statistics import fmean, stdev
 
 from assay.planning.comparability import differing
 from assay.results.intervals import difference, difference_over_seeds, half_width_over_seeds
-from assay.results.rows import Arm, Row
+from assay.results.rows import ArmSummary, Row
 from assay.text import value_in_words
 from assay.workload import JSON
 
@@ -37,7 +37,7 @@ def ranked(rows: Sequence[Row], metric: str, mode: str) -> tuple[Row, ...]:
     return tuple(ordered)
 
 
-def arms_over_seeds(rows: Sequence[Row], metric: str, mode: str) -> tuple[Arm, ...]:
+def arms_over_seeds(rows: Sequence[Row], metric: str, mode: str) -> tuple[ArmSummary, ...]:
     """The ranked rows averaged per arm, best first; empty if they are of one seed.
 
     Arms that have all seeds come first; the others follow, since means over different seeds are not comparable. In a
@@ -61,7 +61,7 @@ def arms_over_seeds(rows: Sequence[Row], metric: str, mode: str) -> tuple[Arm, .
         gap = difference_over_seeds(by_seed, best) if rank > 1 and len(best) == len(seeds) else None
         spread = stdev(own) if len(own) > 1 else None
         lacks = tuple(seed for seed in seeds if seed not in by_seed)
-        arms.append(Arm(name, rank, len(own), fmean(own), spread, half_width_over_seeds(own), gap, lacks))
+        arms.append(ArmSummary(name, rank, len(own), fmean(own), spread, half_width_over_seeds(own), gap, lacks))
     return tuple(arms)
 
 

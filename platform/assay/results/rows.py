@@ -1,4 +1,4 @@
-"""The parts of a results table: a Row per trial, an Arm per group of seeds, and Failures."""
+"""The parts of a results table: a Row per trial, an ArmSummary per group of seeds, and TrialFailures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from assay.workload import JSON
 
 
 @dataclass(frozen=True)
-class Failure:
+class TrialFailure:
     """Why a trial has no result: the stage, one line of the cause, and the file of the full log."""
 
     stage: str
@@ -53,7 +53,7 @@ class Row:
     """Config path → (this trial's value, the one that the paper's numbers were measured with), where they differ."""
     ledger: Mapping[str, Total] = field(default_factory=dict)
     """Metric that prices work → the ledger's device-days of such work."""
-    failure: Failure | None = None
+    failure: TrialFailure | None = None
     rank: int | None = None
     """From 1; None without a value of the metric, or if it is not comparable."""
     unranked: str = ""
@@ -72,7 +72,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Arm:
+class ArmSummary:
     """The sweep's metric over the seeds of one arm."""
 
     name: str

@@ -22,7 +22,7 @@ from assay.results.intervals import read_estimates
 from assay.results.outcome import TrialOutcome
 from assay.results.ranking import arms_over_seeds, ranked
 from assay.results.reference import config_at, matching_row, same_value
-from assay.results.rows import Arm, Failure, Row
+from assay.results.rows import ArmSummary, Row, TrialFailure
 from assay.store import StoredResult
 from assay.sweep.expansion import in_words
 from assay.text import counted, one_line, plural, took
@@ -47,7 +47,7 @@ class Table:
     """Best first, then those without a value, then those that failed."""
     reference_source: str = ""
     notes: tuple[str, ...] = ()
-    arms: tuple[Arm, ...] = ()
+    arms: tuple[ArmSummary, ...] = ()
     """Averages over seeds; empty for one seed."""
     days: DeviceDays = field(default_factory=DeviceDays)
     """The unit of its rows' costs."""
@@ -141,6 +141,9 @@ def _row(plan: Plan, trial: TrialOutcome, logs: Mapping[str, Path], by_ledger: P
     reached, ended = trial.planned.reached(trial.results), trial.planned.ended(plan.decided)
     rung, leaf = reached or (trial.planned.rungs[-1], None)
     hints, error = plan.hints, trial.error
+    failure = (
+        None if error is None else TrialFailure(error.stage, error.key, one_line(error.cause), logs.get(error.key))
+    )
     count = leaf.metrics.get(hints.count, math.nan) if leaf is not None else math.nan
     config = config_at(plan, trial.planned, rung)
     paper = matching_row(plan.sweep.reference, config)
@@ -162,7 +165,7 @@ def _row(plan: Plan, trial: TrialOutcome, logs: Mapping[str, Path], by_ledger: P
         reference_note="" if paper is None else paper.note,
         measured_otherwise={} if paper is None else _measured_otherwise(plan, trial, config),
         ledger=by_ledger.amounts.get(rung.leaf.key, {}),
-        failure=error if error is None else Failure(error.stage, error.key, one_line(error.cause), logs.get(error.key)),
+        failure=failure,
     )
 
 
@@ -236,7 +239,7 @@ def _unranked_notes(rows: Sequence[Row]) -> list[str]:
     return notes
 
 
-def _seeds_notes(rows: Sequence[Row], arms: Sequence[Arm]) -> list[str]:
+def _seeds_notes(rows: Sequence[Row], arms: Sequence[ArmSummary]) -> list[str]:
     """Which arms have missing seeds, and whether the scheduler stopped some of an arm's seeds."""
     missing = [f"{arm.name} ({', '.join(map(str, arm.lacks))})" for arm in arms if arm.lacks]
     notes = [f"not ranked: missing seeds that other arms have: {'; '.join(missing)}"] if missing else []
@@ -247,7 +250,7 @@ def _seeds_notes(rows: Sequence[Row], arms: Sequence[Arm]) -> list[str]:
     return notes
 
 
-def _noise_notes(rows: Sequence[Row], arms: Sequence[Arm], metric: str) -> list[str]:
+def _noise_notes(rows: Sequence[Row], arms: Sequence[ArmSummary], metric: str) -> list[str]:
     if arms:
         return [
             f"{metric} over seeds: mean ± half the width of its 95% interval (Student's t). {MARKS} Differences are "

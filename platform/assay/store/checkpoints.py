@@ -24,7 +24,7 @@ from assay.store.schema import CheckpointRecord, ReaderRecord
 from assay.store.scratch import FETCHED, is_recent, scratch
 from assay.workload import Checkpointing
 
-Part = Mapping[str, FileRecord]
+RankFiles = Mapping[str, FileRecord]
 """File name → record of each file that one rank wrote."""
 
 
@@ -97,11 +97,11 @@ class Checkpoints:
         """A fresh folder of the store for the parts of one checkpoint."""
         return f"{self._folder}/{step:09d}-{_now_and_id()}"
 
-    def upload(self, part: Path, place: str) -> Part:
+    def upload(self, part: Path, place: str) -> RankFiles:
         """Move the files of a local folder into the store. They do not count until they are committed."""
         return self._files.upload_folder(part, place)
 
-    def commit(self, step: int, parts: Sequence[Part], score: float | None = None) -> Checkpoint:
+    def commit(self, step: int, parts: Sequence[RankFiles], score: float | None = None) -> Checkpoint:
         """Commit the uploaded parts as one checkpoint, atomically, and remove checkpoints that are no longer needed.
 
         A score that is not finite counts as none. The checkpoint that `latest` returned must have been read by now.

@@ -15,7 +15,7 @@ from PIL import Image
 
 from assay.errors import ConfigError
 from assay.store import Store
-from imaging.kept_images import Part, write_npz, write_pngs
+from imaging.kept_images import ShardImages, write_npz, write_pngs
 from quick_samples import compute, drawing, graph, result, tensors
 
 
@@ -107,13 +107,13 @@ class TestStages:
 
 
 class TestFiles:
-    def parts(self, count: int, size: int = 8, channels: int = 3) -> Iterator[Part]:
+    def parts(self, count: int, size: int = 8, channels: int = 3) -> Iterator[ShardImages]:
         """Parts of 16 images and fewer."""
         for start in range(0, count, 16):
             rng = np.random.default_rng(start)
             num = min(16, count - start)
             images = rng.integers(0, 256, (num, size, size, channels), dtype=np.uint8)
-            yield Part(start, images, rng.integers(0, 10, num))
+            yield ShardImages(start, images, rng.integers(0, 10, num))
 
     def test_an_npz_is_what_numpy_would_have_written(self, tmp_path: Path) -> None:
         write_npz(tmp_path / "ours.npz", self.parts(40), 40)

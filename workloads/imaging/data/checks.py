@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from assay.errors import AssayWarning, UserError
+from imaging.data.decoded_images import DecodedImages
 from imaging.data.order import everything_held_out, nothing_held_out, split
-from imaging.data.pictures import Pictures
 from imaging.data.remarks import remarks
 from imaging.data.sources import data_config, open_planned
 from imaging.data.types import Indices
@@ -37,7 +37,7 @@ def check(config: Mapping[str, Any]) -> None:
     source = open_planned(values, size, channels, classes)
     for remark in remarks(data, source.labels, classes) if data.path is not None else ():
         warnings.warn(remark, AssayWarning, stacklevel=2)
-    if data.crop == "none" and isinstance(source, Pictures):
+    if data.crop == "none" and isinstance(source, DecodedImages):
         source.check_sizes(_sample(len(source), source.stored.scattered))
     source.read(np.array([0, len(source) - 1]))
 

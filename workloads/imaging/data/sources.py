@@ -11,8 +11,8 @@ from assay.look import once_a_look
 from assay.workload import load_attribute
 from imaging.config import DataConfig
 from imaging.contents import Files, contents_of
+from imaging.data.decoded_images import DecodedImages
 from imaging.data.labels import checked_labels
-from imaging.data.pictures import Pictures
 from imaging.data.types import Source, Stored
 from imaging.data.watched import Watched
 from imaging.data_sources import DATA_SOURCES
@@ -86,7 +86,7 @@ def _open(
         stored = Watched(stored, planned["contents"], planned.get("times"))
     labels = checked_labels(stored.labels, len(stored), classes, stored.labels_from)
     skip_broken = data.broken_images == "skip"
-    return Pictures(stored, labels, image_size, channels, data.crop, skip_broken, threads, facts.is_resized_once)
+    return DecodedImages(stored, labels, image_size, channels, data.crop, skip_broken, threads, facts.is_resized_once)
 
 
 @once_a_look

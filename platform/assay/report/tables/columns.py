@@ -8,7 +8,7 @@ from functools import partial
 from assay.costs.ledger import Total, total_days
 from assay.report.tables.listing import Column, Listing, Style
 from assay.results.intervals import Difference
-from assay.results.rows import Arm, Row
+from assay.results.rows import ArmSummary, Row
 from assay.results.table import NOTED, Table
 from assay.text import decimals, metric, took
 
@@ -20,7 +20,7 @@ def trials_listing(table: Table) -> Listing[Row]:
     return Listing(title, list(columns(table)), table.rows, partial(_style, table), may_shrink=True)
 
 
-def arms_listing(table: Table) -> Listing[Arm]:
+def arms_listing(table: Table) -> Listing[ArmSummary]:
     """The table over seeds."""
     best = table.best
     title = f"{table.sweep}: over seeds, {best_is(table)}"
@@ -134,7 +134,7 @@ def gap(difference: Difference, places: int) -> str:
     return f"{difference.value:+.{places}f}{mark}"
 
 
-def _arm_columns(table: Table) -> list[Column[Arm]]:
+def _arm_columns(table: Table) -> list[Column[ArmSummary]]:
     places = decimals(arm.mean for arm in table.arms)
     best = table.best
     return [
@@ -152,7 +152,7 @@ def _arm_columns(table: Table) -> list[Column[Arm]]:
     ]
 
 
-def _seeds(arm: Arm) -> str:
+def _seeds(arm: ArmSummary) -> str:
     return f"{arm.seeds} of {arm.seeds + len(arm.lacks)}" if arm.lacks else str(arm.seeds)
 
 

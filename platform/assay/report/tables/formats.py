@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from assay.report.tables.columns import arms_listing, best_is, known_days, trials_listing
 from assay.report.tables.neutral import csv_of, markdown, markdown_table
 from assay.results.intervals import Difference
-from assay.results.rows import Arm, Row
+from assay.results.rows import ArmSummary, Row
 from assay.results.table import Table
 from assay.text import relative
 
@@ -114,7 +114,7 @@ def _gap_json(difference: Difference | None) -> dict[str, Any] | None:
     return {"value": difference.value, "noise": difference.noise, "is_beyond_noise": difference.is_beyond_noise}
 
 
-def _arm_json(arm: Arm) -> dict[str, Any]:
+def _arm_json(arm: ArmSummary) -> dict[str, Any]:
     return {
         "arm": arm.name,
         "rank": None if arm.lacks else arm.rank,

@@ -12,7 +12,7 @@ import pytest
 
 from assay.errors import BodyError, DamagedResult, StoreError
 from assay.store import Cost, Store, StoredResult
-from assay.store.checkpoints import Part
+from assay.store.checkpoints import RankFiles
 from assay.store.records import FileRecord
 from assay.store.scratch import LEFT_ALONE_S
 from assay.store.shards import Shard, cover, missing_ranges
@@ -311,7 +311,7 @@ class TestCheckpoints:
         place = place or checkpoints.new_place(step)
         checkpoints.commit(step, [self.upload(store, stage, step, place, rank) for rank in range(ranks)], score)
 
-    def upload(self, store: Store, stage: Stage, step: int, place: str, rank: int = 0) -> Part:
+    def upload(self, store: Store, stage: Stage, step: int, place: str, rank: int = 0) -> RankFiles:
         with store.staging() as folder:
             (folder / "optimizer").mkdir()
             (folder / "optimizer" / f"rank-{rank}.pt").write_bytes(b"state %d of %d" % (step, rank))

@@ -95,7 +95,7 @@ FRAMES = {"save_all": True, "append_images": [array(255 - RGB)]}
 STRIPES = np.repeat(np.array([[0], [255]] * 4), SIZE, axis=1)
 FLAT = np.full((SIZE, SIZE, 3), (200, 30, 90), np.uint8)
 
-PICTURES: dict[str, tuple[bytes, npt.NDArray[Any], int]] = {
+FILES: dict[str, tuple[bytes, npt.NDArray[Any], int]] = {
     "RGB": (encoded(array(RGB)), RGB, 0),
     "grey": (encoded(array(GREY)), rgb(GREY), 0),
     "1 bit": (encoded(array(STRIPES.astype(np.uint8), "1")), rgb(STRIPES), 0),
@@ -204,13 +204,13 @@ SOURCES: list[Callable[[Path, list[bytes]], DataConfig]] = [folder, parquet, lsu
 def test_every_kind_of_picture_is_the_same_in_every_source(
     tmp_path: Path, write: Callable[[Path, list[bytes]], DataConfig]
 ) -> None:
-    data = write(tmp_path / "data", [picture for picture, _, _ in PICTURES.values()])
-    found = open_source(data, SIZE, 3).read(np.arange(len(PICTURES))).images.astype(int)
-    for pixels, (name, (_, expected, tolerance)) in zip(found, PICTURES.items(), strict=True):
+    data = write(tmp_path / "data", [picture for picture, _, _ in FILES.values()])
+    found = open_source(data, SIZE, 3).read(np.arange(len(FILES))).images.astype(int)
+    for pixels, (name, (_, expected, tolerance)) in zip(found, FILES.items(), strict=True):
         assert np.abs(pixels - expected).max() <= tolerance, name
-    grey = open_source(data, SIZE, 1).read(np.arange(len(PICTURES))).images[..., 0].astype(int)
+    grey = open_source(data, SIZE, 1).read(np.arange(len(FILES))).images[..., 0].astype(int)
     luma = found @ [0.299, 0.587, 0.114]
-    wide = [name.startswith("16-bit grey") for name in PICTURES]
+    wide = [name.startswith("16-bit grey") for name in FILES]
     assert (np.abs(grey - luma) <= 1).all(axis=(1, 2))[~np.array(wide)].all()
     assert (grey == found[..., 0])[np.array(wide)].all()
 

@@ -21,7 +21,7 @@ from assay.errors import AssayWarning, ConfigError, UserError
 from imaging import data as imaging_data
 from imaging.config import DataConfig
 from imaging.data import open_source
-from imaging.data.pictures import Pictures
+from imaging.data.decoded_images import DecodedImages
 
 SIZE = 8
 WANTED = {"image_size": SIZE, "channels": 3}
@@ -434,7 +434,7 @@ class TestCheck:
     def test_a_thousand_sizes_are_looked_at_and_no_more(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         looked_at: list[int] = []
         monkeypatch.setattr("imaging.data.checks.MOST_HEADERS", 3)
-        monkeypatch.setattr(Pictures, "check_sizes", lambda self, indices: looked_at.extend(indices.tolist()))
+        monkeypatch.setattr(DecodedImages, "check_sizes", lambda self, indices: looked_at.extend(indices.tolist()))
         data = folder(tmp_path, [png(index) for index in range(11)]).model_dump(mode="json") | {"crop": "none"}
         imaging_data.check({"data": data, **WANTED})
         assert looked_at == [0, 5, 10]

@@ -18,7 +18,7 @@ PARALLEL_FROM = 16
 """Number of images per call from which several threads are faster than one."""
 
 
-class Pictures:
+class DecodedImages:
     """A `Source` of images of size×size pixels, greyscale with 1 channel and RGB with 3."""
 
     def __init__(
