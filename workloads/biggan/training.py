@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from assay.errors import AssayError
-from assay.workload import Checkpointed, StageContext, TrainContext
+from assay.workload import Checkpointed, StageContext, TrainContext, log_step
 from assay.workload.group import average
 from biggan import published
 from biggan.config import DiscriminatorConfig, GeneratorConfig, TrainConfig
@@ -27,8 +27,6 @@ from imaging.data import TrainingImages, data_config, open_planned, seed_of, spl
 WEIGHTS = "generator.safetensors"
 NOISE, STANDING = 1, 2
 """Purposes of random numbers, each with a stream of its own."""
-LOG_POINTS = 200
-"""Number of points of a training curve, over the whole budget."""
 
 
 def train(ctx: TrainContext) -> Mapping[str, float]:
@@ -39,10 +37,7 @@ def train(ctx: TrainContext) -> Mapping[str, float]:
     """
     trainer = Trainer(ctx)
     for step in trainer.checkpoints.steps():
-        losses = trainer.step(step)
-        if step % max(1, ctx.amount // LOG_POINTS) == 0 or step == ctx.amount:
-            ctx.log(step, losses)
-        ctx.progress(step, losses)
+        log_step(ctx, step, trainer.step(step))
     weights = trainer.finished()
     if ctx.rank == 0:
         save_file(weights, ctx.output / WEIGHTS)

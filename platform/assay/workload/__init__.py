@@ -26,7 +26,7 @@ the whole with `assay check NAME`.
 
 from assay.costs.devices import DeviceDays
 from assay.workload.checkpointed import Checkpointed, is_checkpoint_due
-from assay.workload.contexts import JACKKNIFE, Result, StageContext, TrainContext
+from assay.workload.contexts import JACKKNIFE, Result, StageContext, TrainContext, log_step
 from assay.workload.dotted import at_path, section_of, with_value
 from assay.workload.hints import PrintedTable, ReportHints
 from assay.workload.keys import KEY_LENGTH, canonical_json, digest
@@ -84,6 +84,7 @@ __all__ = [
     "is_checkpoint_due",
     "load_attribute",
     "load_workload",
+    "log_step",
     "package_of",
     "section_of",
     "topological",

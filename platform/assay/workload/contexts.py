@@ -22,6 +22,9 @@ blocks are equal. The standard error is that of the delete-a-block jackknife, an
 degrees of freedom; for the difference of two trials, the same is done with the differences rᵦ − sᵦ, in which shared
 noise and labels cancel."""
 
+CURVE_POINTS = 200
+"""Number of points of a training's curve, over the whole budget."""
+
 
 @runtime_checkable
 class Result(Protocol):
@@ -124,3 +127,13 @@ class TrainContext(StageContext, Protocol):
         """Commit a checkpoint atomically. Called on every rank; returns once it is committed. If a rank has to leave
         before the last step, the whole group ends here, and the executor starts another one if it can. `write` gets a
         folder of the rank's own, and file names that no other rank uses. Lower scores are better."""
+
+
+def log_step(
+    ctx: TrainContext, step: int, metrics: Mapping[str, float], live: Mapping[str, float] | None = None
+) -> None:
+    """Report a step of a training as progress, and add it to the curve if it is one of its CURVE_POINTS. `live`: what
+    is shown only while the training runs."""
+    if step % max(1, ctx.amount // CURVE_POINTS) == 0 or step == ctx.amount:
+        ctx.log(step, metrics)
+    ctx.progress(step, {**metrics, **(live or {})})

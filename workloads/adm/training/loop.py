@@ -21,13 +21,11 @@ from adm.training.engines import Engine, RanOutOfMemory, StepReport, build
 from adm.training.fitting import fitting_micro_batches, more_micro_batches
 from adm.training.precision import choose
 from assay.errors import AssayError
-from assay.workload import TrainContext, is_checkpoint_due
+from assay.workload import TrainContext, is_checkpoint_due, log_step
 from assay.workload.group import average, gather
 from imaging.config import DataConfig
 from imaging.data import Indices, Prefetch, Source, seed_of
 
-LOG_POINTS = 200
-"""Number of points of a training curve, over the whole budget."""
 LOSS_RATE = 0.99
 """Decay per step of the running mean of the loss, which thus covers about 100 steps."""
 SMALLEST_LOSS_SCALE = 1.0
@@ -132,7 +130,8 @@ class Trainer:
         self.loss = LOSS_RATE * previous + (1 - LOSS_RATE) * means["loss"]
         if self.precision == "fp16":
             means |= {"loss_scale": report.loss_scale, "skipped_steps": float(self.skipped)}
-        self._log({**means, "grad_norm": report.grad_norm}, learning_rate)
+        metrics = {**means, "grad_norm": report.grad_norm}
+        log_step(self.ctx, self.done, metrics, live={"learning_rate": learning_rate})
         if is_checkpoint_due(self.ctx, self.done, is_leaving):
             self._save()
 
@@ -171,12 +170,6 @@ class Trainer:
         average([means])
         *values, num_leaving = means.tolist()
         return dict(zip(terms, values, strict=True)), num_leaving > 0
-
-    def _log(self, means: dict[str, float], learning_rate: float) -> None:
-        log_every = max(1, self.ctx.amount // LOG_POINTS)
-        if self.done % log_every == 0 or self.done == self.ctx.amount:
-            self.ctx.log(self.done, means)
-        self.ctx.progress(self.done, means | {"learning_rate": learning_rate})
 
     def _diverged(self, terms: dict[str, list[Tensor]], report: StepReport) -> NoReturn:
         loss = self._means(terms)[0]["loss"]
