@@ -51,22 +51,22 @@ def open_planned(
 
     Raises UserError if the files changed since the stage was planned, or while they are read.
     """
-    return _open(data_config(values), image_size, channels, classes, threads, values)
+    return open_source(data_config(values), image_size, channels, classes, threads, values)
 
 
 def open_source(
-    data: DataConfig, image_size: int, channels: int, classes: int | None = None, threads: int = 1
+    data: DataConfig,
+    image_size: int,
+    channels: int,
+    classes: int | None = None,
+    threads: int = 1,
+    planned: Mapping[str, Any] | None = None,
 ) -> Source:
     """The data set of a config, as images of image_size×image_size pixels with 1 or 3 channels. Raises UserError.
 
     `classes` is how many the model has; None: it is unconditional. Each `read` decodes in `threads` threads.
+    `planned`: the section "data" of a stage's config, whose files must not have changed since.
     """
-    return _open(data, image_size, channels, classes, threads, {})
-
-
-def _open(
-    data: DataConfig, image_size: int, channels: int, classes: int | None, threads: int, planned: Mapping[str, Any]
-) -> Source:
     facts = DATA_SOURCES[data.source]
     if facts.files is None:
         source: Source = load_attribute(facts.images)(image_size, channels)
@@ -77,7 +77,7 @@ def _open(
             f"images have 1 channel (grey) or 3 (RGB), but the model takes {channels}: set model.in_channels"
         )
     stored = _stored(data)
-    if "contents" in planned:
+    if planned is not None and "contents" in planned:
         if planned["contents"] is None:
             raise UserError(
                 f"data.path {data.path!r} can be read here, but not on the machine where the sweep was planned, so "
