@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Any
 
 from assay.report.folder import PAGE, Written, cannot_write, earlier_failures, earlier_logs, write, write_page
-from assay.report.tables.formats import as_csv, as_json, as_markdown, as_rich, as_text
+from assay.report.tables.formats import as_csv, as_json, as_markdown, as_rich
 
 __all__ = [
     "PAGE",
@@ -15,7 +15,6 @@ __all__ = [
     "as_json",
     "as_markdown",
     "as_rich",
-    "as_text",
     "cannot_write",
     "earlier_failures",
     "earlier_logs",

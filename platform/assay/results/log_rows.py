@@ -57,7 +57,7 @@ def trial_rows(plan: Plan, planned: PlannedTrial, results: Mapping[str, StoredRe
 def _result_row(plan: Plan, planned: PlannedTrial, rung: Rung, result: StoredResult) -> LogRow:
     return {
         "row": "result",
-        **_about(plan, planned),
+        **_about(planned),
         "budget": plan.sweep.scheduler.budget,
         "amount": rung.amount,
         "metrics": {name: json_number(value) for name, value in result.metrics.items()},
@@ -66,10 +66,10 @@ def _result_row(plan: Plan, planned: PlannedTrial, rung: Rung, result: StoredRes
     }
 
 
-def failure_row(plan: Plan, planned: PlannedTrial, error: StageFailed) -> LogRow:
+def failure_row(planned: PlannedTrial, error: StageFailed) -> LogRow:
     return {
         "row": "failure",
-        **_about(plan, planned),
+        **_about(planned),
         "stage": error.stage,
         "key": error.key,
         "cause": one_line(error.cause),
@@ -86,7 +86,7 @@ def stage_rows(plan: Plan, results: Iterable[StoredResult]) -> Iterator[LogRow]:
         yield {"row": "stage", **about, **days, **budget, "serves": serves(plan, entry.key)}
 
 
-def _about(plan: Plan, planned: PlannedTrial) -> dict[str, Any]:
+def _about(planned: PlannedTrial) -> dict[str, Any]:
     trial, seed_path = planned.trial, planned.workload.seed_path
     varied = {path: value for path, value in trial.varied.items() if path != seed_path}
     return {"trial": trial.name, "arm": trial.arm, "seed": trial.seed, "varied": varied}

@@ -63,7 +63,7 @@ class Outcome:
         `client.Job.results`."""
         rows = [
             *(row for trial in self.trials for row in log_rows.trial_rows(self.plan, trial.planned, trial.results)),
-            *(log_rows.failure_row(self.plan, t.planned, t.error) for t in self.trials if t.error is not None),
+            *(log_rows.failure_row(t.planned, t.error) for t in self.trials if t.error is not None),
         ]
         return frames.results(rows)
 

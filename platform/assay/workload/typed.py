@@ -208,10 +208,10 @@ def located_messages(error: ValidationError, model: type[BaseModel]) -> list[tup
     return messages
 
 
-def config_problems(error: ValidationError, model: type[BaseModel], prefix: str = "") -> list[ConfigProblem]:
+def config_problems(error: ValidationError, model: type[BaseModel]) -> list[ConfigProblem]:
     """Pydantic's refusal of a config as ConfigProblems, each at the dotted path of the value."""
     problems = []
     for path, message, fields in located_messages(error, model):
-        parts = [*([prefix] if prefix else []), *map(str, path)]
+        parts = [*map(str, path)]
         problems.append(ConfigProblem(".".join(parts), message, tuple(".".join([*parts, name]) for name in fields)))
     return problems

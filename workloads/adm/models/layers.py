@@ -17,13 +17,13 @@ from adm.models.layout import NUM_GROUPS
 M = TypeVar("M", bound=nn.Module)
 
 
-def timestep_embedding(t: Tensor, dim: int, max_period: float = 10_000.0) -> Tensor:
-    """[cos(ω t), sin(ω t)] with ω_i = max_period^(−i/⌊dim/2⌋), for i from 0 to ⌊dim/2⌋ − 1.
+def timestep_embedding(t: Tensor, dim: int) -> Tensor:
+    """[cos(ω t), sin(ω t)] with ω_i = 10,000^(−i/⌊dim/2⌋), for i from 0 to ⌊dim/2⌋ − 1.
 
     t (N,), integer or not → (N, dim) float32, padded with a zero if `dim` is odd.
     """
     half = dim // 2
-    frequencies = torch.exp(-math.log(max_period) / half * torch.arange(half, dtype=torch.float32, device=t.device))
+    frequencies = torch.exp(-math.log(10_000) / half * torch.arange(half, dtype=torch.float32, device=t.device))
     angles = t.float()[:, None] * frequencies
     return nn.functional.pad(torch.cat([angles.cos(), angles.sin()], dim=-1), (0, dim % 2))
 

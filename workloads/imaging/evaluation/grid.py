@@ -17,12 +17,12 @@ SMALLEST_TILE = 32
 Pixels = npt.NDArray[np.uint8]
 
 
-def save_grid(images: Pixels, path: Path, columns: int = GRID_SIDE) -> None:
-    """Images uint8 (N, H, W, C) in rows of `columns`; with balanced labels, a column is a class."""
-    rows = -(-len(images) // columns)
-    cells = np.full((rows * columns, *images.shape[1:]), 255, dtype=np.uint8)
+def save_grid(images: Pixels, path: Path) -> None:
+    """Images uint8 (N, H, W, C) in rows of GRID_SIDE; with balanced labels, a column is a class."""
+    rows = -(-len(images) // GRID_SIDE)
+    cells = np.full((rows * GRID_SIDE, *images.shape[1:]), 255, dtype=np.uint8)
     cells[: len(images)] = images
-    save_panel(cells.reshape(rows, columns, *images.shape[1:]), path)
+    save_panel(cells.reshape(rows, GRID_SIDE, *images.shape[1:]), path)
 
 
 def save_panel(images: Pixels, path: Path, wide_after: Collection[int] = (), tall_after: Collection[int] = ()) -> None:

@@ -41,7 +41,7 @@ class Rows:
         self._print({key: result for trial in outcome.trials for key, result in trial.results.items()})
         for trial in outcome.failed:
             assert trial.error is not None
-            self._write(log_rows.failure_row(outcome.plan, trial.planned, trial.error))
+            self._write(log_rows.failure_row(trial.planned, trial.error))
 
     def _print(self, results: Mapping[str, StoredResult]) -> None:
         assert self._plan is not None

@@ -1,8 +1,7 @@
-"""A Table as Rich, plain text, JSON, CSV and Markdown, with the same columns everywhere."""
+"""A Table as Rich, JSON, CSV and Markdown, with the same columns everywhere."""
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,8 +15,6 @@ from assay.text import relative
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-
-TEXT_WIDTH = 80
 
 
 def as_rich(table: Table) -> RenderableType:
@@ -45,15 +42,6 @@ def failure_lines(table: Table) -> list[str]:
         log = f" (full log: {relative(row.failure.log)})" if row.failure.log else ""
         lines.append(f"{row.trial}: stage {row.failure.stage} failed: {row.failure.cause}{log}")
     return lines
-
-
-def as_text(table: Table, width: int = TEXT_WIDTH) -> str:
-    """Plain text, as on a terminal without colour."""
-    from assay.report.tables.grids import Terminal
-
-    out = io.StringIO()
-    Terminal(file=out, width=width, color_system=None, legacy_windows=False).print(as_rich(table), crop=False)
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
 def as_json(table: Table) -> dict[str, Any]:

@@ -13,11 +13,12 @@ from assay.costs.ledger import Total
 from assay.costs.priced_metrics import NOT_PRICED, priced
 from assay.execution import inline
 from assay.planning import make_plan
-from assay.report import as_csv, as_json, as_text, write
+from assay.report import as_csv, as_json, write
 from assay.results import from_store, table
 from assay.store import Cost, Store
 from assay.sweep import Sweep
 from assay.workload import topological
+from table_text import as_text
 
 V100, CPU = "Tesla V100-SXM2-16GB", "cpu (x86_64)"
 SWEEP = {

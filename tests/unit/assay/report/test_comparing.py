@@ -14,9 +14,10 @@ import pytest
 
 from assay.costs.devices import DeviceDays
 from assay.planning import Plan, PlannedTrial, Rung
-from assay.report import as_csv, as_json, as_text
+from assay.report import as_csv, as_json
 from assay.results import TrialOutcome, joint, table
 from assay.results.intervals import Estimate, difference
+from table_text import as_text
 
 Studies = Callable[..., tuple[Plan, list[TrialOutcome]]]
 BLOCKS, T_19 = 20, 2.0930240544082634

@@ -11,9 +11,10 @@ import pytest
 from scipy.stats import ttest_rel
 
 from assay.planning import Plan, PlannedTrial, Rung
-from assay.report import as_json, as_markdown, as_text
+from assay.report import as_json, as_markdown
 from assay.results import Table, TrialOutcome, table
 from assay.results.intervals import Difference, difference_over_seeds, half_width_over_seeds
+from table_text import as_text
 
 Studies = Callable[..., tuple[Plan, list[TrialOutcome]]]
 

@@ -13,10 +13,11 @@ import pytest
 from assay.errors import StageFailed
 from assay.planning import Plan
 from assay.planning.labels import name_parts, serves
-from assay.report import as_csv, as_json, as_markdown, as_text
+from assay.report import as_csv, as_json, as_markdown
 from assay.results import Row, Table, TrialOutcome, from_store, table
 from assay.store import Store
 from assay.text import decimals
+from table_text import as_text
 
 Studies = Callable[..., tuple[Plan, list[TrialOutcome]]]
 Filled = tuple[Plan, tuple[TrialOutcome, ...]]
