@@ -13,6 +13,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from pydantic import BaseModel
 
@@ -209,16 +210,12 @@ def _without(values: Mapping[str, JSON], names: Sequence[str]) -> dict[str, JSON
 
 def _load(model: ModelConfig, checkpoint: str, section: str) -> Stage:
     """Load weights from a file instead of training. Raises UserError if the file cannot be read."""
-    try:
-        from imaging.contents import file_to_load  # imported here so that planning without files needs no NumPy
-
-        path, sha256 = file_to_load(checkpoint)
-    except UserError as error:
-        raise UserError(f"{section}.checkpoint: {error}") from error
-    if sha256 is None:
-        wrong = " is a folder: name a file in it" if path.is_dir() else ": there is no such file; leave it out to train"
+    file = facts.weights_file(checkpoint, f"{section}.checkpoint")
+    if file["sha256"] is None:
+        is_folder = Path(file["checkpoint"]).is_dir()
+        wrong = " is a folder: name a file in it" if is_folder else ": there is no such file; leave it out to train"
         raise UserError(f"{section}.checkpoint {checkpoint!r}{wrong}")
-    config = {"checkpoint": str(path), "sha256": sha256, "model": model.model_dump(mode="json"), **versions(model)}
+    config = {**file, "model": model.model_dump(mode="json"), **versions(model)}
     return Stage(
         name="load",
         version=1,

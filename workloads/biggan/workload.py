@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from assay.costs.devices import DeviceDays
-from assay.errors import ConfigProblem, UserError
+from assay.errors import ConfigProblem
 from assay.workload import JSON, Budget, Checkpointing, Smoke, Stage, TypedWorkload
 from biggan.compute import drawing_flops, step_flops
 from biggan.config import Config
@@ -86,13 +86,7 @@ def _train(c: Config) -> Stage:
 def _load(c: Config) -> Stage:
     """Load published weights instead of training. Raises UserError if the file cannot be read."""
     assert c.generator.weights is not None
-    try:
-        from imaging.contents import file_to_load  # imported here so that planning without files needs no NumPy
-
-        path, sha256 = file_to_load(c.generator.weights)
-    except UserError as error:
-        raise UserError(f"generator.weights: {error}") from error
-    config = {"checkpoint": str(path), "sha256": sha256, "generator": _network(c)}
+    config = {**facts.weights_file(c.generator.weights, "generator.weights"), "generator": _network(c)}
     return Stage(
         name="load",
         version=1,

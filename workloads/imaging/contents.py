@@ -27,7 +27,7 @@ import numpy.typing as npt
 from assay.errors import UserError
 from assay.look import current_look, once_a_look
 from assay.workload import KEY_LENGTH
-from imaging.paths import is_there, shown, status_of, unreadable, whole, written_whole
+from imaging.paths import shown, status_of, unreadable, written_whole
 
 Statuses = npt.NDArray[np.int64]
 """(N, 3): size, time of change, time of status change; both in ns."""
@@ -91,15 +91,6 @@ def sha256_of(path: Path) -> str:
     """The sha256 of one file, in hex. Raises UserError if it cannot be read."""
     files = Files(str(path.absolute().parent), [path.name])
     return _hashes(files, statuses_of(files), time.time_ns()).tobytes().hex()
-
-
-def file_to_load(path: str) -> tuple[Path, str | None]:
-    """The absolute path of a file that a stage will load, and its sha256; None if there is no file on this machine.
-
-    Raises UserError if it cannot be read.
-    """
-    file = whole(path)
-    return file, file_sha256(file) if is_there(file) and not file.is_dir() else None
 
 
 def refuse_changed(path: Path, sha256: str) -> None:

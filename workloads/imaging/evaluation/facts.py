@@ -205,6 +205,18 @@ class ImportedFile:
     has_spatial: bool
 
 
+def weights_file(path: str, field: str) -> dict[str, JSON]:
+    """The config of a stage that loads weights: their absolute path and sha256, null if there is no file on this
+    machine. Raises UserError, naming the `field`, if it cannot be read."""
+    from imaging.contents import file_sha256  # here, so that planning without files needs no NumPy
+
+    try:
+        file = whole(path)
+        return {"checkpoint": str(file), "sha256": file_sha256(file) if is_there(file) and not file.is_dir() else None}
+    except UserError as error:
+        raise UserError(f"{field}: {error}") from error
+
+
 def imported_file(c: Evaluated) -> ImportedFile | None:
     """The facts about evaluate.reference. Raises UserError for a file that is absent or not a reference."""
     if c.evaluate.reference is None:
