@@ -6,12 +6,13 @@ from collections.abc import Mapping
 
 from assay.planning import Plan, PlannedTrial, Rung
 from assay.sweep.schema import Reference, ReferenceRow
-from assay.workload import JSON, at_path, canonical_json, with_value
+from assay.sweep.search import same
+from assay.workload import JSON, at_path, with_value
 
 
 def matching_row(reference: Reference, config: Mapping[str, JSON]) -> ReferenceRow | None:
     """The row whose `when` matches this config; among several, the one with the most conditions."""
-    matching = [row for row in reference.rows if all(same_value(at_path(config, p), v) for p, v in row.when.items())]
+    matching = [row for row in reference.rows if all(same(at_path(config, p), v) for p, v in row.when.items())]
     return max(matching, key=lambda row: len(row.when), default=None)
 
 
@@ -21,11 +22,3 @@ def config_at(plan: Plan, planned: PlannedTrial, rung: Rung) -> Mapping[str, JSO
     if budget is None or rung.amount is None:
         return planned.trial.config
     return with_value(planned.trial.config, budget, rung.amount)
-
-
-def same_value(ours: JSON, theirs: JSON) -> bool:
-    """Equal as JSON, where 1 equals 1.0."""
-    numbers = (int, float)
-    if isinstance(ours, numbers) and isinstance(theirs, numbers) and not isinstance(ours, bool):
-        return float(ours) == float(theirs)
-    return canonical_json(ours) == canonical_json(theirs)

@@ -21,10 +21,11 @@ from assay.planning.comparability import conditions_of
 from assay.results.intervals import read_estimates
 from assay.results.outcome import TrialOutcome
 from assay.results.ranking import arms_over_seeds, ranked
-from assay.results.reference import config_at, matching_row, same_value
+from assay.results.reference import config_at, matching_row
 from assay.results.rows import ArmSummary, Row, TrialFailure
 from assay.store import StoredResult
 from assay.sweep.expansion import in_words
+from assay.sweep.search import same
 from assay.text import counted, one_line, plural, took
 from assay.workload import JSON, at_path, with_value
 
@@ -173,7 +174,7 @@ def _measured_otherwise(plan: Plan, trial: TrialOutcome, config: Mapping[str, JS
     """As `Row.measured_otherwise`; without paths that another workload does not have."""
     wanted = plan.sweep.reference.measured_with.items()
     both = {path: (at_path(config, path), value) for path, value in wanted if path in trial.planned.trial.base.paths}
-    return {path: (ours, theirs) for path, (ours, theirs) in both.items() if not same_value(ours, theirs)}
+    return {path: (ours, theirs) for path, (ours, theirs) in both.items() if not same(ours, theirs)}
 
 
 def _reference_notes(rows: Sequence[Row]) -> list[str]:

@@ -8,7 +8,7 @@ from assay.report.figures import COLORS, HATCHES
 from assay.report.plots.axes import Seats
 from assay.report.plots.panels import FADED, LEDGERS, PAPERS, Panel
 from assay.report.plots.series import Series, errors_of
-from assay.results.reference import same_value
+from assay.sweep.search import same
 from assay.text import decimals, metric
 
 PAST_THE_MARKS = 8
@@ -47,7 +47,7 @@ def _bars(axes: Any, panel: Panel, series: Series, number: int, seats: Seats) ->
         is_narrow = not axis.is_sideways and seats.most * len(axis.names) > MOST_UPRIGHT
         if axis.is_sideways and errors is None:
             for place, text, point in zip(places, shown, series.points, strict=True):
-                marks_at_x = [mark.y for mark in (*series.paper, *series.ledger) if same_value(mark.x, point.x)]
+                marks_at_x = [mark.y for mark in (*series.paper, *series.ledger) if same(mark.x, point.x)]
                 end = (max(point.y, *marks_at_x, 0.0), place)
                 axes.annotate(
                     text, end, (PAST_THE_MARKS, 0), textcoords="offset points", va="center_baseline", fontsize=8

@@ -16,8 +16,9 @@ from typing import Any
 from assay.planning import Plan
 from assay.report.plots.reading import Measurement, Reading
 from assay.results import TrialOutcome
-from assay.results.reference import matching_row, same_value
+from assay.results.reference import matching_row
 from assay.sweep.expansion import in_words
+from assay.sweep.search import same
 from assay.workload import JSON, at_path, with_value
 
 
@@ -116,4 +117,4 @@ def _papers_elsewhere(plan: Plan, x: str, y: str, ours: Sequence[Measurement], s
 
 
 def _has(points: Sequence[Point], x: JSON) -> bool:
-    return any(same_value(point.x, x) for point in points)
+    return any(same(point.x, x) for point in points)
