@@ -1,241 +1,209 @@
-"""Checkpoints: round trips, and refusals that say which key and which preset."""
+"""Checkpoints in the store: which are found, which stay, and which go."""
 
-from __future__ import annotations
-
-import os
-import pickle
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
-from safetensors.torch import save_file
-from torch import Tensor
 
-from adm import checkpoints, presets
-from adm.checkpoints import Checkpoint
-from adm.checkpoints.fit import expected_shapes
-from adm.config import ModelConfig
-from adm.models import build
-from assay.errors import AssayWarning, UserError
-
-DIGITS = presets.load("digits").model
-SMALL = ModelConfig(image_size=8, channels=32, channel_mult=(1, 2), num_res_blocks=1, attention_resolutions=(4,))
+from assay.store import Store
+from assay.store.checkpoints import RankFiles
+from assay.store.scratch import LEFT_ALONE_S
+from assay.workload import Checkpointing, Stage
+from stored_stages import commit, other_run, overwrite, train_stage
 
 
-def weights(config: ModelConfig) -> dict[str, Tensor]:
-    return build(config).state_dict()
+class TestCheckpoints:
+    def save(
+        self,
+        store: Store,
+        stage: Stage,
+        step: int,
+        score: float | None = None,
+        ranks: int = 1,
+        place: str | None = None,
+    ) -> None:
+        checkpoints = store.checkpoints(stage)
+        place = place or checkpoints.new_place(step)
+        checkpoints.commit(step, [self.upload(store, stage, step, place, rank) for rank in range(ranks)], score)
 
+    def upload(self, store: Store, stage: Stage, step: int, place: str, rank: int = 0) -> RankFiles:
+        with store.staging() as folder:
+            (folder / "optimizer").mkdir()
+            (folder / "optimizer" / f"rank-{rank}.pt").write_bytes(b"state %d of %d" % (step, rank))
+            return store.checkpoints(stage).upload(folder, place)
 
-def placeholder(name: str, path: str) -> Checkpoint:
-    """A published checkpoint without its data: gigabytes of shapes."""
-    shapes = expected_shapes(presets.load(name).model)
-    return Checkpoint({key: torch.empty(shape, device="meta") for key, shape in shapes.items()}, None, Path(path))
+    def folder(self, store: Store, stage: Stage) -> list[str]:
+        return store.files.names(f"progress/{stage.lineage}/checkpoints")
 
+    def old_place(self, stage: Stage, step: int) -> str:
+        """A save that was begun longer ago than anybody is busy with one."""
+        return f"progress/{stage.lineage}/checkpoints/{step:09d}-{int(time.time()) - LEFT_ALONE_S - 60}-0123abcd"
 
-@pytest.mark.parametrize("config", [DIGITS, SMALL], ids=["digits", "no_preset"])
-def test_native_files_carry_their_config(tmp_path: Path, config: ModelConfig) -> None:
-    saved = weights(config)
-    checkpoints.save(tmp_path / "folder" / "model.safetensors", saved, config)
-    loaded = checkpoints.load(tmp_path / "folder" / "model.safetensors")
-    assert loaded.config == config
-    assert set(loaded) == set(saved)
-    rebuilt = loaded.build()
-    assert rebuilt.config == config
-    for key, value in rebuilt.state_dict().items():
-        assert torch.equal(value, saved[key])
-    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["model.safetensors"]
+    def test_the_latest_at_or_below_the_budget_is_found_with_every_ranks_files(self, store: Store) -> None:
+        for step in (100, 200, 300):
+            self.save(store, train_stage(300), step, ranks=2)
+        checkpoints = store.checkpoints(train_stage(250))
+        found = checkpoints.latest(250)
+        assert found is not None
+        assert found.step == 200
+        folder = checkpoints.fetch(found)
+        assert (folder / "optimizer" / "rank-0.pt").read_bytes() == b"state 200 of 0"
+        assert (folder / "optimizer" / "rank-1.pt").read_bytes() == b"state 200 of 1"
+        assert found.bytes == 2 * len(b"state 200 of 0")
+        assert store.checkpoints(train_stage(50)).latest(50) is None
 
+    def test_files_that_two_ranks_wrote_are_refused(self, store: Store) -> None:
+        stage = train_stage(300)
+        place = store.checkpoints(stage).new_place(100)
+        parts = [self.upload(store, stage, 100, place), self.upload(store, stage, 100, place)]
+        with pytest.raises(ValueError, match=r"rank 1 wrote \['optimizer/rank-0.pt'\], as another rank did"):
+            store.checkpoints(stage).commit(100, parts)
+        assert store.checkpoints(stage).steps() == []
 
-def test_a_header_whose_length_starts_like_a_pickle_is_no_pickle(tmp_path: Path) -> None:
-    for padding in range(0, 257, 8):  # lengths are multiples of 8, so one of them ends in 0x80
-        save_file({"a": torch.zeros(1)}, tmp_path / "m.safetensors", {"padding": " " * padding})
-        starts_like_a_pickle = (tmp_path / "m.safetensors").read_bytes()[:1] == b"\x80"
-        assert set(checkpoints.load(tmp_path / "m.safetensors")) == {"a"}
-        if starts_like_a_pickle:
-            return
-    pytest.fail("no such length was tried")
+    def test_a_damaged_checkpoint_falls_back_to_the_one_before(self, store: Store) -> None:
+        stage = train_stage(300)
+        for step in (100, 200):
+            self.save(store, stage, step)
+        last = next(n for n in self.folder(store, stage) if n.startswith("000000200-"))
+        overwrite(store, f"progress/{stage.lineage}/checkpoints/{last}/optimizer/rank-0.pt", b"stat")
+        found = store.checkpoints(stage).latest(300)
+        assert found is not None
+        assert found.step == 100
+        assert "step 200 is damaged" in store.reports[0]  # type: ignore[attr-defined]
 
+    def test_a_save_that_was_cut_off_is_no_checkpoint_and_its_files_go_when_they_are_old(self, store: Store) -> None:
+        stage = train_stage(300)
+        self.save(store, stage, 100)
+        self.upload(store, stage, 200, self.old_place(stage, 200))
+        self.upload(store, stage, 300, self.old_place(stage, 300))
+        found = store.checkpoints(stage).latest(300)
+        assert found is not None
+        assert found.step == 100
+        self.save(store, stage, 200)
+        left = [name[:9] for name in self.folder(store, stage) if not name.endswith(".json")]
+        assert left == ["000000100", "000000200", "000000300"], "what is further on may be another budget's"
 
-def test_a_checkpoint_is_a_state_dict(tmp_path: Path) -> None:
-    checkpoints.save(tmp_path / "model.safetensors", weights(SMALL), SMALL)
-    build(SMALL).load_state_dict(checkpoints.load(tmp_path / "model.safetensors"))
+    def test_the_last_two_stay_and_a_commit_keeps_the_last_to_go_on_from(self, store: Store) -> None:
+        stage = train_stage(300)
+        for step in (100, 200, 300):
+            self.save(store, stage, step)
+        assert store.checkpoints(stage).steps() == [200, 300]
+        commit(store, stage)
+        assert store.checkpoints(train_stage(400)).steps() == [300]
+        assert len(self.folder(store, stage)) == 2, "a record and its files"
 
+    def test_milestones_and_the_best_stay_for_good(self, store: Store) -> None:
+        stage = train_stage(60, Checkpointing(every=10, keep_last=2, keep_every=30, keep_best=True))
+        for step, score in ((10, 0.9), (20, 0.1), (30, 0.5), (40, float("nan")), (50, 0.3), (60, 0.4)):
+            self.save(store, stage, step, score)
+        assert store.checkpoints(stage).steps() == [20, 30, 50, 60]
+        commit(store, stage)
+        assert store.checkpoints(stage).steps() == [20, 30, 60]
 
-def test_builds_do_not_share_memory(tmp_path: Path) -> None:
-    checkpoints.save(tmp_path / "model.safetensors", weights(SMALL), SMALL)
-    loaded = checkpoints.load(tmp_path / "model.safetensors")
-    one, other = loaded.build(), loaded.build()
-    with torch.no_grad():
-        one.time_embed[0].weight.zero_()
-    assert other.time_embed[0].weight.any()
-    assert other.time_embed[0].weight.requires_grad
+    def test_what_another_run_is_uploading_is_left_alone(self, store: Store) -> None:
+        stage, other = train_stage(300), other_run(store)
+        place = other.checkpoints(stage).new_place(100)
+        part = self.upload(other, stage, 100, place)
+        for step in (100, 200):
+            self.save(store, stage, step)
+        other.checkpoints(stage).commit(100, [part])
+        overwrite(store, f"{store.checkpoints(stage).latest(200).place}/optimizer/rank-0.pt", b"stat")  # type: ignore[union-attr]
+        found = other.checkpoints(stage).latest(300)
+        assert found is not None
+        assert found.step == 100
+        assert not [problem for file in found.files.values() for problem in store.files.problems(file)]
 
+    def test_what_another_run_goes_on_from_stays_until_it_has_saved_itself(self, store: Store) -> None:
+        stage, other = train_stage(900), other_run(store).checkpoints(train_stage(900))
+        self.save(store, stage, 100)
+        found = other.latest(900)
+        assert found is not None
+        for step in (200, 300, 400):
+            self.save(store, stage, step)
+        assert store.checkpoints(stage).steps() == [300, 400]
+        folder = other.fetch(found)
+        assert (folder / "optimizer" / "rank-0.pt").read_bytes() == b"state 100 of 0"
+        other.forget(folder)
+        assert store.files.names(f"progress/{stage.lineage}/readers")
+        other.commit(200, [self.upload(store, stage, 200, other.new_place(200))])
+        assert not store.files.names(f"progress/{stage.lineage}/readers")
 
-@pytest.mark.parametrize("old_format", [False, True])
-def test_published_files(tmp_path: Path, old_format: bool) -> None:
-    path, saved = tmp_path / "model.pt", weights(DIGITS)
-    if old_format:
-        torch.save(saved, path, _use_new_zipfile_serialization=False)
-    else:
-        checkpoints.export_published(path, saved, DIGITS)
-    loaded = checkpoints.load(path)
-    assert list(loaded) == list(saved)
-    assert loaded.config == DIGITS  # the one preset that has these shapes
-    for key, value in loaded.build().state_dict().items():
-        assert torch.equal(value, saved[key])
+    def test_a_reader_that_was_killed_holds_nothing_up_for_good(self, store: Store) -> None:
+        stage = train_stage(900)
+        self.save(store, stage, 100, place=self.old_place(stage, 100))
+        place = store.checkpoints(stage).latest(900).place.rpartition("/")[2]  # type: ignore[union-attr]
+        readers = f"progress/{stage.lineage}/readers"
+        (reading,) = store.files.names(readers)
+        store.files.move(f"{readers}/{reading}", f"{readers}/{place}-{int(time.time()) - LEFT_ALONE_S - 60}-0123abcd")
+        for step in (200, 300):
+            self.save(store, stage, step)
+        assert [name[:9] for name in self.folder(store, stage) if not name.endswith(".json")] == [
+            "000000200",
+            "000000300",
+        ]
+        assert not store.files.names(readers)
 
+    def test_a_smaller_budget_of_another_run_has_something_to_go_on_from_until_it_is_old(self, store: Store) -> None:
+        small, large = train_stage(400), train_stage(900)
+        for step in (100, 200):
+            self.save(store, small, step)
+        for step in (500, 600, 700):
+            self.save(other_run(store), large, step)
+        assert store.checkpoints(small).steps() == [200, 600, 700]
+        found = store.checkpoints(small).latest(400)
+        assert found is not None
+        assert found.step == 200
 
-def test_weights_of_16_bits_become_float32(tmp_path: Path) -> None:
-    checkpoints.save(tmp_path / "m.safetensors", {k: v.half() for k, v in weights(SMALL).items()}, SMALL)
-    assert checkpoints.load(tmp_path / "m.safetensors").build().dtype == torch.float32
+    def test_what_an_old_run_left_for_a_smaller_budget_goes(self, store: Store) -> None:
+        small, large = train_stage(400), train_stage(900)
+        self.save(store, small, 200, place=self.old_place(small, 200))
+        for step in (500, 600):
+            self.save(other_run(store), large, step)
+        assert store.checkpoints(small).steps() == [500, 600]
 
+    def test_of_two_that_saved_the_same_step_one_stays(self, store: Store) -> None:
+        stage = train_stage(300)
+        for step in (100, 200, 300):
+            for run in (store, other_run(store)):
+                self.save(run, stage, step)
+        assert len(self.folder(store, stage)) == 4, "two records and their files"
 
-def test_a_file_no_preset_fits_needs_a_config(tmp_path: Path) -> None:
-    checkpoints.export_published(tmp_path / "mine.pt", weights(SMALL), SMALL)
-    loaded = checkpoints.load(tmp_path / "mine.pt")
-    with pytest.raises(UserError, match="has no model config in it"):
-        loaded.build()
-    assert loaded.build(SMALL).config == SMALL
+    def test_checkpoints_of_an_older_store_are_gone_on_from_and_dropped_in_their_turn(self, store: Store) -> None:
+        stage = train_stage(300)
+        folder = f"progress/{stage.lineage}/checkpoints"
+        part = self.upload(store, stage, 100, f"{folder}/000000100-0123abcd")
+        files = {name: {"path": f.path, "bytes": f.bytes, "sha256": f.sha256} for name, f in part.items()}
+        store.files.write_record(f"{folder}/000000100.json", {"step": 100, "score": None, "files": files})
+        assert store.checkpoints(stage).steps() == [100]
+        checkpoints = store.checkpoints(stage)
+        found = checkpoints.latest(300)
+        assert found is not None
+        assert found.step == 100
+        for step in (200, 300):
+            checkpoints.commit(step, [self.upload(store, stage, step, checkpoints.new_place(step))])
+        assert {name[:9] for name in self.folder(store, stage)} == {"000000200", "000000300"}
 
+    @pytest.mark.slow
+    def test_two_runs_at_once_always_go_on_from_whole_checkpoints(self, tmp_path: Path) -> None:
+        reports: list[str] = []
+        stage, last = train_stage(60), 60
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("file", "preset"), checkpoints.PUBLISHED.items())
-def test_published_files_are_known_by_name(tmp_path: Path, file: str, preset: str, monkeypatch: Any) -> None:
-    holder = placeholder(preset, file)
-    monkeypatch.setattr(checkpoints, "_read", lambda path: (dict(holder), None))
-    assert checkpoints.load(tmp_path / file).config == presets.load(preset).model
+        def train(store: Store) -> None:
+            step = 0
+            while step < last:
+                checkpoints = store.checkpoints(stage)  # as a run that is started again after each save
+                found = checkpoints.latest(last)
+                if found is not None:
+                    state = checkpoints.fetch(found) / "optimizer" / "rank-0.pt"
+                    assert state.read_bytes() == b"state %d of 0" % found.step
+                    assert found.step >= step, "what it saved is not lost"
+                    step = found.step
+                if step < last:
+                    step += 1
+                    checkpoints.commit(step, [self.upload(store, stage, step, checkpoints.new_place(step))])
 
-
-@pytest.mark.slow
-def test_a_mismatch_names_every_key_and_the_preset_that_fits() -> None:
-    uncond = placeholder("imagenet256_uncond", "x.pt")
-    with pytest.raises(UserError) as caught:
-        uncond.check(presets.load("imagenet256").model)
-    text = str(caught.value)
-    assert "label_emb.weight: missing, should be (1000, 1024)" in text
-    assert "1 keys; it fits the preset imagenet256_uncond or lsun_bedroom_256 or" in text
-
-    expected = expected_shapes(presets.load("classifier256").model)
-    found = expected_shapes(presets.load("classifier512").model)
-    with pytest.raises(UserError, match="it fits the preset classifier512") as caught:
-        placeholder("classifier512", "x.pt").check(presets.load("classifier256").model)
-    different = {key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key)}
-    assert {line.strip().partition(":")[0] for line in str(caught.value).splitlines()[1:]} == different
-
-
-def test_the_other_qkv_order_is_refused_though_its_shapes_fit(tmp_path: Path) -> None:
-    config = SMALL.model_copy(update={"num_heads": 2})  # with one head both orders are the same
-    new = config.model_copy(update={"qkv_order": "new"})
-    checkpoints.save(tmp_path / "m.safetensors", weights(new), new)
-    with pytest.raises(UserError) as caught:
-        checkpoints.load(tmp_path / "m.safetensors").build(config)
-    lines = str(caught.value).splitlines()[1:]
-    assert len(lines) == sum(key.endswith(".qkv.weight") for key in expected_shapes(SMALL))
-    assert all("qkv order new [3, heads, ch] in the file, legacy [heads, 3, ch] in the model" in line for line in lines)
-
-
-@pytest.mark.slow
-def test_the_published_64_model_in_the_legacy_order_is_refused(tmp_path: Path, monkeypatch: Any) -> None:
-    holder = placeholder("imagenet64", "64x64_diffusion.pt")
-    monkeypatch.setattr(checkpoints, "_read", lambda path: (dict(holder), None))
-    config = presets.load("imagenet64").model
-    loaded = checkpoints.load(tmp_path / "64x64_diffusion.pt")
-    loaded.check(config)
-    with pytest.raises(UserError, match="it fits the preset imagenet64:") as caught:
-        loaded.check(config.model_copy(update={"qkv_order": "legacy"}))
-    assert "middle_block.1.qkv.weight: qkv order new" in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [({"num_heads": 4}, "middle_block.1.qkv.weight: 1 heads in the file, 4"), ({"rescale_skip": True}, "rescale_skip")],
-)
-def test_what_shapes_do_not_tell_is_compared(tmp_path: Path, change: dict[str, Any], message: str) -> None:
-    checkpoints.save(tmp_path / "m.safetensors", weights(SMALL), SMALL)
-    with pytest.raises(UserError, match=message):
-        checkpoints.load(tmp_path / "m.safetensors").build(SMALL.model_copy(update=change))
-
-
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        (
-            {"head_channels": 16},
-            r"middle_block\.1\.qkv\.weight: 2 heads in the preset digits, 4 in the model, and 3 more",
-        ),
-        (
-            {"qkv_order": "new"},
-            r"middle_block\.1\.qkv\.weight: qkv order legacy .* in the preset digits, new .* in the",
-        ),
-        ({"rescale_skip": True}, r"\(every residual: rescale_skip False in the preset digits, True in the model\)"),
-    ],
-)
-def test_a_guess_by_shape_gives_way_to_a_config(tmp_path: Path, change: dict[str, Any], told: str) -> None:
-    """A .pt file of one's own training does not say which of these it has."""
-    own = DIGITS.model_copy(update=change)
-    checkpoints.export_published(tmp_path / "mine.pt", weights(own), own)
-    loaded = checkpoints.load(tmp_path / "mine.pt")
-    assert loaded.config == DIGITS
-    loaded.check(DIGITS)
-    with pytest.warns(AssayWarning, match=rf"mine\.pt does not contain its qkv order, heads.*{told}"):
-        assert loaded.build(own).config == own
-
-
-def test_a_published_name_on_weights_of_other_shapes_says_nothing(tmp_path: Path) -> None:
-    own = DIGITS.model_copy(update={"head_channels": 16})
-    checkpoints.export_published(tmp_path / "lsun_cat.pt", weights(own), own)
-    with pytest.warns(AssayWarning, match="4 in the model"):
-        checkpoints.load(tmp_path / "lsun_cat.pt").check(own)
-
-
-def test_how_a_model_is_run_is_free_to_change(tmp_path: Path) -> None:
-    checkpoints.save(tmp_path / "m.safetensors", weights(SMALL), SMALL)
-    other = SMALL.model_copy(update={"implementation": "naive", "dropout": 0.1, "activation_checkpointing": True})
-    assert checkpoints.load(tmp_path / "m.safetensors").build(other).config == other
-
-
-def test_weights_that_do_not_fit_are_not_written(tmp_path: Path) -> None:
-    for write in (checkpoints.save, checkpoints.export_published):
-        with pytest.raises(UserError, match=r"does not fit the model in \d+ keys"):
-            write(tmp_path / "m", weights(SMALL), DIGITS)
-    assert not list(tmp_path.iterdir())
-
-
-class Code:
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (os.mkdir, ("ran",))
-
-
-@pytest.mark.parametrize("how", ["torch", "pickle"])
-def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path, how: str, monkeypatch: Any) -> None:
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "model.pt"
-    if how == "torch":
-        torch.save({"time_embed.0.weight": torch.zeros(1), "extra": Code()}, path)
-    else:
-        path.write_bytes(pickle.dumps({"extra": Code()}))
-    with pytest.raises(UserError, match="refused: it is a pickle that holds more than tensors"):
-        checkpoints.load(path)
-    assert not (tmp_path / "ran").exists()
-
-
-def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no such checkpoint file"):
-        checkpoints.load(tmp_path / "none.pt")
-    for name, content in {"text.pt": b"hello there", "empty.pt": b""}.items():
-        (tmp_path / name).write_bytes(content)
-        with pytest.raises(UserError, match="damaged or no checkpoint"):
-            checkpoints.load(tmp_path / name)
-    torch.save({"model": {"w": "a name"}, "step": 3}, tmp_path / "nested.pt")
-    with pytest.raises(UserError, match="no tensor under model, step"):
-        checkpoints.load(tmp_path / "nested.pt")
-    torch.save(weights(SMALL), tmp_path / "cut.pt")
-    (tmp_path / "cut.pt").write_bytes((tmp_path / "cut.pt").read_bytes()[:1000])
-    with pytest.raises(UserError, match="damaged"):
-        checkpoints.load(tmp_path / "cut.pt")
-
-
-def test_a_safetensors_file_of_others_is_read_too(tmp_path: Path) -> None:
-    save_file(weights(DIGITS), tmp_path / "theirs.safetensors")
-    assert checkpoints.load(tmp_path / "theirs.safetensors").config == DIGITS
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(train, [Store(tmp_path, report=reports.append) for _ in range(2)]))
+        assert reports == [], "nothing was taken for damaged"
+        assert Store(tmp_path).checkpoints(stage).steps() == [last - 1, last]
