@@ -1,8 +1,7 @@
-"""Ranges, partitions, conditions, combined arms, searchers and rungs, as a sweep file says them."""
+"""Ranges, partitions, conditions, combined arms and searchers, as a sweep file says them."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -304,85 +303,6 @@ def test_wrong_searches(lines: Lines, body: str, expected: str) -> None:
     assert found[0].split(": ", 1)[1].startswith(expected)
 
 
-def test_rungs(load: Load) -> None:
-    sweep = load(
-        "scheduler: {name: asha, budget: evaluate.num_samples, rungs: [5000, 15000, 50000]}\n"
-        "limits: {v100_days: 6.0, hours: 12, trials: 100, concurrent_trials: 4, retries: 3}\n"
-    )
-    assert sweep.scheduler.model_dump() == {
-        "name": "asha",
-        "budget": "evaluate.num_samples",
-        "rungs": (5000, 15000, 50000),
-        "divisor": 3,
-        "target": None,
-    }
-    assert (sweep.limits.device_days, sweep.limits.hours, sweep.limits.trials) == (6.0, 12.0, 100)
-    assert load("scheduler: {budget: evaluate.num_samples, rungs: [5]}\n").scheduler.name == "fifo"
-
-
-BUDGET = "evaluate.num_samples"
-
-
-@pytest.mark.parametrize(
-    ("scheduler", "expected"),
-    [
-        ("{name: asha}", "budget: required with scheduler asha, but missing; allowed: the config path of a budget"),
-        (f"{{name: asha, budget: {BUDGET}}}", "rungs: got [], allowed with scheduler asha: at least 2 amounts of"),
-        (
-            f"{{name: median, budget: {BUDGET}, rungs: [5]}}",
-            "rungs: got [5], allowed with scheduler median: at least 2",
-        ),
-        (f"{{budget: {BUDGET}}}", "rungs: got [], allowed with scheduler fifo: at least 1 amounts of"),
-        ("{rungs: [5]}", "rungs: got rungs without a budget; name the config path that they set, as budget: …"),
-        ("{target: 5}", "target: got a target without rungs to reach it at; give budget: … and rungs: […]"),
-        (f"{{budget: {BUDGET}, rungs: [5, 5]}}", "rungs: got [5, 5], allowed: integers ≥ 1 that increase"),
-        (f"{{budget: {BUDGET}, rungs: [5, 3]}}", "rungs: got [5, 3], allowed: integers ≥ 1 that increase"),
-        (f"{{budget: {BUDGET}, rungs: [5, 0]}}", "rungs[1]: got 0 (int), allowed: an integer ≥ 1"),
-        (f"{{budget: {BUDGET}, rungs: 5}}", "rungs: got 5 (int), allowed: a list of integers ≥ 1"),
-        (
-            f"{{name: asha, budget: {BUDGET}, rungs: [5, 7], divisor: 1}}",
-            "divisor: got 1 (int), allowed: an integer ≥ 2",
-        ),
-        (
-            "{budget: evaluate.num_smples, rungs: [5]}",
-            "budget: got 'evaluate.num_smples', which no stage has as its budget",
-        ),
-        (
-            "{budget: train.batch_size, rungs: [5]}",
-            "budget: got 'train.batch_size', which no stage has as its budget; all",
-        ),
-        (f"{{budget: {BUDGET}, rungs: [5, 60000]}}", "rungs[1]: got 60000 (int), allowed: an integer ≥ 1 and ≤ 50000"),
-    ],
-)
-def test_wrong_rungs(lines: Lines, scheduler: str, expected: str) -> None:
-    found = lines(f"scheduler: {scheduler}\n")
-    assert len(found) == 1, found
-    assert found[0].startswith(f"x.yaml:7: scheduler.{expected}")
-
-
-def test_rungs_own_their_path(lines: Lines) -> None:
-    rungs = f"scheduler: {{budget: {BUDGET}, rungs: [5, 7]}}\n"
-    says = "the scheduler's rungs set this path; change scheduler.rungs instead"
-    assert lines(rungs + f"config: {{{BUDGET}: 5}}\n") == [f"x.yaml:8: config.{BUDGET}: {says}"]
-    assert lines(rungs + f"arms: {{a: {{{BUDGET}: 5}}}}\n") == [f"x.yaml:8: arms.a.{BUDGET}: {says}"]
-    assert lines(rungs + f"parameters: {{{BUDGET}: {{values: [5, 7]}}}}\n") == [
-        f"x.yaml:8: parameters.{BUDGET}: {says}"
-    ]
-    assert lines(rungs, sets=[f"{BUDGET}=5"]) == [f"--set {BUDGET}=5: {BUDGET}: {says}"]
-
-
-def test_limits_are_above_zero_and_hours_fit_a_timer(lines: Lines) -> None:
-    assert lines("limits: {v100_days: 0}\n") == [
-        "x.yaml:7: limits.v100_days: got 0 (int), allowed: a number > 0 or null"
-    ]
-    assert lines("limits: {hours: 1e7}\n") == [
-        "x.yaml:7: limits.hours: got 10000000.0 (float), allowed: a number > 0 and ≤ 1000000 or null"
-    ]
-    assert lines("limits: {trials: 1.5}\n")[0].startswith(
-        "x.yaml:7: limits.trials: got 1.5 (float), allowed: an integer"
-    )
-
-
 def test_a_search_survives_json(load: Load) -> None:
     for body in (
         OPTUNA,
@@ -390,46 +310,3 @@ def test_a_search_survives_json(load: Load) -> None:
     ):
         written: dict[str, Any] = load(body).model_dump(mode="json")
         assert Sweep.model_validate(written).model_dump(mode="json") == written
-
-
-HUGE = "parameters:\n  sample.steps: {partition: {total: 250, parts: 5}}\n"
-
-
-@pytest.mark.parametrize(
-    ("body", "told"),
-    [
-        (HUGE, "169,362,501"),
-        (HUGE + "  train.batch_size: {values: [1, 2, 3], when: {sample.steps: [50, 50, 50, 50, 50]}}\n", "169,362,503"),
-        (HUGE.replace("250, parts: 5", "1000000, parts: 3000"), "more than 1,000,000,000,000,000"),
-    ],
-)
-def test_a_huge_grid_is_counted_and_not_listed(lines: Lines, body: str, told: str) -> None:
-    began = time.monotonic()
-    assert lines(body) == [
-        f"x.yaml:8: parameters.sample.steps: got {told} trials in all, allowed: at most 20,000; use a larger step in "
-        "the partition, or searcher: {name: random, num_trials: …}"
-    ]
-    assert time.monotonic() - began < 60, "it takes minutes to list them"
-
-
-def test_a_huge_axis_is_not_listed_where_its_condition_does_not_hold(lines: Lines) -> None:
-    began = time.monotonic()
-    assert lines(HUGE.replace("5}}", "5}, when: {sample.eta: 0.5}}")) == [
-        "x.yaml:8: parameters.sample.steps.when.sample.eta: got 0.5 (float), which no trial has; allowed: 0.0"
-    ]
-    assert time.monotonic() - began < 60, "it takes minutes to list them"
-
-
-@pytest.mark.slow
-def test_too_many_trials_of_a_range_without_points_are_told(lines: Lines) -> None:
-    found = lines(f"seeds: {list(range(20_001))}\nparameters: {{sample.eta: {{min: 0, max: 1}}}}\n")
-    assert found[0].startswith("x.yaml:7: seeds: got 20,001 trials in all, allowed: at most 20,000")
-
-
-@pytest.mark.slow
-def test_large_grids_are_checked_by_a_sample_that_has_the_corners(load: Load, lines: Lines) -> None:
-    grid = "parameters:\n  sample.steps: {min: 1, max: 5000, int: true}\n  sample.eta: {min: %s, max: 1, num: 2}\n"
-    assert load(grid % "0").num_trials() == 10_000
-    assert lines(grid % "-1") == [
-        "x.yaml:9: parameters.sample.eta.min: got -1.0 (float), allowed: a number ≥ 0 and ≤ 1"
-    ]

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import io
 import struct
-import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import lmdb
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 import imaging.data as imaging_data
 from assay.errors import UserError
+from image_files import SIZE, folder, lsun, parquet, zipped
 from imaging.config import DataConfig
 from imaging.data import open_source, resize
 
-SIZE = 8
 RGB: npt.NDArray[np.uint8] = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
 GREY = RGB[..., 0]
 ALPHA = np.where(np.arange(SIZE * SIZE).reshape(SIZE, SIZE) % 2 == 0, 0, 255).astype(np.uint8)
@@ -170,32 +166,6 @@ FILES: dict[str, tuple[bytes, npt.NDArray[Any], int]] = {
 }
 
 
-def folder(path: Path, images: list[bytes]) -> DataConfig:
-    path.mkdir()
-    for index, image in enumerate(images):
-        (path / f"a_{index:02}.png").write_bytes(image)  # whatever the content is
-    return DataConfig(source="folder", path=str(path), crop="none")
-
-
-def parquet(path: Path, images: list[bytes]) -> DataConfig:
-    pq.write_table(pa.table({"image": images}), path)
-    return DataConfig(source="parquet", path=str(path), crop="none")
-
-
-def lsun(path: Path, images: list[bytes]) -> DataConfig:
-    with lmdb.open(str(path), map_size=1 << 24) as environment, environment.begin(write=True) as transaction:
-        for index, image in enumerate(images):
-            transaction.put(f"{index:04}".encode(), image)
-    return DataConfig(source="lmdb", path=str(path), crop="none")
-
-
-def zipped(path: Path, images: list[bytes]) -> DataConfig:
-    with zipfile.ZipFile(path, "w") as archive:
-        for index, image in enumerate(images):
-            archive.writestr(f"a_{index:02}.png", image)
-    return DataConfig(source="zip", path=str(path), crop="none")
-
-
 SOURCES: list[Callable[[Path, list[bytes]], DataConfig]] = [folder, parquet, lsun, zipped]
 
 
@@ -204,7 +174,7 @@ SOURCES: list[Callable[[Path, list[bytes]], DataConfig]] = [folder, parquet, lsu
 def test_every_kind_of_picture_is_the_same_in_every_source(
     tmp_path: Path, write: Callable[[Path, list[bytes]], DataConfig]
 ) -> None:
-    data = write(tmp_path / "data", [picture for picture, _, _ in FILES.values()])
+    data = write(tmp_path, [picture for picture, _, _ in FILES.values()]).model_copy(update={"crop": "none"})
     found = open_source(data, SIZE, 3).read(np.arange(len(FILES))).images.astype(int)
     for pixels, (name, (_, expected, tolerance)) in zip(found, FILES.items(), strict=True):
         assert np.abs(pixels - expected).max() <= tolerance, name
@@ -220,7 +190,7 @@ def test_a_jpeg_of_a_camera_is_upright_and_its_size_is_that_which_is_seen(tmp_pa
     pixels[:, :4] = 255
     exif = Image.Exif()
     exif[0x0112] = 6
-    data = folder(tmp_path / "data", [encoded(array(pixels), "jpeg", quality=95, exif=exif)])
+    data = folder(tmp_path, [encoded(array(pixels), "jpeg", quality=95, exif=exif)]).model_copy(update={"crop": "none"})
     tall = open_source(data.model_copy(update={"crop": "centre"}), 4, 1).read(np.array([0])).images[0, ..., 0]
     assert (tall[0] > 128).all()
     assert (tall[-1] < 128).all()
@@ -243,7 +213,7 @@ def test_a_jpeg_of_a_camera_is_upright_and_its_size_is_that_which_is_seen(tmp_pa
 def test_what_is_no_picture_is_told_by_its_name(
     tmp_path: Path, write: Callable[[Path, list[bytes]], DataConfig], picture: bytes, told: str
 ) -> None:
-    data = write(tmp_path / "data", [encoded(array(RGB)), picture])
+    data = write(tmp_path, [encoded(array(RGB)), picture]).model_copy(update={"crop": "none"})
     with pytest.raises(UserError, match=rf"(a_01\.png|row 1 of|key 0001 of).* cannot be decoded.*{told}"):
         open_source(data, SIZE, 3).read(np.array([1]))
 
@@ -262,7 +232,7 @@ class TestCrops:
             return of_pillow(self, size, *rest, **more)
 
         ramp = np.linspace(0, 255, width * height).round().astype(np.uint8).reshape(height, width)
-        data = folder(tmp_path / "data", [encoded(array(ramp))]).model_copy(update={"crop": crop})
+        data = folder(tmp_path, [encoded(array(ramp))]).model_copy(update={"crop": crop})
         monkeypatch.setattr(Image.Image, "resize", seen)
         found = open_source(data, 256, 1).read(np.array([0]), np.full((1, 3), 0.5)).images
         assert found.shape == (1, 256, 256, 1)
@@ -279,5 +249,5 @@ class TestCrops:
             assert np.abs(np.asarray(one, int) - np.asarray(other, int)).max() <= 2, "rounding"
 
     def test_one_smaller_than_the_crop_is_enlarged(self, tmp_path: Path) -> None:
-        data = folder(tmp_path / "data", [encoded(array(FLAT[:1, :1]))]).model_copy(update={"crop": "centre"})
+        data = folder(tmp_path, [encoded(array(FLAT[:1, :1]))]).model_copy(update={"crop": "centre"})
         assert (open_source(data, 8, 3).read(np.array([0])).images == FLAT).all()
