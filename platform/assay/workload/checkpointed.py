@@ -46,12 +46,18 @@ class Checkpointed:
     def steps(self) -> Iterator[int]:
         """Each step to take, up to the budget, starting after the last checkpoint. A step is saved, if it is due, when
         the next one is asked for."""
-        from assay.workload.group import any_worker
-
         for step in range(self._loaded() + 1, self._ctx.amount + 1):
             yield step
-            if is_checkpoint_due(self._ctx, step, any_worker(self._ctx.leaving, self._ctx.device)):
+            if is_checkpoint_due(self._ctx, step, self._is_leaving()):
                 self._ctx.save_checkpoint(step, self._write, self.score)
+
+    def _is_leaving(self) -> bool:
+        """All ranks leave together, or none."""
+        if self._ctx.world_size == 1:  # needs no torch
+            return self._ctx.leaving
+        from assay.workload.group import any_worker
+
+        return any_worker(self._ctx.leaving, self._ctx.device)
 
     def _loaded(self) -> int:
         """Restore the last checkpoint; returns its step, or 0 if there is none."""
