@@ -120,7 +120,7 @@ def test_two_stages_are_a_base_model_with_its_guidance_and_the_upsampler_of_tabl
         low.train,
         low.diffusion,
         low.classifier.model,
-        low.sample,
+        low.sample.model_copy(update={"batch_size": high.sample.batch_size}),  # it needs the most memory
     )
     assert (c.upsampler.model, c.upsampler.train, c.upsampler.diffusion) == (high.model, high.train, high.diffusion)
     assert (c.upsampler.sampler, c.upsampler.steps) == ("ddpm", 250)

@@ -117,6 +117,8 @@ GUIDANCE_250_STEPS = {
     "imagenet256_uncond": 10.0,
     "imagenet512": 4.0,
 }
+AT_A_TIME = {"imagenet512": 8, "upsample_128_512": 16}
+"""How many images of 512×512 pixels are drawn at a time, so that they fit a V100 of 32 GB; otherwise 64."""
 GUIDANCE_DDIM_25_STEPS = {"imagenet128": 1.25, "imagenet256": 2.5, "imagenet512": 9.0}
 
 NAMES = (*MODELS, *CLASSIFIERS)
@@ -151,6 +153,7 @@ def config(name: str) -> Config:
             labels="drawn",  # as in the published classifier_sample.py and image_sample.py
             # Only this model's published sampling command has --use_fp16 False.
             precision="fp32" if name == "imagenet512" else "auto",
+            batch_size=AT_A_TIME.get(name, 64),
         ),
         evaluate=EvaluateConfig(extractor="inception"),
     )

@@ -44,6 +44,7 @@ def _two_stages(base: str, upsampler: str) -> Config:
     return c.model_copy(
         update={
             "upsampler": UpsamplerConfig(model=up.model, diffusion=up.diffusion, train=up.train),
+            "sample": c.sample.model_copy(update={"batch_size": up.sample.batch_size}),
             "evaluate": EvaluateConfig(extractor="inception"),
         }
     )
