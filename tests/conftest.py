@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import hypothesis
 import pytest
 
 from repository import TESTS
@@ -15,6 +16,11 @@ os.environ |= {
     "RAY_worker_niceness": "0",  # at Ray's 15, its workers would hardly run beside another test
     "RAY_worker_maximum_startup_concurrency": "8",  # else a machine of one CPU starts them one after the other
 }
+
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")  # how long an example takes says nothing about the code
 
 ORDER = ("studies", "cluster", "ui", "parity", "unit", "bench")
 """Folders: the files that take longest come first, so that the last ones to run end at about the same time."""

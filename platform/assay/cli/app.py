@@ -298,6 +298,18 @@ def notify(
 
 
 @app.command()
+def schema(
+    workloads: Annotated[
+        list[str] | None, typer.Argument(metavar="[WORKLOAD]…", help="Default: all that are installed.")
+    ] = None,
+) -> None:
+    """Print a JSON Schema of sweep files, with which editors complete and check them."""
+    from assay.cli.commands.schema import print_schema
+
+    print_schema(workloads or [])
+
+
+@app.command()
 def check(
     workload: Annotated[str, typer.Argument(metavar="WORKLOAD", help="The name of an installed workload.")],
     as_json: JsonOpt = False,

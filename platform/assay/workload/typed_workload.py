@@ -121,6 +121,16 @@ def _required_sections(model: type[BaseModel]) -> frozenset[str]:
     return frozenset(path for path, sections, annotation in _walk(model) if sections == [annotation])
 
 
+def sections_and_values(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, type[BaseModel], list[Any]]]:
+    """Every value and section of a model: its dotted path, the model that it is a field of, and the models that it may
+    be, none for a value."""
+    for name, field in model.model_fields.items():
+        sections = _sections(field.annotation)
+        yield f"{prefix}{name}", model, sections
+        for section in sections:
+            yield from sections_and_values(section, f"{prefix}{name}.")
+
+
 def _walk(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, list[type[BaseModel]], Any]]:
     """Every value and section of a model: its dotted path, the models that it may be, and its annotation."""
     for name, field in model.model_fields.items():
