@@ -28,7 +28,7 @@ ANSWER_S = 5.0
 """How long a webhook may take to connect, and to answer."""
 COMMAND_S = 30.0
 MOST_BYTES = 10_000
-"""Of a file with a URL."""
+"""How much of a file with a URL is read."""
 MAY_PASS = (408, 425, 429, 500, 502, 503, 504)
 """HTTP statuses after which another attempt may succeed."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -26,7 +26,7 @@ from assay.sweep.schema import Limits, Sweep
 from assay.sweep.search.schedulers import Scheduler
 from assay.sweep.search.searchers import Searcher
 from assay.workload import JSON, Workload
-from assay.workload.typed_workload import TypedWorkload, sections_and_values
+from assay.workload.typed_workload import TypedWorkload, fields_below
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 ANYTHING: Mapping[str, Any] = {}
@@ -36,9 +36,6 @@ def json_schema(workloads: Sequence[Workload]) -> dict[str, JSON]:
     """The schema of sweeps of these workloads, any of which an arm may name."""
     schema: dict[str, Any] = Sweep.model_json_schema(schema_generator=_WithNames)
     parts, properties = schema.pop("$defs"), schema["properties"]
-    _describe(properties, Sweep)
-    for model in _sections_of(Sweep):
-        _describe(parts[model.__name__]["properties"], model)
     for section in (Searcher, Scheduler):
         parts[section.__name__] = _choosing(section)
     groups = [field["$ref"] for field in parts[Resources.__name__]["properties"].values()]
@@ -69,7 +66,16 @@ def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _WithNames(GenerateJsonSchema):
-    """With the names of a registry where a field takes one of them."""
+    """With the names of a registry where a field takes one of them, and what classes say about their fields."""
+
+    def model_schema(self, schema: core_schema.ModelSchema) -> dict[str, Any]:
+        inner = super().model_schema(schema)
+        documented = {n: text for each in reversed(schema["cls"].__mro__) for n, text in _documented(each).items()}
+        for name, field in inner.get("properties", {}).items():
+            field.pop("title", None)  # it only repeats the name
+            if name in documented:
+                field["description"] = documented[name]
+        return inner
 
     def function_after_schema(self, schema: core_schema.AfterValidatorFunctionSchema) -> dict[str, Any]:
         inner = super().function_after_schema(schema)
@@ -83,9 +89,7 @@ def _choosing(section: type[ChoosingSection]) -> dict[str, Any]:
     options = [section, *(own for _, entry in registry.items() if (own := entry.options) is not None)]
     properties: dict[str, Any] = {}
     for model in reversed(options):
-        fields = model.model_json_schema(schema_generator=_WithNames)["properties"]
-        _describe(fields, model)
-        properties |= fields
+        properties |= model.model_json_schema(schema_generator=_WithNames)["properties"]
     properties["name"] = {**properties["name"], "enum": registry.names()}
     return _object(properties)
 
@@ -105,39 +109,19 @@ def _values(workloads: Sequence[Workload]) -> dict[str, Any]:
 
 def _typed_values(config: type[BaseModel]) -> dict[str, Mapping[str, Any]]:
     values: dict[str, Mapping[str, Any]] = {}
-    for path, owner, sections in sections_and_values(config):
-        schema = _properties(owner)[path.rpartition(".")[2]]
-        if sections:
-            values[path] = {"type": ["object", "null"]}
-        else:
-            values[path] = ANYTHING if "$ref" in str(schema) else schema
+    for field in fields_below(config):
+        schema = _properties(field.owner)[field.path.rpartition(".")[2]]
+        if field.sections and field.is_settable:
+            values[field.path] = {"type": ["object", "null"]}
+        elif not field.sections:
+            values[field.path] = ANYTHING if "$ref" in str(schema) else schema
     return values
 
 
 @cache
 def _properties(model: type[BaseModel]) -> dict[str, Any]:
     properties: dict[str, Any] = model.model_json_schema(schema_generator=_WithNames)["properties"]
-    _describe(properties, model)
     return properties
-
-
-def _sections_of(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
-    """Every model below it that has a definition of its own, once."""
-    seen = {model}
-    for _, owner, sections in sections_and_values(model):
-        for each in (owner, *sections):
-            if each not in seen:
-                seen.add(each)
-                yield each
-
-
-def _describe(properties: dict[str, Any], model: type[BaseModel]) -> None:
-    """Add what the class's source says about its fields, and drop titles that only repeat the names."""
-    documented = {name: text for each in reversed(model.__mro__) for name, text in _documented(each).items()}
-    for name, schema in properties.items():
-        schema.pop("title", None)
-        if name in documented:
-            schema["description"] = documented[name]
 
 
 @cache

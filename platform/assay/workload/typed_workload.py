@@ -22,7 +22,7 @@ import types
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -107,37 +107,39 @@ class TypedWorkload(ABC, Generic[C]):
 @cache
 def _leaves(model: type[BaseModel]) -> list[str]:
     """Every dotted path to a value."""
-    return list(dict.fromkeys(path for path, sections, _ in _walk(model) if not sections))
+    return list(dict.fromkeys(field.path for field in fields_below(model) if not field.sections))
 
 
 @cache
 def _settable(model: type[BaseModel]) -> frozenset[str]:
-    """The paths of values, and of sections that may be something else, such as null."""
-    return frozenset(path for path, sections, annotation in _walk(model) if sections != [annotation])
+    return frozenset(field.path for field in fields_below(model) if field.is_settable)
 
 
 @cache
 def _required_sections(model: type[BaseModel]) -> frozenset[str]:
-    return frozenset(path for path, sections, annotation in _walk(model) if sections == [annotation])
+    return frozenset(field.path for field in fields_below(model) if not field.is_settable)
 
 
-def sections_and_values(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, type[BaseModel], list[Any]]]:
-    """Every value and section of a model: its dotted path, the model that it is a field of, and the models that it may
-    be, none for a value."""
+class FieldBelow(NamedTuple):
+    """A value or a section of a config."""
+
+    path: str
+    """Dotted."""
+    owner: type[BaseModel]
+    """The model that it is a field of."""
+    sections: list[type[BaseModel]]
+    """The models that it may be; none for a value."""
+    is_settable: bool
+    """Whether it is a value, or a section that may be something else, such as null."""
+
+
+def fields_below(model: type[BaseModel], prefix: str = "") -> Iterator[FieldBelow]:
+    """Every value and section of a model."""
     for name, field in model.model_fields.items():
         sections = _sections(field.annotation)
-        yield f"{prefix}{name}", model, sections
+        yield FieldBelow(f"{prefix}{name}", model, sections, sections != [field.annotation])
         for section in sections:
-            yield from sections_and_values(section, f"{prefix}{name}.")
-
-
-def _walk(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, list[type[BaseModel]], Any]]:
-    """Every value and section of a model: its dotted path, the models that it may be, and its annotation."""
-    for name, field in model.model_fields.items():
-        sections = _sections(field.annotation)
-        yield f"{prefix}{name}", sections, field.annotation
-        for section in sections:
-            yield from _walk(section, f"{prefix}{name}.")
+            yield from fields_below(section, f"{prefix}{name}.")
 
 
 def _sections(annotation: Any) -> list[type[BaseModel]]:

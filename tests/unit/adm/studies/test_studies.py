@@ -22,7 +22,7 @@ from assay.store import Store, StoredResult
 from assay.workload import Stage, topological
 from imaging.evaluation.grid import save_panel
 from imaging.metrics.neighbours import nearest_neighbours
-from training_group import stage_of, train
+from training_group import stage_of, train, with_room
 
 pytestmark = pytest.mark.slow
 
@@ -292,6 +292,12 @@ class TestThroughput:
     def test_a_group_of_another_size_is_refused(self, tmp_path: Path) -> None:
         graph = stages(measure="throughput", throughput__workers=2)
         with pytest.raises(Exception, match=r"throughput\.workers is 2, but this group of resources\.train has 1"):
+            run(graph, Store(tmp_path), "throughput")
+
+    def test_a_batch_that_does_not_fit_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("adm.studies.throughput.objective_of", with_room(3))
+        graph = stages(measure="throughput", throughput__batch_size=4)
+        with pytest.raises(Exception, match=r"throughput\.batch_size 4 does not fit on cpu; use a smaller one"):
             run(graph, Store(tmp_path), "throughput")
 
     def test_another_device_than_asked_for_is_refused(self, tmp_path: Path) -> None:

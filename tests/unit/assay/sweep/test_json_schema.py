@@ -82,6 +82,9 @@ def test_an_editor_shows_what_a_value_means() -> None:
     parts: Mapping[str, Any] = schema()["$defs"]
     assert parts["throughput.batch_size"]["description"] == "Images per step on each device."
     assert parts["Plot"]["properties"]["kind"]["enum"] == ["bar", "line", "scatter"]
+    assert parts["Plot"]["properties"]["log"]["description"] == "The axes that are logarithmic."
+    assert "data" not in parts["Config"]["properties"], "a section that has to be there is not set as a whole"
+    assert "classifier" in parts["Config"]["properties"]
     assert "ddim" in json.dumps(parts["sample.sampler"])
     assert "Reaching one pauses the sweep." in parts["Limits"]["description"]
     assert {"v100_days", "hours", "trials"} <= parts["Limits"]["properties"].keys()
