@@ -15,6 +15,7 @@ from assay.errors import ConfigProblem
 from assay.workload import JSON, Budget, Checkpointing, Smoke, Stage, TypedWorkload
 from biggan.compute import drawing_flops, step_flops
 from biggan.config import Config
+from biggan.memory import drawing_memory
 from biggan.presets import PRESETS
 from imaging.evaluation import facts, validation
 from imaging.evaluation import graph as evaluation_graph
@@ -113,6 +114,7 @@ def _draw(c: Config, generator: Stage, batches: Mapping[str, Any]) -> Stage:
         inputs={"generator": generator},
         budget=Budget("evaluate.num_samples", c.evaluate.num_samples, "images"),
         flops=float(drawing_flops(c.generator) * c.evaluate.num_samples),
+        memory=drawing_memory(c.generator, batches["batch_size"]),
         streamed=c.sample.keep_images == "none",
         **batches,
     )
