@@ -39,3 +39,5 @@ def test_every_sweep_fits_one_of_the_two_as_it_is_written(path: Path) -> None:
         for stage in plan.stages.values():
             need = memory_need(stage, plan.sweep.resources, plan.hints.days.reference)
             assert need is None or need.holding, memory_in_words(need)
+            on_gpus = plan.sweep.resources.group_of(stage).of_each[1] > 0
+            assert need is not None or not on_gpus, f"a plan does not say what {stage.name} needs"

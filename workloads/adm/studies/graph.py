@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from adm import presets
 from adm.compute import num_evaluations, training_flops
-from adm.compute.memory import training_memory
+from adm.compute.memory import sampling_memory, training_memory
 from adm.compute.network import network_cost
 from adm.config import Config, DiffusionConfig, ModelConfig, TrainConfig
 from adm.effective import sampled_process
@@ -141,6 +141,7 @@ def inversion(c: Config, data: Mapping[str, JSON], train: Stage, classifier: Sta
         check=facts.data_check(c.data),
         resources="sample",
         batch_size=c.sample.batch_size,
+        memory=sampling_memory(c),
         shard_size=PAIRS_PER_SHARD,
         flops=float(
             num_evaluations(c.sample.sampler, c.diffusion, c.sample.steps)
@@ -188,6 +189,8 @@ def likelihood(c: Config, train: Stage) -> Stage:
         check=facts.data_check(data),
         resources="sample",
         flops=float(len(steps) * network_cost(c.model).flops * num_images),
+        # Each step is a pass as in drawing, without a classifier.
+        memory=sampling_memory(c.model_copy(update={"classifier": None})),
         **evaluation_graph.batches(c.image_size, c.sample.batch_size),
     )
     return Stage(
