@@ -7,40 +7,15 @@ from typing import Annotated
 
 import typer
 
+from assay.cli import completion
+from assay.cli.options import AddressOpt, JobArg, JsonOpt, ProfileOpt, SetOpt, SweepArg, SweepsArg, VerifyOpt
+
 app = typer.Typer(
     help="Studies of generative models on a Ray cluster: one YAML file, one table.",
     epilog="Start with: assay run quickstart. Results are stored in .assay, or in the folder set as ASSAY_HOME.",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-SweepArg = Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep file, or the name of one in sweeps/.")]
-ProfileOpt = Annotated[str | None, typer.Option("--profile", "-p", metavar="NAME", help="A profile of the sweep file.")]
-SetOpt = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        "-s",
-        metavar="PATH=VALUE",
-        help="Override a config path in every arm. VALUE is all text after the first =: numbers, true, false, null, "
-        '[1, 2], {key: 1} and "quoted text" are read as YAML, anything else as plain text. Repeatable.',
-    ),
-]
-VerifyOpt = Annotated[
-    bool,
-    typer.Option(
-        "--verify-data", help="Read all data again, even if sizes and times are the same, and report what has changed."
-    ),
-]
-AddressOpt = Annotated[
-    str | None,
-    typer.Option(
-        "--address", metavar="URL", envvar="ASSAY_ADDRESS", help="URL of a cluster's dashboard, as in http://head:8265."
-    ),
-]
-JobArg = Annotated[str, typer.Argument(metavar="JOB", help="A job's id, or its first characters.")]
-JsonOpt = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
 
 
 def _show_version(is_requested: bool) -> None:
@@ -68,7 +43,12 @@ def run(
     profile: ProfileOpt = None,
     sets: SetOpt = None,
     executor: Annotated[
-        str, typer.Option(metavar="NAME", help="ray: on a cluster. inline: in this process, for a debugger.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="ray: on a cluster. inline: in this process, for a debugger.",
+            autocompletion=completion.executors,
+        ),
     ] = "ray",
     address: Annotated[
         str | None,
@@ -207,10 +187,15 @@ def show(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="KEY | SWEEP[:TRIAL] | JOB | preset", help="A sweep, or the first characters of a key or a job."
+            metavar="KEY | SWEEP[:TRIAL] | JOB | preset",
+            help="A sweep, or the first characters of a key or a job.",
+            autocompletion=completion.shown,
         ),
     ],
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="After `preset`: its name.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="After `preset`: its name.", autocompletion=completion.shown_presets),
+    ] = None,
     profile: ProfileOpt = None,
     sets: SetOpt = None,
     address: AddressOpt = None,
@@ -224,7 +209,7 @@ def show(
 
 @app.command()
 def compare(
-    sweeps: Annotated[list[str], typer.Argument(metavar="SWEEP...", help="Sweep files, or names in sweeps/.")],
+    sweeps: SweepsArg,
     profile: ProfileOpt = None,
     sets: SetOpt = None,
     cost: Annotated[
@@ -259,7 +244,8 @@ def report(
 @app.command()
 def sync(
     sweeps: Annotated[
-        list[str] | None, typer.Argument(metavar="[SWEEP]...", help="Default: all with a report here.")
+        list[str] | None,
+        typer.Argument(metavar="[SWEEP]...", help="Default: all with a report here.", autocompletion=completion.sweeps),
     ] = None,
     profile: ProfileOpt = None,
     sets: SetOpt = None,
@@ -273,7 +259,10 @@ def sync(
 
 @app.command()
 def ui(
-    sweep: Annotated[str | None, typer.Argument(metavar="[SWEEP]", help="Print only this sweep's address.")] = None,
+    sweep: Annotated[
+        str | None,
+        typer.Argument(metavar="[SWEEP]", help="Print only this sweep's address.", autocompletion=completion.sweeps),
+    ] = None,
     port: Annotated[int, typer.Option(help="Local port of MLflow's UI.")] = 5000,
 ) -> None:
     """Serve MLflow's UI for what was tracked here, until Ctrl-C."""
@@ -286,7 +275,12 @@ def ui(
 @app.command()
 def notify(
     sweep: Annotated[
-        str | None, typer.Argument(metavar="[SWEEP]", help="Default: whom the home's settings.yaml names.")
+        str | None,
+        typer.Argument(
+            metavar="[SWEEP]",
+            help="Default: whom the home's settings.yaml names.",
+            autocompletion=completion.sweeps,
+        ),
     ] = None,
     profile: ProfileOpt = None,
     sets: SetOpt = None,
@@ -300,7 +294,10 @@ def notify(
 @app.command()
 def schema(
     workloads: Annotated[
-        list[str] | None, typer.Argument(metavar="[WORKLOAD]…", help="Default: all that are installed.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[WORKLOAD]…", help="Default: all that are installed.", autocompletion=completion.workloads
+        ),
     ] = None,
 ) -> None:
     """Print a JSON Schema of sweep files, with which editors complete and check them."""
@@ -311,7 +308,12 @@ def schema(
 
 @app.command()
 def check(
-    workload: Annotated[str, typer.Argument(metavar="WORKLOAD", help="The name of an installed workload.")],
+    workload: Annotated[
+        str,
+        typer.Argument(
+            metavar="WORKLOAD", help="The name of an installed workload.", autocompletion=completion.workloads
+        ),
+    ],
     as_json: JsonOpt = False,
 ) -> None:
     """Check a workload, for its author: presets, bodies, and a trial of seconds in a temporary store."""

@@ -8,12 +8,15 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assay.errors import UserError, did_you_mean
 from assay.home import Home
 from assay.redaction import hide_secrets
-from assay.sweep import Sweep, load_sweep
 from assay.text import relative
+
+if TYPE_CHECKING:
+    from assay.sweep import Sweep
 
 SWEEPS = Path("sweeps")
 SUFFIXES = (".yaml", ".yml")
@@ -33,6 +36,8 @@ def find_sweep(name: str) -> Path:
 
 
 def open_sweep(name: str, profile: str | None, sets: Sequence[str]) -> Sweep:
+    from assay.sweep import load_sweep  # here: the shell's completion needs the names alone, at once
+
     files = _files_of(name)
     if len(files) > 1 and not files[0].samefile(files[1]):
         chosen, other = (f".{os.sep}{file}" if str(file) == name else str(file) for file in files)

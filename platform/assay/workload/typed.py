@@ -96,9 +96,9 @@ def plain_message(error: ErrorDetails, annotation: Any = None, siblings: Sequenc
     if kind in ("value_error", "assertion_error"):
         return str(context.get("error", error["msg"]))
     message = f"got {got(value)}, allowed: {describe(annotation) if annotation is not None else _expected(error)}"
-    choices = _choices(annotation)
-    if isinstance(value, str) and choices:
-        return message + did_you_mean(value, choices, "")
+    allowed = choices(annotation)
+    if isinstance(value, str) and allowed:
+        return message + did_you_mean(value, allowed, "")
     if kind == "finite_number":
         return f"{message} that is finite"
     return message
@@ -116,14 +116,14 @@ def _expected(error: ErrorDetails) -> str:
     return _SINGULAR[base] if base else error["msg"]
 
 
-def _choices(annotation: Any) -> list[str]:
+def choices(annotation: Any) -> list[str]:
     """The names that a Literal or a registry allows, also inside a union."""
     if (registry := registry_of(annotation)) is not None:
         return registry.names()
     if get_origin(annotation) is Literal:
         return [arg for arg in get_args(annotation) if isinstance(arg, str)]
     if _is_union(annotation) or get_origin(annotation) is Annotated:
-        return [name for arg in get_args(annotation) for name in _choices(arg)]
+        return [name for arg in get_args(annotation) for name in choices(arg)]
     return []
 
 

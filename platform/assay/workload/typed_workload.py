@@ -31,7 +31,7 @@ from assay.look import a_look
 from assay.workload.hints import ReportHints
 from assay.workload.protocol import Smoke
 from assay.workload.stage import JSON, Stage
-from assay.workload.typed import config_problems
+from assay.workload.typed import annotation_of, config_problems
 
 C = TypeVar("C", bound=BaseModel)
 
@@ -131,6 +131,10 @@ class FieldBelow(NamedTuple):
     """The models that it may be; none for a value."""
     is_settable: bool
     """Whether it is a value, or a section that may be something else, such as null."""
+
+    @property
+    def annotation(self) -> Any:
+        return annotation_of(self.owner.model_fields[self.path.rpartition(".")[2]])
 
 
 def fields_below(model: type[BaseModel], prefix: str = "") -> Iterator[FieldBelow]:
