@@ -50,7 +50,7 @@ def failed_trials(plan: Plan, key: str, cause: str) -> Alert:
 
 def reached_target(plan: Plan, trial: PlannedTrial, amount: int, value: float) -> Alert:
     """A trial's metric is as good as the scheduler's target."""
-    metric, scheduler = plan.sweep.metric, plan.sweep.scheduler
+    metric, scheduler = plan.sweep.objective.name, plan.sweep.scheduler
     line = f"{trial.name}: {metric} {value:.4g} at {scheduler.budget} {amount:,}; the target is {scheduler.target:g}"
     facts: dict[str, JSON] = {"reached": [trial.name], "metric": metric, "value": json_number(value), "amount": amount}
     return _about(plan.sweep, "target_reached", "a trial reached the target", (line,), facts)

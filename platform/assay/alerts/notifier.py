@@ -87,7 +87,7 @@ class Notifier:
             trial = plan.trials[event.trial]
             self._reached.append(trial.name)
             if len(self._reached) == 1:
-                self._tell(reached_target(plan, trial, event.done, event.metrics[plan.sweep.metric]))
+                self._tell(reached_target(plan, trial, event.done, event.metrics[plan.sweep.objective.name]))
 
     def end(self, outcome: Outcome) -> None:
         self._outcome = outcome

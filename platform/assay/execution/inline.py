@@ -65,7 +65,7 @@ def run_trials(plan: Plan, store: Store, done: Sequence[str], decisions: RungDec
 
     def continues(trial: int, rung: int) -> bool:
         value = work.value(trial, rung)
-        would_stop = rule is not None and rule.ends(trial, rung, score(value, sweep.mode))
+        would_stop = rule is not None and rule.ends(trial, rung, score(value, sweep.objective.mode))
         return decisions(trial, rung, value, would_stop) == "go on"
 
     climbing = list(range(len(plan.trials)))
@@ -103,7 +103,7 @@ class _Work:
     def value(self, trial: int, rung: int) -> float:
         result = self.store.get(self.plan.trials[trial].rungs[rung].leaf.key)
         assert result is not None
-        return result.metrics.get(self.plan.sweep.metric, math.nan)
+        return result.metrics.get(self.plan.sweep.objective.name, math.nan)
 
     def _compute(self, stages: Pass, trial: int) -> None:
         keys = [stage.key for stage in stages]

@@ -58,7 +58,7 @@ class RungDecisions:
         """Every trial that climbs has reached the rung: the scheduler's number of best ones continue."""
         scheduler, values = self.plan.sweep.scheduler, self._values.get(rung, {})
         assert scheduler.facts.keeps is not None
-        sign = 1 if self.plan.sweep.mode == "min" else -1
+        sign = self.plan.sweep.objective.sign
         ranked = sorted(values, key=lambda trial: (math.isnan(values[trial]), sign * values[trial]))
         chosen = set(ranked[: scheduler.facts.keeps(scheduler, len(ranked))])
         for trial in values:
@@ -83,11 +83,12 @@ class RungDecisions:
     def _emit_decision(self, trial: int, rung: int, decision: Decision) -> None:
         at = self.plan.trials[trial].rungs[rung]
         assert at.amount is not None
-        metrics = {self.plan.sweep.metric: self._values[rung][trial]}
+        metrics = {self.plan.sweep.objective.name: self._values[rung][trial]}
         self.emit(Event("rung", at.leaf.key, trial=trial, done=at.amount, metrics=metrics, message=decision))
 
     def _has_reached(self, value: float) -> bool:
         target = self.plan.sweep.scheduler.target
         if target is None or math.isnan(value):
             return False
-        return value <= target if self.plan.sweep.mode == "min" else value >= target
+        sign = self.plan.sweep.objective.sign
+        return sign * value <= sign * target

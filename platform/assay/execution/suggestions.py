@@ -41,7 +41,7 @@ def _objective(plan: Plan, draw: int, results: Mapping[str, StoredResult]) -> fl
         if draw in trial.trial.draws:
             climbed = {stage.key for stage in trial.climbed(plan.decided)}
             result = trial.result({key: result for key, result in results.items() if key in climbed})
-            value = math.nan if result is None else result.metrics.get(plan.sweep.metric, math.nan)
+            value = math.nan if result is None else result.metrics.get(plan.sweep.objective.name, math.nan)
             if math.isfinite(value):
                 values.append(value)
     return fmean(values) if values else None

@@ -34,7 +34,7 @@ def refuse_unfair_races(sweep: Sweep, trials: Sequence[PlannedTrial]) -> None:
         return
     for trial in trials[1:]:
         for ours, theirs in zip(trials[0].rungs, trial.rungs, strict=True):
-            first, other = (conditions_of(sweep.metric, rung.leaf.conditions) for rung in (ours, theirs))
+            first, other = (conditions_of(sweep.objective.name, rung.leaf.conditions) for rung in (ours, theirs))
             if names := differing([first, other]):
                 differences = ", ".join(f"{name} {first.get(name)} and {other.get(name)}" for name in names)
                 raise UserError(

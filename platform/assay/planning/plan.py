@@ -269,7 +269,7 @@ def _configs(sweep: Sweep, trial: Trial) -> Iterator[Mapping[str, JSON]]:
 def _stages(sweep: Sweep, trial: Trial, config: Mapping[str, JSON]) -> tuple[Stage, ...]:
     workload = trial.base.workload
     *others, leaf = stage_graph(workload, config)
-    return (*others, replace(leaf, promise=Promise(workload.name, sweep.metric)))
+    return (*others, replace(leaf, promise=Promise(workload.name, sweep.objective.name)))
 
 
 # Records of earlier runs. They stay valid if arms are added or removed, or budgets grow.
@@ -339,6 +339,6 @@ def _study(sweep: Sweep) -> dict[str, JSON]:
         "profile": sweep.profile,
         "workload": sweep.workload,
         "base": sweep.base,
-        "metric": sweep.metric,
-        "mode": sweep.mode,
+        "metric": sweep.objective.name,
+        "mode": sweep.objective.mode,
     }

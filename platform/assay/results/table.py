@@ -99,7 +99,9 @@ def table(
     rows = [_row(plan, trial, logs or {}, by_ledger) for trial in trials]
     if any(planned.workload.report.days != hints.days for planned in plan.trials):  # units differ
         rows = [replace(row, cost=Total()) for row in rows]
-    ranking = _ranking(sweep.name, sweep.metric, sweep.mode, hints.metrics, rows, sweep.reference.source)
+    ranking = _ranking(
+        sweep.name, sweep.objective.name, sweep.objective.mode, hints.metrics, rows, sweep.reference.source
+    )
     notes = (*_seed_note(plan, ranking), *_cost_note(trials), *_days_note(hints.days, rows), *by_ledger.notes)
     return replace(ranking, notes=(*ranking.notes, *notes), days=hints.days, count=hints.count)
 
@@ -200,7 +202,7 @@ def _conditions(plan: Plan, rung: Rung, leaf: StoredResult | None) -> Mapping[st
     """The conditions that the sweep's metric was measured under, as far as the result reports them."""
     if leaf is None:
         return {}
-    planned, of_metric = rung.leaf.conditions, conditions_of(plan.sweep.metric, rung.leaf.conditions)
+    planned, of_metric = rung.leaf.conditions, conditions_of(plan.sweep.objective.name, rung.leaf.conditions)
     per_metric = {name: of_metric[name] for name, value in planned.items() if isinstance(value, Mapping)}
     reported = {**leaf.notes, **leaf.metrics, **per_metric}
     return {name: reported[name] for name in plan.hints.comparable if name in reported}

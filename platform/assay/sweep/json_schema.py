@@ -30,6 +30,11 @@ from assay.workload.typed_workload import TypedWorkload, fields_below
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 ANYTHING: Mapping[str, Any] = {}
+MODE_OF_ONE_METRIC: Mapping[str, Any] = {
+    "if": {"properties": {"metric": {"type": "object"}}},
+    "then": {"properties": {"mode": {"not": {}}}},
+    "else": {"required": ["mode"]},
+}
 
 
 def json_schema(workloads: Sequence[Workload]) -> dict[str, JSON]:
@@ -46,6 +51,8 @@ def json_schema(workloads: Sequence[Workload]) -> dict[str, JSON]:
     paths = {path: _ref(path) for path in values}
     parts["Config"] = _object(paths)
     parts["Arm"] = _object({**paths, **{key: {"$ref": f"#/properties/{key}"} for key in BASE_KEYS}})
+    mode = properties["mode"]
+    properties["mode"] = {**mode.pop("anyOf")[0], "description": mode["description"]}  # without null, which is no value
     properties["workload"] |= {"enum": [workload.name for workload in workloads]}
     properties["base"] |= {"enum": list(dict.fromkeys(base for each in workloads for base in each.presets()))}
     properties["config"] |= _ref("Config")
@@ -54,7 +61,7 @@ def json_schema(workloads: Sequence[Workload]) -> dict[str, JSON]:
     keys = (key for key in properties if key != "profiles")
     parts["Profile"] = _object({key: {"anyOf": [{"$ref": f"#/properties/{key}"}, {"type": "null"}]} for key in keys})
     properties["profiles"]["additionalProperties"] = _ref("Profile")
-    return {"$schema": DIALECT, **schema, "title": "A sweep", "$defs": parts}
+    return {"$schema": DIALECT, **schema, "title": "A sweep", **MODE_OF_ONE_METRIC, "$defs": parts}
 
 
 def _ref(part: str) -> dict[str, Any]:

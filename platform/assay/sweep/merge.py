@@ -53,6 +53,8 @@ def with_profile(document: Document, name: str) -> Document:
                 _replace(merged, ("config", path), setting, document, (*source, path))
         else:
             _replace(merged, (key,), value, document, source)
+    if "mode" not in profile:
+        _drop_other_mode(merged, profile.get("metric"))
     return merged
 
 
@@ -85,11 +87,18 @@ def with_sets(document: Document, sets: Sequence[str]) -> Document:
         elif (value_above := _create_sections(merged, target, label)) is None:
             parsed.origins = {(): Origin(label, 0, (path,))}
             _replace(merged, target, parsed.data, parsed, ())
+            _drop_other_mode(merged, parsed.data if target == ("metric",) else None)
         elif not _is_section(value_above):
             above = dotted(value_above)
             message = f"got a key below {above}, which is {got(_at(merged, value_above))}; allowed: {above}=…"
             merged.problems.append(SpecProblem(label, 0, path, message))
     return merged
+
+
+def _drop_other_mode(document: Document, metric: JSON) -> None:
+    """Several objectives have directions of their own: the mode was written for the metric that they replace."""
+    if isinstance(metric, dict):
+        document.data.pop("mode", None)
 
 
 def _as_text(path: str, value: str) -> str:

@@ -41,6 +41,7 @@ from assay.sweep.fields import (
 )
 from assay.sweep.lines import Document, Path
 from assay.sweep.notify import Notify
+from assay.sweep.objectives import Mode, Modes, Objective
 from assay.sweep.plot_kinds import PLOT_KINDS, AxisName, PlotKind
 from assay.sweep.resources import Resources
 from assay.sweep.search import Settings, Space
@@ -156,8 +157,11 @@ class Sweep(Section):
     """Arms one at a time; each on top of those before it; or every subset of them."""
     searcher: SerializeAsAny[Searcher] = Searcher()
     scheduler: SerializeAsAny[Scheduler] = Scheduler()
-    metric: Name
-    mode: Literal["min", "max"]
+    metric: Name | Modes
+    """What trials are ranked by. Or several objectives with their directions, as in {loss: min, accuracy: max}, also
+    costs (seconds, device-days, train.seconds). The first is a metric, which ranks and races trials."""
+    mode: Annotated[Mode | None, Field(validate_default=True)] = None
+    """Which values of one metric are better; left out with several objectives, which have directions of their own."""
     seeds: Seeds = (0,)
     resources: SerializeAsAny[Resources] = Resources()
     limits: Limits = Limits()
@@ -177,8 +181,8 @@ class Sweep(Section):
 
     @classmethod
     def for_data(cls, data: Mapping[str, JSON], find_workload: FindWorkload = load_workload) -> type[Sweep]:
-        """The class that reads this data: a Sweep with the options of its searcher and scheduler, its resource groups,
-        and its workload's key for device-days."""
+        """The class that reads this data: a Sweep with one metric and its mode, or several objectives, with the options
+        of its searcher and scheduler, its resource groups, and its workload's key for device-days."""
         sections: tuple[tuple[str, Any], ...] = (
             ("searcher", Searcher),
             ("scheduler", Scheduler),
@@ -186,10 +190,37 @@ class Sweep(Section):
         )
         readers = {name: section.reader(data.get(name)) for name, section in sections}
         own: dict[str, Any] = {name: (readers[name], ...) for name, section in sections if readers[name] is not section}
+        if isinstance(data.get("metric"), Mapping):
+            own["metric"] = (Modes, ...)  # without the alternative, each mistake is at its own line
+        else:
+            own["mode"] = (Mode, ...)
         limits = data.get("limits")
         if isinstance(limits, dict) and (field := _days_field(data, limits, find_workload)) != "device_days":
             own["limits"] = (Limits.reader(field), ...)
-        return create_model(cls.__name__, __base__=cls, **own) if own else cls
+        return create_model(cls.__name__, __base__=cls, **own)
+
+    @field_validator("mode")
+    @classmethod
+    def _is_for_one_metric(cls, mode: Mode | None, info: ValidationInfo) -> Mode | None:
+        metric = info.data.get("metric")
+        if isinstance(metric, Mapping) and mode is not None:
+            raise ValueError(f"got {mode!r}, but metric gives each objective a direction; leave mode out")
+        if isinstance(metric, str) and mode is None:
+            raise ValueError("required, but missing; allowed: min, max")
+        return mode
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """What its trials are compared by: one metric, or several metrics and costs."""
+        if isinstance(self.metric, str):
+            assert self.mode is not None
+            return (Objective(self.metric, self.mode),)
+        return tuple(Objective(name, mode) for name, mode in self.metric.items())
+
+    @property
+    def objective(self) -> Objective:
+        """The first, a metric, which ranks and races its trials."""
+        return self.objectives[0]
 
     @property
     def file(self) -> str:

@@ -10,8 +10,9 @@ from assay.sweep.design import Choice, Design
 from assay.sweep.draft import Draft
 from assay.sweep.expansion import Names, in_trials
 from assay.sweep.lines import Document, Path
+from assay.sweep.objectives import costs_of
 from assay.sweep.search import ARM
-from assay.workload import JSON, ReportHints, Stage, at_path, canonical_json, section_of
+from assay.workload import JSON, Stage, at_path, canonical_json, section_of
 from assay.workload.contract import stage_graph
 
 Config = Mapping[str, JSON]
@@ -59,8 +60,9 @@ class TrialChecks:
             yield _in_trials(blamed, named) if resolved and not _is_own(blamed) else blamed
         yield from self.twins(resolved)
         reported = [(name, list(choice.arm.base.workload.metrics(config))) for choice, name, config, _ in resolved]
-        yield from self.metric(reported)
-        yield from self.plots([(choice.arm.base, config) for choice, _, config, _ in resolved], reported)
+        configs = [(choice.arm.base, config) for choice, _, config, _ in resolved]
+        yield from self.objectives(configs, reported)
+        yield from self.plots(configs, reported)
         yield from self.rungs(resolved)
 
     def choices(self) -> Iterator[Choice]:
@@ -152,14 +154,28 @@ class TrialChecks:
                 return self.written[path].get(spelled, ("parameters", path))
         return ("seeds", self.draft.seeds.index(other.seed))
 
-    def metric(self, reported: list[tuple[str, list[str]]]) -> Iterator[SpecProblem]:
-        metric = self.document.data.get("metric")
-        without = [(name, metrics) for name, metrics in reported if metric not in metrics]
-        if without and isinstance(metric, str) and metric.strip():
-            name, metrics = without[0]
-            is_unknown = len(without) == len(reported)
-            message = f"unknown metric {metric!r}" if is_unknown else f"trial {name!r} does not report {metric!r}"
-            yield self.document.problem(("metric",), message + did_you_mean(metric, metrics))
+    def objectives(
+        self, resolved: Sequence[tuple[Base, Config]], reported: list[tuple[str, list[str]]]
+    ) -> Iterator[SpecProblem]:
+        """Metrics that some trial does not report, and a cost as the first objective, which ranks trials."""
+        written = self.document.data.get("metric")
+        places: dict[str, Path] = {name: ("metric", name) for name in written} if isinstance(written, dict) else {}
+        if isinstance(written, str):
+            places = {written: ("metric",)}
+        first = next(iter(places), "")
+        for name, place in places.items():
+            without = [(trial, metrics) for trial, metrics in reported if name not in metrics]
+            if not without or not name.strip() or (name != first and self.is_cost(name, resolved)):
+                continue
+            trial, metrics = without[0]
+            if self.is_cost(name, resolved):
+                example = f"{{{metrics[0]}: …, {name}: min}}" if metrics else "{loss: min, …}"
+                message = f"{name} is a cost; allowed: a metric first, which ranks trials, then costs, as in {example}"
+            else:
+                is_unknown = len(without) == len(reported)
+                told = f"unknown metric {name!r}" if is_unknown else f"trial {trial!r} does not report {name!r}"
+                message = told + did_you_mean(name, [*metrics, *(self.costs if name != first else ())])
+            yield self.document.problem(place, message)
 
     def plots(
         self, resolved: Sequence[tuple[Base, Config]], reported: list[tuple[str, list[str]]]
@@ -190,13 +206,17 @@ class TrialChecks:
 
     def is_axis(self, x: str, metrics: Sequence[str], resolved: Sequence[tuple[Base, Config]]) -> bool:
         """Whether x is valid, though no config path of a base."""
-        stage, _, last = x.rpartition(".")
-        if x == ARM or x in metrics or (last in self.costs and not stage):
-            return True
-        if last in self.costs:
-            names = {s.name for base, config in resolved[:MOST_ASKED] for s in self.stages(base, config) or []}
-            return not names or stage in names
-        return any(section_of(config, x) is not None for _, config in resolved)
+        if x.rpartition(".")[2] in self.costs and x not in metrics:
+            return self.is_cost(x, resolved)
+        return x == ARM or x in metrics or any(section_of(config, x) is not None for _, config in resolved)
+
+    def is_cost(self, name: str, resolved: Sequence[tuple[Base, Config]]) -> bool:
+        """Whether it is a cost of all stages of a trial, or of those of one name."""
+        stage, _, last = name.rpartition(".")
+        if last not in self.costs or not stage:
+            return last in self.costs
+        names = {s.name for base, config in resolved[:MOST_ASKED] for s in self.stages(base, config) or []}
+        return not names or stage in names
 
     def has_names(self, x: str, configs: Sequence[Config]) -> bool:
         """Whether x is not a number in some trial."""
@@ -248,11 +268,6 @@ class TrialChecks:
         # At the line of another path, the message must name the refused one.
         is_named = not problem.path or best in around
         return self.document.problem(best, problem.message if is_named else f"{problem.path}: {problem.message}")
-
-
-def costs_of(hints: ReportHints) -> tuple[str, str]:
-    """The costs that may be a plot's x."""
-    return "seconds", hints.days.field
 
 
 def _written(path: str, places: Mapping[str, Path]) -> str | None:

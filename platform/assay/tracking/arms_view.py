@@ -27,13 +27,13 @@ def experiment_tags(plan: Plan, parent_run_id: str) -> dict[str, str]:
     sweep = plan.sweep
     measured = [name for trial in plan.trials for name in trial.workload.metrics(trial.trial.config)]
     varied = [path for trial in plan.trials for path in trial.trial.varied]
-    names = list(dict.fromkeys(map(limits.key, [sweep.metric, *measured, "cost/seconds"])))
+    names = list(dict.fromkeys(map(limits.key, [sweep.objective.name, *measured, "cost/seconds"])))
     paths = list(dict.fromkeys(map(limits.key, varied)))
     views = (_view(plan, parent_run_id, names, paths, most) for most in range(MAX_COLUMNS, -1, -1))
     fitting = next(text for text in views if len(text) <= limits.EXPERIMENT_TAG)  # the smallest always fits
     return {
         "mlflow.experimentKind": "custom_model_development",
-        "mlflow.experiment.primaryMetric.name": limits.key(sweep.metric),
+        "mlflow.experiment.primaryMetric.name": limits.key(sweep.objective.name),
         "mlflow.note.content": sweep.description,
         TAG: fitting,
     }
@@ -45,7 +45,7 @@ def _view(plan: Plan, parent_run_id: str, metrics: Sequence[str], varied: Sequen
     state = {
         "searchFilter": f"tags.`mlflow.parentRunId` = '{parent_run_id}' AND tags.`{STANDING}` = '{CURRENT}'",
         "orderByKey": f"metrics.`{metrics[0]}`",
-        "orderByAsc": plan.sweep.mode == "min",
+        "orderByAsc": plan.sweep.objective.mode == "min",
         "selectedColumns": columns[:most],
         "compareRunSections": [{"uuid": "arms", "name": "Arms", "display": True, "isReordered": False}],
         "compareRunCharts": _charts(plan, metrics, varied, most),

@@ -101,7 +101,7 @@ class Runs:
         run, reached = self.children[planned.trial.index], planned.reached(trial.results)
         if reached is None or reached[0] is planned.rungs[-1]:
             return run
-        shown = self._client.steps(run, self._plan.sweep.metric)
+        shown = self._client.steps(run, self._plan.sweep.objective.name)
         if all(step <= view.budget_step(reached[0]) for step in shown):
             return run
         self._client.delete_run(run)

@@ -38,7 +38,7 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
         self._died = died
         self._over = over or threading.Event()
         self._decisions = decisions
-        self._sweep = decisions.plan.sweep
+        self._sweep, self._objective = decisions.plan.sweep, decisions.plan.sweep.objective
         self._rule = make_rule(self._sweep.scheduler)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -54,8 +54,8 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
     def on_trial_result(self, tune_controller: Any, trial: Any, result: Mapping[str, Any]) -> str:
         if "rung" not in result:
             return TrialScheduler.CONTINUE  # it failed or pauses, reported as NaN
-        number, rung, value = trial.config["trial"], result["rung"], result[self._sweep.metric]
-        would_stop = self._rule is not None and self._rule.ends(number, rung, score(value, self._sweep.mode))
+        number, rung, value = trial.config["trial"], result["rung"], result[self._objective.name]
+        would_stop = self._rule is not None and self._rule.ends(number, rung, score(value, self._objective.mode))
         decision = self._decisions(number, rung, value, would_stop)
         return TrialScheduler.CONTINUE if decision == "go on" else TrialScheduler.STOP
 

@@ -108,7 +108,7 @@ def _run_trials(
             store_url=store.url,
             scratch_url=scratch_url,
             retries=sweep.limits.retries,
-            metric=sweep.metric,
+            metric=sweep.objective.name,
             titles={stage.key: titles[stage.key] for rung in planned.rungs for stage in rung.stages},
         )
         for number, planned in enumerate(plan.trials)

@@ -13,8 +13,8 @@ from assay.results.intervals import Estimate, read_estimates
 from assay.results.reference import config_at
 from assay.store import StoredResult
 from assay.sweep.expansion import in_words, short_names
+from assay.sweep.objectives import costs_of
 from assay.sweep.search import ARM
-from assay.sweep.trial_checks import costs_of
 from assay.workload import JSON, at_path, canonical_json
 
 

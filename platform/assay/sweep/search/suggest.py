@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import Literal, Protocol
+from typing import Protocol
 
+from assay.sweep.objectives import Objective
 from assay.sweep.search.observation import Observation
 from assay.sweep.search.settings import Settings
 from assay.sweep.search.space import Point, Space
@@ -23,7 +24,7 @@ class Search(Protocol):
     """The part of a sweep that a search needs."""
 
     @property
-    def mode(self) -> Literal["min", "max"]: ...
+    def objectives(self) -> Sequence[Objective]: ...
     @property
     def searcher(self) -> _Searcher: ...
     def space(self) -> Space: ...
@@ -43,7 +44,7 @@ def suggest(sweep: Search, observations: Sequence[Observation], count: int) -> l
     if num_trials is not None:
         count = min(count, num_trials - len(observations))
     space, around = sweep.space(), sweep.settings()
-    estimator = Estimator(space, around, observations, seed, sweep.mode)
+    estimator = Estimator(space, around, observations, seed, sweep.objectives[0].mode)
     known = {canonical_json(observation.values) for observation in observations}
     first = islice(space.draws(seed, around), space.num_first)
     num_first = sum(canonical_json(point) not in known for point in first)

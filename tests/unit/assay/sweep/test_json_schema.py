@@ -78,6 +78,19 @@ def test_a_mistake_is_underlined_on_its_line(right: str, wrong: str) -> None:
     assert changed in lines_of_mistakes(text)
 
 
+def test_several_objectives_have_directions_of_their_own() -> None:
+    before, after = QUICKSTART.split("metric: fd_classifier", 1)
+    line, after = before.count("\n") + 1, after.split("mode: min\n", 1)[1]
+
+    def mistakes(text: str) -> set[int]:
+        return lines_of_mistakes(before + text + after)
+
+    assert mistakes("metric: {fd_classifier: min, recall_classifier: max}\n") == set()
+    assert mistakes("metric: {fd_classifier: min}\nmode: min\n") == {line + 1}
+    assert mistakes("metric: {fd_classifier: smallest}\n") == {line}
+    assert mistakes("metric: fd_classifier\n") == {1}
+
+
 def test_an_editor_shows_what_a_value_means() -> None:
     parts: Mapping[str, Any] = schema()["$defs"]
     assert parts["throughput.batch_size"]["description"] == "Images per step on each device."

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import optuna
 import pytest
 
+from assay.sweep.objectives import Objective
 from assay.sweep.search import Floats, Integers, Observation, Partitions, Settings, Space, Values, suggest
 from assay.workload import canonical_json
 
@@ -28,6 +29,10 @@ class Study:
     of: Space
     mode: Literal["min", "max"] = "min"
     searcher: Searcher = field(default_factory=Searcher)
+
+    @property
+    def objectives(self) -> Sequence[Objective]:
+        return [Objective("score", self.mode)]
 
     def space(self) -> Space:
         return self.of
