@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import math
 import os
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ KNOWN_TO_RAY = ("s3", "gs", "gcs", "hdfs", "abfs", "abfss")
 """URL schemes that Ray can write to: it uses pyarrow, which has fewer filesystems than fsspec."""
 
 LIVE = "ASSAY_LIVE_SECONDS"
+JOB = "ASSAY_JOB"
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,11 @@ class Home:
         return seconds
 
     @property
+    def job(self) -> str | None:
+        """The id of the Ray job that this process runs in; None outside jobs. `assay submit` sets it."""
+        return _variable(JOB)
+
+    @property
     def settings(self) -> Path:
         """The file that `assay.settings` reads; it need not exist."""
         return self.root / "settings.yaml"
@@ -99,6 +106,14 @@ def ensure_user_home() -> None:
     """Set HOME to assay's folder if the user has no home: libraries that look for settings there would not import."""
     if os.path.expanduser("~") == "~":  # noqa: PTH111  # Path raises without a home
         os.environ["HOME"] = str(Home.default().root)
+
+
+def user_name() -> str:
+    """The user's name, or number if it has no name, as in a container."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def _variable(name: str) -> str | None:

@@ -15,6 +15,7 @@ from assay.errors import AssayError, ClusterLost, StageFailed, UserError, refuse
 from assay.execution import inline
 from assay.execution.events import Event
 from assay.execution.executors import EXECUTORS, make_executor
+from assay.execution.heartbeat import Heartbeat
 from assay.execution.limits import Limiter
 from assay.execution.pause import Pause
 from assay.execution.rung_decisions import RungDecisions
@@ -126,10 +127,12 @@ class _Run:
         self._charged = computed_of(sweep, self.store)
         self._decisions = decisions_of(sweep, self.store)
         self._limiter = Limiter(sweep.limits, sweep.find_workload().report.days, pause, self._emit)
+        self._heartbeat = Heartbeat(sweep, self.store, home)
         self._resources = ExitStack()
         self._is_connected = False
 
     def __enter__(self) -> _Run:
+        self._resources.callback(self._heartbeat.close)
         self._resources.enter_context(self._limiter.hours_counted())
         return self
 
@@ -138,6 +141,8 @@ class _Run:
 
     def compute(self, plan: Plan) -> tuple[Plan, dict[str, StoredResult]]:
         """Compute what is missing from a plan; returns it with the decisions, and its stored results."""
+        if self.store.known():  # a run that is refused below leaves no new store
+            self._heartbeat.uses(plan)
         stored = {key: result for key in plan.stages if (result := self.store.sound(key)) is not None}
         before = survey(plan, self.store)
         missing = plan.needed.keys() - stored.keys()
@@ -147,6 +152,7 @@ class _Run:
             raise UserError(f"{error}\nNothing was started.") from error
         if missing:
             self.store.probe()  # report its problems now, not once per stage
+        self._heartbeat.uses(plan)
         for listener in self._listeners:
             listener.begin(plan, before, stored)
         self._is_begun = True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import re
 import shlex
 import tempfile
@@ -16,6 +15,7 @@ from typing import Literal
 from ray.job_submission import JobDetails
 
 from assay.errors import ClusterError, UserError
+from assay.home import JOB, user_name
 from assay.jobs.cluster import Cluster
 from assay.jobs.package import packed, staying_here, sweep_file
 from assay.jobs.places import DEFAULT_HOME, Locations, environment, locations, refuse_paths_from_here, remark
@@ -97,7 +97,7 @@ def _submit(cluster: Cluster, job_id: str, sweep: Sweep, folder: Path, where: Lo
         cluster.client.submit_job(
             submission_id=job_id,
             entrypoint=entrypoint(sweep),
-            runtime_env={"working_dir": str(folder), "env_vars": environment(where)},
+            runtime_env={"working_dir": str(folder), "env_vars": {**environment(where), JOB: job_id}},
             metadata=_metadata(sweep),
         )
 
@@ -112,7 +112,7 @@ def _metadata(sweep: Sweep) -> dict[str, str]:
     return {
         "assay.sweep": sweep.name,
         "assay.profile": sweep.profile or "",
-        "assay.user": getpass.getuser(),
+        "assay.user": user_name(),
         "assay.version": version("assay"),
     }
 

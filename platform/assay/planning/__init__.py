@@ -4,7 +4,7 @@ Planning computes nothing and imports neither Ray nor torch: `assay plan` answer
 """
 
 from assay.planning.checks import check_where_stages_run, checked
-from assay.planning.plan import Plan, PlannedTrial, Rung, Warned, computed_of, make_plan, remembered
+from assay.planning.plan import Plan, PlannedTrial, Rung, Warned, computed_of, make_plan, remembered, studies_of
 
 __all__ = [
     "Plan",
@@ -16,4 +16,5 @@ __all__ = [
     "computed_of",
     "make_plan",
     "remembered",
+    "studies_of",
 ]

@@ -333,6 +333,16 @@ def computed_of(sweep: Sweep, store: Store) -> Computed:
     return store.computed({"sweep": sweep.name, "profile": sweep.profile, "workload": sweep.workload})
 
 
+def studies_of(sweep: Sweep, store: Store) -> set[str]:
+    """The folders in `studies/` that runs of this sweep write to."""
+    folders = [computed_of(sweep, store).records.path]
+    if sweep.scheduler.rungs:
+        folders.append(decisions_of(sweep, store).records.path)
+    if sweep.searcher.facts.learns:
+        folders.append(suggestions_of(sweep, store).records.path)
+    return {folder.split("/")[1] for folder in folders}
+
+
 def _study(sweep: Sweep) -> dict[str, JSON]:
     return {
         "sweep": sweep.name,

@@ -18,7 +18,7 @@ from assay.store.shards import Shards
 from assay.store.store import Store
 from assay.workload import Checkpointing
 
-AT_THE_ROOT = {"results", "progress", "studies", "set-aside", "staging", "ray"}
+AT_THE_ROOT = {"results", "progress", "studies", "running", "set-aside", "staging", "ray"}
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class Inspection:
             yield from self._result(key) if re.fullmatch(KEY, key) else [self._stray(f"results/{key}")]
         yield from self._groups("progress", self._of_lineage)
         yield from self._groups("studies", self._of_study)
+        yield from self._folder(self._store.runs.records)
         if self._files.is_local:
             for folder in leftovers(self._files.local_path("staging")):
                 yield self._left(f"staging/{folder.name}")

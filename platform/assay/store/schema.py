@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from assay.workload import JSON, digest
 
@@ -25,6 +25,16 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 Scalar = str | bool | int | float
 Decision = Literal["go on", "stop", "reached", "finished"]
 """A trial at a rung: it climbs; others are better; it has reached the target; there is no higher rung."""
+
+
+def _with_zone(text: str) -> str:
+    if datetime.fromisoformat(text).tzinfo is None:
+        raise ValueError(f"got {text!r}, allowed: a time with its zone")
+    return text
+
+
+When = Annotated[str, AfterValidator(_with_zone)]
+"""A time in ISO 8601, with its time zone."""
 
 
 class Record(BaseModel):
@@ -116,14 +126,7 @@ class ResultRecord(Record):
     notes: dict[str, Scalar] = Field(default_factory=dict)
     files: dict[str, FileEntry]
     shards: list[ShardEntry]
-    created: str
-
-    @field_validator("created")
-    @classmethod
-    def _is_a_time(cls, created: str) -> str:
-        if datetime.fromisoformat(created).tzinfo is None:
-            raise ValueError(f"got {created!r}, allowed: a time with its zone")
-        return created
+    created: When
 
     @model_validator(mode="after")
     def _answers_what_was_asked(self) -> ResultRecord:
@@ -241,3 +244,28 @@ class ComputedRecord(Record):
     @property
     def stem(self) -> str:
         return self.key
+
+
+class RunningRecord(Record):
+    """running/<id>.json: a run in progress"""
+
+    id: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+    sweep: str
+    profile: str | None = None
+    user: str
+    host: str
+    pid: Count
+    command: str
+    """Without secrets."""
+    job: str | None = None
+    """The id of the Ray job that it is."""
+    started: When
+    renewed: When
+    keys: list[str] = Field(default_factory=list)
+    """The stages that it reads or computes."""
+    lineages: list[str] = Field(default_factory=list)
+    studies: list[str] = Field(default_factory=list)
+
+    @property
+    def stem(self) -> str:
+        return self.id

@@ -1,4 +1,4 @@
-"""The store: `results/<key>/`, `progress/<lineage>/`, `studies/<digest>/`, `set-aside/`.
+"""The store: `results/<key>/`, `progress/<lineage>/`, `studies/<digest>/`, `running/`, `set-aside/`.
 
 A result exists once `results/<key>/result.json` does, which lists every file with its checksum. A result that no
 longer matches is reported, moved to `set-aside/` and computed again; it never reaches a metric.
@@ -27,7 +27,8 @@ from assay.store.folders import KEY
 from assay.store.journal import Computed, Decisions, Suggestions
 from assay.store.records import FileRecord, Files, Reporter, as_json, file_record, file_records, typed
 from assay.store.resolved_config import as_run
-from assay.store.schema import ResultRecord
+from assay.store.running import LIFETIME_S, Runs
+from assay.store.schema import ResultRecord, RunningRecord
 from assay.store.shards import Shard, Shards, cover, mixed_columns
 from assay.text import first_line, json_number
 from assay.workload import JSON, Checkpointing, Stage, digest
@@ -324,6 +325,14 @@ class Store:
     def computed(self, study: JSON) -> Computed:
         """The stages that the runs of a study computed."""
         return Computed(self.files, f"studies/{digest(study)}/computed")
+
+    @property
+    def runs(self) -> Runs:
+        return Runs(self.files)
+
+    def running(self, within_s: float = LIFETIME_S) -> list[RunningRecord]:
+        """The runs in progress, the latest first: those that renewed their record within this time."""
+        return self.runs.live(within_s)
 
     def probe(self) -> None:
         """Raises StoreError unless the store can be read and written and has space. Called before expensive work."""

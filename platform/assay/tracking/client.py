@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from assay.home import Home
+from assay.home import Home, user_name
 from assay.tracking import limits
 from assay.tracking.database import bring_home, one_at_a_time, refuse_unusable, sqlite_file
 from assay.tracking.logged import quiet_environment
@@ -157,14 +155,6 @@ class Client:
 
     def has_files(self, run: Any, folder: str) -> bool:
         return bool(self._ask(self._mlflow.list_artifacts, run.info.run_id, folder))
-
-
-def user_name() -> str:
-    """The user's name, or number if it has no name, as in a container."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
 
 
 def now_ms() -> int:

@@ -93,11 +93,13 @@ def test_on_s3_a_sweep_is_cut_off_resumed_and_equal_to_one_on_a_disk(
 
         def event(self, event: Event) -> None:
             if event.kind == "committed":
+                assert [run.sweep for run in Store(bucket).running()] == ["norms"]
                 raise KeyboardInterrupt
 
     monkeypatch.setenv("ASSAY_STORE", bucket)
     with pytest.raises(KeyboardInterrupt):
         assay.run(sweep, Home(tmp_path / "there"), executor="inline", listeners=[CutOff()])
+    assert Store(bucket).running() == []
     resumed = run(sweep, tmp_path / "there")
     assert len(resumed.computed) == len(resumed.plan.stages) - 1
     assert found(resumed) == found(here)

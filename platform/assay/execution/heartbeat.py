@@ -1,0 +1,89 @@
+"""The note in the store that this run is in progress: what it is, who runs it where, and what it uses."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import sys
+import threading
+import uuid
+from datetime import UTC, datetime
+
+from assay.errors import StoreError
+from assay.home import Home, user_name
+from assay.planning import Plan, studies_of
+from assay.planning.passes import with_streamed
+from assay.redaction import hide_secrets
+from assay.store import RunningRecord, Store
+from assay.store.running import LIFETIME_S
+from assay.sweep import Sweep
+
+
+class Heartbeat:
+    """Renews the note until it is closed. A store that cannot be written costs a warning, not the run."""
+
+    def __init__(self, sweep: Sweep, store: Store, home: Home, every_s: float = LIFETIME_S / 3) -> None:
+        now = _now()
+        self._store = store
+        self._every_s = every_s
+        self._record = RunningRecord(
+            id=uuid.uuid4().hex,
+            sweep=sweep.name,
+            profile=sweep.profile,
+            user=user_name(),
+            host=platform.node(),
+            pid=os.getpid(),
+            command=shlex.join(map(hide_secrets, sys.argv)),
+            job=home.job,
+            started=now,
+            renewed=now,
+        )
+        self._ended = threading.Event()
+        self._one_at_a_time = threading.Lock()
+        self._thread = threading.Thread(target=self._keep_renewing, name="assay-heartbeat", daemon=True)
+
+    def uses(self, plan: Plan) -> None:
+        """From now on, the note lists the stages and records of this plan. To be called before any of them is read."""
+        parts = [part for _, part in with_streamed(plan.stages.values())]
+        used = {
+            "keys": sorted({part.key for part in parts}),
+            "lineages": sorted({part.lineage for part in parts}),
+            "studies": sorted(studies_of(plan.sweep, self._store)),
+        }
+        with self._one_at_a_time:
+            self._record = self._record.model_copy(update=used)
+        self._renew()
+        if not self._thread.is_alive():
+            self._thread.start()
+
+    def close(self) -> None:
+        """Remove the note, and those that killed runs left long ago."""
+        if not self._thread.is_alive():
+            return
+        self._ended.set()
+        self._thread.join()
+        try:
+            self._store.runs.remove(self._record.id)
+            self._store.runs.remove_expired()
+        except StoreError as error:
+            self._tell(error)
+
+    def _keep_renewing(self) -> None:
+        while not self._ended.wait(self._every_s):
+            self._renew()
+
+    def _renew(self) -> None:
+        with self._one_at_a_time:
+            self._record = self._record.model_copy(update={"renewed": _now()})
+            try:
+                self._store.runs.write(self._record)
+            except StoreError as error:
+                self._tell(error)
+
+    def _tell(self, error: StoreError) -> None:
+        self._store.files.tell_once("running", f"other commands may not see that this run is in progress: {error}")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
