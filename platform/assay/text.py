@@ -166,3 +166,8 @@ def relative(path: Path) -> str:
     """The path relative to the current folder if it is below it, else the absolute path."""
     absolute, current = path.absolute(), Path.cwd()
     return str(absolute.relative_to(current)) if absolute.is_relative_to(current) else str(absolute)
+
+
+def with_article(noun: str) -> str:
+    """a bar, an importance"""
+    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"

@@ -21,6 +21,8 @@ MARKERS = ("o", "s", "^", "v", "P", "X", "<", ">")
 """Markers distinguish lines in prints without colour."""
 HATCHES = ("", "//", "..", "xx", "--")
 """Hatches of bars once the colours repeat."""
+HEAD_CHARACTER = 0.115
+"""Inches: largest width of a character in the title."""
 MOST_CHARACTERS = 60
 """The longest label on one line."""
 ELLIPSIS = "…"

@@ -11,6 +11,8 @@ from assay.sweep.draft import Draft
 from assay.sweep.expansion import Names, in_trials
 from assay.sweep.lines import Document, Path
 from assay.sweep.objectives import costs_of
+from assay.sweep.plot_kinds import METRICS, SETTINGS
+from assay.sweep.schema import Plot
 from assay.sweep.search import ARM
 from assay.workload import JSON, Stage, at_path, canonical_json, section_of
 from assay.workload.contract import stage_graph
@@ -180,29 +182,52 @@ class TrialChecks:
     def plots(
         self, resolved: Sequence[tuple[Base, Config]], reported: list[tuple[str, list[str]]]
     ) -> Iterator[SpecProblem]:
-        """Axes that no trial has: x may be a setting, a metric or a cost, and y a metric."""
+        """Names in plots that no trial has: settings, metrics, and whatever else an axis may show."""
         configs, paths = [config for _, config in resolved], {path for base, _ in resolved for path in base.paths}
         metrics = list(dict.fromkeys(name for _, names in reported for name in names))
         known = ", ".join(metrics) or "none"
         for number, plot in self.draft.plots.items() if configs else ():
-            place: Path = ("report", "plots", number)
-            for i, y in enumerate(plot.metrics):
-                if y not in metrics:
-                    at = (*place, "y") if isinstance(plot.y, str) else (*place, "y", i)
-                    message = f"no trial reports {y!r}{did_you_mean(y, metrics, f'; its metrics are {known}')}"
-                    yield self.document.problem(at, message)
-            of_x = plot.of_x
-            needs_numbers = plot.facts.x == "numbers" or of_x.body is not None
-            if needs_numbers and self.has_names(of_x.name, configs):
-                message = (
-                    f"got {plot.x!r}, which has values that are not numbers; a {plot.kind} plot takes only numbers"
-                )
-                yield self.document.problem((*place, "x"), message)
-            if of_x.name not in paths and not self.is_axis(of_x.name, metrics, resolved):
-                costs = " and ".join(self.costs)
-                choices = f"{ARM}, a config path, a metric ({known}), or {costs}, also as train.seconds"
-                hint = did_you_mean(of_x.name, [ARM, *self.costs, *metrics, *paths], f"; allowed: {choices}")
-                yield self.document.problem((*place, "x"), f"no trial has {of_x.name!r}{hint}")
+            for at, takes, name in plot.entries:
+                if takes in METRICS:
+                    message = self.no_metric(name, metrics, known)
+                elif takes in SETTINGS:
+                    message = self.no_setting(name, paths, configs)
+                else:
+                    message = self.no_axis(plot, metrics, known, paths, resolved)
+                if message:
+                    yield self.document.problem(("report", "plots", number, *at), message)
+
+    def no_metric(self, name: str, metrics: Sequence[str], known: str) -> str:
+        """What is wrong with the name of a metric, as below with those of settings and of what an axis shows."""
+        if name in metrics:
+            return ""
+        return f"no trial reports {name!r}{did_you_mean(name, metrics, f'; its metrics are {known}')}"
+
+    def no_setting(self, name: str, paths: Set[str], configs: Sequence[Config]) -> str:
+        parts = [part for path, parameter in self.draft.parameters.items() for part in parameter.parts_of(path)]
+        if name in (ARM, *paths, *parts) or any(section_of(config, name) is not None for config in configs):
+            return ""
+        hint = did_you_mean(name, [ARM, *paths, *parts], f"; allowed: {ARM}, or a config path")
+        return f"no trial has {name!r}{hint}"
+
+    def no_axis(
+        self,
+        plot: Plot,
+        metrics: Sequence[str],
+        known: str,
+        paths: Set[str],
+        resolved: Sequence[tuple[Base, Config]],
+    ) -> str:
+        of_x = plot.of_x
+        needs_numbers = plot.facts.x == "numbers" or of_x.body is not None
+        if needs_numbers and self.has_names(of_x.name, [config for _, config in resolved]):
+            return f"got {plot.along!r}, which has values that are not numbers; a {plot.kind} plot takes only numbers"
+        if of_x.name in paths or self.is_axis(of_x.name, metrics, resolved):
+            return ""
+        costs = " and ".join(self.costs)
+        choices = f"{ARM}, a config path, a metric ({known}), or {costs}, also as train.seconds"
+        hint = did_you_mean(of_x.name, [ARM, *self.costs, *metrics, *paths], f"; allowed: {choices}")
+        return f"no trial has {of_x.name!r}{hint}"
 
     def is_axis(self, x: str, metrics: Sequence[str], resolved: Sequence[tuple[Base, Config]]) -> bool:
         """Whether x is valid, though no config path of a base."""

@@ -45,14 +45,16 @@ class Axis:
     def of(cls, plot: Plot, series: Sequence[Series], *, is_cost: bool = False) -> Axis:
         values = distinct_values(series)
         if has_names(plot, series):
-            short = shortened(in_words(x) for x in _in_order(values))
+            short = shortened(in_words(x) for x in in_order(values))
             is_long = len(short) > MOST_STANDING or max(map(len, short)) > LONG_NAME
-            return cls(plot.x, tuple(short), tuple(short.values()), (), plot.facts.turns and is_long, 1.0, plot.of_x)
+            return cls(
+                plot.along, tuple(short), tuple(short.values()), (), plot.facts.turns and is_long, 1.0, plot.of_x
+            )
         if not is_cost:
             ticks = {float(plot.of_x.at(value)) for value in values}
-            return cls(plot.x, (), (), tuple(sorted(ticks)), False, 1.0, plot.of_x)
-        is_long = plot.x.endswith("seconds") and max(values) > 2 * HOUR_S
-        name = f"{plot.x.removesuffix('seconds')}hours" if is_long else plot.x
+            return cls(plot.along, (), (), tuple(sorted(ticks)), False, 1.0, plot.of_x)
+        is_long = plot.along.endswith("seconds") and max(values) > 2 * HOUR_S
+        name = f"{plot.along.removesuffix('seconds')}hours" if is_long else plot.along
         return cls(name, (), (), (), False, HOUR_S if is_long else 1, plot.of_x)
 
     @property
@@ -98,16 +100,16 @@ def distinct_values(series: Sequence[Series]) -> list[JSON]:
 
 def has_names(plot: Plot, series: Sequence[Series]) -> bool:
     """Whether x is categorical."""
-    return plot.facts.x == "names" or not all(_is_number(x) for x in distinct_values(series))
+    return plot.facts.x == "names" or not all(is_number(x) for x in distinct_values(series))
 
 
-def _is_number(x: JSON) -> bool:
+def is_number(x: JSON) -> bool:
     return isinstance(x, int | float) and not isinstance(x, bool)
 
 
-def _in_order(values: Sequence[JSON]) -> list[JSON]:
+def in_order(values: Sequence[JSON]) -> list[JSON]:
     """Null, then numbers by size; anything else in the order of the sweep."""
-    numbers = [value for value in values if _is_number(value)]
+    numbers = [value for value in values if is_number(value)]
     if len(numbers) + values.count(None) == len(values):
         return [*([None] if None in values else []), *sorted(numbers)]
     return list(values)
@@ -123,14 +125,17 @@ def set_ticks(axes: Any, axis: Axis, plot: Plot) -> None:
             slant = {"rotation": SLANT, "ha": "right", "rotation_mode": "anchor"} if axis.is_slanted else {}
             axes.set_xticks(places, names, **slant)
     elif "x" in plot.log:
-        _log(axes, "x", axis.ticks)
-        if 0 < len(axis.ticks) <= MOST_TICKS:
-            axes.set_xticks(axis.ticks, [_short(tick) for tick in axis.ticks])
-            axes.minorticks_off()
-    elif max(axis.ticks, default=0) >= MANY:
-        axes.xaxis.set_major_formatter(lambda value, position: _short(value))
+        log_scale(axes, "x", axis.ticks)
+    else:
+        show_numbers(axes, "x", axis.ticks)
     if "y" in plot.log:
-        _log(axes, "x" if axis.is_sideways else "y", ())
+        log_scale(axes, "x" if axis.is_sideways else "y", ())
+
+
+def show_numbers(axes: Any, name: str, values: Sequence[float]) -> None:
+    """Abbreviate large numbers on an axis."""
+    if max(values, default=0) >= MANY:
+        getattr(axes, f"{name}axis").set_major_formatter(lambda value, position: _short(value))
 
 
 def _short(value: float) -> str:
@@ -141,11 +146,15 @@ def _short(value: float) -> str:
     return f"{value:g}"
 
 
-def _log(axes: Any, name: str, values: Sequence[float]) -> None:
-    """Set a logarithmic scale; if there is a zero among the values, linear below the smallest positive one."""
+def log_scale(axes: Any, name: str, values: Sequence[float]) -> None:
+    """Set a logarithmic scale; if there is a zero among the values, linear below the smallest positive one. Few values
+    are its ticks."""
     positive = [value for value in values if value > 0]
     if len(positive) < len(values) and positive:
         getattr(axes, f"set_{name}scale")("symlog", linthresh=min(positive), linscale=0.5)
     else:
         getattr(axes, f"set_{name}scale")("log")
     getattr(axes, f"{name}axis").set_major_formatter("{x:g}")  # 0.1 instead of the default 10⁻¹
+    if 0 < len(values) <= MOST_TICKS:
+        getattr(axes, f"set_{name}ticks")(values, [_short(value) for value in values])
+        getattr(axes, f"{name}axis").minorticks_off()

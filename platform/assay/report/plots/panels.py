@@ -49,7 +49,7 @@ def draw_panel(axes: Any, axis: Axis, plot: Plot, y: str, series: Sequence[Serie
     load_attribute(plot.facts.draw)(axes, Panel(axis, front, [one for one in series if one not in front]))
     set_ticks(axes, axis, plot)
     name, value = ("x", "y") if not axis.is_sideways else ("y", "x")
-    getattr(axes, f"set_{name}label")("" if plot.x == ARM else literal(axis.name))
+    getattr(axes, f"set_{name}label")("" if plot.along == ARM else literal(axis.name))
     getattr(axes, f"set_{value}label")(literal(y))
     axes.grid(visible=True, axis=value if has_places else "both", alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)

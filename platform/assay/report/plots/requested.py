@@ -13,6 +13,7 @@ from typing import Any
 from assay.planning import Plan
 from assay.report.figures import (
     COLORS,
+    HEAD_CHARACTER,
     PLOT_DPI,
     inches_wide,
     literal,
@@ -27,17 +28,17 @@ from assay.report.plots.axes import Axis, Seats, has_names
 from assay.report.plots.panels import FADED, PAPERS, THE_OTHERS, draw_panel
 from assay.report.plots.reading import is_cost
 from assay.report.plots.series import Series, series_of
+from assay.report.plots.trials import draw_trials
 from assay.results import Table, TrialOutcome
 from assay.results.rows import Row
 from assay.sweep import Plot
+from assay.sweep.plot_kinds import METRICS
 from assay.workload import canonical_json
 
 PANEL = (6.4, 4.2)
 """Inches."""
 MOST_PANEL, MOST_HEIGHT = 16.0, 40.0
 """Inches: largest width or height of a panel without its names, and largest height of a picture."""
-HEAD_CHARACTER = 0.115
-"""Inches: largest width of a character in the title."""
 SLANTED = 1.2
 """Inches: length of a slanted name that fits into a panel."""
 HEAD_CHARACTERS = 110
@@ -56,14 +57,19 @@ def draw_plots(
     """One picture per plot; metrics without any result are noted as omissions."""
     drawn: list[Path] = []
     for plot in plan.sweep.report.plots:
-        file = _file(plot, folder, drawn)
-        picture = omissions.picture(file, partial(_plot, plan, plot, trials, table, file, omissions))
+        file = _file(plot, plot.metrics or (plan.sweep.objective.name,), folder, drawn)
+        draw = partial(draw_trials, plan, plot, trials, file, omissions)
+        if plot.facts.of == "series":
+            draw = partial(_plot, plan, plot, trials, table, file, omissions)
+        picture = omissions.picture(file, draw)
         drawn += [] if picture is None else [picture]
     return drawn
 
 
-def _file(plot: Plot, folder: Path, taken: Sequence[Path]) -> Path:
-    name = safe_name(f"{'-'.join(plot.metrics)}-by-{plot.x}-{plot.kind}")
+def _file(plot: Plot, metrics: Sequence[str], folder: Path, taken: Sequence[Path]) -> Path:
+    settings = [name for _, takes, name in plot.entries if takes not in METRICS]
+    by = f"-by-{'-'.join(settings)}" if settings else ""
+    name = safe_name(f"{'-'.join(metrics)}{by}-{plot.kind}")
     path = folder / f"{name}.png"
     return path if path not in taken else folder / f"{name}-{len(taken)}.png"
 
@@ -74,12 +80,12 @@ def _plot(
     """None if there is nothing to show."""
     is_begun = any(row.estimates for row in table.rows)
     panels: dict[str, list[Series]] = {}
-    for y in plot.metrics:
+    for y in plot.metrics or (plan.sweep.objective.name,):
         series = _series(plan, plot, y, trials, table, omissions)
         if series:
             panels[y] = series
         elif is_begun:
-            omissions.note(f"not plotted: {y} by {plot.x}, since no result has them")
+            omissions.note(f"not plotted: {y} by {plot.along}, since no result has them")
     return _draw(plan, plot, panels, table, file) if panels else None
 
 
@@ -103,7 +109,7 @@ def _series(
     counts = range(1, MOST_BARS + 1)
     shown = max(1, bisect_right(counts, MOST_BARS, key=lambda count: _num_bars(plot, of_best(count))))
     noun = "arms" if table.arms else "trials"
-    omissions.note(f"plotted of {y} by {plot.x}: the best {shown} of {len(best):,} {noun}")
+    omissions.note(f"plotted of {y} by {plot.along}: the best {shown} of {len(best):,} {noun}")
     return [_where_ours_are(best_series) for best_series in of_best(shown)]
 
 
@@ -134,7 +140,7 @@ def _draw(plan: Plan, plot: Plot, panels: dict[str, list[Series]], table: Table,
     across = min(MOST_ACROSS, len(panels))
     down = -(-len(panels) // across)
     width, height = _panel_size(axis, max(Seats.of(axis, panel).most for panel in panels.values()))
-    title = textwrap.wrap(f"{plan.sweep.name}: {', '.join(panels)} by {plot.x}", HEAD_CHARACTERS)
+    title = textwrap.wrap(f"{plan.sweep.name}: {', '.join(panels)} by {plot.along}", HEAD_CHARACTERS)
     size = max(width * across, HEAD_CHARACTER * max(map(len, title))), min(height * down, MOST_HEIGHT)
     figure = new_figure(*size, PLOT_DPI, layout="constrained")
     figure.suptitle(literal("\n".join(title)), fontweight="bold", x=0.01, ha="left")

@@ -58,6 +58,10 @@ class Parameter(Section):
     """A condition: the parameter is set only if the arm, the config and the parameters above have these values (config
     path → value), and in these arms ("arm" → a name or a list of names)."""
 
+    def parts_of(self, path: str) -> list[str]:
+        """What the parts of its partition are called, if it has one: sample.steps[0], …"""
+        return [] if self.partition is None else [f"{path}[{number}]" for number in range(self.partition.parts)]
+
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         if problem := self._problem():

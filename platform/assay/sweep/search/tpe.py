@@ -48,7 +48,7 @@ class Estimator:
         self._space, self._around = space, around
         # Every batch has a new sampler; with the same seed, each would begin with the same random draws.
         seed = Random(f"{seed} {len(observations)}").getrandbits(32)
-        with _quiet():
+        with quiet():
             sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
             direction = "minimize" if mode == "min" else "maximize"
             self._study = optuna.create_study(sampler=sampler, direction=direction)
@@ -71,12 +71,12 @@ class Estimator:
             params={name: value for name, (value, _) in params.items()},
             distributions={name: distribution for name, (_, distribution) in params.items()},
         )
-        with _quiet():
+        with quiet():
             self._study.add_trial(trial)
 
     def ask(self, known: AbstractSet[str]) -> Point | None:
         """A point that is not among the known ones (as canonical JSON); None if the estimator only repeats them."""
-        with _quiet():
+        with quiet():
             for _ in range(ASKS):
                 trial = self._study.ask()
                 point = self._space.choose(partial(self._suggested, trial), self._around)
@@ -121,7 +121,7 @@ def _weights(path: str, axis: Partitions) -> list[str]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silence Optuna's log and its warnings of experimental options."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)

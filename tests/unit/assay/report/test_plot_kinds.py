@@ -87,7 +87,7 @@ def magenta_pixels(picture: Path) -> int:
         ("{kind: stairs, x: sample.guidance_scale, y: fid, log: [y]}", None),
         (
             "{kind: stair, x: seconds, y: fid}",
-            "kind: unknown plot kind 'stair'; did you mean 'stairs'? allowed: bar, line, scatter, slide, stairs",
+            "kind: unknown plot kind 'stair'; did you mean 'stairs'? allowed: bar, line, scatter, ",
         ),
         ("{kind: slide, x: seconds, y: fid}", "kind: the plot kind 'slide' (stairs_of_a_package:SLIDE) cannot be imp"),
         (

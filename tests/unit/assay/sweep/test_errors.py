@@ -137,7 +137,37 @@ def test_files_that_cannot_be_read(load: Load, tmp_path: Path) -> None:
             "report: {plots: [{kind: ber, x: a, y: b}]}\n",
             "x.yaml:7: report.plots[0].kind: unknown plot kind 'ber'; did you mean 'bar'? allowed: bar, line, scatter",
         ),
-        ("report: {plots: [{kind: bar, x: a}]}\n", "x.yaml:7: report.plots[0].y: required, but missing; allowed: text"),
+        (
+            "report: {plots: [{kind: bar, x: a}]}\n",
+            "x.yaml:7: report.plots[0].y: required, but missing; a bar plot takes x (a config path, arm, the "
+            "scheduler's budget, a metric or a cost), y (a metric, or a list of them)",
+        ),
+        (
+            "report:\n  plots:\n    - {kind: importance,\n       x: arm}\n",
+            "x.yaml:10: report.plots[0].x: an importance plot has no x; an importance plot takes y (a metric, or a "
+            "list of them; without it, the sweep's metric)",
+        ),
+        (
+            "report: {plots: [{kind: contour, x: [arm], y: seed}]}\n",
+            "x.yaml:7: report.plots[0].x: got a list, but x of a contour plot is a config path, or arm; list several",
+        ),
+        (
+            "report: {plots: [{kind: contour, x: arm}]}\n",
+            "x.yaml:7: report.plots[0].y: required, but missing; a contour plot takes x (a config path, or arm), y (a",
+        ),
+        (
+            "report: {plots: [{kind: slice, z: fid}]}\n",
+            "x.yaml:7: report.plots[0].z: a slice plot has no z; a slice plot takes x (a config path, arm, or a list "
+            "of them; without it, all in which the trials differ), y (",
+        ),
+        (
+            "report: {plots: [{kind: slice, x: []}]}\n",
+            "x.yaml:7: report.plots[0].x: got [], allowed: at least one",
+        ),
+        (
+            "report: {plots: [{kind: importance, log: [y]}]}\n",
+            "x.yaml:7: report.plots[0].log: got y, which cannot be logarithmic in an importance plot; allowed: no axis",
+        ),
         ("config: {train.learning_rate: .nan}\n", "x.yaml:7: config.train.learning_rate: got .nan, allowed: a finite"),
         ("description: !!python/name:os.system x\n", "x.yaml:7: description: got the tag !!python/name:os.system"),
         ("config: &a {sample.steps: *a}\n", "x.yaml:7: config.sample.steps: an alias inside its own anchor"),

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from assay.sweep.json_schema import json_schema
+from assay.sweep.plot_kinds import PLOT_KINDS
 from assay.workload import load_workload
 from repository import ROOT
 
@@ -94,7 +95,7 @@ def test_several_objectives_have_directions_of_their_own() -> None:
 def test_an_editor_shows_what_a_value_means() -> None:
     parts: Mapping[str, Any] = schema()["$defs"]
     assert parts["throughput.batch_size"]["description"] == "Images per step on each device."
-    assert parts["Plot"]["properties"]["kind"]["enum"] == ["bar", "line", "scatter"]
+    assert parts["Plot"]["properties"]["kind"]["enum"] == PLOT_KINDS.names()
     assert parts["Plot"]["properties"]["log"]["description"] == "The axes that are logarithmic."
     assert "data" not in parts["Config"]["properties"], "a section that has to be there is not set as a whole"
     assert "classifier" in parts["Config"]["properties"]
