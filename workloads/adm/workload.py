@@ -28,7 +28,7 @@ from adm.sampling import check as sampling_check
 from adm.sampling import graph as sampling
 from adm.studies import check, graph
 from assay.errors import AssayWarning, ConfigProblem, FieldError, UserError
-from assay.workload import JSON, Budget, Checkpointing, PrintedTable, Smoke, Stage, TypedWorkload
+from assay.workload import JSON, Budget, Checkpointing, PrintedTable, Smoke, Stage, Starter, TypedWorkload
 from imaging.config import Crop
 from imaging.evaluation import facts, samples, validation
 from imaging.evaluation import graph as evaluation_graph
@@ -69,6 +69,15 @@ class AdmWorkload(TypedWorkload[Config]):
             "evaluate.num_samples": 6,
             "evaluate.num_reference": 8,
         },
+    )
+    starter = Starter(
+        description="Is adaptive group normalisation better than addition + GroupNorm, on scikit-learn's digits?",
+        base="tiny_digits",
+        metric="fd_classifier",
+        mode="min",
+        config={"evaluate.num_samples": 200},
+        arms={"AdaGN": {}, "addition": {"model.norm": "add"}},
+        parameters={"sample.guidance_scale": [0.0, 1.0]},
     )
 
     def presets(self) -> Sequence[str]:

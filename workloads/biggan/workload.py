@@ -12,7 +12,7 @@ from typing import Any
 
 from assay.costs.devices import DeviceDays
 from assay.errors import ConfigProblem
-from assay.workload import JSON, Budget, Checkpointing, Smoke, Stage, TypedWorkload
+from assay.workload import JSON, Budget, Checkpointing, Smoke, Stage, Starter, TypedWorkload
 from biggan.compute import drawing_flops, step_flops
 from biggan.config import Config
 from biggan.memory import drawing_memory
@@ -41,6 +41,14 @@ class BigGANWorkload(TypedWorkload[Config]):
             "evaluate.num_samples": 6,
             "evaluate.num_reference": 8,
         },
+    )
+    starter = Starter(
+        description="What does truncation trade, for a GAN of scikit-learn's digits?",
+        base="digits_gan",
+        metric="fd_pixels",
+        mode="min",
+        config={"train.iterations": 300, "evaluate.num_samples": 500},
+        parameters={"sample.truncation": [0.4, 0.7, 1.0]},
     )
 
     def problems_of(self, config: Config) -> Iterable[ConfigProblem]:

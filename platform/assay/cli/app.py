@@ -307,6 +307,37 @@ def schema(
 
 
 @app.command()
+def init(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Of the study, or a path. Default: my-study, or my-workload.")
+    ] = None,
+    workload: Annotated[
+        str | None,
+        typer.Option(
+            "--workload",
+            "-w",
+            metavar="NAME",
+            help="What to study. Default: the first that is installed.",
+            autocompletion=completion.workloads,
+        ),
+    ] = None,
+    package: Annotated[
+        bool, typer.Option("--package", help="Write the package of a new workload, with its test, instead.")
+    ] = False,
+) -> None:
+    """Write a study to begin with, commented and ready to run; or a workload of your own. Overwrites nothing."""
+    from assay.cli.commands.init import init_package, init_sweep
+    from assay.errors import UserError
+
+    if package and workload is not None:
+        raise UserError("--package writes a new workload, and --workload names an installed one: leave one of them out")
+    if package:
+        init_package(name or "my-workload")
+    else:
+        init_sweep(name or "my-study", workload)
+
+
+@app.command()
 def check(
     workload: Annotated[
         str,

@@ -33,6 +33,7 @@ from assay.workload.keys import KEY_LENGTH, canonical_json, digest
 from assay.workload.protocol import (
     PrintsTables,
     Smoke,
+    Starter,
     Workload,
     installed_presets,
     load_attribute,
@@ -73,6 +74,7 @@ __all__ = [
     "Stage",
     "StageContext",
     "StageKind",
+    "Starter",
     "TrainContext",
     "TypedWorkload",
     "Work",

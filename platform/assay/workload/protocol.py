@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from inspect import get_annotations
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from assay.errors import AssayWarning, UserError, did_you_mean
 from assay.text import first_line
@@ -23,6 +23,23 @@ class Smoke:
     base: str
     config: Mapping[str, JSON] = field(default_factory=dict)
     """Dotted overrides of that preset."""
+
+
+@dataclass(frozen=True)
+class Starter:
+    """The study that `assay init` writes for whoever begins: about a minute on a laptop."""
+
+    description: str
+    """What it asks, in a sentence."""
+    base: str
+    metric: str
+    mode: Literal["min", "max"]
+    config: Mapping[str, JSON] = field(default_factory=dict)
+    """Dotted overrides of that preset, for all trials."""
+    arms: Mapping[str, Mapping[str, JSON]] = field(default_factory=dict)
+    """Label → dotted overrides."""
+    parameters: Mapping[str, Sequence[JSON]] = field(default_factory=dict)
+    """Dotted path → the values that every arm runs with."""
 
 
 @runtime_checkable

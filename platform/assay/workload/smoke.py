@@ -23,7 +23,7 @@ def smoke_config(workload: Workload, smoke: Smoke | None = None) -> Mapping[str,
     smoke = smoke or getattr(workload, "smoke", None)
     if smoke is not None:
         return workload.resolve(smoke.base, smoke.config)
-    base, stages = _smallest(workload)
+    base, stages = smallest(workload)
     budgets = dict.fromkeys((stage.budget.path for stage in stages if stage.budget is not None), ITEMS)
     try:
         return workload.resolve(base, budgets)
@@ -32,7 +32,7 @@ def smoke_config(workload: Workload, smoke: Smoke | None = None) -> Mapping[str,
         raise UserError(f"preset {base} with every budget at {ITEMS}: {error}; {advice}") from error
 
 
-def _smallest(workload: Workload) -> tuple[str, Sequence[Stage]]:
+def smallest(workload: Workload) -> tuple[str, Sequence[Stage]]:
     """The preset with the fewest operations, and its stages; presets whose data are missing here are skipped."""
     graphs: dict[str, Sequence[Stage]] = {}
     refused = None

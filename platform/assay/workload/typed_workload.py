@@ -29,7 +29,7 @@ from pydantic import BaseModel, ValidationError
 from assay.errors import ConfigError, ConfigProblem, UserError, did_you_mean
 from assay.look import a_look
 from assay.workload.hints import ReportHints
-from assay.workload.protocol import Smoke
+from assay.workload.protocol import Smoke, Starter
 from assay.workload.stage import JSON, Stage
 from assay.workload.typed import annotation_of, config_problems
 
@@ -48,6 +48,8 @@ class TypedWorkload(ABC, Generic[C]):
     report: ReportHints
     seed_path: str = "seed"
     smoke: Smoke | None = None
+    starter: Starter | None = None
+    """None: `assay init` writes a study of the smoke trial over two seeds."""
 
     @abstractmethod
     def stages_of(self, config: C) -> Sequence[Stage]:

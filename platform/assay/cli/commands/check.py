@@ -11,11 +11,13 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 
 from assay.cli.commands.finding import Finding, print_findings
+from assay.cli.commands.init import as_sweep
 from assay.errors import AssayError, ConfigError, StageError, UserError, passing_warnings
 from assay.planning.checks import checks_of
 from assay.planning.checks import findings as findings_of_checks
 from assay.planning.import_paths import import_paths
 from assay.planning.passes import passes, with_streamed
+from assay.sweep import load_sweep
 from assay.text import first_line, plural, took
 from assay.workload import Stage, Workload, load_attribute, load_workload
 from assay.workload.contract import stage_graph
@@ -44,6 +46,7 @@ class _Checks:
         if self.stages:
             yield from self._bodies()
             yield from self._smoke()
+            yield from self._starter()
 
     def _presets(self) -> Iterator[Finding]:
         presets, good = list(self.workload.presets()), []
@@ -119,6 +122,18 @@ class _Checks:
         metrics = ", ".join(f"{name} {value:.4g}" for name, value in result.metrics.items())
         summary = f"{plural(len(stages), 'stage')} in {took(time.monotonic() - started)}: {metrics}"
         return [*(Finding("fail", "smoke", problem) for problem in problems), Finding("ok", "smoke", summary)]
+
+    def _starter(self) -> Iterator[Finding]:
+        """The study that `assay init` writes, if the workload has one of its own."""
+        starter = getattr(self.workload, "starter", None)
+        if starter is None:
+            return
+        try:
+            sweep = load_sweep(as_sweep(self.workload, starter, "starter"), find_workload=lambda name: self.workload)
+        except AssayError as error:
+            yield Finding("fail", "starter", first_line(error))
+        else:
+            yield Finding("ok", "starter", f"{plural(sweep.num_trials(), 'trial')} of {starter.base}")
 
 
 def _located(error: BaseException) -> str:
