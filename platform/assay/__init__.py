@@ -109,8 +109,8 @@ def compare(*sweeps: SweepLike, home: Home | None = None, profile: str | None = 
     tables = labelled([_stored(sweep, home, profile, ()) for sweep in sweeps])
     table = tables[0] if len(tables) == 1 else joint(tables)
     if table is None:
-        metrics = "; ".join(f"{each.sweep}: {each.metric}, {each.mode}" for each in tables)
-        raise UserError(f"compare: got sweeps ranked by different metrics ({metrics}), allowed: one metric and mode")
+        metrics = "; ".join(f"{each.sweep}: {', '.join(map(str, each.objectives))}" for each in tables)
+        raise UserError(f"compare: got sweeps ranked by different metrics ({metrics}), allowed: the same in all")
     return table
 
 

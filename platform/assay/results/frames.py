@@ -49,6 +49,7 @@ def ranking(table: Table) -> pd.DataFrame:
 
     varied = dict.fromkeys(path for row in table.rows for path in row.varied)
     metrics = dict.fromkeys([*table.metrics, *(name for row in table.rows for name in row.estimates)])
+    front, costs = table.front, [o.name for o in table.objectives if o.name not in metrics]
     lines = [
         {
             "rank": row.rank,
@@ -57,6 +58,8 @@ def ranking(table: Table) -> pd.DataFrame:
             "seed": row.seed,
             **row.varied,
             **row.metrics,
+            **{name: row.objectives.get(name) for name in costs},
+            "pareto": None if front is None else front.has(row),
             "half_width": row.estimates[table.metric].half_width if table.metric in row.estimates else None,
             "from_best": None if row.from_best is None else row.from_best.value,
             "noise": None if row.from_best is None else row.from_best.noise,
@@ -66,9 +69,13 @@ def ranking(table: Table) -> pd.DataFrame:
         for row in table.rows
     ]
     last = ("half_width", "from_best", "noise", "seconds", "state")
-    frame = pd.DataFrame(lines, columns=list(dict.fromkeys(["rank", *FIRST, *varied, *metrics, *last])))
-    numbers = dict.fromkeys((*metrics, *last[:-1]), "float64")
-    return frame.astype({"rank": "Int64", **numbers})  # Int64: a trial without a rank has <NA>
+    pareto = [] if front is None else ["pareto"]
+    frame = pd.DataFrame(
+        lines, columns=list(dict.fromkeys(["rank", *FIRST, *pareto, *varied, *metrics, *costs, *last]))
+    )
+    numbers = dict.fromkeys((*metrics, *costs, *last[:-1]), "float64")
+    # Nullable types: a trial without a rank has <NA>.
+    return frame.astype({"rank": "Int64", **dict.fromkeys(pareto, "boolean"), **numbers})
 
 
 def _flat(row: LogRow) -> dict[str, Any]:

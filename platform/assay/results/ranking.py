@@ -43,12 +43,8 @@ def arms_over_seeds(rows: Sequence[Row], metric: str, mode: str) -> tuple[ArmSum
     Arms that have all seeds come first; the others follow, since means over different seeds are not comparable. In a
     race only trials that reached the highest rung count.
     """
-    ranked_rows = [row for row in rows if row.rank is not None]
-    farthest = max((row.reached_amount for row in ranked_rows), default=0)
-    values: dict[str, dict[int, float]] = {}
-    for row in ranked_rows:
-        if row.reached_amount == farthest:
-            values.setdefault(row.arm_name, {})[row.seed] = row.metrics[metric]
+    rows_of = rows_by_arm(rows)
+    values = {name: {row.seed: row.metrics[metric] for row in own} for name, own in rows_of.items()}
     seeds = sorted({seed for own in values.values() for seed in own})
     if len(seeds) < 2:
         return ()
@@ -61,8 +57,26 @@ def arms_over_seeds(rows: Sequence[Row], metric: str, mode: str) -> tuple[ArmSum
         gap = difference_over_seeds(by_seed, best) if rank > 1 and len(best) == len(seeds) else None
         spread = stdev(own) if len(own) > 1 else None
         lacks = tuple(seed for seed in seeds if seed not in by_seed)
-        arms.append(ArmSummary(name, rank, len(own), fmean(own), spread, half_width_over_seeds(own), gap, lacks))
+        interval, means = half_width_over_seeds(own), mean_objectives(rows_of[name])
+        arms.append(ArmSummary(name, rank, len(own), fmean(own), spread, interval, gap, lacks, means))
     return tuple(arms)
+
+
+def rows_by_arm(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """The ranked rows per arm; in a race, those that reached the highest rung."""
+    ranked_rows = [row for row in rows if row.rank is not None]
+    farthest = max((row.reached_amount for row in ranked_rows), default=0)
+    arms: dict[str, list[Row]] = {}
+    for row in ranked_rows:
+        if row.reached_amount == farthest:
+            arms.setdefault(row.arm_name, []).append(row)
+    return arms
+
+
+def mean_objectives(rows: Sequence[Row]) -> dict[str, float]:
+    """The mean of each objective that all of the rows have."""
+    known = [name for name in rows[0].objectives if all(name in row.objectives for row in rows)]
+    return {name: fmean(row.objectives[name] for row in rows) for name in known}
 
 
 def _is_measured(row: Row, metric: str) -> bool:

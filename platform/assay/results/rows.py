@@ -53,6 +53,8 @@ class Row:
     """Config path → (this trial's value, the one that the paper's numbers were measured with), where they differ."""
     ledger: Mapping[str, Total] = field(default_factory=dict)
     """Metric that prices work → the ledger's device-days of such work."""
+    objectives: Mapping[str, float] = field(default_factory=dict)
+    """The sweep's objectives, metrics and costs, as far as they are known."""
     failure: TrialFailure | None = None
     rank: int | None = None
     """From 1; None without a value of the metric, or if it is not comparable."""
@@ -88,3 +90,5 @@ class ArmSummary:
     """Over the seeds that it shares with the best; None for the best, and without a shared seed."""
     lacks: tuple[int, ...] = ()
     """Missing seeds that other arms have."""
+    objectives: Mapping[str, float] = field(default_factory=dict)
+    """The means of the sweep's objectives, as far as all its seeds have them."""

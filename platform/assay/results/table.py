@@ -20,11 +20,13 @@ from assay.planning import Plan, Rung
 from assay.planning.comparability import conditions_of
 from assay.results.intervals import read_estimates
 from assay.results.outcome import TrialOutcome
-from assay.results.ranking import arms_over_seeds, ranked
+from assay.results.pareto import Front, front_of, objectives_of
+from assay.results.ranking import arms_over_seeds, ranked, rows_by_arm
 from assay.results.reference import config_at, matching_row
 from assay.results.rows import ArmSummary, Row, TrialFailure
 from assay.store import StoredResult
 from assay.sweep.expansion import in_words
+from assay.sweep.objectives import Objective
 from assay.sweep.search import same
 from assay.text import counted, one_line, plural, took
 from assay.workload import JSON, at_path, with_value
@@ -40,20 +42,31 @@ MARKS = "A difference from the best is marked * if it exceeds that noise, else ~
 @dataclass(frozen=True)
 class Table:
     sweep: str
-    metric: str
-    mode: str
+    objectives: tuple[Objective, ...]
+    """The first ranks the rows."""
     metrics: tuple[str, ...]
-    """Columns: the sweep's metric, then the workload's leading metrics, as far as some trial has them."""
+    """Columns: the metrics among the objectives, then the workload's leading metrics, as far as some trial has them."""
     rows: tuple[Row, ...]
     """Best first, then those without a value, then those that failed."""
     reference_source: str = ""
     notes: tuple[str, ...] = ()
     arms: tuple[ArmSummary, ...] = ()
     """Averages over seeds; empty for one seed."""
+    front: Front | None = None
+    """The Pareto front of several objectives."""
     days: DeviceDays = field(default_factory=DeviceDays)
     """The unit of its rows' costs."""
     count: str = ""
     """The name of the metric that is N."""
+
+    @property
+    def metric(self) -> str:
+        """The metric that ranks the rows."""
+        return self.objectives[0].name
+
+    @property
+    def mode(self) -> str:
+        return self.objectives[0].mode
 
     @property
     def reference_metrics(self) -> tuple[str, ...]:
@@ -65,7 +78,8 @@ class Table:
         """One row per trial, best first.
 
         Columns: rank; trial, arm, seed; one per config path that varies; one per metric; half_width, of the 95%
-        interval of the sweep's metric; from_best, and noise, the half width of that difference; seconds; state.
+        interval of the sweep's metric; from_best, and noise, the half width of that difference; seconds; state. With
+        several objectives also pareto, whether it is on their front, and one per cost among them.
         """
         from assay.results import frames
 
@@ -99,17 +113,15 @@ def table(
     rows = [_row(plan, trial, logs or {}, by_ledger) for trial in trials]
     if any(planned.workload.report.days != hints.days for planned in plan.trials):  # units differ
         rows = [replace(row, cost=Total()) for row in rows]
-    ranking = _ranking(
-        sweep.name, sweep.objective.name, sweep.objective.mode, hints.metrics, rows, sweep.reference.source
-    )
+    ranking = _ranking(sweep.name, sweep.objectives, hints.metrics, rows, sweep.reference.source)
     notes = (*_seed_note(plan, ranking), *_cost_note(trials), *_days_note(hints.days, rows), *by_ledger.notes)
     return replace(ranking, notes=(*ranking.notes, *notes), days=hints.days, count=hints.count)
 
 
 def joint(tables: Sequence[Table]) -> Table | None:
-    """One ranking of several sweeps; None if they are ranked by different metrics."""
+    """One ranking of several sweeps; None if they have different objectives."""
     first = tables[0]
-    if len(tables) < 2 or any((t.metric, t.mode) != (first.metric, first.mode) for t in tables):
+    if len(tables) < 2 or any(t.objectives != first.objectives for t in tables):
         return None
     rows = [replace(row, trial=f"{t.sweep}: {row.trial}") for t in tables for row in t.rows]
     if any(t.days != first.days for t in tables):  # units differ
@@ -117,26 +129,38 @@ def joint(tables: Sequence[Table]) -> Table | None:
     metrics = dict.fromkeys(name for t in tables for name in t.metrics)
     sources = dict.fromkeys(t.reference_source for t in tables if t.reference_source)
     names = " + ".join(t.sweep for t in tables)
-    ranking = _ranking(names, first.metric, first.mode, list(metrics), rows, "; ".join(sources))
+    ranking = _ranking(names, first.objectives, list(metrics), rows, "; ".join(sources))
     return replace(ranking, days=first.days, count=first.count)
 
 
-def _ranking(name: str, metric: str, mode: str, leading: Sequence[str], rows: Sequence[Row], source: str) -> Table:
+def _ranking(
+    name: str, objectives: Sequence[Objective], leading: Sequence[str], rows: Sequence[Row], source: str
+) -> Table:
     """The table of ranked rows, with notes about the ranking."""
+    metric, mode = objectives[0].name, objectives[0].mode
     in_order = ranked(rows, metric, mode)
     arms = arms_over_seeds(in_order, metric, mode)
     if len({row.seed for row in in_order if row.rank is not None}) > 1:
         # A seed's difference from the luckiest seed means nothing.
         in_order = tuple(replace(row, from_best=None) for row in in_order)
-    wanted = dict.fromkeys([metric, *leading])
+    front = None if len(objectives) < 2 else _front(in_order, arms, objectives)
+    wanted = dict.fromkeys([*(objective.name for objective in objectives), *leading])
     columns = tuple(name for name in wanted if any(name in row.estimates for row in in_order))
     notes = [
         *_reference_notes(in_order),
         *_unranked_notes(in_order),
         *_seeds_notes(in_order, arms),
         *_noise_notes(in_order, arms, metric),
+        *([] if front is None else front.notes("arm" if arms else "trial")),
     ]
-    return Table(name, metric, mode, columns, in_order, source, tuple(notes), arms)
+    return Table(name, tuple(objectives), columns, in_order, source, tuple(notes), arms, front)
+
+
+def _front(rows: Sequence[Row], arms: Sequence[ArmSummary], objectives: Sequence[Objective]) -> Front:
+    """The front of the ranked trials, or of the arms that have all seeds."""
+    of_arms = rows_by_arm(rows)
+    over_seeds = {arm.name: of_arms[arm.name] for arm in arms if not arm.lacks}
+    return front_of(over_seeds if arms else {row.trial: [row] for row in rows if row.rank is not None}, objectives)
 
 
 def _row(plan: Plan, trial: TrialOutcome, logs: Mapping[str, Path], by_ledger: PricedMetrics) -> Row:
@@ -168,6 +192,7 @@ def _row(plan: Plan, trial: TrialOutcome, logs: Mapping[str, Path], by_ledger: P
         reference_note="" if paper is None else paper.note,
         measured_otherwise={} if paper is None else _measured_otherwise(plan, trial, config),
         ledger=by_ledger.amounts.get(rung.leaf.key, {}),
+        objectives=objectives_of(plan, trial),
         failure=failure,
     )
 

@@ -19,7 +19,7 @@ from assay.planning import Plan
 from assay.report.html.elements import code, escape, figure, folded, listed, section
 from assay.report.html.style import CSS
 from assay.report.html.table import table
-from assay.report.tables.columns import arms_listing, best_is, trials_listing
+from assay.report.tables.columns import arms_listing, ranked_by, trials_listing
 from assay.report.tables.costs import charges_listing, cost_lines
 from assay.report.tables.formats import failure_lines
 from assay.report.tables.listing import Column, Listing
@@ -96,7 +96,7 @@ def _lead(contents: Contents) -> str:
     done = sum(bool(row.estimates) for row in rows)
     about = [
         f"{plural(len(rows), 'trial')} of {sweep.subject}" + (f", {done:,} with a result" if done < len(rows) else ""),
-        f"by {contents.table.metric}, {best_is(contents.table)}",
+        ranked_by(contents.table),
     ]
     if len(sweep.seeds) > 1:
         about.append(f"seeds {', '.join(map(str, sweep.seeds))}")

@@ -10,9 +10,9 @@ from assay.report.tables.listing import Column, Listing, Style
 from assay.results.intervals import Difference
 from assay.results.rows import ArmSummary, Row
 from assay.results.table import NOTED, Table
-from assay.text import decimals, metric, took
+from assay.text import days, decimals, metric, took
 
-BEST = "best"
+BEST, ON_FRONT = "best", "front"
 
 
 def trials_listing(table: Table) -> Listing[Row]:
@@ -25,6 +25,12 @@ def arms_listing(table: Table) -> Listing[ArmSummary]:
     best = table.best
     title = f"{table.sweep}: over seeds, {best_is(table)}"
     return Listing(title, _arm_columns(table), table.arms, lambda arm: "best" if arm.name == best else "")
+
+
+def ranked_by(table: Table) -> str:
+    """by loss, smaller is better; Pareto front of loss (min), accuracy (max)"""
+    by = f"by {table.metric}, {best_is(table)}"
+    return by if table.front is None else f"{by}; Pareto front of {', '.join(map(str, table.objectives))}"
 
 
 def best_is(table: Table) -> str:
@@ -40,6 +46,8 @@ def _style(table: Table, row: Row) -> Style:
 def columns(table: Table) -> Iterator[Column[Row]]:
     yield Column("rank", lambda r: rank_of(table, r), lambda r: r.rank, min_width=4, title="")
     yield Column("trial", lambda r: r.trial, min_width=16)
+    if (front := table.front) is not None:
+        yield Column("Pareto", lambda r: _on_front(front.has(r)))
     for name in (*table.metrics, *(n for n in table.reference_metrics if n not in table.metrics)):
         if name in table.metrics:
             yield _metric_column(table, name)
@@ -49,6 +57,7 @@ def columns(table: Table) -> Iterator[Column[Row]]:
             yield _reference_column(table, name)
         if any(name in row.ledger for row in table.rows):
             yield _ledger_column(table, name)
+    yield from (_cost_column(o.name) for o in table.objectives if "." in o.name and o.name not in table.metrics)
     if any(row.count is not None for row in table.rows):
         yield Column("N", lambda r: _or_dash(r.count, "{:,}"), lambda r: r.count, is_number=True)
     yield Column(
@@ -74,7 +83,7 @@ def rank_of(table: Table, row: Row) -> str:
 
 
 def _metric_column(table: Table, name: str) -> Column[Row]:
-    places = _places(table, name)
+    places, main = _places(table, name), [objective.name for objective in table.objectives]
     return Column(
         name,
         lambda r: (
@@ -82,9 +91,25 @@ def _metric_column(table: Table, name: str) -> Column[Row]:
         ),
         lambda r: r.metrics.get(name),
         is_number=True,
-        is_spare=name != table.metric,
-        is_main=name == table.metric,
+        is_spare=name not in main,
+        is_main=name in main,
     )
+
+
+def _cost_column(name: str) -> Column[Row]:
+    """An objective that is a cost of the stages of one name."""
+    return Column(
+        name,
+        lambda r: cost_in_words(name, r.objectives.get(name)),
+        lambda r: r.objectives.get(name),
+        is_number=True,
+        is_main=True,
+    )
+
+
+def cost_in_words(name: str, cost: float | None) -> str:
+    """Seconds or device-days."""
+    return "?" if cost is None else took(cost) if name.endswith("seconds") else days(cost)
 
 
 def _from_best_column(table: Table) -> Column[Row]:
@@ -136,7 +161,7 @@ def gap(difference: Difference, places: int) -> str:
 
 def _arm_columns(table: Table) -> list[Column[ArmSummary]]:
     places = decimals(arm.mean for arm in table.arms)
-    best = table.best
+    best, on_front = table.best, () if table.front is None else table.front.names
     return [
         Column(
             "rank",
@@ -145,11 +170,29 @@ def _arm_columns(table: Table) -> list[Column[ArmSummary]]:
             title="",
         ),
         Column("arm", lambda arm: arm.name, min_width=16),
+        *([] if table.front is None else [Column[ArmSummary]("Pareto", lambda arm: _on_front(arm.name in on_front))]),
         Column(f"mean {table.metric}", lambda arm: with_interval(arm.mean, arm.half_width, places), is_number=True),
         Column("from best", lambda arm: "" if arm.from_best is None else gap(arm.from_best, places), is_number=True),
         Column("spread", lambda arm: _or_dash(arm.spread, f"{{:.{places}f}}"), is_number=True),
+        *(_mean_column(table, objective.name) for objective in table.objectives[1:]),
         Column("seeds", _seeds, is_number=True),
     ]
+
+
+def _mean_column(table: Table, name: str) -> Column[ArmSummary]:
+    """Of another objective than the first."""
+    known = [arm.objectives[name] for arm in table.arms if name in arm.objectives]
+    if name not in table.metrics:
+        return Column(f"mean {name}", lambda arm: cost_in_words(name, arm.objectives.get(name)), is_number=True)
+    return Column(
+        f"mean {name}",
+        lambda arm: metric(arm.objectives[name], decimals(known)) if name in arm.objectives else "-",
+        is_number=True,
+    )
+
+
+def _on_front(is_on_it: bool | None) -> str:
+    return ON_FRONT if is_on_it else ""
 
 
 def _seeds(arm: ArmSummary) -> str:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from assay.report.tables.columns import arms_listing, best_is, known_days, trials_listing
+from assay.report.tables.columns import arms_listing, known_days, ranked_by, trials_listing
 from assay.report.tables.neutral import csv_of, markdown, markdown_table
 from assay.results.intervals import Difference
 from assay.results.rows import ArmSummary, Row
@@ -50,9 +50,10 @@ def as_json(table: Table) -> dict[str, Any]:
         "sweep": table.sweep,
         "metric": table.metric,
         "mode": table.mode,
+        "objectives": [{"name": each.name, "mode": each.mode} for each in table.objectives],
         "reference_source": table.reference_source,
         "trials": [_row_json(table, row) for row in table.rows],
-        "arms": [_arm_json(arm) for arm in table.arms],
+        "arms": [_arm_json(table, arm) for arm in table.arms],
         "notes": list(table.notes),
     }
     return {name: _or_null(value) for name, value in fields.items()}
@@ -79,7 +80,9 @@ def _row_json(table: Table, row: Row) -> dict[str, Any]:
         "arm": row.arm,
         "seed": row.seed,
         "rank": row.rank,
+        "pareto": None if table.front is None else table.front.has(row),
         "metrics": row.metrics,
+        "objectives": row.objectives,
         "intervals": {n: e.half_width for n, e in row.estimates.items() if e.half_width is not None},
         "from_best": _gap_json(row.from_best),
         "unranked": row.unranked or None,
@@ -102,10 +105,12 @@ def _gap_json(difference: Difference | None) -> dict[str, Any] | None:
     return {"value": difference.value, "noise": difference.noise, "is_beyond_noise": difference.is_beyond_noise}
 
 
-def _arm_json(arm: ArmSummary) -> dict[str, Any]:
+def _arm_json(table: Table, arm: ArmSummary) -> dict[str, Any]:
     return {
         "arm": arm.name,
         "rank": None if arm.lacks else arm.rank,
+        "pareto": None if table.front is None else table.front.has_name(arm.name),
+        "objectives": arm.objectives,
         "seeds": arm.seeds,
         "lacks": arm.lacks,
         "mean": arm.mean,
@@ -125,7 +130,7 @@ def as_markdown(table: Table) -> str:
     lines = [
         f"# {table.sweep}",
         "",
-        f"By {markdown(table.metric)}, {best_is(table)}.",
+        f"Ranked {markdown(ranked_by(table))}.",
         "",
         *arms,
         *markdown_table(trials_listing(table)),
