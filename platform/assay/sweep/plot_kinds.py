@@ -119,3 +119,13 @@ PLOT_KINDS.register(
         title="{metrics} by {x} and {y}",
     ),
 )
+PLOT_KINDS.register(
+    "parallel",
+    PlotKind(
+        "assay.report.plots.parallel:draw_parallel",
+        x="settings",
+        optional=("x", "y"),
+        of="trials",
+        title="{metrics} by {x}, a line per trial",
+    ),
+)

@@ -135,10 +135,10 @@ def set_ticks(axes: Any, axis: Axis, plot: Plot) -> None:
 def show_numbers(axes: Any, name: str, values: Sequence[float]) -> None:
     """Abbreviate large numbers on an axis."""
     if max(values, default=0) >= MANY:
-        getattr(axes, f"{name}axis").set_major_formatter(lambda value, position: _short(value))
+        getattr(axes, f"{name}axis").set_major_formatter(lambda value, position: abbreviated(value))
 
 
-def _short(value: float) -> str:
+def abbreviated(value: float) -> str:
     """250k, 4.36M"""
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= max(size, MANY):
@@ -156,5 +156,5 @@ def log_scale(axes: Any, name: str, values: Sequence[float]) -> None:
         getattr(axes, f"set_{name}scale")("log")
     getattr(axes, f"{name}axis").set_major_formatter("{x:g}")  # 0.1 instead of the default 10⁻¹
     if 0 < len(values) <= MOST_TICKS:
-        getattr(axes, f"set_{name}ticks")(values, [_short(value) for value in values])
+        getattr(axes, f"set_{name}ticks")(values, [abbreviated(value) for value in values])
         getattr(axes, f"{name}axis").minorticks_off()

@@ -14,8 +14,10 @@ from PIL import Image
 from assay.errors import SpecError
 from assay.planning import Plan, PlannedTrial, Rung
 from assay.report import write
+from assay.report.figures import new_figure
 from assay.report.plots.importance import importance
-from assay.report.plots.trials import NotDrawn, Setting, ranked_trials
+from assay.report.plots.parallel import draw_parallel
+from assay.report.plots.trials import NotDrawn, Picture, Setting, ranked_trials
 from assay.results import TrialOutcome
 from assay.sweep import load_sweep
 
@@ -126,6 +128,8 @@ def test_importance_says_why_there_is_none() -> None:
         ({"kind": "contour", "x": "sample.guidance_scale", "y": "train.iterations", "log": ["x", "y"]}, None),
         ({"kind": "contour", "x": "sample.guidance_scale", "y": "arm", "z": ["fid", "recall"]}, None),
         ({"kind": "contour", "x": "arm", "y": "model.norm"}, "fid-by-arm-model.norm-contour.png"),
+        ({"kind": "parallel"}, "fid-parallel.png"),
+        ({"kind": "parallel", "x": ["arm", "seed"], "y": ["recall", "fid"], "log": ["x", "y"]}, None),
     ],
 )
 @pytest.mark.parametrize("parameters", [SCALES, DRAWS])
@@ -145,6 +149,28 @@ def test_each_kind_draws(
     assert file in (None, picture.name)
     with Image.open(picture) as image:
         assert len(set(image.convert("L").resize((64, 64)).tobytes())) > 4
+
+
+def test_lines_of_parallel_coordinates_meet_each_axis_where_the_trial_is(paper: Callable[..., Filled]) -> None:
+    scales = {"sample.guidance_scale": {"values": [0.0, 1.0, 2.0, 10.0]}}
+    plot = {"kind": "parallel", "y": ["fid", "recall"]}
+    plan, trials = paper(quality, arms=NORMS, parameters=scales, report={"plots": [plot]})
+    shown = ranked_trials(plan, trials, ["fid", "recall"])
+    figure = new_figure(6, 4, 100)
+    draw_parallel(figure, Picture(plan.sweep.report.plots[0], shown, ["fid", "recall"], "fid", "min"))
+    axes = figure.axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == [
+        "model.\nnorm",
+        "sample.\nguidance_scale",
+        "fid",
+        "recall",
+    ]
+    lines = [[place for _, place in line] for line in axes.collections[0].get_segments()][::-1]
+    assert len(lines) == 8
+    best, worst = lines[0], lines[-1]
+    assert best == pytest.approx([0.0, 0.0, 0.0, 1.0]), "AdaGN, scale 0, the smallest FID, the largest recall"
+    assert worst == pytest.approx([1.0, 1.0, 1.0, 0.0])
+    assert {line[1] for line in lines} == {0.0, 0.1, 0.2, 1.0}, "numbers are at their size"
 
 
 @pytest.mark.slow
