@@ -75,11 +75,13 @@ def run(
     address: str | None = None,
     listeners: Sequence[Listener] = (),
     pause: Pause | None = None,
+    stale: str | None = None,
 ) -> Outcome:
     """Compute the missing results of a sweep, and return every trial's.
 
     `home` defaults to the command line's. Failed stages are in the outcome. Call `pause.ask` from another thread to
-    checkpoint the trainings and return; the same call to `run` resumes.
+    checkpoint the trainings and return; the same call to `run` resumes. `stale`, "keep" or "recompute": what to do with
+    stages whose code changed while their version did not; None keeps what is stored, and warns.
     """
     from assay import execution
     from assay.planning import Plan, make_plan
@@ -93,7 +95,9 @@ def run(
     if isinstance(what, Plan) and (profile is not None or sets):
         raise UserError("profile and sets apply to a sweep file or dict: pass them to assay.plan")
     planned = what if isinstance(what, Plan) else make_plan(_sweep("what", what, profile, sets))
-    return execution.run(planned, where, executor=executor, address=address, listeners=listeners, pause=pause)
+    return execution.run(
+        planned, where, executor=executor, address=address, listeners=listeners, pause=pause, stale=stale
+    )
 
 
 def compare(*sweeps: SweepLike, home: Home | None = None, profile: str | None = None) -> Table:

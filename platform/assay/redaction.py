@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatch
+from pathlib import Path
 
 HIDDEN = "***"
 _SCHEME = r"(?<![a-z0-9+.\-])(?:https?:/+|[a-z][a-z0-9+.\-]*:/{1,2})"
@@ -33,6 +35,17 @@ _WEBHOOK = re.compile(
     re.IGNORECASE,
 )
 """Webhooks whose path is their secret."""
+_SECRET_FILES = (
+    *(".env", ".env.*", "*.env", ".netrc", ".npmrc", ".pgpass", ".pypirc", ".boto", ".s3cfg", ".git-credentials"),
+    *("*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx", "*.tfvars", "*.tfvars.json", "*.tfstate"),
+    *("id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", "credentials", "credentials.*", "*_credentials*", "*secret*"),
+    *("token", "token.*", "*_token", "*-token", "*.token", "*_token.*", "*-token.*", "kubeconfig", ".htpasswd"),
+    *("*password*", "passwd", "*api_key*", "*api-key*", "*apikey*", ".dockercfg"),
+)
+_SECRET_FOLDERS = (".aws", ".azure", ".docker", ".gnupg", ".kube", ".ssh")
+"""Where programs keep credentials, under inconspicuous names."""
+_SOURCE_CODE = (".py", ".pyi")
+"""Source files may have any name; their contents are checked."""
 _AWS_KEY = re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")
 # C0 without tab and newline, DEL, C1, marks of writing direction, line separators, surrogates.
 _CONTROL = "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff"
@@ -60,6 +73,14 @@ def printable(text: str, *, is_line: bool = False) -> str:
     Newlines and tabs are kept, unless the text `is_line`, such as a name, which must not forge a line.
     """
     return (_CONTROL_IN_LINE if is_line else _CONTROL_IN_TEXT).sub(_escaped, text)
+
+
+def is_secret_name(path: Path) -> bool:
+    """Whether a file's name, or that of a folder above it, says that it holds credentials."""
+    if any(folder in _SECRET_FOLDERS for folder in path.parts[:-1]):
+        return True
+    is_code = path.suffix in _SOURCE_CODE
+    return not is_code and any(fnmatch(path.name.lower(), pattern) for pattern in _SECRET_FILES)
 
 
 def is_unicode(text: str) -> bool:

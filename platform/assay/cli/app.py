@@ -60,6 +60,13 @@ def run(
         bool, typer.Option("--rows", help="Also print each result as a line of JSON, for programs that read the log.")
     ] = False,
     verify_data: VerifyOpt = False,
+    stale: Annotated[
+        str | None,
+        typer.Option(
+            metavar="keep|recompute",
+            help="Stages whose code changed while their version did not. Default: keep what is stored, and warn.",
+        ),
+    ] = None,
     as_json: JsonOpt = False,
 ) -> None:
     """Compute what is missing from a sweep's results, and compare its arms.
@@ -81,6 +88,7 @@ def run(
             with_rows=rows,
             is_json=as_json,
             verifies_data=verify_data,
+            stale=stale,
         )
     raise typer.Exit(code)
 

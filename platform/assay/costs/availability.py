@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
@@ -13,6 +13,7 @@ from assay.errors import DamagedResult
 from assay.planning import Plan
 from assay.planning.passes import as_charged
 from assay.planning.promotion import chances
+from assay.provenance import Stale, stale_stages
 from assay.store import Store
 from assay.store.shards import cover
 from assay.workload import Stage
@@ -36,6 +37,8 @@ class StageStatus:
     """The cost of the rest, if it is needed."""
     chance: float = 1.0
     """The probability that it is needed: below 1 if halving is yet to choose which trials climb to it."""
+    origins: frozenset[str] = frozenset()
+    """Of the runs that computed what is stored of it."""
     rows: RowsState | None = None
     """Whether the rows that it will read are stored, or computed for it; None if it is given ids, or not computed."""
 
@@ -52,7 +55,7 @@ def survey(plan: Plan, store: Store) -> dict[str, StageStatus]:
     paid: set[tuple[str, str]] = set()
     """(key, resource group) of rows that are charged to their first reader in the group."""
     for key, stage in plan.stages.items():
-        state, done = _state(stage, store)
+        state, done, origins = _state(stage, store)
         rows: RowsState | None = None
         if state == "stored":
             left = FREE
@@ -65,8 +68,13 @@ def survey(plan: Plan, store: Store) -> dict[str, StageStatus]:
                 paid.add((stage.rows.key, stage.group))
                 charged = as_charged(stage)
             left = prices.of(charged).part(1 - max(done, plan.begins_at[key]) / stage.amount)
-        statuses[key] = StageStatus(stage, state, done, left, chance_of.get(key, 1.0), rows)
+        statuses[key] = StageStatus(stage, state, done, left, chance_of.get(key, 1.0), origins, rows)
     return statuses
+
+
+def stale_of(statuses: Mapping[str, StageStatus], store: Store) -> list[Stale]:
+    """The stages whose code changed since what is stored of them was computed, while their version did not."""
+    return stale_stages(((status.stage, status.origins) for status in statuses.values()), store)
 
 
 def _rows_state(stage: Stage, store: Store, rows_read: Set[str]) -> RowsState | None:
@@ -78,12 +86,12 @@ def _rows_state(stage: Stage, store: Store, rows_read: Set[str]) -> RowsState | 
     return "computed again" if stage.rows.streamed and stage.rows.key in rows_read else "computed"
 
 
-def _state(stage: Stage, store: Store) -> tuple[State, int]:
-    """The state, and how much of the stage's budget is stored."""
+def _state(stage: Stage, store: Store) -> tuple[State, int, frozenset[str]]:
+    """The state, how much of the stage's budget is stored, and the origins of that."""
     state: State = "missing"
     try:
-        if store.get(stage.key) is not None:
-            return "stored", stage.amount
+        if (result := store.get(stage.key)) is not None:
+            return "stored", stage.amount, result.provenance.origins
     except DamagedResult:
         state = "damaged"  # a plan changes nothing: the next run reports it, sets it aside and computes it again
     done = 0
@@ -91,4 +99,5 @@ def _state(stage: Stage, store: Store) -> tuple[State, int]:
         done = max((s for s in store.checkpoints(stage).steps() if s <= stage.amount), default=0)
     elif stage.kind == "map":
         done = sum(min(s.stop, stage.amount) - s.start for s in cover(store.shards(stage).listed(), stage.amount))
-    return ("partial" if done and state == "missing" else state), done
+    origins = store.origins_of_progress(stage) if done else frozenset[str]()
+    return ("partial" if done and state == "missing" else state), done, origins

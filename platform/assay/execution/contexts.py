@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import socket
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +13,7 @@ from typing import Any
 
 from assay.execution.events import Emit, Event
 from assay.execution.ranks import Ranks
-from assay.store import Cost, Store, StoredResult
+from assay.store import Cost, Provenance, Store, StoredResult
 from assay.store.checkpoints import RankFiles
 from assay.store.resolved_config import as_run
 from assay.workload import JSON, Checkpointing, Stage
@@ -19,6 +22,7 @@ from assay.workload.body_context import BodyContext
 PROGRESS_INTERVAL_S = 0.5
 MAP_PROGRESS_INTERVAL_S = 2.0
 """Within a batch: a wide fan-out has many workers reporting."""
+DRIVER = Path("/proc/driver/nvidia/version")
 CONTEXT_FILE = "context.json"
 """The platform's own state, stored in a checkpoint beside the body's files."""
 
@@ -49,6 +53,11 @@ class Context(BodyContext):
         return self._inputs
 
     @property
+    def provenance(self) -> Provenance:
+        """Where its result comes from, besides this process and run."""
+        return Provenance(versions=device_versions())
+
+    @property
     def cost(self) -> Cost:
         """What the stage has taken so far."""
         return Cost(self._device_name, 1, time.monotonic() - self._started)
@@ -64,6 +73,16 @@ class Context(BodyContext):
         if self.notes.get(name) != value:
             super().note(name, value)
             self._emit(Event("note", self.stage.key, note=(name, value)))
+
+
+def device_versions() -> dict[str, str]:
+    """The versions of CUDA, cuDNN and the driver, if this process uses a GPU. Only the body decides to import torch."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return {}
+    driver = re.search(r"Kernel Module\s+([\d.]+)", DRIVER.read_text()) if DRIVER.is_file() else None
+    versions = {"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version(), "driver": driver and driver[1]}
+    return {name: str(version) for name, version in versions.items() if version is not None}
 
 
 class Laps:
@@ -144,6 +163,8 @@ class WorkerContext(Context):
         self._is_leaving = is_leaving
         self._checkpoints = self.store.checkpoints(self.stage)
         self._device_names = {self._device_name}
+        self._origins = {self.store.files.origin} - {""}
+        self._hosts = {socket.gethostname()}
         self._seconds_before = 0.0
         self._charged_from = 0
         self._fetched: Path | None = None
@@ -167,6 +188,10 @@ class WorkerContext(Context):
     @property
     def cost(self) -> Cost:
         return Cost(", ".join(sorted(self._device_names)), self.world_size, self.seconds)
+
+    @property
+    def provenance(self) -> Provenance:
+        return Provenance(frozenset(self._origins), frozenset(self._hosts), device_versions())
 
     @property
     def items(self) -> int:
@@ -194,6 +219,8 @@ class WorkerContext(Context):
         state = json.loads((folder / CONTEXT_FILE).read_text())
         self.history = state["history"]
         self.notes = state.get("notes", {}) | self.notes
+        self._origins.update(state.get("origins", []))
+        self._hosts.update(state.get("hosts", []))
         if state["step"] == state["amount"] < self.amount:
             self._charged_from = latest.step  # the end of a smaller budget, whose own result was charged for it
         else:
@@ -206,13 +233,15 @@ class WorkerContext(Context):
     def save_checkpoint(self, step: int, write: Callable[[Path], None], score: float | None = None) -> None:
         started = time.monotonic()
         place = self._ranks.of_first(self._checkpoints.new_place(step))
-        parts = self._ranks.gather(self._upload(write, place))
+        saved_by = self._ranks.gather((self._upload(write, place), socket.gethostname()))
+        parts = [part for part, _ in saved_by]
+        self._hosts.update(host for _, host in saved_by)
         if self._fetched is not None:  # every rank that got here has read it
             self._checkpoints.forget(self._fetched)
             self._fetched = None
         if self.rank == 0:
             context = self._upload(lambda folder: self._write_context(folder, step), place)
-            saved = self._checkpoints.commit(step, [*parts, context], score)
+            saved = self._checkpoints.commit(step, [*parts, context], score, self._origins)
             self.cost_details = {
                 "checkpoint_seconds": time.monotonic() - started,
                 "checkpoint_bytes": saved.bytes,
@@ -240,5 +269,7 @@ class WorkerContext(Context):
             "execution": execution,
             "world_size": self.world_size,
             "devices": sorted(self._device_names),
+            "origins": sorted(self._origins),
+            "hosts": sorted(self._hosts),
         }
         (folder / CONTEXT_FILE).write_text(json.dumps(state))

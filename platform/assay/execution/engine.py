@@ -7,10 +7,10 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 from assay.alerts import Notifier
-from assay.costs.availability import StageStatus, survey
+from assay.costs.availability import StageStatus, stale_of, survey
 from assay.errors import AssayError, ClusterLost, StageFailed, UserError, refuse_unless
 from assay.execution import inline
 from assay.execution.events import Event
@@ -23,9 +23,13 @@ from assay.execution.suggestions import grown
 from assay.home import Home
 from assay.planning import Plan, checked, computed_of, remembered
 from assay.planning.plan import decisions_of
+from assay.planning.stale import with_stale
+from assay.provenance import origin
 from assay.results.outcome import Outcome, TrialOutcome, trial_outcomes
 from assay.store import Store, StoredResult
 from assay.sweep import Sweep
+
+StalePolicy = Literal["keep", "recompute"]
 
 
 class Listener(Protocol):
@@ -48,6 +52,7 @@ def run(
     address: str | None = None,
     listeners: Sequence[Listener] = (),
     pause: Pause | None = None,
+    stale: str | None = None,
 ) -> Outcome:
     """Compute every needed stage of the plan that the store does not hold intact.
 
@@ -55,7 +60,11 @@ def run(
     limits ask for it, trainings save checkpoints and the outcome says why. KeyboardInterrupt leaves everything that is
     committed in the store. If the cluster is lost, the listeners get the partial outcome, and ClusterLost is raised. In
     all three cases the same call resumes. Whom the sweep's `notify` or the home's settings name is told.
+    `stale`: what to do with stages whose code changed while their version did not; None keeps what is stored, and
+    warns.
     """
+    if stale is not None:
+        refuse_unless("stale", stale, get_args(StalePolicy))
     refuse_unless("executor", executor, EXECUTORS.names())
     started = time.monotonic()
 
@@ -67,6 +76,10 @@ def run(
         listening = (*listeners, notifier)
         with _Run(plan.sweep, home, executor, address, listening, pause or Pause()) as work:
             plan = remembered(plan, work.store)
+            if stale == "recompute":
+                work.forget_stale(plan)
+                plan = remembered(plan, work.store)
+            work.keeps_stale_silently = stale == "keep"
             while True:
                 plan, results = work.compute(plan)
                 larger = None if work.pause.reason is not None else grown(plan, work.store, results)
@@ -116,6 +129,7 @@ class _Run:
         self.lost: ClusterLost | None = None
         self.computed: set[str] = set()
         self.failed: dict[str, str] = {}
+        self.keeps_stale_silently = False
         self._home, self._address, self._listeners = home, address, listeners
         self._executor, self._is_in_process = make_executor(executor), EXECUTORS[executor].is_in_process
         self._log = home.ray_log(sweep.name, sweep.profile)
@@ -152,7 +166,11 @@ class _Run:
             raise UserError(f"{error}\nNothing was started.") from error
         if missing:
             self.store.probe()  # report its problems now, not once per stage
+            if not self.store.files.origin:
+                self.store.begin(origin([*plan.stages.values()]))
         self._heartbeat.uses(plan)
+        if not self.keeps_stale_silently:
+            plan = with_stale(plan, stale_of(before, self.store))
         for listener in self._listeners:
             listener.begin(plan, before, stored)
         self._is_begun = True
@@ -178,6 +196,20 @@ class _Run:
                 inline.run_trials(plan, self.store, sorted(stored), decisions, self.pause)
             plan = replace(plan, decided=decisions.known)
         return plan, {key: result for key in plan.stages if (result := self.store.find(key)) is not None}
+
+    def forget_stale(self, plan: Plan) -> None:
+        """Set aside what is stored of stages whose code changed, and of all that read them."""
+        changed = {each.stage.key: ", ".join(each.modules) for each in stale_of(survey(plan, self.store), self.store)}
+        forgotten: dict[str, int] = {}
+        for key, stage in plan.stages.items():
+            if key in changed or any(each is not None and each.key in changed for each in (*stage.sources, stage.rows)):
+                changed.setdefault(key, "")
+                self._decisions.forget(key)
+                forgotten[stage.name] = forgotten.get(stage.name, 0) + self.store.forget(stage)
+        if forgotten:
+            stages = ", ".join(f"{name} ({count:,})" for name, count in forgotten.items() if count)
+            modules = ", ".join(dict.fromkeys(filter(None, changed.values())))
+            self._warn(f"set aside, to be computed again, since code changed ({modules}): {stages}")
 
     def outcome(self, plan: Plan, results: dict[str, StoredResult], seconds: float) -> Outcome:
         failed = {key: StageFailed(plan.stages[key].name, key, cause) for key, cause in self.failed.items()}

@@ -59,7 +59,9 @@ class InlineExecutor:
 def run_trials(plan: Plan, store: Store, done: Sequence[str], decisions: RungDecisions, pause: Pause) -> None:
     """Compute every stage of the plan that is not done. Returns early when the run is asked to pause."""
     emit, sweep = decisions.emit, plan.sweep
-    reporting = Store(store.url, report=lambda message: emit(Event("warning", message=message)))
+    reporting = Store(
+        store.url, report=lambda message: emit(Event("warning", message=message)), origin=store.files.origin
+    )
     work = _Work(plan, reporting, set(done), emit, pause)
     rule = make_rule(sweep.scheduler)
 

@@ -122,7 +122,7 @@ def _commit(ctx: Context, returned: object, details: Mapping[str, float]) -> Non
     metrics = returned_metrics(ctx.stage, returned)
     check_output(ctx.stage, ctx.output)
     cost = replace(ctx.cost, details={"threads": ctx.threads, **details})
-    ctx.store.commit(ctx.stage, ctx.output, metrics, cost, ctx.history, ctx.notes)
+    ctx.store.commit(ctx.stage, ctx.output, metrics, cost, ctx.history, ctx.notes, ctx.provenance)
 
 
 def pending(stage: Stage, store: Store) -> list[Range]:

@@ -11,6 +11,7 @@ from importlib.metadata import EntryPoint, distributions
 from pathlib import Path
 
 from assay.errors import UserError
+from assay.redaction import is_secret_name
 from assay.sweep import Sweep
 from assay.text import size
 from assay.workload import package_of
@@ -23,17 +24,6 @@ LEFT_OUT = (
     *(".gitignore", ".rayignore"),
 )
 """Files of this machine only."""
-SECRET_NAMES = (
-    *(".env", ".env.*", "*.env", ".netrc", ".npmrc", ".pgpass", ".pypirc", ".boto", ".s3cfg", ".git-credentials"),
-    *("*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx", "*.tfvars", "*.tfvars.json", "*.tfstate"),
-    *("id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", "credentials", "credentials.*", "*_credentials*", "*secret*"),
-    *("token", "token.*", "*_token", "*-token", "*.token", "*_token.*", "*-token.*", "kubeconfig", ".htpasswd"),
-    *("*password*", "passwd", "*api_key*", "*api-key*", "*apikey*", ".dockercfg"),
-)
-SECRET_FOLDERS = (".aws", ".azure", ".docker", ".gnupg", ".kube", ".ssh")
-"""Where programs keep credentials, under inconspicuous names."""
-SOURCE_CODE = (".py", ".pyi")
-"""Source files may have any name; their contents are checked."""
 WORKLOADS = "assay.workloads"
 SECRET_CONTENTS = (b"PRIVATE KEY-----",)
 LOOKED_AT_BYTES = 4096
@@ -131,18 +121,11 @@ def _refuse_secrets(files: Sequence[tuple[Path, Path]]) -> None:
 def _looks_secret(file: Path, name: Path) -> bool:
     """Whether a file, or the name it is uploaded under (a link may rename it), looks like a secret."""
     real = file.resolve()
-    if _is_secret_name(name) or (real.parts[-len(name.parts) :] != name.parts and _is_secret_name(real)):
+    if is_secret_name(name) or (real.parts[-len(name.parts) :] != name.parts and is_secret_name(real)):
         return True
     with file.open("rb") as opened:
         start = opened.read(LOOKED_AT_BYTES)
     return any(mark in start for mark in SECRET_CONTENTS)
-
-
-def _is_secret_name(path: Path) -> bool:
-    if any(folder in SECRET_FOLDERS for folder in path.parts[:-1]):
-        return True
-    is_code = path.suffix in SOURCE_CODE
-    return not is_code and any(fnmatch(path.name.lower(), pattern) for pattern in SECRET_NAMES)
 
 
 def _refuse_size(files: list[Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import tempfile
@@ -19,6 +20,7 @@ from assay.home import JOB, user_name
 from assay.jobs.cluster import Cluster
 from assay.jobs.package import packed, staying_here, sweep_file
 from assay.jobs.places import DEFAULT_HOME, Locations, environment, locations, refuse_paths_from_here, remark
+from assay.provenance import SUBMITTED, submission
 from assay.sweep import Sweep
 from assay.workload import digest
 
@@ -61,6 +63,7 @@ def submit(
         folder = Path(name)
         content = packed(sweep, workload_package, folder)
         base = f"{_title(sweep)}-{digest([content, sweep.profile, where.home, where.store])[:10]}"
+        _write_submission(sweep, folder)  # not in the digest: the same sweep attaches to its job from any commit
         warning = "; ".join(filter(None, (remark(), staying_here(sweep, folder)))) or None
         for pause in PAUSES_S:
             last = _last_attempt(cluster.jobs(), base)
@@ -79,6 +82,12 @@ def submit(
                 what: What = "submitted" if last is None else "submitted again"
                 return Submitted(job_id, what, where.results, before, warning)
     raise AssertionError
+
+
+def _write_submission(sweep: Sweep, folder: Path) -> None:
+    """Tell the job which code and command it was submitted with: its folder has no repository."""
+    packages = {type(sweep.find_workload(name)).__module__.partition(".")[0] for name in sweep.workloads}
+    (folder / SUBMITTED).write_text(json.dumps(submission(packages)), encoding="utf-8")
 
 
 def _refuse_several_machines(cluster: Cluster) -> None:

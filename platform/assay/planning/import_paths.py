@@ -6,11 +6,10 @@ import ast
 import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
-from importlib.machinery import ModuleSpec, PathFinder
-from importlib.util import find_spec
 from pathlib import Path
 
 from assay.errors import UserError
+from assay.provenance.source import module_spec
 from assay.text import first_line
 from assay.workload import Stage, load_attribute
 
@@ -47,23 +46,12 @@ def _exists(path: str) -> bool:
     if (module := sys.modules.get(name)) is not None:
         return hasattr(module, attribute)
     try:
-        spec = _spec(name)
+        spec = module_spec(name)
     except (ImportError, ValueError):
         return False
     if spec is None or not spec.has_location or spec.origin is None or not spec.origin.endswith(".py"):
         return False
     return attribute in _names(spec.origin)
-
-
-def _spec(name: str) -> ModuleSpec | None:
-    """Like `find_spec`, but without importing the parent packages."""
-    top, *inner = name.split(".")
-    spec = find_spec(top)
-    for part in inner:
-        if spec is None or spec.submodule_search_locations is None:
-            return None
-        spec = PathFinder.find_spec(f"{spec.name}.{part}", list(spec.submodule_search_locations))
-    return spec
 
 
 @cache

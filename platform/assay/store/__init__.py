@@ -7,7 +7,7 @@ from assay.store.downloads import local_copy
 from assay.store.journal import Computed, Decisions, Suggestions
 from assay.store.records import FileRecord, Files, sha256_of
 from assay.store.schema import Decision, RunningRecord
-from assay.store.store import Cost, Notes, Store, StoredResult
+from assay.store.store import Cost, Notes, Provenance, Store, StoredResult
 
 __all__ = [
     "Computed",
@@ -17,6 +17,7 @@ __all__ = [
     "FileRecord",
     "Files",
     "Notes",
+    "Provenance",
     "RunningRecord",
     "Store",
     "StoredResult",

@@ -12,7 +12,7 @@ import os
 import tempfile
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -37,6 +37,8 @@ class Checkpoint:
     score: float | None = None
     amount: int = 0
     """The budget of the training that saved it."""
+    origins: tuple[str, ...] = ()
+    """Of the runs that computed it."""
 
     @property
     def place(self) -> str:
@@ -91,6 +93,12 @@ class Checkpoints:
     def steps(self) -> list[int]:
         return sorted({_step(name) for name in self.records.records()})
 
+    def origins(self, at_most: int) -> frozenset[str]:
+        """Of the runs that computed the last checkpoint at or below a step."""
+        names = [name for name in self.records.records() if _step(name) <= at_most]
+        checkpoint = self._read(names[-1]) if names else None
+        return frozenset() if checkpoint is None else frozenset(checkpoint.origins)
+
     # Saving: a folder, each rank's part, one record
 
     def new_place(self, step: int) -> str:
@@ -101,7 +109,9 @@ class Checkpoints:
         """Move the files of a local folder into the store. They do not count until they are committed."""
         return self._files.upload_folder(part, place)
 
-    def commit(self, step: int, parts: Sequence[RankFiles], score: float | None = None) -> Checkpoint:
+    def commit(
+        self, step: int, parts: Sequence[RankFiles], score: float | None = None, origins: Collection[str] = ()
+    ) -> Checkpoint:
         """Commit the uploaded parts as one checkpoint, atomically, and remove checkpoints that are no longer needed.
 
         A score that is not finite counts as none. The checkpoint that `latest` returned must have been read by now.
@@ -113,8 +123,9 @@ class Checkpoints:
             files |= part
         self._end_reading()
         score = score if score is not None and math.isfinite(score) else None
-        saved = Checkpoint(step, files, score, self._amount)
-        record = {"step": step, "score": score, "amount": self._amount, "files": as_json(files)}
+        saved = Checkpoint(step, files, score, self._amount, tuple(sorted(origins)))
+        facts = {"step": step, "score": score, "amount": self._amount, "origins": [*saved.origins]}
+        record = {**facts, "files": as_json(files)}
         self.records.write(f"{PurePosixPath(saved.place).name}.json", record)
         self.prune(step, self.rule)
         return saved
@@ -229,7 +240,8 @@ class Checkpoints:
         record = self.records.read(name)
         if record is None:
             return None
-        return Checkpoint(record.step, file_records(record.files), record.score, record.amount)
+        files = file_records(record.files)
+        return Checkpoint(record.step, files, record.score, record.amount, tuple(record.origins))
 
 
 @dataclass(frozen=True)

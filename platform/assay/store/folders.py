@@ -90,6 +90,9 @@ class Folder(Generic[R]):
     def write(self, name: str, content: Mapping[str, JSON]) -> None:
         self.files.write_record(f"{self.path}/{name}", content)
 
+    def remove(self, name: str) -> None:
+        self.files.remove(f"{self.path}/{name}")
+
     def discard(self, name: str, why: str, others: Sequence[str] = ()) -> None:
         """Set a record aside, with `others` of the folder.
 

@@ -18,7 +18,7 @@ from assay.store.shards import Shards
 from assay.store.store import Store
 from assay.workload import Checkpointing
 
-AT_THE_ROOT = {"results", "progress", "studies", "running", "set-aside", "staging", "ray"}
+AT_THE_ROOT = {"results", "progress", "studies", "origins", "running", "set-aside", "staging", "ray"}
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Inspection:
                 yield self._stray(name)
         for key in self._files.names("results"):
             yield from self._result(key) if re.fullmatch(KEY, key) else [self._stray(f"results/{key}")]
+        yield from self._folder(self._store.origin_records)
         yield from self._groups("progress", self._of_lineage)
         yield from self._groups("studies", self._of_study)
         yield from self._folder(self._store.runs.records)

@@ -29,6 +29,9 @@ class Decisions:
     def add(self, leaf: str, decision: Decision) -> None:
         self.records.write(f"{leaf}.json", {"leaf": leaf, "decision": decision})
 
+    def forget(self, leaf: str) -> None:
+        self.records.remove(f"{leaf}.json")
+
 
 class Suggestions:
     """The parameter values that were suggested, each once, in order.

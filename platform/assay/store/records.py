@@ -62,8 +62,10 @@ class Files:
     `report` is called with damage, once per path. With `heals`, damaged files are set aside; otherwise they stay.
     """
 
-    def __init__(self, url: str, report: Reporter | None = None, *, heals: bool = True) -> None:
+    def __init__(self, url: str, report: Reporter | None = None, *, heals: bool = True, origin: str = "") -> None:
+        """`origin`: the run's origin, which what is written names; empty for commands that compute nothing."""
         self.url = resolve(url)
+        self.origin = origin
         self.fs, self.root = open_url(self.url)
         self.heals = heals
         self._tell = report
@@ -233,7 +235,7 @@ class Files:
                 return
             except OSError as error:
                 damage = self._blame(path, error)
-                if damage is None or damage.is_of_the_store or not self.heals or not self._set_aside([damage.path]):
+                if damage is None or damage.is_of_the_store or not self.heals or not self.set_aside([damage.path]):
                     raise
                 self._report(f"{damage}; set aside to make way")
 
@@ -248,7 +250,7 @@ class Files:
             self.tell_once(path, f"{message}; left out, see: assay doctor")
             return
         try:
-            where = self._set_aside([path, *beside])
+            where = self.set_aside([path, *beside])
         except StoreError as error:
             self.tell_once(path, f"{message}; left out, since it cannot be set aside: {error}")
             return
@@ -264,8 +266,8 @@ class Files:
         if self._tell is not None:
             self._tell(hide_secrets(message))
 
-    def _set_aside(self, paths: Sequence[str]) -> str | None:
-        """Move paths to a new folder and return it; None if none of them exists any more."""
+    def set_aside(self, paths: Sequence[str]) -> str | None:
+        """Move paths to a new folder and return it; None if none of them exists any more. Nothing is reported."""
         parts = PurePosixPath(paths[0]).parts
         folder = f"set-aside/{parts[:2][-1][:64]}-{uuid.uuid4().hex[:8]}"  # of results/<key>/… or progress/<lineage>/…
         moved = [self.move(path, f"{folder}/{'/'.join(PurePosixPath(path).parts[2:] or parts[-1:])}") for path in paths]

@@ -74,6 +74,8 @@ class ShardEntry(Record):
     file: FileEntry
     device: str = ""
     seconds: Seconds = 0.0
+    origin: str = ""
+    host: str = ""
 
 
 class CostEntry(Record):
@@ -106,6 +108,17 @@ class RowsEntry(Record):
     inputs: dict[str, str]
 
 
+class ProvenanceEntry(Record):
+    """Where a result comes from."""
+
+    origins: list[str] = Field(default_factory=list)
+    """Of every run that computed a part of it. See OriginRecord."""
+    hosts: list[str] = Field(default_factory=list)
+    """The machines that computed it."""
+    versions: dict[str, str] = Field(default_factory=dict)
+    """What only a worker knows: the versions of CUDA, cuDNN and the driver."""
+
+
 class ResultRecord(Record):
     """results/<key>/result.json"""
 
@@ -124,6 +137,8 @@ class ResultRecord(Record):
     metrics: dict[str, Number | Literal["nan", "inf", "-inf"]]
     cost: CostEntry
     notes: dict[str, Scalar] = Field(default_factory=dict)
+    provenance: ProvenanceEntry = Field(default_factory=ProvenanceEntry)
+    """Empty in older stores."""
     files: dict[str, FileEntry]
     shards: list[ShardEntry]
     created: When
@@ -139,12 +154,48 @@ class ResultRecord(Record):
         return [*self.files.values()]
 
 
+class RepositoryEntry(Record):
+    """The state of a Git repository."""
+
+    folder: str
+    commit: str | None
+    branch: str | None
+    remote: str | None
+    is_dirty: bool
+    untracked: list[str]
+    diff: str
+    """What differs from the commit, in files that Git tracks."""
+
+
+class CommandEntry(Record):
+    """A command, and the code that it found."""
+
+    command: str
+    user: str
+    host: str
+    repositories: list[RepositoryEntry]
+
+
+class OriginRecord(CommandEntry):
+    """origins/<digest of its content>.json, written by the driver of a run."""
+
+    python: str
+    platform: str
+    versions: dict[str, str]
+    """Distribution → version."""
+    modules: dict[str, str]
+    """Module → hash of its code, for the modules of the workloads."""
+    submitted: CommandEntry | None
+    """The command that submitted a job, on another machine."""
+
+
 class CheckpointRecord(Record):
     """progress/<lineage>/checkpoints/<step>-<when>-<id>.json"""
 
     step: Count
     score: Number | None = None
     amount: Count = 0
+    origins: list[str] = Field(default_factory=list)
     files: Annotated[dict[str, FileEntry], Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -174,6 +225,8 @@ class ShardRecord(Record):
     files: _Rows
     device: str = ""
     seconds: Seconds = 0.0
+    origin: str = ""
+    host: str = ""
     settled: dict[str, Scalar] = Field(default_factory=dict)
     """The values chosen for what the config leaves open. Older stores have them in progress/<lineage>/settled/ only."""
     columns: dict[str, str] = Field(default_factory=dict)

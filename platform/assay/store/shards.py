@@ -6,6 +6,7 @@ unique names, since another run may compute the same shard at the same time, and
 
 from __future__ import annotations
 
+import socket
 import uuid
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -33,6 +34,8 @@ class Shard:
     device: str = ""
     """The device that computed it, and the seconds it took. Empty in older stores."""
     seconds: float = 0.0
+    origin: str = ""
+    host: str = ""
     columns: Mapping[str, str] = field(default_factory=dict)
     """Column → type. Empty in older stores."""
 
@@ -73,10 +76,12 @@ class Shards:
             pq.write_table(table, staging / "rows.parquet", compression="zstd")
             file = self._files.upload(staging / "rows.parquet", f"{self.records.path}/{name}.parquet")
         columns = {column.name: str(column.type) for column in table.schema}
-        facts = {"device": device, "seconds": seconds, "settled": dict(self._settled()), "columns": columns}
+        origin, host = self._files.origin, socket.gethostname()
+        made = {"device": device, "seconds": seconds, "origin": origin, "host": host}
+        facts = {**made, "settled": dict(self._settled()), "columns": columns}
         content = {"start": start, "stop": stop, "files": as_json({"rows": file}), **facts}
         self.records.write(f"{name}.json", content)
-        return Shard(start, stop, file, device, seconds, columns)
+        return Shard(start, stop, file, device, seconds, origin, host, columns)
 
     def charge(self, amount: int) -> None:
         """Note that a result with this many ids was committed, with the cost of all its shards."""
@@ -149,9 +154,8 @@ def _in_order(shards: Iterable[Shard]) -> list[Shard]:
 
 
 def _shard(record: ShardRecord) -> Shard:
-    return Shard(
-        record.start, record.stop, file_record(record.files.rows), record.device, record.seconds, record.columns
-    )
+    made = record.device, record.seconds, record.origin, record.host
+    return Shard(record.start, record.stop, file_record(record.files.rows), *made, record.columns)
 
 
 def cover(shards: Iterable[Shard], amount: int) -> list[Shard]:

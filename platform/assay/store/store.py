@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -23,12 +24,12 @@ from assay.errors import BodyError, DamagedResult, StoreError
 from assay.store.checkpoints import Checkpoints
 from assay.store.damage import Damage
 from assay.store.downloads import local_copy
-from assay.store.folders import KEY
+from assay.store.folders import KEY, Folder
 from assay.store.journal import Computed, Decisions, Suggestions
 from assay.store.records import FileRecord, Files, Reporter, as_json, file_record, file_records, typed
 from assay.store.resolved_config import as_run
 from assay.store.running import LIFETIME_S, Runs
-from assay.store.schema import ResultRecord, RunningRecord
+from assay.store.schema import OriginRecord, ResultRecord, RunningRecord
 from assay.store.shards import Shard, Shards, cover, mixed_columns
 from assay.text import first_line, json_number
 from assay.workload import JSON, Checkpointing, Stage, digest
@@ -49,6 +50,18 @@ class Cost:
     """Includes `items`: how many items these seconds were for; the rest of the budget came from a smaller one."""
 
 
+@dataclass(frozen=True)
+class Provenance:
+    """Where a result comes from. Empty in older stores."""
+
+    origins: frozenset[str] = frozenset()
+    """Of every run that computed a part of it; `Store.origin` reads them."""
+    hosts: frozenset[str] = frozenset()
+    """The machines that computed it."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """What only a worker knows: the versions of CUDA, cuDNN and the driver."""
+
+
 class StoredResult:
     """A committed result: the `Result` that stages read."""
 
@@ -63,6 +76,8 @@ class StoredResult:
         self.metrics: Mapping[str, float] = {name: float(value) for name, value in read.metrics.items()}
         self.cost = Cost(read.cost.device, read.cost.count, read.cost.seconds, read.cost.details)
         self.notes: Notes = read.notes
+        made = read.provenance
+        self.provenance = Provenance(frozenset(made.origins), frozenset(made.hosts), made.versions)
         self.asked: Mapping[str, JSON] = read.asked
         """Dotted path → the value asked for, where the config has the chosen one: {"train.precision": "auto"}."""
         self.created = read.created
@@ -168,9 +183,15 @@ class StoredResult:
 class Store:
     """Results by key, in a folder or an object store that fsspec knows."""
 
-    def __init__(self, url: str | Path, report: Reporter | None = None, *, heals: bool = True) -> None:
-        """`report` is called with damage. With `heals=False`, for read-only commands, damage is not set aside."""
-        self.files = Files(str(url), report, heals=heals)
+    def __init__(
+        self, url: str | Path, report: Reporter | None = None, *, heals: bool = True, origin: str = ""
+    ) -> None:
+        """`report` is called with damage. With `heals=False`, for read-only commands, damage is not set aside. `origin`
+        is that of the run: what `begin` returned to its driver."""
+        self.files = Files(str(url), report, heals=heals, origin=origin)
+        self.origin_records = Folder(
+            self.files, "origins", OriginRecord, rf"{KEY}\.json", what="origin {}".format, then="and no longer known"
+        )
 
     @property
     def url(self) -> str:
@@ -225,6 +246,14 @@ class Store:
         folders = sorted({PurePosixPath(file.path).parts[2] for file in files})  # results/<key>/<folder>/…
         self.files.discard(damaged, why, [f"{at}/{folder}" for folder in folders], "will be computed again")
 
+    def forget(self, stage: Stage) -> bool:
+        """Move what is stored of a stage to set-aside/, its checkpoints and shards too, so that it is computed anew.
+        Returns whether there was any."""
+        paths = [f"results/{stage.key}", f"progress/{stage.lineage}"]
+        there = [path for path in paths if self.files.names(path)]
+        moved = [self.files.set_aside([path]) for path in there]
+        return any(folder is not None for folder in moved)
+
     def read(self, key: str) -> StoredResult | None:
         """The result by its record; its files are not checked. Raises Damage."""
         path = f"results/{key}/result.json"
@@ -247,6 +276,7 @@ class Store:
         cost: Cost,
         history: Sequence[Mapping[str, float]] = (),
         notes: Notes | None = None,
+        provenance: Provenance = Provenance(),  # frozen
     ) -> StoredResult:
         """Commit the files in `output` (or the stage's finished shards) under the stage's key.
 
@@ -294,6 +324,7 @@ class Store:
             "metrics": {name: json_number(float(value)) for name, value in metrics.items()},
             "cost": asdict(cost),
             "notes": dict(notes or {}),
+            "provenance": self._made(provenance, shards),
             "files": as_json(files),
             "shards": [asdict(shard) for shard in shards],
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -306,6 +337,30 @@ class Store:
         committed = self.get(stage.key)
         assert committed is not None
         return committed
+
+    def _made(self, provenance: Provenance, shards: Sequence[Shard]) -> dict[str, JSON]:
+        """Where a result comes from: what the caller knows, this process, and those that wrote its shards."""
+        origins = {*provenance.origins, self.files.origin, *(shard.origin for shard in shards)} - {""}
+        hosts = {*provenance.hosts, socket.gethostname(), *(shard.host for shard in shards)} - {""}
+        return {"origins": sorted(origins), "hosts": sorted(hosts), "versions": dict(provenance.versions)}
+
+    def begin(self, content: Mapping[str, JSON]) -> None:
+        """Write the origin of a run, which everything that is stored from now on names."""
+        origin = digest(content)
+        self.origin_records.write(f"{origin}.json", content)
+        self.files.origin = origin
+
+    def origin(self, origin: str) -> OriginRecord | None:
+        """What a run said of itself; None if that is not known, or damaged."""
+        return self.origin_records.read(f"{origin}.json")
+
+    def origins_of_progress(self, stage: Stage) -> frozenset[str]:
+        """Of the runs that computed the part of a stage that is stored."""
+        if stage.kind == "train":
+            return self.checkpoints(stage).origins(stage.amount)
+        if stage.kind == "map":
+            return frozenset(shard.origin for shard in cover(self.shards(stage).listed(), stage.amount)) - {""}
+        return frozenset()
 
     def checkpoints(self, stage: Stage) -> Checkpoints:
         rule = stage.checkpointing or Checkpointing(every=stage.amount)

@@ -14,7 +14,7 @@ from typing import Any
 from assay.home import Home
 from assay.planning import Plan, PlannedTrial, Rung
 from assay.results import TrialOutcome
-from assay.store import StoredResult
+from assay.store import Store, StoredResult
 from assay.sweep.config_text import as_yaml
 from assay.text import one_line, shorten
 from assay.tracking import arms_view, limits, view
@@ -37,6 +37,7 @@ class Runs:
 
     def __init__(self, home: Home, plan: Plan, patience: Patience | None = None) -> None:
         self._plan = plan
+        self._store = Store(home.store_url, heals=False)
         self.children: dict[int, Any] = {}
         """Trial index → its run."""
         self._reopened: set[str] = set()
@@ -87,6 +88,7 @@ class Runs:
         if reached is not None:
             self._log_sample_grid(run, planned, *reached)
         self._client.log_text(run, as_yaml(planned.trial.config), view.CONFIG)
+        self._log_origins(run, trial.results)
         came_from = view.came_from(trial)
         if trial.computed or not came_from.keys() & run.data.tags.keys():  # a rebuilt view computes nothing
             self._client.set_tags(run, came_from)
@@ -94,6 +96,15 @@ class Runs:
         self._client.drop_tags(run, ["assay.error", "mlflow.note.content"])
         self._client.set_tags(run, {LOGGED: digest})
         self.status(run, "FINISHED")
+
+    def _log_origins(self, run: Any, results: Mapping[str, StoredResult]) -> None:
+        """The code and the commands that its results came from: those of its last stage are the tags."""
+        names = dict.fromkeys(name for result in results.values() for name in sorted(result.provenance.origins))
+        origins = {name: origin for name in names if (origin := self._store.origin(name)) is not None}
+        if names:
+            made = {name: origin.model_dump(mode="json") for name, origin in origins.items()}
+            self._client.log_json(run, made, view.PROVENANCE)
+            self._client.set_tags(run, view.origin_tags([*origins.values()], results))
 
     def _without_higher_rungs(self, trial: TrialOutcome) -> Any:
         """Its run, or a new one if that climbed further than this study decided: MLflow cannot remove points."""

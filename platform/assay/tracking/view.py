@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Protocol
 
 from assay.planning import PlannedTrial, Rung
+from assay.provenance import origin_in_words, repositories
 from assay.results import TrialOutcome
 from assay.store import Cost, Decision, StoredResult
+from assay.store.schema import OriginRecord
 from assay.sweep import Sweep
 from assay.sweep.expansion import in_words
 from assay.text import devices
@@ -28,6 +30,8 @@ POINTS_A_CURVE = 1000
 """Points per curve; MLflow's charts draw 320. The whole curve stays in the store."""
 CONFIG, COMPARISON, IMAGES, SWEEP, REPORT = "config.yaml", "comparison.json", "images", "sweep", "report"
 """Artifacts and their folders."""
+PROVENANCE = "provenance.json"
+"""The artifact with the origins of a trial's results."""
 LEAF = "assay.key"
 """The tag with the key of the leaf that a trial's run was created for."""
 SHOWN = {".html", ".png", ".jpg", ".jpeg", ".svg", ".webp"}
@@ -80,7 +84,12 @@ def artifacts(planned: PlannedTrial, results: Mapping[str, StoredResult]) -> lis
     """The files and folders of a trial's run."""
     grid, leaf = planned.workload.report.sample_grid, planned.result(results)
     has_grid = grid is not None and leaf is not None and grid in leaf.file_bytes
-    return [CONFIG, *([Path(grid).name, IMAGES] if grid is not None and has_grid else [])]
+    has_origin = any(result.provenance.origins for result in results.values())
+    return [
+        CONFIG,
+        *([PROVENANCE] if has_origin else []),
+        *([Path(grid).name, IMAGES] if grid is not None and has_grid else []),
+    ]
 
 
 def parent_artifacts(sweep: Sweep, pictures: Sequence[Path]) -> list[str]:
@@ -151,6 +160,19 @@ def came_from(trial: TrialOutcome) -> dict[str, str]:
         "assay.cached": [names[key] for key in names if key in trial.results and key not in trial.computed],
     }
     return {name: ", ".join(values) for name, values in sources.items() if values}
+
+
+def origin_tags(origins: Sequence[OriginRecord], results: Mapping[str, StoredResult]) -> dict[str, str]:
+    """The code, the command and the machines that its results came from; MLflow shows the commit as the version."""
+    hosts = sorted({host for result in results.values() for host in result.provenance.hosts})
+    tags = {"assay.hosts": ", ".join(hosts)}
+    for origin in origins[-1:]:
+        words = origin_in_words(origin)
+        tags |= {"assay.command": words.get("command", ""), "assay.code": words["code"]}
+        commits = [each for each in repositories(origin) if each.commit]
+        if commits:
+            tags |= {"mlflow.source.git.commit": str(commits[0].commit), "assay.is_dirty": str(commits[0].is_dirty)}
+    return {name: text for name, text in tags.items() if text}
 
 
 def notes(results: Mapping[str, StoredResult]) -> dict[str, str]:

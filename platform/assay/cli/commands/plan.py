@@ -12,13 +12,14 @@ from rich.text import Text
 from assay.cli.commands.estimates import suggested_during_the_run, summary
 from assay.cli.names import open_sweep
 from assay.cli.output import console, data_remarks_printed, print_json, print_text, print_warnings, read_only_store
-from assay.costs.availability import StageStatus, State, survey
+from assay.costs.availability import StageStatus, State, stale_of, survey
 from assay.costs.cost_estimate import CostEstimate, sum_of
 from assay.costs.devices import SECONDS_PER_DAY, find_device
 from assay.costs.memory import GIB, MemoryNeed, memory_in_words, memory_need
 from assay.home import Home
 from assay.planning import Plan, PlannedTrial, checked, make_plan
 from assay.planning.labels import serves
+from assay.planning.stale import with_stale
 from assay.report.tables.grids import Grid
 from assay.report.tables.listing import Column, Listing
 from assay.settings import receivers
@@ -80,11 +81,14 @@ def plan_sweep(
         receivers(plan.sweep, home)  # refuses wrong settings
         statuses = survey(plan, store)
         plan = checked(plan, {key for key, status in statuses.items() if status.state == "stored"})
+    stale = stale_of(statuses, store)
+    plan = with_stale(plan, stale)
+    changed = {each.stage.key: list(each.modules) for each in stale}
     needs = {
         key: memory_need(stage, plan.sweep.resources, plan.hints.days.reference) for key, stage in plan.stages.items()
     }
     if is_json:
-        print_json(_as_json(plan, statuses, needs))
+        print_json(_as_json(plan, statuses, needs, changed))
         return
     print_warnings(plan.warnings)
     out = console()
@@ -240,7 +244,9 @@ def _memory_json(need: MemoryNeed | None) -> dict[str, Any] | None:
     }
 
 
-def _as_json(plan: Plan, statuses: dict[str, StageStatus], needs: Needs) -> dict[str, Any]:
+def _as_json(
+    plan: Plan, statuses: dict[str, StageStatus], needs: Needs, changed: Mapping[str, list[str]]
+) -> dict[str, Any]:
     unit = plan.hints.days.field
     return {
         "sweep": plan.sweep.name,
@@ -267,6 +273,7 @@ def _as_json(plan: Plan, statuses: dict[str, StageStatus], needs: Needs) -> dict
                 "seconds": status.left.seconds,
                 "seconds_on_gpus": _seconds_on_gpus(plan, status.stage, status.left),
                 "memory": _memory_json(needs[key]),
+                "changed_modules": changed.get(key, []),
             }
             for key, status in statuses.items()
         ],

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from assay.cli.commands.rows import Rows
 from assay.cli.display import LiveDisplay, PlainDisplay
@@ -20,6 +20,7 @@ from assay.costs.availability import StageStatus
 from assay.costs.priced_metrics import priced
 from assay.errors import AssayError, refuse_unless
 from assay.execution import Event, Listener, Outcome, Pause
+from assay.execution.engine import StalePolicy
 from assay.execution.executors import EXECUTORS
 from assay.home import Home
 from assay.planning import Plan, computed_of, make_plan
@@ -88,11 +89,14 @@ def run_sweep(
     with_rows: bool,
     is_json: bool,
     verifies_data: bool = False,
+    stale: str | None = None,
 ) -> int:
     """Run a sweep in the foreground; returns the exit code."""
     import assay
 
     refuse_unless("--executor", executor, EXECUTORS.names())
+    if stale is not None:
+        refuse_unless("--stale", stale, get_args(StalePolicy))
     home = Home.default()
     with data_remarks_printed(verifies_data):
         plan = make_plan(open_sweep(name, profile, sets), Store(home.store_url, heals=False))
@@ -109,7 +113,9 @@ def run_sweep(
     pause = Pause()
     try:
         with _interrupts_handled(display, pause), continuing_without_stdout(partial(_ends_unread, pause)) as out:
-            outcome = assay.run(plan, home, executor=executor, address=address, listeners=listeners, pause=pause)
+            outcome = assay.run(
+                plan, home, executor=executor, address=address, listeners=listeners, pause=pause, stale=stale
+            )
     except KeyboardInterrupt:
         display.close()
         publisher.abort()

@@ -17,6 +17,7 @@ from assay.costs.availability import survey
 from assay.errors import AssayError, UserError, did_you_mean, passing_warnings
 from assay.home import Home
 from assay.planning import Plan, PlannedTrial, make_plan
+from assay.provenance import origin_in_words
 from assay.report.tables.grids import Grid
 from assay.report.tables.listing import Column, Listing
 from assay.store import Store, StoredResult
@@ -43,7 +44,7 @@ def show_anything(
     if KEY.fullmatch(what):
         matching = [key for key in store.known() if key.startswith(what)]
         if matching:
-            _show_result(_by_key(store, what, matching), is_json)
+            _show_result(_by_key(store, what, matching), store, is_json)
             return
     try:
         sweep_name, trial = _split(what)
@@ -213,9 +214,11 @@ def _chosen(result: StoredResult) -> dict[str, JSON]:
     return {path: result.notes[path] for path in result.asked}
 
 
-def _show_result(result: StoredResult, is_json: bool) -> None:
+def _show_result(result: StoredResult, store: Store, is_json: bool) -> None:
+    origins = {name: made for name in sorted(result.provenance.origins) if (made := store.origin(name)) is not None}
     if is_json:
-        print_json({**result.record, "metrics": _numbers(result.metrics)})
+        dumped = {name: origin.model_dump(mode="json") for name, origin in origins.items()}
+        print_json({**result.record, "metrics": _numbers(result.metrics), "origins": dumped})
         return
     out, cost = console(), result.cost
     out.print(Text.assemble((f"{result.stage}  {result.key}", "bold")), soft_wrap=True)
@@ -223,6 +226,11 @@ def _show_result(result: StoredResult, is_json: bool) -> None:
     out.print(f"  took {took(cost.seconds)} on {devices(cost.count, cost.device)}", soft_wrap=True)
     if budget_of(result):
         out.print(f"  budget {budget_of(result)} ({result.budget.path})", soft_wrap=True)
+    for origin in origins.values():
+        out.print("\nfrom", style="bold")
+        for name, text in origin_in_words(origin).items():
+            print_text(f"  {name:<18} {text}")
+        _print_machines(result)
     if result.notes:
         out.print("\nnotes", style="bold")
         for name, value in result.notes.items():
@@ -248,6 +256,12 @@ def _show_result(result: StoredResult, is_json: bool) -> None:
     if result.execution:
         out.print("\nexecution", style="bold")
         print_text(as_yaml(result.execution, result.asked).rstrip("\n"))
+
+
+def _print_machines(result: StoredResult) -> None:
+    made = {"computed on": ", ".join(sorted(result.provenance.hosts)), **result.provenance.versions}
+    for name, text in made.items():
+        print_text(f"  {name:<18} {text}")
 
 
 def _print_inputs(inputs: Mapping[str, str]) -> None:

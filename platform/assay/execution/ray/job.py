@@ -45,6 +45,8 @@ class Job:
     title: str
     """The stage and its trials: "train (AdaGN)"."""
     store_url: str
+    origin: str
+    """Of the run; see `Store.begin`."""
     scratch_url: str
     need: Need
     retries: int
@@ -71,7 +73,7 @@ class Job:
     def store(self) -> Store:
         """The store as a worker opens it: its messages go to the driver."""
         emit = self.emit
-        return Store(self.store_url, report=lambda message: emit(Event("warning", message=message)))
+        return Store(self.store_url, report=lambda message: emit(Event("warning", message=message)), origin=self.origin)
 
     @contextmanager
     def failures_told(self) -> Iterator[None]:

@@ -55,6 +55,7 @@ class TrialWork:
     needs: Mapping[str, Need]
     """By stage key."""
     store_url: str
+    origin: str
     scratch_url: str
     retries: int
     metric: str
@@ -106,6 +107,7 @@ def _run_trials(
             rungs={number: rung.stages for number, rung in enumerate(planned.rungs)},
             needs={stage.key: need(stage, sweep.resources) for stage in planned.stages},
             store_url=store.url,
+            origin=store.files.origin,
             scratch_url=scratch_url,
             retries=sweep.limits.retries,
             metric=sweep.objective.name,
@@ -259,6 +261,7 @@ def _climb(work: TrialWork, rung: int, broker: Any) -> bool:
                 beside,
                 work.titles[stage.key],
                 work.store_url,
+                work.origin,
                 work.scratch_url,
                 work.needs[stage.key],
                 work.retries,
