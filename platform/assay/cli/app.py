@@ -216,6 +216,24 @@ def show(
 
 
 @app.command()
+def why(
+    what: Annotated[
+        str, typer.Argument(metavar="SWEEP | KEY", help="A sweep, or the first characters of a key of its plan.")
+    ],
+    sweep: Annotated[
+        str | None, typer.Argument(metavar="[SWEEP]", help="After a key: its sweep. Default: look in all known here.")
+    ] = None,
+    profile: ProfileOpt = None,
+    sets: SetOpt = None,
+    as_json: JsonOpt = False,
+) -> None:
+    """Say why a stage is to be computed: which setting, input or version differs from the nearest stored result."""
+    from assay.cli.commands.why import explain
+
+    explain(what, sweep, profile, sets or [], as_json)
+
+
+@app.command()
 def compare(
     sweeps: SweepsArg,
     profile: ProfileOpt = None,

@@ -125,6 +125,8 @@ class ResultRecord(Record):
     format: Literal[1]
     key: str
     stage: str
+    version: int | None = None
+    """None in older stores."""
     config: dict[str, Any]
     execution: dict[str, Any]
     asked: dict[str, Any] = Field(default_factory=dict)

@@ -73,6 +73,7 @@ class StoredResult:
         """The raw content, for a digest of all of it. Use the properties for anything else."""
         self.key = read.key
         self.stage = read.stage
+        self.version = read.version
         self.metrics: Mapping[str, float] = {name: float(value) for name, value in read.metrics.items()}
         self.cost = Cost(read.cost.device, read.cost.count, read.cost.seconds, read.cost.details)
         self.notes: Notes = read.notes
