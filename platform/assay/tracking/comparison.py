@@ -20,6 +20,24 @@ from assay.workload import JSON, digest
 
 
 @dataclass(frozen=True)
+class Pareto:
+    """The Pareto front of several objectives."""
+
+    objectives: tuple[str, ...]
+    """As in "loss (min)"."""
+    front: tuple[str, ...]
+    """Its trials, or arms over seeds."""
+    trials: frozenset[int]
+    """The indices of its trials, or of its arms' trials."""
+    costs: Mapping[int, Mapping[str, float]]
+    """Trial → the costs among its objectives."""
+
+    @property
+    def front_in_words(self) -> str:
+        return "; ".join(self.front)
+
+
+@dataclass(frozen=True)
 class Comparison:
     """The trials in the order of the report's table, with its ranks."""
 
@@ -29,6 +47,7 @@ class Comparison:
     """The trial, or the arm over seeds, that the report calls best; None if it names none."""
     best_metrics: Mapping[str, float]
     """The metrics of the trial ranked first, or the means of the arm if there are seeds."""
+    pareto: Pareto | None = None
 
     def split(self) -> dict[str, JSON]:
         """As a table for MLflow. Non-finite numbers become text, since JSON has none."""
@@ -40,15 +59,20 @@ class Comparison:
         columns = [Column[list[str]](name, itemgetter(number)) for number, name in enumerate(self.columns)]
         lines = markdown_table(Listing(None, columns, shown))
         named = [f"Best: {markdown(self.best)}", ""] if self.best is not None else []
+        if self.pareto is not None:
+            about = ", ".join(map(markdown, self.pareto.objectives))
+            named += [f"Pareto front of {about}: {markdown(self.pareto.front_in_words)}", ""]
         return "\n".join([*named, *lines])
 
     def digest(self, plan: Plan, trial_digests: Mapping[str, str], pictures: Sequence[Path]) -> str:
         """Changes when anything that MLflow shows of the sweep changes."""
         file = Path(plan.sweep.file) if plan.sweep.file else None
         is_there = file is not None and file.exists()
+        several = {} if self.pareto is None else {"pareto": [self.pareto.objectives, self.pareto.front]}
         return digest(
             {
                 "format": FORMAT,
+                **several,
                 "profile": plan.sweep.profile,
                 "best": self.best,
                 "rows": [[_cell(value) for value in row] for row in self.rows],
@@ -63,18 +87,40 @@ def comparison(outcome: Outcome) -> Comparison:
     ranking = table(outcome.plan, outcome.trials)
     trials = {trial.planned.name: trial for trial in outcome.trials}
     metrics = list(dict.fromkeys([*ranking.metrics, *sorted({name for row in ranking.rows for name in row.metrics})]))
+    pareto, costs = ([], []) if ranking.front is None else (["pareto"], _costs(ranking))
     return Comparison(
-        ("rank", "arm", *metrics, "budget", "seconds", "status"),
-        tuple(_cells(row, trials[row.trial], metrics) for row in ranking.rows),
+        ("rank", "arm", *pareto, *metrics, *costs, "budget", "seconds", "status"),
+        tuple(_cells(ranking, row, trials[row.trial], metrics, costs) for row in ranking.rows),
         None if ranking.best is None else limits.run_name(ranking.best),
         _first_metrics(ranking),
+        _pareto(ranking, {name: trial.planned.trial.index for name, trial in trials.items()}),
     )
 
 
-def _cells(row: Row, trial: TrialOutcome, metrics: Sequence[str]) -> tuple[JSON, ...]:
+def _costs(ranking: Table) -> list[str]:
+    """The costs among the objectives, but for the seconds that every row has."""
+    return [o.name for o in ranking.objectives if o.name not in (*ranking.metrics, "seconds")]
+
+
+def _pareto(ranking: Table, indices: Mapping[str, int]) -> Pareto | None:
+    front, costs = ranking.front, _costs(ranking)
+    if front is None:
+        return None
+    return Pareto(
+        tuple(map(str, front.objectives)),
+        tuple(map(limits.run_name, front.names)),
+        frozenset(indices[row.trial] for row in ranking.rows if front.has(row)),
+        {indices[r.trial]: {name: r.objectives[name] for name in costs if name in r.objectives} for r in ranking.rows},
+    )
+
+
+def _cells(
+    ranking: Table, row: Row, trial: TrialOutcome, metrics: Sequence[str], costs: Sequence[str]
+) -> tuple[JSON, ...]:
     status = "failed" if row.failure is not None else "done" if row.metrics else "not run"
-    values = [row.metrics.get(name) for name in metrics]
-    return row.rank, limits.run_name(row.trial), *values, _step(trial), round(trial.seconds, 1), status
+    on_front = [] if ranking.front is None else ["front" if ranking.front.has(row) else None]
+    values = [*(row.metrics.get(name) for name in metrics), *(row.objectives.get(name) for name in costs)]
+    return row.rank, limits.run_name(row.trial), *on_front, *values, _step(trial), round(trial.seconds, 1), status
 
 
 def _step(trial: TrialOutcome) -> int:

@@ -18,16 +18,17 @@ from assay.store import Store, StoredResult
 from assay.sweep.config_text import as_yaml
 from assay.text import one_line, shorten
 from assay.tracking import arms_view, limits, view
-from assay.tracking.arms_view import CURRENT, STANDING, SUPERSEDED
+from assay.tracking.arms_view import CURRENT, PARETO, STANDING, SUPERSEDED
 from assay.tracking.client import Client, Status, now_ms
-from assay.tracking.comparison import Comparison
+from assay.tracking.comparison import Comparison, Pareto
 from assay.tracking.database import recorded_folder
 from assay.tracking.logged import LOGGED, are_there
 from assay.tracking.parent import find_parent, parent_tags
 from assay.tracking.patience import Patience
 from assay.workload import canonical_json
 
-BEST = "assay.best"
+BEST, OBJECTIVES = "assay.best", "assay.objectives"
+"""Tags of the parent: the best arm; the objectives, if there are several."""
 MOST_OF_A_CAUSE = 4000
 """Characters kept from the end of a traceback."""
 
@@ -145,8 +146,27 @@ class Runs:
             self._client.set_tags(self.parent, {BEST: table.best})
         else:
             self._client.drop_tags(self.parent, [BEST])
+        self._log_pareto(table.pareto)
         self._client.set_tags(self.parent, {LOGGED: digest})
         self.status(self.parent, status)
+
+    def _log_pareto(self, pareto: Pareto | None) -> None:
+        """Log which runs are on the Pareto front of several objectives, and the costs among these."""
+        if pareto is None:
+            self._client.drop_tags(self.parent, [OBJECTIVES, PARETO])
+        else:
+            tags = {OBJECTIVES: ", ".join(pareto.objectives), PARETO: pareto.front_in_words}
+            self._client.set_tags(self.parent, tags)
+        for planned in self._plan.trials:
+            run = self.children[planned.trial.index]
+            if pareto is not None and planned.trial.index in pareto.trials:
+                self._client.set_tags(run, {PARETO: "true"})
+            else:
+                self._client.drop_tags(run, [PARETO])
+            costs = {} if pareto is None else pareto.costs.get(planned.trial.index, {})
+            at, named = view.budget_step(planned.rungs[-1]), {f"{view.COST}/{name}": v for name, v in costs.items()}
+            new = {name: v for name, v in named.items() if run.data.metrics.get(limits.key(name)) != v}
+            self._client.log_points(run, [view.Point(name, v, at, now_ms()) for name, v in new.items()])
 
     # Finding and creating
 
@@ -181,6 +201,7 @@ class Runs:
             self._mark(self.children[planned.trial.index], CURRENT)
         for run in others.values():
             self._mark(run, SUPERSEDED)
+            self._client.drop_tags(run, [PARETO])
             if run.info.status == "RUNNING":
                 self.status(run, "KILLED")
 

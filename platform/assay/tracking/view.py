@@ -32,6 +32,8 @@ CONFIG, COMPARISON, IMAGES, SWEEP, REPORT = "config.yaml", "comparison.json", "i
 """Artifacts and their folders."""
 PROVENANCE = "provenance.json"
 """The artifact with the origins of a trial's results."""
+COST = "cost"
+"""The folder of the metrics that are costs."""
 LEAF = "assay.key"
 """The tag with the key of the leaf that a trial's run was created for."""
 SHOWN = {".html", ".png", ".jpg", ".jpeg", ".svg", ".webp"}
@@ -126,7 +128,7 @@ def final_points(planned: PlannedTrial, results: Mapping[str, StoredResult]) -> 
     reached = planned.reached(results)
     if reached is not None:
         rung, leaf = reached
-        points.append(Point("cost/seconds", seconds(results), budget_step(rung), _committed_ms(leaf)))
+        points.append(Point(f"{COST}/seconds", seconds(results), budget_step(rung), _committed_ms(leaf)))
     return points
 
 

@@ -39,7 +39,8 @@ class Judged(toy_workload.Quick):
 def judge(ctx: StageContext) -> Mapping[str, float]:
     scale, seed = ctx.config["scale"], ctx.config["seed"]
     distance = {0.0: [1.0, 4.0], 1.0: [2.0, 2.2], 2.0: [3.0, 3.0]}[scale][seed]
-    return {"distance": distance, "num_samples": ctx.config["amount"], "odd": math.inf}
+    recall = {0.0: 0.5, 1.0: 0.4, 2.0: 0.9}[scale]
+    return {"distance": distance, "recall": recall, "num_samples": ctx.config["amount"], "odd": math.inf}
 
 
 def sweep(workload: toy_workload.Toy, **more: Any) -> Sweep:
@@ -119,6 +120,39 @@ def test_one_trial_is_called_best_by_nobody(home: Home) -> None:
     outcome = run(sweep(Judged(), parameters={"sample.scale": {"values": [1.0]}}), home)
     assert table(outcome.plan, outcome.trials).best is None
     assert Seen(home).best == (None, 2.0)
+
+
+def test_the_pareto_front_is_marked_and_forgotten_with_its_objectives(home: Home) -> None:
+    several = {"metric": {"distance": "min", "recall": "max"}, "mode": None}
+    outcome = run(sweep(Judged(), **several), home)
+    seen, front = Seen(home), table(outcome.plan, outcome.trials).front
+    assert front is not None
+    assert front.names == ("scale 0.0", "scale 2.0")
+    assert (seen.column("arm"), seen.column("pareto")) == (
+        ["scale 0.0", "scale 1.0", "scale 2.0"],
+        ["front", None, "front"],
+    )
+    assert {r.info.run_name for r in seen.trials if r.data.tags.get("assay.pareto") == "true"} == set(front.names)
+    assert seen.parent.data.tags["assay.objectives"] == "distance (min), recall (max)"
+    assert seen.parent.data.tags["assay.pareto"] == "scale 0.0; scale 2.0"
+    assert "Pareto front of distance (min), recall (max): scale 0.0; scale 2.0" in (
+        seen.parent.data.tags["mlflow.note.content"].replace("\\", "")
+    )
+    run(sweep(Judged()), home)
+    seen = Seen(home)
+    assert not [r for r in (seen.parent, *seen.trials) if "assay.pareto" in r.data.tags]
+    assert "pareto" not in json.loads(seen.text)["columns"]
+
+
+def test_the_front_over_seeds_is_of_arms_and_costs_are_metrics(home: Home) -> None:
+    several = {"metric": {"distance": "min", "recall": "max", "judge.device_days": "min"}, "mode": None}
+    outcome = run(sweep(Judged(), seeds=[0, 1], **several), home)
+    seen, front = Seen(home), table(outcome.plan, outcome.trials).front
+    assert front is not None
+    on_it = {r.info.run_name for r in seen.trials if "assay.pareto" in r.data.tags}
+    assert on_it == {f"{arm}, seed {seed}" for arm in front.names for seed in (0, 1)}
+    cost = {r.info.run_name: r.data.metrics["cost/judge.device_days"] for r in seen.trials}
+    assert cost == {row.trial: row.objectives["judge.device_days"] for row in table(outcome.plan, outcome.trials).rows}
 
 
 def test_the_table_is_json_whatever_was_measured(home: Home) -> None:
