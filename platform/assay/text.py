@@ -92,6 +92,15 @@ def days(device_days: float) -> str:
     return f"{device_days:,.0f}" if device_days >= 100 else f"{device_days:.2g}"
 
 
+def usd(dollars: float) -> str:
+    """An amount of money: $0, $0.0042, $3.06, $1,914; below a hundredth of a cent <$0.0001."""
+    if 0 < dollars < 1e-4:
+        return "<$0.0001"
+    if dollars == 0 or dollars >= 100:
+        return f"${dollars:,.0f}"
+    return f"${dollars:.2f}" if dollars >= 0.995 else f"${float(f'{dollars:.2g}'):f}".rstrip("0")
+
+
 def decimals(values: Iterable[float]) -> int:
     """How many decimals a column of metrics needs for three or four significant digits in its largest value.
 

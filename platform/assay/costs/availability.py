@@ -9,6 +9,7 @@ from typing import Literal
 
 from assay.costs.cost_estimate import FREE, CostEstimate
 from assay.costs.estimator import CostEstimator
+from assay.costs.rates import NO_RATES, Rates
 from assay.errors import DamagedResult
 from assay.planning import Plan
 from assay.planning.passes import as_charged
@@ -48,9 +49,9 @@ class StageStatus:
         return self.left.expected(self.chance)
 
 
-def survey(plan: Plan, store: Store) -> dict[str, StageStatus]:
+def survey(plan: Plan, store: Store, rates: Rates = NO_RATES) -> dict[str, StageStatus]:
     """Key → status, for every stage of the plan."""
-    prices, chance_of = CostEstimator(store, plan.sweep.resources, plan.hints.days), chances(plan)
+    costs, chance_of = CostEstimator(store, plan.sweep.resources, plan.hints.days, rates), chances(plan)
     statuses = {}
     paid: set[tuple[str, str]] = set()
     """(key, resource group) of rows that are charged to their first reader in the group."""
@@ -62,12 +63,12 @@ def survey(plan: Plan, store: Store) -> dict[str, StageStatus]:
         elif key not in chance_of:
             state, done, left = "dropped", 0, FREE
         else:
-            rows = _rows_state(stage, store, prices.rows_read)
+            rows = _rows_state(stage, store, costs.rows_read)
             charged = stage
             if stage.rows is not None and rows != "stored" and (stage.rows.key, stage.group) not in paid:
                 paid.add((stage.rows.key, stage.group))
                 charged = as_charged(stage)
-            left = prices.of(charged).part(1 - max(done, plan.begins_at[key]) / stage.amount)
+            left = costs.of(charged).part(1 - max(done, plan.begins_at[key]) / stage.amount)
         statuses[key] = StageStatus(stage, state, done, left, chance_of.get(key, 1.0), origins, rows)
     return statuses
 

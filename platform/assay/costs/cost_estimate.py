@@ -26,15 +26,42 @@ class CostEstimate:
     """The number of stages whose device-days are unknown."""
     unknown_seconds: float = 0.0
     """The number of stages whose seconds are unknown."""
+    usd: float | None = None
+    """Dollars; None if they are unknown for every stage."""
+    unknown_usd: float = 0.0
+    """The number of stages whose dollars are unknown."""
+    devices: tuple[str, ...] = ()
+    """The devices whose prices the dollars are by, or would be if these were known."""
 
     @classmethod
-    def of_stage(cls, device_days: float | None, seconds: float | None, basis: Basis | None = None) -> CostEstimate:
+    def of_stage(
+        cls,
+        device_days: float | None,
+        seconds: float | None,
+        basis: Basis | None = None,
+        usd: float | None = None,
+        device: str = "",
+    ) -> CostEstimate:
         by: dict[Basis, float] = {} if basis is None else {basis: 1.0}
-        return cls(device_days, seconds, by, 1.0, float(device_days is None), float(seconds is None))
+        return cls(
+            device_days,
+            seconds,
+            by,
+            unknown_days=float(device_days is None),
+            unknown_seconds=float(seconds is None),
+            usd=usd,
+            unknown_usd=float(usd is None),
+            devices=(device,) if device else (),
+        )
 
     def part(self, share: float) -> CostEstimate:
         """The same stages, each with only this share of its work left."""
-        return replace(self, device_days=_times(self.device_days, share), seconds=_times(self.seconds, share))
+        return replace(
+            self,
+            device_days=_times(self.device_days, share),
+            seconds=_times(self.seconds, share),
+            usd=_times(self.usd, share),
+        )
 
     def expected(self, chance: float) -> CostEstimate:
         """The expected cost, if the stages are needed with this probability."""
@@ -45,6 +72,9 @@ class CostEstimate:
             self.stages * chance,
             self.unknown_days * chance,
             self.unknown_seconds * chance,
+            _times(self.usd, chance),
+            self.unknown_usd * chance,
+            self.devices,
         )
 
     def __add__(self, other: CostEstimate) -> CostEstimate:
@@ -55,12 +85,15 @@ class CostEstimate:
             self.stages + other.stages,
             self.unknown_days + other.unknown_days,
             self.unknown_seconds + other.unknown_seconds,
+            _plus(self.usd, other.usd),
+            self.unknown_usd + other.unknown_usd,
+            tuple(dict.fromkeys((*self.devices, *other.devices))),
         )
 
 
 NOTHING = CostEstimate(stages=0.0)
 """The sum of no stages."""
-FREE = CostEstimate.of_stage(0.0, 0.0)
+FREE = CostEstimate.of_stage(0.0, 0.0, usd=0.0)
 """A stage that is stored or not needed."""
 
 

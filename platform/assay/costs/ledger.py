@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from assay.costs.devices import DeviceDays, find_device
+from assay.costs.rates import NO_RATES, Rates
 from assay.store import StoredResult
-from assay.text import days
+from assay.text import days, usd
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ class Entry:
 
 @dataclass(frozen=True)
 class Total:
-    """A sum of costs. `device_days` is the sum of the known ones; `unknown` counts the others."""
+    """A sum of costs. `device_days` and `usd` are the sums of the known ones; `unknown` and `unpriced` count the
+    others."""
 
     stages: int = 0
     device_seconds: float = 0.0
@@ -66,12 +68,22 @@ class Total:
     unknown: int = 0
     """The number of stages whose device-days are unknown."""
     unknown_device_seconds: float = 0.0
+    usd: float = 0.0
+    unpriced: int = 0
+    """The number of stages whose dollars are unknown."""
 
     @classmethod
-    def of_stage(cls, device_seconds: float, device_days: float | None) -> Total:
-        if device_days is None:
-            return cls(1, device_seconds, unknown=1, unknown_device_seconds=device_seconds)
-        return cls(1, device_seconds, device_days)
+    def of_stage(cls, device_seconds: float, device_days: float | None, usd: float | None = None) -> Total:
+        is_unknown = device_days is None
+        return cls(
+            1,
+            device_seconds,
+            device_days or 0.0,
+            unknown=int(is_unknown),
+            unknown_device_seconds=device_seconds if is_unknown else 0.0,
+            usd=usd or 0.0,
+            unpriced=int(usd is None),
+        )
 
     def __add__(self, other: Total) -> Total:
         return Total(
@@ -80,6 +92,8 @@ class Total:
             self.device_days + other.device_days,
             self.unknown + other.unknown,
             self.unknown_device_seconds + other.unknown_device_seconds,
+            self.usd + other.usd,
+            self.unpriced + other.unpriced,
         )
 
 
@@ -88,8 +102,14 @@ def entries(results: Iterable[StoredResult], unit: DeviceDays) -> list[Entry]:
     return [_entry(result, unit) for result in {result.key: result for result in results}.values()]
 
 
-def total(listed: Iterable[Entry]) -> Total:
-    return sum((Total.of_stage(entry.device_seconds, entry.device_days) for entry in listed), Total())
+def total(listed: Iterable[Entry], rates: Rates = NO_RATES) -> Total:
+    each = (Total.of_stage(entry.device_seconds, entry.device_days, dollars(entry, rates)) for entry in listed)
+    return sum(each, Total())
+
+
+def dollars(entry: Entry, rates: Rates) -> float | None:
+    """What a stage cost at today's rates; None if unknown."""
+    return rates.usd(entry.device, entry.count, entry.seconds)
 
 
 def mean_rate(
@@ -123,3 +143,10 @@ def total_days(cost: Total) -> str:
     if cost.unknown == cost.stages:
         return "?" if cost.stages else "0"
     return days(cost.device_days) + ("+?" if cost.unknown else "")
+
+
+def total_usd(cost: Total) -> str:
+    """Dollars of a sum: $12.40; "?" if all are unknown; $12.40+? if some are."""
+    if cost.unpriced == cost.stages:
+        return "?" if cost.stages else "$0"
+    return usd(cost.usd) + ("+?" if cost.unpriced else "")

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 
-from assay.costs.ledger import Entry, Total, entries, mean_rate, total
+from assay.costs.ledger import Entry, Total, dollars, entries, mean_rate, total
+from assay.costs.rates import NO_RATES, Rates
 from assay.planning import Plan
 from assay.planning.labels import serves
 from assay.store import StoredResult
@@ -49,18 +50,23 @@ class CostSheet:
     total: Total
     """The cost of the stages that the study's own runs computed."""
     savings: Savings
+    rates: Rates = NO_RATES
+    """The prices that dollars are by."""
 
 
-def cost_sheet(plan: Plan, results: Mapping[str, StoredResult], computed: Set[str]) -> CostSheet:
+def cost_sheet(
+    plan: Plan, results: Mapping[str, StoredResult], computed: Set[str], rates: Rates = NO_RATES
+) -> CostSheet:
     """`results`: the stored ones by key. `computed`: the keys that the study's own runs computed."""
     listed = entries((results[key] for key in plan.stages if key in results), plan.hints.days)
     uses = Counter(stage.key for trial in plan.trials for stage in trial.climbed(plan.decided))
     charges = tuple(_charge(plan, entry, uses[entry.key], entry.key not in computed) for entry in listed)
     again = (charge.entry for charge in charges for _ in range(charge.trials - 1))
     dropped = (stage for key, stage in plan.stages.items() if key not in plan.needed and key not in results)
-    savings = Savings(total(again), total(c.entry for c in charges if c.is_found), _estimate(plan, dropped, listed))
-    own = total(charge.entry for charge in charges if not charge.is_found)
-    return CostSheet(plan.sweep.name, plan.hints, charges, own, savings)
+    found = (charge.entry for charge in charges if charge.is_found)
+    savings = Savings(total(again, rates), total(found, rates), _estimate(plan, dropped, listed, rates))
+    own = total((charge.entry for charge in charges if not charge.is_found), rates)
+    return CostSheet(plan.sweep.name, plan.hints, charges, own, savings, rates)
 
 
 def _charge(plan: Plan, entry: Entry, trials: int, is_found: bool) -> Charge:
@@ -76,22 +82,26 @@ def _unit(plan: Plan, key: str) -> str:
     return stage.unit if stage.budget else ""
 
 
-def _estimate(plan: Plan, dropped: Iterable[Stage], known: Iterable[Entry]) -> Total:
-    """By the mean rates of the same kind of stage in this study; device-days are unknown if any of these are."""
+def _estimate(plan: Plan, dropped: Iterable[Stage], known: Iterable[Entry], prices: Rates) -> Total:
+    """By the mean rates of the same kind of stage in this study; device-days and dollars are unknown if any of these
+    are."""
     alike: dict[tuple[str, bool], list[Entry]] = {}
     for entry in known:
         alike.setdefault((entry.stage, bool(entry.flops)), []).append(entry)
-    rates: dict[tuple[str, bool], tuple[float | None, float | None]] = {}
-    """Kind of stage → device-seconds and device-days per unit of work."""
+    rates: dict[tuple[str, bool], tuple[float | None, float | None, float | None]] = {}
+    """Kind of stage → device-seconds, device-days and dollars per unit of work."""
     for kind, ours in alike.items():
         declared = ours if all(entry.device_days is not None for entry in ours) else []
+        priced = ours if all(dollars(entry, prices) is not None for entry in ours) else []
         rates[kind] = (
             mean_rate(ours, lambda e: e.device_seconds, lambda e: e.work),
             mean_rate(declared, lambda e: e.device_days, lambda e: e.work),
+            mean_rate(priced, lambda e: dollars(e, prices), lambda e: e.work),
         )
     skipped = Total()
     for stage in dropped:
-        seconds, days = rates.get((stage.name, bool(stage.flops)), (None, None))
         work = (stage.flops or stage.amount) * (1 - plan.begins_at[stage.key] / stage.amount)
-        skipped += Total.of_stage((seconds or 0.0) * work, None if days is None else days * work)
+        each = rates.get((stage.name, bool(stage.flops)), (None, None, None))
+        seconds, days, usd = (None if rate is None else rate * work for rate in each)
+        skipped += Total.of_stage(seconds or 0.0, days, usd)
     return skipped

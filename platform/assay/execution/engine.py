@@ -16,7 +16,7 @@ from assay.execution import inline
 from assay.execution.events import Event
 from assay.execution.executors import EXECUTORS, make_executor
 from assay.execution.heartbeat import Heartbeat
-from assay.execution.limits import Limiter
+from assay.execution.limits import Limiter, refuse_unpriced
 from assay.execution.pause import Pause
 from assay.execution.rung_decisions import RungDecisions
 from assay.execution.suggestions import grown
@@ -26,6 +26,7 @@ from assay.planning.plan import decisions_of
 from assay.planning.stale import with_stale
 from assay.provenance import origin
 from assay.results.outcome import Outcome, TrialOutcome, trial_outcomes
+from assay.settings import rates_of
 from assay.store import Store, StoredResult
 from assay.sweep import Sweep
 
@@ -140,7 +141,8 @@ class _Run:
         self.store = Store(home.store_url, report=self._warn)
         self._charged = computed_of(sweep, self.store)
         self._decisions = decisions_of(sweep, self.store)
-        self._limiter = Limiter(sweep.limits, sweep.find_workload().report.days, pause, self._emit)
+        self._rates = rates_of(home)
+        self._limiter = Limiter(sweep.limits, sweep.find_workload().report.days, pause, self._emit, self._rates)
         self._heartbeat = Heartbeat(sweep, self.store, home)
         self._resources = ExitStack()
         self._is_connected = False
@@ -158,10 +160,11 @@ class _Run:
         if self.store.known():  # a run that is refused below leaves no new store
             self._heartbeat.uses(plan)
         stored = {key: result for key in plan.stages if (result := self.store.sound(key)) is not None}
-        before = survey(plan, self.store)
+        before = survey(plan, self.store, self._rates)
         missing = plan.needed.keys() - stored.keys()
         try:
             plan = checked(plan, stored, "refused" if self._is_in_process else "left")
+            refuse_unpriced(plan.sweep, (plan.stages[key] for key in missing), self._rates)
         except UserError as error:
             raise UserError(f"{error}\nNothing was started.") from error
         if missing:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assay.costs.priced_metrics import NOT_PRICED, PricedMetrics
+from assay.costs.rates import NO_RATES, Rates
 from assay.costs.savings import CostSheet, cost_sheet
 from assay.errors import AssayError, StageFailed, UserError
 from assay.planning import Plan
@@ -48,8 +49,10 @@ def write(
     folder: Path,
     computed: Set[str],
     by_ledger: PricedMetrics = NOT_PRICED,
+    rates: Rates = NO_RATES,
 ) -> Written:
-    """Write the whole report, replacing an earlier one. `computed`: the keys that the study's own runs computed.
+    """Write the whole report, replacing an earlier one. `computed`: the keys that the study's own runs computed;
+    `rates`: the prices of devices.
 
     All its files come from one writer, also if several write at the same time. If it raises OSError, an earlier report
     stays as it was.
@@ -58,7 +61,7 @@ def write(
         ranking = table(plan, trials, _write_logs(trials, folder / ERRORS, aside / ERRORS), by_ledger)
         drawn = _draw(plan, trials, ranking, aside)
         ranking = replace(ranking, notes=(*ranking.notes, *drawn.omissions))
-        cost = costs_of_trials(plan, trials, computed)
+        cost = costs_of_trials(plan, trials, computed, rates)
         (aside / "table.csv").write_text(as_csv(ranking), encoding="utf-8")
         (aside / "table.md").write_text(as_markdown(ranking), encoding="utf-8")
         (aside / "cost.csv").write_text(cost_as_csv([cost]), encoding="utf-8")
@@ -84,13 +87,14 @@ def write_page(
     computed: Set[str],
     logs: Mapping[str, Path],
     by_ledger: PricedMetrics = NOT_PRICED,
+    rates: Rates = NO_RATES,
 ) -> Table:
     """Write the page alone. `logs`: key of a failed stage → the file of its traceback."""
     ranking = table(plan, trials, logs, by_ledger)
     with tempfile.TemporaryDirectory() as folder:
         drawn = _draw(plan, trials, ranking, Path(folder))
         ranking = replace(ranking, notes=(*ranking.notes, *drawn.omissions))
-        text = _page(plan, trials, ranking, costs_of_trials(plan, trials, computed), drawn)
+        text = _page(plan, trials, ranking, costs_of_trials(plan, trials, computed, rates), drawn)
     if file.exists() and not file.is_file():
         file.write_text(text, encoding="utf-8")  # a pipe or a device cannot be replaced
         return ranking
@@ -112,8 +116,11 @@ def _page(plan: Plan, trials: Sequence[TrialOutcome], ranking: Table, cost: Cost
     return page(Contents(plan, trials, ranking, cost, plots, drawn.grids))
 
 
-def costs_of_trials(plan: Plan, trials: Sequence[TrialOutcome], computed: Set[str]) -> CostSheet:
-    return cost_sheet(plan, {key: result for trial in trials for key, result in trial.results.items()}, computed)
+def costs_of_trials(
+    plan: Plan, trials: Sequence[TrialOutcome], computed: Set[str], rates: Rates = NO_RATES
+) -> CostSheet:
+    results = {key: result for trial in trials for key, result in trial.results.items()}
+    return cost_sheet(plan, results, computed, rates)
 
 
 def cannot_write(where: Path, error: OSError) -> AssayError:

@@ -8,11 +8,13 @@ from functools import cached_property
 from pathlib import Path
 
 from assay.costs.priced_metrics import PricedMetrics, priced
+from assay.costs.rates import Rates
 from assay.costs.savings import CostSheet
 from assay.home import Home
 from assay.planning import Plan, computed_of
 from assay.report.folder import PAGE, cannot_write, costs_of_trials, earlier_failures, earlier_logs, write_page
 from assay.results import Table, TrialOutcome, from_store, table
+from assay.settings import rates_of
 from assay.store import Store
 
 
@@ -25,13 +27,14 @@ class StoredStudy:
     trials: tuple[TrialOutcome, ...]
     logs: Mapping[str, Path]
     """Key of a failed stage → the file of its traceback."""
+    rates: Rates
 
     @classmethod
     def of(cls, plan: Plan, store: Store, home: Home) -> StoredStudy:
         folder = home.report(plan.sweep.name, plan.sweep.profile)
         failed = earlier_failures(folder)
         trials = from_store(plan, store, failed=failed)
-        return cls(plan, store, folder, trials, earlier_logs(folder, failed.values()))
+        return cls(plan, store, folder, trials, earlier_logs(folder, failed.values()), rates_of(home))
 
     @cached_property
     def table(self) -> Table:
@@ -39,14 +42,15 @@ class StoredStudy:
 
     @cached_property
     def cost(self) -> CostSheet:
-        return costs_of_trials(self.plan, self.trials, computed_of(self.plan.sweep, self.store).all())
+        computed = computed_of(self.plan.sweep, self.store).all()
+        return costs_of_trials(self.plan, self.trials, computed, self.rates)
 
     def write_page(self, file: Path | None = None) -> tuple[Path, Table]:
         """Write the page, by default into the report's folder. Returns its path and table. Raises AssayError."""
         file = self.folder / PAGE if file is None else file
         try:
             computed = computed_of(self.plan.sweep, self.store).all()
-            return file, write_page(self.plan, self.trials, file, computed, self.logs, self._priced)
+            return file, write_page(self.plan, self.trials, file, computed, self.logs, self._priced, self.rates)
         except OSError as error:
             raise cannot_write(file, error) from error
 

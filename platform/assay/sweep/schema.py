@@ -61,6 +61,8 @@ class Limits(Section):
 
     device_days: PositiveNumber | None = None
     """In the workload's unit, which is its key in a file: a100_days, if costs are in A100-days."""
+    usd: PositiveNumber | None = None
+    """Dollars over all runs of the study, by the prices in the home's settings."""
     hours: Hours | None = None
     trials: Positive | None = None
     concurrent_trials: Positive | None = None

@@ -6,10 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from assay.costs.availability import RowsState, StageStatus
 from assay.costs.cost_estimate import CostEstimate, sum_of
+from assay.costs.rates import NO_RATES, Rates
+from assay.execution.limits import unpriced
 from assay.planning import Plan
 from assay.planning.promotion import expected_climbers
+from assay.report.tables.costs import rates_in_words
 from assay.sweep import Sweep
-from assay.text import days, plural, took
+from assay.text import days, plural, took, usd
 from assay.workload import Stage
 
 
@@ -19,7 +22,7 @@ def suggested_during_the_run(sweep: Sweep) -> str:
     return f"values are suggested as it goes: {searcher.num_trials} in batches of {searcher.batch}, each {repeats}."
 
 
-def summary(plan: Plan, statuses: Mapping[str, StageStatus]) -> list[str]:
+def summary(plan: Plan, statuses: Mapping[str, StageStatus], rates: Rates = NO_RATES) -> list[str]:
     remaining = [status for status in statuses.values() if status.state not in ("stored", "dropped")]
     unshared = sum(len(trial.stages) for trial in plan.trials)
     lines = []
@@ -38,7 +41,12 @@ def summary(plan: Plan, statuses: Mapping[str, StageStatus]) -> list[str]:
         parts.append(f"{days(cost.device_days)} {unit}{_basis(cost)}{_besides(cost.unknown_days)}")
     if cost.seconds is not None:
         parts.append(f"{took(cost.seconds)} one after the other, by earlier results{_besides(cost.unknown_seconds)}")
-    return [*lines, "; ".join(parts) + ".", *_bounds(plan, cost)]
+    if rates:
+        parts.append(
+            "dollars unknown" if cost.usd is None else f"{usd(cost.usd)} by these prices{_besides(cost.unknown_usd)}"
+        )
+    prices = [f"{name}: {words}" for name, words in rates_in_words(rates, cost.devices)]
+    return [*lines, *prices, "; ".join(parts) + ".", *_bounds(plan, cost, remaining, rates)]
 
 
 def _rows(remaining: Sequence[StageStatus]) -> Iterator[str]:
@@ -65,7 +73,7 @@ def _basis(cost: CostEstimate) -> str:
     return f", {' and '.join(bases)}"
 
 
-def _bounds(plan: Plan, cost: CostEstimate) -> list[str]:
+def _bounds(plan: Plan, cost: CostEstimate, remaining: Sequence[StageStatus], rates: Rates) -> list[str]:
     """Which trials the estimate counts, and why the cost may be lower or the run stop earlier."""
     sweep, lines = plan.sweep, []
     scheduler = sweep.scheduler
@@ -82,6 +90,11 @@ def _bounds(plan: Plan, cost: CostEstimate) -> list[str]:
     unit, limit = plan.hints.days, sweep.limits.device_days
     if limit is not None and (cost.device_days or 0.0) > limit:
         lines.append(f"limits.{unit.field} is {days(limit)}: the run would pause there.")
+    dollars = sweep.limits.usd
+    if (message := unpriced(sweep, (status.stage for status in remaining), rates)) is not None:
+        lines.append(f"limits.usd: {message}. Until then, a run is refused.")
+    elif dollars is not None and (cost.usd or 0.0) > dollars:
+        lines.append(f"limits.usd is {usd(dollars)}: the run would pause there.")
     return lines
 
 

@@ -16,16 +16,17 @@ from assay.costs.availability import StageStatus, State, stale_of, survey
 from assay.costs.cost_estimate import CostEstimate, sum_of
 from assay.costs.devices import SECONDS_PER_DAY, find_device
 from assay.costs.memory import GIB, MemoryNeed, memory_in_words, memory_need
+from assay.costs.rates import Rates
 from assay.home import Home
 from assay.planning import Plan, PlannedTrial, checked, make_plan
 from assay.planning.labels import serves
 from assay.planning.stale import with_stale
 from assay.report.tables.grids import Grid
 from assay.report.tables.listing import Column, Listing
-from assay.settings import receivers
+from assay.settings import rates_of, receivers
 from assay.sweep.expansion import in_words
 from assay.sweep.trial_checks import MOST_CHECKED
-from assay.text import days, plural, took
+from assay.text import days, plural, took, usd
 from assay.workload import Stage
 
 MOST_LINES = 40
@@ -79,7 +80,8 @@ def plan_sweep(
     with data_remarks_printed(verifies_data):
         plan = make_plan(open_sweep(name, profile, sets), store)
         receivers(plan.sweep, home)  # refuses wrong settings
-        statuses = survey(plan, store)
+        rates = rates_of(home)
+        statuses = survey(plan, store, rates)
         plan = checked(plan, {key for key, status in statuses.items() if status.state == "stored"})
     stale = stale_of(statuses, store)
     plan = with_stale(plan, stale)
@@ -88,7 +90,7 @@ def plan_sweep(
         key: memory_need(stage, plan.sweep.resources, plan.hints.days.reference) for key, stage in plan.stages.items()
     }
     if is_json:
-        print_json(_as_json(plan, statuses, needs, changed))
+        print_json(_as_json(plan, statuses, needs, rates, changed))
         return
     print_warnings(plan.warnings)
     out = console()
@@ -97,9 +99,9 @@ def plan_sweep(
     if len(plan.trials) > MOST_LINES:
         out.print(f"… and {len(plan.trials) - MOST_LINES:,} more")
     out.print()
-    out.print(Grid(_stages(plan, statuses, needs)))
+    out.print(Grid(_stages(plan, statuses, needs, rates)))
     out.print()
-    for line in [*_memory_lines(needs), *summary(plan, statuses)]:
+    for line in [*_memory_lines(needs), *summary(plan, statuses, rates)]:
         out.print(line, soft_wrap=True)
 
 
@@ -128,7 +130,7 @@ class _Alike:
     cost: CostEstimate
 
 
-def _stages(plan: Plan, statuses: dict[str, StageStatus], needs: Needs) -> Listing[_Alike]:
+def _stages(plan: Plan, statuses: dict[str, StageStatus], needs: Needs, rates: Rates) -> Listing[_Alike]:
     rows = []
     for keys in _alike(statuses):
         first = statuses[keys[0]]  # a single stage is shown at full cost, however likely it is to be needed
@@ -141,10 +143,11 @@ def _stages(plan: Plan, statuses: dict[str, StageStatus], needs: Needs) -> Listi
         Column("budget", _budget, is_number=True),
         Column("state", _state, min_width=7, color=lambda row: STATE_STYLES[row.first.state]),
         Column(plan.hints.days.name, _days, is_number=True),
+        *([Column("USD", _dollars, is_number=True)] if rates else []),
         Column("about", partial(_time, plan), is_number=True),
     ]
     if any(_uses_gpus(plan, key) for key in plan.stages):
-        columns.insert(-2, Column("memory", partial(_memory, plan, needs), is_number=True))
+        columns.insert(5, Column("memory", partial(_memory, plan, needs), is_number=True))
     return Listing(plural(len(plan.stages), "stage"), columns, rows)
 
 
@@ -154,6 +157,10 @@ def _budget(row: _Alike) -> str:
 
 def _days(row: _Alike) -> str:
     return "?" if row.cost.device_days is None else days(row.cost.device_days)
+
+
+def _dollars(row: _Alike) -> str:
+    return "?" if row.cost.usd is None else usd(row.cost.usd) + ("+?" if row.cost.unknown_usd else "")
 
 
 def _memory(plan: Plan, needs: Needs, row: _Alike) -> str:
@@ -245,13 +252,14 @@ def _memory_json(need: MemoryNeed | None) -> dict[str, Any] | None:
 
 
 def _as_json(
-    plan: Plan, statuses: dict[str, StageStatus], needs: Needs, changed: Mapping[str, list[str]]
+    plan: Plan, statuses: dict[str, StageStatus], needs: Needs, rates: Rates, changed: Mapping[str, list[str]]
 ) -> dict[str, Any]:
     unit = plan.hints.days.field
     return {
         "sweep": plan.sweep.name,
         "file": plan.sweep.file,
         "profile": plan.sweep.profile,
+        "market": rates.market if rates else None,
         "trials": [
             {"trial": t.name, "varied": dict(t.trial.varied), "stages": [stage.key for stage in t.stages]}
             for t in plan.trials
@@ -270,6 +278,7 @@ def _as_json(
                 "chance": status.chance,
                 unit: status.left.device_days,
                 f"{unit}_by": next(iter(status.left.by), None),
+                "usd": status.left.usd,
                 "seconds": status.left.seconds,
                 "seconds_on_gpus": _seconds_on_gpus(plan, status.stage, status.left),
                 "memory": _memory_json(needs[key]),

@@ -28,6 +28,7 @@ from assay.redaction import printable
 from assay.report import Written, as_json, as_rich, cannot_write, write
 from assay.report.tables.grids import Terminal
 from assay.results import Table, table
+from assay.settings import rates_of
 from assay.store import Store
 from assay.sweep import Sweep
 from assay.text import relative
@@ -47,6 +48,7 @@ class _Publisher:
     def __init__(self, home: Home, sweep: Sweep, display: Display) -> None:
         self._folder = report_folder(home, sweep)
         self._store = Store(home.store_url, heals=False)
+        self._rates = rates_of(home)
         self._display = display
         self.tracker: Tracker | None = None
         self.written: Written | None = None
@@ -65,7 +67,8 @@ class _Publisher:
         self._display.say("writing the report")
         try:
             plan, computed = outcome.plan, computed_of(outcome.plan.sweep, self._store).all()
-            self.written = write(plan, outcome.trials, self._folder, computed, priced(plan, self._store))
+            by_ledger = priced(plan, self._store)
+            self.written = write(plan, outcome.trials, self._folder, computed, by_ledger, self._rates)
         except OSError as error:
             self.failure = cannot_write(self._folder, error)
         if self.tracker is not None:

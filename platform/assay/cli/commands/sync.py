@@ -15,6 +15,7 @@ from assay.redaction import hide_secrets
 from assay.report import PAGE, cannot_write, earlier_failures, write
 from assay.report.report_file import reports
 from assay.results import Outcome, from_store
+from assay.settings import rates_of
 from assay.sweep import Sweep
 from assay.text import plural, relative
 
@@ -57,7 +58,7 @@ def _sync(home: Home, sweep: Sweep) -> tuple[Outcome, str | None]:
     warnings: list[str] = []
     if not (folder / PAGE).is_file():
         try:
-            write(plan, outcome.trials, folder, computed, priced(plan, store))
+            write(plan, outcome.trials, folder, computed, priced(plan, store), rates_of(home))
         except OSError as error:
             warnings.append(str(cannot_write(folder, error)))
     Tracker(home, warnings.append).end(outcome, folder)

@@ -13,6 +13,7 @@ from assay.costs.availability import survey
 from assay.costs.cost_estimate import CostEstimate, sum_of
 from assay.costs.devices import SECONDS_PER_DAY, UTILISATION, DeviceDays
 from assay.costs.estimator import CostEstimator
+from assay.costs.rates import Price, Rates
 from assay.planning import Plan, make_plan
 from assay.planning.promotion import expected_climbers
 from assay.store import Cost, Decision, Store
@@ -78,6 +79,51 @@ def test_without_flops_it_is_by_the_budget_or_unknown(ran: Callable[..., Store])
     assert CostEstimator(store, ON_CPUS, V100_DAYS).of(training(300)).seconds is None, (
         "operations and items do not compare"
     )
+
+
+RATES = Rates(
+    [
+        Price(device=name, usd_per_hour=dollars, date="2026-11-30", source="a list")
+        for name, dollars in (("V100-16GB", 3.6), ("V100-32GB", 7.2), ("A100", 10.0), ("cpu", 0.36))
+    ]
+)
+
+
+def on(**resources: Any) -> Resources:
+    return Resources.model_validate({"train": {"gpus_per_worker": 1, **resources}})
+
+
+def test_dollars_are_by_the_device_of_earlier_results(ran: Callable[..., Store]) -> None:
+    store = ran(training(100), A100, 40.0)
+    price = CostEstimator(store, ON_GPUS, V100_DAYS, RATES).of(training(1000))
+    assert (price.usd, price.devices) == (pytest.approx(400 * 10 / 3600), (A100,))
+    store = ran(training(100, study="cpu"), CPU, 100.0)
+    assert CostEstimator(store, ON_CPUS, V100_DAYS, RATES).of(training(100)).usd == pytest.approx(0.01)
+
+
+def test_without_earlier_results_they_are_by_operations_on_the_gpu_that_the_sweep_names(tmp_path: Path) -> None:
+    store, hours = Store(tmp_path), V100_DAYS.of_flops(1000 * IMAGENET) * 24  # type: ignore[operator]
+    for resources, device, dollars in (
+        (on(), "V100", 3.6 * hours),
+        (on(gpu="V100-32GB"), "V100-32GB", 7.2 * hours),
+        (on(gpu="A100-80GB"), "A100-80GB", 10 * hours * 125 / 312),
+    ):
+        price = CostEstimator(store, resources, V100_DAYS, RATES).of(training(1000))
+        assert (price.devices, price.usd) == ((device,), pytest.approx(dollars))
+
+
+def test_a_gpu_that_the_sweep_names_prices_results_of_another(ran: Callable[..., Store]) -> None:
+    store = ran(training(100), V100, 3600.0)
+    price = CostEstimator(store, on(gpu="A100-40GB"), V100_DAYS, RATES).of(training(100))
+    assert price.usd == pytest.approx(10 * 125 / 312)
+
+
+def test_unknown_prices_are_unknown(ran: Callable[..., Store]) -> None:
+    store = ran(training(100), "Tesla T4", 40.0)
+    assert CostEstimator(store, ON_GPUS, V100_DAYS, RATES).of(training(1000)).usd is None
+    assert CostEstimator(store, ON_CPUS, V100_DAYS, RATES).of(training(1000)).usd is None, "of unknown time"
+    cost = sum_of([CostEstimate.of_stage(1.0, 1.0, usd=3.0), CostEstimate.of_stage(1.0, 1.0)])
+    assert (cost.usd, cost.unknown_usd) == (3.0, 1.0)
 
 
 def test_v100_days_of_operations() -> None:

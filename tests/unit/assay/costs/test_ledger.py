@@ -104,7 +104,9 @@ def test_an_entry_says_how_well_the_devices_were_used(tmp_path: Path) -> None:
     assert first.utilisation == pytest.approx(480 * 1e13 / (200 * 120e12))
     assert first.device_days == pytest.approx(200 / SECONDS_PER_DAY)
     assert (second.items_per_second, second.utilisation, second.device_days) == (None, None, None)
-    assert total([first, second]) == Total(2, 207.0, first.device_days, unknown=1, unknown_device_seconds=7.0)
+    assert total([first, second]) == Total(
+        2, 207.0, first.device_days, unknown=1, unknown_device_seconds=7.0, unpriced=2
+    )
 
 
 def test_a_rung_is_charged_for_what_it_added(tmp_path: Path) -> None:

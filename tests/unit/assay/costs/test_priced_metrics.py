@@ -91,7 +91,7 @@ def test_what_is_not_known_is_not_nothing(store: Store) -> None:
     plan = make_plan(Sweep.model_validate(SWEEP), store)
     found = priced(plan, store)
     (amounts,) = found.amounts.values()
-    assert amounts["generator_v100_days"] == Total(1, unknown=1)
+    assert amounts["generator_v100_days"] == Total(1, unknown=1, unpriced=1)
     assert "classifier_v100_days" not in amounts
     assert f"25,600 images in 2d 23h on {CPU}, not declared" in found.notes[0]
 

@@ -6,12 +6,17 @@ from pathlib import Path
 
 import pytest
 
+import assay
+import toy_workload
 from assay.costs.devices import DeviceDays
+from assay.costs.rates import Price, Rates
+from assay.errors import UserError
 from assay.execution.events import Event
 from assay.execution.limits import Limiter
 from assay.execution.pause import Pause
+from assay.home import Home
 from assay.store import Cost, Store, StoredResult
-from assay.sweep import Limits
+from assay.sweep import Limits, Sweep, load_sweep
 from assay.workload import Budget, Stage
 
 V100, CPU = "Tesla V100-SXM2-16GB", "cpu (x86_64)"
@@ -88,3 +93,75 @@ def test_a_stage_that_failed_runs_no_more(six: Limited) -> None:
     six.limiter.failed("train")
     six.limiter.running("other", Cost(V100, 1, 5 * DAY))
     assert six.pause.reason is None
+
+
+RATES = Rates([Price(device="V100", usd_per_hour=3.0, date="2026-11-30", source="a list")])
+
+
+def test_dollars_count_like_device_days(committed: StoredResult) -> None:
+    pause, told = Pause(), list[Event]()
+    limiter = Limiter(Limits(usd=400), DeviceDays("V100"), pause, told.append, RATES)
+    limiter.charge([committed])  # 4 days of 24 hours at $3
+    limiter.running("train", Cost(CPU, 1, 9 * DAY))
+    limiter.running("sample", Cost(V100, 1, 1.5 * DAY))
+    assert (pause.reason, told) == (None, [])
+    limiter.running("sample", Cost(V100, 1, 1.6 * DAY))
+    assert pause.reason == "limits.usd is reached: $403 of $400 spent; raise it to continue"
+    assert pause.is_limit
+
+
+def test_a_result_of_unknown_price_is_told_and_does_not_count(committed: StoredResult) -> None:
+    pause, told = Pause(), list[Event]()
+    limiter = Limiter(Limits(usd=1), DeviceDays("V100"), pause, told.append)
+    limiter.charge([committed, committed])
+    assert pause.reason is None
+    assert [event.message for event in told] == [f"limits.usd: the price of {V100} is unknown; its stages do not count"]
+
+
+SWEEP = """\
+version: 1
+name: norms
+workload: toy
+base: tiny
+limits: {usd: 0.5}
+metric: distance
+mode: min
+"""
+PRICES = "prices: [{device: cpu, usd_per_hour: 3600000, date: 2026-11-30, source: ours}]\n"
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Sweep:
+    file = tmp_path / "norms.yaml"
+    file.write_text(SWEEP)
+    return load_sweep(file, find_workload=lambda name: toy_workload.workload)
+
+
+def test_a_run_pauses_at_its_dollars_and_goes_on_when_they_are_raised(sweep: Sweep, tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.root.mkdir()
+    home.settings.write_text(PRICES)
+    outcome = assay.run(sweep, home, executor="inline")
+    assert outcome.is_limited
+    assert (outcome.paused or "").startswith("limits.usd is reached: $")
+    more = load_sweep(
+        tmp_path / "norms.yaml", sets=["limits.usd=1000000"], find_workload=lambda _: toy_workload.workload
+    )
+    assert assay.run(more, home, executor="inline").paused is None
+
+
+@pytest.mark.parametrize("prices", ["", PRICES + "market: spot\n"])
+def test_a_limit_that_cannot_be_kept_is_refused_at_its_line_before_the_start(
+    sweep: Sweep, tmp_path: Path, prices: str
+) -> None:
+    home = Home(tmp_path / "home")
+    home.root.mkdir()
+    home.settings.write_text(prices)
+    with pytest.raises(UserError) as refused:
+        assay.run(sweep, home, executor="inline")
+    wanted = "spot_usd_per_hour" if prices else "usd_per_hour"
+    assert str(refused.value).endswith(
+        "norms.yaml:5: limits.usd: got 0.5, but the price of cpu is unknown; add it to `prices` in the home's "
+        f"settings.yaml, with {wanted}; 0 if the price of the GPUs includes their machines' CPUs\nNothing was started."
+    )
+    assert not (home.root / "store").exists()
