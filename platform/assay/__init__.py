@@ -76,14 +76,16 @@ def run(
     listeners: Sequence[Listener] = (),
     pause: Pause | None = None,
     stale: str | None = None,
+    progress: bool | None = None,
 ) -> Outcome:
     """Compute the missing results of a sweep, and return every trial's.
 
     `home` defaults to the command line's. Failed stages are in the outcome. Call `pause.ask` from another thread to
     checkpoint the trainings and return; the same call to `run` resumes. `stale`, "keep" or "recompute": what to do with
-    stages whose code changed while their version did not; None keeps what is stored, and warns.
+    stages whose code changed while their version did not; None keeps what is stored, and warns. `progress` shows bars;
+    by default in a notebook, unless there are other `listeners`.
     """
-    from assay import execution
+    from assay import execution, notebook
     from assay.planning import Plan, make_plan
 
     where = _home(home)
@@ -92,8 +94,13 @@ def run(
     for listener in listeners:
         if not all(callable(getattr(listener, name, None)) for name in ("begin", "event", "end")):
             raise UserError(f"listeners: got {listener!r}, allowed: objects with the methods begin, event and end")
+    refuse_other("progress", progress, (bool, type(None)), "True, False, or None for bars in notebooks")
     if isinstance(what, Plan) and (profile is not None or sets):
         raise UserError("profile and sets apply to a sweep file or dict: pass them to assay.plan")
+    if progress or (progress is None and not listeners and notebook.is_notebook()):
+        from assay.notebook.bars import ProgressBars
+
+        listeners = (*listeners, ProgressBars())
     planned = what if isinstance(what, Plan) else make_plan(_sweep("what", what, profile, sets))
     return execution.run(
         planned, where, executor=executor, address=address, listeners=listeners, pause=pause, stale=stale

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from assay.errors import UserError
+from assay.errors import AssayError, UserError
 from assay.jobs import following
 from assay.jobs.cluster import FORGOTTEN, Cluster
 from assay.jobs.submission import JOB_ID, Submitted, submit
@@ -68,6 +68,25 @@ class Job:
 
     def __repr__(self) -> str:
         return f"<assay.Job {self.id}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: its current state."""
+        from assay.report.html.shown import facts_html
+
+        try:
+            about = self.about()
+        except AssayError as error:  # the cluster may be gone while the notebook is still open
+            return facts_html(self.id, str(error), {})
+        facts = {
+            "status": about.status,
+            "sweep": about.sweep,
+            "profile": about.profile,
+            "user": about.user,
+            "started": _in_words(about.started),
+            "ended": _in_words(about.ended),
+            "message": about.message,
+        }
+        return facts_html(self.id, "", facts)
 
     def about(self) -> About:
         return _about(self._cluster.job(self.id))
@@ -225,6 +244,10 @@ def _about(job: JobDetails) -> About:
         message=job.message or "",
         exit_code=job.driver_exit_code,
     )
+
+
+def _in_words(time: datetime | None) -> str:
+    return "" if time is None else f"{time:%Y-%m-%d %H:%M} UTC"
 
 
 def _time(milliseconds: int | None) -> datetime | None:

@@ -120,6 +120,7 @@ def test_submitted_attached_to_and_followed_through_a_network_that_drops(
 
     lines = asyncio.run(in_a_notebook())
     assert job.status() == "SUCCEEDED"
+    assert "SUCCEEDED" in job._repr_html_(), "what a notebook shows of it"
     assert lines == list(job.logs()), "each line once"
     assert any("by total, larger is better" in line for line in lines)
 

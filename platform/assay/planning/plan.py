@@ -12,6 +12,7 @@ from assay.errors import SpecError, UserError, passing_warnings
 from assay.look import a_look
 from assay.planning.comparability import refuse_shared_keys, refuse_unfair_races
 from assay.planning.twins import remarks_on_twins
+from assay.shown import Shown
 from assay.store import Computed, Decision, Decisions, Store, Suggestions
 from assay.sweep import Sweep, Trial
 from assay.sweep.arms import Base
@@ -110,7 +111,7 @@ class Warned:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Shown):
     """A sweep's trials and every distinct stage among them."""
 
     sweep: Sweep

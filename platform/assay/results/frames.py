@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from assay.results.log_rows import LogRow
@@ -30,6 +31,23 @@ def results(rows: Iterable[LogRow]) -> pd.DataFrame:
     table = pd.DataFrame(list(lines.values()), columns=[*FIRST, *between, *LAST])
     # The type is object, since pandas turns None among strings into NaN.
     return table.assign(failure=pd.Series([line["failure"] for line in lines.values()], dtype=object))
+
+
+def indexed(table: pd.DataFrame, base: str, paths: Sequence[str], *, has_seeds: bool) -> pd.DataFrame:
+    """The results with arm, the paths and perhaps the seed as their index. An arm without a name is the base, and a
+    list becomes a tuple, since an index needs values that can be hashed."""
+    present = [path for path in dict.fromkeys(paths) if path in table]
+    named = table.assign(arm=[base if arm is None else arm for arm in table["arm"]])
+    for path in present:
+        if table[path].dtype == object:
+            named[path] = [_hashable(value) for value in table[path]]
+    return named.set_index(["arm", *present, *(["seed"] if has_seeds else [])])
+
+
+def _hashable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return json.dumps(value, sort_keys=True)
+    return tuple(_hashable(item) for item in value) if isinstance(value, list) else value
 
 
 def ledger(rows: Iterable[LogRow]) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from assay.errors import StageFailed
 from assay.planning import Plan, PlannedTrial
 from assay.results import frames, log_rows
+from assay.shown import Shown
 from assay.store import Store, StoredResult
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class TrialOutcome:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Outcome(Shown):
     """A study after a run, or as read from the store."""
 
     plan: Plan
@@ -57,6 +58,18 @@ class Outcome:
     @property
     def failed(self) -> tuple[TrialOutcome, ...]:
         return tuple(trial for trial in self.trials if trial.error is not None)
+
+    def results(self) -> pd.DataFrame:
+        """The rows of `to_pandas`, indexed by what tells them apart, so that they plot:
+
+            outcome.results()["loss"].unstack("arm").plot()
+
+        Levels: arm, the sweep's base in one without arms; one per parameter; with rungs, the budget's path; and seed,
+        if there are several.
+        """
+        sweep = self.plan.sweep
+        rungs = [] if sweep.scheduler.budget is None else [sweep.scheduler.budget]
+        return frames.indexed(self.to_pandas(), sweep.base, [*sweep.parameters, *rungs], has_seeds=len(sweep.seeds) > 1)
 
     def to_pandas(self) -> pd.DataFrame:
         """One row per trial and rung that it reached, and one per failed trial, with the columns of

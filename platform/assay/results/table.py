@@ -24,6 +24,7 @@ from assay.results.pareto import Front, front_of, objectives_of
 from assay.results.ranking import arms_over_seeds, ranked, rows_by_arm
 from assay.results.reference import config_at, matching_row
 from assay.results.rows import ArmSummary, Row, TrialFailure
+from assay.shown import Shown
 from assay.store import StoredResult
 from assay.sweep.expansion import in_words
 from assay.sweep.objectives import Objective
@@ -40,7 +41,7 @@ MARKS = "A difference from the best is marked * if it exceeds that noise, else ~
 
 
 @dataclass(frozen=True)
-class Table:
+class Table(Shown):
     sweep: str
     objectives: tuple[Objective, ...]
     """The first ranks the rows."""

@@ -21,6 +21,7 @@ from pydantic import (
 
 from assay.errors import SpecProblem, UserError
 from assay.look import a_look
+from assay.shown import Shown
 from assay.sweep.arms import Base, combine
 from assay.sweep.design import Design
 from assay.sweep.expansion import Trial, expand
@@ -178,7 +179,7 @@ class Report(Section):
     plots: tuple[Plot, ...] = ()
 
 
-class Sweep(Section):
+class Sweep(Section, Shown):
     """One study, with its profile and --set applied."""
 
     version: Annotated[int, Field(strict=True, ge=1, le=1)]

@@ -1,5 +1,6 @@
 """What ships is right: the sweeps, the README's sweep and its Python."""
 
+import json
 import re
 import subprocess
 import sys
@@ -35,6 +36,12 @@ def test_quickstart_shares_one_classifier_and_two_trainings_among_four_trials() 
         "features": 4,
         "evaluate": 4,
     }
+
+
+def test_notebooks_are_shipped_without_outputs() -> None:
+    for file in ROOT.glob("sweeps/*.ipynb"):
+        cells = [cell for cell in json.loads(file.read_text())["cells"] if cell["cell_type"] == "code"]
+        assert [(cell["outputs"], cell["execution_count"]) for cell in cells] == [([], None)] * len(cells)
 
 
 def test_the_readmes_sweep_is_valid(tmp_path: Path) -> None:

@@ -46,3 +46,14 @@ def test_a_trial_that_has_not_failed_has_none_for_its_failure(rows: list[dict[st
     if FAILED in rows:
         assert found.loc["deep", "failure"] == "train: RuntimeError: no"
     assert len(found) == len({row["trial"] for row in rows})
+
+
+def test_lists_in_an_index_are_tuples() -> None:
+    rows = [
+        {**CLIMBED, "trial": str(steps), "arm": None, "key": str(steps), "varied": {"steps": steps, "sampler": sampler}}
+        for steps, sampler in (([90, 10], "slow"), ([50, 50], None), ([50, 50], "slow"))
+    ]
+    found = frames.indexed(frames.results(rows), "tiny", ["steps", "sampler", "absent"], has_seeds=False)
+    assert found.index.names == ["arm", "steps", "sampler"]
+    assert found.loc[("tiny", (90, 10), "slow"), "fid"] == 7.5
+    assert found["fid"].groupby(level="steps").count().to_dict() == {(50, 50): 1, (90, 10): 1}
