@@ -218,10 +218,20 @@ def show(
 @app.command()
 def why(
     what: Annotated[
-        str, typer.Argument(metavar="SWEEP | KEY", help="A sweep, or the first characters of a key of its plan.")
+        str,
+        typer.Argument(
+            metavar="SWEEP | KEY",
+            help="A sweep, or the first characters of a key of its plan.",
+            autocompletion=completion.sweeps_and_keys,
+        ),
     ],
     sweep: Annotated[
-        str | None, typer.Argument(metavar="[SWEEP]", help="After a key: its sweep. Default: look in all known here.")
+        str | None,
+        typer.Argument(
+            metavar="[SWEEP]",
+            help="After a key: its sweep. Default: look in all known here.",
+            autocompletion=completion.sweeps,
+        ),
     ] = None,
     profile: ProfileOpt = None,
     sets: SetOpt = None,

@@ -98,9 +98,15 @@ def executors() -> list[str]:
 
 
 @_quiet
+def sweeps_and_keys(incomplete: str) -> list[str]:
+    """Sweeps, and the keys of stored stages once one is begun."""
+    return [*sweeps(), *(_keys() if KEY_BEGUN.fullmatch(incomplete) else [])]
+
+
+@_quiet
 def shown(incomplete: str) -> list[str]:
-    """What `assay show` takes: sweeps, "preset", and the keys of stored stages once one is begun."""
-    return ["preset", *sweeps(), *(_keys() if KEY_BEGUN.fullmatch(incomplete) else [])]
+    """What `assay show` takes."""
+    return ["preset", *sweeps_and_keys(incomplete)]
 
 
 @_quiet

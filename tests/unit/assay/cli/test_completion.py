@@ -68,7 +68,8 @@ def test_keys_of_what_is_stored(complete: Complete, assay: Callable[..., Any], p
     (project / ".assay/store/results").mkdir(parents=True)
     for key in ("a" * 32, "b" * 32):
         (project / ".assay/store/results" / key).mkdir()
-    assert complete("show", "a") == ["a" * 32]
+    assert complete("show", "a") == complete("why", "a") == ["a" * 32]
+    assert complete("why", "") == ["norms"]
     assert "b" * 32 not in complete("show", "")
 
 
