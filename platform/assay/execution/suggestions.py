@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from statistics import fmean
 
 from assay.planning import Plan, make_plan
 from assay.planning.plan import suggestions_of
+from assay.results import TrialOutcome
+from assay.results.pareto import objectives_of
 from assay.store import Store, StoredResult
 from assay.sweep.search.observation import Observation
 from assay.workload import load_attribute
@@ -22,7 +23,7 @@ def grown(plan: Plan, store: Store, results: Mapping[str, StoredResult]) -> Plan
     path = sweep.searcher.facts.suggest
     if path is None or plan.waiting:
         return None
-    observations = [Observation(values, _objective(plan, draw, results)) for draw, values in enumerate(plan.suggested)]
+    observations = [_observation(plan, draw, results) for draw in range(len(plan.suggested))]
     new = load_attribute(path)(sweep, observations, sweep.searcher.batch)
     suggestions = suggestions_of(sweep, store)
     for values in new:
@@ -30,18 +31,18 @@ def grown(plan: Plan, store: Store, results: Mapping[str, StoredResult]) -> Plan
     return make_plan(sweep, store) if new else None
 
 
-def _objective(plan: Plan, draw: int, results: Mapping[str, StoredResult]) -> float | None:
-    """The mean of the metric over the trials of a suggestion (arms, seeds); None if none is finite.
+def _observation(plan: Plan, draw: int, results: Mapping[str, StoredResult]) -> Observation:
+    """The mean of each objective over the trials of a suggestion (arms, seeds); None if none has a finite value.
 
     In an arm that does not set a parameter, several suggestions may give one trial: it counts for each. Results of
     rungs that a trial did not climb belong to other sweeps.
     """
-    values = []
+    values: dict[str, list[float]] = {objective.name: [] for objective in plan.sweep.objectives}
     for trial in plan.trials:
         if draw in trial.trial.draws:
             climbed = {stage.key for stage in trial.climbed(plan.decided)}
-            result = trial.result({key: result for key, result in results.items() if key in climbed})
-            value = math.nan if result is None else result.metrics.get(plan.sweep.objective.name, math.nan)
-            if math.isfinite(value):
-                values.append(value)
-    return fmean(values) if values else None
+            own = {key: result for key, result in results.items() if key in climbed}
+            for name, value in objectives_of(plan, TrialOutcome(trial, own)).items():
+                values[name].append(value)
+    first, *others = (fmean(known) if known else None for known in values.values())
+    return Observation(plan.suggested[draw], first, tuple(others))

@@ -289,7 +289,7 @@ def _suggested(sweep: Sweep, store: Store | None) -> Sequence[Mapping[str, JSON]
 
 
 def suggestions_of(sweep: Sweep, store: Store) -> Suggestions:
-    """The searcher's suggestions in this study. A change of the space, seed or config starts anew.
+    """The searcher's suggestions in this study. A change of the space, objectives, seed or config starts anew.
 
     More trials, other first values, other arms and larger budgets do not: new first values are tried next, and all
     suggestions are tried with new arms and budgets.
@@ -301,6 +301,8 @@ def suggestions_of(sweep: Sweep, store: Store) -> Suggestions:
     ]
     searcher = sweep.searcher.model_dump(mode="json", exclude={"num_trials", "batch"})
     study = {**_study(sweep), "space": space, "searcher": searcher, "config": config}
+    if len(sweep.objectives) > 1:
+        study["objectives"] = [[objective.name, objective.mode] for objective in sweep.objectives]
     return store.suggestions(study, sweep.searcher.batch)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from assay.workload import JSON
@@ -10,8 +10,10 @@ from assay.workload import JSON
 
 @dataclass(frozen=True)
 class Observation:
-    """A suggested point and its objective."""
+    """A suggested point and its objectives."""
 
     values: Mapping[str, JSON]
     objective: float | None
-    """None while it runs, and if it failed: the search then avoids its neighbourhood."""
+    """The sweep's first. None while it runs, and if it failed: the search then avoids its neighbourhood."""
+    others: Sequence[float | None] = ()
+    """Its other objectives, in the order of the sweep; None if unknown."""

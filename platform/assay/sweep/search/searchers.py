@@ -10,7 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from assay.errors import UserError
 from assay.registry import Registry
-from assay.sweep.fields import ChoosingSection, Count, Positive, one_of
+from assay.sweep.fields import AtLeastTwo, ChoosingSection, Count, Positive, one_of
 from assay.sweep.search.settings import Settings
 from assay.sweep.search.space import Point, Space
 
@@ -63,7 +63,8 @@ def names_that_draw() -> list[str]:
 
 
 class Searcher(ChoosingSection):
-    """The source of the parameters' values: the whole grid, random draws, or Optuna's suggestions based on results."""
+    """The source of the parameters' values: the whole grid, random draws, or Optuna's suggestions based on results: by
+    the tree-structured Parzen estimator (optuna) or NSGA-II (nsga2), both for one or several objectives."""
 
     registry = SEARCHERS
 
@@ -85,3 +86,13 @@ class Searcher(ChoosingSection):
         if count is None and name is not None and not SEARCHERS[name].is_exhaustive:
             raise ValueError(f"required with searcher {name}, but missing; allowed: an integer ≥ 1")
         return count
+
+
+class Generations(Searcher):
+    """A searcher by a genetic algorithm."""
+
+    population: AtLeastTwo = 16
+    """Trials in a generation: the next one descends from the best of it."""
+
+
+SEARCHERS.register("nsga2", SearcherFacts(suggest="assay.sweep.search.suggest:suggest_by_nsga2", options=Generations))

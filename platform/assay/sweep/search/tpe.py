@@ -1,4 +1,4 @@
-"""Translate between a space and Optuna's distributions.
+"""Optuna's samplers, and the translation between a space and Optuna's distributions.
 
 Listed values are encoded by their index. A partition of p parts is encoded by p weights from 0 to 1, which are
 apportioned. Many weights give the same partition: observations use those of which the largest is 1.
@@ -6,14 +6,13 @@ apportioned. Many weights give the same partition: observations use those of whi
 
 from __future__ import annotations
 
-import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from functools import partial
 from random import Random
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 from optuna.distributions import (
@@ -22,10 +21,10 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.trial import TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from assay.sweep.objectives import Mode
 from assay.sweep.search.axes import Axis, Floats, Integers, Partitions, Values
-from assay.sweep.search.observation import Observation
 from assay.sweep.search.settings import Settings, same
 from assay.sweep.search.space import Point, Space
 from assay.workload import JSON, canonical_json
@@ -34,40 +33,65 @@ ASKS = 10
 """How often to ask the estimator again if it repeats known points."""
 
 
+def tpe(seed: int) -> optuna.samplers.BaseSampler:
+    """The tree-structured Parzen estimator, of one or several objectives."""
+    return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
+
+
+class Nsga2(optuna.samplers.NSGAIISampler):  # type: ignore[misc]  # imported lazily, without its type
+    """NSGA-II (https://doi.org/10.1109/4235.996017). A generation is the next `population_size` observations with
+    values: Optuna counts only trials that one sampler asked for."""
+
+    def get_trial_generation(self, study: optuna.Study, trial: FrozenTrial) -> int:
+        assert self.population_size is not None
+        return len(_with_values(study)) // self.population_size
+
+    def get_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
+        assert self.population_size is not None
+        return _with_values(study)[generation * self.population_size :][: self.population_size]
+
+
+def _with_values(study: optuna.Study) -> list[FrozenTrial]:
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
+
+def nsga2(seed: int, population: int) -> optuna.samplers.BaseSampler:
+    return Nsga2(seed=seed, population_size=population)
+
+
 class Estimator:
-    """An in-memory Optuna study of all observations."""
+    """An in-memory Optuna study of all observations: points, and their values of the objectives with these modes."""
 
     def __init__(
         self,
         space: Space,
         around: Sequence[Settings],
-        observations: Sequence[Observation],
+        observations: Sequence[tuple[Mapping[str, JSON], Sequence[float] | None]],
+        modes: Sequence[Mode],
         seed: int,
-        mode: Literal["min", "max"],
+        sampler: Callable[[int], optuna.samplers.BaseSampler],
     ) -> None:
         self._space, self._around = space, around
         # Every batch has a new sampler; with the same seed, each would begin with the same random draws.
         seed = Random(f"{seed} {len(observations)}").getrandbits(32)
         with quiet():
-            sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
-            direction = "minimize" if mode == "min" else "maximize"
-            self._study = optuna.create_study(sampler=sampler, direction=direction)
-        for observation in observations:
-            self.add(observation)
+            directions = ["minimize" if mode == "min" else "maximize" for mode in modes]
+            self._study = optuna.create_study(sampler=sampler(seed), directions=directions)
+        for point, values in observations:
+            self.add(point, values)
 
-    def add(self, observation: Observation) -> None:
-        """Add an observation, if its point is in the space."""
+    def add(self, point: Mapping[str, JSON], objectives: Sequence[float] | None) -> None:
+        """Add an observation, if its point is in the space. No values: it runs or failed, so its neighbourhood is
+        avoided."""
         params: dict[str, tuple[Any, BaseDistribution]] = {}
-        for path, value in observation.values.items():
+        for path, value in point.items():
             axis = self._space.axes.get(path)
             if axis is None or not axis.has(value):
                 return
             params |= _as_parameters(path, axis, value)
-        is_known = observation.objective is not None and math.isfinite(observation.objective)
-        state = TrialState.COMPLETE if is_known else TrialState.RUNNING
         trial = create_trial(
-            state=state,
-            value=observation.objective if is_known else None,
+            state=TrialState.RUNNING if objectives is None else TrialState.COMPLETE,
+            values=objectives,
             params={name: value for name, (value, _) in params.items()},
             distributions={name: distribution for name, (_, distribution) in params.items()},
         )

@@ -14,7 +14,7 @@ import assay
 import toy_workload
 from assay.errors import ConfigError, ConfigProblem
 from assay.execution import Outcome
-from assay.execution.suggestions import _objective
+from assay.execution.suggestions import _observation
 from assay.home import Home
 from assay.planning import make_plan
 from assay.planning.plan import suggestions_of
@@ -127,13 +127,39 @@ def test_a_config_that_only_its_arms_complete_has_a_search_of_its_own(study: Stu
     assert study.suggested("train.batch=2", text=SWEEP + arms) == []
 
 
+def test_several_objectives_are_told_in_their_order_and_begin_anew(study: Study) -> None:
+    """An objective more is another search; the same ones go on as if nothing had stopped them."""
+    several = "metric={distance: min, precision: max, guess.v100_days: min, seconds: min}"
+    one = study.run().plan
+    outcome = study.run(several)
+    assert study.suggested() == list(one.suggested), "a search by one metric is what it was"
+    plan = make_plan(outcome.plan.sweep, study.store)
+    results = {key: result for key in plan.stages if (result := study.store.get(key)) is not None}
+    told = [_observation(plan, draw, results) for draw in range(6)]
+    for trial, observation in zip(outcome.trials, told, strict=True):
+        leaf = trial.planned.leaf.key
+        assert observation.objective == results[leaf].metrics["distance"]
+        assert observation.others == (0.5, None, trial.seconds), "V100-days are unknown on a CPU"
+    assert study.suggested(several) == list(outcome.plan.suggested)
+    assert study.suggested("metric={distance: min, precision: max}") == []
+
+
+def test_nsga2_is_a_searcher_with_generations(study: Study) -> None:
+    sets = ("searcher={name: nsga2, num_trials: 6, batch: 2, population: 2}", "metric={distance: min, seconds: min}")
+    outcome = study.run(*sets)
+    assert len({trial.planned.trial.varied["sample.scale"] for trial in outcome.trials}) == 6
+    again = study.run(*sets)
+    assert not again.computed
+    assert again.plan.suggested == outcome.plan.suggested
+
+
 def test_arms_in_which_a_parameter_is_not_set_count_too(study: Study) -> None:
     """The distance is 1 and the scale, which is 0 in the arm without it."""
     outcome = study.run(text=WHEN)
     assert [trial.planned.trial.arm for trial in outcome.trials] == ["off", "on", "on", "on"]
     plan = make_plan(outcome.plan.sweep, study.store)
     results = {key: result for key in plan.stages if (result := study.store.get(key)) is not None}
-    told = [_objective(plan, draw, results) for draw in range(3)]
+    told = [_observation(plan, draw, results).objective for draw in range(3)]
     assert told == [pytest.approx((1 + 1 + values["sample.scale"]) / 2) for values in plan.suggested]
 
 
@@ -148,7 +174,7 @@ def test_a_rung_that_only_another_sweep_climbed_is_not_told(study: Study) -> Non
     results = {key: result for key, result in stored.items() if result is not None}
     assert len(results) == 2
     results[high].metrics = {"distance": -1.0}
-    assert _objective(outcome.plan, 0, results) == results[low].metrics["distance"] > 0
+    assert _observation(outcome.plan, 0, results).objective == results[low].metrics["distance"] > 0
 
 
 @pytest.fixture(params=["folder", "memory"])

@@ -173,7 +173,7 @@ def test_searchers_that_draw_and_that_learn() -> None:
         ),
         (
             "searcher: {num_trials: 3}\n",
-            "x.yaml:8: searcher.num_trials: has no effect with searcher grid; allowed with: random, optuna, halves, le",
+            "x.yaml:8: searcher.num_trials: has no effect with searcher grid; allowed with: random, optuna, nsga2, ha",
         ),
     ],
 )

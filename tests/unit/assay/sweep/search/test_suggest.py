@@ -13,8 +13,11 @@ import pytest
 
 from assay.sweep.objectives import Objective
 from assay.sweep.search import Floats, Integers, Observation, Partitions, Settings, Space, Values, suggest
+from assay.sweep.search.searchers import Generations
+from assay.sweep.search.suggest import suggest_by_nsga2
 from assay.workload import canonical_json
 
+SQUARE = Space({"x": Floats(0.0, 1.0), "y": Floats(0.0, 1.0)}, {})
 BASE = {"sampler": "ddpm", "eta": 0.0}
 
 
@@ -28,11 +31,12 @@ class Searcher:
 class Study:
     of: Space
     mode: Literal["min", "max"] = "min"
-    searcher: Searcher = field(default_factory=Searcher)
+    searcher: Any = field(default_factory=Searcher)
+    others: Sequence[Objective] = ()
 
     @property
     def objectives(self) -> Sequence[Objective]:
-        return [Objective("score", self.mode)]
+        return [Objective("score", self.mode), *self.others]
 
     def space(self) -> Space:
         return self.of
@@ -55,12 +59,17 @@ ALL = Space(
 )
 
 
-def search(study: Study, objective: Any, num: int, batch: int) -> list[Observation]:
+def search(study: Study, objective: Any, num: int, batch: int, suggest: Any = suggest) -> list[Observation]:
     told: list[Observation] = []
     while len(told) < num:
         found = suggest(study, told, min(batch, num - len(told)))
-        told += [Observation(values, objective(values)) for values in found]
+        told += [observed(values, objective(values)) for values in found]
     return told
+
+
+def observed(values: Mapping[str, Any], objectives: Any) -> Observation:
+    first, *others = objectives if isinstance(objectives, tuple) else (objectives,)
+    return Observation(values, first, others)
 
 
 def test_the_same_history_gives_the_same_suggestions_of_the_space() -> None:
@@ -110,6 +119,42 @@ def test_the_later_half_is_better_than_the_first_ten(mode: Literal["min", "max"]
     told = search(Study(space, mode), objective, 40, batch=4)
     values = [sign * one.objective for one in told if one.objective is not None]
     assert fmean(values[20:]) < fmean(values[:10])
+
+
+@pytest.mark.parametrize("name", ["optuna", "nsga2"])
+def test_several_objectives_are_traded(name: str) -> None:
+    """Both are best where y is 0, and x trades them. One that nobody knows is left out."""
+
+    def objectives(values: Mapping[str, Any]) -> tuple[float, float, None]:
+        x, y = values["x"], values["y"]
+        return x + y, x - 5 * y, None
+
+    ask = suggest if name == "optuna" else suggest_by_nsga2
+    searcher = Searcher() if name == "optuna" else Generations(name="nsga2", num_trials=100, population=8)
+    unknown = Objective("days", "min")
+    study = Study(SQUARE, searcher=searcher, others=[Objective("gain", "max"), unknown])
+    told = search(study, objectives, 48, 8, ask)
+    assert told == search(study, objectives, 48, 8, ask)
+    later = told[24:]
+    assert fmean(one.values["y"] for one in later) < fmean(one.values["y"] for one in told[:8]) / 2
+    assert max(one.values["x"] for one in later) - min(one.values["x"] for one in later) > 0.5, "not one end alone"
+    alone = [Observation(one.values, one.objective, one.others[:1]) for one in told]
+    without = Study(SQUARE, searcher=searcher, others=study.others[:1])
+    assert ask(study, told, 4) == ask(without, alone, 4)
+
+
+@pytest.mark.parametrize("ask", [suggest, suggest_by_nsga2])
+def test_what_lacks_an_objective_that_others_have_does_no_harm(ask: Any) -> None:
+    searcher = Generations(name="nsga2", num_trials=100, population=2)
+    study = Study(SQUARE, searcher=searcher, others=[Objective("days", "min")])
+    told = [
+        Observation({"x": 0.5, "y": 0.5}, 1.0, [2.0]),
+        Observation({"x": 0.4, "y": 0.5}, 1.0, [None]),
+        Observation({"x": 0.3, "y": 0.5}, 1.0),
+        Observation({"x": 0.2, "y": 0.5}, None, [1.0]),
+        Observation({"x": 7.0, "y": 0.5}, 1.0, [1.0]),
+    ]
+    assert len(ask(study, told, 3)) == 3
 
 
 def test_no_more_than_there_are_and_none_twice() -> None:
