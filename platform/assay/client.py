@@ -49,6 +49,8 @@ class About:
     user: str
     version: str
     """The version of assay where the job was submitted."""
+    store: str
+    """Where its results go, on the cluster's machines."""
     started: datetime | None
     ended: datetime | None
     message: str
@@ -239,6 +241,7 @@ def _about(job: JobDetails) -> About:
         profile=metadata.get("assay.profile", ""),
         user=metadata.get("assay.user", ""),
         version=metadata.get("assay.version", ""),
+        store=metadata.get("assay.store", ""),
         started=_time(job.start_time),
         ended=_time(job.end_time),
         message=job.message or "",

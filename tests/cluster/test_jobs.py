@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 import runpy
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -173,7 +174,7 @@ def test_a_failed_trial_is_in_the_results_and_in_the_exit_code(command: Callable
 
 
 def test_stopped_it_saves_holds_nothing_and_goes_on_when_submitted_again(
-    cluster: LocalCluster, site: Path, project: Path, home: Path
+    cluster: LocalCluster, site: Path, project: Path, home: Path, command: Callable[..., str]
 ) -> None:
     client = assay.Client(cluster.address, token=cluster.token)
     gates = project / "gates"
@@ -188,6 +189,9 @@ def test_stopped_it_saves_holds_nothing_and_goes_on_when_submitted_again(
 
     job = submit()
     until(lambda: 10 in checkpoints())
+    watched = json.loads(command("watch", job.id, "--once", "--json"))
+    assert (watched["job"], watched["sweep"], watched["board"]["trials"]) == (job.id, "stopped", 1)
+    assert "train" in command("watch", "stopped", "--once"), "its sweep's name is enough, on the cluster too"
     assert job.stop(timeout=LONGEST_S) == "STOPPED"
     assert checkpoints()[-1] > 10, "it saved where it was, and not only every five steps"
     until(lambda: held(cluster) == [])
@@ -206,6 +210,10 @@ def test_stopped_it_saves_holds_nothing_and_goes_on_when_submitted_again(
     assert row["key"] == undisturbed.planned.leaf.key
     assert {name: row[name] for name in undisturbed.metrics} == undisturbed.metrics
     assert not math.isnan(row["distance"])
+    (origin,) = json.loads(command("show", row["key"], "--json"))["origins"].values()
+    assert origin["command"].startswith("assay run stopped.yaml")
+    assert "toy_workload" in origin["modules"]
+    assert origin["submitted"]["host"] == socket.gethostname(), "of the machine that it was submitted from"
 
 
 def test_the_early_stopping_study_stops_the_job_that_beat_its_target(

@@ -133,6 +133,27 @@ def submit(
 
 
 @app.command()
+def watch(
+    what: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SWEEP | JOB]",
+            help="A sweep that runs with this store, or a job. Default: what runs.",
+            autocompletion=completion.sweeps,
+        ),
+    ] = None,
+    profile: ProfileOpt = None,
+    address: AddressOpt = None,
+    once: Annotated[bool, typer.Option("--once", help="Show the board as it is now, and return.")] = False,
+    as_json: JsonOpt = False,
+) -> None:
+    """Show the live board of a run in another terminal, or on a cluster. Ctrl-C leaves it running."""
+    from assay.cli.commands.watch import watch as watch_run
+
+    raise typer.Exit(watch_run(what, profile, address=address, is_once=once, is_json=as_json))
+
+
+@app.command()
 def logs(
     job: JobArg,
     address: AddressOpt = None,

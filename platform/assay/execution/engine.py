@@ -174,6 +174,7 @@ class _Run:
         self._heartbeat.uses(plan)
         if not self.keeps_stale_silently:
             plan = with_stale(plan, stale_of(before, self.store))
+        self._heartbeat.begin(plan, before, stored)
         for listener in self._listeners:
             listener.begin(plan, before, stored)
         self._is_begun = True
@@ -257,5 +258,6 @@ class _Run:
                 self._limiter.failed(event.key)
             elif event.cost is not None:
                 self._limiter.running(event.key, event.cost, is_more=event.advance)
+            self._heartbeat.event(event)
             for listener in self._listeners:
                 listener.event(event)

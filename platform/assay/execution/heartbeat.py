@@ -7,17 +7,25 @@ import platform
 import shlex
 import sys
 import threading
+import time
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from assay.costs.availability import StageStatus
 from assay.errors import StoreError
+from assay.execution.board import Board
+from assay.execution.events import Event
 from assay.home import Home, user_name
 from assay.planning import Plan, studies_of
 from assay.planning.passes import with_streamed
 from assay.redaction import hide_secrets
-from assay.store import RunningRecord, Store
+from assay.store import RunningRecord, Store, StoredResult
 from assay.store.running import LIFETIME_S
 from assay.sweep import Sweep
+
+BOARD_S = 5.0
+"""How often the note shows what is new, for those who watch the run."""
 
 
 class Heartbeat:
@@ -39,6 +47,9 @@ class Heartbeat:
             started=now,
             renewed=now,
         )
+        self._board: Board | None = None
+        self._has_news = False
+        self._renewed = time.monotonic()
         self._ended = threading.Event()
         self._one_at_a_time = threading.Lock()
         self._thread = threading.Thread(target=self._keep_renewing, name="assay-heartbeat", daemon=True)
@@ -57,6 +68,18 @@ class Heartbeat:
         if not self._thread.is_alive():
             self._thread.start()
 
+    def begin(self, plan: Plan, before: Mapping[str, StageStatus], stored: Mapping[str, StoredResult]) -> None:
+        """Begin the board that the note shows; again when the plan grew."""
+        with self._one_at_a_time:
+            self._board = Board(plan, before, stored, time.monotonic, self._board)
+        self._renew()
+
+    def event(self, event: Event) -> None:
+        with self._one_at_a_time:
+            if self._board is not None:
+                self._board.event(event)
+                self._has_news = True
+
     def close(self) -> None:
         """Remove the note, and those that killed runs left long ago."""
         if not self._thread.is_alive():
@@ -70,16 +93,19 @@ class Heartbeat:
             self._tell(error)
 
     def _keep_renewing(self) -> None:
-        while not self._ended.wait(self._every_s):
-            self._renew()
+        while not self._ended.wait(min(self._every_s, BOARD_S)):
+            if self._has_news or time.monotonic() - self._renewed >= self._every_s:
+                self._renew()
 
     def _renew(self) -> None:
         with self._one_at_a_time:
-            self._record = self._record.model_copy(update={"renewed": _now()})
-            try:
-                self._store.runs.write(self._record)
-            except StoreError as error:
-                self._tell(error)
+            board = None if self._board is None else self._board.entry()
+            self._record = record = self._record.model_copy(update={"renewed": _now(), "board": board})
+            self._renewed, self._has_news = time.monotonic(), False
+        try:
+            self._store.runs.write(record)  # without the lock: events do not wait for a slow store
+        except StoreError as error:
+            self._tell(error)
 
     def _tell(self, error: StoreError) -> None:
         self._store.files.tell_once("running", f"other commands may not see that this run is in progress: {error}")

@@ -107,7 +107,7 @@ def _submit(cluster: Cluster, job_id: str, sweep: Sweep, folder: Path, where: Lo
             submission_id=job_id,
             entrypoint=entrypoint(sweep),
             runtime_env={"working_dir": str(folder), "env_vars": {**environment(where), JOB: job_id}},
-            metadata=_metadata(sweep),
+            metadata=_metadata(sweep, where),
         )
 
 
@@ -117,12 +117,13 @@ def entrypoint(sweep: Sweep) -> str:
     return shlex.join(["assay", "run", sweep_file(sweep), *profile, "--plain", "--rows", "--address", "auto"])
 
 
-def _metadata(sweep: Sweep) -> dict[str, str]:
+def _metadata(sweep: Sweep, where: Locations) -> dict[str, str]:
     return {
         "assay.sweep": sweep.name,
         "assay.profile": sweep.profile or "",
         "assay.user": user_name(),
         "assay.version": version("assay"),
+        "assay.store": where.results,
     }
 
 

@@ -301,6 +301,54 @@ class ComputedRecord(Record):
         return self.key
 
 
+class RunningStageEntry(Record):
+    """A stage that a run computes now, as displays show it."""
+
+    name: str
+    trials: str
+    """Those that it is for: "AdaGN", "all 4 trials"."""
+    done: Count
+    amount: Amount
+    unit: str
+    has_budget: bool
+    seconds: Seconds
+    """Since it started, in this run."""
+    begun_at: Count
+    """How much was done then."""
+    rate: str | None
+    """ "12.5 it/s"; None until there is progress."""
+    left_s: Seconds | None
+    metric: str | None
+    """What is shown beside it: the newest value of a metric."""
+    value: Number | str | None
+
+
+class NoteEntry(Record):
+    """Something that happened, shown once."""
+
+    number: Count
+    """Its place among all notes of the run."""
+    kind: str
+    text: str
+    detail: str
+
+
+class BoardEntry(Record):
+    """A run as its displays show it."""
+
+    sweep: str
+    trials_done: Count
+    trials_failed: Count
+    trials: Count
+    stages_done: Count
+    stages: Count
+    seconds: Seconds
+    left_s: Seconds | None
+    running: list[RunningStageEntry]
+    notes: list[NoteEntry]
+    """The latest."""
+
+
 class RunningRecord(Record):
     """running/<id>.json: a run in progress"""
 
@@ -316,6 +364,8 @@ class RunningRecord(Record):
     """The id of the Ray job that it is."""
     started: When
     renewed: When
+    board: BoardEntry | None = None
+    """None before the first stage."""
     keys: list[str] = Field(default_factory=list)
     """The stages that it reads or computes."""
     lineages: list[str] = Field(default_factory=list)

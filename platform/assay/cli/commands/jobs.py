@@ -90,6 +90,11 @@ def _follow(job: Job, client: Client, out: Any) -> int:
     except KeyboardInterrupt:
         print(f"\n{job.id} keeps running: {program()} logs -f {job.id} --address {client.address}", file=sys.stderr)
         return EXIT_INTERRUPTED
+    return report_end(job)
+
+
+def report_end(job: Job) -> int:
+    """Say how a job ended, unless it succeeded; returns the exit code that `assay run` would have."""
     about = job.about()
     if about.status == "SUCCEEDED":
         return 0
@@ -119,6 +124,10 @@ def jobs_grid(address: str) -> Grid[About]:
     client = connect(address)
     abouts = client.jobs()
     return Grid(Listing(f"{plural(len(abouts), 'job')} on {client.address}", JOB_COLUMNS, abouts))
+
+
+def follow_log(job: Job, address: str | None) -> int:
+    return _follow(job, connect(address), sys.stdout)
 
 
 def find_job(job_id: str, address: str) -> Job:

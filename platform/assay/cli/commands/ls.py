@@ -11,8 +11,8 @@ from assay.home import Home
 from assay.report.report_file import ReportFile, reports
 from assay.report.tables.grids import Grid
 from assay.report.tables.listing import Column, Listing
-from assay.store import StoredResult
-from assay.text import age, plural, relative, size, took
+from assay.store import RunningRecord, StoredResult
+from assay.text import age, clock, counted, plural, relative, size, took
 
 KEY_SHOWN = 12
 
@@ -20,18 +20,23 @@ KEY_SHOWN = 12
 def list_everything(address: str | None, is_json: bool) -> None:
     home = Home.default()
     sweeps = _reports(home)
-    results = sorted(read_only_store(home).results(), key=lambda r: r.created, reverse=True)
+    store = read_only_store(home)
+    results, running = sorted(store.results(), key=lambda r: r.created, reverse=True), store.running()
     if address is not None:
         from assay.cli.commands.jobs import jobs_grid, jobs_json  # imports Ray
     if is_json:
         told = {} if address is None else {"jobs": jobs_json(address)}
+        told["running"] = [run_json(run) for run in running]
         print_json({**told, "sweeps": sweeps, "stages": [_stage_json(result) for result in results]})
         return
     out = console()
     if address is not None:
         out.print(jobs_grid(address))
         out.print()
-    if not sweeps and not results:
+    if running:
+        out.print(Grid(Listing(f"{plural(len(running), 'run')} in progress: assay watch", RUN_COLUMNS, running)))
+        out.print()
+    if not sweeps and not results and not running:
         out.print(f"Nothing yet in {relative(home.root)}. Start with: assay run SWEEP", soft_wrap=True)
         return
     if sweeps:
@@ -91,6 +96,24 @@ STAGE_COLUMNS: tuple[Column[StoredResult], ...] = (
     Column("took", lambda r: took(r.cost.seconds), is_number=True),
     Column("when", lambda r: ago(r.created), is_number=True),
 )
+
+
+RUN_COLUMNS: tuple[Column[RunningRecord], ...] = (
+    Column("sweep", lambda run: f"{run.sweep} ({run.profile})" if run.profile else run.sweep, min_width=10),
+    Column("trials", lambda run: f"{run.board.trials_done} of {run.board.trials}" if run.board else "", is_number=True),
+    Column("computes", lambda run: _running_stages(run), min_width=12),
+    Column("by", lambda run: f"{run.user} on {run.host}"),
+    Column("since", lambda run: ago(run.started), is_number=True),
+    Column("left", lambda run: clock(run.board.left_s) if run.board and run.board.left_s else "?", is_number=True),
+)
+
+
+def _running_stages(run: RunningRecord) -> str:
+    return counted([stage.name for stage in run.board.running]) if run.board else "starting"
+
+
+def run_json(run: RunningRecord) -> dict[str, Any]:
+    return run.model_dump(mode="json", exclude={"keys", "lineages", "studies"})
 
 
 def _stage_json(result: StoredResult) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Mapping
@@ -14,10 +15,11 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from assay.cli.display.board import Board, Note, Running
 from assay.costs.availability import StageStatus
 from assay.execution import Event, Outcome
+from assay.execution.board import Board, Note
 from assay.planning import Plan
+from assay.store.schema import BoardEntry, NoteEntry, RunningStageEntry
 from assay.text import clock, plural
 
 if TYPE_CHECKING:
@@ -78,41 +80,46 @@ class LiveDisplay:
             self._live = None
 
     def _tell(self, note: Note) -> None:
-        mark, style = MARKS[note.kind]
-        line = Text.assemble((f"{mark} ", style), (note.text, "dim" if note.kind in ("cached", "noted") else ""))
-        if note.detail:
-            line.append(f"  {note.detail}", style="red" if note.kind == "failed" else "dim")
-        self._console.print(line)
+        self._console.print(noted(note))
 
     def _render(self) -> RenderableType:
         if self._board is None:
             return Text()
         with self._lock:
-            rows = _Rows(list(self._board.running.values()), self._board.clock())
-            header = self._header(self._board)
+            entry = self._board.entry()
         self._spinner.update(text=Text(self._activity or "waiting", style="dim"))
-        below = [self._spinner] if self._activity or not rows.stages else []
-        return Group(header, *([rows] if rows.stages else []), *below)
+        below = [self._spinner] if self._activity or not entry.running else []
+        return Group(rendered(entry), *below)
 
-    def _header(self, board: Board) -> RenderableType:
-        done, failed, total = board.trials()
-        line = Text.assemble((board.plan.sweep.name, "bold"), f"  {done} of {plural(total, 'trial')}", no_wrap=True)
-        if failed:
-            line.append(f", {failed} failed", style="red")
-        line.append(f"  {clock(board.elapsed_s())}")
-        left = board.left_s()
-        if left is not None:
-            line.append(f", about {clock(left)} left")
-        line.overflow = "ellipsis"
-        return line
+
+def rendered(board: BoardEntry) -> RenderableType:
+    """A header, and a line per running stage."""
+    line = Text.assemble(
+        (board.sweep, "bold"), f"  {board.trials_done} of {plural(board.trials, 'trial')}", no_wrap=True
+    )
+    if board.trials_failed:
+        line.append(f", {board.trials_failed} failed", style="red")
+    line.append(f"  {clock(board.seconds)}")
+    if board.left_s is not None:
+        line.append(f", about {clock(board.left_s)} left")
+    line.overflow = "ellipsis"
+    return Group(line, *([_Rows(board)] if board.running else []))
+
+
+def noted(note: Note | NoteEntry) -> Text:
+    """A note as a line."""
+    mark, style = MARKS[note.kind]
+    line = Text.assemble((f"{mark} ", style), (note.text, "dim" if note.kind in ("cached", "noted") else ""))
+    if note.detail:
+        line.append(f"  {note.detail}", style="red" if note.kind == "failed" else "dim")
+    return line
 
 
 class _Rows:
     """One line per running stage, whatever the width."""
 
-    def __init__(self, stages: list[Running], now: float) -> None:
-        self.stages = stages
-        self.now = now
+    def __init__(self, board: BoardEntry) -> None:
+        self._board = board
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         is_narrow = options.max_width < NARROW
@@ -121,31 +128,29 @@ class _Rows:
             grid.add_column(ratio=ratio, justify=justify, no_wrap=True, overflow="ellipsis")  # type: ignore[arg-type]
         grid.add_column(justify="right", no_wrap=True)
         grid.add_column(justify="left", no_wrap=True, overflow="ellipsis")
-        for running in self.stages:
-            grid.add_row(*self._cells(running, is_narrow))
+        for stage in self._board.running:
+            grid.add_row(*self._cells(stage, is_narrow))
         yield grid
 
-    def _cells(self, running: Running, is_narrow: bool) -> list[RenderableType]:
-        stage, pace = running.stage, running.pace
-        per_second, left = pace.rate(self.now), pace.left_s(self.now)
-        has_bar = stage.budget is not None
-        count = f"{pace.done:,}/{stage.amount:,}" + ("" if is_narrow else f" {stage.unit}")
-        leading = running.leading
-        shown = "" if leading is None else f"{leading[1]:.3g}" if is_narrow else f"{leading[0]} {leading[1]:.4g}"
+    def _cells(self, stage: RunningStageEntry, is_narrow: bool) -> list[RenderableType]:
+        count = f"{stage.done:,}/{stage.amount:,}" + ("" if is_narrow else f" {stage.unit}")
+        value = math.nan if stage.value is None else float(stage.value)
+        shown = "" if stage.metric is None else f"{value:.3g}" if is_narrow else f"{stage.metric} {value:.4g}"
+        now = self._board.seconds
         return [
             Text(stage.name, style="bold"),
-            Text(running.arms, style="cyan"),
-            ProgressBar(total=stage.amount, completed=pace.done, pulse=not has_bar, animation_time=self.now),
-            Text(count if has_bar else clock(self.now - running.since)),
-            Text(_rate(running, per_second, self.now), style="dim"),
-            Text(clock(left) if left is not None else ""),
+            Text(stage.trials, style="cyan"),
+            ProgressBar(total=stage.amount, completed=stage.done, pulse=not stage.has_budget, animation_time=now),
+            Text(count if stage.has_budget else clock(stage.seconds)),
+            Text(_rate(stage), style="dim"),
+            Text(clock(stage.left_s) if stage.left_s is not None else ""),
             Text(shown, style="dim"),
         ]
 
 
-def _rate(running: Running, per_second: float | None, now: float) -> str:
+def _rate(stage: RunningStageEntry) -> str:
     """Until there is progress, a worker is starting, which takes seconds on Ray: the clock shows that it is alive."""
-    if per_second is not None:
-        return running.rate(per_second)
-    has_begun = running.stage.budget is None or running.pace.done > running.begun_at
-    return "" if has_begun else f"starting {clock(now - running.since)}"
+    if stage.rate is not None:
+        return stage.rate
+    has_begun = not stage.has_budget or stage.done > stage.begun_at
+    return "" if has_begun else f"starting {clock(stage.seconds)}"

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TextIO
 
-from assay.cli.display.board import Board, Note, Running
 from assay.costs.availability import StageStatus
 from assay.execution import Event, Outcome
+from assay.execution.board import Board, Note, Running
 from assay.planning import Plan
 from assay.redaction import printable
 from assay.text import clock, plural

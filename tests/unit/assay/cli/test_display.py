@@ -11,12 +11,12 @@ import pytest
 from rich.console import Console
 
 from assay.cli.display import LiveDisplay, PlainDisplay
-from assay.cli.display.board import Board
 from assay.cli.display.live import _Rows
-from assay.cli.display.pace import Pace
 from assay.costs.availability import StageStatus
 from assay.costs.cost_estimate import CostEstimate
 from assay.execution import Event
+from assay.execution.board import Board
+from assay.execution.pace import Pace
 from assay.planning import Plan, PlannedTrial, Rung
 from assay.sweep import Sweep, Trial
 from assay.sweep.arms import Base
@@ -173,9 +173,7 @@ def test_a_running_stage_is_one_line_at_any_width(study: Study, width: int) -> N
             board.event(Event("progress", train.key, done=step + 1, metrics={"loss": 0.123456, "grad_norm": 2.0}))
     board.event(Event("started", study.reference.key))
     out = io.StringIO()
-    Console(file=out, width=width, force_terminal=True, color_system=None).print(
-        _Rows(list(board.running.values()), tick.now)
-    )
+    Console(file=out, width=width, force_terminal=True, color_system=None).print(_Rows(board.entry()))
     lines = out.getvalue().splitlines()
     assert len(lines) == 3
     assert all(len(line.rstrip()) <= width for line in lines)

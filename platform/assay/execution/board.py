@@ -1,23 +1,28 @@
-"""The state of a run as shown to its user. Pure: events and a clock in, rows and notes out. Both displays use it."""
+"""The state of a run as shown to its user. Pure: events and a clock in, an entry and notes out. Every display uses it,
+and the note in the store that the run is in progress."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, cast
 
-from assay.cli.display.pace import Pace
 from assay.costs.availability import StageStatus
-from assay.execution import Event
+from assay.execution.events import Event
+from assay.execution.pace import Pace
 from assay.planning import Plan
 from assay.planning.labels import serves
 from assay.store import Decision
+from assay.store.schema import BoardEntry, NoteEntry, RunningStageEntry
 from assay.sweep.expansion import in_words
-from assay.text import counted, one_line, rate, took
+from assay.text import counted, json_number, one_line, rate, took
 from assay.workload import ReportHints, Stage
 
 DECISIONS: dict[Decision, str] = {"go on": "continues", "stop": "stopped", "reached": "reached the target"}
 NoteKind = Literal["started", "noted", "finished", "failed", "warning", "cached"]
+MOST_NOTES = 12
+"""The latest notes that an entry holds."""
 LEAST_SHARE = 0.02
 """Share of the work that must be done before the remaining time is shown: earlier it would be a guess."""
 
@@ -53,11 +58,35 @@ class Running:
     def rate(self, per_second: float) -> str:
         return rate(per_second, self.stage.unit, self.hints.short_units)
 
+    def entry(self, now: float) -> RunningStageEntry:
+        per_second = self.pace.rate(now)
+        metric, value = self.leading or (None, None)
+        return RunningStageEntry(
+            name=self.stage.name,
+            trials=self.arms,
+            done=self.pace.done,
+            amount=self.stage.amount,
+            unit=self.stage.unit,
+            has_budget=self.stage.budget is not None,
+            seconds=now - self.since,
+            begun_at=self.begun_at,
+            rate=None if per_second is None else self.rate(per_second),
+            left_s=self.pace.left_s(now),
+            metric=metric,
+            value=None if value is None else json_number(float(value)),
+        )
+
 
 class Board:
     def __init__(
-        self, plan: Plan, before: Mapping[str, StageStatus], stored: Mapping[str, object], clock: Callable[[], float]
+        self,
+        plan: Plan,
+        before: Mapping[str, StageStatus],
+        stored: Mapping[str, object],
+        clock: Callable[[], float],
+        earlier: Board | None = None,
     ) -> None:
+        """`earlier`: the board of the same run before its plan grew, whose notes stay."""
         self.plan = plan
         self.clock = clock
         self.started = clock()
@@ -67,6 +96,7 @@ class Board:
         self._before = before
         self._took: dict[str, float] = {}
         self._arms = {key: serves(plan, key) for key in plan.stages}
+        self._notes = deque([] if earlier is None else earlier.entry().notes, maxlen=MOST_NOTES)
 
     # What the user is shown
 
@@ -77,7 +107,31 @@ class Board:
         names = [stage.name for key, stage in self.plan.stages.items() if key in self.done]
         return Note("cached", f"{len(names)} of {len(self.plan.stages)} stages are stored already", counted(names))
 
+    def entry(self) -> BoardEntry:
+        """Everything that a display shows."""
+        done, failed, trials = self.trials()
+        now, left = self.clock(), self.left_s()
+        return BoardEntry(
+            sweep=self.plan.sweep.name,
+            trials_done=done,
+            trials_failed=failed,
+            trials=trials,
+            stages_done=len(self.done),
+            stages=len(self.plan.stages),
+            seconds=self.elapsed_s(),
+            left_s=left,
+            running=[running.entry(now) for running in self.running.values()],
+            notes=[*self._notes],
+        )
+
     def event(self, event: Event) -> Note | None:
+        note = self._note(event)
+        if note is not None:
+            number = self._notes[-1].number + 1 if self._notes else 0
+            self._notes.append(NoteEntry(number=number, kind=note.kind, text=note.text, detail=note.detail))
+        return note
+
+    def _note(self, event: Event) -> Note | None:
         if event.kind == "warning":
             return Note("warning", event.message)
         stage = self.plan.stages.get(event.key)
