@@ -157,7 +157,8 @@ def objectives_of(plan: Plan, trial: TrialOutcome) -> dict[str, float]:
 
 
 def _cost(plan: Plan, trial: TrialOutcome, name: str, stages: Sequence[Stage]) -> float:
-    """NaN if it is unknown, as device-days are if a stage ran on a device that is not declared."""
+    """NaN if it is unknown. As in the table, device-days are those of the stages on declared devices, if there are any:
+    on a cluster some stages need CPUs alone."""
     of, _, kind = name.rpartition(".")
     results = [trial.results[s.key] for s in stages if of in ("", s.name) and s.key in trial.results]
     if not is_cost(plan.hints, name):
@@ -167,4 +168,4 @@ def _cost(plan: Plan, trial: TrialOutcome, name: str, stages: Sequence[Stage]) -
     if kind == "seconds":
         return sum(result.cost.seconds for result in results)
     spent = total(entries(results, plan.hints.days))
-    return math.nan if spent.unknown else spent.device_days
+    return spent.device_days if spent.unknown < spent.stages else math.nan

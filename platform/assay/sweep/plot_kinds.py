@@ -14,9 +14,9 @@ from assay.text import with_article
 
 AxisName = Literal["x", "y"]
 Key = Literal["x", "y", "z"]
-Takes = Literal["any", "names", "numbers", "setting", "settings", "metric", "metrics"]
-"""What a key of a plot takes. "names", "numbers" and "any" are one x of series: "names" is categorical, "numbers" takes
-only numbers, "any" is numeric if all values are numbers."""
+Takes = Literal["any", "names", "numbers", "objective", "setting", "settings", "metric", "metrics"]
+"""What a key of a plot takes. "names", "numbers", "any" and "objective" are one x of series: "names" is categorical,
+"numbers" takes only numbers, "any" is numeric if all values are numbers. With "objective", the metric is one too."""
 KEYS: tuple[Key, ...] = ("x", "y", "z")
 LISTS: tuple[Takes, ...] = ("settings", "metrics")
 """May be a list of names."""
@@ -27,6 +27,7 @@ _IN_WORDS: Mapping[Takes, str] = {
     "any": _PLACE,
     "names": _PLACE,
     "numbers": f"{_PLACE}, all numbers",
+    "objective": "an objective",
     "setting": "a config path, or arm",
     "settings": "a config path, arm, or a list of them",
     "metric": "a metric",
@@ -48,7 +49,8 @@ class PlotKind:
     y: Takes | None = "metrics"
     z: Takes | None = None
     optional: tuple[Key, ...] = ()
-    """The keys that may be left out: a metric is the sweep's then, and settings are all in which the trials differ."""
+    """The keys that may be left out: a metric is the sweep's then, an objective the next one, and settings are all in
+    which the trials differ."""
     log: tuple[AxisName, ...] = ("x", "y")
     """The axes that may be logarithmic."""
     turns: bool = False
@@ -83,15 +85,24 @@ class PlotKind:
         for key in KEYS:
             takes = self.takes(key)
             if takes is not None:
-                without = "the sweep's metric" if takes in METRICS else "all in which the trials differ"
-                left_out = f"; without it, {without}" if key in self.optional else ""
+                left_out = f"; without it, {_left_out(takes)}" if key in self.optional else ""
                 yield f"{key} ({_IN_WORDS[takes]}{left_out})"
+
+
+def _left_out(takes: Takes) -> str:
+    if takes == "objective":
+        return "the next one"
+    return "the sweep's metric" if takes in METRICS else "all in which the trials differ"
 
 
 PLOT_KINDS = Registry[PlotKind]("plot kind", "assay.plots")
 PLOT_KINDS.register("bar", PlotKind("assay.report.plots.bars:draw_bars", x="names", log=("y",), turns=True))
 PLOT_KINDS.register("line", PlotKind("assay.report.plots.lines:draw_lines"))
 PLOT_KINDS.register("scatter", PlotKind("assay.report.plots.lines:draw_points"))
+PLOT_KINDS.register(
+    "pareto",
+    PlotKind("assay.report.plots.pareto:draw_pareto", x="objective", y="metric", optional=("x", "y")),
+)
 PLOT_KINDS.register(
     "importance",
     PlotKind(

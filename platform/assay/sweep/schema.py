@@ -155,6 +155,13 @@ class Plot(Section):
         """What x of a plot of series is of the name in it."""
         return Expression.of(self.along)
 
+    def with_objectives(self, objectives: Sequence[Objective]) -> Plot:
+        """With the objectives that it leaves out, if its kind takes them: y is the first, and x the next."""
+        if self.facts.x != "objective":
+            return self
+        y = self.y or objectives[0].name
+        return self.model_copy(update={"y": y, "x": self.x or next(o.name for o in objectives if o.name != y)})
+
     def names(self, key: Key) -> tuple[str, ...]:
         """The names under a key; empty if it is left out."""
         value = {"x": self.x, "y": self.y, "z": self.z}[key]

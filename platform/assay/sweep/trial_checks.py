@@ -14,6 +14,7 @@ from assay.sweep.objectives import costs_of
 from assay.sweep.plot_kinds import METRICS, SETTINGS
 from assay.sweep.schema import Plot
 from assay.sweep.search import ARM
+from assay.text import with_article
 from assay.workload import JSON, Stage, at_path, canonical_json, section_of
 from assay.workload.contract import stage_graph
 
@@ -187,7 +188,11 @@ class TrialChecks:
         metrics = list(dict.fromkeys(name for _, names in reported for name in names))
         known = ", ".join(metrics) or "none"
         for number, plot in self.draft.plots.items() if configs else ():
+            if plot.facts.x == "objective":
+                yield from self.no_objectives(plot, ("report", "plots", number))
             for at, takes, name in plot.entries:
+                if takes == "objective":
+                    continue
                 if takes in METRICS:
                     message = self.no_metric(name, metrics, known)
                 elif takes in SETTINGS:
@@ -202,6 +207,21 @@ class TrialChecks:
         if name in metrics:
             return ""
         return f"no trial reports {name!r}{did_you_mean(name, metrics, f'; its metrics are {known}')}"
+
+    def no_objectives(self, plot: Plot, place: Path) -> Iterator[SpecProblem]:
+        """What is wrong with the names in a plot of objectives, and a sweep that has only one."""
+        written = self.document.data.get("metric")
+        names = list(written) if isinstance(written, dict) else []
+        if len(names) < 2:
+            message = f"{with_article(plot.kind)} plot is of several objectives, and the sweep has one; write metric: "
+            yield self.document.problem((*place, "kind"), f"{message}{{name: min, …: max}}")
+            return
+        for at, _, name in plot.entries:
+            if name not in names:
+                message = f"got {name!r}, which is no objective of the sweep{did_you_mean(name, names)}"
+                yield self.document.problem((*place, *at), message)
+        if plot.x is not None and plot.x == (plot.y or names[0]):
+            yield self.document.problem((*place, "x"), f"got {plot.x!r}, which is y; allowed: another objective")
 
     def no_setting(self, name: str, paths: Set[str], configs: Sequence[Config]) -> str:
         parts = [part for path, parameter in self.draft.parameters.items() for part in parameter.parts_of(path)]

@@ -32,6 +32,8 @@ class Panel:
     series: Sequence[Series]
     crowd: Sequence[Series]
     """Series of trials that are not among the best, if there are too many for colours; empty if x has names."""
+    signs: tuple[int, int] = (1, 1)
+    """Times x, and times y: smaller is better, if they are objectives of the sweep."""
 
     @property
     def crowd_label(self) -> str:
@@ -46,11 +48,14 @@ class Panel:
 def draw_panel(axes: Any, axis: Axis, plot: Plot, y: str, series: Sequence[Series], table: Table) -> None:
     has_places = plot.facts.x == "names"
     front = list(series) if has_places else _in_front(series, table)
-    load_attribute(plot.facts.draw)(axes, Panel(axis, front, [one for one in series if one not in front]))
+    signs = {objective.name: objective.sign for objective in table.objectives}
+    crowd = [one for one in series if one not in front]
+    load_attribute(plot.facts.draw)(axes, Panel(axis, front, crowd, (signs.get(plot.along, 1), signs.get(y, 1))))
     set_ticks(axes, axis, plot)
     name, value = ("x", "y") if not axis.is_sideways else ("y", "x")
-    getattr(axes, f"set_{name}label")("" if plot.along == ARM else literal(axis.name))
-    getattr(axes, f"set_{value}label")(literal(y))
+    better = {o.name: f" ({o.mode})" for o in table.objectives} if plot.facts.x == "objective" else {}
+    getattr(axes, f"set_{name}label")("" if plot.along == ARM else literal(axis.name + better.get(plot.along, "")))
+    getattr(axes, f"set_{value}label")(literal(y + better.get(y, "")))
     axes.grid(visible=True, axis=value if has_places else "both", alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_axisbelow(True)

@@ -56,7 +56,7 @@ def draw_plots(
 ) -> list[Path]:
     """One picture per plot; metrics without any result are noted as omissions."""
     drawn: list[Path] = []
-    for plot in plan.sweep.report.plots:
+    for plot in (each.with_objectives(plan.sweep.objectives) for each in plan.sweep.report.plots):
         file = _file(plot, plot.metrics or (plan.sweep.objective.name,), folder, drawn)
         draw = partial(draw_trials, plan, plot, trials, file, omissions)
         if plot.facts.of == "series":

@@ -12,11 +12,17 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
-from assay.planning import Plan
-from assay.report import as_csv, as_json, as_markdown
+from assay.planning import Plan, PlannedTrial, Rung
+from assay.report import as_csv, as_json, as_markdown, write
+from assay.report.plots.axes import Axis
+from assay.report.plots.panels import Panel
+from assay.report.plots.pareto import FRONT, draw_pareto
+from assay.report.plots.series import Point, Series
 from assay.results import Table, TrialOutcome, joint, table
 from assay.results.pareto import dominates, non_dominated
+from assay.sweep import Plot
 from table_text import as_text
 
 Studies = Callable[..., tuple[Plan, list[TrialOutcome]]]
@@ -174,3 +180,55 @@ def test_noise_alone_may_keep_one_off_it(tmp_path: Path, study: Studies) -> None
     assert ours.front is not None
     assert (ours.front.names, ours.front.near) == (("arm 0",), ("arm 1",))
     assert "may be on the Pareto front too, within noise: arm 1" in ours.notes
+
+
+@pytest.mark.parametrize(
+    ("signs", "front", "where"),
+    [
+        ((1, 1), [(1.0, 3.0), (2.0, 1.0)], "steps-post"),
+        ((1, -1), [(1.0, 3.0), (4.0, 4.0)], "steps-post"),
+        ((-1, 1), [(2.0, 1.0), (5.0, 2.0)], "steps-pre"),
+        ((-1, -1), [(4.0, 4.0), (5.0, 2.0)], "steps-pre"),
+    ],
+)
+def test_the_staircase_is_of_the_ranked_points_that_none_dominates(
+    signs: tuple[int, int], front: list[tuple[float, float]], where: str
+) -> None:
+    points = [Point(1.0, 3.0), Point(2.0, 1.0), Point(3.0, 3.0), Point(0.0, 0.0, is_ranked=False)]
+    series = [Series("a", points), Series("b", [Point(4.0, 4.0), Point(5.0, 2.0)])]
+    axes: Any = Figure().subplots()
+    axis = Axis.of(Plot(kind="pareto", x="recall", y="fid"), series)
+    draw_pareto(axes, Panel(axis, series, [], signs))
+    (line,) = [line for line in axes.lines if line.get_label() == FRONT]
+    assert list(zip(*line.get_data(), strict=True)) == front
+    assert line.get_drawstyle() == where
+
+
+def test_of_many_points_only_the_fronts_are_labelled() -> None:
+    many = Series("a", [Point(float(i), float(i % 7), label=str(i)) for i in range(30)])
+    axes: Any = Figure().subplots()
+    draw_pareto(axes, Panel(Axis.of(Plot(kind="pareto", x="recall", y="fid"), [many]), [many], []))
+    assert [text.get_text() for text in axes.texts] == ["0"]
+
+
+def test_a_report_draws_it_of_means_over_seeds_with_the_papers_points(paper: Any, tmp_path: Path) -> None:
+    def quality(planned: PlannedTrial, rung: Rung) -> dict[str, float]:
+        scale = planned.trial.config["sample"]["guidance_scale"]
+        return {"fid": 5.0 - scale, "recall": 0.6 - scale / 10, "num_samples": 100}
+
+    plan, trials = paper(
+        quality,
+        metric={"fid": "min", "recall": "max", "v100_days": "min"},
+        mode=None,
+        seeds=(0, 1),
+        parameters={"sample.guidance_scale": {"values": [0.0, 1.0, 2.0]}},
+        reference={"rows": [{"when": {"sample.guidance_scale": 1.0}, "fid": 3.0, "recall": 0.5}]},
+        report={"plots": [{"kind": "pareto"}, {"kind": "pareto", "x": "v100_days"}]},
+    )
+    ours = table(plan, trials)
+    assert ours.front is not None
+    assert ours.front.names == ("guidance_scale 2.0", "guidance_scale 1.0", "guidance_scale 0.0")
+    assert "+?" in as_text(ours, width=200), "the evaluation needs a CPU alone; the days of the rest are compared"
+    write(plan, trials, tmp_path / "report", frozenset())
+    pictures = {file.name for file in (tmp_path / "report").glob("*pareto*.png")}
+    assert pictures == {"fid-by-recall-pareto.png", "fid-by-v100_days-pareto.png"}

@@ -72,6 +72,34 @@ def test_what_is_wrong_with_objectives_is_told_at_its_line(lines: Lines, text: s
     assert found[0].startswith(expected)
 
 
+@pytest.mark.parametrize(
+    ("metric", "plot", "expected"),
+    [
+        ("metric: {fid: min, recall: max}", "{kind: pareto, x: kid}", "x: got 'kid', which is no objective of the swe"),
+        ("metric: {fid: min, recall: max}", "{kind: pareto, x: fid}", "x: got 'fid', which is y; allowed: another o"),
+        ("metric: {fid: min, seconds: min}", "{kind: pareto, y: seconds}", "y: no trial reports 'seconds'"),
+        ("metric: {fid: min, recall: max}", "{kind: pareto, y: precision}", "y: got 'precision', which is no objec"),
+        ("metric: fid\nmode: min", "{kind: pareto}", "kind: a pareto plot is of several objectives, and the sweep ha"),
+    ],
+)
+def test_a_plot_of_the_front_is_of_two_objectives(lines: Lines, metric: str, plot: str, expected: str) -> None:
+    found = lines(written(f"report:\n  plots:\n    - {plot}\n{metric}"))
+    assert len(found) == 1, found
+    assert found[0].startswith(f"x.yaml:7: report.plots[0].{expected}")
+
+
+def test_the_first_two_objectives_are_plotted_unless_others_are_named(load: Load) -> None:
+    plots = "{kind: pareto}, {kind: pareto, y: recall}, {kind: pareto, x: seconds}, {kind: scatter, x: fid, y: recall}"
+    sweep = load(written(f"metric: {{fid: min, recall: max, seconds: min}}\nreport: {{plots: [{plots}]}}"))
+    filled = [plot.with_objectives(sweep.objectives) for plot in sweep.report.plots]
+    assert [(plot.x, plot.y) for plot in filled] == [
+        ("recall", "fid"),
+        ("fid", "recall"),
+        ("seconds", "fid"),
+        ("fid", "recall"),
+    ]
+
+
 def test_every_mistake_of_them_at_once(lines: Lines) -> None:
     found = lines(written("metric:\n  fid: less\n  recall: more\nmode: min"))
     assert [line.split(": got")[0] for line in found] == ["x.yaml:6: metric.fid", "x.yaml:7: metric.recall"]
