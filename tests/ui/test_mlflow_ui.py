@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -26,10 +25,9 @@ from assay.store import Cost, Store
 from assay.sweep import Sweep
 from assay.tracking import Tracker, serve
 from assay.workload import JSON, Budget, ReportHints, Stage
+from browser import browse, needs_chromium
 from patience import LONGEST_S
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium (apt-get install chromium)")
 ARMS = [f"{arm}, scale {scale}" for arm in ("AdaGN", "addition") for scale in (0.0, 0.25, 0.5, 1.0)]
 TRIES = 3
 SERVE = """
@@ -127,30 +125,18 @@ def served(tracked: Home) -> Iterator[Served]:
                 process.send_signal(signal.SIGTERM)
 
 
-def browse(address: str, folder: Path, *what: str) -> str:
-    """Open a page in a browser that has never been here, wait until it is drawn, and return what it printed."""
-    assert CHROMIUM is not None
-    command = [
-        *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-        *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-        *(f"--user-data-dir={folder / 'profile'}", "--window-size=1600,1000", "--virtual-time-budget=30000"),
-        *(*what, address),
-    ]
-    return subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_S, check=True).stdout
-
-
 def browse_until(shown: str, address: str, folder: Path, *what: str) -> str:
     """`browse`, again while the page was left before this part of it was drawn: on a busy machine some draw late."""
     page = ""
     for _ in range(TRIES):
-        if shown in (page := browse(address, folder, *what)):
+        if shown in (page := browse(address, folder, *what).printed):
             break
     return page
 
 
 @needs_chromium
 def test_the_arms_are_on_the_page_whose_address_is_said(served: Served, tmp_path: Path) -> None:
-    page = browse(served.address, tmp_path, "--dump-dom")
+    page = browse(served.address, tmp_path, "--dump-dom").printed
     assert "Is AdaGN better?" in page
     for shown in (*ARMS, "2.25", "3.5", "adagn", "cost/seconds"):
         assert f">{shown}<" in page, shown
@@ -180,7 +166,7 @@ def test_runs_that_are_picked_are_compared(served: Served, tracked: Home, tmp_pa
     number = client.get_experiment_by_name("toy-study").experiment_id
     runs = [run.info.run_id for run in client.search_runs([number], "tags.`assay.standing` = 'current'")]
     asked = urlencode({"runs": json.dumps(runs), "experiments": json.dumps([number])})
-    page = browse(f"http://127.0.0.1:{served.port}/#/compare-runs?{asked}", tmp_path, "--dump-dom")
+    page = browse(f"http://127.0.0.1:{served.port}/#/compare-runs?{asked}", tmp_path, "--dump-dom").printed
     assert "Comparing 8 Runs" in page
     assert "Parallel Coordinates Plot" in page
     assert [arm for arm in ARMS if arm not in page] == []

@@ -288,11 +288,11 @@ def report(
     sets: SetOpt = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="The file to write. Default: in the report folder."),
+        typer.Option("--output", "-o", metavar="FILE", help="One file to write. Default: in the report folder."),
     ] = None,
     as_json: JsonOpt = False,
 ) -> None:
-    """Write a sweep's report as one HTML file: table, plots, samples, configs, cost. Computes nothing."""
+    """Write a sweep's report as HTML: table, plots, samples, configs, cost; without -o, interactive.html beside it."""
     from assay.cli.commands.report import report_sweep
 
     report_sweep(sweep, profile, sets or [], output, as_json)

@@ -1,4 +1,4 @@
-"""Draw all pictures of a report."""
+"""Draw all pictures of a report, and its interactive page."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assay.planning import Plan
+from assay.report.html.interactive import INTERACTIVE, interactive
 from assay.report.omissions import Omissions
 from assay.report.pictures.committed import draw_pictures
 from assay.report.pictures.samples import OVERVIEW, copy_grids, draw_overview
@@ -17,13 +18,15 @@ from assay.results import Table, TrialOutcome
 
 @dataclass(frozen=True)
 class Drawn:
-    """A report's pictures, each trial's sample grid, and notes about omitted pictures."""
+    """A report's pictures, each trial's sample grid, its interactive page, and notes about what is omitted."""
 
     overview: Path | None
     curves: Path | None
     sheets: Sequence[Path]
     plots: Sequence[Path]
     grids: Mapping[str, Path]
+    interactive: str | None
+    """The interactive page."""
     omissions: Sequence[str]
 
     @property
@@ -39,4 +42,5 @@ def draw(plan: Plan, trials: Sequence[TrialOutcome], table: Table, folder: Path)
     overview = omissions.picture(folder / OVERVIEW, lambda: draw_overview(table, grids, folder))
     curves = omissions.picture(folder / CURVES, lambda: draw_curves(plan, trials, folder))
     sheets = draw_pictures(plan, trials, table, folder, omissions)
-    return Drawn(overview, curves, sheets, plots, grids, omissions.notes)
+    page = omissions.attempt(INTERACTIVE, lambda: interactive(plan, table))
+    return Drawn(overview, curves, sheets, plots, grids, page, omissions.notes)

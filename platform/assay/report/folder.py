@@ -1,4 +1,5 @@
-"""A sweep's report as files: report.html, the tables, report.json, the pictures, and the logs of failed stages."""
+"""A sweep's report as files: report.html and interactive.html, the tables, report.json, the pictures, and the logs of
+failed stages."""
 
 from __future__ import annotations
 
@@ -76,7 +77,7 @@ def write(
             "grids": {trial: grid.name for trial, grid in drawn.grids.items()},
         }
         (aside / REPORT).write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        (aside / PAGE).write_text(_page(plan, trials, ranking, cost, drawn), encoding="utf-8")
+        _write_pages(aside / PAGE, _page(plan, trials, ranking, cost, drawn), drawn)
     return Written(ranking, folder, tuple(folder / picture.name for picture in drawn.pictures))
 
 
@@ -88,18 +89,22 @@ def write_page(
     logs: Mapping[str, Path],
     by_ledger: PricedMetrics = NOT_PRICED,
     rates: Rates = NO_RATES,
+    *,
+    is_alone: bool = False,
 ) -> Table:
-    """Write the page alone. `logs`: key of a failed stage → the file of its traceback."""
+    """Write the page, and the interactive one beside it unless it `is_alone`. `logs`: key of a failed stage → the file
+    of its traceback."""
     ranking = table(plan, trials, logs, by_ledger)
     with tempfile.TemporaryDirectory() as folder:
         drawn = _draw(plan, trials, ranking, Path(folder))
         ranking = replace(ranking, notes=(*ranking.notes, *drawn.omissions))
+        drawn = replace(drawn, interactive=None) if is_alone else drawn
         text = _page(plan, trials, ranking, costs_of_trials(plan, trials, computed, rates), drawn)
     if file.exists() and not file.is_file():
         file.write_text(text, encoding="utf-8")  # a pipe or a device cannot be replaced
         return ranking
     with written_aside(file.resolve().parent) as aside:
-        (aside / file.resolve().name).write_text(text, encoding="utf-8")
+        _write_pages(aside / file.resolve().name, text, drawn)
     return ranking
 
 
@@ -110,10 +115,20 @@ def _draw(plan: Plan, trials: Sequence[TrialOutcome], ranking: Table, folder: Pa
 
 
 def _page(plan: Plan, trials: Sequence[TrialOutcome], ranking: Table, cost: CostSheet, drawn: Drawn) -> str:
-    from assay.report.html import Contents, page
+    from assay.report.html import INTERACTIVE, Contents, page
 
     plots = [*drawn.plots, *([drawn.curves] if drawn.curves else []), *drawn.sheets]
-    return page(Contents(plan, trials, ranking, cost, plots, drawn.grids))
+    beside = None if drawn.interactive is None else INTERACTIVE
+    return page(Contents(plan, trials, ranking, cost, plots, drawn.grids, beside))
+
+
+def _write_pages(file: Path, page: str, drawn: Drawn) -> None:
+    """Write the page, and the interactive one beside it, if there is one."""
+    from assay.report.html import INTERACTIVE
+
+    file.write_text(page, encoding="utf-8")
+    if drawn.interactive is not None:
+        file.with_name(INTERACTIVE).write_text(drawn.interactive, encoding="utf-8")
 
 
 def costs_of_trials(
@@ -171,12 +186,14 @@ def _write_logs(trials: Sequence[TrialOutcome], folder: Path, aside: Path) -> Ma
 
 
 def _outdated(folder: Path, aside: Path) -> list[Path]:
-    """Pictures and logs of an earlier report in the folder that the new one does not have."""
+    """Pictures, logs and the interactive page of an earlier report in the folder that the new one does not have."""
+    from assay.report.html import INTERACTIVE
+
     try:
         earlier = ReportFile.read(folder)
         names = [*earlier.pictures, *earlier.grids.values()]
     except UserError:
         names = []
     pictures = [folder / Path(name).name for name in names]
-    old = [*pictures, *(folder / ERRORS).glob("*.log")]
+    old = [*pictures, folder / INTERACTIVE, *(folder / ERRORS).glob("*.log")]
     return [file for file in old if file.is_file() and not (aside / file.relative_to(folder)).exists()]

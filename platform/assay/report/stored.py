@@ -46,11 +46,14 @@ class StoredStudy:
         return costs_of_trials(self.plan, self.trials, computed, self.rates)
 
     def write_page(self, file: Path | None = None) -> tuple[Path, Table]:
-        """Write the page, by default into the report's folder. Returns its path and table. Raises AssayError."""
+        """Write the page to a file, or by default into the report's folder, with the interactive one. Returns its path
+        and table. Raises AssayError."""
+        is_alone = file is not None
         file = self.folder / PAGE if file is None else file
         try:
             computed = computed_of(self.plan.sweep, self.store).all()
-            return file, write_page(self.plan, self.trials, file, computed, self.logs, self._priced, self.rates)
+            about = (self.plan, self.trials, file, computed, self.logs, self._priced, self.rates)
+            return file, write_page(*about, is_alone=is_alone)
         except OSError as error:
             raise cannot_write(file, error) from error
 

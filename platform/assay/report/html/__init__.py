@@ -1,5 +1,6 @@
-"""The report as a single, self-contained HTML file."""
+"""The report as self-contained HTML files: the page, and one to sort, filter and hover."""
 
+from assay.report.html.interactive import INTERACTIVE, interactive
 from assay.report.html.page import Contents, page
 
-__all__ = ["Contents", "page"]
+__all__ = ["INTERACTIVE", "Contents", "interactive", "page"]

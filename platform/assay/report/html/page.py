@@ -48,6 +48,8 @@ class Contents:
     """In order: plots, curves, sheets of pictures."""
     grids: Mapping[str, Path]
     """Trial → its sample grid."""
+    beside: str | None = None
+    """The file of the interactive page, if there is one."""
 
 
 def page(contents: Contents) -> str:
@@ -74,7 +76,7 @@ def page(contents: Contents) -> str:
 <header>
 <h1>{escape(name)}</h1>
 {_lead(contents)}
-<nav>{"".join(_link(text) for text in shown)}</nav>
+<nav>{"".join(_link(text) for text in shown)}{_interactive(contents.beside)}</nav>
 </header>
 <main>
 {chr(10).join(shown)}
@@ -89,6 +91,10 @@ def _link(text: str) -> str:
     anchor = text.split('"', 2)[1]
     title = text.split("<h2>", 1)[1].split("</h2>", 1)[0]
     return f'<a href="#{anchor}">{title}</a>'
+
+
+def _interactive(file: str | None) -> str:
+    return f'<a href="{escape(file)}">Interactive</a>' if file else ""
 
 
 def _lead(contents: Contents) -> str:

@@ -1,15 +1,17 @@
-"""Escape foreign text in CSV and Markdown, so that names are neither formulas nor markup."""
+"""Escape foreign text in CSV, Markdown and scripts, so that names are neither formulas nor markup."""
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from assay.redaction import printable
 from assay.report.tables.listing import Listing, R
+from assay.workload import JSON
 
 FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 """Characters that begin a formula in spreadsheets."""
@@ -52,6 +54,23 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def json_in_html(value: JSON) -> str:
+    """The value as JSON inside a page's script element, which none of its texts can end, without control characters."""
+    text = json.dumps(_printable(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return "".join(f"\\u{ord(character):04x}" if character in "<>&\u2028\u2029" else character for character in text)
+
+
+def _printable(value: JSON) -> JSON:
+    match value:
+        case str():
+            return printable(value, is_line=True)
+        case list():
+            return [_printable(one) for one in value]
+        case dict():
+            return {name: _printable(one) for name, one in value.items()}
+    return value
 
 
 def markdown(text: str) -> str:

@@ -43,8 +43,11 @@ def test_a_run_writes_the_page_and_report_writes_it_again(assay: Assay, project:
     assert "report:  .assay/reports/norms/report.html" in first.out
     page = project / ".assay/reports/norms/report.html"
     content = page.read_bytes()
+    beside = page.with_name("interactive.html")
     page.unlink()
+    beside.unlink()
     told = assay("report", "norms").out
+    assert beside.is_file()
     assert told.startswith(".assay/reports/norms/report.html: 4 trials, 4 with a result, ")
     assert told.endswith("MLflow: norms is not there yet; `assay sync` shows what is stored\n"), "it ran untracked"
     assert page.read_bytes() == content
@@ -53,10 +56,11 @@ def test_a_run_writes_the_page_and_report_writes_it_again(assay: Assay, project:
         "page": "elsewhere/norms.html",
         "trials": 4,
         "with_result": 4,
-        "bytes": len(content),
+        "bytes": len(alone := content.replace(b'<a href="interactive.html">Interactive</a>', b"")),
         "mlflow": None,
     }
-    assert Path("elsewhere/norms.html").read_bytes() == content
+    assert Path("elsewhere/norms.html").read_bytes() == alone, "one file links to none"
+    assert len(alone) < len(content)
 
 
 def test_the_page_of_what_never_ran_says_so(assay: Assay, project: Path) -> None:

@@ -113,7 +113,7 @@ def test_the_page_has_everything_and_loads_nothing(study: Filled, tmp_path: Path
     plan, trials = study
     written = write(plan, trials, tmp_path / "report", frozenset())
     page = Page(written.page)
-    assert set(page.links) == page.anchors, "it links to its own sections alone"
+    assert set(page.links) == {*page.anchors, "interactive.html"}, "to its own sections, and the page beside it"
     assert page.anchors == {"#result", "#plots", "#samples", "#configs", "#cost", "#reproduce"}
     for planned in plan.trials:
         assert planned.name in page.text
