@@ -16,6 +16,7 @@ KNOWN_TO_RAY = ("s3", "gs", "gcs", "hdfs", "abfs", "abfss")
 """URL schemes that Ray can write to: it uses pyarrow, which has fewer filesystems than fsspec."""
 
 LIVE = "ASSAY_LIVE_SECONDS"
+SYSTEM = "ASSAY_SYSTEM_SECONDS"
 JOB = "ASSAY_JOB"
 
 
@@ -66,14 +67,15 @@ class Home:
 
         Raises UserError for an invalid ASSAY_LIVE_SECONDS.
         """
-        value = _variable(LIVE) or "10"
-        try:
-            seconds = float(value)
-        except ValueError:
-            seconds = math.nan
-        if not 0 <= seconds < math.inf:
-            raise UserError(f"{LIVE}: got {value!r}, allowed: a number of seconds; 0 shows no live curves")
-        return seconds
+        return _seconds(LIVE, "0 shows no live curves")
+
+    @staticmethod
+    def system_interval_s() -> float:
+        """Seconds between measurements of what each worker uses; 0 for none.
+
+        Raises UserError for an invalid ASSAY_SYSTEM_SECONDS.
+        """
+        return _seconds(SYSTEM, "0 measures nothing")
 
     @property
     def job(self) -> str | None:
@@ -114,6 +116,18 @@ def user_name() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return str(os.getuid())
+
+
+def _seconds(name: str, zero: str) -> float:
+    """An interval from the environment, by default 10 seconds."""
+    value = _variable(name) or "10"
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise UserError(f"{name}: got {value!r}, allowed: a number of seconds; {zero}")
+    return seconds
 
 
 def _variable(name: str) -> str | None:

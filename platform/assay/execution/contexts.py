@@ -13,6 +13,7 @@ from typing import Any
 
 from assay.execution.events import Emit, Event
 from assay.execution.ranks import Ranks
+from assay.execution.system_meter import SystemMeter, worker_name
 from assay.store import Cost, Provenance, Store, StoredResult
 from assay.store.checkpoints import RankFiles
 from assay.store.resolved_config import as_run
@@ -31,9 +32,19 @@ class Context(BodyContext):
     """StageContext: config, inputs, an output folder, progress and metrics."""
 
     def __init__(
-        self, stage: Stage, store: Store, output: Path, device: str, threads: int, emit: Emit, *, device_name: str
+        self,
+        stage: Stage,
+        store: Store,
+        output: Path,
+        device: str,
+        threads: int,
+        emit: Emit,
+        *,
+        device_name: str,
+        meter: SystemMeter | None = None,
     ) -> None:
         super().__init__(stage, output, device, threads)
+        self._meter = meter if meter is not None else SystemMeter(device)
         self.store = store
         self._device_name = device_name
         self._emit = emit
@@ -68,6 +79,16 @@ class Context(BodyContext):
         if now - self._last_progress >= PROGRESS_INTERVAL_S or done >= self.amount:
             self._last_progress = now
             self._emit(Event("progress", self.stage.key, done=done, metrics=dict(metrics or {}), cost=self.cost))
+            self._report_system(self.stage.key)
+
+    def _report_system(self, key: str) -> None:
+        if used := self._meter.measure():
+            self._emit(Event("system", key, metrics=used, worker=worker_name(self.device, self._rank)))
+
+    @property
+    def _rank(self) -> int | None:
+        """Its rank in a group that trains."""
+        return None
 
     def note(self, name: str, value: str | float) -> None:
         if self.notes.get(name) != value:
@@ -143,6 +164,7 @@ class MapContext(Context):
             cost = Cost(self._device_name, 1, self._laps.lap())
             self._emit(Event("progress", self._progress_of, done=reached - self._reported, advance=True, cost=cost))
             self._reported, self._last_progress = reached, time.monotonic()
+            self._report_system(self._progress_of)
 
 
 class Leaving(BaseException):
@@ -172,6 +194,10 @@ class WorkerContext(Context):
     @property
     def rank(self) -> int:
         return self._ranks.rank
+
+    @property
+    def _rank(self) -> int:
+        return self.rank
 
     @property
     def world_size(self) -> int:

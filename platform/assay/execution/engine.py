@@ -67,6 +67,7 @@ def run(
     if stale is not None:
         refuse_unless("stale", stale, get_args(StalePolicy))
     refuse_unless("executor", executor, EXECUTORS.names())
+    Home.system_interval_s()  # refuses a wrong setting before anything starts
     started = time.monotonic()
 
     def warn(message: str) -> None:

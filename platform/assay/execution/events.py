@@ -9,7 +9,7 @@ from typing import Literal
 from assay.redaction import hide_secrets
 from assay.store import Cost
 
-Kind = Literal["started", "progress", "note", "committed", "failed", "warning", "rung"]
+Kind = Literal["started", "progress", "note", "committed", "failed", "warning", "rung", "system"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class Event:
     """progress: items done so far (train), or since the last event (map). rung: its amount."""
     advance: bool = False
     metrics: Mapping[str, float] = field(default_factory=dict)
+    worker: str = ""
+    """system: whose metrics these are."""
     message: str = ""
     """rung: the decision."""
     cost: Cost | None = None

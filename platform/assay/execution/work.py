@@ -26,6 +26,7 @@ from assay.execution.contexts import Context, Laps, Leaving, MapContext, WorkerC
 from assay.execution.events import Emit, Event
 from assay.execution.ranks import ALONE, Ranks
 from assay.execution.retries import blame
+from assay.execution.system_meter import SystemMeter
 from assay.planning.passes import Pass, as_charged, rows_of
 from assay.store import Cost, Notes, Store
 from assay.store.shards import Range, missing_ranges
@@ -181,12 +182,21 @@ class Operator:
     """One body of a map stage's chain, called on a block of rows (a shard's worth or less)."""
 
     def __init__(
-        self, stage: Stage, index: int, store: Store, place: Place, emit: Emit, noted_for: Sequence[str], laps: Laps
+        self,
+        stage: Stage,
+        index: int,
+        store: Store,
+        place: Place,
+        emit: Emit,
+        noted_for: Sequence[str],
+        laps: Laps,
+        meter: SystemMeter,
     ) -> None:
         self.stage = stage
         self._emit = emit
         temporary = Path(tempfile.gettempdir())
-        self._ctx = _context(MapContext, stage, store, temporary, place, emit, noted_for=noted_for, laps=laps)
+        more = {"noted_for": noted_for, "laps": laps, "meter": meter}
+        self._ctx = _context(MapContext, stage, store, temporary, place, emit, **more)
         self.notes: Notes = self._ctx.notes
         self._is_first = index == 0 and stage.rows is None
         most = min(stage.shard_size, MOST_ON_CPU) if place.device == "cpu" else stage.shard_size
@@ -246,6 +256,7 @@ class Lane:
         """`parts` are those of the pass. If the rows of all are stored, the bodies that compute them are not loaded."""
         self._since_write, self._since_report = Laps(), Laps()
         place.prepare()
+        meter = SystemMeter(place.device)
         self.device = device_name(place.device)
         self._rows = rows_of(stages)
         self._readers = [stage for stage in stages if self._rows is None or stage.key != self._rows.key]
@@ -253,7 +264,8 @@ class Lane:
 
         def chain(stage: Stage, noted_for: Sequence[str]) -> list[Operator]:
             count = range(len(stage.body))
-            return [Operator(stage, index, store, place, emit, noted_for, self._since_report) for index in count]
+            measured = self._since_report, meter
+            return [Operator(stage, index, store, place, emit, noted_for, *measured) for index in count]
 
         self._chains: dict[str, list[Operator]] = {}
         if self._rows is not None:

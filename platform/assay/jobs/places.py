@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from assay.errors import UserError
 from assay.execution.ray.session import QUIET
-from assay.home import LIVE, Home
+from assay.home import LIVE, SYSTEM, Home
 from assay.redaction import hide_secrets
 from assay.store.url import refusal, resolve
 from assay.sweep import Sweep
@@ -60,6 +60,8 @@ def environment(where: Locations) -> dict[str, str]:
         variables["ASSAY_STORE"] = where.store
     if os.environ.get(LIVE):
         variables[LIVE] = f"{Home.default().live_interval_s:g}"
+    if os.environ.get(SYSTEM):
+        variables[SYSTEM] = f"{Home.system_interval_s():g}"
     if (tracking := os.environ.get(TRACKING)) and not _is_of_this_machine(tracking):
         variables[TRACKING] = _without_password(TRACKING, tracking)
     return variables

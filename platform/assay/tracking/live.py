@@ -1,4 +1,7 @@
-"""Curves of stages while they run, under `live/` in MLflow: a stage that resumes may repeat steps there."""
+"""Curves of stages while they run, under `live/` in MLflow, and what their workers use, under `system/`.
+
+A stage that resumes may repeat steps there.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,9 @@ from assay.tracking.client import now_ms
 from assay.tracking.view import EventLike, Point
 from assay.workload import Stage
 
+MOST_WORKERS = 64
+"""Workers of a stage whose use is shown, each on its own."""
+
 
 @dataclass
 class Running:
@@ -28,6 +34,8 @@ class Running:
     device: str = ""
     reported: dict[str, list[float]] = field(default_factory=dict)
     """Metric → its values since then."""
+    used: dict[str, list[float]] = field(default_factory=dict)
+    """WORKER/METRIC → what its workers measured since then; several on one machine are one."""
     shown_done: int = 0
     shown_device_seconds: float = 0.0
     shown_at: float = 0.0
@@ -43,13 +51,22 @@ class Running:
             self.device_seconds = self.device_seconds + spent if event.advance else spent
             self.device = event.cost.device
 
+    def add_used(self, event: EventLike) -> None:
+        workers = {name.rpartition("/")[0] for name in self.used}
+        if event.worker in workers or len(workers) < MOST_WORKERS:
+            for name, value in event.metrics.items():
+                self.used.setdefault(f"{event.worker}/{name}", []).append(value)
+
     def points(self, now: float) -> list[Point]:
-        """The metrics' means and the speed since the last call, and the progress."""
+        """The metrics' means and the speed since the last call, the progress, and what the workers used."""
         means = {name: statistics.fmean(values) for name, values in self.reported.items()}
         values = {**means, f"{self.stage.unit}_done": float(self.done), **self._rates(now)}
         self.reported = {}
         self.shown_done, self.shown_device_seconds, self.shown_at = self.done, self.device_seconds, now
-        return [Point(f"live/{self.stage.name}/{name}", value, self.done, now_ms()) for name, value in values.items()]
+        shown = {f"live/{self.stage.name}/{name}": value for name, value in values.items()}
+        shown |= {f"system/{self.stage.name}/{name}": statistics.fmean(each) for name, each in self.used.items()}
+        self.used = {}
+        return [Point(name, value, self.done, now_ms()) for name, value in shown.items()]
 
     def _rates(self, now: float) -> dict[str, float]:
         share = (self.done - self.shown_done) / self.stage.amount
@@ -83,6 +100,9 @@ class LiveCurves:
         if event.kind == "committed":
             self._running.pop(event.key, None)
             self._reported.discard(event.key)
+        elif event.kind == "system":
+            if event.key in self._running:
+                self._running[event.key].add_used(event)
         elif event.kind == "progress" and self._plan is not None and event.key in self._plan.stages:
             if event.key not in self._running:
                 self._running[event.key] = self._begun(self._plan, event)

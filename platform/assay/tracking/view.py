@@ -64,6 +64,9 @@ class EventLike(Protocol):
     @property
     def cost(self) -> Cost | None: ...
 
+    @property
+    def worker(self) -> str: ...
+
 
 @dataclass(frozen=True)
 class Point:

@@ -143,3 +143,15 @@ def test_a_training_is_in_mlflow_while_it_runs_and_its_own_curve_is_whole_in_the
         curve = seen.client.get_metric_history(seen.children[name].info.run_id, "train/loss")
         assert [point.step for point in curve] == list(range(ITERATIONS))
     assert run.warnings == []
+
+
+def test_what_workers_use_is_shown_per_worker_and_apart_from_the_curves(tmp_path: Path) -> None:
+    live = Live(tmp_path)
+    live.says(1.0, 10)
+    for worker, percent in (("rank 0", 90.0), ("rank 0", 70.0), ("rank 1", 50.0)):
+        live.curves.add(Event("system", live.key, metrics={"gpu_percent": percent}, worker=worker))
+    shown = live.due(11.0)
+    assert shown["system/train/rank 0/gpu_percent"] == 80.0
+    assert shown["system/train/rank 1/gpu_percent"] == 50.0
+    live.says(12.0, 20)
+    assert not any(name.startswith("system/") for name in live.due(30.0))
