@@ -77,7 +77,7 @@ def test_figure_6_trades_recall_for_precision(smoke: Smoke) -> None:
         assert study.metric(strong, "precision_classifier") > study.metric(weak, "precision_classifier")
         assert study.metric(strong, "recall_classifier") < study.metric(weak, "recall_classifier")
     assert study.metric("GAN, truncation 0.1", "recall") < study.metric("GAN, truncation 1.0", "recall")
-    assert "recall-by-precision-scatter.png" in study.pictures
+    assert "recall-by-precision-pareto.png" in study.pictures
 
 
 def test_figure_8_has_a_column_for_every_scale(smoke: Smoke) -> None:
