@@ -85,8 +85,9 @@ def run(
     stages whose code changed while their version did not; None keeps what is stored, and warns. `progress` shows bars;
     by default in a notebook, unless there are other `listeners`.
     """
-    from assay import execution, notebook
+    from assay import execution
     from assay.planning import Plan, make_plan
+    from assay.shown import is_notebook
 
     where = _home(home)
     refuse_other("address", address, (str, type(None)), "the address of a Ray cluster, or None for one of its own")
@@ -97,8 +98,8 @@ def run(
     refuse_other("progress", progress, (bool, type(None)), "True, False, or None for bars in notebooks")
     if isinstance(what, Plan) and (profile is not None or sets):
         raise UserError("profile and sets apply to a sweep file or dict: pass them to assay.plan")
-    if progress or (progress is None and not listeners and notebook.is_notebook()):
-        from assay.notebook.bars import ProgressBars
+    if progress or (progress is None and not listeners and is_notebook()):
+        from assay.progress_bars import ProgressBars
 
         listeners = (*listeners, ProgressBars())
     planned = what if isinstance(what, Plan) else make_plan(_sweep("what", what, profile, sets))

@@ -356,11 +356,14 @@ def schema(
             metavar="[WORKLOAD]…", help="Default: all that are installed.", autocompletion=completion.workloads
         ),
     ] = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the keys as tables, for people, without the config paths.")
+    ] = False,
 ) -> None:
     """Print a JSON Schema of sweep files, with which editors complete and check them."""
     from assay.cli.commands.schema import print_schema
 
-    print_schema(workloads or [])
+    print_schema(workloads or [], is_markdown=markdown)
 
 
 @app.command()

@@ -98,7 +98,7 @@ def _choosing(section: type[ChoosingSection]) -> dict[str, Any]:
     for model in reversed(options):
         properties |= model.model_json_schema(schema_generator=_WithNames)["properties"]
     properties["name"] = {**properties["name"], "enum": registry.names()}
-    return _object(properties)
+    return {"description": " ".join((inspect.getdoc(section) or "").split()), **_object(properties)}
 
 
 def _values(workloads: Sequence[Workload]) -> dict[str, Any]:

@@ -104,6 +104,8 @@ class Receiver(Section):
     """One webhook or one command, and the alerts that it gets."""
 
     on: Annotated[tuple[AlertKind, ...], AfterValidator(_distinct_kinds)] = KINDS
+    """finished: all trials are done. failed: a trial failed for good, or the run ended with an error. paused: it was
+    stopped, and resumes. target_reached: a trial reached the scheduler's target. budget: a limit ended the run."""
     webhook: Annotated[Webhook, BeforeValidator(_no_url)] | None = None
     """Gets each alert by HTTP POST."""
     command: Annotated[tuple[Name, ...], AfterValidator(_some)] | None = None

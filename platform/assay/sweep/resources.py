@@ -21,7 +21,9 @@ class TrainResources(Section):
     workers: Positive | Bounds = 1
     """A number, or [min, max]: as many as the cluster can hold when the group starts or restarts."""
     cpus_per_worker: Cpus = 1
+    """A worker computes with as many threads."""
     gpus_per_worker: Gpus = 0
+    """Usually 1. A fraction shares a GPU among workers."""
     gpu: GpuName | None = None
     """The kind of its machines' GPUs, by which plans say what fits: "A100-40GB". It chooses no machines. None: any size
     of the device in whose days the workload counts costs."""
@@ -42,9 +44,11 @@ class SampleResources(Section):
     actors: Bounds = (1, 1)
     """[min, max] of the fan-out."""
     cpus_per_actor: Cpus = 1
+    """An actor computes with as many threads."""
     gpus_per_actor: GpuShare = 0
     """An actor computes on one GPU, or on a share of one."""
     gpu: GpuName | None = None
+    """The kind of its GPUs, for plans, as in `train`."""
 
     @property
     def units(self) -> tuple[int, int]:
@@ -58,8 +62,11 @@ class SampleResources(Section):
 class ReduceResources(Section):
     kind: ClassVar[StageKind] = "reduce"
     cpus: Cpus = 1
+    """A reduction computes with as many threads."""
     gpus: Gpus = 0
+    """For reductions that compute on one."""
     gpu: GpuName | None = None
+    """The kind of its GPUs, for plans, as in `train`."""
 
     @property
     def units(self) -> tuple[int, int]:
@@ -80,8 +87,11 @@ class Resources(Section):
     model_config = ConfigDict(protected_namespaces=())
 
     train: TrainResources = TrainResources()
+    """Of trainings: groups of workers."""
     sample: SampleResources = SampleResources()
+    """Of map stages: actors, among which items are divided."""
     reduce: ReduceResources = ReduceResources()
+    """Of all other stages: one process each."""
 
     @classmethod
     def reader(cls: type[R], data: object) -> type[R]:

@@ -65,10 +65,13 @@ class Limits(Section):
     usd: PositiveNumber | None = None
     """Dollars over all runs of the study, by the prices in the home's settings."""
     hours: Hours | None = None
+    """Of one run, by the clock."""
     trials: Positive | None = None
+    """The first so many trials run, and the others wait until it is raised."""
     concurrent_trials: Positive | None = None
     """None: as many as the cluster holds."""
     retries: Count = 3
+    """How often a stage that fails is tried again without getting further."""
 
     @classmethod
     @cache
@@ -85,6 +88,7 @@ class ReferenceRow(BaseModel):
     __pydantic_extra__: dict[str, Number] = Field(init=False)
 
     when: Mapping[str, JSON] = {}
+    """Config path → value; {} for every trial."""
     note: Text = ""
     """What to know about these numbers, such as a misprint. Reports mark them and show it."""
 
@@ -95,13 +99,16 @@ class ReferenceRow(BaseModel):
 
 class Reference(Section):
     source: Text = ""
+    """Where the numbers are from, as shown in reports: "table 6"."""
     measured_with: Mapping[str, JSON] = {}
     """Config path → the value that all of these numbers were measured with. Reports name the trials with another."""
     rows: tuple[ReferenceRow, ...] = ()
+    """Published numbers, shown beside the trials whose configs they are for."""
 
 
 class Plot(Section):
     kind: Annotated[Text, AfterValidator(PLOT_KINDS.checked)]
+    """How it is drawn."""
     x: Name | SomeNames | None = Field(default=None, validate_default=True)
     """A config path, the scheduler's budget (a point per rung), arm, a metric, or seconds or device-days, also of the
     stages of one name, as in train.seconds. Or arithmetic of one of these, as in 1 - sample.temperature. Kinds that
@@ -184,36 +191,54 @@ class Plot(Section):
 
 class Report(Section):
     plots: tuple[Plot, ...] = ()
+    """Pictures for the report, besides curves and samples."""
 
 
 class Sweep(Section, Shown):
     """One study, with its profile and --set applied."""
 
     version: Annotated[int, Field(strict=True, ge=1, le=1)]
+    """Of the format of this file."""
     name: SafeName
+    """Names the report's folder, and the study in MLflow."""
     description: Text = ""
+    """What the study asks, in a sentence."""
     workload: Name
+    """What is studied: the name of an installed workload."""
     base: Name
+    """The preset that every trial starts from; `assay show preset NAME` prints one."""
     config: Mapping[str, JSON] = {}
+    """Overrides of the base in every trial: config path → value."""
     parameters: Mapping[Name, Parameter] = {}
+    """Config path → the values to try. Every arm runs with each combination that the searcher chooses."""
     arms: Mapping[Name, Mapping[str, JSON]] = {}
+    """Label → overrides that make an arm, by config path; {} is the base itself. An arm may also start from a base and
+    a workload of its own."""
     arms_mode: Literal["each", "cumulative", "grid"] = "each"
     """Arms one at a time; each on top of those before it; or every subset of them."""
     searcher: SerializeAsAny[Searcher] = Searcher()
+    """Which values of the parameters to try."""
     scheduler: SerializeAsAny[Scheduler] = Scheduler()
+    """Which trials go further, if they climb a budget in rungs."""
     metric: Name | Modes
     """What trials are ranked by. Or several objectives with their directions, as in {loss: min, accuracy: max}, also
     costs (seconds, device-days, train.seconds). The first is a metric, which ranks and races trials."""
     mode: Annotated[Mode | None, Field(validate_default=True)] = None
     """Which values of one metric are better; left out with several objectives, which have directions of their own."""
     seeds: Seeds = (0,)
+    """Replicates: each trial runs with each seed, and arms are compared by their means."""
     resources: SerializeAsAny[Resources] = Resources()
+    """What a stage runs on: one group per kind of stage, and groups that stages name."""
     limits: Limits = Limits()
+    """When to pause. Rerun the same command to resume."""
     reference: Reference = Reference()
+    """Published numbers to compare with."""
     report: Report = Report()
+    """What the report draws."""
     notify: Notify | None = None
     """Whom a run tells of its end and its troubles; [] for nobody. None: whom the home's settings name."""
     profiles: Mapping[ProfileName, Mapping[str, Any]] = {}
+    """Name → keys of this file that `--profile NAME` replaces; `config` is merged path by path."""
 
     _workload: Workload | None = PrivateAttr(None)
     _others: Mapping[str, Workload] = PrivateAttr({})

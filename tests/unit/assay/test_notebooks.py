@@ -18,8 +18,8 @@ from assay.client import Job
 from assay.errors import ClusterError
 from assay.execution import Outcome
 from assay.home import Home
-from assay.notebook import is_notebook
-from assay.notebook.bars import ProgressBars
+from assay.progress_bars import ProgressBars
+from assay.shown import is_notebook
 from installed import install
 
 SWEEP: Mapping[str, Any] = {
@@ -180,7 +180,7 @@ def test_a_notebook_shows_bars_unless_it_is_told_not_to(
 ) -> None:
     shell = types.SimpleNamespace(kernel=object())
     monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))  # type: ignore[arg-type]
-    monkeypatch.setattr("assay.notebook.bars.find_spec", lambda name: None)  # no widgets: text
+    monkeypatch.setattr("assay.progress_bars.find_spec", lambda name: None)  # no widgets: text
     assert is_notebook()
     assay.run(SWEEP, home, executor="inline")
     assert "norms: 100%" in capfd.readouterr().err

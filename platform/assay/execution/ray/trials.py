@@ -37,6 +37,7 @@ from assay.execution.rung_decisions import RungDecisions
 from assay.planning import Plan
 from assay.planning.labels import serves
 from assay.planning.passes import Pass, passes
+from assay.shown import is_notebook
 from assay.store import Store
 from assay.workload import Stage
 
@@ -213,10 +214,18 @@ def _tune(
             name=f"{sweep.name}-{uuid.uuid4().hex[:8]}",
             storage_path=scratch_url,
             verbose=0,
+            progress_reporter=_Silent() if is_notebook() else None,
             failure_config=tune.FailureConfig(max_failures=sweep.limits.retries),
         ),
     )
     tuner.fit()
+
+
+class _Silent(tune.ProgressReporter):  # type: ignore[misc]
+    """In a notebook, Tune's own reporter would clear the cell's output again and again, whatever `verbose` is."""
+
+    def should_report(self, trials: Sequence[object], done: bool = False) -> bool:
+        return False
 
 
 def _beside_the_driver() -> tune.PlacementGroupFactory:

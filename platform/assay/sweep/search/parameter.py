@@ -19,9 +19,13 @@ class PartitionOf(Section):
     """Integer lists with a fixed total: every part is `min` plus a multiple of `step`, and at most `max`."""
 
     total: Positive
+    """What the parts add up to."""
     parts: Positive
+    """How many integers a list has."""
     step: Positive = 1
+    """Parts differ by multiples of it."""
     min: Count = 0
+    """The least that a part may be."""
     max: Positive | None = None
     """None: the total."""
 
@@ -42,16 +46,21 @@ class Parameter(Section):
     """The values of one config path: one of `values`, a number from `min` to `max`, or a `partition`."""
 
     values: SomeValues | None = None
+    """The values to try, of any type."""
     min: Number | None = None
+    """The lower end of a range."""
     max: Number | None = None
+    """The upper end of a range."""
     log: Flag = False
     """Uniform in the logarithm."""
     num: NumPoints | None = None
     """Points of a grid over the range; searchers that draw ignore it."""
     int: Flag = False
+    """Only integers of the range."""
     step: Positive | None = None
     """The distance between the integers of a range."""
     partition: PartitionOf | None = None
+    """Integer lists with a fixed total."""
     first: tuple[JSON, ...] = ()
     """The first values that searchers that draw try, in this order."""
     when: Mapping[Name, JSON] = {}

@@ -57,9 +57,11 @@ class Scheduler(ChoosingSection):
     registry = SCHEDULERS
 
     name: Annotated[str, one_of(SCHEDULERS)] = "fifo"
+    """How it decides."""
     budget: Annotated[Name | None, Field(validate_default=True)] = None
     """The config path that rungs set, such as the length of a training or the number of samples."""
     rungs: Annotated[Rungs, Field(validate_default=True)] = ()
+    """The amounts of the budget, ascending, at which it decides."""
     divisor: AtLeastTwo = 3
     """One in this many trials is promoted from a rung (halving, asha, hyperband)."""
     target: Number | None = None

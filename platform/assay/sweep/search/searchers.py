@@ -69,9 +69,11 @@ class Searcher(ChoosingSection):
     registry = SEARCHERS
 
     name: Annotated[str, one_of(SEARCHERS)] = "grid"
+    """How it chooses."""
     num_trials: Annotated[Positive | None, Field(validate_default=True)] = None
     """Draws of the parameters' values; each is a trial of every arm and seed."""
     seed: Count = 0
+    """Of the draws."""
     batch: Positive = 4
     """Suggestions per batch."""
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from assay.costs.availability import StageStatus
 from assay.execution import Event, Outcome
-from assay.notebook import is_notebook
 from assay.planning import Plan
 from assay.planning.labels import serves
+from assay.shown import is_notebook
 from assay.text import one_line
 from assay.workload import Stage
 
