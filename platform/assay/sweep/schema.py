@@ -99,7 +99,7 @@ class ReferenceRow(BaseModel):
 
 class Reference(Section):
     source: Text = ""
-    """Where the numbers are from, as shown in reports: "table 6"."""
+    """Where the numbers are from, as shown in reports."""
     measured_with: Mapping[str, JSON] = {}
     """Config path → the value that all of these numbers were measured with. Reports name the trials with another."""
     rows: tuple[ReferenceRow, ...] = ()
