@@ -148,6 +148,8 @@ def test_the_race_over_table_15_spends_its_samples_on_the_best(smoke: Smoke) -> 
     assert sorted(counts) == [50] * 6 + [100] * 2 + [200]
     by_rung = {name: row["metrics"]["num_samples"] for name, row in study.trials.items()}
     assert study.report["trials"][0]["trial"] == max(by_rung, key=lambda name: by_rung[name])
+    kinds = ("importance", "slice", "parallel")
+    assert {f"fd_classifier-{kind}.png" for kind in kinds} <= set(study.pictures), "of all 9, at their first rung"
 
 
 def test_the_race_over_table_15_finds_what_a_full_evaluation_finds_for_two_fifths_of_its_samples(smoke: Smoke) -> None:

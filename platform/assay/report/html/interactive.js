@@ -218,13 +218,13 @@ function circle(event) {
 // numbers, and what a trial lacks is a tick below the others.
 
 const LACKING = "–";
-const ranked = rows.map((_, row) => row).filter((row) => rows[row].is_ranked);
+const measured = rows.map((_, row) => row).filter((row) => (rows[row].values[number(page.metric)] ?? null) !== null);
 
 function dimension(name) {
   const place = number(name);
   const column = columns[place];
   const every = places(place);
-  const values = ranked.map((row) => every[row]);
+  const values = measured.map((row) => every[row]);
   const known = values.filter((value) => value !== null);
   const isLog = column.is_log && known.every((value) => value > 0);
   const change = isLog ? Math.log10 : (value) => value;
@@ -265,8 +265,8 @@ function powers(low, high) {
 }
 
 function drawParallel() {
-  if (ranked.length < 2) return;
-  const hues = ranked.map((row) => rows[row].values[number(page.metric)]);
+  if (measured.length < 2) return;
+  const hues = measured.map((row) => rows[row].values[number(page.metric)]);
   const bar = { title: { text: plain(short(page.metric, 30)), side: "right" }, thickness: 12, outlinewidth: 0 };
   const trace = {
     type: "parcoords",
@@ -288,7 +288,7 @@ function brush() {
     const ranges = Array.isArray(drawn.constraintrange[0]) ? drawn.constraintrange : [drawn.constraintrange];
     return [(place) => ranges.some(([low, high]) => low <= drawn.values[place] && drawn.values[place] <= high)];
   });
-  const inside = ranked.filter((_, place) => tests.every((test) => test(place)));
+  const inside = measured.filter((_, place) => tests.every((test) => test(place)));
   chosen.brushed = tests.length === 0 ? null : new Set(inside);
   drawScatter();
   drawTable();
@@ -301,7 +301,7 @@ drawScatter();
 drawParallel();
 at("scatter").on("plotly_selected", circle);
 at("scatter").on("plotly_deselect", circle);
-if (ranked.length >= 2) at("parallel").on("plotly_restyle", brush);
+if (measured.length >= 2) at("parallel").on("plotly_restyle", brush);
 else at("parallel-section").hidden = true;
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   drawScatter();

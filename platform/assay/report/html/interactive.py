@@ -6,7 +6,7 @@ One file that loads nothing: Plotly is inside, so that it opens wherever it is c
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -16,7 +16,7 @@ from assay.report.html.elements import escape
 from assay.report.html.style import CSS
 from assay.report.tables.columns import best_is, known_days, trials_listing
 from assay.report.tables.neutral import json_in_html
-from assay.results import Table
+from assay.results import Table, TrialOutcome
 from assay.results.rows import Row
 from assay.sweep.expansion import in_words
 from assay.sweep.search import ARM
@@ -45,6 +45,8 @@ html { scrollbar-gutter: stable; }
   width: 100%; text-align: inherit; white-space: nowrap; }
 #trials th[aria-sort=ascending] button::after { content: " ▲"; }
 #trials th[aria-sort=descending] button::after { content: " ▼"; }
+#trials td { white-space: nowrap; }
+#trials td.name { white-space: normal; }
 #trials-frame { max-height: 34rem; overflow: auto; }
 #trials thead th { position: sticky; top: 0; z-index: 1; }
 #trials thead th.pin { z-index: 2; }
@@ -60,8 +62,8 @@ class _Column:
     is_setting: bool = False
     is_hovered: bool = True
     is_log: bool = False
-    is_listed: bool = True
-    """Its numbers are no draws from a range."""
+    is_listed: bool = False
+    """Its numbers are those that the sweep lists."""
 
     @property
     def is_number(self) -> bool:
@@ -82,7 +84,7 @@ class _Column:
         return [None if value is None else in_words(value) for value in self.values]
 
 
-def interactive(plan: Plan, table: Table) -> str:
+def interactive(plan: Plan, trials: Sequence[TrialOutcome], table: Table) -> str:
     """The page of all trials, also of those that are not ranked."""
     from plotly.offline import get_plotlyjs  # lazy, as it takes a twentieth of a second
 
@@ -92,6 +94,9 @@ def interactive(plan: Plan, table: Table) -> str:
     about = f"{plural(len(table.rows), 'trial')} of {sweep.subject} · by {table.metric}, {best_is(table)}"
     unranked = any(row.unranked for row in table.rows)
     hollow = '<p class="dim">Hollow: not ranked, since it was measured under other conditions.</p>' if unranked else ""
+    columns = list(_columns(plan, {trial.planned.name: trial for trial in trials}, table))
+    upright = _upright(plan, columns, table)
+    data = json_in_html(_data(plan, columns, upright, table))
     script = files("assay.report.html").joinpath("interactive.js").read_text(encoding="utf-8")
     return f"""<!doctype html>
 <html lang="en">
@@ -111,8 +116,9 @@ def interactive(plan: Plan, table: Table) -> str:
 <main>
 <section id="parallel-section">
 <h2>Settings and results</h2>
-<p class="dim">A line per ranked trial. Drag along an axis to choose trials, here and below; click it to choose all.</p>
-<div class="frame"><div id="parallel" style="min-width: {110 * len(_upright(plan, table))}px"></div></div>
+<p class="dim">A line per trial with a result. Drag along an axis to choose trials, here and below; click it to show
+all.</p>
+<div class="frame"><div id="parallel" style="min-width: {110 * len(upright)}px"></div></div>
 </section>
 <section>
 <h2>Any two</h2>
@@ -130,7 +136,7 @@ def interactive(plan: Plan, table: Table) -> str:
 <div class="wide" id="trials-frame"><table id="trials"><tbody></tbody></table></div>
 </section>
 </main>
-<script type="application/json" id="data">{json_in_html(_data(plan, table))}</script>
+<script type="application/json" id="data">{data}</script>
 <script>{get_plotlyjs()}</script>
 <script>{script}</script>
 </body>
@@ -138,8 +144,8 @@ def interactive(plan: Plan, table: Table) -> str:
 """
 
 
-def _data(plan: Plan, table: Table) -> JSON:
-    columns, style = list(_columns(plan, table)), trials_listing(table).style
+def _data(plan: Plan, columns: Sequence[_Column], upright: Sequence[_Column], table: Table) -> JSON:
+    style = trials_listing(table).style
     values = list(zip(*(column.shown for column in columns), strict=True))
     return {
         "columns": [column.as_json for column in columns],
@@ -150,16 +156,15 @@ def _data(plan: Plan, table: Table) -> JSON:
         "metric": table.metric,
         "is_reversed": table.mode == "max",
         "palette": list(COLORS),
-        "parallel": [column.name for column in _upright(plan, table)],
+        "parallel": [column.name for column in upright],
         "scatter": _first_scatter(plan, columns, table),
     }
 
 
-def _upright(plan: Plan, table: Table) -> list[_Column]:
-    """The axes of the parallel coordinates: settings in which ranked trials differ, then the objectives."""
-    columns = list(_columns(plan, table))
-    ranked = [number for number, row in enumerate(table.rows) if row.rank is not None]
-    settings = [one for one in columns if one.is_setting and len({str(one.values[i]) for i in ranked}) > 1]
+def _upright(plan: Plan, columns: Sequence[_Column], table: Table) -> list[_Column]:
+    """The axes of the parallel coordinates: settings in which trials with a result differ, then the objectives."""
+    measured = [number for number, row in enumerate(table.rows) if table.metric in row.metrics]
+    settings = [one for one in columns if one.is_setting and len({str(one.values[i]) for i in measured}) > 1]
     named = {column.name: column for column in columns}
     objectives = [named[one.name] for one in plan.sweep.objectives if one.name in named]
     return [*settings[: MOST_UPRIGHT - len(objectives)], *objectives]
@@ -177,7 +182,7 @@ def _first_scatter(plan: Plan, columns: Sequence[_Column], table: Table) -> JSON
     return {"x": [*numbers, *settings, columns[0]][0].name, "y": metric, "colour": ARM if is_few else metric}
 
 
-def _columns(plan: Plan, table: Table) -> Iterator[_Column]:
+def _columns(plan: Plan, trials: Mapping[str, TrialOutcome], table: Table) -> Iterator[_Column]:
     rows = table.rows
     yield _Column("trial", [row.trial for row in rows], is_hovered=False)
     yield _Column("rank", [row.rank for row in rows])
@@ -185,6 +190,9 @@ def _columns(plan: Plan, table: Table) -> Iterator[_Column]:
         yield _Column(ARM, [row.arm for row in rows], is_hovered=False)
     for path in dict.fromkeys(path for row in rows for path in row.varied):
         yield from _settings(plan, path, [row.varied.get(path) for row in rows])
+    if plan.sweep.scheduler.budget is not None:
+        reached = [_reached(trials[row.trial]) for row in rows]
+        yield _Column(plan.sweep.scheduler.budget, reached, is_setting=True, is_listed=True)
     metrics = dict.fromkeys([*table.metrics, *sorted({name for row in rows for name in row.estimates})])
     for name in metrics:
         yield _Column(name, [row.metrics.get(name) for row in rows], is_hovered=name in table.metrics)
@@ -198,12 +206,19 @@ def _columns(plan: Plan, table: Table) -> Iterator[_Column]:
     yield _Column("state", [row.status for row in rows])
 
 
+def _reached(trial: TrialOutcome) -> int | None:
+    """The amount of the scheduler's budget at which it was measured."""
+    reached = trial.planned.reached(trial.results)
+    return None if reached is None else reached[0].amount
+
+
 def _settings(plan: Plan, path: str, values: Sequence[JSON]) -> Iterator[_Column]:
     """The column of a path; of a partition, a column per part."""
     parameter = plan.sweep.parameters.get(path)
     if parameter is not None and parameter.partition is not None:
         for number, name in enumerate(parameter.parts_of(path)):
-            yield _Column(name, [value[number] if isinstance(value, list) else None for value in values], True)
+            part = [value[number] if isinstance(value, list) else None for value in values]
+            yield _Column(name, part, is_setting=True, is_listed=True)
         return
     is_range = parameter is not None and parameter.min is not None
     is_log = parameter is not None and parameter.log

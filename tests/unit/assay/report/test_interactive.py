@@ -48,7 +48,7 @@ def data_in(page: str) -> dict[str, Any]:
 
 
 def test_every_trial_is_in_it_with_its_settings_results_and_costs(draws: Filled) -> None:
-    data = data_in(interactive(draws[0], table(*draws)))
+    data = data_in(interactive(*draws, table(*draws)))
     names = [column["name"] for column in data["columns"]]
     assert names[:3] == ["trial", "rank", "arm"]
     assert {"sample.guidance_scale", "model.norm", "fid", "recall", "seconds", "v100_days", "state"} <= set(names)
@@ -60,13 +60,27 @@ def test_every_trial_is_in_it_with_its_settings_results_and_costs(draws: Filled)
     assert best["style"] == "best"
     assert best["values"][names.index("rank")] == 1
     assert best["values"][names.index("fid")] == min(row["values"][names.index("fid")] for row in data["rows"][:12])
-    assert data["parallel"] == ["sample.guidance_scale", "model.norm", "fid"]
+    assert data["parallel"] == ["sample.guidance_scale", "evaluate.num_samples", "model.norm", "fid"]
     assert data["scatter"] == {"x": "sample.guidance_scale", "y": "fid", "colour": "arm"}
+
+
+def test_a_race_has_an_axis_for_how_far_each_trial_got(paper: Callable[..., Filled]) -> None:
+    def measure(planned: PlannedTrial, rung: Rung) -> Mapping[str, float] | None:
+        is_best = planned.trial.config["sample"]["guidance_scale"] == 0.0
+        return quality(planned, rung) if is_best or rung.amount == 100 else None
+
+    rungs = {"name": "halving", "budget": "evaluate.num_samples", "rungs": [100, 200], "divisor": 2}
+    scales = {"sample.guidance_scale": {"values": [0.0, 1.0, 2.0]}}
+    plan, trials = paper(measure, parameters=scales, scheduler=rungs)
+    data = data_in(interactive(plan, trials, table(plan, trials)))
+    assert data["parallel"] == ["sample.guidance_scale", "evaluate.num_samples", "fid"]
+    place = [column["name"] for column in data["columns"]].index("evaluate.num_samples")
+    assert sorted(row["values"][place] for row in data["rows"]) == [100, 100, 200]
 
 
 def test_a_sweep_without_results_has_a_page(paper: Callable[..., Filled]) -> None:
     plan, trials = paper(lambda planned, rung: None, arms=ARMS)
-    data = data_in(interactive(plan, table(plan, trials)))
+    data = data_in(interactive(plan, trials, table(plan, trials)))
     assert len(data["rows"]) == 2
     assert {name["name"] for name in data["columns"]} >= set(data["scatter"].values())
 
@@ -112,7 +126,7 @@ class Tags(HTMLParser):
 
 
 def test_it_loads_nothing_and_its_texts_are_text(draws: Filled) -> None:
-    page = interactive(draws[0], table(*draws))
+    page = interactive(*draws, table(*draws))
     tags = Tags(page)
     assert (tags.scripts, tags.addresses) == (3, []), "the data, Plotly and ours"
     assert "\u202e" not in page
@@ -137,7 +151,7 @@ setTimeout(async () => {
   told.ticks = document.getElementById("scatter").layout.xaxis.ticktext;
   told.hover = document.getElementById("scatter").data[0].text[0];
   told.all = count();
-  await Plotly.restyle("parallel", { "dimensions[1].constraintrange": [[-0.1, 0.1]] }, [0]);
+  await Plotly.restyle("parallel", { "dimensions[2].constraintrange": [[-0.1, 0.1]] }, [0]);
   told.brushed = count();
   told.selected = document.getElementById("scatter").data.map((trace) => trace.selectedpoints.length);
   document.getElementById("reset").click();
@@ -158,7 +172,7 @@ setTimeout(async () => {
 def test_a_reader_sorts_brushes_and_changes_axes_without_a_network(draws: Filled, tmp_path: Path) -> None:
     ranking = table(*draws)
     file = tmp_path / "interactive.html"
-    file.write_text(interactive(draws[0], ranking).replace("</body>", READER), encoding="utf-8")
+    file.write_text(interactive(*draws, ranking).replace("</body>", READER), encoding="utf-8")
     seen = browse(file.as_uri(), tmp_path, "--host-resolver-rules=MAP * ~NOTFOUND", "--dump-dom")
     assert seen.console == []
     assert "<title>evil: interactive</title>" in seen.printed
@@ -170,12 +184,12 @@ def test_a_reader_sorts_brushes_and_changes_axes_without_a_network(draws: Filled
     assert sorted(told["ticks"]) == ["adagn", "add"]
     assert "sample.guidance_scale: " in told["hover"]
     assert told["all"] == told["reset"] == "18 of 18 trials"
-    assert told["brushed"] == "6 of 18 trials"
-    assert sum(told["selected"]) == 6
+    assert told["brushed"] == "12 of 18 trials"
+    assert sum(told["selected"]) == 12
     assert told["canvases"] > 0
     assert "Download plot as a PNG" in told["buttons"]
     assert not [title for title in told["buttons"] if "hare" in title], "nothing is sent anywhere"
-    assert told["axes"] == ["guidance_scale", "norm", "fid"]
+    assert told["axes"] == ["guidance_scale", "num_samples", "norm", "fid"]
 
 
 @needs_chromium
