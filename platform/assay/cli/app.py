@@ -414,6 +414,44 @@ def check(
 
 
 @app.command()
+def gc(
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--keep",
+            metavar="SWEEP...",
+            help="Sweeps whose results stay, with all their profiles. Several may follow.",
+            autocompletion=completion.sweeps,
+        ),
+    ] = None,
+    others: Annotated[
+        list[str] | None, typer.Argument(metavar="[SWEEP]...", help="More sweeps to keep.", hidden=True)
+    ] = None,
+    older_than: Annotated[
+        str | None,
+        typer.Option(
+            metavar="AGE",
+            help="Delete only what is older, as in 12h, 30d or 2w. Default: 1d. If given, also damaged files that were "
+            "set aside.",
+        ),
+    ] = None,
+    preview: Annotated[bool, typer.Option("--preview", help="Only print what would be deleted: the default.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete it.")] = False,
+    as_json: JsonOpt = False,
+) -> None:
+    """Free space: delete what no kept sweep reaches, from the store and from MLflow.
+
+    Results, checkpoints, shards, and what killed runs left; never what a run uses. Reports stay.
+    """
+    from assay.cli.commands.gc import collect_garbage
+    from assay.errors import UserError
+
+    if others and not keep:
+        raise UserError(f"gc: got {' '.join(others)} without --keep, allowed: sweeps to keep after --keep")
+    raise typer.Exit(collect_garbage([*(keep or []), *(others or [])], older_than, preview, yes, as_json))
+
+
+@app.command()
 def doctor(
     repair: Annotated[
         bool, typer.Option("--repair", help="Set damaged records of the store aside, deleting nothing.")

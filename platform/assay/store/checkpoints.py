@@ -251,6 +251,11 @@ class _Download:
     copies: Sequence[Path]
 
 
+def read_lately(files: Files, lineage: str) -> bool:
+    """Whether somebody began to read a checkpoint of this training within a day, and has not said that it ended."""
+    return any(map(_begun_recently, files.names(f"progress/{lineage}/readers")))
+
+
 def _now_and_id() -> str:
     return f"{int(time.time())}-{uuid.uuid4().hex[:8]}"
 

@@ -104,10 +104,11 @@ class Suggestions:
 class Computed:
     """The keys of the stages that this study's own runs computed, and is charged for; it found the others stored.
 
-    The name of a record is the key, so no record is read.
+    The name of a record is the key, so no record is read. `facts`: what records say of the sweep besides.
     """
 
-    def __init__(self, files: Files, folder: str) -> None:
+    def __init__(self, files: Files, folder: str, facts: Mapping[str, JSON] | None = None) -> None:
+        self._facts = dict(facts or {})
         self.records = Folder(
             files,
             folder,
@@ -122,4 +123,9 @@ class Computed:
         return frozenset(name.removesuffix(".json") for name in self.records.records())
 
     def add(self, key: str) -> None:
-        self.records.write(f"{key}.json", {"key": key})
+        self.records.write(f"{key}.json", {"key": key, **self._facts})
+
+    def author(self) -> tuple[str, str | None] | None:
+        """The name and the profile of the sweep, as its records say; None in older stores."""
+        records = (self.records.read(name) for name in self.records.records())
+        return next(((each.sweep, each.profile) for each in records if each is not None and each.sweep), None)

@@ -295,6 +295,8 @@ class ComputedRecord(Record):
     """studies/<digest>/computed/<key>.json"""
 
     key: str
+    sweep: str = ""
+    profile: str | None = None
 
     @property
     def stem(self) -> str:

@@ -378,9 +378,10 @@ class Store:
         """The suggestions of a study's searcher, `batch` at a time."""
         return Suggestions(self.files, f"studies/{digest(study)}/suggestions", batch)
 
-    def computed(self, study: JSON) -> Computed:
-        """The stages that the runs of a study computed."""
-        return Computed(self.files, f"studies/{digest(study)}/computed")
+    def computed(self, study: Mapping[str, JSON]) -> Computed:
+        """The stages that the runs of a study computed; `study` includes its `sweep` and `profile`."""
+        facts = {name: study[name] for name in ("sweep", "profile") if name in study}
+        return Computed(self.files, f"studies/{digest(study)}/computed", facts)
 
     @property
     def runs(self) -> Runs:

@@ -59,6 +59,19 @@ class Client:
     def experiment(self, name: str) -> Any | None:
         return self._ask(self._mlflow.get_experiment_by_name, name)
 
+    def experiments(self) -> Iterator[Any]:
+        """Those that are not deleted."""
+        token: str | None = None
+        while token != "":
+            page = self._ask(self._mlflow.search_experiments, max_results=1000, page_token=token)
+            yield from page
+            token = page.token or ""
+
+    def delete_if_empty(self, experiment_id: str) -> None:
+        """Delete an experiment without runs. The next run of its sweep restores it."""
+        if next(self.search(experiment_id, ""), None) is None:
+            self._ask(self._mlflow.delete_experiment, experiment_id)
+
     def create_experiment(self, name: str, artifacts: Path) -> str:
         """`artifacts` is the folder for a local database; a server chooses its own."""
         where = None if self._database is None else artifacts.absolute().as_uri()

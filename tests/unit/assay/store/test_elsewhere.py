@@ -16,8 +16,11 @@ import toy_workload
 from assay.errors import StoreError
 from assay.execution import Event, Outcome
 from assay.home import Home
+from assay.planning import make_plan
+from assay.planning.reached import reached_by
 from assay.store import FileRecord, Files, Store, local_copy
 from assay.store.checkpoints import Checkpoints
+from assay.store.garbage import Reached, delete, find_garbage
 from assay.sweep import Sweep, load_sweep
 from assay.workload import Budget, Stage
 from s3_server import s3_server
@@ -106,6 +109,20 @@ def test_on_s3_a_sweep_is_cut_off_resumed_and_equal_to_one_on_a_disk(
     again = run(sweep, tmp_path / "somewhere-else")
     assert again.computed == frozenset()
     assert found(again) == found(here)
+
+
+def test_on_s3_what_is_not_kept_is_deleted_and_what_is_young_is_not(
+    sweep: Sweep, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSAY_STORE", f"{bucket}-garbage")
+    run(sweep, tmp_path)
+    store = Store(f"{bucket}-garbage")
+    assert find_garbage(store, Reached(), older_than_s=3600) == []
+    kept = reached_by(make_plan(sweep, store), store)
+    assert find_garbage(store, kept, older_than_s=-5) == []
+    delete(store, find_garbage(store, Reached(), older_than_s=-5))  # the server's clock counts whole seconds
+    assert (store.known(), store.files.names("progress"), store.files.names("studies")) == ([], [], [])
+    assert not run(sweep, tmp_path).failed
 
 
 def test_a_damaged_object_is_set_aside_and_computed_again(

@@ -1,0 +1,244 @@
+"""`assay gc`: delete from the store and from MLflow what no sweep that is kept reaches."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assay.cli.exits import EXIT_COULD_NOT
+from assay.cli.names import command_line, open_sweep, report_folder
+from assay.cli.output import console, print_json
+from assay.errors import UserError, passing_warnings
+from assay.home import Home
+from assay.planning.reached import plan_to_keep, reached_by, refuse_unknown_keys
+from assay.report.report_file import ReportFile
+from assay.report.tables.grids import Grid
+from assay.report.tables.listing import Column, Listing
+from assay.store import Store
+from assay.store.contents import bytes_in
+from assay.store.garbage import Author, Garbage, Reached, delete, find_garbage, in_use, sweeps_of
+from assay.store.scratch import LEFT_ALONE_S, leftovers
+from assay.sweep import Sweep
+from assay.text import counted, plural, size
+from assay.tracking import OldRun, delete_old_runs, find_old_runs
+
+SECONDS = {"h": 3600, "d": 86_400, "w": 7 * 86_400}
+YOUNG = "1d"
+NAMES = {
+    "results": "results",
+    "progress": "checkpoints and shards",
+    "studies": "notes on decisions and charges",
+    "staging": "interrupted uploads",
+    "ray": "Ray's scratch",
+    "set-aside": "damaged files that were set aside",
+    "mlflow": "MLflow runs",
+}
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing that can be deleted, or was."""
+
+    what: str
+    path: str
+    bytes: int | None
+    """None if MLflow's server has it."""
+    stage: str = ""
+    author: Author | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """Everything of one kind by one sweep."""
+
+    sweep: str
+    what: str
+    items: Sequence[Item]
+
+    @property
+    def bytes(self) -> int:
+        return sum(item.bytes or 0 for item in self.items)
+
+    @property
+    def size(self) -> str:
+        is_partly_unknown = any(item.bytes is None for item in self.items)
+        return f"{size(self.bytes) if self.bytes or not is_partly_unknown else ''}{'+?' if is_partly_unknown else ''}"
+
+
+class _Collection:
+    """What there is to delete, given what is to stay."""
+
+    def __init__(
+        self, home: Home, store: Store, sweeps: Sequence[Sweep], age_s: float, *, with_set_aside: bool
+    ) -> None:
+        self._home, self._store = home, store
+        self.reached = _reached(sweeps, store)
+        self.garbage = find_garbage(store, self.reached, age_s, with_set_aside=with_set_aside)
+        local = "://" not in home.scratch_url
+        folders = leftovers(Path(home.scratch_url)) if local else []
+        self.scratch = [Item("ray", str(folder), bytes_in(folder)) for folder in folders]
+        kept = {sweep.name for sweep in sweeps} | {run.sweep for run in store.running(LEFT_ALONE_S)}
+        self.runs, self.problem = find_old_runs(home, kept, age_s, sweeps_of(store))
+
+    @property
+    def items(self) -> list[Item]:
+        return [*map(_of_store, self.garbage), *self.scratch, *map(_of_mlflow, self.runs)]
+
+    def delete(self) -> None:
+        """Delete it; what is deleted is what remains here."""
+        self.garbage = delete(self._store, self.garbage)
+        for item in self.scratch:
+            shutil.rmtree(item.path, ignore_errors=True)  # the next run of its user may be removing it
+        if self.runs:
+            self.runs, self.problem = delete_old_runs(self._home, self.runs)
+
+
+def collect_garbage(keep: Sequence[str], older_than: str | None, is_preview: bool, is_yes: bool, is_json: bool) -> int:
+    """Print what would be deleted, or delete it and print what was. Returns the exit code."""
+    if not keep:
+        raise UserError("gc: got no sweep to keep, allowed: one or more, as in --keep quickstart")
+    if is_preview and is_yes:
+        raise UserError("gc: got --preview and --yes; give only one of them")
+    age_s, home = seconds_of(older_than or YOUNG), Home.default()
+    store, sweeps = Store(home.store_url, heals=False), list(_every_profile(keep, home))
+    found = _Collection(home, store, sweeps, age_s, with_set_aside=older_than is not None)
+    if is_yes:
+        found.delete()
+    stay = _staying(found, store, sweeps, older_than or YOUNG)
+    rows = _rows(found.items, {sweep.name for sweep in sweeps})
+    if is_json:
+        print_json({"deleted": is_yes, "stays": stay, "mlflow": found.problem, **_as_json(rows)})
+    else:
+        _print(rows, stay, found.problem, is_yes)
+    return EXIT_COULD_NOT if found.problem else 0
+
+
+def seconds_of(age: str) -> float:
+    """ "30d" as seconds. Raises UserError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([hdw])", age.strip())
+    if match is None:
+        raise UserError(f"--older-than: got {age!r}, allowed: hours, days or weeks, as in 12h, 30d or 2w")
+    return float(match[1]) * SECONDS[match[2]]
+
+
+def _every_profile(names: Sequence[str], home: Home) -> Iterator[Sweep]:
+    """The sweeps without and with each of their profiles, and as they last ran here with --set."""
+    for name in dict.fromkeys(names):
+        whole = open_sweep(name, None, [])
+        for profile in (None, *whole.profiles):
+            sweep = whole if profile is None else open_sweep(name, profile, [])
+            yield sweep
+            try:
+                sets = ReportFile.read(report_folder(home, sweep)).sets
+            except UserError:  # it did not run here
+                continue
+            if sets:
+                yield open_sweep(name, profile, sets)
+
+
+def _reached(sweeps: Sequence[Sweep], store: Store) -> Reached:
+    reached = Reached()
+    with passing_warnings(None):  # these are for who runs them
+        plans = [plan_to_keep(sweep, store) for sweep in sweeps]
+        for plan in plans:
+            reached |= reached_by(plan, store)
+        for plan in plans:
+            refuse_unknown_keys(plan, store, reached.keys)
+    return reached
+
+
+def _of_store(garbage: Garbage) -> Item:
+    return Item(garbage.what, garbage.path, garbage.bytes, garbage.stage, garbage.author)
+
+
+def _of_mlflow(old: OldRun) -> Item:
+    return Item("mlflow", f"mlflow/{old.run.info.run_id}", old.bytes, "", (old.sweep, old.profile))
+
+
+def _rows(items: Iterable[Item], kept: set[str]) -> list[Row]:
+    """By sweep, those without any last."""
+    rows: dict[tuple[str, str], list[Item]] = {}
+    for item in items:
+        rows.setdefault((_label(item, kept), item.what), []).append(item)
+    order = list(NAMES)
+    named = sorted(rows.items(), key=lambda row: (row[0][0] == "", row[0][0], order.index(row[0][1])))
+    return [Row(sweep, what, members) for (sweep, what), members in named]
+
+
+def _label(item: Item, kept: set[str]) -> str:
+    if item.author is None:
+        return "unknown" if item.what in ("results", "progress") else ""
+    name, profile = item.author
+    label = f"{name} ({profile})" if profile else name
+    return f"{label}, with other settings" if name in kept else label
+
+
+def _staying(found: _Collection, store: Store, sweeps: Sequence[Sweep], age: str) -> dict[str, Any]:
+    known, going = {*store.known()}, {each.path for each in found.garbage}
+    left = {key for key in known if f"results/{key}" not in going}
+    used = in_use(store).keys & left
+    return {
+        "kept": sorted({sweep.name for sweep in sweeps}),
+        "results": len(left & found.reached.keys),
+        "results_in_use": len(used - found.reached.keys),
+        "younger_results": len(left - found.reached.keys - used),
+        "age": age,
+    }
+
+
+def _what(row: Row) -> str:
+    stages = [item.stage for item in row.items if item.stage]
+    return NAMES[row.what] + (f": {counted(stages)}" if stages else "")
+
+
+COLUMNS: tuple[Column[Row], ...] = (
+    Column("sweep", lambda row: row.sweep, min_width=10),
+    Column("what", _what, min_width=20),
+    Column("count", lambda row: f"{len(row.items):,}", is_number=True),
+    Column("size", lambda row: row.size, is_number=True),
+)
+
+
+def _print(rows: Sequence[Row], stay: dict[str, Any], problem: str | None, is_deleted: bool) -> None:
+    out = console()
+    total = size(sum(row.bytes for row in rows))
+    if rows:
+        out.print(Grid(Listing("deleted" if is_deleted else "could be deleted", COLUMNS, rows)))
+        out.print()
+    out.print(f"stays: {_stay_in_words(stay)}", soft_wrap=True)
+    if problem is not None:
+        out.print(problem, soft_wrap=True, style="red")
+    if not rows:
+        out.print("Nothing to delete.")
+    elif is_deleted:
+        out.print(f"Freed {total}.")
+    else:
+        words = command_line().replace(" --preview", "")
+        out.print(f"Nothing was deleted. To free {total}: {words} --yes", soft_wrap=True)
+
+
+def _stay_in_words(stay: dict[str, Any]) -> str:
+    parts = [f"{plural(stay['results'], 'result')} of {', '.join(stay['kept'])} with all profiles"]
+    if stay["results_in_use"]:
+        parts.append(f"{stay['results_in_use']:,} that a run uses")
+    if stay["younger_results"]:
+        parts.append(f"{stay['younger_results']:,} younger than {stay['age']}, or what these were computed from")
+    return "; ".join(parts) + "."
+
+
+def _as_json(rows: Sequence[Row]) -> dict[str, Any]:
+    listed = [
+        {"sweep": row.sweep or None, "what": row.what, "count": len(row.items), "bytes": row.bytes} for row in rows
+    ]
+    items = [_item_json(item) for row in rows for item in row.items]
+    return {"bytes": sum(row.bytes for row in rows), "by_sweep": listed, "items": items}
+
+
+def _item_json(item: Item) -> dict[str, Any]:
+    sweep, profile = item.author or (None, None)
+    about = {"sweep": sweep, "profile": profile, "what": item.what, "stage": item.stage or None}
+    return {**about, "path": item.path, "bytes": item.bytes}
