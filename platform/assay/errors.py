@@ -120,6 +120,10 @@ class StageError(UserError):
     """A workload defined a stage with an invalid field, or stages that are no valid graph."""
 
 
+class ReferenceProblem(UserError):
+    """A config refers to a stage of another study that there is not, or that does not fit."""
+
+
 class NotHere(UserError):
     """A check misses a file here that may exist where stages run: planning warns, a run refuses."""
 

@@ -171,9 +171,14 @@ class TrainConfig(Section):
     """Also keep the checkpoint with the lowest running mean of the loss."""
     checkpoint: FilePath | None = None
     """A published or native checkpoint to use instead of training."""
+    init: Str | None = None
+    """Another training to start from: its averaged weights instead of random ones. The key of its result (assay ls), or
+    SWEEP/ARM, or SWEEP/ARM@ITERATIONS: that sweep's training, which is computed first if it is not stored."""
 
     @model_validator(mode="after")
     def _fits(self) -> TrainConfig:
+        if self.init is not None and self.checkpoint is not None:
+            raise FieldError("init has no effect with checkpoint, which replaces the training", "init", "checkpoint")
         if self.zero_stage and not ENGINES[self.engine].shards_state:
             others = " or ".join(name for name, engine in ENGINES.items() if engine.shards_state)
             raise FieldError(

@@ -27,15 +27,16 @@ from adm.registries import NETWORKS, Role, imports, versions
 from adm.sampling import check as sampling_check
 from adm.sampling import graph as sampling
 from adm.studies import check, graph
-from assay.errors import AssayWarning, ConfigProblem, FieldError, UserError
-from assay.workload import JSON, Budget, Checkpointing, PrintedTable, Smoke, Stage, Starter, TypedWorkload
+from assay.errors import AssayWarning, ConfigProblem, FieldError, ReferenceProblem, UserError
+from assay.workload import JSON, Budget, Checkpointing, PrintedTable, Smoke, Stage, Starter, TypedWorkload, find_stage
 from imaging.config import Crop
 from imaging.evaluation import facts, samples, validation
 from imaging.evaluation import graph as evaluation_graph
 from imaging.paths import places_in
 
-PACE = ("iterations", "checkpoint_every", "keep_last", "keep_every", "keep_best", "checkpoint")
-"""The options of a training that set its length and its checkpoints. They do not change a step."""
+PACE = ("iterations", "checkpoint_every", "keep_last", "keep_every", "keep_best", "checkpoint", "init")
+"""The options of a training that set its length and its checkpoints, and where it starts: that is an input. They do not
+change a step."""
 TRAINING_EXECUTION = ("engine", "zero_stage", "micro_batch")
 CHECKPOINT_CHECKS = {
     "train": "adm.checkpoints.checks:model",
@@ -194,6 +195,7 @@ def _training(
             "train": {**_without(training, PACE), "anneal_iterations": train.annealed_over},
         },
         places=places_in(config),
+        inputs={} if train.init is None else {"init": _init(model, train.init, section)},
         execution={"model": network_execution, "train": training_execution},
         budget=Budget(f"{section}.iterations", train.iterations, "iterations"),
         checkpointing=Checkpointing(train.checkpoint_every, train.keep_last, train.keep_every, train.keep_best),
@@ -205,6 +207,18 @@ def _training(
         memory=training_memory(model, train, section, f"{section.removesuffix('train')}model"),
         items=train.iterations * train.batch_size,
     )
+
+
+def _init(model: ModelConfig, reference: str, section: str) -> Stage:
+    """The training to start from. Raises ReferenceProblem unless its network has the same options."""
+    source = find_stage(reference, model.role.stage, f"{section}.init")
+    theirs, (ours, _) = source.config.get("model", {}), _apart(model, NETWORK_EXECUTION)
+    if differing := [name for name in ours if name in theirs and theirs[name] != ours[name] and name != "dropout"]:
+        shown = ", ".join(f"model.{name} {theirs[name]} (here {ours[name]})" for name in differing)
+        raise ReferenceProblem(
+            f"{section}.init: {reference} has another network: {shown}; allowed: the same model options"
+        )
+    return source
 
 
 def _apart(section: BaseModel, names: Sequence[str]) -> tuple[dict[str, JSON], dict[str, JSON]]:

@@ -44,7 +44,7 @@ def _quiet(complete: Callable[P, list[str]]) -> Callable[P, list[str]]:
 @_quiet
 def sweeps() -> list[str]:
     """The names of those in sweeps/, and the YAML files here."""
-    from assay.cli.names import SUFFIXES, SWEEPS
+    from assay.sweep_files import SUFFIXES, SWEEPS
 
     here = [file for suffix in SUFFIXES for file in Path().glob(f"*{suffix}")]
     named = [file.stem for suffix in SUFFIXES for file in SWEEPS.glob(f"*{suffix}")]
@@ -125,8 +125,8 @@ def _keys() -> list[str]:
 
 def _read(context: typer.Context) -> Mapping[str, Any]:
     """The keys of the sweep that the command line names; of several, the first. Nothing is checked."""
-    from assay.cli.names import find_sweep
     from assay.sweep.lines import parse, read_text
+    from assay.sweep_files import find_sweep
 
     typed = _typed(context)
     file = find_sweep(typed.get("sweep") or typed.get("what") or typed["sweeps"][0])

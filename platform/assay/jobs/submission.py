@@ -20,6 +20,7 @@ from assay.home import JOB, user_name
 from assay.jobs.cluster import Cluster
 from assay.jobs.package import packed, staying_here, sweep_file
 from assay.jobs.places import DEFAULT_HOME, Locations, environment, locations, refuse_paths_from_here, remark
+from assay.planning import references_of
 from assay.provenance import SUBMITTED, submission
 from assay.sweep import Sweep
 from assay.workload import digest
@@ -56,6 +57,7 @@ def submit(
     """
     where = locations(store)
     refuse_paths_from_here(sweep)
+    _refuse_sweeps_from_here(sweep)
     cluster.refuse_other_versions()
     if where == Locations(DEFAULT_HOME, None):
         _refuse_several_machines(cluster)
@@ -82,6 +84,14 @@ def submit(
                 what: What = "submitted" if last is None else "submitted again"
                 return Submitted(job_id, what, where.results, before, warning)
     raise AssertionError
+
+
+def _refuse_sweeps_from_here(sweep: Sweep) -> None:
+    """Refuse references to other sweeps, whose files stay here: keys mean the same everywhere."""
+    references = references_of(sweep)
+    if references:
+        keys = "; ".join(f"instead of {reference!r}: {key}" for reference, key in references.items())
+        raise UserError(f"the job does not have the sweeps that this one refers to; write the keys of results, {keys}")
 
 
 def _write_submission(sweep: Sweep, folder: Path) -> None:

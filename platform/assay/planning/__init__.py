@@ -4,7 +4,17 @@ Planning computes nothing and imports neither Ray nor torch: `assay plan` answer
 """
 
 from assay.planning.checks import check_where_stages_run, checked
-from assay.planning.plan import Plan, PlannedTrial, Rung, Warned, computed_of, make_plan, remembered, studies_of
+from assay.planning.plan import (
+    Plan,
+    PlannedTrial,
+    Rung,
+    Warned,
+    computed_of,
+    make_plan,
+    references_of,
+    remembered,
+    studies_of,
+)
 
 __all__ = [
     "Plan",
@@ -15,6 +25,7 @@ __all__ = [
     "checked",
     "computed_of",
     "make_plan",
+    "references_of",
     "remembered",
     "studies_of",
 ]

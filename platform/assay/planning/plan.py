@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
-from assay.errors import SpecError, UserError, passing_warnings
+from assay.errors import ReferenceProblem, SpecError, UserError, passing_warnings
 from assay.look import a_look
 from assay.planning.comparability import refuse_shared_keys, refuse_unfair_races
+from assay.planning.references import References
 from assay.planning.twins import remarks_on_twins
 from assay.shown import Shown
 from assay.store import Computed, Decision, Decisions, Store, Suggestions
@@ -20,6 +21,7 @@ from assay.sweep.expansion import in_trials
 from assay.sweep.search import Settings
 from assay.workload import JSON, Promise, ReportHints, Stage, Workload
 from assay.workload.contract import stage_graph
+from assay.workload.references import references_found_by
 
 T = TypeVar("T")
 
@@ -215,6 +217,19 @@ def make_plan(sweep: Sweep, store: Store | None = None, most: int | None = None)
 
     Raises UserError for a race of trials measured under different conditions.
     """
+    with references_found_by(References(sweep, store, make_plan)):
+        return _made_plan(sweep, store, most)
+
+
+def references_of(sweep: Sweep) -> Mapping[str, str]:
+    """The references to other sweeps in its configs → the keys of the stages that they stand for."""
+    references = References(sweep, None, make_plan)
+    with references_found_by(references):
+        _made_plan(sweep, None, None)
+    return references.of_sweeps
+
+
+def _made_plan(sweep: Sweep, store: Store | None, most: int | None) -> Plan:
     suggested = _suggested(sweep, store)
     trials = sweep.trials(suggested, most)
     limit = sweep.limits.trials
@@ -269,7 +284,10 @@ def _configs(sweep: Sweep, trial: Trial) -> Iterator[Mapping[str, JSON]]:
 
 def _stages(sweep: Sweep, trial: Trial, config: Mapping[str, JSON]) -> tuple[Stage, ...]:
     workload = trial.base.workload
-    *others, leaf = stage_graph(workload, config)
+    try:
+        *others, leaf = stage_graph(workload, config)
+    except ReferenceProblem as error:
+        raise UserError(f"{sweep.place_of(str(error), trial)}{error}") from None
     return (*others, replace(leaf, promise=Promise(workload.name, sweep.objective.name)))
 
 

@@ -37,8 +37,9 @@ def code_of(stage: Stage) -> tuple[str, ...]:
 
 
 def packages_of(stages: Iterable[Stage]) -> frozenset[str]:
-    """The top-level packages that hold the code of stages."""
-    return frozenset(path.partition(".")[0].partition(":")[0] for stage in stages for path in code_of(stage))
+    """The top-level packages that hold the code of stages, besides this platform, which has a version."""
+    tops = {path.partition(".")[0].partition(":")[0] for stage in stages for path in code_of(stage)}
+    return frozenset(tops - {"assay"})
 
 
 def module_hashes(paths: Iterable[str], packages: Collection[str]) -> dict[str, str]:

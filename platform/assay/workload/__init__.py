@@ -41,6 +41,7 @@ from assay.workload.protocol import (
     package_of,
     workload_names,
 )
+from assay.workload.references import find_stage
 from assay.workload.stage import (
     JSON,
     Batch,
@@ -82,6 +83,7 @@ __all__ = [
     "at_path",
     "canonical_json",
     "digest",
+    "find_stage",
     "installed_presets",
     "is_checkpoint_due",
     "load_attribute",

@@ -187,8 +187,14 @@ def _configs(ctx: TrainContext) -> tuple[ModelConfig, TrainConfig]:
 
 
 def _network(ctx: TrainContext, config: ModelConfig) -> Trunk:
+    """With random weights, or those of the training that it starts from."""
     torch.manual_seed(ctx.config["seed"])
-    return models.build(config)
+    network = models.build(config)
+    if (init := ctx.inputs.get("init")) is not None:
+        weights = checkpoints.load(init.file(WEIGHTS))
+        weights.check(config)
+        network.load_state_dict(weights)
+    return network
 
 
 def _open(ctx: TrainContext, model: ModelConfig) -> tuple[Source, DataConfig]:

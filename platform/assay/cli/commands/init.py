@@ -12,12 +12,13 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from assay.cli.names import SUFFIXES, SWEEPS, program
+from assay.cli.names import program
 from assay.cli.output import data_remarks_printed
 from assay.errors import UserError, passing_warnings
 from assay.sweep import load_sweep
 from assay.sweep.fields import SAFE_NAME
 from assay.sweep.json_schema import json_schema
+from assay.sweep_files import SUFFIXES, SWEEPS
 from assay.text import plural, relative
 from assay.workload import JSON, Stage, Starter, Workload, load_workload, workload_names
 from assay.workload.contract import stage_graph

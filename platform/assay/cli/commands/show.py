@@ -11,7 +11,7 @@ from rich.text import Text
 
 from assay.cli.commands.ls import KEY_SHOWN, ago, budget_of
 from assay.cli.commands.preset_tables import show_tables
-from assay.cli.names import find_sweep, open_sweep
+from assay.cli.names import open_sweep
 from assay.cli.output import console, print_json, print_text, read_only_store
 from assay.costs.availability import survey
 from assay.errors import AssayError, UserError, did_you_mean, passing_warnings
@@ -23,6 +23,7 @@ from assay.report.tables.listing import Column, Listing
 from assay.store import Store, StoredResult
 from assay.sweep.config_text import as_yaml, asked_in_words
 from assay.sweep.expansion import in_words
+from assay.sweep_files import find_sweep
 from assay.text import devices, json_number, size, took
 from assay.workload import JSON, Stage, installed_presets
 

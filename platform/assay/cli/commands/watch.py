@@ -22,13 +22,14 @@ from assay.cli.commands.ls import ago, run_json
 from assay.cli.commands.show import JOB
 from assay.cli.display.live import MARKS, REFRESH_HZ, noted, rendered
 from assay.cli.exits import EXIT_INTERRUPTED
-from assay.cli.names import SUFFIXES, command_line, open_sweep, program
+from assay.cli.names import command_line, open_sweep, program
 from assay.cli.output import console, print_json, read_only_store
 from assay.errors import StoreError, UserError
 from assay.home import Home
 from assay.store import RunningRecord, Store
 from assay.store.running import LIFETIME_S
 from assay.store.schema import NoteEntry
+from assay.sweep_files import SUFFIXES
 from assay.text import clock
 
 if TYPE_CHECKING:

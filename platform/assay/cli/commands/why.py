@@ -11,7 +11,7 @@ from rich.text import Text
 
 from assay.cli.commands.ls import KEY_SHOWN, ago
 from assay.cli.commands.show import KEY
-from assay.cli.names import SUFFIXES, SWEEPS, open_sweep
+from assay.cli.names import open_sweep
 from assay.cli.output import console, print_json, print_text, read_only_store
 from assay.costs.availability import StageStatus, survey
 from assay.errors import AssayError, UserError
@@ -21,6 +21,7 @@ from assay.planning.labels import serves
 from assay.planning.why import Difference, Reason, reasons
 from assay.report.report_file import ReportFile, reports
 from assay.store import Store
+from assay.sweep_files import SUFFIXES, SWEEPS
 from assay.workload import Stage
 
 MOST_TRIALS = 100
