@@ -1,5 +1,5 @@
 // The interactive page: a table that sorts, a scatter of any two columns, and parallel coordinates whose brushes choose
-// the trials of both. The page's data are `columns` (name, kind, is_log) and `rows` (a value per column, and state).
+// the trials of both. The page's data are `columns` (name, kind, is_log) and `rows` (a value per column, and the place in the sweep).
 "use strict";
 
 const page = JSON.parse(document.getElementById("data").textContent);
@@ -27,6 +27,10 @@ function shown(value) {
 }
 
 const isShown = (row) => [chosen.brushed, chosen.circled].every((some) => some === null || some.has(row));
+
+// The better end of the metric's colours is the one that stands out: dark on white, bright on black.
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const isReversed = () => page.is_reversed !== dark.matches;
 
 function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -136,8 +140,10 @@ function axis(place, isLog) {
   return { title: { text }, type: "linear", range: [-0.5, names.length - 0.5], ...ticks, ...grid };
 }
 
+const inSweep = [...rows].sort((a, b) => a.index - b.index);
+
 function levels(place) {
-  return [...new Set(rows.map((row) => row.values[place]))].filter((value) => value !== null);
+  return [...new Set(inSweep.map((row) => row.values[place]))].filter((value) => value !== null);
 }
 
 // Numbers to draw: those of the column, or the places of its names; null where there is none.
@@ -169,7 +175,7 @@ function drawScatter() {
     };
     if (name === null) {
       const bar = { title: { text: plain(short(columns[hue].name, 30)), side: "right" }, thickness: 12, outlinewidth: 0 };
-      Object.assign(marker, { colorscale: "Viridis", showscale: true, colorbar: bar, reversescale: page.is_reversed });
+      Object.assign(marker, { colorscale: "Viridis", showscale: true, colorbar: bar, reversescale: isReversed() });
     }
     return {
       type: "scatter",
@@ -271,7 +277,7 @@ function drawParallel() {
   const trace = {
     type: "parcoords",
     dimensions: page.parallel.map(dimension),
-    line: { color: hues, colorscale: "Viridis", reversescale: page.is_reversed, showscale: true, colorbar: bar },
+    line: { color: hues, colorscale: "Viridis", reversescale: isReversed(), showscale: true, colorbar: bar },
     unselected: { line: { color: colour("--line"), opacity: 0.25 } },
     labelfont: { size: 13 },
   };
@@ -303,7 +309,7 @@ at("scatter").on("plotly_selected", circle);
 at("scatter").on("plotly_deselect", circle);
 if (measured.length >= 2) at("parallel").on("plotly_restyle", brush);
 else at("parallel-section").hidden = true;
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+dark.addEventListener("change", () => {
   drawScatter();
   drawParallel();
 });

@@ -50,6 +50,8 @@ html { scrollbar-gutter: stable; }
 #trials-frame { max-height: 34rem; overflow: auto; }
 #trials thead th { position: sticky; top: 0; z-index: 1; }
 #trials thead th.pin { z-index: 2; }
+#parallel .axis path, #parallel .axis line { stroke: var(--dim) !important; }
+#parallel text { text-shadow: none !important; }
 .frame { border: 1px solid var(--line); border-radius: 6px; overflow-x: auto; }
 """
 
@@ -96,7 +98,8 @@ def interactive(plan: Plan, trials: Sequence[TrialOutcome], table: Table) -> str
     hollow = '<p class="dim">Hollow: not ranked, since it was measured under other conditions.</p>' if unranked else ""
     columns = list(_columns(plan, {trial.planned.name: trial for trial in trials}, table))
     upright = _upright(plan, columns, table)
-    data = json_in_html(_data(plan, columns, upright, table))
+    index = {trial.planned.name: trial.planned.trial.index for trial in trials}
+    data = json_in_html(_data(plan, columns, upright, table, index))
     script = files("assay.report.html").joinpath("interactive.js").read_text(encoding="utf-8")
     return f"""<!doctype html>
 <html lang="en">
@@ -144,13 +147,20 @@ all.</p>
 """
 
 
-def _data(plan: Plan, columns: Sequence[_Column], upright: Sequence[_Column], table: Table) -> JSON:
+def _data(
+    plan: Plan, columns: Sequence[_Column], upright: Sequence[_Column], table: Table, index: Mapping[str, int]
+) -> JSON:
     style = trials_listing(table).style
     values = list(zip(*(column.shown for column in columns), strict=True))
     return {
         "columns": [column.as_json for column in columns],
         "rows": [
-            {"values": list(line), "is_ranked": row.rank is not None, "style": style(row)}
+            {
+                "values": list(line),
+                "index": index[row.trial],
+                "is_ranked": row.rank is not None,
+                "style": style(row),
+            }
             for row, line in zip(table.rows, values, strict=True)
         ],
         "metric": table.metric,

@@ -41,11 +41,15 @@ class Setting:
     is_log: bool = False
     is_name: bool = False
     """Its numbers have no size, as those of seeds."""
+    order: Sequence[int] = ()
+    """Each trial's place in the sweep; empty if they are in that order."""
 
     @cached_property
     def levels(self) -> list[JSON]:
-        """Its values, each once: null and numbers by size, others in the order of the trials."""
-        return in_order(list({canonical_json(value): value for value in self.values}.values()))
+        """Its values, each once: null and numbers by size, others in the order of the sweep."""
+        order = self.order or range(len(self.values))
+        values = [value for _, value in sorted(zip(order, self.values, strict=True), key=lambda pair: pair[0])]
+        return in_order(list({canonical_json(value): value for value in values}.values()))
 
     @property
     def is_numeric(self) -> bool:
@@ -83,6 +87,8 @@ class RankedTrials:
     """The trials that may be compared, best first."""
 
     names: Sequence[str]
+    order: Sequence[int]
+    """The place of each in the sweep."""
     arms: Sequence[str]
     metrics: Mapping[str, Sequence[float]]
     """The plot's, which all of these trials have."""
@@ -97,7 +103,7 @@ class RankedTrials:
     def setting(self, name: str) -> Setting:
         """A config path, the arm, or a part of a partition."""
         if name == ARM:
-            return Setting(name, self.arms)
+            return Setting(name, self.arms, order=self.order)
         path, number = name, None
         for whole, parameter in self.parameters.items():
             if name in (parts := parameter.parts_of(whole)):
@@ -107,7 +113,7 @@ class RankedTrials:
             return Setting(name, [value[number] for value in values])
         given = self.parameters.get(name)
         if given is None or given.min is None or given.max is None:
-            return Setting(name, values, is_name=name in self.seed_paths)
+            return Setting(name, values, is_name=name in self.seed_paths, order=self.order)
         return Setting(name, values, (given.min, given.max), given.log)
 
     def settings(self, names: Sequence[str] = ()) -> list[Setting]:
@@ -134,13 +140,13 @@ class RankedTrials:
 
     @property
     def _together(self) -> Iterator[Setting]:
-        of_arms = Setting(ARM, self.arms)
+        of_arms = self.setting(ARM)
         for group in self._groups:
             if len(group) > 1:
                 members = [self.setting(path) for path in group]
                 is_arm = members[0].partition == of_arms.partition
                 texts = [", ".join(map(in_words, values)) for values in zip(*(m.values for m in members), strict=True)]
-                yield of_arms if is_arm else Setting(", ".join(group), texts)
+                yield of_arms if is_arm else Setting(", ".join(group), texts, order=self.order)
 
 
 @dataclass(frozen=True)
@@ -217,6 +223,7 @@ def ranked_trials(plan: Plan, trials: Sequence[TrialOutcome], metrics: Sequence[
     is_last = not compared or amount == max(rung.amount or 0 for trial in trials for rung in trial.planned.rungs)
     return RankedTrials(
         names=[row.trial for row in rows],
+        order=[planned[row.trial].trial.index for row in rows],
         arms=[row.arm or row.arm_name for row in rows],
         metrics={name: [row.metrics[name] for row in rows] for name in metrics},
         configs=[planned[row.trial].trial.config for row in rows],

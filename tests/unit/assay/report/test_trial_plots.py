@@ -50,6 +50,14 @@ def test_the_settings_of_trials_are_what_they_differ_in(paper: Callable[..., Fil
     assert shown.metrics["fid"] == sorted(shown.metrics["fid"]), "best first"
 
 
+def test_names_are_in_the_order_of_the_sweep_whatever_is_best(paper: Callable[..., Filled]) -> None:
+    arms = {"addition": {"model.norm": "add"}, "AdaGN": {"model.norm": "adagn"}}
+    shown = ranked_trials(*paper(quality, arms=arms, parameters=SCALES), ["fid"])
+    assert shown.arms[0] == "AdaGN"
+    assert shown.setting("arm").levels == ["addition", "AdaGN"]
+    assert shown.setting("model.norm").levels == ["add", "adagn"]
+
+
 def test_paths_that_arms_change_together_are_the_arm(paper: Callable[..., Filled]) -> None:
     arms = {
         "both": {"model.norm": "adagn", "train.iterations": 200},
