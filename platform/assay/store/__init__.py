@@ -7,9 +7,10 @@ from assay.store.downloads import local_copy
 from assay.store.journal import Computed, Decisions, Suggestions
 from assay.store.records import FileRecord, Files, sha256_of
 from assay.store.schema import Decision, RunningRecord
-from assay.store.store import Cost, Notes, Provenance, Store, StoredResult
+from assay.store.store import HISTORY, Cost, Notes, Provenance, Store, StoredResult
 
 __all__ = [
+    "HISTORY",
     "Computed",
     "Cost",
     "Decision",

@@ -35,6 +35,8 @@ from assay.text import first_line, json_number
 from assay.workload import JSON, Checkpointing, Stage, digest
 
 FORMAT = 1
+HISTORY = "history.json"
+"""The file with the points that a stage logged."""
 Notes = Mapping[str, str | float]
 """What a stage noted about its run: {"train.precision": "bf16", "steps_per_second": 12.5}."""
 
@@ -126,12 +128,12 @@ class StoredResult:
     @property
     def history(self) -> list[dict[str, float]]:
         """The points that the stage logged: [{"step": …, metric: …}, …]."""
-        if "history.json" not in self.files:
+        if HISTORY not in self.files:
             return []
         try:
-            return json.loads(self.file("history.json").read_bytes())
+            return json.loads(self.file(HISTORY).read_bytes())
         except (OSError, ValueError) as error:
-            raise self._damage(self.files["history.json"], error) from error
+            raise self._damage(self.files[HISTORY], error) from error
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Rows one shard at a time, in order of ids, each id below the budget exactly once."""
@@ -287,7 +289,7 @@ class Store:
         if existing is not None:
             return existing
         if history:
-            (output / "history.json").write_text(json.dumps(list(history), allow_nan=True))
+            (output / HISTORY).write_text(json.dumps(list(history), allow_nan=True))
         shards: list[Shard] = []
         if stage.kind == "map":
             shards = cover(self.shards(stage).good(), stage.amount)

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from assay.home import Home, user_name
+from assay.text import first_line
 from assay.tracking import limits
 from assay.tracking.database import bring_home, one_at_a_time, refuse_unusable, sqlite_file
 from assay.tracking.logged import quiet_environment
 from assay.tracking.patience import Patience
+from assay.tracking.registry import NoRegistry
 from assay.tracking.view import Point
 from assay.workload import JSON
 
@@ -147,6 +149,30 @@ class Client:
         missing = [Param(name, value) for name, value in params.items() if name not in run.data.params]
         for batch in limits.batches(missing, limits.NAMED_A_REQUEST, dict):
             self._ask(self._mlflow.log_batch, run.info.run_id, params=batch)
+
+    # Models
+
+    def register(self, name: str, run: Any, folder: str, tags: Mapping[str, str], note: str, alias: str) -> None:
+        """Register a folder of a run's artifacts as a version of a model, unless it is one, and give it the alias.
+
+        Raises NoRegistry if MLflow refuses, as a server without a registry does.
+        """
+        from mlflow.exceptions import MlflowException
+
+        run_id, wanted = run.info.run_id, f"name = '{name}'"
+        try:
+            if not self._ask(self._mlflow.search_registered_models, wanted):
+                self._ask(self._mlflow.create_registered_model, name)
+            versions = self._ask(self._mlflow.search_model_versions, wanted)
+            ours = next((v for v in versions if v.run_id == run_id and v.tags.items() >= tags.items()), None)
+            if ours is None:
+                source = f"runs:/{run_id}/{folder}"
+                ours = self._ask(
+                    self._mlflow.create_model_version, name, source, run_id, tags=dict(tags), description=note
+                )
+            self._ask(self._mlflow.set_registered_model_alias, name, alias, ours.version)
+        except MlflowException as error:
+            raise NoRegistry(first_line(error)) from error
 
     # Files
 

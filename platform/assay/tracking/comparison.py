@@ -15,6 +15,7 @@ from assay.report.tables.neutral import markdown, markdown_table
 from assay.results import Outcome, Row, Table, TrialOutcome, table
 from assay.store import sha256_of
 from assay.tracking import limits
+from assay.tracking.registry import TrainedModel, best_model
 from assay.tracking.view import FORMAT, budget_step
 from assay.workload import JSON, digest
 
@@ -48,6 +49,8 @@ class Comparison:
     best_metrics: Mapping[str, float]
     """The metrics of the trial ranked first, or the means of the arm if there are seeds."""
     pareto: Pareto | None = None
+    model: TrainedModel | None = None
+    """The best trial's, of a finished study."""
 
     def split(self) -> dict[str, JSON]:
         """As a table for MLflow. Non-finite numbers become text, since JSON has none."""
@@ -69,10 +72,12 @@ class Comparison:
         file = Path(plan.sweep.file) if plan.sweep.file else None
         is_there = file is not None and file.exists()
         several = {} if self.pareto is None else {"pareto": [self.pareto.objectives, self.pareto.front]}
+        model = {} if self.model is None else {"model": self.model.tags}
         return digest(
             {
                 "format": FORMAT,
                 **several,
+                **model,
                 "profile": plan.sweep.profile,
                 "best": self.best,
                 "rows": [[_cell(value) for value in row] for row in self.rows],
@@ -94,6 +99,7 @@ def comparison(outcome: Outcome) -> Comparison:
         None if ranking.best is None else limits.run_name(ranking.best),
         _first_metrics(ranking),
         _pareto(ranking, {name: trial.planned.trial.index for name, trial in trials.items()}),
+        best_model(outcome, ranking),
     )
 
 

@@ -25,6 +25,7 @@ from assay.tracking.database import recorded_folder
 from assay.tracking.logged import LOGGED, are_there
 from assay.tracking.parent import find_parent, parent_tags
 from assay.tracking.patience import Patience
+from assay.tracking.registry import ALIAS, FILE, FOLDER, TrainedModel, registered_name
 from assay.workload import canonical_json
 
 BEST, OBJECTIVES = "assay.best", "assay.objectives"
@@ -37,7 +38,7 @@ class Runs:
     """The runs of one sweep. Every method may raise whatever MLflow raises."""
 
     def __init__(self, home: Home, plan: Plan, patience: Patience | None = None) -> None:
-        self._plan = plan
+        self._plan, self._store_url = plan, home.store_url
         self._store = Store(home.store_url, heals=False)
         self.children: dict[int, Any] = {}
         """Trial index → its run."""
@@ -129,7 +130,8 @@ class Runs:
         self.status(run, "FAILED")
 
     def log_sweep(self, table: Comparison, pictures: Sequence[Path], digest: str, status: Status) -> None:
-        """Log the comparison, the best arm, the sweep file and the report's pictures on the parent."""
+        """Log the comparison, the best arm, the sweep file and the report's pictures on the parent, and register the
+        best model. Raises NoRegistry if only that failed."""
         sweep, run = self._plan.sweep, self.parent
         self._client.log_json(run, table.split(), view.COMPARISON)
         for picture in pictures:
@@ -149,6 +151,13 @@ class Runs:
         self._log_pareto(table.pareto)
         self._client.set_tags(self.parent, {LOGGED: digest})
         self.status(self.parent, status)
+        if table.model is not None:
+            self._register(table.model)
+
+    def _register(self, model: TrainedModel) -> None:
+        run, name = self.children[model.trial], registered_name(self._plan.sweep)
+        self._client.log_json(run, model.as_json(self._store_url), FILE)
+        self._client.register(name, run, FOLDER, model.tags, model.description(self._store_url), ALIAS)
 
     def _log_pareto(self, pareto: Pareto | None) -> None:
         """Log which runs are on the Pareto front of several objectives, and the costs among these."""

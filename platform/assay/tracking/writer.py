@@ -14,6 +14,7 @@ from assay.redaction import hide_secrets, printable
 from assay.store.io_errors import no_room
 from assay.text import first_line
 from assay.tracking.patience import Patience
+from assay.tracking.registry import NoRegistry
 
 Task = Callable[[], None]
 PAUSE_S = 60.0
@@ -83,7 +84,9 @@ def in_words(home: Home, error: Exception) -> str:
     """What is wrong with MLflow and what to do about it, in one line without secrets."""
     where = f"MLflow at {hide_secrets(home.tracking_uri)}"
     first, causes = first_line(error, with_type=True), list(_causes(error))
-    if any(_is_full(cause) for cause in causes):
+    if isinstance(error, NoRegistry):
+        text = f"{where} did not register the best model: {error}. Everything else is shown there"
+    elif any(_is_full(cause) for cause in causes):
         text = f"{where} is full: {first}. Free some space; finished work is kept, and `assay sync` shows it there"
     else:
         codes = [cause.sqlite_errorcode & 0xFF for cause in causes if hasattr(cause, "sqlite_errorcode")]
