@@ -13,15 +13,17 @@ from ray.cluster_utils import Cluster
 
 import assay
 import toy_workload
-from assay.execution import Event, Outcome
+from assay.execution import Event, Outcome, Pause
 from assay.home import Home
 from assay.planning import make_plan
 from assay.store import Store
 from assay.sweep import Sweep, load_sweep
+from assay.workload import Workload
 from job_site import installed
 from patience import LONGEST_S
 from repository import FIXTURES
 from terminal import User
+from webhook_server import service
 
 pytestmark = pytest.mark.cluster
 
@@ -48,6 +50,15 @@ parameters:
 searcher: {name: optuna, num_trials: 5, batch: 3}
 metric: distance
 mode: min
+"""
+NOTIFIED = """\
+version: 1
+name: NAME
+workload: toy
+base: tiny
+metric: distance
+mode: min
+notify: [{webhook: {env: HOOK}}]
 """
 TRAINING = """\
 version: 1
@@ -88,10 +99,10 @@ def two_cpus() -> Iterator[str]:
         cluster.shutdown()
 
 
-def sweep(folder: Path, text: str) -> Sweep:
+def sweep(folder: Path, text: str, workload: Workload | None = None) -> Sweep:
     file = folder / "sweep.yaml"
     file.write_text(text)
-    return load_sweep(file, find_workload=lambda name: toy_workload.Quick())
+    return load_sweep(file, find_workload=lambda name: workload or toy_workload.Quick())
 
 
 @pytest.mark.parametrize(
@@ -125,6 +136,32 @@ def test_trials_are_suggested_by_what_came_of_earlier_ones(toy: Path, two_cpus: 
     again = assay.run(adaptive, home, address=two_cpus)
     assert again.computed == frozenset()
     assert [trial.planned.trial.overrides["sample.scale"] for trial in again.trials] == suggested
+
+
+def test_alerts_of_every_kind_leave_the_driver_of_a_cluster(
+    toy: Path, two_cpus: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pause = Pause()
+
+    class Pauses(Events):
+        def event(self, event: Event) -> None:
+            pause.ask("stopped")
+
+    def run(name: str, more: str, listener: Events | None = None, pause: Pause | None = None) -> None:
+        workload = toy_workload.workload if "sample.fail" in more else None
+        study = sweep(toy, f"{NOTIFIED.replace('NAME', name)}{more}", workload)
+        assay.run(study, Home(toy / name), address=two_cpus, listeners=[listener] if listener else [], pause=pause)
+
+    with service() as told:
+        monkeypatch.setenv("HOOK", told.url)
+        run("fails", "arms: {good: {}, bad: {sample.fail: true}}\n")
+        run("target", "scheduler: {budget: evaluate.num_samples, rungs: [6, 12], target: 2.0}\n")
+        run("limited", "parameters: {sample.scale: {values: [0.0, 1.0]}}\nlimits: {trials: 1}\n")
+        run("paused", "", Pauses(), pause)
+    assert told.kinds() == ["failed", "failed", "target_reached", "finished", "budget", "paused"]
+    assert [body["title"].partition(":")[0] for body in told.bodies] == [
+        *("fails", "fails", "target", "target", "limited", "paused")
+    ]
 
 
 def test_ctrl_c_saves_a_training_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
