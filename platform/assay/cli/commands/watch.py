@@ -33,13 +33,15 @@ from assay.sweep_files import SUFFIXES
 from assay.text import clock
 
 if TYPE_CHECKING:
-    from assay.client import Job
+    from assay.client import About, Job
 
 POLL_S = 1.0
 PLAIN_S = 10.0
 """How often the board is printed where no terminal shows it."""
 QUIET_S = 30.0
 """Without a sign of life for so long, the header says so."""
+BEGINNING_S = 60.0
+"""How long a job may take until its store is there."""
 FORGOTTEN_S = 7 * 86_400.0
 """Runs that were killed within this time are told of."""
 
@@ -124,12 +126,23 @@ def _of_job(job_id: str, address: str | None) -> Watched | Job:
 
     job = connect(address).job(job_id)
     store = Store(job.about().store or Home.default().store_url, heals=False)
+    while not (is_there := _can_be_read(store)) and _has_just_begun(job.about()):
+        time.sleep(POLL_S)  # the first run with a store makes its folder
+    return Watched(store, lambda run: run.job == job.id, job.id, job) if is_there else job
+
+
+def _can_be_read(store: Store) -> bool:
+    """Whether the store is here, and not a folder of other machines."""
     try:
-        is_there = not store.files.is_local or Path(store.url).is_dir()
         store.running()
     except StoreError:
-        is_there = False
-    return Watched(store, lambda run: run.job == job.id, job.id, job) if is_there else job
+        return False
+    return not store.files.is_local or Path(store.url).is_dir()
+
+
+def _has_just_begun(about: About) -> bool:
+    begun = about.started or datetime.now(UTC)
+    return about.ended is None and (datetime.now(UTC) - begun).total_seconds() < BEGINNING_S
 
 
 def _only(watched: Watched, is_once: bool) -> RunningRecord | None:
