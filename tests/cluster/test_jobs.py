@@ -16,6 +16,7 @@ import assay
 from assay.cli import main
 from assay.home import Home
 from assay.jobs.local import LocalCluster
+from assay.store import RunningRecord, Store
 from assay.sweep import load_sweep
 from job_site import Proxy, held, installed, run_statuses, until
 from patience import LONGEST_S
@@ -107,6 +108,8 @@ def test_submitted_attached_to_and_followed_through_a_network_that_drops(
     with pytest.raises(TimeoutError):
         job.wait(timeout=0.1)
 
+    store, in_progress = Store(job.submitted.store), list[RunningRecord]()
+
     async def in_a_notebook() -> list[str]:
         """Where an event loop runs already."""
         lines = []
@@ -116,11 +119,14 @@ def test_submitted_attached_to_and_followed_through_a_network_that_drops(
                 proxy.drop()
             elif " started" in line and gate.exists():
                 proxy.drop()
+                in_progress.extend(store.running())
                 gate.unlink()
         return lines
 
     lines = asyncio.run(in_a_notebook())
     assert job.status() == "SUCCEEDED"
+    assert [run.job for run in in_progress] == [job.id]
+    assert store.running() == []
     assert "SUCCEEDED" in job._repr_html_(), "what a notebook shows of it"
     assert lines == list(job.logs()), "each line once"
     assert any("by total, larger is better" in line for line in lines)
