@@ -14,7 +14,7 @@ from assay.planning import Plan
 from assay.report.figures import COLORS
 from assay.report.html.elements import escape
 from assay.report.html.style import CSS
-from assay.report.tables.columns import best_is, known_days, trials_listing
+from assay.report.tables.columns import FRONT, known_days, on_front, ranked_by, trials_listing
 from assay.report.tables.neutral import json_in_html
 from assay.results import Table, TrialOutcome
 from assay.results.rows import Row
@@ -93,7 +93,7 @@ def interactive(plan: Plan, trials: Sequence[TrialOutcome], table: Table) -> str
     sweep = plan.sweep
     name = f"{sweep.name} ({sweep.profile})" if sweep.profile else sweep.name
     lead = f'<p class="lead">{escape(sweep.description)}</p>\n' if sweep.description else ""
-    about = f"{plural(len(table.rows), 'trial')} of {sweep.subject} · by {table.metric}, {best_is(table)}"
+    about = f"{plural(len(table.rows), 'trial')} of {sweep.subject} · {ranked_by(table)}"
     unranked = any(row.unranked for row in table.rows)
     hollow = '<p class="dim">Hollow: not ranked, since it was measured under other conditions.</p>' if unranked else ""
     columns = list(_columns(plan, {trial.planned.name: trial for trial in trials}, table))
@@ -181,7 +181,8 @@ def _upright(plan: Plan, columns: Sequence[_Column], table: Table) -> list[_Colu
 
 
 def _first_scatter(plan: Plan, columns: Sequence[_Column], table: Table) -> JSON:
-    """What the scatter shows at first: the metric over the first setting with numbers, parameters before arms'."""
+    """What the scatter shows at first: the metric over the next objective, with their front, or else over the first
+    setting with numbers, parameters before arms'."""
     parameters = plan.sweep.parameters
     settings = sorted((one for one in columns if one.is_setting), key=lambda one: one.name not in parameters)
     numbers = [column for column in settings if column.is_number]
@@ -189,6 +190,8 @@ def _first_scatter(plan: Plan, columns: Sequence[_Column], table: Table) -> JSON
     is_few = arms is not None and 1 < len(set(arms.values)) <= MOST_COLOURS
     names = {column.name for column in columns}
     metric = table.metric if table.metric in names else columns[0].name
+    if others := [one.name for one in table.objectives[1:] if one.name in names]:
+        return {"x": others[0], "y": metric, "colour": FRONT}
     return {"x": [*numbers, *settings, columns[0]][0].name, "y": metric, "colour": ARM if is_few else metric}
 
 
@@ -196,6 +199,8 @@ def _columns(plan: Plan, trials: Mapping[str, TrialOutcome], table: Table) -> It
     rows = table.rows
     yield _Column("trial", [row.trial for row in rows], is_hovered=False)
     yield _Column("rank", [row.rank for row in rows])
+    if table.front is not None:
+        yield _Column(FRONT, [on_front(table.front.has(row)) or "others" for row in rows])
     if any(row.arm is not None for row in rows):
         yield _Column(ARM, [row.arm for row in rows], is_hovered=False)
     for path in dict.fromkeys(path for row in rows for path in row.varied):
@@ -213,6 +218,8 @@ def _columns(plan: Plan, trials: Mapping[str, TrialOutcome], table: Table) -> It
     for name, cost in costs.items():
         if name not in metrics and any(cost(row) is not None for row in rows):
             yield _Column(name, [cost(row) for row in rows])
+    for name in (one.name for one in table.objectives if one.name not in (*metrics, *costs)):
+        yield _Column(name, [row.objectives.get(name) for row in rows])
     yield _Column("state", [row.status for row in rows])
 
 

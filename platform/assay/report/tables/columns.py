@@ -13,6 +13,8 @@ from assay.results.table import NOTED, Table
 from assay.text import days, decimals, metric, took
 
 BEST, ON_FRONT = "best", "front"
+FRONT = "Pareto"
+"""The header of the column that marks the Pareto front."""
 
 
 def trials_listing(table: Table) -> Listing[Row]:
@@ -47,7 +49,7 @@ def columns(table: Table) -> Iterator[Column[Row]]:
     yield Column("rank", lambda r: rank_of(table, r), lambda r: r.rank, min_width=4, title="")
     yield Column("trial", lambda r: r.trial, min_width=16)
     if (front := table.front) is not None:
-        yield Column("Pareto", lambda r: _on_front(front.has(r)))
+        yield Column(FRONT, lambda r: on_front(front.has(r)))
     for name in (*table.metrics, *(n for n in table.reference_metrics if n not in table.metrics)):
         if name in table.metrics:
             yield _metric_column(table, name)
@@ -161,7 +163,7 @@ def gap(difference: Difference, places: int) -> str:
 
 def _arm_columns(table: Table) -> list[Column[ArmSummary]]:
     places = decimals(arm.mean for arm in table.arms)
-    best, on_front = table.best, () if table.front is None else table.front.names
+    best, on_it = table.best, () if table.front is None else table.front.names
     return [
         Column(
             "rank",
@@ -170,7 +172,7 @@ def _arm_columns(table: Table) -> list[Column[ArmSummary]]:
             title="",
         ),
         Column("arm", lambda arm: arm.name, min_width=16),
-        *([] if table.front is None else [Column[ArmSummary]("Pareto", lambda arm: _on_front(arm.name in on_front))]),
+        *([] if table.front is None else [Column[ArmSummary](FRONT, lambda arm: on_front(arm.name in on_it))]),
         Column(f"mean {table.metric}", lambda arm: with_interval(arm.mean, arm.half_width, places), is_number=True),
         Column("from best", lambda arm: "" if arm.from_best is None else gap(arm.from_best, places), is_number=True),
         Column("spread", lambda arm: _or_dash(arm.spread, f"{{:.{places}f}}"), is_number=True),
@@ -191,7 +193,7 @@ def _mean_column(table: Table, name: str) -> Column[ArmSummary]:
     )
 
 
-def _on_front(is_on_it: bool | None) -> str:
+def on_front(is_on_it: bool | None) -> str:
     return ON_FRONT if is_on_it else ""
 
 

@@ -78,6 +78,16 @@ def test_a_race_has_an_axis_for_how_far_each_trial_got(paper: Callable[..., Fill
     assert sorted(row["values"][place] for row in data["rows"]) == [100, 100, 200]
 
 
+def test_several_objectives_are_plotted_against_each_other_with_their_front(paper: Callable[..., Filled]) -> None:
+    several = {"fid": "min", "recall": "max", "train.seconds": "min"}
+    plan, trials = paper(quality, metric=several, mode=None, arms={"AdaGN": {}, "add": {"model.norm": "add"}})
+    data = data_in(interactive(plan, trials, table(plan, trials)))
+    names = [column["name"] for column in data["columns"]]
+    assert data["scatter"] == {"x": "recall", "y": "fid", "colour": "Pareto"}
+    assert [row["values"][names.index("Pareto")] for row in data["rows"]] == ["front", "others"]
+    assert data["parallel"] == ["model.norm", "fid", "recall", "train.seconds"]
+
+
 def test_a_sweep_without_results_has_a_page(paper: Callable[..., Filled]) -> None:
     plan, trials = paper(lambda planned, rung: None, arms=ARMS)
     data = data_in(interactive(plan, trials, table(plan, trials)))
