@@ -7,6 +7,7 @@ const { columns, rows } = page;
 const MOST_ROWS = 500; // more would be slow to sort; what is brushed comes first
 const MOST_COLOURS = 12; // of names in the legend
 const MOST_TICKS = 9;
+const MOST_DRAWN = 2000; // points as SVG, which is sharper and slower than WebGL
 // Without the button that sends the chart to a server of Plotly's.
 const CONFIG = { responsive: true, displaylogo: false, typesetMath: false, showSendToCloud: false, plotlyServerURL: "" };
 const chosen = { brushed: null, circled: null }; // numbers of rows; null: all
@@ -178,7 +179,7 @@ function drawScatter() {
       Object.assign(marker, { colorscale: "Viridis", showscale: true, colorbar: bar, reversescale: isReversed() });
     }
     return {
-      type: "scatter",
+      type: rows.length > MOST_DRAWN ? "scattergl" : "scatter",
       mode: "markers",
       name: name === null ? "" : plain(short(shown(name), 40)),
       x: some.map((row) => xs[row]),
