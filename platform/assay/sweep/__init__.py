@@ -2,8 +2,9 @@
 
 from assay.sweep.expansion import Trial
 from assay.sweep.load import load_sweep
+from assay.sweep.plots import Plot
 from assay.sweep.resources import Resources
-from assay.sweep.schema import FindWorkload, Limits, Plot, Reference, ReferenceRow, Report, Sweep
+from assay.sweep.schema import FindWorkload, Limits, Reference, ReferenceRow, Report, Sweep
 from assay.sweep.search.parameter import Parameter, PartitionOf
 from assay.sweep.search.schedulers import SCHEDULERS, Scheduler, SchedulerFacts
 from assay.sweep.search.searchers import SEARCHERS, Searcher, SearcherFacts

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from assay.sweep.arms import FindBase, combine
 from assay.sweep.design import Design
 from assay.sweep.fields import Section
-from assay.sweep.schema import Plot
+from assay.sweep.plots import Plot
 from assay.sweep.search import Floats
 from assay.sweep.search.parameter import Parameter
 from assay.sweep.search.schedulers import Scheduler

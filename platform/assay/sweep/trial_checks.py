@@ -12,7 +12,7 @@ from assay.sweep.expansion import Names, in_trials
 from assay.sweep.lines import Document, Path
 from assay.sweep.objectives import costs_of
 from assay.sweep.plot_kinds import METRICS, SETTINGS
-from assay.sweep.schema import Plot
+from assay.sweep.plots import Plot
 from assay.sweep.search import ARM
 from assay.text import with_article
 from assay.workload import JSON, Stage, at_path, canonical_json, section_of
