@@ -89,7 +89,8 @@ def test_sync_builds_mlflow_again_as_the_run_left_it(
     result = assay("sync")
     assert (result.code, result.out) == (0, "norms: 4 trials in MLflow\n")
     assert logged() == before
-    assert list((project / ".assay/mlflow-artifacts").rglob("report.html")), "the page is on the parent run"
+    for page in ("report.html", "interactive.html"):
+        assert list((project / ".assay/mlflow-artifacts").rglob(page)), "it is on the parent run"
     assert json.loads(assay("sync", "norms", "--json").out)["synced"] == {"norms": 4}
 
 
