@@ -60,7 +60,11 @@ class Front:
 
     def has_name(self, name: str) -> bool | None:
         """Whether a trial, or an arm over seeds, is on it; None if it was not considered."""
-        return True if name in self.names else False if name in self.others else None
+        return self._standings.get(name)
+
+    @cached_property
+    def _standings(self) -> dict[str, bool]:
+        return {**dict.fromkeys(self.others, False), **dict.fromkeys(self.names, True)}
 
     def notes(self, noun: str) -> list[str]:
         """`noun`: "trial" or "arm"."""
@@ -136,7 +140,7 @@ def front_of(groups: Mapping[str, Sequence[Row]], objectives: Sequence[Objective
 
 
 def _is_within_noise(dominated: _Candidate, better: _Candidate, objectives: Sequence[Objective]) -> bool:
-    """Whether in some objective, by which it is not equal, it may in truth be better."""
+    """Whether it may in truth be better in some objective."""
     gaps = (dominated.gap(better, objective.name) for objective in objectives)
     return any(gap is not None and gap.noise and not gap.is_beyond_noise for gap in gaps)
 
