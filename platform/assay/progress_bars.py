@@ -34,7 +34,7 @@ class ProgressBars:
         self._close()  # a plan that grew starts again
         self._plan, self._before = plan, before
         stages = plan.needed.keys() | stored.keys()
-        self._all = self._make(total=len(stages), initial=len(stored), desc=plan.sweep.name, unit=" stages")
+        self._all = self._make(total=len(stages), initial=len(stored), desc=plan.sweep.name, unit="stage")
 
     def event(self, event: Event) -> None:
         if event.kind == "warning":
