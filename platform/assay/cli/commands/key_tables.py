@@ -60,7 +60,7 @@ def _words(key: Schema) -> str:
     if choices:
         return " or ".join(dict.fromkeys(map(_words, choices)))
     if "$ref" in key:
-        return "a section"
+        return "a mapping" if key["$ref"].rpartition("/")[2] in ELSEWHERE else "a section"
     if "enum" in key:
         return ", ".join(f"`{name}`" for name in key["enum"]) if len(key["enum"]) <= MOST_NAMES else "a name"
     if "prefixItems" in key:
