@@ -12,7 +12,8 @@ from assay.cli.options import AddressOpt, JobArg, JsonOpt, ProfileOpt, SetOpt, S
 
 app = typer.Typer(
     help="Studies of generative models on a Ray cluster: one YAML file, one table.",
-    epilog="Start with: assay run quickstart, or a study of your own: assay init. Results are stored in .assay, or in the folder set as ASSAY_HOME.",
+    epilog="Start with: assay run quickstart, or a study of your own: assay init. Results are stored in .assay, or in the "
+    "folder set as ASSAY_HOME.",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -173,6 +174,37 @@ def stop(job: JobArg, address: AddressOpt = None) -> None:
     from assay.cli.commands.jobs import stop_job
 
     raise typer.Exit(stop_job(job, address=address))
+
+
+@app.command()
+def init(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Of the study, or a path. Default: my-study, or my-workload.")
+    ] = None,
+    workload: Annotated[
+        str | None,
+        typer.Option(
+            "--workload",
+            "-w",
+            metavar="NAME",
+            help="What to study. Default: the first that is installed.",
+            autocompletion=completion.workloads,
+        ),
+    ] = None,
+    package: Annotated[
+        bool, typer.Option("--package", help="Write the package of a new workload, with its test, instead.")
+    ] = False,
+) -> None:
+    """Write a study to begin with, commented and ready to run; or a workload of your own. Overwrites nothing."""
+    from assay.cli.commands.init import init_package, init_sweep
+    from assay.errors import UserError
+
+    if package and workload is not None:
+        raise UserError("--package writes a new workload, and --workload names an installed one: leave one of them out")
+    if package:
+        init_package(name or "my-workload")
+    else:
+        init_sweep(name or "my-study", workload)
 
 
 @app.command()
@@ -364,37 +396,6 @@ def schema(
     from assay.cli.commands.schema import print_schema
 
     print_schema(workloads or [], is_markdown=markdown)
-
-
-@app.command()
-def init(
-    name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Of the study, or a path. Default: my-study, or my-workload.")
-    ] = None,
-    workload: Annotated[
-        str | None,
-        typer.Option(
-            "--workload",
-            "-w",
-            metavar="NAME",
-            help="What to study. Default: the first that is installed.",
-            autocompletion=completion.workloads,
-        ),
-    ] = None,
-    package: Annotated[
-        bool, typer.Option("--package", help="Write the package of a new workload, with its test, instead.")
-    ] = False,
-) -> None:
-    """Write a study to begin with, commented and ready to run; or a workload of your own. Overwrites nothing."""
-    from assay.cli.commands.init import init_package, init_sweep
-    from assay.errors import UserError
-
-    if package and workload is not None:
-        raise UserError("--package writes a new workload, and --workload names an installed one: leave one of them out")
-    if package:
-        init_package(name or "my-workload")
-    else:
-        init_sweep(name or "my-study", workload)
 
 
 @app.command()
