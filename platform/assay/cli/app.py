@@ -12,8 +12,8 @@ from assay.cli.options import AddressOpt, JobArg, JsonOpt, ProfileOpt, SetOpt, S
 
 app = typer.Typer(
     help="Studies of generative models on a Ray cluster: one YAML file, one table.",
-    epilog="Start with: assay run quickstart, or a study of your own: assay init. Results are stored in .assay, or in the "
-    "folder set as ASSAY_HOME.",
+    epilog="Start with: assay run quickstart, or a study of your own: assay init. Results are stored in .assay, or in "
+    "the folder set as ASSAY_HOME.",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
