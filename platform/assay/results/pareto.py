@@ -49,7 +49,7 @@ class Front:
     near: tuple[str, ...]
     """Those of the others that noise alone may keep off it."""
     unknown: Mapping[str, tuple[str, ...]]
-    """Objective → the ranked trials or arms that lack a value of it, and so cannot be on it."""
+    """Objective → the ranked trials or arms that have no value of it to compare, and so cannot be on it."""
     left_out: tuple[str, ...]
     """Objectives that all of them lack."""
 
@@ -79,7 +79,9 @@ class Front:
         if self.near:
             notes.append(f"may be on the Pareto front too, within noise: {_listed(self.near)}")
         for name, lacking in self.unknown.items():
-            notes.append(f"not considered for the Pareto front: {name} is unknown of {_listed(lacking)}")
+            notes.append(
+                f"not considered for the Pareto front: {name} is unknown, or measured otherwise: {_listed(lacking)}"
+            )
         return notes
 
 

@@ -55,6 +55,8 @@ class Row:
     """Metric that prices work → the ledger's device-days of such work."""
     objectives: Mapping[str, float] = field(default_factory=dict)
     """The sweep's objectives, metrics and costs, as far as they are known."""
+    conditions_of: Mapping[str, Mapping[str, JSON]] = field(default_factory=dict)
+    """Objective after the first → the conditions of its value."""
     failure: TrialFailure | None = None
     rank: int | None = None
     """From 1; None without a value of the metric, or if it is not comparable."""

@@ -17,7 +17,7 @@ from assay.costs.ledger import Total, entries, total
 from assay.costs.priced_metrics import NOT_PRICED, PricedMetrics
 from assay.errors import passing_warnings
 from assay.planning import Plan, Rung
-from assay.planning.comparability import conditions_of
+from assay.planning.comparability import conditions_of, differing
 from assay.results.intervals import read_estimates
 from assay.results.outcome import TrialOutcome
 from assay.results.pareto import Front, front_of, objectives_of
@@ -159,9 +159,20 @@ def _ranking(
 
 def _front(rows: Sequence[Row], arms: Sequence[ArmSummary], objectives: Sequence[Objective]) -> Front:
     """The front of the ranked trials, or of the arms that have all seeds."""
+    rows = [row for row in rows if row.rank is not None]
+    rows = [_as_measured_in(rows[0], row) for row in rows]
     of_arms = rows_by_arm(rows)
     over_seeds = {arm.name: of_arms[arm.name] for arm in arms if not arm.lacks}
-    return front_of(over_seeds if arms else {row.trial: [row] for row in rows if row.rank is not None}, objectives)
+    return front_of(over_seeds if arms else {row.trial: [row] for row in rows}, objectives)
+
+
+def _as_measured_in(first: Row, row: Row) -> Row:
+    """The row without the objectives that were measured under other conditions than the first row's."""
+    theirs = first.conditions_of
+    alike = {
+        n: v for n, v in row.objectives.items() if not differing([row.conditions_of.get(n, {}), theirs.get(n, {})])
+    }
+    return replace(row, objectives=alike)
 
 
 def _row(plan: Plan, trial: TrialOutcome, logs: Mapping[str, Path], by_ledger: PricedMetrics) -> Row:
@@ -188,12 +199,13 @@ def _row(plan: Plan, trial: TrialOutcome, logs: Mapping[str, Path], by_ledger: P
         varied=about.varied,
         is_stopped=ended is not None and plan.decided[ended.leaf.key] == "stop",
         reached_amount=math.inf if is_at_end or rung.amount is None else rung.amount,
-        conditions=_conditions(plan, rung, leaf),
+        conditions=_conditions(plan, rung, leaf, plan.sweep.objective.name),
         reference={} if paper is None else paper.metrics,
         reference_note="" if paper is None else paper.note,
         measured_otherwise={} if paper is None else _measured_otherwise(plan, trial, config),
         ledger=by_ledger.amounts.get(rung.leaf.key, {}),
         objectives=objectives_of(plan, trial),
+        conditions_of={o.name: _conditions(plan, rung, leaf, o.name) for o in plan.sweep.objectives[1:]},
         failure=failure,
     )
 
@@ -224,11 +236,11 @@ def _reference_notes(rows: Sequence[Row]) -> list[str]:
     return notes
 
 
-def _conditions(plan: Plan, rung: Rung, leaf: StoredResult | None) -> Mapping[str, JSON]:
-    """The conditions that the sweep's metric was measured under, as far as the result reports them."""
+def _conditions(plan: Plan, rung: Rung, leaf: StoredResult | None, metric: str) -> Mapping[str, JSON]:
+    """The conditions that a metric was measured under, as far as the result reports them."""
     if leaf is None:
         return {}
-    planned, of_metric = rung.leaf.conditions, conditions_of(plan.sweep.objective.name, rung.leaf.conditions)
+    planned, of_metric = rung.leaf.conditions, conditions_of(metric, rung.leaf.conditions)
     per_metric = {name: of_metric[name] for name, value in planned.items() if isinstance(value, Mapping)}
     reported = {**leaf.notes, **leaf.metrics, **per_metric}
     return {name: reported[name] for name in plan.hints.comparable if name in reported}

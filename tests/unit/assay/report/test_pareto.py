@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +138,7 @@ def test_what_has_no_rank_or_no_value_is_not_considered(study: Studies) -> None:
         "arm 3": None,
         "arm 4": None,
     }
-    assert "not considered for the Pareto front: recall is unknown of arm 3" in ours.notes
+    assert "not considered for the Pareto front: recall is unknown, or measured otherwise: arm 3" in ours.notes
 
 
 def test_over_seeds_it_is_of_the_arms_means(study: Studies) -> None:
@@ -165,6 +166,21 @@ def test_sweeps_are_ranked_jointly_only_with_equal_objectives(study: Studies) ->
     assert joint([first, table(*study(TRADE, name="c"))]) is None
     other: dict[str, Any] = {"metric": {"fid": "min", "recall": "min"}, "mode": None}
     assert joint([first, table(*study(TRADE, name="d", **other))]) is None
+
+
+def test_an_objective_that_was_measured_otherwise_is_not_compared(study: Studies) -> None:
+    """The first ranks them together, and the recalls are of two extractors."""
+    tables = []
+    for name, extractor in (("a", "pixels"), ("b", "inception")):
+        one = table(*study(TRADE, name=name, **TWO))
+        rows = tuple(replace(row, conditions_of={"recall": {"extractor": extractor}}) for row in one.rows)
+        tables.append(replace(one, rows=rows))
+    together = joint(tables)
+    assert together is not None
+    assert together.front is not None
+    assert [row.rank for row in together.rows] == list(range(1, 9))
+    assert together.front.names == ("a: arm 3", "a: arm 0", "a: arm 1")
+    assert "recall is unknown, or measured otherwise: b: arm 3; b: arm 0" in together.notes[-1]
 
 
 def test_noise_alone_may_keep_one_off_it(tmp_path: Path, study: Studies) -> None:
