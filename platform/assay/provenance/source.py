@@ -18,9 +18,12 @@ DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def module_spec(name: str) -> ModuleSpec | None:
-    """Like `find_spec`, but without importing the parent packages."""
+    """Like `find_spec`, but without importing the parent packages; None also for a script, which has no spec."""
     top, *inner = name.split(".")
-    spec = find_spec(top)
+    try:
+        spec = find_spec(top)
+    except ValueError:
+        return None
     for part in inner:
         if spec is None or spec.submodule_search_locations is None:
             return None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -64,3 +66,8 @@ def test_a_module_that_does_not_parse_is_still_told_apart(site: Path) -> None:
     before = hashes()
     (site / "parts/late.py").write_text("ONE = = 1\n")
     assert hashes()["parts.late"] != before["parts.late"]
+
+
+def test_code_in_a_script_has_no_module_to_look_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "script", ModuleType("script"))
+    assert module_hashes(["script:body", "nowhere.at_all:body"], {"script", "nowhere"}) == {}
