@@ -10,11 +10,11 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 from assay.alerts.alert import Alert, also_reached, broken_off, ended, failed_trials, reached_target
 from assay.alerts.delivery import deliver, refusal
 from assay.costs.availability import StageStatus
+from assay.events import Event
 from assay.home import Home
 from assay.planning import Plan
 from assay.results import Outcome
@@ -25,28 +25,6 @@ from assay.sweep.notify import Receiver
 
 END_S = 20.0
 """How long the end of a run waits for deliveries: as long as all attempts at one alert can take."""
-
-
-class EventLike(Protocol):
-    """The part of an event that the notifier reads."""
-
-    @property
-    def kind(self) -> str: ...
-
-    @property
-    def key(self) -> str: ...
-
-    @property
-    def trial(self) -> int | None: ...
-
-    @property
-    def done(self) -> int: ...
-
-    @property
-    def metrics(self) -> Mapping[str, float]: ...
-
-    @property
-    def message(self) -> str: ...
 
 
 class Notifier:
@@ -76,7 +54,7 @@ class Notifier:
                     self._warn(f"{courier.name}, {courier.receiver}: {why}; it will get no alerts")
         self._plan = plan
 
-    def event(self, event: EventLike) -> None:
+    def event(self, event: Event) -> None:
         plan = self._plan
         assert plan is not None
         if event.kind == "failed" and not self._has_failed:

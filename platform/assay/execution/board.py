@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, cast
 
 from assay.costs.availability import StageStatus
-from assay.execution.events import Event
+from assay.events import Event
 from assay.execution.pace import Pace
 from assay.planning import Plan
 from assay.planning.labels import serves

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from assay.execution.events import Emit, Event
+from assay.events import Emit, Event
 from assay.execution.ranks import Ranks
 from assay.execution.system_meter import SystemMeter, worker_name
 from assay.store import Cost, Provenance, Store, StoredResult

@@ -12,8 +12,8 @@ from typing import Literal, Protocol, get_args
 from assay.alerts import Notifier
 from assay.costs.availability import StageStatus, stale_of, survey
 from assay.errors import AssayError, ClusterLost, StageFailed, UserError, refuse_unless
+from assay.events import Event
 from assay.execution import inline
-from assay.execution.events import Event
 from assay.execution.executors import EXECUTORS, make_executor
 from assay.execution.heartbeat import Heartbeat
 from assay.execution.limits import Limiter, refuse_unpriced

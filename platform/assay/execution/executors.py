@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from assay.execution.events import Emit
+from assay.events import Emit
 from assay.execution.packing import Machine
 from assay.execution.pause import Pause
 from assay.execution.rung_decisions import RungDecisions

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 
 from assay.costs.availability import StageStatus
 from assay.errors import StoreError
+from assay.events import Event
 from assay.execution.board import Board
-from assay.execution.events import Event
 from assay.home import Home, user_name
 from assay.planning import Plan, studies_of
 from assay.planning.passes import with_streamed

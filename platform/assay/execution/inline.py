@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from assay.errors import UserError
+from assay.events import Emit, Event
 from assay.execution.broker import too_large
-from assay.execution.events import Emit, Event
 from assay.execution.packing import Machine
 from assay.execution.pause import Pause, Paused
 from assay.execution.racing import make_rule, score

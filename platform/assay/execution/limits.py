@@ -14,7 +14,7 @@ from assay.costs.devices import UTILISATION, DeviceDays
 from assay.costs.estimator import expected_device
 from assay.costs.rates import CPU, NO_RATES, Rates
 from assay.errors import SpecError
-from assay.execution.events import Emit, Event
+from assay.events import Emit, Event
 from assay.execution.pause import Pause
 from assay.store import Cost, StoredResult
 from assay.sweep import Limits, Sweep

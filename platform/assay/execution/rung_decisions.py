@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from assay.execution.events import Emit, Event
+from assay.events import Emit, Event
 from assay.planning import Plan
 from assay.store import Decision
 

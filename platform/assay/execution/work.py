@@ -21,9 +21,9 @@ import numpy as np
 import pyarrow as pa
 
 from assay.errors import AssayError, passing_warnings
+from assay.events import Emit, Event
 from assay.execution.batch_size import MOST_ON_CPU, BatchSize
 from assay.execution.contexts import Context, Laps, Leaving, MapContext, WorkerContext
-from assay.execution.events import Emit, Event
 from assay.execution.ranks import ALONE, Ranks
 from assay.execution.retries import blame
 from assay.execution.system_meter import SystemMeter

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 
 from assay.costs.availability import StageStatus
 from assay.costs.devices import find_device
+from assay.events import Event
 from assay.planning import Plan
 from assay.tracking.client import now_ms
-from assay.tracking.view import EventLike, Point
+from assay.tracking.view import Point
 from assay.workload import Stage
 
 MOST_WORKERS = 64
@@ -40,7 +41,7 @@ class Running:
     shown_device_seconds: float = 0.0
     shown_at: float = 0.0
 
-    def add(self, event: EventLike) -> None:
+    def add(self, event: Event) -> None:
         """A map stage reports what is new, a training where it is."""
         self.done = self.done + event.done if event.advance else event.done
         for name, value in event.metrics.items():
@@ -51,7 +52,7 @@ class Running:
             self.device_seconds = self.device_seconds + spent if event.advance else spent
             self.device = event.cost.device
 
-    def add_used(self, event: EventLike) -> None:
+    def add_used(self, event: Event) -> None:
         workers = {name.rpartition("/")[0] for name in self.used}
         if event.worker in workers or len(workers) < MOST_WORKERS:
             for name, value in event.metrics.items():
@@ -96,7 +97,7 @@ class LiveCurves:
         """What the run computes; again when its plan grew."""
         self._plan, self._before = plan, before
 
-    def add(self, event: EventLike) -> None:
+    def add(self, event: Event) -> None:
         if event.kind == "committed":
             self._running.pop(event.key, None)
             self._reported.discard(event.key)
@@ -119,7 +120,7 @@ class LiveCurves:
         reported, self._reported = self._reported, set()
         return {key: self._running[key].points(now) for key in sorted(reported)}
 
-    def _begun(self, plan: Plan, event: EventLike) -> Running:
+    def _begun(self, plan: Plan, event: Event) -> Running:
         stage = plan.stages[event.key]
         unit = stage.unit if stage.items is None else plan.hints_of(event.key).item_unit
         stored = self._before[event.key].done if event.key in self._before else 0

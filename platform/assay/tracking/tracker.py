@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import cast
 
 from assay.costs.availability import StageStatus
+from assay.events import Event
 from assay.home import Home
 from assay.planning import Plan, PlannedTrial
 from assay.results import Outcome, TrialOutcome
@@ -50,7 +51,7 @@ class Tracker:
         self._live.begin(plan, before)
         self._started().put(lambda: self._show_plan(plan, stored))
 
-    def event(self, event: view.EventLike) -> None:
+    def event(self, event: Event) -> None:
         if self._writer is None:
             return
         self._warn_once(self._writer)

@@ -11,12 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
 
 from assay.planning import PlannedTrial, Rung
 from assay.provenance import origin_in_words, repositories
 from assay.results import TrialOutcome
-from assay.store import Cost, Decision, StoredResult
+from assay.store import Decision, StoredResult
 from assay.store.schema import OriginRecord
 from assay.sweep import Sweep
 from assay.sweep.expansion import in_words
@@ -38,34 +37,6 @@ LEAF = "assay.key"
 """The tag with the key of the leaf that a trial's run was created for."""
 SHOWN = {".html", ".png", ".jpg", ".jpeg", ".svg", ".webp"}
 """The files of a report that are logged: the page and the pictures."""
-
-
-class EventLike(Protocol):
-    """The part of an event that the tracker reads."""
-
-    @property
-    def kind(self) -> str: ...
-
-    @property
-    def key(self) -> str: ...
-
-    @property
-    def message(self) -> str: ...
-
-    @property
-    def done(self) -> int: ...
-
-    @property
-    def advance(self) -> bool: ...
-
-    @property
-    def metrics(self) -> Mapping[str, float]: ...
-
-    @property
-    def cost(self) -> Cost | None: ...
-
-    @property
-    def worker(self) -> str: ...
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from adm import checkpoints
 from adm.workload import workload
 from assay.errors import ConfigError, UserError
+from assay.events import Event
 from assay.execution import inline
-from assay.execution.events import Event
 from assay.execution.work import to_numpy
 from assay.store import Store
 from assay.workload import Stage, topological

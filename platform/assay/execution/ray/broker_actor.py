@@ -11,8 +11,8 @@ from typing import Any
 
 import ray
 
+from assay.events import Event
 from assay.execution.broker import Assignment, Request, StageBroker
-from assay.execution.events import Event
 from assay.execution.ray.capacity import capacity, free_what_the_dead_hold
 from assay.execution.retries import Failure
 

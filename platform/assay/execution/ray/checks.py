@@ -10,8 +10,8 @@ from functools import partial
 import ray
 
 from assay.errors import AssayError, UserError
+from assay.events import Emit, Event
 from assay.execution.broker import too_large
-from assay.execution.events import Emit, Event
 from assay.execution.ray.capacity import TRIAL_MEMORY_BYTES, capacity
 from assay.execution.ray.growth import limit
 from assay.execution.ray.task import remote_findings

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from assay.execution.events import Emit
+from assay.events import Emit
 from assay.execution.packing import Machine
 from assay.execution.pause import Pause
 from assay.execution.ray.session import session

@@ -9,7 +9,7 @@ from typing import Any
 
 import ray
 
-from assay.execution.events import Event
+from assay.events import Event
 from assay.execution.ray.broker_actor import RemoteEmit
 from assay.execution.ray.deaths import failure_in
 from assay.execution.requirements import Need

@@ -17,8 +17,8 @@ import ray
 from ray import tune
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from assay.events import Emit, Event
 from assay.execution.broker import Request
-from assay.execution.events import Emit, Event
 from assay.execution.packing import total
 from assay.execution.pause import Pause, Paused
 from assay.execution.ray import private

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from assay.errors import ClusterLost
-from assay.execution.events import Emit, Event
+from assay.events import Emit, Event
 from assay.execution.ray import private
 from assay.execution.ray.aside import aside
 from assay.text import first_line

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from assay.events import Event
 from assay.execution import inline
-from assay.execution.events import Event
 from assay.store import Store
 from assay.workload import Stage
 from quick_samples import compute, graph, result, tensors

@@ -11,7 +11,7 @@ import toy_workload
 from assay.costs.devices import DeviceDays
 from assay.costs.rates import Price, Rates
 from assay.errors import UserError
-from assay.execution.events import Event
+from assay.events import Event
 from assay.execution.limits import Limiter
 from assay.execution.pause import Pause
 from assay.home import Home

@@ -11,10 +11,10 @@ import pytest
 
 import assay.execution.contexts as context
 from assay.errors import AssayError, DamagedResult, UserError
+from assay.events import Event
 from assay.execution import inline
 from assay.execution.batch_size import BatchSize
 from assay.execution.broker import Request, StageBroker
-from assay.execution.events import Event
 from assay.execution.pause import Pause, Paused
 from assay.execution.requirements import Need, need
 from assay.execution.work import device_name

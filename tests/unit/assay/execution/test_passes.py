@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import streamed_workload
+from assay.events import Event
 from assay.execution import inline
-from assay.execution.events import Event
 from assay.execution.pause import Pause, Paused
 from assay.planning.passes import passes
 from assay.store import Store

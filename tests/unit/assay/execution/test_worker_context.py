@@ -15,8 +15,8 @@ import torch.multiprocessing
 import assay.execution.contexts as runner_context
 from assay.costs.devices import DeviceDays
 from assay.costs.ledger import entries
+from assay.events import Event
 from assay.execution.contexts import CONTEXT_FILE, Leaving, WorkerContext
-from assay.execution.events import Event
 from assay.execution.ranks import ALONE, Ranks
 from assay.store import Cost, Store
 from assay.workload import Budget, Checkpointing, Stage

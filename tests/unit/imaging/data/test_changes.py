@@ -13,7 +13,7 @@ from PIL import Image
 import assay
 from adm.workload import workload
 from assay.errors import UserError
-from assay.execution.events import Event
+from assay.events import Event
 from assay.home import Home
 from assay.store import Store
 from assay.sweep import Sweep
