@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,9 @@ from assay.tracking.view import Point
 from assay.workload import JSON
 
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
+ONE_IMPORT = threading.Lock()
+"""MLflow's modules import each other in circles: a second thread that imports them meanwhile finds them half made. The
+first may be that of a run that was given up, and still be at it."""
 DATABASE_PATIENCE_S = 300.0
 """For a local file: creating it takes two seconds, more on a busy machine. A locked one is noticed sooner."""
 
@@ -29,8 +33,9 @@ class Client:
 
     def __init__(self, home: Home, patience: Patience) -> None:
         quiet_environment()
-        from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_TIMEOUT
-        from mlflow.tracking import MlflowClient
+        with ONE_IMPORT:
+            from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_TIMEOUT
+            from mlflow.tracking import MlflowClient
 
         self._patience = patience
         self._database = sqlite_file(home.tracking_uri)
