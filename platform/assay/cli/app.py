@@ -179,7 +179,8 @@ def stop(job: JobArg, address: AddressOpt = None) -> None:
 @app.command()
 def init(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Of the study, or a path. Default: my-study, or my-workload.")
+        str | None,
+        typer.Argument(metavar="[NAME]", help="The study's name, or a path. Default: my-study, or my-workload."),
     ] = None,
     workload: Annotated[
         str | None,
@@ -237,7 +238,7 @@ def plan(
 
 @app.command(name="ls")
 def list_(address: AddressOpt = None, as_json: JsonOpt = False) -> None:
-    """List the sweeps that have a report here, the stages in the store, and a cluster's jobs."""
+    """List what runs now, the sweeps that have a report here, the stages in the store, and a cluster's jobs."""
     from assay.cli.commands.ls import list_everything
 
     list_everything(address, as_json)
@@ -367,14 +368,14 @@ def notify(
         str | None,
         typer.Argument(
             metavar="[SWEEP]",
-            help="Default: whom the home's settings.yaml names.",
+            help="Default: those in the home's settings.yaml.",
             autocompletion=completion.sweeps,
         ),
     ] = None,
     profile: ProfileOpt = None,
     sets: SetOpt = None,
 ) -> None:
-    """Send a test alert to the webhooks and commands that runs of a sweep notify."""
+    """Send a test alert to everyone whom a run would notify: its webhooks and commands."""
     from assay.cli.commands.notify import send_test
 
     raise typer.Exit(send_test(sweep, profile, sets or []))
@@ -421,7 +422,7 @@ def gc(
         typer.Option(
             "--keep",
             metavar="SWEEP...",
-            help="Sweeps whose results stay, with all their profiles. Several may follow.",
+            help="Sweeps whose results stay, with all their profiles; at least one.",
             autocompletion=completion.sweeps,
         ),
     ] = None,

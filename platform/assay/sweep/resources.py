@@ -25,8 +25,8 @@ class TrainResources(Section):
     gpus_per_worker: Gpus = 0
     """Usually 1. A fraction shares a GPU among workers."""
     gpu: GpuName | None = None
-    """The kind of its machines' GPUs, by which plans say what fits: "A100-40GB". It chooses no machines. None: any size
-    of the device in whose days the workload counts costs."""
+    """The GPU model, such as A100-40GB: `plan` checks whether stages fit its memory. It does not select machines.
+    Default: the device in whose days costs are counted, with any size of memory."""
 
     @property
     def units(self) -> tuple[int, int]:
@@ -87,11 +87,11 @@ class Resources(Section):
     model_config = ConfigDict(protected_namespaces=())
 
     train: TrainResources = TrainResources()
-    """Of trainings: groups of workers."""
+    """For trainings: groups of workers."""
     sample: SampleResources = SampleResources()
-    """Of map stages: actors, among which items are divided."""
+    """For map stages: actors, among which items are divided."""
     reduce: ReduceResources = ReduceResources()
-    """Of all other stages: one process each."""
+    """For all other stages: one process each."""
 
     @classmethod
     def reader(cls: type[R], data: object) -> type[R]:

@@ -61,9 +61,9 @@ class Limits(Section):
     usd: PositiveNumber | None = None
     """Dollars over all runs of the study, by the prices in the home's settings."""
     hours: Hours | None = None
-    """Of one run, by the clock."""
+    """Hours that one run may take, by the clock."""
     trials: Positive | None = None
-    """The first so many trials run, and the others wait until it is raised."""
+    """Only this many trials run; the others wait until you raise the limit."""
     concurrent_trials: Positive | None = None
     """None: as many as the cluster holds."""
     retries: Count = 3
@@ -111,7 +111,7 @@ class Sweep(Section, Shown):
     """One study, with its profile and --set applied."""
 
     version: Annotated[int, Field(strict=True, ge=1, le=1)]
-    """Of the format of this file."""
+    """The version of the file format."""
     name: SafeName
     """Names the report's folder, and the study in MLflow."""
     description: Text = ""
@@ -149,7 +149,7 @@ class Sweep(Section, Shown):
     report: Report = Report()
     """What the report draws."""
     notify: Notify | None = None
-    """Whom a run tells of its end and its troubles; [] for nobody. None: whom the home's settings name."""
+    """Who gets alerts when a run ends or has trouble; [] for nobody. Default: those in the home's settings.yaml."""
     profiles: Mapping[ProfileName, Mapping[str, Any]] = {}
     """Name → keys of this file that `--profile NAME` replaces; `config` is merged path by path."""
 

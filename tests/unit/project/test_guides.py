@@ -208,5 +208,32 @@ def test_a_spacing_of_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         "metric": "fd_classifier",
         "mode": "min",
     }
-    plan = checked(make_plan(load_sweep({**sweep, "config": {"sample.steps": "quadratic20"}})))
-    assert [trial.trial.config["sample"]["steps"] for trial in plan.trials] == ["quadratic20"]
+    steps = ["quadratic2", "quadratic20", "quadratic250"]
+    plan = checked(make_plan(load_sweep({**sweep, "parameters": {"sample.steps": {"values": steps}}})))
+    assert [trial.trial.config["sample"]["steps"] for trial in plan.trials] == steps
+
+
+@pytest.mark.slow
+def test_a_sampler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed("workloads/adm/README.md", "my_samplers", tmp_path, monkeypatch)
+    loop = (ROOT / "tests/fixtures/guest_pieces/heun.py").read_text()
+    (tmp_path / "site" / "my_heun.py").write_text(loop)
+    sweep = {
+        "version": 1,
+        "name": "heun",
+        "workload": "adm",
+        "base": "tiny_digits",
+        "config": {
+            "classifier": None,
+            "train.iterations": 2,
+            "sample.sampler": "heun",
+            "sample.steps": 3,
+            "evaluate.extractor": "pixels",
+            "evaluate.num_samples": 100,
+            "evaluate.num_reference": 100,
+        },
+        "metric": "fd_pixels",
+        "mode": "min",
+    }
+    (trial,) = assay.run(sweep, Home(tmp_path / "home"), executor="inline").trials
+    assert trial.metrics["fd_pixels"] > 0

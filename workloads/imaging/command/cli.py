@@ -94,7 +94,7 @@ def evaluate(
     """Inception Score, FID, sFID, Precision and Recall of samples, as the published evaluator computes them.
 
     The Inception Score needs the samples alone. Precision and recall need images in REF. Intervals, and KID with its
-    standard error, are part of a trial's results (see the README).
+    standard error, are part of a trial's results (see workloads/imaging/README.md).
     """
     err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     try:

@@ -73,7 +73,7 @@ class Searcher(ChoosingSection):
     num_trials: Annotated[Positive | None, Field(validate_default=True)] = None
     """Draws of the parameters' values; each is a trial of every arm and seed."""
     seed: Count = 0
-    """Of the draws."""
+    """The seed of the random draws."""
     batch: Positive = 4
     """Suggestions per batch."""
 
