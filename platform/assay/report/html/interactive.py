@@ -20,6 +20,7 @@ from assay.results import Table, TrialOutcome
 from assay.results.rows import Row
 from assay.sweep.expansion import in_words
 from assay.sweep.search import ARM
+from assay.sweep.search.parameter import part
 from assay.text import plural
 from assay.workload import JSON
 
@@ -234,8 +235,8 @@ def _settings(plan: Plan, path: str, values: Sequence[JSON]) -> Iterator[_Column
     parameter = plan.sweep.parameters.get(path)
     if parameter is not None and parameter.partition is not None:
         for number, name in enumerate(parameter.parts_of(path)):
-            part = [value[number] if isinstance(value, list) else None for value in values]
-            yield _Column(name, part, is_setting=True, is_listed=True)
+            parts = [part(value, number) for value in values]
+            yield _Column(name, parts, is_setting=True, is_listed=True)
         return
     is_range = parameter is not None and parameter.min is not None
     is_log = parameter is not None and parameter.log

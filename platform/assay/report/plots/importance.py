@@ -77,10 +77,13 @@ def importance(settings: Sequence[Setting], values: Sequence[float]) -> dict[str
 def _column(setting: Setting) -> tuple[list[float], tuple[float, float]]:
     """Each trial's number for the forest, and the ends between which all numbers weigh equally.
 
-    A range's numbers, or their logarithms, are as they are. Listed values, numbers too, are counted in order, so that
-    each has the same weight.
+    A range's numbers, or their logarithms, are as they are, and its ends are as wide as an arm's numbers are. Listed
+    values, numbers too, are counted in order, so that each has the same weight; so are those of a range if one of them
+    is no number, or has no logarithm.
     """
-    if setting.bounds is None or not setting.is_numeric:
+    has_size = setting.is_numeric and (not setting.is_log or min(setting.places) > 0)
+    if setting.bounds is None or not has_size:
         return setting.level_places, (-0.5, len(setting.levels) - 0.5)
     change = math.log if setting.is_log else float
-    return [change(place) for place in setting.places], (change(setting.bounds[0]), change(setting.bounds[1]))
+    places, ends = ([change(number) for number in numbers] for numbers in (setting.places, setting.bounds))
+    return places, (min(*ends, *places), max(*ends, *places))

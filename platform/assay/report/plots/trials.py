@@ -18,7 +18,7 @@ from assay.results import TrialOutcome, table
 from assay.sweep import Plot
 from assay.sweep.expansion import in_words
 from assay.sweep.search import ARM
-from assay.sweep.search.parameter import Parameter
+from assay.sweep.search.parameter import Parameter, part
 from assay.text import plural
 from assay.workload import JSON, at_path, canonical_json, load_attribute
 
@@ -37,7 +37,7 @@ class Setting:
     name: str
     values: Sequence[JSON]
     bounds: tuple[float, float] | None = None
-    """The ends of a parameter's range."""
+    """The ends of a parameter's range. Where an arm sets the path, its value may be outside, or no number."""
     is_log: bool = False
     is_name: bool = False
     """Its numbers have no size, as those of seeds."""
@@ -110,7 +110,7 @@ class RankedTrials:
                 path, number = whole, parts.index(name)
         values = [at_path(config, path) for config in self.configs]
         if number is not None:
-            return Setting(name, [value[number] for value in values])
+            return Setting(name, [part(value, number) for value in values], order=self.order)
         given = self.parameters.get(name)
         if given is None or given.min is None or given.max is None:
             return Setting(name, values, is_name=name in self.seed_paths, order=self.order)

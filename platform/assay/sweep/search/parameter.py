@@ -110,3 +110,8 @@ class Parameter(Section):
         if self.int:
             return Integers(round(self.min), round(self.max), self.step or 1, self.log, self.num)
         return Floats(self.min, self.max, self.log, self.num)
+
+
+def part(value: JSON, number: int) -> JSON:
+    """A part of a trial's partition; None if an arm sets a value that has no such part."""
+    return value[number] if isinstance(value, list) and number < len(value) else None

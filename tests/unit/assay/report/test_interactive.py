@@ -78,6 +78,23 @@ def test_a_race_has_an_axis_for_how_far_each_trial_got(paper: Callable[..., Fill
     assert sorted(row["values"][place] for row in data["rows"]) == [100, 100, 200]
 
 
+def test_a_part_that_the_value_of_an_arm_lacks_is_empty(paper: Callable[..., Filled]) -> None:
+    partition = {"partition": {"total": 12, "parts": 3, "step": 2, "min": 2}, "when": {"arm": "A"}}
+    arms = {"A": {}, "B": {"sample.guidance_scale": 25}, "C": {"sample.guidance_scale": [6, 4]}}
+    filled = paper(
+        lambda planned, rung: {"fid": float(planned.trial.index)},
+        arms=arms,
+        parameters={"sample.guidance_scale": partition},
+    )
+    data = data_in(interactive(*filled, table(*filled)))
+    names = [column["name"] for column in data["columns"]]
+    first = names.index("sample.guidance_scale[0]")
+    parts = {row["values"][names.index("arm")]: row["values"][first : first + 3] for row in data["rows"]}
+    assert parts["B"] == [None, None, None]
+    assert parts["C"] == [6, 4, None]
+    assert sum(parts["A"]) == 12
+
+
 def test_several_objectives_are_plotted_against_each_other_with_their_front(paper: Callable[..., Filled]) -> None:
     several = {"fid": "min", "recall": "max", "train.seconds": "min"}
     plan, trials = paper(quality, metric=several, mode=None, arms={"AdaGN": {}, "add": {"model.norm": "add"}})

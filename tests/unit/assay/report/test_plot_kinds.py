@@ -28,6 +28,18 @@ def draw(axes, panel):
     for series in panel.series:
         xs, ys = [panel.axis.at(point.x) for point in series.points], [point.y for point in series.points]
         axes.step(xs, ys, color="#FF00FF", linewidth=6, label=panel.label(series))
+
+
+def fall(axes, panel):
+    assert len(panel.series) > 100, "only for large studies\\nwhich this is not"
+
+
+def fall_of_trials(figure, picture):
+    raise KeyError("step")
+
+
+FALL = PlotKind("stairs_of_a_package:fall", x="numbers")
+FALL_OF_TRIALS = PlotKind("stairs_of_a_package:fall_of_trials", x=None, optional=("y",), of="trials")
 """
 SWEEP = """\
 version: 1
@@ -51,7 +63,8 @@ def stairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     info = tmp_path / "stairs-1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stairs\nVersion: 1\n")
-    points = "stairs = stairs_of_a_package:STAIRS\nslide = stairs_of_a_package:SLIDE\n"
+    kinds = {"stairs": "STAIRS", "slide": "SLIDE", "fall": "FALL", "trialfall": "FALL_OF_TRIALS"}
+    points = "".join(f"{name} = stairs_of_a_package:{constant}\n" for name, constant in kinds.items())
     (info / "entry_points.txt").write_text(f"[{PLOT_KINDS.group}]\n{points}")
     (tmp_path / "stairs_of_a_package.py").write_text(PACKAGE)
     monkeypatch.syspath_prepend(tmp_path)
@@ -73,6 +86,25 @@ def test_a_report_draws_it(paper: Callable[..., Filled], tmp_path: Path) -> None
     assert drawn["fid-by-sample.guidance_scale-line.png"] == 0
     assert drawn["fid-by-sample.guidance_scale-stairs.png"] > 1000
     assert not [note for note in written.table.notes if "not drawn" in note]
+
+
+@pytest.mark.usefixtures("stairs")
+def test_one_that_fails_is_noted_and_all_else_is_written(paper: Callable[..., Filled], tmp_path: Path) -> None:
+    plots: list[dict[str, Any]] = [
+        {"kind": "fall", "x": "sample.guidance_scale", "y": "fid"},
+        {"kind": "trialfall"},
+        {"kind": "line", "x": "sample.guidance_scale", "y": "fid"},
+    ]
+    parameters = {"sample.guidance_scale": {"values": [0.0, 1.0, 10.0]}}
+    plan, trials = paper(quality, parameters=parameters, report={"plots": plots})
+    written = write(plan, trials, tmp_path / "report", frozenset())
+    assert [note for note in written.table.notes if note.startswith("not drawn")] == [
+        "not drawn: fid-by-sample.guidance_scale-fall.png: AssertionError: only for large studies",
+        "not drawn: fid-trialfall.png: KeyError: 'step'",
+    ]
+    assert [picture.name for picture in written.pictures] == ["fid-by-sample.guidance_scale-line.png"]
+    assert "AssertionError: only for large studies" in written.page.read_text()
+    assert {"report.json", "table.csv", "table.md"} <= {file.name for file in written.folder.iterdir()}
 
 
 def magenta_pixels(picture: Path) -> int:

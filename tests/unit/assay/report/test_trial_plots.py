@@ -20,6 +20,7 @@ from assay.report.plots.parallel import draw_parallel
 from assay.report.plots.trials import NotDrawn, Picture, Setting, ranked_trials
 from assay.results import TrialOutcome
 from assay.sweep import load_sweep
+from assay.workload import JSON
 
 Filled = tuple[Plan, tuple[TrialOutcome, ...]]
 NORMS = {"AdaGN": {"model.norm": "adagn"}, "addition": {"model.norm": "add"}}
@@ -114,6 +115,56 @@ def test_importance_weighs_a_range_by_its_logarithm_if_it_is_declared_so() -> No
     numbers: list[Any] = [10**exponent for exponent in exponents]
     settings = [Setting("rate", numbers, (1e-4, 1.0), is_log=True), Setting("other", other)]
     assert importance(settings, values)["rate"] > 0.9
+
+
+def test_what_an_arm_sets_may_lack_the_parts_of_a_partition(paper: Callable[..., Filled]) -> None:
+    arms = {"A": {}, "B": {"sample.guidance_scale": 25.0}, "C": {"sample.guidance_scale": [6, 4]}}
+    fifths = {"sample.guidance_scale": {**FIFTHS["sample.guidance_scale"], "when": {"arm": "A"}}}
+    shown = ranked_trials(*paper(quality, arms=arms, parameters=fifths), ["fid"])
+    parts: dict[str, list[list[Any]]] = {arm: [] for arm in arms}
+    for number, arm in enumerate(shown.arms):
+        parts[arm].append([setting.values[number] for setting in shown.settings(["sample.guidance_scale"])])
+    assert parts["B"] == [[None, None, None]]
+    assert parts["C"] == [[6, 4, None]]
+    assert {sum(each) for each in parts["A"]} == {12}
+    assert shown.setting("sample.guidance_scale[2]").levels == [None, 2, 4, 6, 8]
+
+
+def test_importance_takes_numbers_of_arms_outside_of_a_range() -> None:
+    numbers: list[Any] = [0.01, 0.1, 1.0, 10.0, 25.0] * 8
+    other = [number // 5 % 2 for number in range(40)]
+    values = [math.log(number) for number in numbers]
+    for is_log in (True, False):
+        wide = [Setting("a", numbers, (0.01, 10.0), is_log=is_log), Setting("b", other)]
+        told = [Setting("a", numbers, (0.01, 25.0), is_log=is_log), Setting("b", other)]
+        assert importance(wide, values) == importance(told, values)
+        assert importance(wide, values)["a"] > 0.9
+
+
+def test_importance_counts_the_values_of_a_logarithmic_range_if_an_arm_has_zero() -> None:
+    numbers: list[Any] = [0.0, 0.1, 1.0, 10.0] * 8
+    other = [number // 4 % 2 for number in range(32)]
+    values = [
+        {0.0: 0.0, 0.1: 2.0, 1.0: 4.0, 10.0: 6.0}[number] + 2 * b for number, b in zip(numbers, other, strict=True)
+    ]
+    shares = importance([Setting("a", numbers, (0.1, 10.0), is_log=True), Setting("b", other)], values)
+    assert shares == pytest.approx({"a": 5 / 6, "b": 1 / 6}, abs=0.05)  # variances of 0, 2, 4, 6 and of 0, 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("value", [25.0, 0.0, [6, 4]])
+@pytest.mark.parametrize("parameter", [*FIFTHS.values(), {**DRAWS["sample.guidance_scale"], "num": 4}])
+def test_a_report_has_every_plot_where_an_arm_sets_what_a_parameter_cannot_be(
+    paper: Callable[..., Filled], tmp_path: Path, parameter: dict[str, Any], value: JSON
+) -> None:
+    arms = {"A": {}, "B": {"sample.guidance_scale": value}}
+    only_a = {"sample.guidance_scale": {**parameter, "when": {"arm": "A"}}}
+    plots = [{"kind": kind} for kind in ("importance", "slice", "parallel")]
+    plan, trials = paper(quality, arms=arms, parameters=only_a, report={"plots": plots})
+    written = write(plan, trials, tmp_path / "report", frozenset())
+    assert not [note for note in written.table.notes if "not drawn" in note or "not plotted" in note]
+    assert len(written.pictures) == len(plots)
+    assert (written.folder / "interactive.html").is_file()
 
 
 def test_importance_says_why_there_is_none() -> None:
