@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from assay.store.checkpoints import read_lately
+from assay.store.checkpoints import Checkpoints, read_lately
 from assay.store.contents import Tree, trees
 from assay.store.damage import Damage
 from assay.store.folders import KEY
 from assay.store.journal import Computed
 from assay.store.scratch import LEFT_ALONE_S, leftovers
+from assay.store.shards import Shards
 from assay.store.store import Store, StoredResult
 from assay.store.trash import Trash
+from assay.workload import Checkpointing
 
-What = Literal["results", "progress", "studies", "staging", "ray", "set-aside"]
-"""Results; checkpoints and shards; the memory of searches, races and charges; interrupted uploads; Ray's scratch in an
-object store; damaged files."""
+What = Literal["results", "progress", "studies", "origins", "staging", "ray", "set-aside"]
+"""Results; checkpoints and shards; the memory of searches, races and charges; records of where results come from;
+interrupted uploads; Ray's scratch in an object store; damaged files."""
 Author = tuple[str, str | None]
 """The name and the profile of the sweep that computed something."""
 
@@ -45,7 +47,7 @@ class Reached:
 
 @dataclass(frozen=True)
 class Garbage:
-    """A folder of the store that can be deleted."""
+    """A folder of the store that can be deleted, or the record of an origin."""
 
     path: str
     what: What
@@ -81,18 +83,19 @@ def find_garbage(store: Store, kept: Reached, older_than_s: float, *, with_set_a
 def delete(store: Store, garbage: Iterable[Garbage]) -> list[Garbage]:
     """Delete it, and return what was deleted: not what a run uses that began in the meantime.
 
-    Results go first, since they list files of the other folders.
+    Results go first, since they list files of the other folders; the origins that all of these name go last.
     """
     deleted: list[Garbage] = []
     listed = list(garbage)
     with Trash(store.files) as trash:
-        for parts in (("results",), ("progress", "studies", "staging", "ray", "set-aside")):
+        for parts in (("results",), ("progress", "studies", "staging", "ray", "set-aside"), ("origins",)):
             taken = [each for each in listed if each.what in parts]
             for each in taken:
                 trash.take(each.path, [*each.records])
             used = in_use(store)  # not earlier: a run that began before sees the folder, or is seen here
+            is_any_running = bool(store.running(LEFT_ALONE_S))
             for each in taken:
-                if used.has(each.path):
+                if used.has(each.path) or (each.what == "origins" and is_any_running):
                     trash.put_back(each.path)
                 else:
                     deleted.append(each)
@@ -128,7 +131,28 @@ class _Search:
             if self._is_free(study, self._kept.studies, tree):
                 author = _journal(self._store, study).author()
                 found.append(self._of(f"studies/{study}", "studies", tree, author=author))
-        return [*found, *self._left(with_set_aside)]
+        going = {each.path for each in found}
+        return [*found, *self._origins(going), *self._left(with_set_aside)]
+
+    def _origins(self, going: Set[str]) -> list[Garbage]:
+        """What no result, checkpoint or shard names that stays. None while anything runs: its results name it later."""
+        if self._store.running(LEFT_ALONE_S):
+            return []
+        folder, listed = self._store.origin_records, trees(self._files, self._store.origin_records.path)
+        old = {name: tree for name, tree in listed.items() if folder.belongs(name) and not self._is_young(tree)}
+        named = {f"{origin}.json" for origin in self._named(going)} if old else set()
+        return [self._of(f"{folder.path}/{name}", "origins", tree) for name, tree in old.items() if name not in named]
+
+    def _named(self, going: Set[str]) -> Iterator[str]:
+        """The origins of everything that is not `going`."""
+        for key, record in self._records.items():
+            if f"results/{key}" not in going:
+                yield from record.provenance.origins
+        for lineage in self._progress:
+            if f"progress/{lineage}" not in going:
+                for checkpoint in Checkpoints(self._files, lineage, 1, Checkpointing(every=1)).records.all().values():
+                    yield from checkpoint.origins
+                yield from (shard.origin for shard in Shards(self._files, lineage).listed())
 
     def _staying(self) -> set[str]:
         """The keys of results that stay, with those that they were computed from."""

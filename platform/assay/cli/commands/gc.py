@@ -32,6 +32,7 @@ NAMES = {
     "results": "results",
     "progress": "checkpoints and shards",
     "studies": "notes on decisions and charges",
+    "origins": "records of where results came from",
     "staging": "interrupted uploads",
     "ray": "Ray's scratch",
     "set-aside": "damaged files that were set aside",

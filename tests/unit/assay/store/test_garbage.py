@@ -225,3 +225,65 @@ def test_results_of_earlier_settings_go_unless_nobody_can_tell(lab: Lab) -> None
 def test_trials_that_a_limit_leaves_waiting_are_kept(lab: Lab) -> None:
     sweep = lab.sweep("kept", "limits.trials=1")
     assert reached_by(plan_to_keep(sweep, lab.store), lab.store) == lab.reached("kept")
+
+
+def origins(garbage: Sequence[Garbage]) -> set[str]:
+    return {each.path.removeprefix("origins/") for each in garbage if each.what == "origins"}
+
+
+@pytest.fixture
+def unnamed(lab: Lab) -> str:
+    """The record of an origin that nothing in the store names; all others are named by results."""
+    (named,) = lab.store.origin_records.names()
+    content = lab.store.files.read_record(f"origins/{named}")
+    assert content is not None
+    lab.store.begin({**content, "command": "assay run earlier"})
+    (name,) = {*lab.store.origin_records.names()} - {named}
+    return name
+
+
+def test_origins_go_that_nothing_names_that_stays(lab: Lab, unnamed: str) -> None:
+    assert origins(lab.garbage("kept", older_than_s=3600)) == set()
+    garbage = lab.garbage("kept")
+    assert origins(garbage) == {unnamed}
+    assert {each.author for each in garbage if each.what == "origins"} == {None}
+    assert delete(lab.store, garbage) == garbage
+    (named,) = lab.store.origin_records.names()
+    assert {f"{origin}.json" for result in lab.store.results() for origin in result.provenance.origins} == {named}
+    assert faults(lab.store) == []
+    assert origins(lab.garbage()) == {named}, "nothing is kept"
+    delete(lab.store, lab.garbage())
+    assert lab.store.origin_records.names() == []
+
+
+@pytest.mark.parametrize("kind", ["train", "map"])
+def test_what_a_checkpoint_or_a_shard_names_stays(lab: Lab, unnamed: str, kind: str) -> None:
+    """Of a training or a fan-out that is half done."""
+    at = {"train": "checkpoints", "map": "shards"}[kind]
+    lineage = next(stage.lineage for stage in make_plan(lab.sweep("kept")).stages.values() if stage.kind == kind)
+    name = next(name for name in lab.store.files.names(f"progress/{lineage}/{at}") if name.endswith(".json"))
+    path, origin = f"progress/{lineage}/{at}/{name}", unnamed.removesuffix(".json")
+    record = lab.store.files.read_record(path)
+    assert record is not None
+    lab.store.files.write_record(path, {**record, **({"origins": [origin]} if kind == "train" else {"origin": origin})})
+    assert origins(lab.garbage("kept")) == set()
+    assert unnamed in origins(lab.garbage())
+
+
+def test_origins_stay_while_anything_runs(lab: Lab, unnamed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be its own: what it stores later will name it."""
+    garbage, take = lab.garbage("kept"), Trash.take
+    note_a_run(lab.store)
+    assert origins(lab.garbage("kept")) == set()
+    lab.store.runs.remove("0" * 32)
+
+    def take_late(trash: Trash, path: str, records: list[str]) -> None:
+        take(trash, path, records)
+        if path.startswith("origins/"):
+            note_a_run(lab.store)
+
+    monkeypatch.setattr(Trash, "take", take_late)
+    deleted = delete(lab.store, garbage)
+    assert [each for each in garbage if each not in deleted] == [each for each in garbage if each.what == "origins"]
+    assert unnamed in lab.store.origin_records.names()
+    assert faults(lab.store) == []
