@@ -4,8 +4,9 @@ and the note in the store that the run is in progress."""
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import fmean
 from typing import Literal, cast
 
 from assay.costs.availability import StageStatus
@@ -77,6 +78,22 @@ class Running:
         )
 
 
+@dataclass(frozen=True)
+class Standing:
+    """What stays the same while the running stages only advance. Counted once, since a study has thousands of stages
+    and is shown several times a second."""
+
+    trials: tuple[int, int, int]
+    """Numbers: done, lost, and all."""
+    per_unit_s: Mapping[str, float]
+    """Name of a stage → mean seconds per unit of those that are finished."""
+    finished_s: float
+    waiting_s: float | None
+    """Expected of all stages that have not started; None if some is unknown."""
+    running: Sequence[Running]
+    """Those that somebody still waits for."""
+
+
 class Board:
     def __init__(
         self,
@@ -95,6 +112,7 @@ class Board:
         self.failed: dict[str, str] = {}
         self._before = before
         self._took: dict[str, float] = {}
+        self._standing: Standing | None = None
         self._arms = {key: serves(plan, key) for key in plan.stages}
         self._notes = deque([] if earlier is None else earlier.entry().notes, maxlen=MOST_NOTES)
 
@@ -125,6 +143,8 @@ class Board:
         )
 
     def event(self, event: Event) -> Note | None:
+        if event.kind != "progress" or event.key not in self.running:
+            self._standing = None
         note = self._note(event)
         if note is not None:
             number = self._notes[-1].number + 1 if self._notes else 0
@@ -157,28 +177,23 @@ class Board:
 
     def trials(self) -> tuple[int, int, int]:
         """Numbers of trials: done, lost, and all."""
-        climbs = [trial.climbs(self.plan.decided) for trial in self.plan.trials]
-        keys = [{stage.key for rung in climbed for stage in rung.stages} for climbed in climbs]
-        done = sum(trial <= self.done for trial in keys)
-        return done, sum(not trial.isdisjoint(self.failed) for trial in keys), len(keys)
+        return self._stands().trials
 
     def elapsed_s(self) -> float:
         return self.clock() - self.started
 
     def left_s(self) -> float | None:
         """Remaining seconds of the whole run, from the share of expected work that is done; None if some is unknown."""
-        total = done = 0.0
-        for key, stage in self.plan.stages.items():
-            if (key in self.done and key not in self._took) or self._is_lost(stage):
-                continue
-            expected = self._expected_s(stage)
+        standing = self._stands()
+        if standing.waiting_s is None:
+            return None
+        done, total = standing.finished_s, standing.finished_s + standing.waiting_s
+        for running in standing.running:
+            expected = self._expected_s(running.stage, standing.per_unit_s)
             if expected is None:
                 return None
             total += expected
-            if key in self._took:
-                done += expected
-            elif key in self.running:
-                done += self._share(self.running[key]) * expected
+            done += self._share(running) * expected
         if total == 0 or done / total < LEAST_SHARE:
             return None
         return self.elapsed_s() * (total - done) / done
@@ -227,31 +242,55 @@ class Board:
 
     # What remains
 
-    def _is_lost(self, stage: Stage) -> bool:
-        """Whether it failed, or needs a stage that failed or only trials that the scheduler ended."""
-        if stage.key in self.failed or stage.key not in self.plan.needed:
-            return True
-        return any(self._is_lost(source) for source in stage.sources)
+    def _stands(self) -> Standing:
+        if self._standing is None:
+            lost, per_unit_s = self._lost(), self._per_unit_s()
+            rest = [stage for key, stage in self.plan.stages.items() if key not in lost and key not in self.done]
+            waiting = [self._expected_s(stage, per_unit_s) for stage in rest if stage.key not in self.running]
+            known = [seconds for seconds in waiting if seconds is not None]
+            self._standing = Standing(
+                trials=self._count_trials(),
+                per_unit_s=per_unit_s,
+                finished_s=sum(seconds for key, seconds in self._took.items() if key not in lost),
+                waiting_s=sum(known) if len(known) == len(waiting) else None,
+                running=[self.running[stage.key] for stage in rest if stage.key in self.running],
+            )
+        return self._standing
+
+    def _lost(self) -> set[str]:
+        """The stages that failed, or need one that failed or only trials that the scheduler ended."""
+        lost: set[str] = set()
+        for key, stage in self.plan.stages.items():  # inputs first
+            is_lost = key in self.failed or key not in self.plan.needed
+            if is_lost or any(source.key in lost for source in stage.sources):
+                lost.add(key)
+        return lost
+
+    def _count_trials(self) -> tuple[int, int, int]:
+        climbs = [trial.climbs(self.plan.decided) for trial in self.plan.trials]
+        keys = [{stage.key for rung in climbed for stage in rung.stages} for climbed in climbs]
+        done = sum(trial <= self.done for trial in keys)
+        return done, sum(not trial.isdisjoint(self.failed) for trial in keys), len(keys)
+
+    def _per_unit_s(self) -> dict[str, float]:
+        rates: dict[str, list[float]] = {}
+        for key, seconds in self._took.items():
+            stage = self.plan.stages[key]
+            rates.setdefault(stage.name, []).append(seconds / stage.amount)
+        return {name: fmean(each) for name, each in rates.items()}
 
     def _share(self, running: Running) -> float:
         to_do = running.stage.amount - running.begun_at
         return (running.pace.done - running.begun_at) / to_do if to_do > 0 and running.stage.budget else 0.0
 
-    def _expected_s(self, stage: Stage) -> float | None:
-        """Expected seconds of a stage in this run: as measured, as predicted, or as similar stages took."""
-        if stage.key in self._took:
-            return self._took[stage.key]
+    def _expected_s(self, stage: Stage, per_unit_s: Mapping[str, float]) -> float | None:
+        """Expected seconds of an unfinished stage in this run: by its pace, as similar stages took, or as predicted."""
         running = self.running.get(stage.key)
         if running is not None:
             remaining = running.pace.left_s(self.clock())
             if remaining is not None:
                 return self.clock() - running.since + remaining
-        alike = [
-            self._took[key] / other.amount
-            for key, other in self.plan.stages.items()
-            if other.name == stage.name and key in self._took
-        ]
-        if alike:
-            return sum(alike) / len(alike) * stage.amount
+        if stage.name in per_unit_s:
+            return per_unit_s[stage.name] * stage.amount
         status = self._before.get(stage.key)
         return status.left.seconds if status is not None else None

@@ -20,7 +20,7 @@ from assay.results import Table, TrialOutcome
 from assay.results.rows import Row
 from assay.sweep.expansion import in_words
 from assay.sweep.search import ARM
-from assay.sweep.search.parameter import part
+from assay.sweep.search.parameter import part_of
 from assay.text import plural
 from assay.workload import JSON
 
@@ -235,7 +235,7 @@ def _settings(plan: Plan, path: str, values: Sequence[JSON]) -> Iterator[_Column
     parameter = plan.sweep.parameters.get(path)
     if parameter is not None and parameter.partition is not None:
         for number, name in enumerate(parameter.parts_of(path)):
-            parts = [part(value, number) for value in values]
+            parts = [part_of(value, number) for value in values]
             yield _Column(name, parts, is_setting=True, is_listed=True)
         return
     is_range = parameter is not None and parameter.min is not None

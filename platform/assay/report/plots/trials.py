@@ -18,7 +18,7 @@ from assay.results import TrialOutcome, table
 from assay.sweep import Plot
 from assay.sweep.expansion import in_words
 from assay.sweep.search import ARM
-from assay.sweep.search.parameter import Parameter, part
+from assay.sweep.search.parameter import Parameter, part_of
 from assay.text import plural
 from assay.workload import JSON, at_path, canonical_json, load_attribute
 
@@ -110,7 +110,7 @@ class RankedTrials:
                 path, number = whole, parts.index(name)
         values = [at_path(config, path) for config in self.configs]
         if number is not None:
-            return Setting(name, [part(value, number) for value in values], order=self.order)
+            return Setting(name, [part_of(value, number) for value in values], order=self.order)
         given = self.parameters.get(name)
         if given is None or given.min is None or given.max is None:
             return Setting(name, values, is_name=name in self.seed_paths, order=self.order)

@@ -112,6 +112,6 @@ class Parameter(Section):
         return Floats(self.min, self.max, self.log, self.num)
 
 
-def part(value: JSON, number: int) -> JSON:
+def part_of(value: JSON, number: int) -> JSON:
     """A part of a trial's partition; None if an arm sets a value that has no such part."""
     return value[number] if isinstance(value, list) and number < len(value) else None

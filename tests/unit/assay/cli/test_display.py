@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from random import Random
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +17,7 @@ from assay.cli.display.live import _Rows
 from assay.costs.availability import StageStatus
 from assay.costs.cost_estimate import CostEstimate
 from assay.execution import Event
-from assay.execution.board import Board
+from assay.execution.board import LEAST_SHARE, Board
 from assay.execution.pace import Pace
 from assay.planning import Plan, PlannedTrial, Rung
 from assay.sweep import Sweep, Trial
@@ -39,8 +41,9 @@ def stage(name: str, arm: str = "", amount: int | None = 600, unit: str = "itera
 
 @dataclass
 class Study:
-    """Two arms of two trials: a training an arm, samples a trial, one reference for all."""
+    """Arms of two trials: a training an arm, samples a trial, one reference for all."""
 
+    arms: Sequence[str] = ("AdaGN", "addition + GroupNorm")
     plan: Plan = field(init=False)
     trains: dict[str, Stage] = field(default_factory=dict)
     samples: list[Stage] = field(default_factory=list)
@@ -49,7 +52,7 @@ class Study:
         reference = stage("reference", amount=None)
         workload: Any = SimpleNamespace(report=ReportHints(metrics=("fid",)))
         trials = []
-        for arm in ("AdaGN", "addition + GroupNorm"):
+        for arm in self.arms:
             self.trains[arm] = stage("train", arm)
             for scale in (0.0, 1.0):
                 name = f"{arm}, scale {scale}"
@@ -160,6 +163,90 @@ def test_time_left_is_told_once_all_of_the_work_is_known(study: Study) -> None:
     assert board.left_s() == pytest.approx(60.0)
     board.event(Event("failed", study.samples[2].key, message="E"))
     assert board.left_s() == pytest.approx(30.0), "what failed is not waited for"
+
+
+def test_time_left_is_as_counted_stage_by_stage_whatever_happens() -> None:
+    dice = Random(3)
+    tick, study = Clock(), Study(arms=[f"arm {number}" for number in range(12)])
+    board = board_of(study, tick)
+    took: dict[str, float] = {}
+    failed: set[str] = set()
+    told: list[float | None] = []
+    for key, each in study.plan.stages.items():
+        board.event(Event("started", key))
+        since = tick.now
+        for done in range(50, 50 * dice.randrange(2, 12), 50):
+            tick.now += dice.uniform(1, 9)
+            board.event(Event("progress", key, done=done))
+            told.append(board.left_s())
+            assert told[-1] == pytest.approx(left_s_by_stage(study, board, took, failed, since, tick.now))
+        if each is study.reference or dice.random() < 0.7:
+            board.event(Event("committed", key))
+            took[key] = tick.now - since
+        else:
+            board.event(Event("failed", key, message="E"))
+            failed.add(key)
+        lost = [trial for trial in study.plan.trials if any(stage.key in failed for stage in trial.stages)]
+        assert board.left_s() == pytest.approx(left_s_by_stage(study, board, took, failed, since, tick.now))
+        assert board.entry().trials_failed == len(lost)
+        assert board.entry().stages_done == len(took)
+    assert len({value for value in told if value is not None}) > 100
+    assert failed
+
+
+def test_a_trial_that_a_scheduler_stops_is_done_and_what_it_needed_is_not_waited_for(study: Study) -> None:
+    tick = Clock()
+    plan = study.plan
+    more = [stage("sample", trial.name, 2000, "images", model=trial.stages[0]) for trial in plan.trials]
+    climbers = [
+        replace(trial, rungs=(Rung(1000, trial.stages), Rung(2000, (trial.stages[0], higher))))
+        for trial, higher in zip(plan.trials, more, strict=True)
+    ]
+    study.plan = replace(plan, trials=tuple(climbers))
+    board = board_of(study, tick)
+    for each in plan.stages.values():
+        board.event(Event("started", each.key))
+        tick.now += 10.0
+        board.event(Event("committed", each.key))
+    before = board.left_s()
+    assert before == pytest.approx(4 * 20.0)
+    assert board.trials() == (0, 0, 4)
+    stopped = study.samples[1].key
+    board.event(Event("rung", stopped, done=1000, message="stop", metrics={"fid": 9.0}, trial=1))
+    assert board.left_s() == pytest.approx(3 * 20.0)
+    assert board.trials() == (1, 0, 4)
+
+
+def left_s_by_stage(
+    study: Study, board: Board, took: dict[str, float], failed: set[str], since: float, now: float
+) -> float | None:
+    """The remaining time by its definition. `since`: when the running stage started."""
+
+    def is_lost(each: Stage) -> bool:
+        return each.key in failed or any(is_lost(source) for source in each.sources)
+
+    stages = study.plan.stages.values()
+    total = finished = 0.0
+    for each in stages:
+        alike = [took[other.key] / other.amount for other in stages if other.name == each.name and other.key in took]
+        share = 0.0
+        if is_lost(each):
+            continue
+        running = board.running.get(each.key)
+        remaining = running.pace.left_s(now) if running else None
+        if running and each.budget:
+            share = running.pace.done / each.amount
+        if each.key in took:
+            expected, share = took[each.key], 1.0
+        elif remaining is not None:
+            expected = now - since + remaining
+        elif alike:
+            expected = sum(alike) / len(alike) * each.amount
+        else:
+            return None
+        total += expected
+        finished += share * expected
+    return now * (total - finished) / finished if finished / total >= LEAST_SHARE else None
 
 
 @pytest.mark.parametrize("width", [80, 120, 40])
