@@ -10,9 +10,15 @@ import warnings
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import blas
 
 from assay.errors import AssayWarning
-from imaging.metrics.feature_arrays import checked_features, refuse_different_dims, refuse_or_warn_of_constant
+from imaging.metrics.feature_arrays import (
+    Float64Array,
+    checked_features,
+    refuse_different_dims,
+    refuse_or_warn_of_constant,
+)
 from imaging.metrics.moments import Gaussian, Moments
 
 
@@ -58,10 +64,18 @@ def trace_of_root_of_product(first: Gaussian, second: Gaussian) -> float:
     """
     if second.factor is not None and first.factor is None:
         first, second = second, first
-    root = first.root
-    symmetric = root.T @ second.cov @ root
+    symmetric = _congruent(first, second.cov)
     eigenvalues = np.linalg.eigvalsh((symmetric + symmetric.T) / 2)
     return float(np.sqrt(np.clip(eigenvalues, 0.0, None)).sum())
+
+
+def _congruent(first: Gaussian, cov: Float64Array) -> Float64Array:
+    """Fᵀ Σ F. Half of the operations if F is triangular."""
+    root = first.root
+    if not first.is_root_triangular:
+        return root.T @ cov @ root
+    half = blas.dtrmm(1.0, root, cov, side=1, lower=1)
+    return blas.dtrmm(1.0, root, half, lower=1, trans_a=1, overwrite_b=1)
 
 
 def gaussian_of(side: npt.ArrayLike | Moments | Gaussian, name: str) -> Gaussian:
