@@ -78,7 +78,9 @@ class Context(BodyContext):
         now = time.monotonic()
         if now - self._last_progress >= PROGRESS_INTERVAL_S or done >= self.amount:
             self._last_progress = now
-            self._emit(Event("progress", self.stage.key, done=done, metrics=dict(metrics or {}), cost=self.cost))
+            self._emit(
+                Event("progress", self.stage.key, done=self.reached, metrics=dict(metrics or {}), cost=self.cost)
+            )
             self._report_system(self.stage.key)
 
     def _report_system(self, key: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Literal, Protocol, get_args
@@ -170,8 +170,7 @@ class _Run:
             raise UserError(f"{error}\nNothing was started.") from error
         if missing:
             self.store.probe()  # report its problems now, not once per stage
-            if not self.store.files.origin:
-                self.store.begin(origin([*plan.stages.values()]))
+            self.store.begin(origin([*plan.stages.values()]))  # again when the plan grew: it may reach other modules
         self._heartbeat.uses(plan)
         if not self.keeps_stale_silently:
             plan = with_stale(plan, stale_of(before, self.store))
@@ -204,17 +203,30 @@ class _Run:
 
     def forget_stale(self, plan: Plan) -> None:
         """Set aside what is stored of stages whose code changed, and of all that read them."""
-        changed = {each.stage.key: ", ".join(each.modules) for each in stale_of(survey(plan, self.store), self.store)}
-        forgotten: dict[str, int] = {}
+        stale = stale_of(survey(plan, self.store), self.store)
+        changed = {each.stage.key: ", ".join(each.modules or each.inputs) for each in stale}
         for key, stage in plan.stages.items():
-            if key in changed or any(each is not None and each.key in changed for each in (*stage.sources, stage.rows)):
+            if any(each is not None and each.key in changed for each in (*stage.sources, stage.rows)):
                 changed.setdefault(key, "")
-                self._decisions.forget(key)
-                forgotten[stage.name] = forgotten.get(stage.name, 0) + self.store.forget(stage)
-        if forgotten:
-            stages = ", ".join(f"{name} ({count:,})" for name, count in forgotten.items() if count)
+        self._refuse_in_use(changed.keys())
+        kept, forgotten = self.store.shard_files(changed.keys()), dict[str, int]()
+        # Readers first: an interrupted run leaves no result without what it was computed from.
+        for stage in [stage for key, stage in plan.stages.items() if key in changed][::-1]:
+            self._decisions.forget(stage.key)
+            forgotten[stage.name] = forgotten.get(stage.name, 0) + self.store.forget(stage, kept)
+        if any(forgotten.values()):
+            stages = ", ".join(f"{name} ({count:,})" for name, count in [*forgotten.items()][::-1] if count)
             modules = ", ".join(dict.fromkeys(filter(None, changed.values())))
             self._warn(f"set aside, to be computed again, since code changed ({modules}): {stages}")
+
+    def _refuse_in_use(self, keys: Set[str]) -> None:
+        """Raise UserError if another run reads or computes one of these stages now."""
+        for run in self.store.running():
+            if not keys.isdisjoint(run.keys):
+                raise UserError(
+                    f"--stale recompute: {run.sweep} uses the same stages now ({run.user} on {run.host}, process "
+                    f"{run.pid}); wait until it has ended, or stop it"
+                )
 
     def outcome(self, plan: Plan, results: dict[str, StoredResult], seconds: float) -> Outcome:
         failed = {key: StageFailed(plan.stages[key].name, key, cause) for key, cause in self.failed.items()}

@@ -22,7 +22,9 @@ from assay.planning.passes import with_streamed
 from assay.redaction import hide_secrets
 from assay.store import RunningRecord, Store, StoredResult
 from assay.store.running import LIFETIME_S
+from assay.store.schema import BoardEntry
 from assay.sweep import Sweep
+from assay.text import first_line
 
 BOARD_S = 5.0
 """How often the note shows what is new, for those who watch the run."""
@@ -99,13 +101,21 @@ class Heartbeat:
 
     def _renew(self) -> None:
         with self._one_at_a_time:
-            board = None if self._board is None else self._board.entry()
+            board = self._shown()
             self._record = record = self._record.model_copy(update={"renewed": _now(), "board": board})
             self._renewed, self._has_news = time.monotonic(), False
         try:
             self._store.runs.write(record)  # without the lock: events do not wait for a slow store
         except StoreError as error:
             self._tell(error)
+
+    def _shown(self) -> BoardEntry | None:
+        """The board; None if it cannot be shown, since the note matters more."""
+        try:
+            return None if self._board is None else self._board.entry()
+        except Exception as error:
+            self._store.files.tell_once("board", f"other commands cannot see this run's progress: {first_line(error)}")
+            return None
 
     def _tell(self, error: StoreError) -> None:
         self._store.files.tell_once("running", f"other commands may not see that this run is in progress: {error}")

@@ -19,7 +19,7 @@ class SystemMeter:
     """
 
     def __init__(self, device: str, interval_s: float | None = None) -> None:
-        self._device = device
+        self._device, self._knows_gpu = device, device != "cpu"
         self._interval_s = Home.system_interval_s() if interval_s is None else interval_s
         self._due = time.monotonic() + self._interval_s
         if self._interval_s:
@@ -43,16 +43,19 @@ class SystemMeter:
         }
 
     def _of_gpu(self) -> dict[str, float]:
-        if self._device == "cpu":
+        """Empty without a GPU, and where NVML cannot be asked: in some containers, about a slice of a GPU. Its errors
+        have no class in common but Exception, and none of them may end a stage."""
+        if not self._knows_gpu:
             return {}
         import torch
 
-        free, total = torch.cuda.mem_get_info(self._device)
-        used = {"gpu_memory_gib": (total - free) / GIB}
         try:
+            free, total = torch.cuda.mem_get_info(self._device)
+            used = {"gpu_memory_gib": (total - free) / GIB}
             return {**used, "gpu_percent": float(torch.cuda.utilization(self._device))}
-        except RuntimeError:  # NVML is not there, as in some containers, or does not know a slice of a GPU
-            return used
+        except Exception:
+            self._knows_gpu = False
+            return {}
 
 
 def worker_name(device: str, rank: int | None = None) -> str:

@@ -1,4 +1,7 @@
-"""What is uploaded with a job: the sweep file and the user's workload package. Nothing else leaves this machine."""
+"""What is uploaded with a job: the sweep file and the user's workload package.
+
+Beside them, `submitted.json` says which commit, changes and command they come from. Nothing else leaves this machine.
+"""
 
 from __future__ import annotations
 

@@ -223,7 +223,7 @@ def make_plan(sweep: Sweep, store: Store | None = None, most: int | None = None)
 
 def references_of(sweep: Sweep) -> Mapping[str, str]:
     """The references to other sweeps in its configs → the keys of the stages that they stand for."""
-    references = References(sweep, None, make_plan)
+    references = References(sweep, None, make_plan, looks_up_keys=False)
     with references_found_by(references):
         _made_plan(sweep, None, None)
     return references.of_sweeps

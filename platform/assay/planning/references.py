@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assay.errors import UserError, did_you_mean
@@ -12,7 +14,7 @@ from assay.home import Home
 from assay.store import Store
 from assay.sweep import Sweep, load_sweep
 from assay.sweep_files import find_sweep
-from assay.workload import Stage
+from assay.workload import Budget, Stage
 from assay.workload.references import known_by_key
 
 if TYPE_CHECKING:
@@ -21,12 +23,24 @@ if TYPE_CHECKING:
 KEY = re.compile(r"[0-9a-f]{6,32}")
 ALLOWED = "the first characters of a key (assay ls), or SWEEP/ARM or SWEEP/ARM@AMOUNT"
 
+_within: ContextVar[tuple[str, ...]] = ContextVar("within", default=())
+"""The files of the sweeps whose references are being looked up, the outermost first."""
+
 
 class References:
     """Finds each reference once. `make_plan` plans the sweeps that are referred to."""
 
-    def __init__(self, sweep: Sweep, store: Store | None, make_plan: Callable[[Sweep], Plan]) -> None:
+    def __init__(
+        self,
+        sweep: Sweep,
+        store: Store | None,
+        make_plan: Callable[[Sweep], Plan],
+        *,
+        looks_up_keys: bool = True,
+    ) -> None:
+        """Without looking up keys, a stage stands for each: they are in another store."""
         self._path, self._store, self._make_plan = sweep.file, store, make_plan
+        self._looks_up_keys = looks_up_keys
         self._found: dict[tuple[str, str], Stage] = {}
         self.of_sweeps: dict[str, str] = {}
         """Each reference by a sweep → the key that it stands for."""
@@ -38,6 +52,8 @@ class References:
         return self._found[reference, name]
 
     def _by_key(self, prefix: str, name: str) -> Stage:
+        if not self._looks_up_keys:
+            return known_by_key(prefix, name)
         store = self._store or Store(Home.default().store_url, heals=False)
         matching = [key for key in store.known() if key.startswith(prefix)]
         if len(matching) > 1:
@@ -55,9 +71,14 @@ class References:
         if not where or not arm:
             raise UserError(f"got {reference!r}, allowed: {ALLOWED}")
         file = find_sweep(where)
-        if str(file) == self._path:
+        within = (*_within.get(), str(Path(self._path).absolute()))
+        if str(file.absolute()) in within:
             raise UserError(f"got {reference!r}, which refers to the sweep that it is in; allowed: {ALLOWED}")
-        plan = self._make_plan(load_sweep(file))
+        token = _within.set(within)
+        try:
+            plan = self._make_plan(load_sweep(file))
+        finally:
+            _within.reset(token)
         trials = [trial for trial in plan.trials if arm in (trial.trial.arm, trial.name)]
         stages = {stage.key: stage for trial in trials for stage in trial.rungs[-1].stages if stage.name == name}
         if not stages:
@@ -71,6 +92,14 @@ class References:
         if amount:
             if stage.budget is None:
                 raise UserError(f"got {reference!r}, but {name} has no budget; leave out @{amount}")
-            stage = replace(stage, budget=replace(stage.budget, amount=int(amount)))
+            stage = _at(stage, stage.budget, int(amount))
         self.of_sweeps[reference] = stage.key
         return stage
+
+
+def _at(stage: Stage, budget: Budget, amount: int) -> Stage:
+    """The stage at another amount of its budget, to which its work is proportional."""
+    share = amount / budget.amount
+    flops = None if stage.flops is None else stage.flops * share
+    items = None if stage.items is None else round(stage.items * share)
+    return replace(stage, budget=replace(budget, amount=amount), flops=flops, items=items)

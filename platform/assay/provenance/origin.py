@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import shlex
 import socket
@@ -12,10 +11,11 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from assay.home import user_name
+from assay.home import Home, user_name
 from assay.provenance.repository import repositories
 from assay.provenance.source import code_of, module_hashes, module_spec, packages_of
 from assay.redaction import hide_secrets
+from assay.store.schema import CommandEntry
 from assay.workload import JSON, Stage
 
 PACKAGES = ("assay", "torch", "ray", "deepspeed", "mlflow", "numpy", "scipy", "pyarrow")
@@ -72,7 +72,10 @@ def _versions() -> Iterator[tuple[str, str]]:
 
 def _submitted() -> JSON:
     """What the submitting machine said, if this is a job."""
+    if Home.default().job is None:
+        return None
     try:
-        return json.loads(Path(SUBMITTED).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        text = Path(SUBMITTED).read_text(encoding="utf-8")
+        return CommandEntry.model_validate_json(text).model_dump(mode="json")
+    except (OSError, ValueError):  # submitted by a version that did not say it
         return None

@@ -14,11 +14,13 @@ from assay.workload import Stage
 
 @dataclass(frozen=True)
 class Stale:
-    """A stage whose code changed since what is stored of it was computed."""
+    """A stage whose code or inputs changed since what is stored of it was computed."""
 
     stage: Stage
-    modules: tuple[str, ...]
+    modules: tuple[str, ...] = ()
     """The modules that are new or differ."""
+    inputs: tuple[str, ...] = ()
+    """Names of the stages that it read, and that were computed again since."""
 
 
 def stale_stages(origins: Iterable[tuple[Stage, Collection[str]]], store: Store) -> list[Stale]:

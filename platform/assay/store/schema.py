@@ -131,6 +131,9 @@ class ResultRecord(Record):
     execution: dict[str, Any]
     asked: dict[str, Any] = Field(default_factory=dict)
     inputs: dict[str, str]
+    read: dict[str, str] = Field(default_factory=dict)
+    """Role → the content of the input that was read, since a result may be computed again under its key. Empty in older
+    stores."""
     rows: RowsEntry | None = None
     budget: BudgetEntry
     flops: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None

@@ -10,10 +10,11 @@ import json
 import re
 import socket
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -89,6 +90,8 @@ class StoredResult:
         self.execution: Mapping[str, JSON] = read.execution
         self.inputs: Mapping[str, str] = read.inputs
         """Role → key of the result that was read."""
+        self.contents_read = read.read
+        """Role → the `content` of the result that was read; empty in older stores."""
         self.rows_read = read.rows
         """The stage whose rows a map stage read, and how they were computed; None if it was given ids."""
         self.budget = read.budget
@@ -102,6 +105,12 @@ class StoredResult:
             not entry.path.startswith(f"results/{self.key}/") for entry in read.entries
         ):
             raise Damage(path, f"is the record of another key, {self.key}")
+
+    @cached_property
+    def content(self) -> str:
+        """A digest of what a stage may read of it. It differs where a result was computed again and became another."""
+        files = {name: file.sha256 for name, file in self.files.items() if name != HISTORY}
+        return digest([files, [shard.file.sha256 for shard in self.shards], dict(self.record["metrics"])])
 
     def file(self, name: str) -> Path:
         if name not in self.files:
@@ -249,13 +258,26 @@ class Store:
         folders = sorted({PurePosixPath(file.path).parts[2] for file in files})  # results/<key>/<folder>/…
         self.files.discard(damaged, why, [f"{at}/{folder}" for folder in folders], "will be computed again")
 
-    def forget(self, stage: Stage) -> bool:
-        """Move what is stored of a stage to set-aside/, its checkpoints and shards too, so that it is computed anew.
-        Returns whether there was any."""
-        paths = [f"results/{stage.key}", f"progress/{stage.lineage}"]
-        there = [path for path in paths if self.files.names(path)]
-        moved = [self.files.set_aside([path]) for path in there]
+    def forget(self, stage: Stage, kept: Set[str]) -> bool:
+        """Move what is stored of a stage to set-aside/, with the records of its checkpoints and shards, so that it is
+        computed anew. Returns whether there was any.
+
+        Larger and smaller budgets share these, so files that a `kept` path names stay: their results list them.
+        """
+        parts = [folder for folder in self._progress_of(stage) if self.files.names(folder)]
+        names = [f"{folder}/{name}" for folder in parts for name in self.files.names(folder)]
+        progress = [path for path in names if path not in kept]
+        result = [path for path in [f"results/{stage.key}"] if self.files.names(path)]
+        moved = [self.files.set_aside(paths) for paths in (result, progress) if paths]
         return any(folder is not None for folder in moved)
+
+    def _progress_of(self, stage: Stage) -> list[str]:
+        return [f"progress/{stage.lineage}/{name}" for name in ("checkpoints", "shards", "settled", "charged")]
+
+    def shard_files(self, besides: Set[str]) -> frozenset[str]:
+        """The files of shards that results list, but for those with these keys."""
+        results = (result for result in self.results() if result.key not in besides)
+        return frozenset(shard.file.path for result in results for shard in result.shards)
 
     def read(self, key: str) -> StoredResult | None:
         """The result by its record; its files are not checked. Raises Damage."""
@@ -316,6 +338,7 @@ class Store:
             "execution": execution,
             "asked": asked | asked_of_execution,
             "inputs": {role: source.key for role, source in stage.inputs.items()},
+            "read": self._contents(stage),
             "rows": None if stage.rows is None else _rows_entry(stage.rows, notes or {}),
             "budget": {
                 "path": stage.budget.path if stage.budget else "",
@@ -340,6 +363,11 @@ class Store:
         committed = self.get(stage.key)
         assert committed is not None
         return committed
+
+    def _contents(self, stage: Stage) -> dict[str, str]:
+        """Role → the content of the input that a stage has read."""
+        read = ((role, self.read(source.key)) for role, source in stage.inputs.items())
+        return {role: result.content for role, result in read if result is not None}
 
     def _made(self, provenance: Provenance, shards: Sequence[Shard]) -> dict[str, JSON]:
         """Where a result comes from: what the caller knows, this process, and those that wrote its shards."""

@@ -7,12 +7,13 @@ changes nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from assay.home import Home
 from assay.planning import Plan, PlannedTrial, Rung
+from assay.provenance import repositories
 from assay.results import TrialOutcome
 from assay.store import Store, StoredResult
 from assay.sweep.config_text import as_yaml
@@ -104,9 +105,18 @@ class Runs:
         names = dict.fromkeys(name for result in results.values() for name in sorted(result.provenance.origins))
         origins = {name: origin for name in names if (origin := self._store.origin(name)) is not None}
         if names:
-            made = {name: origin.model_dump(mode="json") for name, origin in origins.items()}
+            made = {n: origin.model_dump(mode="json", exclude=view.DIFFS) for n, origin in origins.items()}
             self._client.log_json(run, made, view.PROVENANCE)
             self._client.set_tags(run, view.origin_tags([*origins.values()], results))
+
+    def log_diffs(self, origins: Iterable[str]) -> None:
+        """What differed from the commits that a sweep's results came from: once, on the parent run."""
+        for name in origins:
+            origin = self._store.origin(name)
+            for repository in repositories(origin) if origin is not None else []:
+                if repository.diff:
+                    file = f"{view.CHANGES}/{repository.folder}-{name[:8]}.diff"
+                    self._client.log_text(self.parent, repository.diff, file)
 
     def _without_higher_rungs(self, trial: TrialOutcome) -> Any:
         """Its run, or a new one if that climbed further than this study decided: MLflow cannot remove points."""

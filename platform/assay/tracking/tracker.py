@@ -221,6 +221,8 @@ class Tracker:
                 runs.log_failure(runs.children[index], trial.error.stage, trial.error.cause)
             else:
                 runs.status(runs.children[index], "KILLED")
+        results = (result for trial in outcome.trials for result in trial.results.values())
+        runs.log_diffs(sorted({origin for result in results for origin in result.provenance.origins}))
         failed = any(trial.error is not None for trial in outcome.trials)
         status: Status = "FAILED" if failed else "KILLED" if outcome.paused else "FINISHED"
         runs.log_sweep(table, pictures, sweep_digest, status)

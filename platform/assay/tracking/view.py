@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from assay.planning import PlannedTrial, Rung
 from assay.provenance import origin_in_words, repositories
@@ -29,6 +30,11 @@ POINTS_A_CURVE = 1000
 """Points per curve; MLflow's charts draw 320. The whole curve stays in the store."""
 CONFIG, COMPARISON, IMAGES, SWEEP, REPORT = "config.yaml", "comparison.json", "images", "sweep", "report"
 """Artifacts and their folders."""
+CHANGES = "changes"
+"""The folder of the parent run's artifacts with what differed from the commits."""
+_DIFF = {"repositories": {"__all__": {"diff"}}}
+DIFFS: Any = {**_DIFF, "submitted": _DIFF}
+"""The part of an origin that the parent run has once, for all trials."""
 PROVENANCE = "provenance.json"
 """The artifact with the origins of a trial's results."""
 COST = "cost"

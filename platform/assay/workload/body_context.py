@@ -32,7 +32,7 @@ class BodyContext:
         return self.stage.amount
 
     def progress(self, done: int, metrics: Mapping[str, float] | None = None) -> None:
-        self.reached = done
+        self.reached = int(done)
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         self.reached = step

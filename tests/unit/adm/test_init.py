@@ -117,6 +117,32 @@ def test_another_network_is_refused_with_its_options(capsys: pytest.CaptureFixtu
     assert main(["validate", "second"]) == 0
 
 
+def test_sweeps_that_refer_to_each_other_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    write("second", {"forked": {"train.init": "third/forked"}}, iterations=2)
+    write("third", {"forked": {"train.init": "second/forked"}}, iterations=2)
+    assert main(["validate", "second"]) == 2
+    error = capsys.readouterr().err
+    assert "got 'second/forked', which refers to the sweep that it is in" in error
+
+
+def test_an_earlier_step_is_a_part_of_the_work() -> None:
+    write("second", {"forked": {"train.init": "first/plain@1"}}, iterations=2)
+    write("short", {"plain": {}}, iterations=1)
+    (forked,), (short,) = assay.plan("sweeps/second.yaml").trials, assay.plan("sweeps/short.yaml").trials
+    (source, _), (planned,) = of_trial(forked.stages), of_trial(short.stages)
+    assert source.key == planned.key
+    assert (source.flops, source.items) == (planned.flops, planned.items)
+
+
+def test_a_job_may_name_keys_of_another_store_but_no_sweeps_from_here() -> None:
+    from assay.planning import references_of
+
+    write("second", {"forked": {"train.init": "abcdef0123"}, "other": {"train.init": "first/plain"}}, iterations=2)
+    references = references_of(assay.load_sweep("sweeps/second.yaml"))
+    (trial,) = (trial for trial in assay.plan("sweeps/first.yaml").trials if trial.name == "plain")
+    assert references == {"first/plain": of_trial(trial.stages)[-1].key}
+
+
 def test_it_cannot_be_had_together_with_a_checkpoint(capsys: pytest.CaptureFixture[str]) -> None:
     write("second", {"forked": {"train.init": "first/plain", "train.checkpoint": "model.pt"}}, iterations=2)
     assert main(["validate", "second"]) == 2

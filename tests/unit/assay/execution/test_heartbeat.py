@@ -130,3 +130,19 @@ def test_a_note_that_cannot_be_written_costs_one_warning(sweep: Sweep, tmp_path:
     assert not outcome.failed
     (told,) = warned.told
     assert told.startswith("other commands may not see that this run is in progress: cannot write to the store")
+
+
+def test_a_board_that_cannot_be_shown_costs_a_warning_and_the_note_goes_on(sweep: Sweep, tmp_path: Path) -> None:
+    warned: list[str] = []
+    store = Store(tmp_path / "store", report=warned.append)
+    heartbeat, plan = Heartbeat(sweep, store, Home(tmp_path)), make_plan(sweep)
+    heartbeat.uses(plan)
+    heartbeat.begin(plan, {}, {})
+    train = next(stage for stage in plan.stages.values() if stage.kind == "train")
+    heartbeat.event(Event("started", train.key))
+    heartbeat.event(Event("progress", train.key, done=2.5))  # type: ignore[arg-type]
+    heartbeat.uses(plan)
+    (run,) = store.running()
+    assert run.board is None
+    assert len(warned) == 1
+    heartbeat.close()

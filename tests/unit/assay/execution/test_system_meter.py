@@ -35,6 +35,25 @@ def test_it_measures_once_per_interval_and_never_if_that_is_0() -> None:
     assert SystemMeter("cpu", 0).measure() == {}
 
 
+def test_a_gpu_that_cannot_be_asked_ends_no_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slice of a GPU, a container without NVML: its errors share no class but Exception."""
+    import pynvml
+    import torch
+
+    asked = []
+
+    def unsupported(device: str) -> float:
+        asked.append(device)
+        raise pynvml.NVMLError_NotSupported(3)
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1 << 30, 2 << 30))
+    monkeypatch.setattr(torch.cuda, "utilization", unsupported)
+    meter = SystemMeter("cuda:0", 1e-9)
+    assert meter.measure().keys() == OF_A_CPU
+    assert meter.measure().keys() == OF_A_CPU
+    assert asked == ["cuda:0"], "once is enough"
+
+
 def measured(folder: Path) -> set[str]:
     """The stages that told of what their workers used."""
 

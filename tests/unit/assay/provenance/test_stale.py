@@ -13,6 +13,8 @@ import pytest
 import assay
 import installed
 from assay.cli import main
+from assay.errors import UserError
+from assay.execution.heartbeat import Heartbeat
 from assay.home import Home
 from assay.store import Store
 
@@ -74,6 +76,7 @@ def edit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str]
 
     def edit(module: str, code: str) -> None:
         (tmp_path / "site" / f"{module}.py").write_text(code)
+        sys.modules.pop(module, None)  # the next run imports it as a new process would
 
     for module, code in {"mine_bodies": BODIES, "mine_measure": MEASURE, "mine_tools": TOOLS}.items():
         edit(module, code)
@@ -130,13 +133,43 @@ def test_one_changed_line_is_told_with_its_module_and_nothing_is_lost(
 
 def test_what_changed_is_computed_again_with_all_that_reads_it(edit: Callable[[str, str], None]) -> None:
     run()
-    edit("mine_bodies", BODIES.replace("2.0", "3.0"))
+    edit("mine_bodies", BODIES.replace("2.0", "30.0"))
     computed, (warning,) = run("recompute")
     assert computed == {"train", "measure"}
     assert warning == "set aside, to be computed again, since code changed (mine_bodies): train (1), measure (2)"
     assert run("recompute") == (set(), [])
     assert run() == (set(), [])
     assert main(["doctor"]) == 0
+
+
+def test_another_sweep_that_read_what_was_computed_again_is_told_of_it(
+    edit: Callable[[str, str], None], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "other.yaml").write_text(SWEEP.replace("name: mine", "name: other").replace("[1.0, 2.0]", "[3.0]"))
+    assert not assay.run("other.yaml", executor="inline").failed
+    run()
+    edit("mine_bodies", BODIES.replace("2.0", "30.0"))
+    run("recompute")
+    assert main(["plan", "other.yaml", "--json"]) == 0
+    (warning,) = json.loads(capfd.readouterr().out)["warnings"]
+    assert warning.startswith("measure: train was computed again after this had read it, and became another.")
+    assert not assay.run("other.yaml", executor="inline", stale="recompute").failed
+    assert main(["plan", "other.yaml", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["warnings"] == []
+
+
+def test_what_another_run_uses_is_not_taken_from_it(edit: Callable[[str, str], None]) -> None:
+    run()
+    edit("mine_bodies", BODIES.replace("2.0", "30.0"))
+    store, plan = Store(Home.default().store_url), assay.plan("mine.yaml")
+    other = Heartbeat(plan.sweep, store, Home.default())
+    other.uses(plan)
+    before = store.known()
+    with pytest.raises(UserError, match="mine uses the same stages now"):
+        run("recompute")
+    assert store.known() == before
+    other.close()
+    assert run("recompute")[0] == {"train", "measure"}
 
 
 def test_a_module_that_a_body_imports_counts_and_its_comments_do_not(edit: Callable[[str, str], None]) -> None:

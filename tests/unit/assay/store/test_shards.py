@@ -31,6 +31,21 @@ class TestShards:
         assert again is not None
         assert again.read().num_rows == 250
 
+    def test_a_smaller_budget_that_is_forgotten_leaves_a_larger_one_whole(self, store: Store) -> None:
+        small, large = map_stage(200), map_stage(400)
+        shards = store.shards(small)
+        for start in (0, 100, 200, 300):
+            shards.write(rows(start, start + 100))
+        for stage in (small, large):
+            with store.staging() as output:
+                store.commit(stage, output, {}, COST)
+        assert store.forget(small, store.shard_files({small.key}))
+        assert store.get(small.key) is None
+        whole = store.get(large.key, checksum=True)
+        assert whole is not None
+        assert whole.read(["value"]).num_rows == 400
+        assert missing_ranges(store.shards(small).good(), 200, 100) == [(0, 100), (100, 200)], "computed anew"
+
     def test_a_smaller_budget_is_cut_from_a_larger_one(self, store: Store) -> None:
         shards = store.shards(map_stage(400))
         shards.write(rows(0, 400))
