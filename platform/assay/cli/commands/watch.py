@@ -6,6 +6,7 @@ people may come and go.
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +25,7 @@ from assay.cli.display.live import MARKS, REFRESH_HZ, noted, rendered
 from assay.cli.exits import EXIT_INTERRUPTED
 from assay.cli.names import command_line, open_sweep, program
 from assay.cli.output import console, print_json, read_only_store
-from assay.errors import StoreError, UserError
+from assay.errors import AssayError, StoreError, UserError
 from assay.home import Home
 from assay.store import RunningRecord, Store
 from assay.store.running import LIFETIME_S
@@ -163,11 +164,12 @@ def _only(watched: Watched, is_once: bool) -> RunningRecord | None:
 
 def _nothing(watched: Watched) -> str:
     others = ", ".join(_name(run) for run in watched.store.running()) or "nothing"
-    last = ""
-    if killed := watched.notes(FORGOTTEN_S):
-        run = killed[0]
-        last = f" It was last heard of {ago(run.renewed)} on {run.host}; rerun its command to resume: {run.command}."
+    last = f" {_last_heard(killed[0])}" if (killed := watched.notes(FORGOTTEN_S)) else ""
     return f"{watched.name} is not running in {watched.store.url}; what runs there: {others}.{last}"
+
+
+def _last_heard(run: RunningRecord) -> str:
+    return f"It was last heard of {ago(run.renewed)} on {run.host}; rerun its command to resume: {run.command}."
 
 
 def _name(run: RunningRecord) -> str:
@@ -178,7 +180,7 @@ def _name(run: RunningRecord) -> str:
 
 
 def _watch(watched: Watched, run: RunningRecord, is_json: bool) -> None:
-    """Until its note is gone, or has not been renewed for a minute."""
+    """Until it ends. Raises AssayError if it was killed."""
     out = console()
     last = -1
     if is_json:
@@ -205,14 +207,22 @@ def _watch(watched: Watched, run: RunningRecord, is_json: bool) -> None:
 
 
 def _renewed(watched: Watched, run: RunningRecord) -> Iterator[RunningRecord]:
-    """The run's note, again and again."""
+    """The run's note, again and again, until it is removed at the run's end.
+
+    A run that was killed leaves its note. Of a job, the cluster says how it ended; otherwise raises AssayError.
+    """
     while True:
         yield run
         time.sleep(POLL_S)
-        same = [each for each in watched.notes() if each.id == run.id]
+        same = [each for each in watched.notes(math.inf) if each.id == run.id]
         if not same:
             return
         run = same[0]
+        if _silence_s(run) >= LIFETIME_S:
+            if watched.job is not None:
+                return
+            cause = f"it was killed, or cannot reach {watched.store.url}"
+            raise AssayError(f"{_name(run)} is no longer heard of: {cause}. {_last_heard(run)}")
 
 
 def _print_notes(tell: Callable[[RenderableType], None], run: RunningRecord, last: int) -> int:
@@ -230,7 +240,7 @@ def _notes(run: RunningRecord) -> list[NoteEntry]:
 
 
 def _board(run: RunningRecord, *, with_notes: bool = False) -> RenderableType:
-    silence_s = (datetime.now(UTC) - datetime.fromisoformat(run.renewed)).total_seconds()
+    silence_s = _silence_s(run)
     where = f"{run.user} on {run.host}" + (f", job {run.job}" if run.job else "")
     head = Text(f"{where}, since {_clock_time(run.started)}", style="dim", no_wrap=True, overflow="ellipsis")
     if silence_s > QUIET_S:
@@ -239,6 +249,10 @@ def _board(run: RunningRecord, *, with_notes: bool = False) -> RenderableType:
         return Group(head, Text(f"{_name(run)}  starting"))
     notes: Sequence[RenderableType] = [noted(note) for note in _notes(run)] if with_notes else []
     return Group(*notes, head, rendered(run.board))
+
+
+def _silence_s(run: RunningRecord) -> float:
+    return (datetime.now(UTC) - datetime.fromisoformat(run.renewed)).total_seconds()
 
 
 def _clock_time(moment: str) -> str:

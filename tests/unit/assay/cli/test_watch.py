@@ -6,10 +6,12 @@ import json
 import signal
 import subprocess
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from assay.store import Store
 from patience import LONGEST_S
 
 pytestmark = pytest.mark.slow
@@ -86,3 +88,25 @@ def test_once_it_is_a_json_document_and_a_killed_run_is_told_of(process: Process
     _, err = said(process, "watch", "norms", code=2)
     assert "norms is not running in" in err
     assert "what runs there: nothing" in err
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_run_that_is_killed_while_it_is_watched_has_not_ended(
+    process: Process, project: Path, gate: Path, options: list[str]
+) -> None:
+    line = ["-c", MAIN, "run", "norms", "--executor", "inline", "--no-tracking", "--set", f"train.gates={project}"]
+    run = process(*line)
+    told_when(run, "7 of 20 iterations")
+    watcher = process("-c", MAIN, "watch", "norms", *options)
+    told_when(watcher, "norms")
+    run.kill()
+    run.communicate()
+    store = Store(f"{project}/.assay/store")
+    (note,) = store.running()
+    two_minutes_ago = datetime.now(UTC) - timedelta(minutes=2)
+    store.runs.write(note.model_copy(update={"renewed": two_minutes_ago.isoformat(timespec="seconds")}))
+    _, err = watcher.communicate(timeout=LONGEST_S)
+    assert watcher.returncode == 3
+    assert "norms is no longer heard of: it was killed, or cannot reach" in err
+    assert f"It was last heard of 2 min ago on {note.host}; rerun its command to resume: {note.command}." in err
+    assert "has ended" not in err
