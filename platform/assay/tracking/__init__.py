@@ -4,9 +4,20 @@ The store is the truth: whatever is deleted from MLflow is rebuilt by the next c
 there is something to log.
 """
 
-from assay.tracking.garbage import OldRun, delete_old_runs, find_old_runs
+from assay.tracking.garbage import Found, OldRun, OldVersion, StoredKeys, delete_old, find_old
 from assay.tracking.parent import log_report
 from assay.tracking.tracker import Tracker
 from assay.tracking.ui import serve, ui_command
 
-__all__ = ["OldRun", "Tracker", "delete_old_runs", "find_old_runs", "log_report", "serve", "ui_command"]
+__all__ = [
+    "Found",
+    "OldRun",
+    "OldVersion",
+    "StoredKeys",
+    "Tracker",
+    "delete_old",
+    "find_old",
+    "log_report",
+    "serve",
+    "ui_command",
+]

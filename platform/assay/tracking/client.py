@@ -179,6 +179,20 @@ class Client:
         except MlflowException as error:
             raise NoRegistry(first_line(error)) from error
 
+    def versions(self) -> Iterator[Any]:
+        """All versions of all registered models."""
+        token: str | None = None
+        while token != "":
+            page = self._ask(self._mlflow.search_model_versions, max_results=1000, page_token=token)
+            yield from page
+            token = page.token or ""
+
+    def delete_version(self, name: str, version: str) -> None:
+        """Delete a version with its aliases, and the registered model if it has no other."""
+        self._ask(self._mlflow.delete_model_version, name, version)
+        if not self._ask(self._mlflow.search_model_versions, f"name = '{name}'"):
+            self._ask(self._mlflow.delete_registered_model, name)
+
     # Files
 
     def log_file(self, run: Any, file: Path, folder: str | None = None) -> None:

@@ -61,7 +61,12 @@ class TrainedModel:
 
     def description(self, store_url: str) -> str:
         keys = ", ".join(f"{training.stage} {training.key}" for training in self.trainings)
-        return f"{self.name}: {keys}. The weights are in {hide_secrets(store_url)}; model.json has their paths."
+        return f"{self.name}: {keys}. {place_of_weights(store_url)}; model.json has their paths."
+
+
+def place_of_weights(store_url: str) -> str:
+    """In the description of a version, by which it is known again."""
+    return f"The weights are in {hide_secrets(store_url)}"
 
 
 def weights(training: StoredResult) -> list[str]:

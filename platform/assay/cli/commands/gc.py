@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from assay.store.garbage import Author, Garbage, Reached, delete, find_garbage, 
 from assay.store.scratch import LEFT_ALONE_S, leftovers
 from assay.sweep import Sweep
 from assay.text import counted, plural, size
-from assay.tracking import OldRun, delete_old_runs, find_old_runs
+from assay.tracking import Found, OldRun, OldVersion, StoredKeys, delete_old, find_old
 
 SECONDS = {"h": 3600, "d": 86_400, "w": 7 * 86_400}
 YOUNG = "1d"
@@ -37,7 +37,15 @@ NAMES = {
     "ray": "Ray's scratch",
     "set-aside": "damaged files that were set aside",
     "mlflow": "MLflow runs",
+    "models": "registered models",
 }
+
+
+LEFT = {
+    "running": "RUNNING; if it was killed, `assay sync` with its sweep ends it",
+    "elsewhere": "without a result in this store: of another one, or deleted earlier; `assay ui` can delete them",
+}
+"""Why runs in MLflow stay though they are old."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,8 @@ class Item:
     """None if MLflow's server has it."""
     stage: str = ""
     author: Author | None = None
+    model: str = ""
+    """The registered model that this is a version of."""
 
 
 @dataclass(frozen=True)
@@ -83,19 +93,26 @@ class _Collection:
         folders = leftovers(Path(home.scratch_url)) if local else []
         self.scratch = [Item("ray", str(folder), bytes_in(folder)) for folder in folders]
         kept = {sweep.name for sweep in sweeps} | {run.sweep for run in store.running(LEFT_ALONE_S)}
-        self.runs, self.problem = find_old_runs(home, kept, age_s, sweeps_of(store))
+        going = {each.path.removeprefix("results/"): each.author for each in self.garbage if each.what == "results"}
+        self.mlflow = find_old(home, kept, age_s, StoredKeys({*store.known()}, sweeps_of(store), going))
 
     @property
     def items(self) -> list[Item]:
-        return [*map(_of_store, self.garbage), *self.scratch, *map(_of_mlflow, self.runs)]
+        return [
+            *map(_of_store, self.garbage),
+            *self.scratch,
+            *map(_of_run, self.mlflow.runs),
+            *map(_of_version, self.mlflow.versions),
+        ]
 
     def delete(self) -> None:
         """Delete it; what is deleted is what remains here."""
         self.garbage = delete(self._store, self.garbage)
         for item in self.scratch:
             shutil.rmtree(item.path, ignore_errors=True)  # the next run of its user may be removing it
-        if self.runs:
-            self.runs, self.problem = delete_old_runs(self._home, self.runs)
+        deleted = {each.path for each in self.garbage}
+        lost = [each for each in self.mlflow.versions if each.key is None or f"results/{each.key}" in deleted]
+        self.mlflow = delete_old(self._home, replace(self.mlflow, versions=lost))
 
 
 def collect_garbage(keep: Sequence[str], older_than: str | None, is_preview: bool, is_yes: bool, is_json: bool) -> int:
@@ -112,10 +129,11 @@ def collect_garbage(keep: Sequence[str], older_than: str | None, is_preview: boo
     stay = _staying(found, store, sweeps, older_than or YOUNG)
     rows = _rows(found.items, {sweep.name for sweep in sweeps})
     if is_json:
-        print_json({"deleted": is_yes, "stays": stay, "mlflow": found.problem, **_as_json(rows)})
+        about = {"mlflow": found.mlflow.problem, "mlflow_left": _left_json(found.mlflow)}
+        print_json({"deleted": is_yes, "stays": stay, **about, **_as_json(rows)})
     else:
-        _print(rows, stay, found.problem, is_yes)
-    return EXIT_COULD_NOT if found.problem else 0
+        _print(rows, stay, found.mlflow, is_yes)
+    return EXIT_COULD_NOT if found.mlflow.problem else 0
 
 
 def seconds_of(age: str) -> float:
@@ -156,8 +174,12 @@ def _of_store(garbage: Garbage) -> Item:
     return Item(garbage.what, garbage.path, garbage.bytes, garbage.stage, garbage.author)
 
 
-def _of_mlflow(old: OldRun) -> Item:
+def _of_run(old: OldRun) -> Item:
     return Item("mlflow", f"mlflow/{old.run.info.run_id}", old.bytes, "", (old.sweep, old.profile))
+
+
+def _of_version(old: OldVersion) -> Item:
+    return Item("models", f"models:/{old.model}/{old.version}", 0, author=old.author, model=old.model)
 
 
 def _rows(items: Iterable[Item], kept: set[str]) -> list[Row]:
@@ -192,8 +214,8 @@ def _staying(found: _Collection, store: Store, sweeps: Sequence[Sweep], age: str
 
 
 def _what(row: Row) -> str:
-    stages = [item.stage for item in row.items if item.stage]
-    return NAMES[row.what] + (f": {counted(stages)}" if stages else "")
+    named = [name for item in row.items if (name := item.stage or item.model)]
+    return NAMES[row.what] + (f": {counted(named)}" if named else "")
 
 
 COLUMNS: tuple[Column[Row], ...] = (
@@ -204,15 +226,17 @@ COLUMNS: tuple[Column[Row], ...] = (
 )
 
 
-def _print(rows: Sequence[Row], stay: dict[str, Any], problem: str | None, is_deleted: bool) -> None:
+def _print(rows: Sequence[Row], stay: dict[str, Any], mlflow: Found, is_deleted: bool) -> None:
     out = console()
     total = size(sum(row.bytes for row in rows))
     if rows:
         out.print(Grid(Listing("deleted" if is_deleted else "could be deleted", COLUMNS, rows)))
         out.print()
     out.print(f"stays: {_stay_in_words(stay)}", soft_wrap=True)
-    if problem is not None:
-        out.print(problem, soft_wrap=True, style="red")
+    for (sweep, why), count in sorted(mlflow.left.items()):
+        out.print(f"stays: {plural(count, 'MLflow run')} of {sweep}, {LEFT[why]}.", soft_wrap=True)
+    if mlflow.problem is not None:
+        out.print(mlflow.problem, soft_wrap=True, style="red")
     if not rows:
         out.print("Nothing to delete.")
     elif is_deleted:
@@ -237,6 +261,10 @@ def _as_json(rows: Sequence[Row]) -> dict[str, Any]:
     ]
     items = [_item_json(item) for row in rows for item in row.items]
     return {"bytes": sum(row.bytes for row in rows), "by_sweep": listed, "items": items}
+
+
+def _left_json(mlflow: Found) -> list[dict[str, Any]]:
+    return [{"sweep": sweep, "why": why, "count": count} for (sweep, why), count in sorted(mlflow.left.items())]
 
 
 def _item_json(item: Item) -> dict[str, Any]:

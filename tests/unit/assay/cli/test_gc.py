@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from assay.home import Home
-from assay.tracking import find_old_runs
 from tracking_database import with_database
 
 Assay = Callable[..., Any]
@@ -95,9 +94,15 @@ def test_runs_of_other_sweeps_go_from_mlflow_with_their_artifacts(assay: Assay, 
     (row,) = [row for row in said["by_sweep"] if row["what"] == "mlflow"]
     assert (row["sweep"], row["count"]) == ("other", 5)
     assert row["bytes"] > 0
+    (model,) = [item["path"] for item in said["items"] if item["what"] == "models"]
+    assert model == "models:/other/1"
+    lines = assay("gc", "--keep", "norms", *NO_AGE).out.splitlines()
+    assert any(line.startswith("other ") and "registered models: other " in line for line in lines)
     assert assay("gc", "--keep", "norms", *NO_AGE, "--yes").code == 0
     assert list((home.artifacts / "other").iterdir()) == []
     assert len(list((home.artifacts / "norms").iterdir())) == 5
-    assert find_old_runs(home, {"norms"}, 0.0) == ([], None)
+    assert len(json.loads(assay("gc", "--keep", "norms", *NO_AGE, "--json").out)["items"]) == 0
     assert assay("sync", "other").code == 0, "the next command makes them again"
-    assert len(find_old_runs(home, {"norms"}, 0.0)[0]) == 5
+    again = json.loads(assay("gc", "--keep", "norms", *NO_AGE, "--json").out)
+    assert [item["what"] for item in again["items"]].count("mlflow") == 5
+    assert again["mlflow_left"] == []
