@@ -227,13 +227,31 @@ def plan(
     sweep: SweepArg,
     profile: ProfileOpt = None,
     sets: SetOpt = None,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            "--on",
+            metavar="MACHINES",
+            help='Simulate the run on machines, as in 8xp3.16xlarge or "4x(8xV100-32GB,64CPU)".',
+            autocompletion=completion.machines,
+        ),
+    ] = None,
+    starts_after: Annotated[
+        str | None, typer.Option(metavar="TIME", help="With --on: how long a machine takes to start, as in 5m.")
+    ] = None,
+    losses: Annotated[
+        str | None, typer.Option(metavar="RATE", help="With --on: how often each is taken away, as in 0.05/h.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="With --on: draws who wins a race, and which machines are lost.")] = 0,
     verify_data: VerifyOpt = False,
     as_json: JsonOpt = False,
 ) -> None:
     """Show what a run would do: its trials and stages, what is stored, and what the rest would cost."""
     from assay.cli.commands.plan import plan_sweep
+    from assay.cli.commands.simulate import asked
 
-    plan_sweep(sweep, profile, sets or [], as_json, verifies_data=verify_data)
+    where = asked(on, starts_after, losses, seed)
+    plan_sweep(sweep, profile, sets or [], as_json, verifies_data=verify_data, on=where)
 
 
 @app.command(name="ls")

@@ -57,6 +57,14 @@ def profiles(context: typer.Context) -> list[str]:
 
 
 @_quiet
+def machines() -> list[str]:
+    """One machine of each kind; a number in front makes it more."""
+    from assay.costs.machines import KINDS
+
+    return [f"1x{name}" for name in KINDS]
+
+
+@_quiet
 def sets(context: typer.Context, incomplete: str) -> list[str]:
     """Keys of the sweep and config paths that may be set, each with "="; after it, the values there are to choose from.
 

@@ -9,12 +9,14 @@ could use is granted what is free, and keeps that until it restarts: it never wa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from assay.execution.packing import Machine, how_many, total
+from assay.execution.packing import Machine, Units, how_many, total
 from assay.execution.requirements import Need
+from assay.planning.passes import Pass, passes
+from assay.workload import Stage
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,19 @@ class Request:
             return self
         left = [(k, of) for k, of in ((self.key, self.lineage), *self.beside.items()) if k not in done]
         return replace(self, key=left[0][0], lineage=left[0][1], beside=dict(left[1:])) if left else None
+
+
+def requests_of(stages: Iterable[Stage], needs: Mapping[str, Need]) -> list[Request]:
+    """What a trial needs at a rung, a request per pass."""
+    return [_request(each, needs) for each in passes(stages)]
+
+
+def _request(stages: Pass, needs: Mapping[str, Need]) -> Request:
+    first, *others = stages
+    beside = {stage.key: stage.lineage for stage in others}
+    sources = (source.key for stage in stages for source in stage.sources)
+    inputs = tuple(dict.fromkeys(key for key in sources if key not in {first.key, *beside}))
+    return Request(first.key, first.lineage, first.name, inputs, needs[first.key], beside)
 
 
 @dataclass(frozen=True)
@@ -88,7 +103,8 @@ class StageBroker:
                 return Assignment("failed", key, message=self.failed[key])
         if self.is_paused:
             return Assignment("paused")
-        ready = [request for request in open_requests if self._is_ready(request)]
+        busy = self._busy_lineages()
+        ready = [request for request in open_requests if self._is_ready(request, busy)]
         for request in ready:
             if units := self._units_free(request.need):
                 self._running[request.key] = _Grant(trial, request, units)
@@ -148,6 +164,11 @@ class StageBroker:
         for key in [k for k, grant in self._running.items() if grant.trial == trial]:
             del self._running[key]
 
+    def waits_for_room(self, trial: int) -> Need | None:
+        """What a trial's stage needs that could start if there were room; None if it waits for other stages."""
+        request = self._waiting.get(trial)
+        return None if request is None else request.need
+
     def running(self) -> dict[str, int]:
         """Key → trial."""
         return {key: grant.trial for key, grant in self._running.items()}
@@ -158,17 +179,30 @@ class StageBroker:
         starting_over = [grant.request for grant in self._running.values() if not grant.units]
         over = self.done | self.failed.keys()  # trials that wait for these will not start them
         beginning = [request for _, request in sorted(self._waiting.items()) if over.isdisjoint(request.keys)]
-        return starting_over + [request for request in beginning if self._is_ready(request)]
+        busy = self._busy_lineages()
+        return starting_over + [request for request in beginning if self._is_ready(request, busy)]
 
-    def _is_ready(self, request: Request) -> bool:
+    def _busy_lineages(self) -> set[str]:
+        return {lineage for grant in self._running.values() for lineage in grant.request.lineages}
+
+    def _is_ready(self, request: Request, busy: Set[str]) -> bool:
         # One budget of a lineage at a time: the next one continues from it.
-        lineages = {lineage for grant in self._running.values() for lineage in grant.request.lineages}
-        return request.lineages.isdisjoint(lineages) and all(key in self.done for key in request.inputs)
+        return all(key in self.done for key in request.inputs) and request.lineages.isdisjoint(busy)
+
+    def _units_running(self) -> list[Units]:
+        """What is running, in its order; neighbours that take the same are one, which packs them the same."""
+        runs: list[Units] = []
+        for grant in self._running.values():
+            unit = grant.request.need.unit
+            if runs and runs[-1][0] == unit:
+                runs[-1] = (unit, runs[-1][1] + grant.units)
+            else:
+                runs.append((unit, grant.units))
+        return runs
 
     def _units_free(self, need: Need) -> int:
         """How many units fit beside what is running; 0 if that is less than the need's least."""
-        running = [(grant.request.need.unit, grant.units) for grant in self._running.values()]
-        units = how_many(self.capacity, need.unit, need.most, running)
+        units = how_many(self.capacity, need.unit, need.most, self._units_running())
         return units if units >= need.least else 0
 
 

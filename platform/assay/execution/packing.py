@@ -35,6 +35,8 @@ def _place(free: list[dict[str, float]], unit: Mapping[str, float], most: int) -
     """Place units on machines; returns how many fit."""
     placed = 0
     for machine in free:
+        if placed == most:
+            break
         fit: float = min([most - placed, *(_times(machine.get(name, 0.0), amount) for name, amount in unit.items())])
         for name, amount in unit.items():
             machine[name] = machine.get(name, 0.0) - fit * amount

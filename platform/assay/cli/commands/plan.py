@@ -10,6 +10,8 @@ from typing import Any
 from rich.text import Text
 
 from assay.cli.commands.estimates import suggested_during_the_run, summary
+from assay.cli.commands.simulate import On, print_simulation, simulated
+from assay.cli.commands.simulate import as_json as simulation_json
 from assay.cli.names import open_sweep
 from assay.cli.output import console, data_remarks_printed, print_json, print_text, print_warnings, read_only_store
 from assay.costs.availability import StageStatus, State, stale_of, survey
@@ -73,7 +75,13 @@ def validate_sweep(
 
 
 def plan_sweep(
-    name: str, profile: str | None, sets: Sequence[str], is_json: bool, *, verifies_data: bool = False
+    name: str,
+    profile: str | None,
+    sets: Sequence[str],
+    is_json: bool,
+    *,
+    verifies_data: bool = False,
+    on: On | None = None,
 ) -> None:
     home = Home.default()
     store = read_only_store(home)
@@ -89,8 +97,10 @@ def plan_sweep(
     needs = {
         key: memory_need(stage, plan.sweep.resources, plan.hints.days.reference) for key, stage in plan.stages.items()
     }
+    simulation = None if on is None else simulated(plan, statuses, on)
     if is_json:
-        print_json(_as_json(plan, statuses, needs, rates, changed))
+        more = {} if simulation is None else {"simulation": simulation_json(simulation, rates)}
+        print_json({**_as_json(plan, statuses, needs, rates, changed), **more})
         return
     print_warnings(plan.warnings)
     out = console()
@@ -103,6 +113,8 @@ def plan_sweep(
     out.print()
     for line in [*_memory_lines(needs), *summary(plan, statuses, rates)]:
         out.print(line, soft_wrap=True)
+    if simulation is not None:
+        print_simulation(plan, simulation, rates)
 
 
 def _trials(plan: Plan, statuses: dict[str, StageStatus]) -> Listing[PlannedTrial]:

@@ -18,7 +18,7 @@ from ray import tune
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from assay.events import Emit, Event
-from assay.execution.broker import Request
+from assay.execution.broker import Request, requests_of
 from assay.execution.packing import total
 from assay.execution.pause import Pause, Paused
 from assay.execution.ray import private
@@ -36,7 +36,6 @@ from assay.execution.retries import failure_of
 from assay.execution.rung_decisions import RungDecisions
 from assay.planning import Plan
 from assay.planning.labels import serves
-from assay.planning.passes import Pass, passes
 from assay.shown import is_notebook
 from assay.store import Store
 from assay.workload import Stage
@@ -64,15 +63,7 @@ class TrialWork:
     """Key → a stage's title, with its trials."""
 
     def requests(self, rung: int) -> list[Request]:
-        return [_request(stages, self.needs) for stages in passes(self.rungs[rung])]
-
-
-def _request(stages: Pass, needs: Mapping[str, Need]) -> Request:
-    first, *others = stages
-    beside = {stage.key: stage.lineage for stage in others}
-    sources = (source.key for stage in stages for source in stage.sources)
-    inputs = tuple(dict.fromkeys(key for key in sources if key not in {first.key, *beside}))
-    return Request(first.key, first.lineage, first.name, inputs, needs[first.key], beside)
+        return requests_of(self.rungs[rung], self.needs)
 
 
 def run_trials(
