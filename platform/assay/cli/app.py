@@ -232,7 +232,7 @@ def plan(
         typer.Option(
             "--on",
             metavar="MACHINES",
-            help='Simulate the run on machines, as in 8xp3.16xlarge or "4x(8xV100-32GB,64CPU)".',
+            help='Simulate the run on machines, as in 8xp3.16xlarge or "4x(8xA100-40GB,64CPU)".',
             autocompletion=completion.machines,
         ),
     ] = None,

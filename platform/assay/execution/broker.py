@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from assay.execution.packing import Machine, Units, how_many, total
+from assay.execution.packing import Machine, Places, Room, how_many, num_placed, total
 from assay.execution.requirements import Need
 from assay.planning.passes import Pass, passes
 from assay.workload import Stage
@@ -78,11 +78,17 @@ class _Grant:
     trial: int
     request: Request
     units: int
+    places: Places
+    """Where these units are assumed to be; fewer where a machine was lost."""
 
 
 @dataclass
 class StageBroker:
-    """The state of one run's stages."""
+    """The state of one run's stages.
+
+    Units are assumed to be on the first machines that had room when they were granted. Ray may have placed them
+    otherwise: a unit admitted too early waits until another ends, no longer.
+    """
 
     capacity: Sequence[Machine]
     done: set[str] = field(default_factory=set)
@@ -91,6 +97,9 @@ class StageBroker:
     _running: dict[str, _Grant] = field(default_factory=dict)
     _waiting: dict[int, Request] = field(default_factory=dict)
     """Trial → the stage that it would start if there were room."""
+    _busy_lineages: set[str] = field(default_factory=set)
+    """Of what runs."""
+    _packed: Room | None = None
 
     def decide(self, trial: int, requests: Sequence[Request]) -> Assignment:
         """What a trial should do next, given every stage it needs, inputs first."""
@@ -103,11 +112,12 @@ class StageBroker:
                 return Assignment("failed", key, message=self.failed[key])
         if self.is_paused:
             return Assignment("paused")
-        busy = self._busy_lineages()
-        ready = [request for request in open_requests if self._is_ready(request, busy)]
+        ready = [request for request in open_requests if self._is_ready(request)]
         for request in ready:
-            if units := self._units_free(request.need):
-                self._running[request.key] = _Grant(trial, request, units)
+            if places := self._placed(request.need):
+                units = num_placed(places)
+                self._running[request.key] = _Grant(trial, request, units, places)
+                self._busy_lineages |= request.lineages
                 return Assignment("run", request.key, units, beside=tuple(request.beside))
         if ready:
             self._waiting[trial] = ready[0]
@@ -116,8 +126,9 @@ class StageBroker:
     def decide_again(self, key: str) -> int:
         """A running stage must restart: how many units it gets now, or 0 while it must wait. Its old units are free."""
         grant = self._running[key]
-        grant.units = 0
-        grant.units = self._units_free(grant.request.need)
+        self._release(grant)
+        grant.places = self._placed(grant.request.need)
+        grant.units = num_placed(grant.places)
         return grant.units
 
     def shortages(self) -> dict[str, str]:
@@ -151,23 +162,33 @@ class StageBroker:
         return keys
 
     def _end(self, key: str) -> tuple[str, ...]:
-        grant = self._running.pop(key, None)
-        return (key,) if grant is None else grant.request.keys
+        grant = self._running.get(key)
+        if grant is None:
+            return (key,)
+        self._release(grant)
+        del self._running[key]
+        self._busy_lineages -= grant.request.lineages  # no other stage that runs has them
+        return grant.request.keys
 
     def leave(self, key: str) -> None:
         """Record that a stage was left unfinished, for anyone to compute."""
-        self._running.pop(key, None)
+        self._end(key)
 
     def abandon(self, trial: int) -> None:
         """Record that a trial's process died or starts over: others may compute its stage."""
         self._waiting.pop(trial, None)
         for key in [k for k, grant in self._running.items() if grant.trial == trial]:
-            del self._running[key]
+            self._end(key)
 
     def waits_for_room(self, trial: int) -> Need | None:
         """What a trial's stage needs that could start if there were room; None if it waits for other stages."""
         request = self._waiting.get(trial)
         return None if request is None else request.need
+
+    def running_on(self, machine: int) -> list[str]:
+        """The keys of what is assumed to run on a machine, by its number in the capacity."""
+        self._room()
+        return [key for key, grant in self._running.items() if any(machine == number for number, _ in grant.places)]
 
     def running(self) -> dict[str, int]:
         """Key → trial."""
@@ -179,31 +200,29 @@ class StageBroker:
         starting_over = [grant.request for grant in self._running.values() if not grant.units]
         over = self.done | self.failed.keys()  # trials that wait for these will not start them
         beginning = [request for _, request in sorted(self._waiting.items()) if over.isdisjoint(request.keys)]
-        busy = self._busy_lineages()
-        return starting_over + [request for request in beginning if self._is_ready(request, busy)]
+        return starting_over + [request for request in beginning if self._is_ready(request)]
 
-    def _busy_lineages(self) -> set[str]:
-        return {lineage for grant in self._running.values() for lineage in grant.request.lineages}
-
-    def _is_ready(self, request: Request, busy: Set[str]) -> bool:
+    def _is_ready(self, request: Request) -> bool:
         # One budget of a lineage at a time: the next one continues from it.
-        return all(key in self.done for key in request.inputs) and request.lineages.isdisjoint(busy)
+        return request.lineages.isdisjoint(self._busy_lineages) and all(key in self.done for key in request.inputs)
 
-    def _units_running(self) -> list[Units]:
-        """What is running, in its order; neighbours that take the same are one, which packs them the same."""
-        runs: list[Units] = []
-        for grant in self._running.values():
-            unit = grant.request.need.unit
-            if runs and runs[-1][0] == unit:
-                runs[-1] = (unit, runs[-1][1] + grant.units)
-            else:
-                runs.append((unit, grant.units))
-        return runs
+    def _placed(self, need: Need) -> Places:
+        """The places of as many units as fit beside what is running; none if that is less than the need's least."""
+        return self._room().place(need.unit, need.most, need.least)
 
-    def _units_free(self, need: Need) -> int:
-        """How many units fit beside what is running; 0 if that is less than the need's least."""
-        units = how_many(self.capacity, need.unit, need.most, self._units_running())
-        return units if units >= need.least else 0
+    def _release(self, grant: _Grant) -> None:
+        """Free what a running stage holds."""
+        room = self._room()  # first: it may place what runs again
+        room.release(grant.request.need.unit, grant.places)
+        grant.units, grant.places = 0, ()
+
+    def _room(self) -> Room:
+        """What is free on the machines that there are. When they change, what runs is placed again, in its order."""
+        if self._packed is None or self._packed.machines != self.capacity:
+            self._packed = Room(self.capacity)
+            for grant in self._running.values():
+                grant.places = self._packed.place(grant.request.need.unit, grant.units)
+        return self._packed
 
 
 def too_large(

@@ -9,6 +9,8 @@ Machine = Mapping[str, float]
 """Resource → amount."""
 Units = tuple[Mapping[str, float], int]
 """What one unit takes, and the number of units."""
+Places = tuple[tuple[int, int], ...]
+"""(number of a machine, units on it)"""
 EPSILON = 1e-9
 
 
@@ -21,27 +23,47 @@ def total(machines: Iterable[Machine]) -> dict[str, float]:
 
 
 def how_many(machines: Sequence[Machine], unit: Mapping[str, float], most: int, beside: Iterable[Units] = ()) -> int:
-    """How many units fit, up to `most`, beside others, which are assumed to be on the first machines with room.
-
-    Ray may have placed them otherwise: a unit admitted too early waits until one of them ends, no longer.
-    """
-    free = [dict(machine) for machine in machines]
+    """How many units fit, up to `most`, beside others, which are assumed to be on the first machines with room."""
+    room = Room(machines)
     for other, count in beside:
-        _place(free, other, count)
-    return _place(free, unit, most)
+        room.place(other, count)
+    return num_placed(room.place(unit, most))
 
 
-def _place(free: list[dict[str, float]], unit: Mapping[str, float], most: int) -> int:
-    """Place units on machines; returns how many fit."""
-    placed = 0
-    for machine in free:
-        if placed == most:
-            break
-        fit: float = min([most - placed, *(_times(machine.get(name, 0.0), amount) for name, amount in unit.items())])
-        for name, amount in unit.items():
-            machine[name] = machine.get(name, 0.0) - fit * amount
-        placed += int(fit)
-    return placed
+def num_placed(places: Places) -> int:
+    return sum(count for _, count in places)
+
+
+class Room:
+    """What is free on machines, as units come and go: each stays on the machine where it was placed."""
+
+    def __init__(self, machines: Sequence[Machine]) -> None:
+        self.machines = machines
+        self._free = [dict(machine) for machine in machines]
+
+    def place(self, unit: Mapping[str, float], most: int, least: int = 1) -> Places:
+        """Place up to `most` units on the first machines with room; none if fewer than `least` fit."""
+        places: list[tuple[int, int]] = []
+        left = most
+        for number, machine in enumerate(self._free):
+            if not left:
+                break
+            fit = int(min([left, *(_times(machine.get(name, 0.0), amount) for name, amount in unit.items())]))
+            if fit > 0:
+                places.append((number, fit))
+                left -= fit
+        if most - left < least:
+            return ()
+        self._add(unit, places, -1)
+        return tuple(places)
+
+    def release(self, unit: Mapping[str, float], places: Places) -> None:
+        self._add(unit, places, 1)
+
+    def _add(self, unit: Mapping[str, float], places: Iterable[tuple[int, int]], sign: int) -> None:
+        for number, count in places:
+            for name, amount in unit.items():
+                self._free[number][name] = self._free[number].get(name, 0.0) + sign * count * amount
 
 
 def _times(free: float, amount: float) -> float:

@@ -31,6 +31,7 @@ STARTING_S = 10.0
 """How long a training or fan-out takes from its start to its first step, on Ray."""
 STARTING_MACHINES, NOTHING_LEFT = "machines are starting", "nothing is left to start"
 HOUR_S = 3600.0
+_NeedKey = tuple[tuple[tuple[str, float], ...], int, int]
 Value = Callable[[int, int], float]
 """Function of a trial and a rung: the metric."""
 
@@ -126,6 +127,8 @@ class _Simulator:
     _running: dict[str, _Running] = field(default_factory=dict)
     _waiters: dict[str, set[int]] = field(default_factory=dict)
     """Key or lineage → trials that may have something to do once it is done."""
+    _roomless: dict[_NeedKey, list[int]] = field(default_factory=dict)
+    """Need → a heap of trials that wait for room; some no longer do."""
     _losses: int = 0
     _paused: str | None = None
 
@@ -140,7 +143,9 @@ class _Simulator:
         self._decisions = RungDecisions(self.plan, dict(self.plan.decided), lambda *_: None, lambda _: None)
         self._rule = make_rule(sweep.scheduler)
         self._climbers = [_Climber() for _ in self.plan.trials]
+        self._num_open = len(self._climbers)
         self._requests: dict[tuple[int, int], list[Request]] = {}
+        self._budgets = {(stage.lineage, stage.amount): stage for stage in stages.values()}
         self._means: dict[int, float] = {}
         whole = [self.fleet.kind.resources] * self.fleet.count
         needed = [(stages[key], self._needs[key]) for key in self.work]
@@ -152,7 +157,7 @@ class _Simulator:
         self._begin_machines()
         self._begin_trials()
         limit_s = self.plan.sweep.limits.hours
-        while self._events and any(not climber.is_over for climber in self._climbers):
+        while self._events and self._num_open:
             at, _, act = self._events[0]
             if limit_s is not None and at > limit_s * HOUR_S:
                 self._pass_time(limit_s * HOUR_S)
@@ -197,17 +202,16 @@ class _Simulator:
 
     def _lose(self, number: int) -> None:
         """A machine is taken away: what runs on it goes back to what is stored, and waits for room again."""
-        place = sum(self._alive[:number])
-        hit = [key for key, machines in self._placements().items() if place in machines]
-        self._alive[number] = False
-        self._broker.capacity = self._machines()
-        self._losses += 1
-        self._at(self.now + max(self.fleet.start_s, STARTING_S), lambda: self._come(number))
+        hit = self._broker.running_on(sum(self._alive[:number]))
         for key in hit:
             running = self._running.pop(key)
             self._end_span(running, is_lost=True)
             self._done_share[key] = self._stored_share(running)
             self._broker.leave(key)
+        self._alive[number] = False
+        self._broker.capacity = self._machines()
+        self._losses += 1
+        self._at(self.now + max(self.fleet.start_s, STARTING_S), lambda: self._come(number))
         self._ask([running for key in hit for running in [self._trial_of(key)] if running is not None])
         self._ask_those_without_room()
 
@@ -215,22 +219,6 @@ class _Simulator:
         """A trial that would compute a stage again."""
         readers = (trial.trial.index for trial in self.plan.trials_of[key])
         return next((number for number in readers if not self._climbers[number].is_over), None)
-
-    def _placements(self) -> dict[str, set[int]]:
-        """Key → the places of the machines that a running stage is on, first machines first."""
-        free = [dict(machine) for machine in self._machines()]
-        placed: dict[str, set[int]] = {}
-        for key, running in self._running.items():
-            left, places = running.units, set()
-            for place, machine in enumerate(free):
-                fits = how_many([machine], running.request.need.unit, left)
-                if fits:
-                    places.add(place)
-                    for name, amount in running.request.need.unit.items():
-                        machine[name] -= fits * amount
-                    left -= fits
-            placed[key] = places
-        return placed
 
     def _stored_share(self, running: _Running) -> float:
         """The part of a stage that is stored when it is cut off: whole checkpoints, whole shards."""
@@ -269,20 +257,36 @@ class _Simulator:
                 queue.insert(0, number)  # it may have more that is ready
             elif decision.action == "done":
                 queue += self._arrive(number)
-            elif self._broker.waits_for_room(number) is None:
+            elif (lacking := self._broker.waits_for_room(number)) is not None:
+                waiting = self._roomless.setdefault(_key_of(lacking), [])
+                if number not in waiting[:1]:
+                    heapq.heappush(waiting, number)
+            else:
                 for request in self._requests_of(number, climber.rung):
                     for name in (*request.keys, *request.inputs, *request.lineages):
                         self._waiters.setdefault(name, set()).add(number)
 
     def _ask_those_without_room(self) -> None:
-        """Trials whose stages wait for room, in their order; none after one that still does not fit, of a kind."""
-        full: list[Need] = []
-        for number, climber in enumerate(self._climbers):
-            need = None if climber.is_over else self._broker.waits_for_room(number)
-            if need is not None and need not in full:
-                self._ask([number])
-                if self._broker.waits_for_room(number) == need:
-                    full.append(need)
+        """Ask trials whose stages wait for room, in their order; none after one that still does not fit, of a need."""
+        full: set[_NeedKey] = set()
+        while True:
+            firsts = [(first, key) for key in self._roomless.keys() - full if (first := self._first(key)) is not None]
+            if not firsts:
+                return
+            number, key = min(firsts)
+            self._ask([number])
+            if self._first(key) == number:
+                full.add(key)
+
+    def _first(self, key: _NeedKey) -> int | None:
+        """The first trial that waits for room for a need; None if none does."""
+        waiting = self._roomless[key]
+        while waiting:
+            need = self._broker.waits_for_room(waiting[0])
+            if need is not None and _key_of(need) == key:
+                return waiting[0]
+            heapq.heappop(waiting)
+        return None
 
     def _requests_of(self, number: int, rung: int) -> list[Request]:
         if (number, rung) not in self._requests:
@@ -323,6 +327,7 @@ class _Simulator:
 
     def _end_trial(self, climber: _Climber) -> list[int]:
         climber.is_over = True
+        self._num_open -= 1
         beginning, self._not_begun = self._not_begun[:1], self._not_begun[1:]
         return beginning
 
@@ -392,10 +397,9 @@ class _Simulator:
             self._idle[self._why_idle()] += idle * seconds
 
     def _why_idle(self) -> str:
-        without_room = [n for n, c in enumerate(self._climbers) if not c.is_over and self._broker.waits_for_room(n)]
-        if without_room:
+        if any(self._first(key) is not None for key in self._roomless):
             return "too few are free for what waits"
-        waiting = any(not climber.is_over for climber in self._climbers)
+        waiting = self._num_open > 0
         names = dict.fromkeys(self.plan.stages[key].name for key in self._running)
         return f"waiting for {', '.join(names)}" if waiting and names else NOTHING_LEFT
 
@@ -423,9 +427,8 @@ class _Simulator:
 
     def _before(self, stage: Stage) -> list[Stage]:
         """The stages that must be done before one: what it reads, and a smaller budget of it."""
-        begins_at = self.plan.begins_at[stage.key]
-        smaller = [s for s in self.plan.stages.values() if s.lineage == stage.lineage and s.amount == begins_at]
-        return [*stage.sources, *smaller]
+        smaller = self._budgets.get((stage.lineage, self.plan.begins_at[stage.key]))
+        return [*stage.sources, *([] if smaller is None else [smaller])]
 
 
 def work_of(device_days: float | None, seconds: float | None, speed: float | None) -> float | None:
@@ -433,3 +436,7 @@ def work_of(device_days: float | None, seconds: float | None, speed: float | Non
     if device_days is not None and speed:
         return device_days * 86_400 / speed
     return seconds
+
+
+def _key_of(need: Need) -> _NeedKey:
+    return tuple(sorted(need.unit.items())), need.least, need.most

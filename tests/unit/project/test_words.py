@@ -17,6 +17,7 @@ ELSEWHERE = {
     "report/omissions.py": {"image"},  # PIL's class
     "tracking/": {"image", "images"},  # MLflow's: log_image, charts of the type IMAGE, a run's folder of them
     "costs/devices.py": {"v100"},  # one of the devices in the table
+    "costs/machines.py": {"v100"},  # the same, in machines
     "store/schema.py": {"images"},  # what records of older stores have in the place of items
 }
 """Folder or file → what it may say, and why."""
