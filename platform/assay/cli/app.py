@@ -242,6 +242,9 @@ def plan(
     losses: Annotated[
         str | None, typer.Option(metavar="RATE", help="With --on: how often each is taken away, as in 0.05/h.")
     ] = None,
+    chart: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --on: draw when each stage runs, as PNG, SVG or PDF.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="With --on: draws who wins a race, and which machines are lost.")] = 0,
     verify_data: VerifyOpt = False,
     as_json: JsonOpt = False,
@@ -250,7 +253,7 @@ def plan(
     from assay.cli.commands.plan import plan_sweep
     from assay.cli.commands.simulate import asked
 
-    where = asked(on, starts_after, losses, seed)
+    where = asked(on, starts_after, losses, seed, chart)
     plan_sweep(sweep, profile, sets or [], as_json, verifies_data=verify_data, on=where)
 
 

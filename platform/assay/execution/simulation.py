@@ -168,7 +168,8 @@ class _Simulator:
             act()
         path_s, path = self._critical_path()
         devices = self._num_devices(self.fleet.count)
-        work_s = sum(self._device_s(span) for span in self._spans if not span.is_lost) / devices
+        ended = {key for span in self._spans if not span.is_lost for key in span.keys}
+        work_s = sum(self._device_s(key) for key in ended) / devices
         unknown = dict.fromkeys(
             self.plan.stages[key].name for span in self._spans for key in span.keys if self.work[key] is None
         )
@@ -403,10 +404,10 @@ class _Simulator:
         names = dict.fromkeys(self.plan.stages[key].name for key in self._running)
         return f"waiting for {', '.join(names)}" if waiting and names else NOTHING_LEFT
 
-    def _device_s(self, span: Span) -> float:
-        name = "GPU" if self._by_gpus else "CPU"
-        unit = self._needs[span.keys[0]].unit.get(name, 0.0)
-        return span.units * unit * (span.end_s - span.start_s)
+    def _device_s(self, key: str) -> float:
+        """The least that a stage holds devices for: its work, on whatever number of them."""
+        need = self._needs[key]
+        return (self.work[key] or 0.0) * need.unit.get("GPU" if self._by_gpus else "CPU", 0.0) / self._devices_of(need)
 
     def _critical_path(self) -> tuple[float, list[str]]:
         """The longest chain of the stages that ran, each on as many devices as it can have."""

@@ -10,7 +10,7 @@ from typing import Any
 from rich.text import Text
 
 from assay.cli.commands.estimates import suggested_during_the_run, summary
-from assay.cli.commands.simulate import On, print_simulation, simulated
+from assay.cli.commands.simulate import On, print_simulation, simulated, write_chart
 from assay.cli.commands.simulate import as_json as simulation_json
 from assay.cli.names import open_sweep
 from assay.cli.output import console, data_remarks_printed, print_json, print_text, print_warnings, read_only_store
@@ -98,6 +98,8 @@ def plan_sweep(
         key: memory_need(stage, plan.sweep.resources, plan.hints.days.reference) for key, stage in plan.stages.items()
     }
     simulation = None if on is None else simulated(plan, statuses, on)
+    if simulation is not None and on is not None and on.chart is not None:
+        write_chart(plan, simulation, on.chart)
     if is_json:
         more = {} if simulation is None else {"simulation": simulation_json(simulation, rates)}
         print_json({**_as_json(plan, statuses, needs, rates, changed), **more})

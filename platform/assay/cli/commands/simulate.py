@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from assay.cli.output import console
@@ -11,13 +12,14 @@ from assay.costs.availability import StageStatus
 from assay.costs.devices import find_device
 from assay.costs.machines import Fleet, parse_fleet
 from assay.costs.rates import Rates
-from assay.errors import UserError
+from assay.errors import AssayError, UserError
 from assay.execution.simulation import HOUR_S, Simulation, Span, simulate, work_of
 from assay.planning import Plan
 from assay.report.tables.grids import Grid
 from assay.report.tables.listing import Column, Listing
 from assay.text import counted, plural, took, usd
 
+PICTURES = (".png", ".svg", ".pdf")
 MOST_BARS = 40
 """Lines of the chart. More stages than that are shown per name."""
 BAR = 48
@@ -30,16 +32,20 @@ class On:
 
     fleet: Fleet
     seed: int
+    chart: Path | None = None
+    """A picture to write."""
 
 
-def asked(on: str | None, starts_after: str | None, losses: str | None, seed: int) -> On | None:
+def asked(on: str | None, starts_after: str | None, losses: str | None, seed: int, chart: Path | None) -> On | None:
     """The options of `assay plan --on`. Raises UserError."""
     if on is None:
-        others = {"--starts-after": starts_after, "--losses": losses}
+        others = {"--starts-after": starts_after, "--losses": losses, "--chart": chart}
         if given := [name for name, value in others.items() if value is not None]:
             raise UserError(f"{' and '.join(given)}: got no machines, allowed: with --on, as in --on 8xp3.16xlarge")
         return None
-    return On(parse_fleet(on, _seconds(starts_after), _per_hour(losses)), seed)
+    if chart is not None and chart.suffix not in PICTURES:
+        raise UserError(f"--chart: got {str(chart)!r}, allowed: a file whose name ends in {' or '.join(PICTURES)}")
+    return On(parse_fleet(on, _seconds(starts_after), _per_hour(losses)), seed, chart)
 
 
 def simulated(plan: Plan, statuses: Mapping[str, StageStatus], on: On) -> Simulation:
@@ -60,6 +66,17 @@ def print_simulation(plan: Plan, simulation: Simulation, rates: Rates) -> None:
     out.print()
     for line in lines(plan, simulation, rates):
         out.print(line, soft_wrap=True)
+
+
+def write_chart(plan: Plan, simulation: Simulation, file: Path) -> None:
+    """Draw when each stage runs. Raises AssayError if the file cannot be written."""
+    from assay.report.plots.schedule import Bar, draw_schedule
+
+    bars = [Bar(bar.title, [(s.start_s, s.end_s, s.is_lost) for s in bar.spans]) for bar in _bars(simulation)]
+    try:
+        draw_schedule(f"{plan.sweep.name} on {simulation.fleet.name}", bars, simulation.seconds, file)
+    except OSError as error:
+        raise AssayError(f"--chart: cannot write {file}: {error.strerror}") from error
 
 
 def lines(plan: Plan, simulation: Simulation, rates: Rates) -> list[str]:
@@ -133,8 +150,8 @@ class _Bar:
     spans: list[Span]
 
 
-def _chart(simulation: Simulation) -> Listing[_Bar]:
-    """A bar per stage from its start to its end, the first to start on top; per name if there are too many."""
+def _bars(simulation: Simulation) -> list[_Bar]:
+    """One per stage, the first to start first; one per name if there are too many."""
     bars: dict[str, list[Span]] = {}
     for span in simulation.spans:
         bars.setdefault(span.title, []).append(span)
@@ -144,13 +161,18 @@ def _chart(simulation: Simulation) -> Listing[_Bar]:
             bars.setdefault(span.title.partition(" (")[0], []).append(span)
     rows = [_Bar(title, spans) for title, spans in bars.items()]
     rows.sort(key=lambda bar: min(span.start_s for span in bar.spans))
+    return rows
+
+
+def _chart(simulation: Simulation) -> Listing[_Bar]:
+    """When each stage runs."""
     columns = [
         Column[_Bar]("stage", lambda bar: bar.title, min_width=14),
         Column[_Bar]("", lambda bar: _drawn(bar.spans, simulation.seconds), folds=False, color=lambda bar: "cyan"),
         Column[_Bar]("on", lambda bar: f"{max(span.devices for span in bar.spans):g}", is_number=True),
         Column[_Bar]("takes", lambda bar: took(sum(span.end_s - span.start_s for span in bar.spans)), is_number=True),
     ]
-    return Listing(None, columns, rows)
+    return Listing(None, columns, _bars(simulation))
 
 
 def _drawn(spans: list[Span], seconds: float) -> str:

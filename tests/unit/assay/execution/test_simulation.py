@@ -134,3 +134,10 @@ def test_fleets_by_provider_and_by_hand(text: str, name: str, gpus: int) -> None
 def test_other_fleets_are_refused_with_an_example(text: str) -> None:
     with pytest.raises(UserError, match=r'--on: got .*, allowed: "8xp3.16xlarge"'):
         parse_fleet(text)
+
+
+def test_a_cut_off_stage_counts_its_work_once_in_the_bound() -> None:
+    plan = planned(**GPUS)
+    calm = simulation_of(plan, parse_fleet("1x(8xV100,16CPU)"))
+    lossy = simulation_of(plan, parse_fleet("1x(8xV100,16CPU)", losses_per_hour=3.0), seed=1)
+    assert lossy.work_s == calm.work_s == (4000 + 800) / 8
