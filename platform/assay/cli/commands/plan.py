@@ -99,7 +99,7 @@ def plan_sweep(
     }
     simulation = None if on is None else simulated(plan, statuses, on)
     if simulation is not None and on is not None and on.chart is not None:
-        write_chart(plan, simulation, on.chart)
+        write_chart(plan, simulation, rates, on.chart)
     if is_json:
         more = {} if simulation is None else {"simulation": simulation_json(simulation, rates)}
         print_json({**_as_json(plan, statuses, needs, rates, changed), **more})

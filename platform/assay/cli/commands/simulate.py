@@ -19,7 +19,8 @@ from assay.report.tables.grids import Grid
 from assay.report.tables.listing import Column, Listing
 from assay.text import counted, plural, took, usd
 
-PICTURES = (".png", ".svg", ".pdf")
+PAGE = ".html"
+PICTURES = (".png", ".svg", ".pdf", PAGE)
 MOST_BARS = 40
 """Lines of the chart. More stages than that are shown per name."""
 BAR = 48
@@ -68,13 +69,18 @@ def print_simulation(plan: Plan, simulation: Simulation, rates: Rates) -> None:
         out.print(line, soft_wrap=True)
 
 
-def write_chart(plan: Plan, simulation: Simulation, file: Path) -> None:
-    """Draw when each stage runs. Raises AssayError if the file cannot be written."""
-    from assay.report.plots.schedule import Bar, draw_schedule
+def write_chart(plan: Plan, simulation: Simulation, rates: Rates, file: Path) -> None:
+    """Draw when each stage runs; a page also has the lines. Raises AssayError if the file cannot be written."""
+    from assay.report.plots.schedule import Bar, draw_schedule, schedule_page
 
     bars = [Bar(bar.title, [(s.start_s, s.end_s, s.is_lost) for s in bar.spans]) for bar in _bars(simulation)]
+    title = f"{plan.sweep.name} on {simulation.fleet.name}"
     try:
-        draw_schedule(f"{plan.sweep.name} on {simulation.fleet.name}", bars, simulation.seconds, file)
+        if file.suffix == PAGE:
+            page = schedule_page(title, bars, simulation.seconds, lines(plan, simulation, rates))
+            file.write_text(page, encoding="utf-8")
+        else:
+            draw_schedule(title, bars, simulation.seconds, file)
     except OSError as error:
         raise AssayError(f"--chart: cannot write {file}: {error.strerror}") from error
 

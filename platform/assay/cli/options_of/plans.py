@@ -75,7 +75,8 @@ def plan(
         str | None, typer.Option(metavar="RATE", help="With --on: how often each is taken away, as in 0.05/h.")
     ] = None,
     chart: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="With --on: draw when each stage runs, as PNG, SVG or PDF.")
+        Path | None,
+        typer.Option(metavar="FILE", help="With --on: draw when each stage runs, as PNG, SVG, PDF or HTML."),
     ] = None,
     seed: Annotated[int, typer.Option(help="With --on: draws who wins a race, and which machines are lost.")] = 0,
     verify_data: VerifyOpt = False,

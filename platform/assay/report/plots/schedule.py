@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from assay.report.figures import COLORS, PLOT_DPI, inches_wide, literal, new_figure, save
+from assay.report.html.elements import escape, figure, listed
+from assay.report.html.style import CSS
 from assay.text import took
 
 WIDTH = 9.0
@@ -28,8 +31,8 @@ class Bar:
 def draw_schedule(title: str, bars: Sequence[Bar], seconds: float, file: Path) -> Path:
     """Bars are drawn in their order, the first on top. Stages of one name have one colour."""
     label_inches = min(4.0, inches_wide([bar.title for bar in bars]))
-    figure = new_figure(WIDTH + label_inches, 1.2 + LINE * max(4, len(bars)), PLOT_DPI, layout="constrained")
-    axes = figure.subplots()
+    drawing = new_figure(WIDTH + label_inches, 1.2 + LINE * max(4, len(bars)), PLOT_DPI, layout="constrained")
+    axes = drawing.subplots()
     names = list(dict.fromkeys(bar.title.partition(" (")[0] for bar in bars))
     for place, bar in enumerate(bars):
         color = COLORS[names.index(bar.title.partition(" (")[0]) % len(COLORS)]
@@ -46,8 +49,32 @@ def draw_schedule(title: str, bars: Sequence[Bar], seconds: float, file: Path) -
     axes.set_xticks(ticks, [took(tick) for tick in ticks], fontsize=8)
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
-    figure.suptitle(literal(title), fontweight="bold", x=0.01, ha="left")
-    return save(figure, file)
+    if title:
+        drawing.suptitle(literal(title), fontweight="bold", x=0.01, ha="left")
+    return save(drawing, file)
+
+
+def schedule_page(title: str, bars: Sequence[Bar], seconds: float, lines: Sequence[str]) -> str:
+    """The chart as a page of HTML that needs nothing else, with lines below it."""
+    with tempfile.TemporaryDirectory() as folder:
+        picture = figure(draw_schedule("", bars, seconds, Path(folder) / "schedule.png"), title)
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(title)}</title>
+<style>{CSS}</style>
+</head>
+<body>
+<header><h1>{escape(title)}</h1></header>
+<main>
+{picture}
+{listed(line.strip() for line in lines)}
+</main>
+</body>
+</html>
+"""
 
 
 def _step(seconds: float) -> float:

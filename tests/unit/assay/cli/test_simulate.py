@@ -46,6 +46,11 @@ def test_json_has_every_span_and_a_chart_is_drawn(project: Path, capsys: pytest.
     assert ended == {stage["key"] for stage in told["stages"]}
     assert told["simulation"]["seconds"] == max(span["end_seconds"] for span in spans)
     assert (project / "gantt.png").read_bytes().startswith(b"\x89PNG")
+    assert main(["plan", "study.yaml", "--on", "1xp3.8xlarge", "--chart", "gantt.html"]) == 0
+    page = (project / "gantt.html").read_text(encoding="utf-8")
+    assert "study on 1 × p3.8xlarge" in page
+    assert "no order could be faster than" in page
+    assert "data:image/" in page
 
 
 @pytest.mark.parametrize(
