@@ -23,7 +23,7 @@ import pyarrow as pa
 from assay.errors import AssayError, passing_warnings
 from assay.events import Emit, Event
 from assay.execution.batch_size import MOST_ON_CPU, BatchSize
-from assay.execution.contexts import Context, Laps, Leaving, MapContext, WorkerContext
+from assay.execution.contexts import Context, Laps, Leaving, MapContext, WorkerContext, device_versions
 from assay.execution.ranks import ALONE, Ranks
 from assay.execution.retries import blame
 from assay.execution.system_meter import SystemMeter
@@ -291,7 +291,8 @@ class Lane:
         def write(stage: Stage, table: pa.Table) -> None:
             unwanted = [name for name, count in stage.stored_prefix.items() if part.start >= count]
             seconds[stage.key] = self._since_write.lap()
-            self._shards[stage.key].write(table.drop_columns(unwanted), self.device, seconds[stage.key])
+            wanted = table.drop_columns(unwanted)
+            self._shards[stage.key].write(wanted, self.device, seconds[stage.key], device_versions())
 
         if part.are_rows_stored:
             table = self._stored.rows(self._listed, part.start, part.stop)

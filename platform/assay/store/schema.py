@@ -232,6 +232,7 @@ class ShardRecord(Record):
     seconds: Seconds = 0.0
     origin: str = ""
     host: str = ""
+    versions: dict[str, str] = Field(default_factory=dict)
     settled: dict[str, Scalar] = Field(default_factory=dict)
     """The values chosen for what the config leaves open. Older stores have them in progress/<lineage>/settled/ only."""
     columns: dict[str, str] = Field(default_factory=dict)

@@ -36,6 +36,7 @@ class Shard:
     seconds: float = 0.0
     origin: str = ""
     host: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
     columns: Mapping[str, str] = field(default_factory=dict)
     """Column → type. Empty in older stores."""
 
@@ -63,8 +64,11 @@ class Shards:
             rebuild=lambda name: {"amount": int(name)},
         )
 
-    def write(self, table: pa.Table, device: str = "", seconds: float = 0.0) -> Shard:
-        """Commit rows whose `id` column is a contiguous, ascending range. Raises ValueError if it is not."""
+    def write(
+        self, table: pa.Table, device: str = "", seconds: float = 0.0, versions: Mapping[str, str] | None = None
+    ) -> Shard:
+        """Commit rows whose `id` column is a contiguous, ascending range. Raises ValueError if it is not. `versions`:
+        of CUDA and the like, where they were computed."""
         ids = table.column("id").to_numpy()
         start, stop = int(ids[0]), int(ids[-1]) + 1
         if len(ids) != stop - start or (len(ids) > 1 and not bool((ids[1:] - ids[:-1] == 1).all())):
@@ -77,11 +81,11 @@ class Shards:
             file = self._files.upload(staging / "rows.parquet", f"{self.records.path}/{name}.parquet")
         columns = {column.name: str(column.type) for column in table.schema}
         origin, host = self._files.origin, socket.gethostname()
-        made = {"device": device, "seconds": seconds, "origin": origin, "host": host}
+        made = {"device": device, "seconds": seconds, "origin": origin, "host": host, "versions": dict(versions or {})}
         facts = {**made, "settled": dict(self._settled()), "columns": columns}
         content = {"start": start, "stop": stop, "files": as_json({"rows": file}), **facts}
         self.records.write(f"{name}.json", content)
-        return Shard(start, stop, file, device, seconds, origin, host, columns)
+        return Shard(start, stop, file, device, seconds, origin, host, versions or {}, columns)
 
     def charge(self, amount: int) -> None:
         """Note that a result with this many ids was committed, with the cost of all its shards."""
@@ -154,7 +158,7 @@ def _in_order(shards: Iterable[Shard]) -> list[Shard]:
 
 
 def _shard(record: ShardRecord) -> Shard:
-    made = record.device, record.seconds, record.origin, record.host
+    made = record.device, record.seconds, record.origin, record.host, record.versions
     return Shard(record.start, record.stop, file_record(record.files.rows), *made, record.columns)
 
 

@@ -373,7 +373,8 @@ class Store:
         """Where a result comes from: what the caller knows, this process, and those that wrote its shards."""
         origins = {*provenance.origins, self.files.origin, *(shard.origin for shard in shards)} - {""}
         hosts = {*provenance.hosts, socket.gethostname(), *(shard.host for shard in shards)} - {""}
-        return {"origins": sorted(origins), "hosts": sorted(hosts), "versions": dict(provenance.versions)}
+        versions = {name: version for shard in shards for name, version in shard.versions.items()}
+        return {"origins": sorted(origins), "hosts": sorted(hosts), "versions": versions | dict(provenance.versions)}
 
     def begin(self, content: Mapping[str, JSON]) -> None:
         """Write the origin of a run, which everything that is stored from now on names."""

@@ -53,6 +53,14 @@ class TestShards:
             result = store.commit(map_stage(150), output, {}, COST)
         assert result.read(["value"]).column("id").to_pylist() == list(range(150))
 
+    def test_a_result_knows_the_versions_that_its_shards_were_computed_with(self, store: Store) -> None:
+        shards = store.shards(map_stage(200))
+        for start in (0, 100):
+            shards.write(rows(start, start + 100), "V100", 1.0, {"cuda": "12.8", "driver": "570.1"})
+        with store.staging() as output:
+            result = store.commit(map_stage(200), output, {}, COST)
+        assert result.provenance.versions == {"cuda": "12.8", "driver": "570.1"}
+
     def test_a_fan_out_with_a_gap_is_refused(self, store: Store) -> None:
         shards = store.shards(map_stage(300))
         shards.write(rows(0, 100))
