@@ -41,7 +41,7 @@ class StageStatus:
     result: StoredResult | None = None
     """If it is stored."""
     origins: frozenset[str] = frozenset()
-    """Of the runs that computed what is stored of it."""
+    """The origins of the runs that computed what is stored of it."""
     rows: RowsState | None = None
     """Whether the rows that it will read are stored, or computed for it; None if it is given ids, or not computed."""
 

@@ -76,7 +76,7 @@ class Rates:
         return next((price for price in self.prices if price.is_of(device)), None)
 
     def usd_per_hour(self, device: str) -> float | None:
-        """Of one device by its reported name; None if unknown, and for several kinds of unequal prices.
+        """The price of one device by its reported name; None if unknown, and for several kinds of unequal prices.
 
         >>> a100 = Price(device="A100", usd_per_hour=2.75, date="2025-11-30", source="a list")
         >>> Rates([a100]).usd_per_hour("NVIDIA A100-SXM4-40GB"), Rates([a100]).usd_per_hour("Tesla T4")

@@ -98,7 +98,7 @@ class StageBroker:
     _waiting: dict[int, Request] = field(default_factory=dict)
     """Trial → the stage that it would start if there were room."""
     _busy_lineages: set[str] = field(default_factory=set)
-    """Of what runs."""
+    """The lineages of the stages that run."""
     _packed: Room | None = None
 
     def decide(self, trial: int, requests: Sequence[Request]) -> Assignment:

@@ -7,6 +7,7 @@ the limit is saved at that point, not when it ends.
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 
@@ -61,7 +62,7 @@ class Limiter:
             budget.failed(key)
 
 
-class _Budget:
+class _Budget(ABC):
     """One limit, and what has been spent of it."""
 
     def __init__(
@@ -100,12 +101,13 @@ class _Budget:
     def failed(self, key: str) -> None:
         self._running.pop(key, None)
 
+    @abstractmethod
     def of(self, cost: Cost) -> float | None:
-        raise NotImplementedError
+        """What a cost counts; None if that is unknown."""
 
+    @abstractmethod
     def of_unknown(self, result: StoredResult) -> float:
         """What a result counts whose cost is unknown."""
-        raise NotImplementedError
 
     def tell_once(self, device: str, message: str) -> None:
         if device not in self._told:

@@ -57,7 +57,7 @@ class Watched:
     job: Job | None = None
 
     def notes(self, within_s: float = LIFETIME_S) -> list[RunningRecord]:
-        """Of the runs that it may be, the latest first."""
+        """The notes of the runs that it may be, the latest first."""
         return [run for run in self.store.running(within_s) if self.is_it(run)]
 
     def end(self, run: RunningRecord | None) -> int:

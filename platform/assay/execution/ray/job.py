@@ -46,7 +46,7 @@ class Job:
     """The stage and its trials: "train (AdaGN)"."""
     store_url: str
     origin: str
-    """Of the run; see `Store.begin`."""
+    """The run's origin; see `Store.begin`."""
     scratch_url: str
     need: Need
     retries: int

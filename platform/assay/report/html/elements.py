@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape as escape_html
 from pathlib import Path
 
 from assay.redaction import printable
+from assay.report.html.style import CSS
 
 KEPT_BYTES = 250_000
 """Larger pictures are shrunk."""
@@ -22,6 +23,30 @@ JPEG_QUALITY = 85
 def escape(text: str) -> str:
     """The text escaped for HTML content and attributes, without control characters."""
     return escape_html(printable(text))
+
+
+def document(title: str, lead: str, sections: Sequence[str], footer: str = "") -> str:
+    """A whole page: its title, HTML below the title, and the sections."""
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(title)}</title>
+<style>{CSS}</style>
+</head>
+<body>
+<header>
+<h1>{escape(title)}</h1>
+{lead}
+</header>
+<main>
+{chr(10).join(sections)}
+</main>
+{footer}
+</body>
+</html>
+"""
 
 
 def section(anchor: str, title: str, *parts: str) -> str:

@@ -16,8 +16,7 @@ from pathlib import Path
 
 from assay.costs.savings import CostSheet
 from assay.planning import Plan
-from assay.report.html.elements import code, escape, figure, folded, listed, section
-from assay.report.html.style import CSS
+from assay.report.html.elements import code, document, escape, figure, folded, listed, section
 from assay.report.html.table import table
 from assay.report.tables.columns import arms_listing, ranked_by, trials_listing
 from assay.report.tables.costs import charges_listing, cost_lines
@@ -64,27 +63,8 @@ def page(contents: Contents) -> str:
         section("reproduce", "How to reproduce", *_reproduce(contents)),
     ]
     shown = [text for text in sections if text]
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(name)}</title>
-<style>{CSS}</style>
-</head>
-<body>
-<header>
-<h1>{escape(name)}</h1>
-{_lead(contents)}
-<nav>{"".join(_link(text) for text in shown)}{_interactive(contents.beside)}</nav>
-</header>
-<main>
-{chr(10).join(shown)}
-</main>
-<footer>{escape(_as_of(contents))}</footer>
-</body>
-</html>
-"""
+    nav = f"<nav>{''.join(_link(text) for text in shown)}{_interactive(contents.beside)}</nav>"
+    return document(name, f"{_lead(contents)}\n{nav}", shown, f"<footer>{escape(_as_of(contents))}</footer>")
 
 
 def _link(text: str) -> str:

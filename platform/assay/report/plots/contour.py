@@ -20,7 +20,7 @@ NUM_LEVELS = 12
 LEAST_POINTS = 4
 """Fewer distinct points are drawn without contours."""
 FLAT = 1e-3
-"""Of a square: points whose triangle is smaller lie on a line, and have nothing between them."""
+"""A share of a square: points whose triangle is smaller lie on a line, and have nothing between them."""
 MOST_SHOWN = 60
 """With more cells, their numbers are left out."""
 CELL = 0.75

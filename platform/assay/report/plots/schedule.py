@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assay.report.figures import COLORS, PLOT_DPI, inches_wide, literal, new_figure, save
-from assay.report.html.elements import escape, figure, listed
-from assay.report.html.style import CSS
+from assay.report.html.elements import document, figure, listed
 from assay.text import took
 
 WIDTH = 9.0
@@ -58,23 +57,7 @@ def schedule_page(title: str, bars: Sequence[Bar], seconds: float, lines: Sequen
     """The chart as a page of HTML that needs nothing else, with lines below it."""
     with tempfile.TemporaryDirectory() as folder:
         picture = figure(draw_schedule("", bars, seconds, Path(folder) / "schedule.png"), title)
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title>
-<style>{CSS}</style>
-</head>
-<body>
-<header><h1>{escape(title)}</h1></header>
-<main>
-{picture}
-{listed(line.strip() for line in lines)}
-</main>
-</body>
-</html>
-"""
+    return document(title, "", [picture, listed(line.strip() for line in lines)])
 
 
 def _step(seconds: float) -> float:
