@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
+
+from assay.imported import imported
 
 
 class Shown:
@@ -14,6 +15,6 @@ class Shown:
 
 def is_notebook() -> bool:
     """Whether this process is the kernel of a notebook, which has imported IPython then."""
-    ipython = sys.modules.get("IPython")
+    ipython = imported("IPython")
     shell = None if ipython is None else ipython.get_ipython()
     return shell is not None and hasattr(shell, "kernel")

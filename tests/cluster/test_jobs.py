@@ -18,7 +18,7 @@ from assay.home import Home
 from assay.jobs.local import LocalCluster
 from assay.store import RunningRecord, Store
 from assay.sweep import load_sweep
-from job_site import Proxy, held, installed, run_statuses, until
+from job_site import Proxy, held, installed, run_statuses, succeeded, until
 from patience import LONGEST_S
 from repository import ROOT
 
@@ -145,7 +145,7 @@ def test_submitted_attached_to_and_followed_through_a_network_that_drops(
     assert third.submitted is not None
     assert (third.submitted.what, third.submitted.before) == ("submitted again", "SUCCEEDED")
     assert third.id != job.id
-    assert third.wait(LONGEST_S) == "SUCCEEDED"
+    succeeded(third)
     assert third.results().sort_values("key").to_dict("records") == results.sort_values("key").to_dict("records")
     assert "4 of 4 stages are stored already" in "\n".join(third.logs())
     assert [about.id for about in client.jobs()][:2] == [third.id, job.id]
@@ -207,7 +207,7 @@ def test_stopped_it_saves_holds_nothing_and_goes_on_when_submitted_again(
     again = submit()
     assert again.submitted is not None
     assert again.submitted.before == "STOPPED"
-    assert again.wait(LONGEST_S) == "SUCCEEDED", "\n".join(again.logs())
+    succeeded(again)
     assert "resumes at" in "\n".join(again.logs())
 
     sweep = load_sweep("stopped.yaml", sets=[f"train.gates={gates}"])

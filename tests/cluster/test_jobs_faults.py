@@ -23,7 +23,7 @@ from assay.home import Home
 from assay.jobs import following
 from assay.jobs.local import LocalCluster
 from assay.sweep import load_sweep
-from job_site import descendants, environment, installed, until
+from job_site import descendants, environment, installed, succeeded, until
 from patience import LONGEST_S
 
 pytestmark = pytest.mark.cluster
@@ -213,7 +213,7 @@ def test_a_store_and_mlflow_that_cannot_be_reached(
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.invalid:9")
     job = client.submit("sums.yaml", workload_package=site)
-    assert job.wait(LONGEST_S) == "SUCCEEDED"
+    succeeded(job)
     assert any("MLflow at http://mlflow.invalid:9 could not be written to" in line for line in job.logs())
     assert list(job.results()["total"]) == [6]
 
@@ -252,7 +252,7 @@ def test_a_machine_lost_in_the_middle_of_a_fan_out_changes_no_result(
     until(lambda: drawing() == {True, False})
     kill(machine)
     (gates / "shut").unlink()
-    assert job.wait(LONGEST_S) == "SUCCEEDED", "\n".join(job.logs())
+    succeeded(job)
 
     undisturbed = assay.run(load_sweep("wide.yaml"), Home(project / "inline"), executor="inline").trials[0]
     (row,) = job.results().to_dict("records")
@@ -286,7 +286,7 @@ def test_a_head_that_is_killed_is_a_job_to_submit_again(
         (project / "shut-10").unlink()
         again = submit(another)
         assert again.id == job.id
-        assert again.wait(LONGEST_S) == "SUCCEEDED", "\n".join(again.logs())
+        succeeded(again)
         assert "1 of 2 stages are stored already" in "\n".join(again.logs())
         assert list(again.results()["total"]) == [10, 55]
     assert before.items() <= records().items()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import socket
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from assay.events import Emit, Event
 from assay.execution.ranks import Ranks
 from assay.execution.system_meter import SystemMeter, worker_name
+from assay.imported import imported
 from assay.store import Cost, Provenance, Store, StoredResult
 from assay.store.checkpoints import RankFiles
 from assay.store.resolved_config import as_run
@@ -100,7 +100,7 @@ class Context(BodyContext):
 
 def device_versions() -> dict[str, str]:
     """The versions of CUDA, cuDNN and the driver, if this process uses a GPU. Only the body decides to import torch."""
-    torch = sys.modules.get("torch")
+    torch = imported("torch")
     if torch is None or not torch.cuda.is_available():
         return {}
     driver = re.search(r"Kernel Module\s+([\d.]+)", DRIVER.read_text()) if DRIVER.is_file() else None

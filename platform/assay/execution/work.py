@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -27,6 +26,7 @@ from assay.execution.contexts import Context, Laps, Leaving, MapContext, WorkerC
 from assay.execution.ranks import ALONE, Ranks
 from assay.execution.retries import blame
 from assay.execution.system_meter import SystemMeter
+from assay.imported import imported
 from assay.planning.passes import Pass, as_charged, rows_of
 from assay.store import Cost, Notes, Store
 from assay.store.shards import Range, missing_ranges
@@ -48,8 +48,8 @@ class Place:
     def prepare(self) -> None:
         """Ray sets OMP_NUM_THREADS from num_cpus; torch must be told what the worker was really given. Where it is not
         imported yet, it may never be, which saves seconds; if the body imports it, it asks the environment."""
-        if "torch" in sys.modules:
-            sys.modules["torch"].set_num_threads(self.threads)
+        if (torch := imported("torch")) is not None:
+            torch.set_num_threads(self.threads)
         else:
             os.environ["OMP_NUM_THREADS"] = str(self.threads)
 
@@ -237,8 +237,8 @@ class Operator:
             self._schema = columns.schema
             return columns
         # Here the error is gone, and with it the frames that hold the batch's memory.
-        if "torch" in sys.modules:
-            sys.modules["torch"].cuda.empty_cache()  # nothing where there is no GPU
+        if (torch := imported("torch")) is not None:
+            torch.cuda.empty_cache()  # nothing where there is no GPU
         message = f"memory ran out with batches of {batch.num_rows}; going on with {self._batch_size.size}"
         self._emit(Event("warning", self.stage.key, message=f"{self.stage.name}: {message}"))
         return None
@@ -246,7 +246,8 @@ class Operator:
 
 def _memory_errors() -> tuple[type[Exception], ...]:
     """What a body raises where memory runs out; a device's is torch's, where that is imported."""
-    return (MemoryError, *((sys.modules["torch"].cuda.OutOfMemoryError,) if "torch" in sys.modules else ()))
+    torch = imported("torch")
+    return (MemoryError,) if torch is None else (MemoryError, torch.cuda.OutOfMemoryError)
 
 
 class Lane:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
 from assay.errors import UserError
+from assay.imported import imported
 from assay.provenance.source import module_spec
 from assay.text import first_line
 from assay.workload import Stage, load_attribute
@@ -43,7 +43,7 @@ def import_paths(stage: Stage) -> Iterator[tuple[str, str]]:
 def _exists(path: str) -> bool:
     """Whether the module's source defines the attribute. Bodies import torch, so importing them takes seconds."""
     name, _, attribute = path.partition(":")
-    if (module := sys.modules.get(name)) is not None:
+    if (module := imported(name)) is not None:
         return hasattr(module, attribute)
     try:
         spec = module_spec(name)

@@ -26,6 +26,7 @@ import pyarrow as pa
 import pytest
 
 from assay.errors import passing_warnings
+from assay.imported import imported
 from assay.workload.body_context import BodyContext
 from assay.workload.columns import to_numpy
 from assay.workload.contexts import Result
@@ -151,7 +152,7 @@ def _called(stage: Stage, ctx: FakeContext) -> dict[str, float]:
 
 def _use_threads(ctx: FakeContext) -> None:
     """As the executors do, once a body has imported torch."""
-    if (torch := sys.modules.get("torch")) is not None:
+    if (torch := imported("torch")) is not None:
         torch.set_num_threads(ctx.threads)
 
 
