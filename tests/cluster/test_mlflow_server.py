@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from assay.tracking.client import mlflow_client
 from job_site import installed
 from mlflow_on_postgres import Postgres, Server, postgres_programs
 from terminal import User
@@ -64,9 +65,7 @@ class Seen:
     """What the server shows, asked with MLflow's own client and the user's password."""
 
     def __init__(self, server: Server, name: str = "shared") -> None:
-        from mlflow.tracking import MlflowClient
-
-        self.client: Any = MlflowClient(tracking_uri=server.url)
+        self.client = mlflow_client(server.url)
         experiment = self.client.get_experiment_by_name(name)
         runs = self.client.search_runs([experiment.experiment_id]) if experiment else []
         self.children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]

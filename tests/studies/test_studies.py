@@ -12,12 +12,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from mlflow import MlflowClient
 
 import assay
 from assay.home import Home
 from assay.planning import make_plan
 from assay.results.reference import config_at, matching_row
+from assay.tracking.client import mlflow_client
 from repository import ROOT
 from smoke_study import IN_FP32, Study
 
@@ -94,7 +94,7 @@ def test_appendix_k_races_on_ray_and_is_tracked(smoke: Smoke) -> None:
     counts = {name: row["metrics"]["num_samples"] for name, row in study.trials.items()}
     assert sorted(counts.values()) == [50, 50, 100, 100]
     assert all(study.trials[name]["status"] == "stopped at 50" for name, count in counts.items() if count == 50)
-    client = MlflowClient(tracking_uri=Home.default().tracking_uri)
+    client = mlflow_client(Home.default().tracking_uri)
     runs = client.search_runs([client.get_experiment_by_name("appendix_k_guidance").experiment_id])
     assert {run.info.status for run in runs} == {"FINISHED"}
     trials = {run.info.run_name: run for run in runs if "mlflow.parentRunId" in run.data.tags}

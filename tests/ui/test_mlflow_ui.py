@@ -24,6 +24,7 @@ from assay.results.outcome import Outcome, trial_outcomes
 from assay.store import Cost, Store
 from assay.sweep import Sweep
 from assay.tracking import Tracker, serve
+from assay.tracking.client import mlflow_client
 from assay.workload import JSON, Budget, ReportHints, Stage
 from browser import browse, needs_chromium
 from patience import LONGEST_S
@@ -160,9 +161,7 @@ def test_the_charts_show_the_runs_by_arm(served: Served, tmp_path: Path) -> None
 
 @needs_chromium
 def test_runs_that_are_picked_are_compared(served: Served, tracked: Home, tmp_path: Path) -> None:
-    from mlflow.tracking import MlflowClient
-
-    client: Any = MlflowClient(tracking_uri=tracked.tracking_uri)
+    client = mlflow_client(tracked.tracking_uri)
     number = client.get_experiment_by_name("toy-study").experiment_id
     runs = [run.info.run_id for run in client.search_runs([number], "tags.`assay.standing` = 'current'")]
     asked = urlencode({"runs": json.dumps(runs), "experiments": json.dumps([number])})

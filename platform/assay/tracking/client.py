@@ -28,6 +28,13 @@ DATABASE_PATIENCE_S = 300.0
 """For a local file: creating it takes two seconds, more on a busy machine. A locked one is noticed sooner."""
 
 
+def mlflow_client(uri: str) -> Any:
+    """MLflow's own client, imported when no other thread of ours is at it."""
+    with ONE_IMPORT:
+        from mlflow.tracking import MlflowClient
+    return MlflowClient(tracking_uri=uri)
+
+
 class Client:
     """Raises whatever MLflow raises. Reports each answer to `patience`."""
 
@@ -35,7 +42,6 @@ class Client:
         quiet_environment()
         with ONE_IMPORT:
             from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_TIMEOUT
-            from mlflow.tracking import MlflowClient
 
         self._patience = patience
         self._database = sqlite_file(home.tracking_uri)
@@ -43,7 +49,7 @@ class Client:
         with self.alone():
             self.refuse_unusable()
             bring_home(home)
-            self._mlflow: Any = self._ask(MlflowClient, tracking_uri=home.tracking_uri)
+            self._mlflow: Any = self._ask(mlflow_client, home.tracking_uri)
 
     @contextmanager
     def alone(self) -> Iterator[None]:

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
@@ -22,6 +21,7 @@ from assay.home import Home
 from assay.redaction import hide_secrets
 from assay.text import first_line
 from assay.tracking.arms_view import TAG, address
+from assay.tracking.client import mlflow_client
 from assay.tracking.database import bring_home, sqlite_file
 from assay.tracking.logged import quiet_environment
 from assay.tracking.writer import in_words
@@ -173,8 +173,6 @@ def _say_addresses(server: str, sweep: str | None, say: Callable[[str], None]) -
 
 def _experiments(server: str) -> dict[str, str]:
     """Name → id of every sweep, latest first. The server may have other experiments too."""
-    from mlflow.tracking import MlflowClient
-
-    client: Any = MlflowClient(tracking_uri=server)
+    client = mlflow_client(server)
     experiments = client.search_experiments(max_results=100, order_by=["last_update_time DESC"])
     return {e.name: e.experiment_id for e in experiments if TAG in e.tags}

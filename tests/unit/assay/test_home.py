@@ -7,11 +7,11 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from assay.home import Home
+from assay.tracking.client import mlflow_client
 from assay.tracking.database import sqlite_file
 
 VARIABLES = ("ASSAY_HOME", "ASSAY_STORE", "MLFLOW_TRACKING_URI")
@@ -38,13 +38,11 @@ def test_a_variable_set_to_nothing_is_as_one_that_is_not_set(tmp_path: Path, mon
 def test_the_database_is_in_the_home_however_that_is_called(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mlflow.tracking import MlflowClient
-
     for variable in VARIABLES:
         monkeypatch.delenv(variable, raising=False)
     home = Home(tmp_path / name)
     home.root.mkdir()
-    client: Any = MlflowClient(tracking_uri=home.tracking_uri)
+    client = mlflow_client(home.tracking_uri)
     number = client.create_experiment("study", artifact_location=(home.artifacts / "study").as_uri())
     run = client.create_run(number)
     client.log_text(run.info.run_id, "here", "note.txt")

@@ -13,6 +13,7 @@ import pytest
 
 from assay.cli import main
 from assay.home import Home
+from assay.tracking.client import mlflow_client
 
 pytestmark = pytest.mark.slow
 
@@ -22,9 +23,7 @@ Runs = dict[str, tuple[str, dict[str, str], dict[str, float], dict[str, str]]]
 
 def logged() -> Runs:
     """Name → (status, parameters, metrics, tags) of every run of norms in MLflow."""
-    from mlflow.tracking import MlflowClient
-
-    client: Any = MlflowClient(tracking_uri=Home.default().tracking_uri)
+    client = mlflow_client(Home.default().tracking_uri)
     found = client.search_runs([client.get_experiment_by_name("norms").experiment_id])
     told = ("assay.computed", "assay.key", "assay.best", "mlflow.note.content")
     return {

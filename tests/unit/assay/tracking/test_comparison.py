@@ -18,6 +18,7 @@ from assay.planning import make_plan
 from assay.results import table
 from assay.sweep import Sweep
 from assay.tracking import Tracker
+from assay.tracking.client import mlflow_client
 from assay.tracking.comparison import comparison
 from assay.workload import ReportHints, Stage, StageContext
 
@@ -67,9 +68,7 @@ class Seen:
     """The parent, its table, and the runs that the saved view of the arms shows."""
 
     def __init__(self, home: Home) -> None:
-        from mlflow.tracking import MlflowClient
-
-        client: Any = MlflowClient(tracking_uri=home.tracking_uri)
+        client = mlflow_client(home.tracking_uri)
         experiment = client.get_experiment_by_name("study")
         state = json.loads(experiment.tags["mlflow.sharedViewState.arms"])
         (self.parent,) = client.search_runs([experiment.experiment_id], "tags.`assay.role` = 'sweep'")

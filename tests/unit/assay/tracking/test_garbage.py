@@ -17,6 +17,7 @@ from assay.home import Home
 from assay.planning import Plan
 from assay.store import Store
 from assay.tracking import Found, StoredKeys, delete_old, find_old
+from assay.tracking.client import mlflow_client
 from tracked_toy import Seen, ToyRun, make_plan
 
 pytestmark = pytest.mark.slow
@@ -42,9 +43,7 @@ def find(home: Home, *kept: str, going: bool = True, older_than_s: float = 0.0) 
 
 
 def client_of(home: Home) -> Any:
-    from mlflow.tracking import MlflowClient
-
-    return MlflowClient(tracking_uri=home.tracking_uri)
+    return mlflow_client(home.tracking_uri)
 
 
 def models(home: Home) -> dict[str, list[int]]:

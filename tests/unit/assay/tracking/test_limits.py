@@ -15,6 +15,7 @@ from assay.planning import Plan, PlannedTrial, Rung
 from assay.store import Cost
 from assay.sweep import Sweep
 from assay.tracking import limits
+from assay.tracking.client import mlflow_client
 from assay.workload import JSON, ReportHints, Stage, topological
 from tracked_toy import ToyRun
 from tracking_database import with_database
@@ -81,9 +82,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Any:
     home, plan = with_database(Home(folder / "home")), make_plan(folder)
     assert WordyRun(home, plan).whole().warnings == []
     assert WordyRun(home, plan).whole().warnings == [], "what is logged again is the same"
-    from mlflow.tracking import MlflowClient
-
-    return MlflowClient(tracking_uri=home.tracking_uri), plan
+    return mlflow_client(home.tracking_uri), plan
 
 
 def test_everything_is_there_under_names_that_differ(shown: Any) -> None:

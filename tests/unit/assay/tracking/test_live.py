@@ -14,6 +14,7 @@ from assay.errors import UserError
 from assay.execution import Event
 from assay.home import Home
 from assay.store import Cost
+from assay.tracking.client import mlflow_client
 from assay.tracking.live import LiveCurves
 from assay.tracking.view import Point
 from patience import LONGEST_S
@@ -112,9 +113,7 @@ def test_an_interval_that_is_none_is_refused_before_anything_starts(
 
 def runs_with(metric: str, home: Home) -> dict[str, str]:
     """Name and status of the runs that have a metric."""
-    from mlflow.tracking import MlflowClient
-
-    client = MlflowClient(tracking_uri=home.tracking_uri)
+    client = mlflow_client(home.tracking_uri)
     experiment = client.get_experiment_by_name("toy-study")
     runs = [] if experiment is None else client.search_runs([experiment.experiment_id])
     return {run.info.run_name: run.info.status for run in runs if metric in run.data.metrics}

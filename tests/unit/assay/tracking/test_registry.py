@@ -15,6 +15,7 @@ import pytest
 from assay.home import Home
 from assay.planning import Plan
 from assay.tracking import Tracker
+from assay.tracking.client import mlflow_client
 from tracked_toy import Seen, ToyRun, make_plan
 from tracking_database import with_database
 
@@ -31,9 +32,7 @@ class Registry:
     """The versions of a registered model, as MLflow's own client shows them."""
 
     def __init__(self, home: Home, name: str = "toy-study") -> None:
-        from mlflow.tracking import MlflowClient
-
-        client: Any = MlflowClient(tracking_uri=home.tracking_uri)
+        client = mlflow_client(home.tracking_uri)
         self.versions = {v.version: v for v in client.search_model_versions(f"name = '{name}'")}
         model = next(iter(client.search_registered_models(f"name = '{name}'")), None)
         self.best = None if model is None else self.versions[int(model.aliases["best"])]

@@ -16,6 +16,7 @@ from assay.results import from_store
 from assay.store import Store
 from assay.sweep import Sweep
 from assay.tracking import Tracker
+from assay.tracking.client import mlflow_client
 from tracking_database import with_database
 
 pytestmark = pytest.mark.slow
@@ -46,9 +47,7 @@ def run(made: Sweep, home: Home) -> Outcome:
 
 def shown(home: Home, name: str) -> dict[str, tuple[str, list[int]]]:
     """Per trial, its run's status and the steps its metric has in MLflow."""
-    from mlflow.tracking import MlflowClient
-
-    client: Any = MlflowClient(tracking_uri=home.tracking_uri)
+    client = mlflow_client(home.tracking_uri)
     found = client.search_runs([client.get_experiment_by_name(name).experiment_id], "tags.`assay.role` = 'trial'")
     return {
         run.info.run_name: (

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from assay.home import Home
+from assay.tracking.client import mlflow_client
 from assay.tracking.logged import logged_runs
 from patience import LONGEST_S
 from repository import FIXTURES
@@ -172,9 +173,7 @@ def test_a_profile_has_a_parent_run_of_its_own(home: Home, tmp_path: Path) -> No
     for profile in ("smoke", "none"):
         plan.sweep._profile = profile
         ToyRun(home, plan).whole()
-    from mlflow.tracking import MlflowClient
-
-    runs = MlflowClient(tracking_uri=home.tracking_uri).search_runs(["1"], "tags.`assay.role` = 'sweep'")
+    runs = mlflow_client(home.tracking_uri).search_runs(["1"], "tags.`assay.role` = 'sweep'")
     assert sorted(run.info.run_name for run in runs) == ["toy-study", "toy-study (none)", "toy-study (smoke)"]
 
 
