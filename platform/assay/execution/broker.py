@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal
 
 from assay.execution.packing import Machine, Places, Room, how_many, num_placed, total
@@ -32,11 +33,11 @@ class Request:
     beside: Mapping[str, str] = field(default_factory=dict)
     """Key → lineage of the others."""
 
-    @property
+    @cached_property
     def keys(self) -> tuple[str, ...]:
         return (self.key, *self.beside)
 
-    @property
+    @cached_property
     def lineages(self) -> set[str]:
         return {self.lineage, *self.beside.values()}
 

@@ -40,16 +40,18 @@ class Room:
     def __init__(self, machines: Sequence[Machine]) -> None:
         self.machines = machines
         self._free = [dict(machine) for machine in machines]
+        self._free_in_all = total(machines)
 
     def place(self, unit: Mapping[str, float], most: int, least: int = 1) -> Places:
         """Place up to `most` units on the first machines with room; none if fewer than `least` fit."""
+        if any(self._free_in_all.get(name, 0.0) + EPSILON < least * amount for name, amount in unit.items()):
+            return ()  # as most often on a busy cluster, and without a look at each machine
         places: list[tuple[int, int]] = []
         left = most
         for number, machine in enumerate(self._free):
             if not left:
                 break
-            fit = int(min([left, *(_times(machine.get(name, 0.0), amount) for name, amount in unit.items())]))
-            if fit > 0:
+            if fit := _num_fitting(machine, unit, left):
                 places.append((number, fit))
                 left -= fit
         if most - left < least:
@@ -63,7 +65,18 @@ class Room:
     def _add(self, unit: Mapping[str, float], places: Iterable[tuple[int, int]], sign: int) -> None:
         for number, count in places:
             for name, amount in unit.items():
-                self._free[number][name] = self._free[number].get(name, 0.0) + sign * count * amount
+                for free in (self._free[number], self._free_in_all):
+                    free[name] = free.get(name, 0.0) + sign * count * amount
+
+
+def _num_fitting(machine: Machine, unit: Mapping[str, float], most: int) -> int:
+    """How many units have room on one machine, up to `most`."""
+    fit: float = most
+    for name, amount in unit.items():
+        fit = min(fit, _times(machine.get(name, 0.0), amount))
+        if fit <= 0:
+            return 0
+    return int(fit)
 
 
 def _times(free: float, amount: float) -> float:

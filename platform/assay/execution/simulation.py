@@ -12,7 +12,7 @@ import itertools
 import math
 import random
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -148,8 +148,8 @@ class _Simulator:
         self._budgets = {(stage.lineage, stage.amount): stage for stage in stages.values()}
         self._means: dict[int, float] = {}
         whole = [self.fleet.kind.resources] * self.fleet.count
-        needed = [(stages[key], self._needs[key]) for key in self.work]
-        reasons = [too_large(stage.name, each, whole, where=self.fleet.name) for stage, each in needed]
+        needed = {(stages[key].name, _key_of(each)): each for key in self.work for each in [self._needs[key]]}
+        reasons = [too_large(name, each, whole, where=self.fleet.name) for (name, _), each in needed.items()]
         if short := list(dict.fromkeys(reason for reason in reasons if reason is not None)):
             raise UserError("\n".join(short))
 
@@ -264,8 +264,13 @@ class _Simulator:
                     heapq.heappush(waiting, number)
             else:
                 for request in self._requests_of(number, climber.rung):
-                    for name in (*request.keys, *request.inputs, *request.lineages):
+                    for name in self._waits_for(request):
                         self._waiters.setdefault(name, set()).add(number)
+
+    def _waits_for(self, request: Request) -> Iterable[str]:
+        """Keys and lineages; until one of these is done, nothing changes for the request. One input is enough."""
+        missing = next((key for key in request.inputs if key not in self._broker.done), None)
+        return (*request.keys, *request.lineages) if missing is None else (missing,)
 
     def _ask_those_without_room(self) -> None:
         """Ask trials whose stages wait for room, in their order; none after one that still does not fit, of a need."""
@@ -414,13 +419,15 @@ class _Simulator:
         ran = {key: span for span in self._spans for key in span.keys if not span.is_lost}
         whole = [self.fleet.kind.resources] * self.fleet.count
         longest: dict[str, tuple[float, list[str]]] = {}
+        most: dict[_NeedKey, int] = {}
         for key, stage in self.plan.stages.items():
             if key not in ran:
                 continue
             each = self._needs[key]
-            units = max(1, how_many(whole, each.unit, each.most))
+            if (alike := _key_of(each)) not in most:
+                most[alike] = max(1, how_many(whole, each.unit, each.most))
             starting = STARTING_S if stage.kind != "reduce" else 0.0
-            seconds = starting + (self.work[key] or 0.0) / (units * self._devices_of(each))
+            seconds = starting + (self.work[key] or 0.0) / (most[alike] * self._devices_of(each))
             sources = [longest[source.key] for source in self._before(stage) if source.key in longest]
             before_s, titles = max(sources, key=lambda source: source[0], default=(0.0, []))
             longest[key] = before_s + seconds, [*titles, ran[key].title]
