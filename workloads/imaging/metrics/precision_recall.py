@@ -22,12 +22,17 @@ from imaging.metrics.neighbours import (
     UNDERFLOW,
     Screen,
     nearest_neighbours,
+    screening_dtypes,
     squared_distances_of_pairs,
     tile_shape,
 )
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+_MOST_UNDECIDED = 1 / 64
+"""Share of a tile's pairs. In float64, one takes about 64 times what it takes in a float32 product."""
 
 
 class PrecisionRecall(NamedTuple):
@@ -55,8 +60,8 @@ def precision_recall(
 ) -> PrecisionRecall:
     """Precision and recall of samples (M, D) against a reference (N, D).
 
-    `arithmetic="float32"` gives the result of float64: a float32 product decides wherever its error bound allows, and
-    the remaining pairs are computed again in float64. `"float16"` rounds as the reference evaluator does, for
+    `arithmetic="float32"` gives the result of float64: a bfloat16 or float32 product decides wherever its error bound
+    allows, and the remaining pairs are computed again in float64. `"float16"` rounds as the reference evaluator does, for
     comparison with its figures only: its error is in the second decimal. `max_bytes` (1 GiB) bounds the
     working memory, beyond the features and one float32 copy of them on the device; there is never an N × M matrix.
 
@@ -128,25 +133,51 @@ def _hits(
     reference: FloatArray, samples: FloatArray, k: int, max_bytes: int, device: str
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Which references lie in a sample's ball, and which samples in a reference's, from one product."""
-    import torch
-
     # The radii come first, since they need a copy of a set on the device, which is freed before the screen's.
     radii = [squared_radii(side, k, max_bytes=max_bytes, device=device) for side in (reference, samples)]
-    screen = Screen(reference, samples, torch.float32, device)
+    hits = np.zeros(len(reference), dtype=np.bool_), np.zeros(len(samples), dtype=np.bool_)
+    num_rows, num_columns = tile_shape(len(reference), max_bytes)
+    tiles = [
+        (rows, columns)
+        for rows in row_blocks(len(samples), num_rows)
+        for columns in row_blocks(len(reference), num_columns)
+    ]
+    *coarse, finest = screening_dtypes(device)
+    for dtype in coarse:
+        screen = Screen(reference, samples, dtype, device)
+        tiles = tiles[_decided_tiles(tiles, screen, reference, samples, radii, hits, max_bytes, _MOST_UNDECIDED) :]
+        del screen  # before the next one's copy
+    if tiles:
+        screen = Screen(reference, samples, finest, device)
+        _decided_tiles(tiles, screen, reference, samples, radii, hits, max_bytes, 1.0)
+    return hits
+
+
+def _decided_tiles(
+    tiles: list[tuple[slice, slice]],
+    screen: Screen,
+    reference: FloatArray,
+    samples: FloatArray,
+    radii: list[Float64Array],
+    hits: tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]],
+    max_bytes: int,
+    most_undecided: float,
+) -> int:
+    """Add the hits of each tile (samples, references) until a product leaves more than a share of a tile's pairs
+    undecided; returns the number of tiles that are done."""
     first = _Side(reference, radii[0], screen.reference_norms, screen.squared(radii[0]))
     second = _Side(samples, radii[1], screen.other_norms, screen.squared(radii[1]))
-    first_hits = np.zeros(len(reference), dtype=np.bool_)
-    second_hits = np.zeros(len(samples), dtype=np.bool_)
-    num_rows, num_columns = tile_shape(len(reference), max_bytes)
-    for rows in row_blocks(len(samples), num_rows):
-        for columns in row_blocks(len(reference), num_columns):
-            product = screen.other[rows] @ screen.reference[columns].T
-            for products, points, balls, at, of, hits in (
-                (product, second, first, rows, columns, second_hits),
-                (product.T, first, second, columns, rows, first_hits),
-            ):
-                hits[at] |= _inside(products, points, at, balls, of, hits[at], screen.epsilon, max_bytes)
-    return first_hits, second_hits
+    for index, (rows, columns) in enumerate(tiles):
+        product = screen.other[rows] @ screen.reference[columns].T
+        for products, points, balls, at, of, known in (
+            (product, second, first, rows, columns, hits[1]),
+            (product.T, first, second, columns, rows, hits[0]),
+        ):
+            inside = _inside(products, points, at, balls, of, known[at], screen, max_bytes, most_undecided)
+            if inside is None:
+                return index
+            known[at] |= inside
+    return len(tiles)
 
 
 def _inside(
@@ -156,27 +187,32 @@ def _inside(
     balls: _Side,
     columns: slice,
     known: npt.NDArray[np.bool_],
-    epsilon: float,
+    screen: Screen,
     max_bytes: int,
-) -> npt.NDArray[np.bool_]:
-    """Which points[rows] lie in any of balls[columns]; `product` (P, B) has their dot products.
+    most_undecided: float,
+) -> npt.NDArray[np.bool_] | None:
+    """Which points[rows] lie in any of balls[columns]; `product` (P, B) has their dot products. None if the share of
+    pairs that it leaves undecided is larger than `most_undecided`.
 
     Point i is inside ball j if p_i + b_j − 2 product_ij ≤ r_j, where p and b are squared norms and r squared radii. It
     surely is if this holds with the largest errors of all terms against it, and possibly with the errors in its favour.
     """
     import torch
 
+    epsilon, dtype = screen.epsilon, screen.sum_dtype
     p, b, r = points.norms[rows], balls.norms[columns], balls.radii[columns]
-    surely = ((1 + epsilon) * b - (1 - epsilon) * r + UNDERFLOW).to(product.dtype)
+    surely = ((1 + epsilon) * b - (1 - epsilon) * r + UNDERFLOW).to(dtype)
     worst = torch.sub(surely, product, alpha=2).amin(dim=1).double()
     inside = (worst <= -(1 + epsilon) * p).cpu().numpy() | known
     left = np.flatnonzero(~inside)
     if not len(left):
         return inside
     on_device = torch.from_numpy(left).to(product.device)
-    possibly = ((1 - epsilon) * b - (1 + epsilon) * r - UNDERFLOW).to(product.dtype)
+    possibly = ((1 - epsilon) * b - (1 + epsilon) * r - UNDERFLOW).to(dtype)
     slack = torch.sub(possibly, product[on_device], alpha=2)
-    slack += ((1 - epsilon) * p[on_device]).to(product.dtype)[:, None]
+    slack += ((1 - epsilon) * p[on_device]).to(dtype)[:, None]
+    if int((slack <= 0).sum()) > most_undecided * product.numel():
+        return None
     best = slack.argmin(dim=1).cpu().numpy()
     inside[left] = _exactly_inside(points, left + rows.start, balls, best + columns.start, max_bytes)
     pairs = (slack <= 0).cpu().numpy() & ~inside[left][:, None]
