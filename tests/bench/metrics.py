@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -98,6 +99,42 @@ def precision_recall(options: argparse.Namespace) -> None:
     size = f"{options.samples:,} samples × {options.references:,} references"
     show(f"precision and recall, {size}, scikit-learn", textbook)
     show("  this one", ours, textbook)
+
+
+def products(options: argparse.Namespace) -> None:
+    """What the arithmetic of the products costs, alternated; and the floors, a product of all pairs of each search."""
+    import torch
+
+    from imaging.metrics import neighbours
+    from imaging.metrics import precision_recall as searches
+
+    reference, samples = features(options, 0, options.references), features(options, 1, options.samples)
+    pairs = len(reference) ** 2 + len(samples) ** 2 + len(reference) * len(samples)
+    usual = neighbours.screening_dtypes
+
+    def hits(dtypes: tuple[torch.dtype, ...]) -> searches.ManifoldHits:
+        neighbours.screening_dtypes = searches.screening_dtypes = lambda device: dtypes
+        try:
+            return searches.manifold_hits(reference, samples)
+        finally:
+            neighbours.screening_dtypes = searches.screening_dtypes = usual
+
+    ways = {"float32": (torch.float32,), "bfloat16 first": (torch.bfloat16, torch.float32)}
+    taken: dict[str, list[Taken]] = {name: [] for name in ways}
+    found = []
+    for _ in range(options.repeats):
+        for name, dtypes in ways.items():
+            result, times = timed(lambda dtypes=dtypes: hits(dtypes), 1)
+            found.append(result)
+            taken[name].append(times)
+    assert all((one == other).all() for result in found for one, other in zip(result, found[0], strict=True))
+    median = {name: Taken(*map(statistics.median, zip(*times, strict=True))) for name, times in taken.items()}
+    size = f"{options.samples:,} samples × {options.references:,} references"
+    for name, dtypes in ways.items():
+        show(f"precision and recall, {size}, {name}", median[name], median["float32"])
+        rows = torch.randn(4096, options.dim).to(dtypes[0])
+        floor = timed(lambda rows=rows: rows @ rows.T, 5)[1]
+        show("  its floor, the products alone", Taken(*(time * pairs / 4096**2 for time in floor)))
 
 
 def trial(options: argparse.Namespace) -> None:
@@ -194,6 +231,7 @@ def show(name: str, taken: Taken, against: Taken | None = None) -> None:
 PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "frechet": frechet,
     "precision_recall": precision_recall,
+    "products": products,
     "trial": trial,
     "memory": memory,
 }

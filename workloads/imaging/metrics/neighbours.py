@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 DEFAULT_MAX_BYTES = 1 << 30
 """Working memory of the blocked distance computations, beyond the features themselves."""
 
-_SPARE_CANDIDATES = 32
+_SPARE_CANDIDATES = 8
 _LEAST_CERTAIN = 0.5
 """Share of rows below which a coarse product is given up for a finer one."""
 _CACHE_BYTES = 1 << 22
@@ -164,8 +164,8 @@ def _screened(
     screen: Screen, queries: FloatArray, references: FloatArray, k: int, max_bytes: int
 ) -> tuple[npt.NDArray[np.int64], Float64Array, npt.NDArray[np.bool_]]:
     """(indices, squared distances, is certain): candidates by their lower bound, whose distances are then computed in
-    float64. Certain: no reference outside the candidates can be nearer than the k-th. Rows after a block that leaves most
-    of them uncertain are not computed."""
+    float64. Certain: no reference outside the candidates can be nearer than the k-th. Once most rows are uncertain, the
+    rest of them is left to a finer product."""
     import torch
 
     num_candidates = min(k + _SPARE_CANDIDATES, len(references))
@@ -198,10 +198,10 @@ def _screened(
         squared[rows] = np.take_along_axis(exact, order, axis=1)
         kth = screen.squared(squared[rows, -1])
         certain[rows] = (kth * (1 - _level(screen.dtype)) <= left_out.clamp(min=0)).cpu().numpy()
+        if num_candidates == len(references):
+            certain[rows] = True
         if screen.dtype != torch.float64 and certain[: rows.stop].mean() < _LEAST_CERTAIN:
             break
-    if num_candidates == len(references):
-        certain[:] = True
     return indices, squared, certain
 
 

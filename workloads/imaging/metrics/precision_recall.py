@@ -61,8 +61,8 @@ def precision_recall(
     """Precision and recall of samples (M, D) against a reference (N, D).
 
     `arithmetic="float32"` gives the result of float64: a bfloat16 or float32 product decides wherever its error bound
-    allows, and the remaining pairs are computed again in float64. `"float16"` rounds as the reference evaluator does, for
-    comparison with its figures only: its error is in the second decimal. `max_bytes` (1 GiB) bounds the
+    allows, and the remaining pairs are computed again in float64. `"float16"` rounds as the reference evaluator does,
+    for comparison with its figures only: its error is in the second decimal. `max_bytes` (1 GiB) bounds the
     working memory, beyond the features and one float32 copy of them on the device; there is never an N × M matrix.
 
     Raises:

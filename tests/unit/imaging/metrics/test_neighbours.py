@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 
 from imaging import FeatureError, nearest_neighbours, precision_recall
 from imaging.metrics import neighbours
+from imaging.metrics import precision_recall as searches
 
 
 def brute(queries: npt.NDArray[Any], references: npt.NDArray[Any], k: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
@@ -77,17 +79,83 @@ def test_coarse_products_are_allowed_for() -> None:
         torch.set_float32_matmul_precision(before)
 
 
-def test_the_bound_holds() -> None:
-    """Lower bounds from float32 products are below the distances of float64, and not by much."""
+@pytest.mark.parametrize(("dtype", "share"), [(torch.bfloat16, 0.03), (torch.float32, 1e-3)])
+def test_the_bound_holds(dtype: torch.dtype, share: float) -> None:
+    """Lower bounds from products are below the distances of float64, and not by much."""
     rng = np.random.default_rng(5)
     first, second = (rng.standard_normal((40, 300)) * 3 + 50 for _ in range(2))
-    screen = neighbours.Screen(first, second, torch.float32, "cpu")
+    screen = neighbours.Screen(first, second, dtype, "cpu")
     norms = screen.reference_norms[:, None] + screen.other_norms
     approximate = norms - 2 * (screen.reference @ screen.other.T).double()
     exact = screen.squared(np.array([((row - second) ** 2).sum(axis=1) for row in first]))
     error = (approximate - exact).abs()
     assert (error <= screen.epsilon * norms).all()
-    assert (screen.epsilon * norms <= 1e-3 * exact).all()
+    assert (screen.epsilon * norms <= share * exact).all()
+
+
+def test_the_bound_of_bfloat16_holds_at_its_worst() -> None:
+    """Every feature lies halfway between two numbers of bfloat16, and so does every product."""
+    first = np.full((4, 64), 1 + 2.0**-8) * np.array([[1], [1], [-1], [-1]])
+    second = np.full((4, 64), 1 + 3 * 2.0**-8) * np.array([[1], [-1], [1], [-1]])
+    screen = neighbours.Screen(first, second, torch.bfloat16, "cpu")
+    norms = screen.reference_norms[:, None] + screen.other_norms
+    approximate = norms - 2 * (screen.reference @ screen.other.T).double()
+    exact = screen.squared(((first[:, None] - second) ** 2).sum(axis=2))
+    assert ((approximate - exact).abs() <= screen.epsilon * norms).all()
+
+
+def easy(rng: np.random.Generator, count: int) -> npt.NDArray[Any]:
+    return np.maximum(rng.standard_normal((count, 4)) @ np.random.default_rng(0).standard_normal((4, 30)), 0)
+
+
+def close_pairs(rng: np.random.Generator, count: int) -> npt.NDArray[Any]:
+    """Pairs of rows that differ in the ninth digit, far from the others."""
+    rows = easy(rng, count)
+    rows[1::2] = rows[::2][: count // 2] * (1 + 1e-9)
+    return rows
+
+
+def clusters(rng: np.random.Generator, count: int) -> npt.NDArray[Any]:
+    """Distances that no bfloat16 product tells apart, among norms of 1e4."""
+    return rng.integers(0, 3, (count, 1)) * 1e4 + rng.standard_normal((count, 12))
+
+
+def on_a_grid(rng: np.random.Generator, count: int) -> npt.NDArray[Any]:
+    """Integers: many distances are equal, and a ball's radius is that of others."""
+    return rng.integers(0, 3, (count, 6)).astype(np.float64)
+
+
+def of_all_sizes(rng: np.random.Generator, count: int) -> npt.NDArray[Any]:
+    return rng.standard_normal((count, 8)) * 10.0 ** rng.integers(-6, 7, (count, 1))
+
+
+@pytest.mark.parametrize("max_bytes", [5_000, 1 << 30])
+@pytest.mark.parametrize("draw", [easy, close_pairs, clusters, on_a_grid, of_all_sizes])
+def test_bfloat16_products_change_no_hit(
+    draw: Callable[[np.random.Generator, int], npt.NDArray[Any]], max_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where they decide few pairs, and are given up. The obvious version: all distances in float64."""
+    for module in (neighbours, searches):
+        monkeypatch.setattr(module, "screening_dtypes", lambda device: (torch.bfloat16, torch.float32))
+    rng = np.random.default_rng(8)
+    reference, samples = draw(rng, 90), draw(rng, 130)
+    radii = [((side[:, None] - side) ** 2).sum(axis=2) for side in (reference, samples)]
+    of_references, of_samples = (np.sort(squared, axis=1)[:, 3] for squared in radii)
+    squared = ((samples[:, None] - reference) ** 2).sum(axis=2)
+    hits = searches.manifold_hits(reference, samples, max_bytes=max_bytes)
+    np.testing.assert_array_equal(hits.samples, (squared <= of_references).any(axis=1))
+    np.testing.assert_array_equal(hits.reference, (squared <= of_samples[:, None]).any(axis=0))
+
+
+def test_bfloat16_products_change_no_neighbour(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbours, "screening_dtypes", lambda device: (torch.bfloat16, torch.float32))
+    for draw, num_references in ((easy, 200), (clusters, 200), (of_all_sizes, 200), (clusters, 9)):
+        rng = np.random.default_rng(9)
+        references, queries = draw(rng, num_references), draw(rng, 50)
+        indices, distances = brute(queries, references, 4)
+        found = nearest_neighbours(queries, references, 4, max_bytes=20_000)
+        np.testing.assert_array_equal(found.indices, indices)
+        np.testing.assert_allclose(found.distances, distances, rtol=1e-14)
 
 
 def test_tiles_fit_the_bound() -> None:
