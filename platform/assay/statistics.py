@@ -17,12 +17,28 @@ def jackknife_error(value: float, left_out: Sequence[float], sizes: Sequence[flo
     >>> round(jackknife_error(2.0, [2.5, 2.0, 1.5], [1, 1, 1]), 4)  # the mean of 1, 2 and 3
     0.5774
     """
+    shares, pseudo, centre = _pseudo_values(value, left_out, sizes)
+    distances = ((p - centre) / math.sqrt(h - 1) for p, h in zip(pseudo, shares, strict=True))
+    return math.hypot(*distances) / math.sqrt(len(pseudo))  # hypot: the square of a large number may be too large
+
+
+def jackknife_unbiased(value: float, left_out: Sequence[float], sizes: Sequence[float]) -> float:
+    """The estimate Σ p_g / h_g, in which a bias b/N cancels; arguments and symbols as for `jackknife_error`.
+
+    >>> jackknife_unbiased(2.5, [3.0, 3.0, 3.0], [1, 1, 1])  # 1.5 + 3/N, of N = 3 and of 2
+    1.5
+    """
+    return _pseudo_values(value, left_out, sizes)[2]
+
+
+def _pseudo_values(
+    value: float, left_out: Sequence[float], sizes: Sequence[float]
+) -> tuple[list[float], list[float], float]:
+    """The h_g, the p_g, and Σ p_g / h_g."""
     total = math.fsum(sizes)
     shares = [total / size for size in sizes]
     pseudo = [h * value - (h - 1) * without for h, without in zip(shares, left_out, strict=True)]
-    centre = sum(p / h for p, h in zip(pseudo, shares, strict=True))
-    distances = ((p - centre) / math.sqrt(h - 1) for p, h in zip(pseudo, shares, strict=True))
-    return math.hypot(*distances) / math.sqrt(len(pseudo))  # hypot: the square of a large number may be too large
+    return shares, pseudo, sum(p / h for p, h in zip(pseudo, shares, strict=True))
 
 
 def student_t(freedom: float, level: float = 0.95) -> float:

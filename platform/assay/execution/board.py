@@ -20,7 +20,13 @@ from assay.sweep.expansion import in_words
 from assay.text import counted, json_number, one_line, rate, took
 from assay.workload import ReportHints, Stage
 
-DECISIONS: dict[Decision, str] = {"go on": "continues", "stop": "stopped", "reached": "reached the target"}
+DECISIONS: dict[Decision, str] = {
+    "go on": "continues",
+    "stop": "stopped",
+    "reached": "reached the target",
+    "won": "won the race",
+    "tied": "tied",
+}
 NoteKind = Literal["started", "noted", "finished", "failed", "warning", "cached"]
 MOST_NOTES = 12
 """The latest notes that an entry holds."""

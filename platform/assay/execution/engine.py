@@ -18,7 +18,7 @@ from assay.execution.executors import EXECUTORS, make_executor
 from assay.execution.heartbeat import Heartbeat
 from assay.execution.limits import Limiter, refuse_unpriced
 from assay.execution.pause import Pause
-from assay.execution.rung_decisions import RungDecisions
+from assay.execution.rung_decisions import RungDecisions, stored_estimates
 from assay.execution.suggestions import grown
 from assay.home import Home
 from assay.planning import Plan, checked, computed_of, remembered
@@ -189,7 +189,8 @@ class _Run:
             self._emit(Event("warning", message=message))
         self._limiter.charge(stored[key] for key in self._charged.all() if key in stored)
         if (missing or _is_undecided(plan)) and self.pause.reason is None:
-            decisions = RungDecisions(plan, dict(plan.decided), self._decisions.add, self._emit)
+            read = stored_estimates(plan, self.store)
+            decisions = RungDecisions(plan, dict(plan.decided), self._decisions.add, self._emit, read)
             if missing:
                 try:
                     self._execute(plan, sorted(stored), decisions)

@@ -79,7 +79,7 @@ def run_trials(plan: Plan, store: Store, done: Sequence[str], decisions: RungDec
             if decisions.waits_for_all:
                 decisions.promote(rung)
                 on = set(decisions.climbing(rung + 1))
-                climbing = [trial for trial in climbing if trial in on]
+                climbing = [trial for trial in complete if trial in on]
     except Paused:
         return
     finally:

@@ -1,6 +1,7 @@
 """What happens to a trial at a rung: decided, recorded and announced. Pure.
 
-Targets and halving are decided here; asha, hyperband and median by the rules in `execution/racing.py`.
+Targets and halving are decided here; asha, hyperband and median by the rules in `execution/racing.py`, and races by
+intervals in `execution/race.py`.
 """
 
 from __future__ import annotations
@@ -11,8 +12,12 @@ from dataclasses import dataclass, field
 
 from assay.events import Emit, Event
 from assay.planning import Plan
-from assay.store import Decision
+from assay.results.intervals import Estimate, read_estimates
+from assay.store import Decision, Store
+from assay.workload import load_attribute
 
+Read = Callable[[int, int], Estimate]
+"""Function of a trial and a rung that it reached: the metric, with its replicates."""
 Record = Callable[[str, Decision], None]
 
 
@@ -29,6 +34,8 @@ class RungDecisions:
     """By the key of the rung's leaf."""
     record: Record
     emit: Emit
+    read: Read | None = None
+    """Needed by schedulers that decide by intervals."""
     _values: dict[int, dict[int, float]] = field(default_factory=dict)
     """Rung → trial → its metric there."""
 
@@ -45,8 +52,9 @@ class RungDecisions:
         decision = planned.decision(at, self.known)
         is_last = at is planned.rungs[-1]
         self._values.setdefault(rung, {})[trial] = value
-        if decision is None and self.waits_for_all and not is_last and not self._has_reached(value):
-            return "go on"  # to the next rung that decides
+        is_judged = scheduler.facts.needs_intervals
+        if decision is None and self.waits_for_all and (is_judged or not is_last) and not self._has_reached(value):
+            return "go on"  # `promote` decides
         if decision is None:
             decision = "reached" if self._has_reached(value) else "stop" if would_stop and not is_last else "go on"
             if scheduler.facts.races or decision != "go on":
@@ -55,8 +63,11 @@ class RungDecisions:
         return decision
 
     def promote(self, rung: int) -> None:
-        """Every trial that climbs has reached the rung: the scheduler's number of best ones continue."""
+        """Every trial that climbs has reached the rung: those that the scheduler chooses continue."""
         scheduler, values = self.plan.sweep.scheduler, self._values.get(rung, {})
+        if scheduler.facts.judge is not None:
+            self._judge(load_attribute(scheduler.facts.judge), rung)
+            return
         assert scheduler.facts.keeps is not None
         sign = self.plan.sweep.objective.sign
         ranked = sorted(values, key=lambda trial: (math.isnan(values[trial]), sign * values[trial]))
@@ -67,6 +78,36 @@ class RungDecisions:
             if planned.decision(at, self.known) is None:
                 self._decide(at.leaf.key, "go on" if trial in chosen else "stop")
                 self._emit_decision(trial, rung, self.known[at.leaf.key])
+
+    def _judge(self, judge: Callable[..., dict[int, Decision]], rung: int) -> None:
+        """Trials that were stopped here are no longer compared. A race that is over goes on if new trials join it."""
+        known = {trial: self._known(trial, rung) for trial in self._values.get(rung, {})}
+        if None not in known.values():
+            return
+        assert self.read is not None
+        estimates = {trial: self.read(trial, rung) for trial, decision in known.items() if decision != "stop"}
+        if any(each.error is None for each in estimates.values()) and len(estimates) > 1:
+            self._warn_of_no_intervals(rung)
+        decisions = judge(self.plan.sweep.scheduler, estimates, self.plan.sweep.objective.sign)
+        for trial, decision in decisions.items():
+            if known[trial] in (None, "won", "tied"):
+                planned = self.plan.trials[trial]
+                at = planned.rungs[rung]
+                is_last = at is planned.rungs[-1]
+                self._decide(at.leaf.key, "finished" if is_last and decision == "go on" else decision)
+                self._emit_decision(trial, rung, decision)
+
+    def _known(self, trial: int, rung: int) -> Decision | None:
+        planned = self.plan.trials[trial]
+        return planned.decision(planned.rungs[rung], self.known)
+
+    def _warn_of_no_intervals(self, rung: int) -> None:
+        scheduler, metric = self.plan.sweep.scheduler, self.plan.sweep.objective.name
+        message = (
+            f"scheduler {scheduler.name} compares no trials whose {metric} has no jackknife replicates; at "
+            f"{scheduler.budget} {scheduler.rungs[rung]:,} some have none, which is likely too few for it"
+        )
+        self.emit(Event("warning", message=message, once=message))
 
     def climbing(self, rung: int) -> Iterable[int]:
         """The trials that reached the rung below and were not ended at any rung."""
@@ -92,3 +133,14 @@ class RungDecisions:
             return False
         sign = self.plan.sweep.objective.sign
         return sign * value <= sign * target
+
+
+def stored_estimates(plan: Plan, store: Store) -> Read:
+    """Reads the sweep's metric of trials at rungs from the store."""
+
+    def read(trial: int, rung: int) -> Estimate:
+        result = store.get(plan.trials[trial].rungs[rung].leaf.key)
+        assert result is not None
+        return read_estimates(result).get(plan.sweep.objective.name, Estimate(math.nan))
+
+    return read

@@ -25,10 +25,13 @@ from assay.execution.requirements import Need, need
 from assay.execution.rung_decisions import RungDecisions
 from assay.planning import Plan
 from assay.planning.labels import serves
+from assay.results.intervals import Estimate
 from assay.workload import Stage
 
 STARTING_S = 10.0
 """How long a training or fan-out takes from its start to its first step, on Ray."""
+BLOCKS = 20
+"""Jackknife replicates of a simulated metric."""
 STARTING_MACHINES, NOTHING_LEFT = "machines are starting", "nothing is left to start"
 HOUR_S = 3600.0
 _NeedKey = tuple[tuple[tuple[str, float], ...], int, int]
@@ -140,7 +143,9 @@ class _Simulator:
         self._alive = [self.fleet.start_s <= 0] * self.fleet.count
         done = {key for key in stages if key not in self.work}
         self._broker = StageBroker(self._machines(), done)
-        self._decisions = RungDecisions(self.plan, dict(self.plan.decided), lambda *_: None, lambda _: None)
+        self._decisions = RungDecisions(
+            self.plan, dict(self.plan.decided), lambda *_: None, lambda _: None, self._estimate
+        )
         self._rule = make_rule(sweep.scheduler)
         self._climbers = [_Climber() for _ in self.plan.trials]
         self._num_open = len(self._climbers)
@@ -342,6 +347,20 @@ class _Simulator:
             return self.value(number, rung)
         mean = self._means.setdefault(number, self.random.gauss(0, 1))
         return mean + self.random.gauss(0, 0.1)
+
+    def _estimate(self, number: int, rung: int) -> Estimate:
+        """At random, for races by intervals: trials differ by a tenth, noise is a tenth at first, and falls as more is
+        sampled."""
+        value = (
+            self.value(number, rung)
+            if self.value
+            else 1 + 0.1 * self._means.setdefault(number, self.random.gauss(0, 1))
+        )
+        rungs = self.plan.sweep.scheduler.rungs
+        error = 0.1 * math.sqrt(rungs[0] / rungs[rung])
+        value += self.random.gauss(0, error)
+        spread = error * math.sqrt(BLOCKS) / (BLOCKS - 1)
+        return Estimate(value, tuple(value + self.random.gauss(0, spread) for _ in range(BLOCKS)))
 
     # Stages
 

@@ -24,6 +24,8 @@ from assay.workload.contract import stage_graph
 from assay.workload.references import references_found_by
 
 T = TypeVar("T")
+ENDS: frozenset[Decision | None] = frozenset({"stop", "reached", "won", "tied"})
+"""Decisions after which a trial climbs no further."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class PlannedTrial:
 
     def ended(self, decided: Mapping[str, Decision]) -> Rung | None:
         """The rung where the scheduler ended the trial, if it did."""
-        return next((rung for rung in self.rungs if self.decision(rung, decided) in ("stop", "reached")), None)
+        return next((rung for rung in self.rungs if self.decision(rung, decided) in ENDS), None)
 
     def climbs(self, decided: Mapping[str, Decision]) -> tuple[Rung, ...]:
         """The rungs that the trial climbs, by the decisions so far."""

@@ -15,7 +15,7 @@ def expected_climbers(plan: Plan) -> list[int]:
 
 def chances(plan: Plan) -> Mapping[str, float]:
     """Key → an upper bound on the probability that a stage is needed: below 1 only if halving is yet to choose."""
-    if not plan.sweep.scheduler.facts.waits_for_all:
+    if plan.sweep.scheduler.facts.keeps is None:
         return dict.fromkeys(plan.needed, 1.0)
     chances: dict[str, float] = {}
     for rung, expected in enumerate(_expected(plan)):

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from assay.statistics import jackknife_error, student_t
+from assay.statistics import jackknife_error, jackknife_unbiased, student_t
 from assay.store import StoredResult
 from assay.workload import JACKKNIFE
 from assay.workload.contract import replicates
@@ -28,8 +28,18 @@ class Estimate:
     @property
     def half_width(self) -> float | None:
         """Half the width of the 95% interval for sampling noise; None if unknown."""
+        return self.half_width_at(0.95)
+
+    def half_width_at(self, level: float) -> float | None:
         error = self.error
-        return None if error is None else _finite(student_t(len(self.replicates) - 1) * error)
+        return None if error is None else _finite(student_t(len(self.replicates) - 1, level) * error)
+
+    @property
+    def unbiased(self) -> float:
+        """The value without the bias b/N that the jackknife finds; the value itself without replicates."""
+        if self.error is None:
+            return self.value
+        return jackknife_unbiased(self.value, self.replicates, self.sizes or (1,) * len(self.replicates))
 
     @property
     def error(self) -> float | None:
@@ -42,7 +52,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Difference:
-    """The difference from the best. `noise` is half the width of its 95% interval, None if unknown."""
+    """The difference from the best. `noise` is half the width of its interval, 95% unless told, None if unknown."""
 
     value: float
     noise: float | None = None
@@ -63,15 +73,15 @@ def read_estimates(leaf: StoredResult) -> dict[str, Estimate]:
     return {name: Estimate(value, *blocks.get(name, ((), ()))) for name, value in leaf.metrics.items()}
 
 
-def difference(ours: Estimate, best: Estimate) -> Difference:
+def difference(ours: Estimate, best: Estimate, level: float = 0.95) -> Difference:
     """The difference of two arms by their replicates: paired if they have the same blocks, else as independent."""
     value = ours.value - best.value
     if len(ours.replicates) == len(best.replicates) and ours.sizes == best.sizes:
         paired = tuple(a - b for a, b in zip(ours.replicates, best.replicates, strict=True))
-        return Difference(value, Estimate(value, paired, ours.sizes).half_width)
+        return Difference(value, Estimate(value, paired, ours.sizes).half_width_at(level))
     if ours.error is None or best.error is None:
         return Difference(value)
-    return _welch(value, (ours.error, best.error), (len(ours.replicates) - 1, len(best.replicates) - 1))
+    return _welch(value, (ours.error, best.error), (len(ours.replicates) - 1, len(best.replicates) - 1), level)
 
 
 def half_width_over_seeds(values: list[float]) -> float | None:
@@ -88,14 +98,14 @@ def difference_over_seeds(ours: Mapping[int, float], best: Mapping[int, float]) 
     return Difference(fmean(gaps), half_width_over_seeds(gaps)) if gaps else None
 
 
-def _welch(value: float, errors: Sequence[float], freedoms: Sequence[int]) -> Difference:
+def _welch(value: float, errors: Sequence[float], freedoms: Sequence[int], level: float) -> Difference:
     """The difference of independent estimates, by standard errors and degrees of freedom (Welch-Satterthwaite)."""
     whole = math.hypot(*errors)
     if whole == 0:
         return Difference(value, 0.0)
     shares = [(error / whole) ** 2 for error in errors]
     freedom = 1 / sum(share**2 / n for share, n in zip(shares, freedoms, strict=True))
-    return Difference(value, _finite(student_t(freedom) * whole))
+    return Difference(value, _finite(student_t(freedom, level) * whole))
 
 
 def _finite(value: float) -> float | None:

@@ -21,11 +21,12 @@ from assay.planning.comparability import conditions_of, differing
 from assay.results.intervals import read_estimates
 from assay.results.outcome import TrialOutcome
 from assay.results.pareto import Front, front_of, objectives_of
+from assay.results.races import race_notes
 from assay.results.ranking import arms_over_seeds, ranked, rows_by_arm
 from assay.results.reference import config_at, matching_row
 from assay.results.rows import ArmSummary, Row, TrialFailure
 from assay.shown import Shown
-from assay.store import StoredResult
+from assay.store import Decision, StoredResult
 from assay.sweep.expansion import in_words
 from assay.sweep.objectives import Objective
 from assay.sweep.search import same
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 NOTED = "†"
 """Marks the paper's numbers that have a note."""
+HOW_IT_ENDED: Mapping[Decision, str] = {"reached": "reached the target", "won": "won", "tied": "tied"}
+"""Decisions that end a trial not because others are better."""
 MARKS = "A difference from the best is marked * if it exceeds that noise, else ~."
 
 
@@ -115,7 +118,13 @@ def table(
     if any(planned.workload.report.days != hints.days for planned in plan.trials):  # units differ
         rows = [replace(row, cost=Total()) for row in rows]
     ranking = _ranking(sweep.name, sweep.objectives, hints.metrics, rows, sweep.reference.source)
-    notes = (*_seed_note(plan, ranking), *_cost_note(trials), *_days_note(hints.days, rows), *by_ledger.notes)
+    notes = (
+        *race_notes(plan, trials),
+        *_seed_note(plan, ranking),
+        *_cost_note(trials),
+        *_days_note(hints.days, rows),
+        *by_ledger.notes,
+    )
     return replace(ranking, notes=(*ranking.notes, *notes), days=hints.days, count=hints.count)
 
 
@@ -186,7 +195,7 @@ def _row(plan: Plan, trial: TrialOutcome, logs: Mapping[str, Path], by_ledger: P
     count = leaf.metrics.get(hints.count, math.nan) if leaf is not None else math.nan
     config = config_at(plan, trial.planned, rung)
     paper = matching_row(plan.sweep.reference, config)
-    is_at_end = rung is trial.planned.rungs[-1] or trial.planned.decision(rung, plan.decided) == "reached"
+    is_at_end = rung is trial.planned.rungs[-1] or trial.planned.decision(rung, plan.decided) in HOW_IT_ENDED
     return Row(
         trial=about.name,
         arm=about.arm,
@@ -252,7 +261,7 @@ def _status(plan: Plan, trial: TrialOutcome) -> str:
         return f"failed: {trial.error.stage}"
     reached, ended = planned.reached(trial.results), planned.ended(plan.decided)
     if ended is not None and reached is not None and reached[0].amount == ended.amount:
-        how = "reached the target" if plan.decided[ended.leaf.key] == "reached" else "stopped"
+        how = HOW_IT_ENDED.get(plan.decided[ended.leaf.key], "stopped")
         return f"{how} at {ended.amount:,}"
     if planned.leaf.key not in trial.results:
         if reached is not None:

@@ -23,7 +23,7 @@ Amount = Annotated[int, Field(ge=1, le=MOST)]
 Seconds = Annotated[float, Field(ge=0, le=float(MOST), allow_inf_nan=False)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Scalar = str | bool | int | float
-Decision = Literal["go on", "stop", "reached", "finished"]
+Decision = Literal["go on", "stop", "reached", "won", "tied", "finished"]
 """A trial at a rung: it climbs; others are better; it has reached the target; there is no higher rung."""
 
 

@@ -9,6 +9,7 @@ from assay.sweep.arms import Base
 from assay.sweep.design import Choice, Design
 from assay.sweep.draft import Draft
 from assay.sweep.expansion import Names, in_trials
+from assay.sweep.interval_checks import interval_problems
 from assay.sweep.lines import Document, Path
 from assay.sweep.objectives import costs_of
 from assay.sweep.plot_kinds import METRICS, SETTINGS
@@ -67,6 +68,7 @@ class TrialChecks:
         yield from self.objectives(configs, reported)
         yield from self.plots(configs, reported)
         yield from self.rungs(resolved)
+        yield from self.intervals(resolved)
 
     def choices(self) -> Iterator[Choice]:
         """All trials, or a sample if there are many, or if they are not known yet."""
@@ -298,6 +300,12 @@ class TrialChecks:
                     refused.setdefault(problem, []).append(name)
         for problem, names in refused.items():
             yield _in_trials(problem, names) if len(names) < len(first_of) else problem
+
+    def intervals(self, resolved: list[tuple[Choice, str, Config, bool]]) -> Iterator[SpecProblem]:
+        firsts = {choice.arm.name: (name, choice.arm.base, config) for choice, name, config, _ in resolved[::-1]}
+        graphs = {name: self.stages(base, config) for name, base, config in firsts.values()}
+        faults = interval_problems(self.draft, graphs, self.document.data.get("metric"))
+        yield from (self.document.problem(path, message) for path, message in faults)
 
     def blame(self, problem: ConfigProblem, places: Mapping[str, Path], fallback: Path | None) -> SpecProblem:
         """The problem at the line of the setting that it is about. Later places win, such as an arm's over config."""

@@ -183,6 +183,9 @@ class Stage:
     """What its metrics are measured under, as far as a plan can tell (how many rows, by which measure): trials race
     against each other only if these are equal. A condition that differs between metrics is a mapping from the metric to
     its value. Being listed here puts nothing into the key."""
+    replicated: tuple[str, ...] = ()
+    """Metrics of a last stage with replicates in its jackknife file: those that schedulers can race by intervals. Not
+    part of the key."""
     prices: Mapping[str, tuple[Work, ...]] = field(default_factory=dict)
     """Metrics of a last stage that are device-days of work which it does not do itself → that work. Reports show the
     ledger's figures for it beside them. Not part of the key."""

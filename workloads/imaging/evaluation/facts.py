@@ -100,6 +100,12 @@ def reported_names(c: Evaluated) -> list[str]:
     ]
 
 
+def replicated_names(c: Evaluated) -> list[str]:
+    """The metrics that have jackknife replicates if there are enough samples."""
+    distance = identity(c).distance
+    return [name.format(distance=distance) for metric in metrics_in(c) for name in METRICS[metric].replicated]
+
+
 def leading_metrics() -> tuple[str, ...]:
     """Metrics that reports show first: the distances, precision and recall, and those of other packages."""
     others = [name for name in METRICS if name not in (*STANDARD, INFINITY)]

@@ -28,6 +28,7 @@ from imaging.evaluation.facts import (
     names_by_extractor,
     num_reference,
     reference_images,
+    replicated_names,
 )
 from imaging.extractors import SPATIAL
 from imaging.metrics import INFINITY, METRICS, STANDARD
@@ -191,6 +192,7 @@ def evaluate(
             "max_bytes": int(c.evaluate.max_gib * 2**30),
         },
         conditions={**conditions, **counts},
+        replicated=tuple(replicated_names(c)),
     )
 
 
@@ -250,6 +252,9 @@ def _merged(c: Evaluated, evaluations: Sequence[Stage]) -> Stage:
         inputs=dict(zip(c.evaluate.asked, evaluations, strict=True)),
         execution=first.execution,
         conditions={**first.conditions, **conditions, "extractor": by_metric},
+        replicated=tuple(
+            own[metric] for own, each in zip(names, evaluations, strict=True) for metric in each.replicated
+        ),
     )
 
 

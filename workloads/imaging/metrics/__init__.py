@@ -22,6 +22,8 @@ class Metric:
     interval."""
     reports: tuple[str, ...] = ()
     """The names of its values, in which "{distance}" is the name of the Fréchet distance. Empty: the metric's name."""
+    replicated: tuple[str, ...] = ()
+    """Those of its values that are `Replicates` if there are enough samples, named as in `reports`."""
     columns: tuple[str, ...] = (FEATURES,)
     """Columns of features that it needs."""
     against: Literal["nothing", "statistics", "images"] = "images"
@@ -34,20 +36,37 @@ class Metric:
 Arithmetic = Literal["float32", "float16"]
 """How precision and recall compute distances; see `imaging.metrics.precision_recall`."""
 METRICS: Registry[Metric] = Registry("metric", "imaging.metrics")
-METRICS.register("frechet", Metric("imaging.metrics.trial:frechet", reports=("{distance}",), against="statistics"))
+METRICS.register(
+    "frechet",
+    Metric("imaging.metrics.trial:frechet", reports=("{distance}",), replicated=("{distance}",), against="statistics"),
+)
 METRICS.register(
     "spatial_frechet",
-    Metric("imaging.metrics.trial:spatial_frechet", reports=("s{distance}",), columns=(SPATIAL,), against="statistics"),
+    Metric(
+        "imaging.metrics.trial:spatial_frechet",
+        reports=("s{distance}",),
+        replicated=("s{distance}",),
+        columns=(SPATIAL,),
+        against="statistics",
+    ),
 )
 METRICS.register(
     "inception_score", Metric("imaging.metrics.trial:inception_score", columns=(LOGITS,), against="nothing")
 )
-METRICS.register("precision_recall", Metric("imaging.metrics.trial:precision_recall", reports=("precision", "recall")))
-METRICS.register("kid", Metric("imaging.metrics.trial:kid"))
+METRICS.register(
+    "precision_recall",
+    Metric("imaging.metrics.trial:precision_recall", reports=("precision", "recall"), replicated=("precision",)),
+)
+METRICS.register("kid", Metric("imaging.metrics.trial:kid", replicated=("kid",)))
 STANDARD = ("frechet", "spatial_frechet", "inception_score", "precision_recall", "kid")
 """Metrics that every trial reports if its extractor and reference allow it."""
 INFINITY = "frechet_infinity"
 METRICS.register(
     INFINITY,
-    Metric("imaging.metrics.trial:frechet_infinity", reports=("{distance}_infinity",), against="statistics"),
+    Metric(
+        "imaging.metrics.trial:frechet_infinity",
+        reports=("{distance}_infinity",),
+        replicated=("{distance}_infinity",),
+        against="statistics",
+    ),
 )

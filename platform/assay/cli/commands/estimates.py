@@ -77,7 +77,7 @@ def _bounds(plan: Plan, cost: CostEstimate, remaining: Sequence[StageStatus], ra
     """Which trials the estimate counts, and why the cost may be lower or the run stop earlier."""
     sweep, lines = plan.sweep, []
     scheduler = sweep.scheduler
-    if scheduler.facts.waits_for_all and plan.trials:
+    if scheduler.facts.keeps is not None and plan.trials:
         first, *others = zip(expected_climbers(plan), scheduler.rungs, strict=True)
         climbs = " and ".join(f"{count:,} to {amount:,}" for count, amount in others)
         lines.append(f"{scheduler.name} promotes, of {plural(first[0], 'trial')}, {climbs}: no others are counted.")

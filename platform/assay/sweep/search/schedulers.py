@@ -14,19 +14,26 @@ from assay.sweep.fields import AtLeastTwo, ChoosingSection, Name, Number, Rungs,
 
 @dataclass(frozen=True)
 class SchedulerFacts:
-    """A scheduler decides at a rung once all trials have reached it (`keeps`), or for each trial at once (`rule`). One
-    without either promotes all trials."""
+    """A scheduler decides at a rung once all trials have reached it (`keeps`, `judge`), or for each trial at once
+    (`rule`). One without any promotes all trials."""
 
     keeps: Callable[[Scheduler, int], int] | None = None
     """The number of trials to promote, the best ones, by the number of trials at the rung."""
     rule: str | None = None
     """Import path of a class that decides, an `assay.execution.racing.Rule`."""
+    judge: str | None = None
+    """Import path of a function like `assay.execution.race.judge`, which decides by the intervals of the metric."""
     options: type[Scheduler] | None = None
     """The section that reads its options, if it has other options than `Scheduler`."""
 
     @property
     def waits_for_all(self) -> bool:
-        return self.keeps is not None
+        return self.keeps is not None or self.judge is not None
+
+    @property
+    def needs_intervals(self) -> bool:
+        """Whether it decides by jackknife replicates of the metric."""
+        return self.judge is not None
 
     @property
     def races(self) -> bool:
@@ -51,7 +58,8 @@ class Scheduler(ChoosingSection):
 
     halving waits at a rung for all trials and promotes the best 1/divisor of them, whatever order they arrive in. asha
     does not wait: it promotes trials among the best so far. hyperband runs several such races, which start at higher
-    rungs. median stops trials that are worse than the median of the others.
+    rungs. median stops trials that are worse than the median of the others. race waits like halving, and stops those
+    that are worse than the best beyond their noise, until one is left or the others cannot be much better.
     """
 
     registry = SCHEDULERS
@@ -103,3 +111,18 @@ class Scheduler(ChoosingSection):
         if target is not None and info.data.get("rungs") == ():
             raise ValueError("got a target without rungs to reach it at; give budget: … and rungs: […]")
         return target
+
+
+class Race(Scheduler):
+    """A scheduler that ends trials by the intervals of their differences."""
+
+    confidence: Annotated[float, Field(gt=0.5, lt=1, allow_inf_nan=False)] = 0.95
+    """How likely the winner is the best, or within the indifference of it, as far as sampling noise goes. All trials
+    and rungs together: each interval is wider, the more of them there are."""
+    indifference: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.02
+    """The difference that does not matter, as a share of the leader's value (without the bias that the jackknife finds
+    in it). The race ends as a tie once all that are left differ from the leader by less, and none can be better by
+    more."""
+
+
+SCHEDULERS.register("race", SchedulerFacts(judge="assay.execution.race:judge", options=Race))
