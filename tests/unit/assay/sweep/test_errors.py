@@ -78,7 +78,7 @@ def test_files_that_cannot_be_read(load: Load, tmp_path: Path) -> None:
         ("searcher: {name: asha}\n", "x.yaml:7: searcher.name: got 'asha' (str), allowed: grid, random, optuna"),
         (
             "scheduler: {name: hyper}\n",
-            "x.yaml:7: scheduler.name: got 'hyper' (str), allowed: fifo, asha, halving, hyperband, median",
+            "x.yaml:7: scheduler.name: got 'hyper' (str), allowed: fifo, asha, halving, hyperband, median, race",
         ),
         (
             "scheduler: fifo\n",

@@ -75,7 +75,10 @@ def test_names_of_profiles(lines: Lines, load: Load, name: str, expected: str) -
         ("seeds=3", "seeds: got 3 (int), allowed: a list of integers ≥ 0"),
         ("searcher.name.x=random", "searcher.name: got {'x': 'random'} (mapping), allowed: grid, random, optuna"),
         ("limits.retires=3", "limits.retires: unknown key; did you mean 'retries'?"),
-        ("scheduler.name=hyper", "scheduler.name: got 'hyper' (str), allowed: fifo, asha, halving, hyperband, median"),
+        (
+            "scheduler.name=hyper",
+            "scheduler.name: got 'hyper' (str), allowed: fifo, asha, halving, hyperband, median, race",
+        ),
         ("workload=other", "workload: cannot be set here; allowed: arms_mode, base, description"),
         ("arms.a.model.norm=add", "arms.a.model.norm: cannot be set here; allowed: arms_mode, base, description"),
     ],

@@ -156,7 +156,7 @@ def test_searchers_that_draw_and_that_learn() -> None:
         ),
         (
             "scheduler: {name: tolerance}\n",
-            "x.yaml:8: scheduler.name: got 'tolerance' (str), allowed: fifo, asha, halving, hyperband, median, "
+            "x.yaml:8: scheduler.name: got 'tolerance' (str), allowed: fifo, asha, halving, hyperband, median, race, "
             "best_one, gone, tolerant; did you mean 'tolerant'?",
         ),
         (
