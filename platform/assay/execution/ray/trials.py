@@ -140,6 +140,8 @@ def _groups(works: Sequence[TrialWork], decisions: RungDecisions, pause: Pause) 
         climbing = [
             replace(works[number], rungs={rung: works[number].rungs[rung]}) for number in decisions.climbing(rung)
         ]
+        if not climbing:
+            return  # a race that is over before its last rung
         yield climbing
         if pause.reason is not None:
             return
