@@ -8,7 +8,13 @@ from statistics import fmean, stdev
 import numpy as np
 import pytest
 
-from assay.statistics import jackknife_error, student_t
+from assay.statistics import jackknife_error, jackknife_unbiased, student_t
+
+
+def test_a_bias_that_falls_as_one_over_n_cancels_whatever_the_sizes() -> None:
+    sizes = [3, 4, 5]
+    left_out = [1.5 + 3 / (sum(sizes) - size) for size in sizes]
+    assert jackknife_unbiased(1.5 + 3 / sum(sizes), left_out, sizes) == pytest.approx(1.5)
 
 
 def test_the_jackknife_of_a_mean_is_its_standard_error() -> None:

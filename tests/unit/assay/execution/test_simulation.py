@@ -97,6 +97,20 @@ def test_a_race_promotes_as_many_as_its_scheduler_keeps(name: str, last: int) ->
     assert reached == [6, 3 if name == "halving" else 6, last if name == "fifo" else 1]
 
 
+def test_a_race_by_intervals_ends_before_its_last_rung() -> None:
+    """Values of 1 to 4, noise of 0.1 at first: the best soon wins."""
+    scales = {"sample.scale": {"values": [3.0, 0.0, 1.0, 2.0]}}
+    race = {"name": "race", "budget": "evaluate.num_samples", "rungs": [6 * 4**rung for rung in range(7)]}
+    sweep = {**HEAD, "parameters": scales, "scheduler": race}
+    plan = make_plan(load_sweep(sweep, find_workload=lambda name: toy_workload.noisy))
+    seconds = dict.fromkeys(plan.stages, 10.0)
+    simulation = simulate(plan, seconds, parse_fleet("4CPU"), value=lambda trial, rung: 1.0 + trial)
+    ran = {key for span in simulation.spans for key in span.keys}
+    reached = [sum(trial.rungs[rung].leaf.key in ran for trial in plan.trials) for rung in range(7)]
+    assert reached[0] == 4
+    assert reached[-1] == 0
+
+
 def test_a_limit_of_hours_pauses_it() -> None:
     plan = planned(**GPUS, limits={"hours": 0.1})
     simulation = simulation_of(plan, parse_fleet("1x(8xV100,16CPU)"))
