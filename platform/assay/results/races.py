@@ -14,7 +14,7 @@ from assay.text import plural
 def race_notes(plan: Plan, trials: Sequence[TrialOutcome]) -> list[str]:
     """By the stored decisions; empty if it is not over, or is another kind of race."""
     scheduler = plan.sweep.scheduler
-    if not isinstance(scheduler, Race):
+    if not isinstance(scheduler, Race) or len(trials) < 2:
         return []
     names: dict[str, list[str]] = {}
     amounts: list[int] = []
@@ -31,7 +31,8 @@ def race_notes(plan: Plan, trials: Sequence[TrialOutcome]) -> list[str]:
     share, sure = f"{100 * scheduler.indifference:g}%", f"{100 * scheduler.confidence:g}%"
     noise = f"noise, by intervals that hold together with {sure} confidence"
     if winners := names.get("won"):
-        return [f"the race ended {at}: {'; '.join(winners)} is left, and all others are worse beyond {noise}"]
+        others = "all others" if all(trial.error is None for trial in trials) else "the others that did not fail"
+        return [f"the race ended {at}: {'; '.join(winners)} is left, and {others} are worse beyond {noise}"]
     if tied := names.get("tied"):
         return [
             f"the race ended {at} as a tie of {plural(len(tied), 'trial')}: {'; '.join(tied)}. They differ from the "

@@ -174,6 +174,14 @@ def test_a_race_ends_when_one_is_left_or_undecided_at_its_last_rung(tmp_path: Pa
 
 
 @pytest.mark.slow
+def test_a_trial_that_failed_is_not_called_worse(tmp_path: Path) -> None:
+    arms = "arms: {good: {}, bad: {sample.fail: true}}"
+    outcome = run(tmp_path, [9.0, 0.0], more=arms)
+    (note,) = [note for note in table(outcome.plan, outcome.trials).notes if "race" in note]
+    assert "good, scale 0.0 is left, and the others that did not fail are worse beyond noise" in note
+
+
+@pytest.mark.slow
 def test_a_new_trial_reopens_a_race_that_is_over(tmp_path: Path) -> None:
     assert statuses(run(tmp_path, [9.0, 1.0]))["scale 1.0"] == "won at 6"
     joined = run(tmp_path, [9.0, 1.0, 0.0])
