@@ -13,6 +13,7 @@ from adm.config import ModelConfig
 from adm.models import build
 from adm.models.implementations import IMPLEMENTATIONS, channels_last_norm_silu
 from adm.models.layers import GroupNorm
+from adm.models.layout import CPU_FUSED_ATTENTION_PIXELS
 
 FP32_RELATIVE = 1e-5
 
@@ -171,3 +172,22 @@ def test_short_and_long_attention_are_the_same_function(pixels: int) -> None:
     q, k, v = torch.randn(3, 2, 4, 8, pixels).unbind(0)
     both: list[Callable[[Tensor, Tensor, Tensor], Tensor]] = [IMPLEMENTATIONS[n].attention for n in IMPLEMENTATIONS]
     torch.testing.assert_close(both[0](q, k, v), both[1](q, k, v))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_long_attention_on_a_cpu_is_fused_and_the_same(dtype: torch.dtype) -> None:
+    pixels = CPU_FUSED_ATTENTION_PIXELS[dtype.itemsize]
+    exact = [torch.randn(2, 2, 32, pixels, generator=torch.Generator().manual_seed(seed)) for seed in range(3)]
+    attended, gradients = {}, {}
+    for name, implementation in IMPLEMENTATIONS.items():
+        tensors = [x.to(dtype, copy=True).requires_grad_() for x in exact]
+        with torch.profiler.profile() as profile:
+            attended[name] = implementation.attention(*tensors)
+        operations = {event.key for event in profile.key_averages()}
+        assert ("aten::_scaled_dot_product_flash_attention_for_cpu" in operations) == (name == "optimized")
+        attended[name].float().square().sum().backward()  # type: ignore[no-untyped-call]
+        gradients[name] = [x.grad for x in tensors]
+    within = 8 * torch.finfo(dtype).eps
+    assert relative(attended["optimized"].detach(), attended["naive"].detach()) < within
+    for fused, products in zip(gradients["optimized"], gradients["naive"], strict=True):
+        assert relative(fused, products) < within

@@ -210,35 +210,39 @@ def _kept_by_attention(layer: Attention, plan: Layout, how: Arithmetic) -> int:
     w, pixels = how.width, layer.resolution**2
     size = layer.channels * pixels
     kept = (w + _float_copy(how)) * size + w * size  # the norm's output, and the last projection's input
-    if plan.config.implementation == "optimized" and how.on_gpu:
+    if _is_fused(layer, plan, how):
         return kept + 4 * w * size + FP32 * layer.heads * pixels  # q, k, v, the output, and its log-sum-exps
     # Scaled q and k; and v: a view of all of q, k and v in the legacy order, else a copy.
     kept += w * size * (5 if plan.config.qkv_order == "legacy" else 3)
-    return kept + _products(layer, plan, how) * (FP32 + _softmax_copy(layer, plan, how))  # the softmax
+    return kept + _products(layer, plan, how) * (FP32 + _softmax_copy(how))  # the softmax
 
 
 def _products(layer: Layer, plan: Layout, how: Arithmetic) -> int:
-    """Elements of q·k for all heads and pairs of pixels, which fused attention on a GPU never holds at once."""
-    is_fused = how.on_gpu and plan.config.implementation == "optimized"
-    return layer.heads * layer.resolution**4 if isinstance(layer, Attention) and not is_fused else 0
+    """Elements of q·k for all heads and pairs of pixels, which fused attention never holds at once."""
+    is_held = isinstance(layer, Attention) and not _is_fused(layer, plan, how)
+    return layer.heads * layer.resolution**4 if is_held else 0
 
 
-def _is_pytorchs(layer: Layer, plan: Layout) -> bool:
-    """Whether attention on a CPU is PyTorch's own function, which computes everything in 32 bits."""
-    return plan.config.implementation == "optimized" and layer.resolution**2 >= CPU_FUSED_ATTENTION_PIXELS
+def _is_fused(layer: Attention, plan: Layout, how: Arithmetic) -> bool:
+    if plan.config.implementation != "optimized":
+        return False
+    return how.on_gpu or layer.resolution**2 >= CPU_FUSED_ATTENTION_PIXELS[how.width]
 
 
-def _softmax_copy(layer: Layer, plan: Layout, how: Arithmetic) -> int:
+def _softmax_copy(how: Arithmetic) -> int:
     """Bytes per element of q·k of the softmax's copy in 16 bits, for the product with v."""
-    return how.width if how.is_half and not _is_pytorchs(layer, plan) else 0
+    return how.width if how.is_half else 0
 
 
 def _in_flight(layer: Layer, plan: Layout, how: Arithmetic) -> int:
     """Bytes of the gradients while a layer is differentiated: of its feature maps, or of one while the softmax is, with
     those in 32 bits of its output and input. Ours transposes the former, which costs a copy; that in 16 bits is free by
-    then."""
+    then. Fused attention on a CPU has those of q, k and v three times: contiguous, each as it was, and
+    joined."""
     size = how.width * _size(layer)
-    softmax = FP32 * (2 if _is_pytorchs(layer, plan) else 3) - _softmax_copy(layer, plan, how)
+    if isinstance(layer, Attention) and not how.on_gpu and _is_fused(layer, plan, how):
+        return 9 * size
+    softmax = FP32 * 3 - _softmax_copy(how)
     return max(3 * size, size + softmax * _products(layer, plan, how))
 
 
@@ -266,5 +270,8 @@ def _size(layer: Layer) -> int:
 def _working(layer: Layer, plan: Layout, how: Arithmetic) -> int:
     """Bytes that are alive while a layer is computed without gradients: its input, what it is at, and its output."""
     size = how.width * _size(layer)
-    softmax = 2 * FP32 + _softmax_copy(layer, plan, how)
-    return (8 if isinstance(layer, Attention) else 4) * size + softmax * _products(layer, plan, how)
+    if not isinstance(layer, Attention):
+        return 4 * size
+    if not how.on_gpu and _is_fused(layer, plan, how):
+        return 10 * size  # with contiguous q, k and v
+    return 8 * size + (2 * FP32 + _softmax_copy(how)) * _products(layer, plan, how)

@@ -78,9 +78,12 @@ class Optimized:
         return NAIVE.pointwise(conv, x)
 
     def attention(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        if not q.is_cuda and k.shape[3] < CPU_FUSED_ATTENTION_PIXELS:
+        if not q.is_cuda and k.shape[3] < CPU_FUSED_ATTENTION_PIXELS[q.element_size()]:
             return NAIVE.attention(q, k, v)
-        h = nn.functional.scaled_dot_product_attention(q.transpose(2, 3), k.transpose(2, 3), v.transpose(2, 3))
+        q, k, v = (x.transpose(2, 3) for x in (q, k, v))
+        if not q.is_cuda:  # of tensors that are not contiguous, PyTorch computes all logits
+            q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
+        h = nn.functional.scaled_dot_product_attention(q, k, v)
         return h.transpose(1, 2).flatten(2).transpose(1, 2)
 
 

@@ -17,9 +17,9 @@ from assay.errors import FieldError
 
 NUM_GROUPS = 32
 """Groups of every GroupNorm; numbers of channels must be multiples of it."""
-CPU_FUSED_ATTENTION_PIXELS = 256
-"""Below this many pixels, two matrix products are faster than the CPU's fused attention, whose backward pass takes 14
-times as long at 16 pixels (bf16)."""
+CPU_FUSED_ATTENTION_PIXELS = {4: 256, 2: 1024}
+"""Bytes of an element → the number of pixels from which the CPU's fused attention is faster than two matrix products:
+tests/bench/attention.py measures it."""
 SPATIAL_POOL_CHANNELS = 2048
 """Hidden width of the classifier's spatial pools."""
 

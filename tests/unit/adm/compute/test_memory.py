@@ -28,7 +28,7 @@ from allocated import peak_of
 from assay.costs.devices import USABLE_MEMORY
 from assay.workload import Stage
 
-COUNT = 4
+COUNT = 8
 UNET: dict[str, Any] = {
     "kind": "unet",
     "image_size": 32,
