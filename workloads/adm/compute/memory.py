@@ -219,8 +219,9 @@ def _kept_by_attention(layer: Attention, plan: Layout, how: Arithmetic) -> int:
 
 def _products(layer: Layer, plan: Layout, how: Arithmetic) -> int:
     """Elements of q·k for all heads and pairs of pixels, which fused attention never holds at once."""
-    is_held = isinstance(layer, Attention) and not _is_fused(layer, plan, how)
-    return layer.heads * layer.resolution**4 if is_held else 0
+    if not isinstance(layer, Attention) or _is_fused(layer, plan, how):
+        return 0
+    return layer.heads * layer.resolution**4
 
 
 def _is_fused(layer: Attention, plan: Layout, how: Arithmetic) -> bool:
