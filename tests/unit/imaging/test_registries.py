@@ -141,7 +141,10 @@ def test_a_metric_that_is_asked_for_changes_the_evaluation_alone(settings: dict[
 
 
 @pytest.mark.usefixtures("brightness")
-def test_a_metric_that_reports_what_another_does_is_refused(settings: dict[str, Any]) -> None:
+def test_a_metric_that_reports_what_another_does_is_refused(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(METRICS, "_entries", dict(METRICS._entries))  # what is registered here is gone afterwards
     METRICS.register("again", Metric("brightness:gap", reports=("kid",)))
     METRICS.register("absent", Metric("brightness:nothing"))
     with pytest.raises(ConfigError) as caught:
