@@ -38,7 +38,7 @@ def non_dominated(points: Sequence[Sequence[float]]) -> list[int]:
 
 @dataclass(frozen=True)
 class Front:
-    """Of several objectives."""
+    """The Pareto front by several objectives."""
 
     objectives: tuple[Objective, ...]
     """Those of the sweep that some trial has a value of; with fewer than two there is no front."""

@@ -38,7 +38,7 @@ class Checkpoint:
     amount: int = 0
     """The budget of the training that saved it."""
     origins: tuple[str, ...] = ()
-    """Of the runs that computed it."""
+    """Names of the records of the runs that computed it."""
 
     @property
     def place(self) -> str:
@@ -94,7 +94,7 @@ class Checkpoints:
         return sorted({_step(name) for name in self.records.records()})
 
     def origins(self, at_most: int) -> frozenset[str]:
-        """Of the runs that computed the last checkpoint at or below a step."""
+        """Names of the records of the runs that computed the last checkpoint at or below a step."""
         names = [name for name in self.records.records() if _step(name) <= at_most]
         checkpoint = self._read(names[-1]) if names else None
         return frozenset() if checkpoint is None else frozenset(checkpoint.origins)

@@ -130,19 +130,22 @@ def step_moments(config: ModelConfig, how: Arithmetic) -> tuple[tuple[int, int],
     plan, is_again = layout(config), config.activation_checkpointing
     # Gradients of concatenated inputs, parts of which wait until the backward pass reaches the input blocks.
     waiting = sum(_kept(block[0], plan, how)[0] for block in plan.output_blocks)
-    kept = forward = backward = 0
+    kept = forward = backward = weight_gradient = 0
     for number, block in enumerate((*plan.input_blocks, plan.middle_block, *plan.output_blocks)):
         if number > len(plan.input_blocks):
             waiting -= _kept(block[0], plan, how)[0]
         for layer in block:
             own, inner = _kept(layer, plan, how)
             forward = max(forward, kept + _working(layer, plan, how))
-            backward = max(backward, kept + own + inner + _in_flight(layer, plan, how) + waiting)
+            at_layer = kept + own + inner + _in_flight(layer, plan, how) + waiting
+            if at_layer > backward:
+                backward, weight_gradient = at_layer, _weight_gradient(layer)
             kept += own if is_again and isinstance(layer, Res | Attention) else own + inner
     head = _head_bytes(plan, how) + LOSS_IMAGES[config.role] * FP32 * config.in_channels * config.image_size**2
     copies = weight_copies(config, how)
     # Blocks that are computed again cast their weights again: the forward pass's copies are free by then.
-    return (copies, max(forward, kept)), (0 if is_again else copies, max(backward, kept + head))
+    beside = weight_gradient + (0 if is_again else copies)
+    return (copies, max(forward, kept)), (beside, max(backward, kept + head))
 
 
 @lru_cache(maxsize=256)
@@ -245,6 +248,15 @@ def _in_flight(layer: Layer, plan: Layout, how: Arithmetic) -> int:
         return 9 * size
     softmax = FP32 * 3 - _softmax_copy(how)
     return max(3 * size, size + softmax * _products(layer, plan, how))
+
+
+def _weight_gradient(layer: Layer) -> int:
+    """Bytes of the gradient of a layer's largest weight, which is apart from the sum until it is added to it."""
+    if isinstance(layer, Res):
+        return FP32 * 9 * layer.out_channels * max(layer.in_channels, layer.out_channels)
+    if isinstance(layer, Attention):
+        return FP32 * 3 * layer.channels**2
+    return 0
 
 
 def _head_bytes(plan: Layout, how: Arithmetic) -> int:

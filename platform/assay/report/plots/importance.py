@@ -18,7 +18,7 @@ LEAST_TRIALS = 4
 NUM_TREES, SEED = 64, 0
 """As Optuna's; and a seed, so that the same results give the same picture."""
 DEPTH = 8
-"""Of Optuna's 64: a tree has at most 256 leaves, so that thousands of trials take seconds; shares differ by 0.02."""
+"""Optuna allows 64: a tree has at most 256 leaves, so that thousands of trials take seconds; shares differ by 0.02."""
 REST = "their combinations"
 """The share that no setting explains alone."""
 LEAST_REST = 0.005

@@ -21,7 +21,7 @@ MOST_NAME = 22
 """Characters of a name at an axis."""
 MOST_TICKS = 9
 TOO_NEAR = 0.045
-"""Of an axis: a tick that is nearer to the one before has no number."""
+"""Share of an axis: a tick that is nearer to the one before has no number."""
 TICK_POINTS, NAME_POINTS = 8, 9
 BEST = "#D55E00"
 

@@ -182,7 +182,7 @@ def _arm_columns(table: Table) -> list[Column[ArmSummary]]:
 
 
 def _mean_column(table: Table, name: str) -> Column[ArmSummary]:
-    """Of another objective than the first."""
+    """The column of an objective that is not the first."""
     known = [arm.objectives[name] for arm in table.arms if name in arm.objectives]
     if name not in table.metrics:
         return Column(f"mean {name}", lambda arm: cost_in_words(name, arm.objectives.get(name)), is_number=True)

@@ -28,7 +28,7 @@ from allocated import peak_of
 from assay.costs.devices import USABLE_MEMORY
 from assay.workload import Stage
 
-COUNT = 8
+COUNT = 4
 UNET: dict[str, Any] = {
     "kind": "unet",
     "image_size": 32,
