@@ -15,8 +15,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pydantic import BaseModel
-
 from adm import presets
 from adm.compute.memory import training_memory
 from adm.compute.network import network_cost
@@ -29,6 +27,7 @@ from adm.sampling import graph as sampling
 from adm.studies import check, graph
 from assay.errors import AssayWarning, ConfigProblem, FieldError, ReferenceProblem, UserError
 from assay.workload import JSON, Budget, Checkpointing, PrintedTable, Smoke, Stage, Starter, TypedWorkload, find_stage
+from assay.workload.fields import Section
 from imaging.config import Crop
 from imaging.evaluation import facts, samples, validation
 from imaging.evaluation import graph as evaluation_graph
@@ -152,7 +151,7 @@ def _denoiser(c: Config, model: ModelConfig, diffusion: DiffusionConfig, train: 
     if train.checkpoint is not None:
         return _load(model, train.checkpoint, section)
     process = trained_process(diffusion)
-    config = {"data": _training_data(c, c.data.crop), "diffusion": process.model_dump(mode="json")}
+    config = {"data": _training_data(c, c.data.crop), "diffusion": process.for_key()}
     return _training(c, "train_diffusion", config, process, model, train, section)
 
 
@@ -164,7 +163,7 @@ def _classifier(c: Config, model: ModelConfig, train: TrainConfig, crop: Crop, s
     config = {
         "data": {**_training_data(c, crop), "validation": c.data.validation},
         **_validation_data(c),
-        "diffusion": process.model_dump(mode="json", include={"schedule", "steps"}),
+        "diffusion": process.for_key(include={"schedule", "steps"}),
     }
     return _training(c, "train_classifier", config, process, model, train, section)
 
@@ -221,10 +220,10 @@ def _init(model: ModelConfig, reference: str, section: str) -> Stage:
     return source
 
 
-def _apart(section: BaseModel, names: Sequence[str]) -> tuple[dict[str, JSON], dict[str, JSON]]:
+def _apart(section: Section, names: Sequence[str]) -> tuple[dict[str, JSON], dict[str, JSON]]:
     """The values of a config section in two parts: those not in `names`, and those in it."""
-    values = section.model_dump(mode="json")
-    return _without(values, names), {k: values[k] for k in names}
+    values = section.for_key()
+    return _without(values, names), {name: values[name] for name in names if name in values}
 
 
 def _without(values: Mapping[str, JSON], names: Sequence[str]) -> dict[str, JSON]:
@@ -238,7 +237,7 @@ def _load(model: ModelConfig, checkpoint: str, section: str) -> Stage:
         is_folder = Path(file["checkpoint"]).is_dir()
         wrong = " is a folder: name a file in it" if is_folder else ": there is no such file; leave it out to train"
         raise UserError(f"{section}.checkpoint {checkpoint!r}{wrong}")
-    config = {**file, "model": model.model_dump(mode="json"), **versions(model)}
+    config = {**file, "model": model.for_key(), **versions(model)}
     return Stage(
         name="load",
         version=1,
@@ -257,7 +256,7 @@ def _measured(c: Config, network: Stage) -> Stage:
     if c.train.checkpoint is None:
         # The accuracy is the trial's metric, so images to measure it on are required here.
         return replace(network, check="adm.training.checks:data_with_accuracy") if is_classifier else network
-    process = c.diffusion.model_dump(mode="json", include={"schedule", "steps"} if is_classifier else None)
+    process = c.diffusion.for_key(include={"schedule", "steps"} if is_classifier else None)
     config = {
         "seed": c.seed,
         "data": {**facts.data_section(c.data), "validation": c.data.validation if is_classifier else 0.0},

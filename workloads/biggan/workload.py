@@ -72,8 +72,8 @@ def _train(c: Config) -> Stage:
         "seed": c.seed,
         "data": {**facts.data_section(c.data), "crop": c.data.crop, "flip": c.data.flip},
         "generator": _network(c),
-        "discriminator": c.discriminator.model_dump(mode="json"),
-        "train": c.train.model_dump(mode="json", exclude=PACE),
+        "discriminator": c.discriminator.for_key(),
+        "train": c.train.for_key(exclude=PACE),
     }
     images = c.train.iterations * c.train.batch_size
     return Stage(
@@ -117,7 +117,7 @@ def _draw(c: Config, generator: Stage, batches: Mapping[str, Any]) -> Stage:
         config={
             "seed": c.seed,
             "generator": _network(c),
-            "sample": c.sample.model_dump(mode="json", include={"truncation", "labels"}),
+            "sample": c.sample.for_key(include={"truncation", "labels"}),
         },
         inputs={"generator": generator},
         budget=Budget("evaluate.num_samples", c.evaluate.num_samples, "images"),
@@ -130,7 +130,7 @@ def _draw(c: Config, generator: Stage, batches: Mapping[str, Any]) -> Stage:
 
 def _network(c: Config) -> dict[str, JSON]:
     """The part of the config that determines the network."""
-    return c.generator.model_dump(mode="json", exclude={"weights"})
+    return c.generator.for_key(exclude={"weights"})
 
 
 workload = BigGANWorkload()

@@ -6,9 +6,12 @@ float32.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from assay.workload.stage import JSON
 
 
 def _without_sign(value: float) -> float:
@@ -41,7 +44,23 @@ FilePath = Annotated[Str, AfterValidator(_path)]
 """As the user writes it: relative, from ~, or absolute."""
 
 
+class _Added:
+    """The type of ADDED."""
+
+
+ADDED = _Added()
+"""Marks an option that a section got after results had been stored: `label_dropout: Annotated[Share | None,
+ADDED] = None`. At its default it is not in keys, so those results keep theirs."""
+
+
 class Section(BaseModel):
     """A section of the config: frozen, and without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def for_key(self, include: Collection[str] | None = None, exclude: Collection[str] = ()) -> dict[str, JSON]:
+        """The options as JSON, for a stage's config and so its key. ADDED ones are left out at their defaults."""
+        values = self.model_dump(mode="json", include=None if include is None else {*include}, exclude={*exclude})
+        added = {name: field for name, field in type(self).model_fields.items() if ADDED in field.metadata}
+        unset = {n for n, field in added.items() if getattr(self, n) == field.get_default(call_default_factory=True)}
+        return {name: value for name, value in values.items() if name not in unset}

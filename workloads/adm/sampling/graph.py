@@ -44,16 +44,16 @@ def _drawing(c: Config) -> dict[str, JSON]:
     diffusion = sampled_process(c.diffusion, c.sample.sampler, c.train.checkpoint is not None)
     config = {
         "seed": c.seed,
-        "diffusion": diffusion.model_dump(mode="json"),
-        "sample": c.sample.model_dump(mode="json", exclude={"batch_size", "keep_images"}),
+        "diffusion": diffusion.for_key(),
+        "sample": c.sample.for_key(exclude={"batch_size", "keep_images"}),
         **versions(c.sample, diffusion),
     }
     if (up := c.upsampler) is None:
         return config
     process = sampled_process(up.diffusion, up.sampler, up.train.checkpoint is not None)
     upsampler = {
-        **up.model_dump(mode="json", exclude={"model", "train", "diffusion"}),
-        "diffusion": process.model_dump(mode="json"),
+        **up.for_key(exclude={"model", "train", "diffusion"}),
+        "diffusion": process.for_key(),
         "clip_denoised": c.sample.clip_denoised,
         **versions(up, process),
     }

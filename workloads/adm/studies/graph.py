@@ -81,7 +81,7 @@ def figures(
     config = {
         "seed": c.seed,
         **(images or {}),
-        **c.figures.model_dump(mode="json"),
+        **c.figures.for_key(),
         **({"num_classes": len(c.sample.labels)} if draws_classes(c) else {}),
         "num_rows": None if reference is None else reference.amount,
         "conditions": evaluate.config["conditions"],
@@ -124,8 +124,8 @@ def inversion(c: Config, data: Mapping[str, JSON], train: Stage, classifier: Sta
         config={
             "seed": c.seed,
             "data": dict(data),
-            "diffusion": diffusion.model_dump(mode="json"),
-            "steps": c.sample.model_dump(mode="json")["steps"],
+            "diffusion": diffusion.for_key(),
+            "steps": c.sample.for_key()["steps"],
             "guidance_scale": c.sample.guidance_scale,
             "clip_denoised": c.sample.clip_denoised,
             "precision": c.sample.precision,
@@ -169,8 +169,8 @@ def likelihood(c: Config, train: Stage) -> Stage:
         "seed": c.seed,
         "data": facts.data_section(data),
         "order": "stored" if requested is None else "shuffled",
-        "diffusion": c.diffusion.model_dump(mode="json", exclude={"loss"}),
-        "steps": c.sample.model_dump(mode="json")["steps"],
+        "diffusion": c.diffusion.for_key(exclude={"loss"}),
+        "steps": c.sample.for_key()["steps"],
         "clip_denoised": c.sample.clip_denoised,
         "precision": c.sample.precision,
         "ema_rate": c.sample.ema_rate,
@@ -212,7 +212,7 @@ def throughput(c: Config) -> Stage:
 
 
 def _throughput(c: Config, model: ModelConfig, diffusion: DiffusionConfig, train: TrainConfig) -> Stage:
-    timed = {name: value for name, value in train.model_dump(mode="json").items() if name in TIMED}
+    timed = {name: value for name, value in train.for_key().items() if name in TIMED}
     batch_size, workers = c.throughput.batch_size, c.throughput.workers
     num_images = batch_size * workers * (c.throughput.warmup + c.throughput.repeats)
     needs = train.model_copy(update={"batch_size": batch_size * workers, "micro_batch": batch_size, "zero_stage": 0})
@@ -223,8 +223,8 @@ def _throughput(c: Config, model: ModelConfig, diffusion: DiffusionConfig, train
         kind="train",
         body=("adm.studies.throughput:throughput",),
         config={
-            "model": model.model_dump(mode="json"),
-            "diffusion": diffusion.model_dump(mode="json"),
+            "model": model.for_key(),
+            "diffusion": diffusion.for_key(),
             "train": {**timed, "iterations": 1, "batch_size": batch_size},
             "warmup": c.throughput.warmup,
             "repeats": c.throughput.repeats,
@@ -256,7 +256,7 @@ def compute(c: Config, evaluate: Stage | None = None) -> Stage:
             "rival": None,
             "trainings": {
                 part: {
-                    "model": model.model_dump(mode="json"),
+                    "model": model.for_key(),
                     "iterations": train.iterations,
                     "batch_size": train.batch_size,
                 }

@@ -159,7 +159,7 @@ def data_section(data: DataConfig) -> dict[str, JSON]:
 
     A random crop is an augmentation of training; elsewhere the image is its centre.
     """
-    section = data.model_dump(mode="json", exclude={"validation", "validation_path", "flip"})
+    section = data.for_key(exclude={"validation", "validation_path", "flip"})
     if data.crop == "random":
         section["crop"] = "centre"
     if DATA_SOURCES[data.source].is_encoded:
