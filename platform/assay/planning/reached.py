@@ -21,8 +21,10 @@ def plan_to_keep(sweep: Sweep, store: Store) -> Plan:
 
 def reached_by(plan: Plan, store: Store) -> Reached:
     parts = [part for _, part in with_streamed(plan.stages.values())]
-    keys, lineages = {part.key for part in parts}, {part.lineage for part in parts}
-    return Reached(frozenset(keys), frozenset(lineages), frozenset(studies_of(plan.sweep, store)))
+    amounts: dict[str, float] = {}
+    for part in parts:
+        amounts[part.lineage] = max(part.amount, amounts.get(part.lineage, 0))
+    return Reached(frozenset(part.key for part in parts), amounts, frozenset(studies_of(plan.sweep, store)))
 
 
 def refuse_unknown_keys(plan: Plan, store: Store, reached: Collection[str]) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
 from assay.store.checkpoints import Checkpoints, read_lately
 from assay.store.contents import Tree, trees
 from assay.store.damage import Damage
-from assay.store.folders import KEY
+from assay.store.folders import KEY, Folder
 from assay.store.journal import Computed
+from assay.store.records import Files
+from assay.store.schema import CheckpointRecord
 from assay.store.scratch import LEFT_ALONE_S, leftovers
 from assay.store.shards import Shards
 from assay.store.store import Store, StoredResult
@@ -32,22 +35,29 @@ class Reached:
     """Keys, lineages and folders of studies that must stay."""
 
     keys: frozenset[str] = frozenset()
-    lineages: frozenset[str] = frozenset()
+    lineages: Mapping[str, float] = field(default_factory=dict)
+    """Lineage → the largest budget that is reached: checkpoints and shards beyond it may go."""
     studies: frozenset[str] = frozenset()
 
     def __or__(self, other: Reached) -> Reached:
-        return Reached(self.keys | other.keys, self.lineages | other.lineages, self.studies | other.studies)
+        lineages = _largest([*self.lineages.items(), *other.lineages.items()])
+        return Reached(self.keys | other.keys, lineages, self.studies | other.studies)
 
     def has(self, path: str) -> bool:
-        """Whether a folder of the store is among them: "results/<key>"."""
-        parent, _, name = path.partition("/")
-        names = {"results": self.keys, "progress": self.lineages, "studies": self.studies}.get(parent)
-        return names is not None and name in names
+        """Whether a folder of the store, or what is in it, is among them: "results/<key>"."""
+        parent, name, *_ = path.split("/")
+        among: Mapping[str, Collection[str]] = {
+            "results": self.keys,
+            "progress": self.lineages,
+            "studies": self.studies,
+        }
+        return name in among.get(parent, ())
 
 
 @dataclass(frozen=True)
 class Garbage:
-    """A folder of the store that can be deleted, or the record of an origin."""
+    """A folder of the store that can be deleted, the record of an origin, or one checkpoint or shard of a lineage that
+    stays."""
 
     path: str
     what: What
@@ -57,6 +67,8 @@ class Garbage:
     """Of results; empty for what never became one."""
     author: Author | None = None
     """The sweep that computed it; None if that is not known."""
+    parts: Sequence[str] = ()
+    """The paths to delete, records first, if they are not one folder."""
 
 
 def in_use(store: Store) -> Reached:
@@ -64,7 +76,7 @@ def in_use(store: Store) -> Reached:
     runs = store.running(LEFT_ALONE_S)
     return Reached(
         frozenset(key for run in runs for key in run.keys),
-        frozenset(lineage for run in runs for lineage in run.lineages),
+        {lineage: math.inf for run in runs for lineage in run.lineages},
         frozenset(study for run in runs for study in run.studies),
     )
 
@@ -91,12 +103,14 @@ def delete(store: Store, garbage: Iterable[Garbage]) -> list[Garbage]:
         for parts in (("results",), ("progress", "studies", "staging", "ray", "set-aside"), ("origins",)):
             taken = [each for each in listed if each.what in parts]
             for each in taken:
-                trash.take(each.path, [*each.records])
+                for path in each.parts or [each.path]:
+                    trash.take(path, [*each.records])
             used = in_use(store)  # not earlier: a run that began before sees the folder, or is seen here
             is_any_running = bool(store.running(LEFT_ALONE_S))
             for each in taken:
                 if used.has(each.path) or (each.what == "origins" and is_any_running):
-                    trash.put_back(each.path)
+                    for path in reversed(each.parts or [each.path]):  # records last
+                        trash.put_back(path)
                 else:
                     deleted.append(each)
             trash.empty()
@@ -115,7 +129,9 @@ class _Search:
 
     def garbage(self, with_set_aside: bool) -> list[Garbage]:
         keys = self._staying()
-        stay = {lineage for key in keys if key in self._records for lineage in _lineages(self._records[key])}
+        staying = [self._records[key] for key in keys if key in self._records]
+        results_reach = ((lineage, result.budget.amount) for result in staying for lineage in _lineages(result))
+        stay = _largest([*results_reach, *self._kept.lineages.items()])
         found: list[Garbage] = []
         for key, tree in self._results.items():
             if re.fullmatch(KEY, key) and key not in keys:
@@ -124,15 +140,36 @@ class _Search:
         authors = {_lineage(record): self._authors.get(key) for key, record in self._records.items()}
         stages = {_lineage(record): record.stage for record in self._records.values()}
         for lineage, tree in self._progress.items():
-            if self._is_free(lineage, stay | self._kept.lineages, tree) and not read_lately(self._files, lineage):
-                about = stages.get(lineage, ""), authors.get(lineage)
+            if not re.fullmatch(KEY, lineage) or self._is_young(tree) or read_lately(self._files, lineage):
+                continue
+            about = stages.get(lineage, ""), authors.get(lineage)
+            if lineage in stay:
+                found += self._beyond(lineage, stay[lineage], *about)
+            else:
                 found.append(self._of(f"progress/{lineage}", "progress", tree, *about))
         for study, tree in self._studies.items():
-            if self._is_free(study, self._kept.studies, tree):
+            if re.fullmatch(KEY, study) and study not in self._kept.studies and not self._is_young(tree):
                 author = _journal(self._store, study).author()
                 found.append(self._of(f"studies/{study}", "studies", tree, author=author))
         going = {each.path for each in found}
         return [*found, *self._origins(going), *self._left(with_set_aside)]
+
+    def _beyond(self, lineage: str, amount: float, stage: str, author: Author | None) -> Iterator[Garbage]:
+        """The checkpoints and shards of a lineage that only budgets above `amount` use."""
+        saved, rows = _checkpoints(self._files, lineage), Shards(self._files, lineage)
+        for name, checkpoint in saved.all().items():
+            if checkpoint.step > amount:
+                path = f"{saved.path}/{name.removesuffix('.json')}"
+                record, size = f"{path}.json", sum(file.bytes for file in checkpoint.files.values())
+                yield Garbage(path, "progress", size, [record], stage, author, [record, path])
+        for name, shard in rows.records.all().items():
+            if shard.start >= amount:
+                record, file = f"{rows.records.path}/{name}", shard.files.rows
+                yield Garbage(file.path, "progress", file.bytes, [record], stage, author, [record, file.path])
+        for charge in rows.charges.all().values():  # else the shards would count as paid for once they are made again
+            if charge.amount > amount:
+                record = f"{rows.charges.path}/{charge.amount:09d}.json"
+                yield Garbage(record, "progress", 0, [record], stage, author, [record])
 
     def _origins(self, going: Set[str]) -> list[Garbage]:
         """What no result, checkpoint or shard names that stays. None while anything runs: its results name it later."""
@@ -150,9 +187,13 @@ class _Search:
                 yield from record.provenance.origins
         for lineage in self._progress:
             if f"progress/{lineage}" not in going:
-                for checkpoint in Checkpoints(self._files, lineage, 1, Checkpointing(every=1)).records.all().values():
-                    yield from checkpoint.origins
-                yield from (shard.origin for shard in Shards(self._files, lineage).listed())
+                saved = _checkpoints(self._files, lineage)
+                for name, checkpoint in saved.all().items():
+                    if f"{saved.path}/{name.removesuffix('.json')}" not in going:
+                        yield from checkpoint.origins
+                for shard in Shards(self._files, lineage).listed():
+                    if shard.file.path not in going:
+                        yield shard.origin
 
     def _staying(self) -> set[str]:
         """The keys of results that stay, with those that they were computed from."""
@@ -189,9 +230,6 @@ class _Search:
         records = [file for file in tree.files if file.endswith(".json") and file.count("/") <= depth]
         return Garbage(path, what, tree.bytes, records, stage, author)
 
-    def _is_free(self, name: str, stay: Set[str], tree: Tree) -> bool:
-        return re.fullmatch(KEY, name) is not None and name not in stay and not self._is_young(tree)
-
     def _is_young(self, tree: Tree) -> bool:
         return tree.newest > self._until
 
@@ -216,6 +254,18 @@ class _Search:
 
 def _journal(store: Store, study: str) -> Computed:
     return Computed(store.files, f"studies/{study}/computed")
+
+
+def _checkpoints(files: Files, lineage: str) -> Folder[CheckpointRecord]:
+    return Checkpoints(files, lineage, 1, Checkpointing(every=1)).records
+
+
+def _largest(amounts: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Lineage → its largest amount."""
+    largest: dict[str, float] = {}
+    for lineage, amount in amounts:
+        largest[lineage] = max(amount, largest.get(lineage, 0))
+    return largest
 
 
 def _lineage(result: StoredResult) -> str:

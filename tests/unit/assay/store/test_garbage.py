@@ -287,3 +287,36 @@ def test_origins_stay_while_anything_runs(lab: Lab, unnamed: str, monkeypatch: p
     assert [each for each in garbage if each not in deleted] == [each for each in garbage if each.what == "origins"]
     assert unnamed in lab.store.origin_records.names()
     assert faults(lab.store) == []
+
+
+def test_of_a_lineage_that_is_kept_what_only_larger_budgets_use_goes(lab: Lab) -> None:
+    small = listing(lab)
+    for larger in ("train.iterations=15", "evaluate.num_samples=300"):
+        assert not lab.run("kept", larger).failed
+    added = {path for path in listing(lab) - small if path.split("/")[1] in lab.reached("kept").lineages}
+    assert lab.garbage("kept", "other", older_than_s=3600) == []
+
+    garbage = lab.garbage("kept", "other")
+    assert {path for each in garbage for path in each.parts} == added
+    assert {each.path.split("/")[2] for each in garbage if each.parts} == {"checkpoints", "shards", "charged"}
+    assert all(each.bytes > 0 for each in garbage if each.parts and "/charged/" not in each.path)
+    assert delete(lab.store, garbage) == garbage
+    assert {path for path in small - listing(lab) if "/checkpoints/" not in path} == set(), "longer ones removed some"
+    assert listing(lab) <= small
+    assert faults(lab.store) == []
+    assert lab.garbage("kept", "other") == []
+
+    assert lab.run("kept").computed == frozenset() == lab.run("other").computed
+    again = lab.run("kept", "evaluate.num_samples=300")
+    assert again.computed
+    assert not again.failed
+    assert faults(lab.store) == []
+
+
+def listing(lab: Lab) -> set[str]:
+    """The paths of all checkpoints, shards and charges, and of their records."""
+    folders = [f"progress/{lineage}/{each}" for lineage in lab.store.files.names("progress") for each in KINDS]
+    return {f"{folder}/{name}" for folder in folders for name in lab.store.files.names(folder)}
+
+
+KINDS = ("checkpoints", "shards", "charged")
