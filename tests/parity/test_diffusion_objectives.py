@@ -12,7 +12,7 @@ from torch import Tensor
 
 from adm.diffusion import Diffusion
 
-MEANS = ("epsilon", "x0", "previous")
+MEANS = ("epsilon", "x0", "v", "previous")
 SHAPE = (4, 3, 8, 8)
 
 
@@ -21,6 +21,12 @@ def images(seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     x0 = torch.rand(SHAPE, generator=generator, dtype=torch.float64) * 2 - 1
     return x0, torch.randn(SHAPE, generator=generator, dtype=torch.float64), torch.tensor([0, 1, 12, 24])
+
+
+def velocity(diffusion: Diffusion, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+    """dx_t/dφ, where x_t = cos φ x_0 + sin φ ε."""
+    phi = torch.from_numpy(diffusion.alphas_cumprod).sqrt().acos()[t].view(-1, 1, 1, 1)
+    return phi.cos() * noise - phi.sin() * x0
 
 
 @pytest.mark.slow
@@ -67,13 +73,15 @@ def test_bits_per_dim_with_given_noise_repeats() -> None:
     assert torch.equal(first.vb[:, 0], diffusion.vlb_terms(model, x0, diffusion.q_sample(x0, t, noise), t).output)
 
 
-def test_the_three_predictions_say_the_same() -> None:
+def test_the_four_predictions_say_the_same() -> None:
     x0, noise, t = images()
     outputs = {}
     for mean in MEANS:
         diffusion = Diffusion(mean=mean, variance="fixed_large", respacing="25")
         x_t = diffusion.q_sample(x0, t, noise)
-        truth = {"epsilon": noise, "x0": x0, "previous": diffusion.q_posterior(x0, x_t, t).mean}[mean]
+        truth = {"epsilon": noise, "x0": x0, "v": velocity(diffusion, x0, noise, t)}.get(mean)
+        if truth is None:
+            truth = diffusion.q_posterior(x0, x_t, t).mean
         assert diffusion.losses(lambda x, t, truth=truth: truth, x0, t, noise)["loss"].abs().max() < 1e-12
         outputs[mean] = diffusion.p_mean_variance(lambda x, t, truth=truth: truth, x_t, t)
     for mean in MEANS:
@@ -86,7 +94,7 @@ def test_mse_targets(mean: Any) -> None:
     diffusion = Diffusion(mean=mean, variance="fixed_small", respacing="25")
     x0, noise, t = images()
     terms = diffusion.losses(lambda x, t: torch.zeros_like(x), x0, t, noise)
-    target = {"epsilon": noise, "x0": x0}.get(mean)
+    target = {"epsilon": noise, "x0": x0, "v": velocity(diffusion, x0, noise, t)}.get(mean)
     if target is None:
         target = diffusion.q_posterior_mean(x0, diffusion.q_sample(x0, t, noise), t)
     torch.testing.assert_close(terms["loss"], target.square().mean(dim=(1, 2, 3)))

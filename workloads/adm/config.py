@@ -35,6 +35,7 @@ from adm.studies.config import (
 )
 from assay.errors import FieldError
 from assay.workload.fields import (
+    ADDED,
     Bool,
     CountInt,
     FilePath,
@@ -127,6 +128,8 @@ class DiffusionConfig(Section):
     mean: Annotated[str, AfterValidator(MEANS.checked)] = "epsilon"
     variance: Annotated[str, AfterValidator(VARIANCES.checked)] = "learned_range"
     loss: Annotated[str, AfterValidator(LOSSES.checked)] = "mse"
+    min_snr_gamma: Annotated[PositiveFloat, ADDED] = 5.0
+    """Loss min_snr: γ, the signal-to-noise ratio above which an error of x_0 weighs no more."""
 
     @property
     def outputs_per_channel(self) -> int:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from adm.config import Config, DiffusionConfig, ModelConfig, SampleConfig, Steps, TrainConfig
 from adm.models.layout import Attention, layout
-from adm.registries import LOSSES, NETWORKS, PICTURES, SAMPLERS, VARIANCES, Role, spacing_of
+from adm.registries import LOSS_OPTIONS, LOSSES, NETWORKS, PICTURES, SAMPLERS, VARIANCES, Role, spacing_of
 from adm.respacing import section_counts, space_timesteps
 from adm.studies.config import FiguresConfig
 from assay.workload.fields import Section
@@ -49,7 +49,8 @@ def sampled_process(process: DiffusionConfig, sampler: str, is_loaded: bool) -> 
     """The process as far as it affects sampling. Some samplers, such as DDIM, have their own variance; weights from
     a file do not depend on the loss."""
     if is_loaded:
-        process = _with(process, loss="mse")
+        defaults = DiffusionConfig()
+        process = _with(process, loss=defaults.loss, **{name: getattr(defaults, name) for name in LOSS_OPTIONS})
     if not SAMPLERS[sampler].uses_variance:
         process = _with(process, variance=_first_like(process.variance))
     return process

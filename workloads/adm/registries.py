@@ -41,12 +41,23 @@ class Schedule(Piece):
 
     least_steps: int = 1
     """Fewest steps for which every β is below 1."""
+    is_zero_terminal: bool = False
+    """The last step leaves no trace of x_0 (zero terminal SNR)."""
 
 
 SCHEDULES = Registry[Schedule]("noise schedule", "adm.schedules")
 # The last β is 20/T for T steps.
-SCHEDULES.register("linear", Schedule(path="adm.diffusion.schedules:linear_betas", least_steps=21))
+_linear = Schedule(path="adm.diffusion.schedules:linear_betas", least_steps=21)
+SCHEDULES.register("linear", _linear)
 SCHEDULES.register("cosine", Schedule(path="adm.diffusion.schedules:cosine_betas"))
+SCHEDULES.register(
+    "linear_zero_snr",
+    replace(_linear, path="adm.diffusion.schedules:linear_zero_snr_betas", is_zero_terminal=True),
+)
+SCHEDULES.register(
+    "cosine_zero_snr",
+    Schedule(path="adm.diffusion.schedules:cosine_zero_snr_betas", least_steps=2, is_zero_terminal=True),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,11 +84,14 @@ class Mean(Piece):
 
     is_posterior_mean: bool = False
     """The prediction is itself the mean of p(x_{t−1} | x_t), so x_0 is not needed for it."""
+    needs_signal: bool = False
+    """x_0 follows from the prediction only where x_t has a trace of it: not with a zero terminal SNR."""
 
 
 MEANS = Registry[Mean]("mean", "adm.means")
-MEANS.register("epsilon", Mean(path="adm.diffusion.means:Epsilon"))
+MEANS.register("epsilon", Mean(path="adm.diffusion.means:Epsilon", needs_signal=True))
 MEANS.register("x0", Mean(path="adm.diffusion.means:X0"))
+MEANS.register("v", Mean(path="adm.diffusion.means:V"))
 MEANS.register("previous", Mean(path="adm.diffusion.means:Previous", is_posterior_mean=True))
 
 
@@ -104,17 +118,25 @@ class Loss(Piece):
     """A training objective. The function takes (process, model, x0, t, noise, model_kwargs), and returns its terms per
     image, (N,), including "loss"."""
 
+    options: tuple[str, ...] = ()
+    """The `LOSS_OPTIONS` that it takes, as keywords. Others are refused unless they have their defaults."""
     fixed_variance_matters: bool = True
     """Whether the loss depends on which fixed variance is used."""
     like_with_fixed_variance: str | None = None
     """The loss that is equal to this one if the variance is fixed."""
 
 
+LOSS_OPTIONS = ("min_snr_gamma",)
+"""Options of the config section `diffusion` that only some losses take."""
 LOSSES = Registry[Loss]("loss", "adm.losses")
 LOSSES.register("mse", Loss(path="adm.diffusion.objectives:mse", fixed_variance_matters=False))
 LOSSES.register(
     "rescaled_mse",
     Loss(path="adm.diffusion.objectives:rescaled_mse", fixed_variance_matters=False, like_with_fixed_variance="mse"),
+)
+LOSSES.register(
+    "min_snr",
+    Loss(path="adm.diffusion.objectives:min_snr", options=("min_snr_gamma",), fixed_variance_matters=False),
 )
 LOSSES.register("kl", Loss(path="adm.diffusion.objectives:kl"))
 LOSSES.register("rescaled_kl", Loss(path="adm.diffusion.objectives:rescaled_kl"))

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from adm import presets
+from adm import presets, process_check
 from adm.compute.memory import training_memory
 from adm.compute.network import network_cost
 from adm.compute.v100 import V100_DAYS, training_flops
@@ -94,6 +94,7 @@ class AdmWorkload(TypedWorkload[Config]):
 
     def problems_of(self, config: Config) -> Iterator[ConfigProblem]:
         yield from _network_problems(config)
+        yield from process_check.problems(config)
         yield from sampling_check.problems(config)
         yield from _evaluation_problems(config)
         yield from check.problems(config)

@@ -15,6 +15,7 @@ from assay.workload import load_attribute
 
 GUIDED = {"sample.guidance_scale": 1.0}
 PHOTOGRAPHS = {"data.source": "npz", "data.path": "images.npz", "evaluate.extractor": "pixels"}
+ZERO_SNR = {"diffusion.schedule": "cosine_zero_snr", "diffusion.mean": "v"}
 DETERMINISTIC = {"sample.sampler": "ddim", "sample.eta": 0.0}
 
 
@@ -33,6 +34,22 @@ DETERMINISTIC = {"sample.sampler": "ddim", "sample.eta": 0.0}
         (
             {"train.checkpoint": "w.pt", "train.ema_rates": [0.99, 0.9], "sample.ema_rate": 0.9},
             r"sample\.ema_rate: 0\.9 names an average from training, but train\.checkpoint 'w\.pt' has a",
+        ),
+        (
+            {"diffusion.schedule": "linear_zero_snr"},
+            r"diffusion\.mean: got epsilon, allowed: x0, v, previous with diffusion\.schedule linear_zero_snr",
+        ),
+        (
+            {**ZERO_SNR, **GUIDED, "sample.sampler": "ddim"},
+            r"sample\.guidance_scale: 1 with sample\.sampler ddim changes the predicted noise.*: use ddpm",
+        ),
+        (
+            {**ZERO_SNR, "sample.temperature": 0.9, "sample.temperature_scales": "epsilon"},
+            r"sample\.temperature_scales: epsilon changes the predicted noise, and x_0 by that divided by √ᾱ",
+        ),
+        (
+            {"diffusion.min_snr_gamma": 1.0},
+            r"diffusion\.min_snr_gamma: 1 has no effect with diffusion\.loss mse: it is for min_snr; leave it out",
         ),
         (
             {"seed": 2**64},
@@ -56,6 +73,7 @@ def test_refused(overrides: dict[str, Any], told: str) -> None:
         {"train.checkpoint": "w.pt", "train.ema_rates": [0.99, 0.9], "sample.ema_rate": 0.99},
         {"train.ema_rates": [0.99, 0.9], "sample.ema_rate": 0.9},
         {"seed": 2**64 - 1},
+        {**ZERO_SNR, **GUIDED, "diffusion.loss": "min_snr", "diffusion.min_snr_gamma": 1.0},
     ],
 )
 def test_taken(overrides: dict[str, Any]) -> None:

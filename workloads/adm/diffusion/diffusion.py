@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from adm.diffusion import loops, objectives, samplers
 from adm.diffusion.process import Process
+from adm.registries import LOSSES
 from adm.respacing import Sections
 
 if TYPE_CHECKING:
@@ -45,4 +46,5 @@ class Diffusion(Process):
             mean=diffusion.mean,
             variance=diffusion.variance,
             loss=diffusion.loss,
+            **{name: getattr(diffusion, name) for name in LOSSES[diffusion.loss].options},
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -21,6 +22,12 @@ class Mean(Protocol):
     @staticmethod
     def target(process: Process, x0: Tensor, x_t: Tensor, t: Tensor, noise: Tensor) -> Tensor: ...
 
+    @staticmethod
+    def x0_scale(process: Process, t: Tensor, like: Tensor) -> Tensor:
+        """|s_t| of x̂_0 − x_0 = s_t (prediction − target), (N, 1, 1, 1): how large an error of the prediction is as one
+        of x_0. Losses that are weighted by t need it."""
+        ...
+
 
 class Epsilon:
     """The network predicts the noise ε in x_t. Equation 3."""
@@ -32,6 +39,10 @@ class Epsilon:
     @staticmethod
     def target(process: Process, x0: Tensor, x_t: Tensor, t: Tensor, noise: Tensor) -> Tensor:
         return noise
+
+    @staticmethod
+    def x0_scale(process: Process, t: Tensor, like: Tensor) -> Tensor:
+        return process.at("sqrt_recipm1_alphas_cumprod", t, like)
 
 
 class X0:
@@ -45,6 +56,32 @@ class X0:
     def target(process: Process, x0: Tensor, x_t: Tensor, t: Tensor, noise: Tensor) -> Tensor:
         return x0
 
+    @staticmethod
+    def x0_scale(process: Process, t: Tensor, like: Tensor) -> Tensor:
+        return torch.ones_like(process.at("alphas_cumprod", t, like))
+
+
+class V:
+    """The network predicts v = √ᾱ_t ε − √(1−ᾱ_t) x_0, which tells x_0 at every noise level: it is ε near the data, and
+    −x_0 where x_t is pure noise.
+
+    Salimans & Ho 2022 (arXiv:2202.00512), section 4 and appendix D: x_0 = √ᾱ_t x_t − √(1−ᾱ_t) v.
+    """
+
+    @staticmethod
+    def x0(process: Process, predicted: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+        scale, noise_scale = "sqrt_alphas_cumprod", "sqrt_one_minus_alphas_cumprod"
+        return process.at(scale, t, x_t) * x_t - process.at(noise_scale, t, x_t) * predicted
+
+    @staticmethod
+    def target(process: Process, x0: Tensor, x_t: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        scale, noise_scale = "sqrt_alphas_cumprod", "sqrt_one_minus_alphas_cumprod"
+        return process.at(scale, t, x0) * noise - process.at(noise_scale, t, x0) * x0
+
+    @staticmethod
+    def x0_scale(process: Process, t: Tensor, like: Tensor) -> Tensor:
+        return process.at("sqrt_one_minus_alphas_cumprod", t, like)
+
 
 class Previous:
     """The network predicts the posterior mean μ̃ of x_{t−1}. Equation 4."""
@@ -56,3 +93,7 @@ class Previous:
     @staticmethod
     def target(process: Process, x0: Tensor, x_t: Tensor, t: Tensor, noise: Tensor) -> Tensor:
         return process.q_posterior_mean(x0, x_t, t)
+
+    @staticmethod
+    def x0_scale(process: Process, t: Tensor, like: Tensor) -> Tensor:
+        return process.at("posterior_x0_from_previous", t, like)

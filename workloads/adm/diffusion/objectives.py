@@ -55,6 +55,27 @@ def rescaled_mse(
     return {"loss": terms["mse"] + vb, "mse": terms["mse"], "vb": vb}
 
 
+def min_snr(
+    process: Process,
+    model: Model,
+    x0: Tensor,
+    t: Tensor,
+    noise: Tensor,
+    model_kwargs: Kwargs | None,
+    *,
+    min_snr_gamma: float = 5.0,
+) -> dict[str, Tensor]:
+    """min(SNR_t, γ) |x_0 − x̂_0|², averaged over pixels; SNR_t = ᾱ_t/(1−ᾱ_t). Plus L_vlb if the variance is learned.
+
+    Hang et al. 2023 (arXiv:2303.09556), section 3.4. The weight of "mse", the error of what the network predicts, is
+    thus min(SNR_t, γ) for x_0, min(SNR_t, γ)/SNR_t for ε, and min(SNR_t, γ)/(SNR_t + 1) for v.
+    """
+    terms = mse(process, model, x0, t, noise, model_kwargs)
+    snr = process.at("sqrt_recipm1_alphas_cumprod", t, x0) ** -2
+    weight = (snr.clamp(max=min_snr_gamma) * process.x0_scale(t, x0) ** 2).flatten()
+    return {**terms, "loss": weight * terms["mse"] + terms.get("vb", 0.0)}
+
+
 def kl(
     process: Process, model: Model, x0: Tensor, t: Tensor, noise: Tensor, model_kwargs: Kwargs | None
 ) -> dict[str, Tensor]:

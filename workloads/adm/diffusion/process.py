@@ -7,6 +7,7 @@ timestep. Coefficients are tables in float64, cast once per device and dtype.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -42,11 +43,13 @@ class Process:
         mean: str = "epsilon",
         variance: str = "learned_range",
         loss: str = "mse",
+        **loss_options: Any,
     ) -> None:
         """`steps` is the number that the model was trained with; `respacing` (see space_timesteps) selects from them.
 
         `schedule`, `mean`, `variance` and `loss` are names in adm.registries; `mean` may also be a name of the
-        published code (PUBLISHED_MEANS). Raises ValueError for an unknown name.
+        published code (PUBLISHED_MEANS). `loss_options` are those that the loss takes, such as min_snr_gamma. Raises
+        ValueError for an unknown name.
         """
         self.mean = PUBLISHED_MEANS.get(mean, mean)
         self.variance = variance
@@ -55,7 +58,7 @@ class Process:
         self._is_posterior_mean = MEANS[self.mean].is_posterior_mean
         self._variance: Callable[..., tuple[Tensor, Tensor]] = VARIANCES[variance].load()
         self._is_variance_learned = VARIANCES[variance].is_learned
-        self.objective: Callable[..., dict[str, Tensor]] = LOSSES[loss].load()
+        self.objective: Callable[..., dict[str, Tensor]] = partial(LOSSES[loss].load(), **loss_options)
         self.schedule = schedule
         self.original_num_steps = steps
         kept = space_timesteps(steps, respacing)
@@ -145,6 +148,10 @@ class Process:
     def target(self, x0: Tensor, x_t: Tensor, t: Tensor, noise: Tensor) -> Tensor:
         """The training target of the network's prediction, by the process's `mean`."""
         return self._mean.target(self, x0, x_t, t, noise)
+
+    def x0_scale(self, t: Tensor, like: Tensor) -> Tensor:
+        """Error of x̂_0 per error of the network's prediction, (N, 1, 1, 1)."""
+        return self._mean.x0_scale(self, t, like)
 
     # -- p: from noise to data ----------------------------------------------------------------------------------------
 

@@ -18,6 +18,8 @@ Array = npt.NDArray[np.float64]
 
 COSINE_OFFSET = 0.008
 MAX_BETA = 0.999
+LAST_BETA = 1 - 2.0**-30
+"""Of a zero terminal SNR: ᾱ_T is a billionth of ᾱ_{T−1}. All other steps are the published ones."""
 
 
 def linear_betas(steps: int) -> Array:
@@ -34,6 +36,30 @@ def cosine_betas(steps: int) -> Array:
 
     ratios = [alpha_bar((i + 1) / steps) / alpha_bar(i / steps) for i in range(steps)]
     return np.minimum(1.0 - np.array(ratios, dtype=np.float64), MAX_BETA)
+
+
+def linear_zero_snr_betas(steps: int) -> Array:
+    """linear_betas with a zero terminal SNR. (steps,)"""
+    return zero_terminal_snr(linear_betas(steps))
+
+
+def cosine_zero_snr_betas(steps: int) -> Array:
+    """cosine_betas with a zero terminal SNR. (steps,)"""
+    return zero_terminal_snr(cosine_betas(steps))
+
+
+def zero_terminal_snr(betas: Array) -> Array:
+    """√ᾱ shifted and scaled so that the first stays, and the last is 0: β of √ᾱ'_t = √ᾱ_0 (√ᾱ_t − √ᾱ_T)/(√ᾱ_0 − √ᾱ_T).
+
+    Lin et al. 2023 (arXiv:2305.08891), algorithm 1: the model is then trained on the pure noise that sampling starts
+    from. The last β is LAST_BETA instead of 1, so that every table is finite. (steps,)
+    """
+    if len(betas) < 2 or betas.max() >= 1:  # too few steps, which beta_schedule refuses
+        return betas
+    root = np.sqrt(np.cumprod(1.0 - betas))
+    a_bar = (root[0] * (root - root[-1]) / (root[0] - root[-1])) ** 2
+    rescaled = 1.0 - a_bar / np.concatenate([[1.0], a_bar[:-1]])
+    return np.minimum(rescaled, LAST_BETA)
 
 
 def beta_schedule(name: str, steps: int) -> Array:

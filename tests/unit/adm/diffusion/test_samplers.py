@@ -96,7 +96,7 @@ def test_noise_temperature_scales_the_noise(diffusion: Diffusion) -> None:
     assert torch.equal(plain, diffusion.ddim_sample(model, x, t).sample)  # no noise, nothing to scale
 
 
-@pytest.mark.parametrize("mean", ["epsilon", "x0", "previous"])
+@pytest.mark.parametrize("mean", ["epsilon", "x0", "v", "previous"])
 def test_epsilon_temperature_divides_epsilon(mean: Any) -> None:
     diffusion = Diffusion(respacing="10", mean=mean, variance="fixed_small")
     x = torch.randn(4, *SHAPE, dtype=torch.float64)
@@ -285,7 +285,7 @@ def test_images_of_two_classes_blend_classes_and_guidance_too(diffusion: Diffusi
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mean": "eps"}, "unknown mean 'eps'; did you mean 'epsilon'\\? allowed: epsilon, x0, previous"),
+        ({"mean": "eps"}, "unknown mean 'eps'; did you mean 'epsilon'\\? allowed: epsilon, x0, v, previous"),
         ({"variance": "large"}, "unknown variance 'large'.* allowed: fixed_small, fixed_large"),
         ({"loss": "l1"}, "unknown loss 'l1'.* allowed: mse, rescaled_mse"),
         ({"schedule": "quadratic"}, "unknown noise schedule 'quadratic'"),
