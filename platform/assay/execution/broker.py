@@ -108,7 +108,7 @@ class StageBroker:
         open_requests = [left for request in requests if (left := request.without(self.done)) is not None]
         if not open_requests:
             return Assignment("done")
-        for key in (key for request in open_requests for key in request.keys):
+        for key in (key for request in open_requests if self.failed for key in request.keys):
             if key in self.failed:
                 return Assignment("failed", key, message=self.failed[key])
         if self.is_paused:

@@ -234,7 +234,7 @@ class Stage:
         """The entry of the sweep's `resources` that applies."""
         return self.resources or GROUPS[self.kind]
 
-    @property
+    @cached_property
     def sources(self) -> tuple[Stage, ...]:
         """Every stage that is stored before this one is computed; of rows that are streamed, those that these need."""
         inputs = tuple(self.inputs.values())
