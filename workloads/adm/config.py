@@ -130,6 +130,8 @@ class DiffusionConfig(Section):
     loss: Annotated[str, AfterValidator(LOSSES.checked)] = "mse"
     min_snr_gamma: Annotated[PositiveFloat, ADDED] = 5.0
     """Loss min_snr: γ, the signal-to-noise ratio above which an error of x_0 weighs no more."""
+    sigma_data: Annotated[PositiveFloat, ADDED] = 0.5
+    """Mean edm: the standard deviation of the images, in [-1, 1], over all pixels."""
 
     @property
     def outputs_per_channel(self) -> int:

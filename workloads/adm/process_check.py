@@ -2,37 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-from adm.config import Config, DiffusionConfig, SampleConfig
-from adm.registries import LOSS_OPTIONS, LOSSES, MEANS, SAMPLERS, SCHEDULES, Role
+from adm.config import Config, DiffusionConfig, SampleConfig, TrainConfig
+from adm.registries import (
+    LOSS_OPTIONS,
+    LOSSES,
+    MEAN_OPTIONS,
+    MEANS,
+    SAMPLERS,
+    SCHEDULES,
+    TIMESTEP_SAMPLERS,
+    VARIANCES,
+    Role,
+)
 from assay.errors import ConfigProblem
+from assay.registry import Registry
 
 
 def problems(c: Config) -> Iterator[ConfigProblem]:
     """Every problem in how a diffusion model or an upsampler is trained to denoise, at its path."""
     if c.model.role is Role.CLASSIFIES:
         return
-    yield from _loss_options("diffusion", c.diffusion)
-    yield from _needed_signal("diffusion", c.diffusion)
+    yield from _trained("", c.diffusion, c.train)
     if c.upsampler is not None:
-        yield from _loss_options("upsampler.diffusion", c.upsampler.diffusion)
-        yield from _needed_signal("upsampler.diffusion", c.upsampler.diffusion)
+        yield from _trained("upsampler.", c.upsampler.diffusion, c.upsampler.train)
     if c.model.role is Role.DRAWS and SCHEDULES[c.diffusion.schedule].is_zero_terminal:
         yield from _scaled_noise(c.sample, c.diffusion.schedule)
 
 
-def _loss_options(path: str, process: DiffusionConfig) -> Iterator[ConfigProblem]:
-    """Options that are set, but that the loss does not take."""
-    for option in LOSS_OPTIONS:
-        value = getattr(process, option)
-        if option not in LOSSES[process.loss].options and value != type(process).model_fields[option].default:
-            users = ", ".join(name for name, loss in LOSSES.items() if option in loss.options)
+def _trained(section: str, process: DiffusionConfig, train: TrainConfig) -> Iterator[ConfigProblem]:
+    """Problems of a process and its training; `section` is "" or "upsampler."."""
+    path = f"{section}diffusion"
+    yield from _options(path, process, "loss", LOSSES, LOSS_OPTIONS)
+    yield from _options(path, process, "mean", MEANS, MEAN_OPTIONS)
+    yield from _needed_signal(path, process)
+    if train.checkpoint is None and TIMESTEP_SAMPLERS[train.timestep_sampler].is_continuous:
+        yield from _between_steps(f"{section}train.timestep_sampler", train.timestep_sampler, path, process)
+
+
+def _options(
+    path: str, process: DiffusionConfig, kind: str, registry: Registry[Any], options: Sequence[str]
+) -> Iterator[ConfigProblem]:
+    """Options that are set, but that the process's loss or mean does not take."""
+    for option in options:
+        value, name = getattr(process, option), getattr(process, kind)
+        if option not in registry[name].options and value != type(process).model_fields[option].default:
+            users = ", ".join(other for other, entry in registry.items() if option in entry.options)
             yield ConfigProblem(
                 f"{path}.{option}",
-                f"{value:g} has no effect with {path}.loss {process.loss}: it is for {users}; leave it out",
-                (f"{path}.loss",),
+                f"{value:g} has no effect with {path}.{kind} {name}: it is for {users}; leave it out",
+                (f"{path}.{kind}",),
             )
+
+
+def _between_steps(at: str, sampler: str, path: str, process: DiffusionConfig) -> Iterator[ConfigProblem]:
+    """Timesteps between the steps, where a schedule or a loss has steps alone."""
+    if SCHEDULES[process.schedule].sigma is None:
+        continuous = ", ".join(name for name, schedule in SCHEDULES.items() if schedule.sigma is not None)
+        yield ConfigProblem(
+            at,
+            f"{sampler} draws timesteps between the steps, where {path}.schedule {process.schedule} has no noise "
+            f"level: use {path}.schedule {continuous}, or another timestep sampler",
+            (f"{path}.schedule",),
+        )
+    if VARIANCES[process.variance].is_learned or LOSSES[process.loss].is_bound:
+        fixed = ", ".join(name for name, variance in VARIANCES.items() if not variance.is_learned)
+        yield ConfigProblem(
+            at,
+            f"{sampler} draws timesteps between the steps, for which there is no variational bound: use "
+            f"{path}.variance {fixed}, and no loss of the bound ({path}.loss {process.loss})",
+            (f"{path}.variance", f"{path}.loss"),
+        )
 
 
 def _needed_signal(path: str, process: DiffusionConfig) -> Iterator[ConfigProblem]:

@@ -41,6 +41,8 @@ class Schedule(Piece):
 
     least_steps: int = 1
     """Fewest steps for which every β is below 1."""
+    sigma: str | None = None
+    """ "module:attribute" of a function from (real t, steps) to σ = √(1−ᾱ)/√ᾱ, for training between the steps."""
     is_zero_terminal: bool = False
     """The last step leaves no trace of x_0 (zero terminal SNR)."""
 
@@ -50,6 +52,10 @@ SCHEDULES = Registry[Schedule]("noise schedule", "adm.schedules")
 _linear = Schedule(path="adm.diffusion.schedules:linear_betas", least_steps=21)
 SCHEDULES.register("linear", _linear)
 SCHEDULES.register("cosine", Schedule(path="adm.diffusion.schedules:cosine_betas"))
+SCHEDULES.register(
+    "karras",
+    Schedule(path="adm.diffusion.schedules:karras_betas", sigma="adm.diffusion.schedules:karras_sigma"),
+)
 SCHEDULES.register(
     "linear_zero_snr",
     replace(_linear, path="adm.diffusion.schedules:linear_zero_snr_betas", is_zero_terminal=True),
@@ -84,14 +90,24 @@ class Mean(Piece):
 
     is_posterior_mean: bool = False
     """The prediction is itself the mean of p(x_{t−1} | x_t), so x_0 is not needed for it."""
+    is_preconditioned: bool = False
+    """It also chooses what the network receives, by `inputs`."""
+    options: tuple[str, ...] = ()
+    """The `MEAN_OPTIONS` that it takes. Others are refused unless they have their defaults."""
     needs_signal: bool = False
     """x_0 follows from the prediction only where x_t has a trace of it: not with a zero terminal SNR."""
 
 
+MEAN_OPTIONS = ("sigma_data",)
+"""Options of the config section `diffusion` that only some means take."""
 MEANS = Registry[Mean]("mean", "adm.means")
 MEANS.register("epsilon", Mean(path="adm.diffusion.means:Epsilon", needs_signal=True))
 MEANS.register("x0", Mean(path="adm.diffusion.means:X0"))
 MEANS.register("v", Mean(path="adm.diffusion.means:V"))
+MEANS.register(
+    "edm",
+    Mean(path="adm.diffusion.means:EDM", is_preconditioned=True, options=("sigma_data",)),
+)
 MEANS.register("previous", Mean(path="adm.diffusion.means:Previous", is_posterior_mean=True))
 
 
@@ -120,6 +136,8 @@ class Loss(Piece):
 
     options: tuple[str, ...] = ()
     """The `LOSS_OPTIONS` that it takes, as keywords. Others are refused unless they have their defaults."""
+    is_bound: bool = False
+    """It is L_vlb alone, whatever the variance."""
     fixed_variance_matters: bool = True
     """Whether the loss depends on which fixed variance is used."""
     like_with_fixed_variance: str | None = None
@@ -138,8 +156,8 @@ LOSSES.register(
     "min_snr",
     Loss(path="adm.diffusion.objectives:min_snr", options=("min_snr_gamma",), fixed_variance_matters=False),
 )
-LOSSES.register("kl", Loss(path="adm.diffusion.objectives:kl"))
-LOSSES.register("rescaled_kl", Loss(path="adm.diffusion.objectives:rescaled_kl"))
+LOSSES.register("kl", Loss(path="adm.diffusion.objectives:kl", is_bound=True))
+LOSSES.register("rescaled_kl", Loss(path="adm.diffusion.objectives:rescaled_kl", is_bound=True))
 
 
 # -- sampling ---------------------------------------------------------------------------------------------------------
@@ -265,9 +283,13 @@ class TimestepSampler(Piece):
     """How the timesteps of a training batch are sampled. The class is constructed from the number of timesteps, and
     implements adm.diffusion.timesteps.TimestepSampler."""
 
+    is_continuous: bool = False
+    """Its t lie between the steps: it needs a schedule that has a σ there, and a loss without L_vlb."""
+
 
 TIMESTEP_SAMPLERS = Registry[TimestepSampler]("timestep sampler", "adm.timestep_samplers")
 TIMESTEP_SAMPLERS.register("uniform", TimestepSampler(path="adm.diffusion.timesteps:Uniform"))
+TIMESTEP_SAMPLERS.register("log_normal", TimestepSampler(path="adm.diffusion.timesteps:LogNormal", is_continuous=True))
 TIMESTEP_SAMPLERS.register("loss_second_moment", TimestepSampler(path="adm.diffusion.timesteps:LossSecondMoment"))
 
 

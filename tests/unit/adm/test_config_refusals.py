@@ -16,6 +16,14 @@ from assay.workload import load_attribute
 GUIDED = {"sample.guidance_scale": 1.0}
 PHOTOGRAPHS = {"data.source": "npz", "data.path": "images.npz", "evaluate.extractor": "pixels"}
 ZERO_SNR = {"diffusion.schedule": "cosine_zero_snr", "diffusion.mean": "v"}
+EDM = {
+    "diffusion.schedule": "karras",
+    "diffusion.mean": "edm",
+    "diffusion.sigma_data": 0.6,
+    "diffusion.variance": "fixed_small",
+    "model.out_channels": 1,
+    "train.timestep_sampler": "log_normal",
+}
 DETERMINISTIC = {"sample.sampler": "ddim", "sample.eta": 0.0}
 
 
@@ -37,7 +45,7 @@ DETERMINISTIC = {"sample.sampler": "ddim", "sample.eta": 0.0}
         ),
         (
             {"diffusion.schedule": "linear_zero_snr"},
-            r"diffusion\.mean: got epsilon, allowed: x0, v, previous with diffusion\.schedule linear_zero_snr",
+            r"diffusion\.mean: got epsilon, allowed: x0, v, edm, previous with diffusion\.schedule linear_zero_snr",
         ),
         (
             {**ZERO_SNR, **GUIDED, "sample.sampler": "ddim"},
@@ -51,6 +59,19 @@ DETERMINISTIC = {"sample.sampler": "ddim", "sample.eta": 0.0}
             {"diffusion.min_snr_gamma": 1.0},
             r"diffusion\.min_snr_gamma: 1 has no effect with diffusion\.loss mse: it is for min_snr; leave it out",
         ),
+        (
+            {"diffusion.sigma_data": 0.6},
+            r"diffusion\.sigma_data: 0\.6 has no effect with diffusion\.mean epsilon: it is for edm; leave it out",
+        ),
+        (
+            {**EDM, "diffusion.schedule": "cosine"},
+            r"train\.timestep_sampler: log_normal draws .* where diffusion\.schedule cosine has no noise level",
+        ),
+        (
+            {**EDM, "diffusion.variance": "learned_range", "model.out_channels": 2},
+            r"train\.timestep_sampler: log_normal draws .* no variational bound: use diffusion\.variance fixed_small",
+        ),
+        ({**EDM, "diffusion.loss": "kl"}, r"and no loss of the bound \(diffusion\.loss kl\)"),
         (
             {"seed": 2**64},
             r"seed: got 18446744073709551616 \(int\), allowed: an integer ≥ 0 and ≤ 18446744073709551615",
@@ -73,6 +94,7 @@ def test_refused(overrides: dict[str, Any], told: str) -> None:
         {"train.checkpoint": "w.pt", "train.ema_rates": [0.99, 0.9], "sample.ema_rate": 0.99},
         {"train.ema_rates": [0.99, 0.9], "sample.ema_rate": 0.9},
         {"seed": 2**64 - 1},
+        EDM,
         {**ZERO_SNR, **GUIDED, "diffusion.loss": "min_snr", "diffusion.min_snr_gamma": 1.0},
     ],
 )

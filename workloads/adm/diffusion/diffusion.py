@@ -46,5 +46,6 @@ class Diffusion(Process):
             mean=diffusion.mean,
             variance=diffusion.variance,
             loss=diffusion.loss,
+            sigma_data=diffusion.sigma_data,
             **{name: getattr(diffusion, name) for name in LOSSES[diffusion.loss].options},
         )

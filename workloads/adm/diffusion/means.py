@@ -29,6 +29,15 @@ class Mean(Protocol):
         ...
 
 
+class Preconditioned(Mean, Protocol):
+    """A mean that also chooses what the network receives. Its registry entry says so: is_preconditioned."""
+
+    @staticmethod
+    def inputs(process: Process, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """(x, timestep) for the network, shaped like x_t and t."""
+        ...
+
+
 class Epsilon:
     """The network predicts the noise ε in x_t. Equation 3."""
 
@@ -97,3 +106,43 @@ class Previous:
     @staticmethod
     def x0_scale(process: Process, t: Tensor, like: Tensor) -> Tensor:
         return process.at("posterior_x0_from_previous", t, like)
+
+
+class EDM:
+    """The network F predicts what is left of x_0 when its linear estimate from x_t is taken away, at unit variance:
+    x̂_0 = c_skip x + c_out F(c_in x; ln σ / 4), where x = x_t/√ᾱ_t = x_0 + σ ε.
+
+    Karras et al. 2022 (arXiv:2206.00364), equation 7 and table 1, of data with standard deviation σ_data. Their loss
+    λ(σ) |x_0 − x̂_0|² with λ = 1/c_out² is the mean squared error of F: `mse`.
+    """
+
+    @staticmethod
+    def inputs(process: Process, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        total = EDM._total(process, t, x_t)
+        time = process.at("sqrt_recipm1_alphas_cumprod", t, x_t).log().flatten() / 4
+        return process.at("sqrt_recip_alphas_cumprod", t, x_t) * x_t / total, time
+
+    @staticmethod
+    def x0(process: Process, predicted: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+        return EDM._skipped(process, x_t, t) + EDM.x0_scale(process, t, x_t) * predicted
+
+    @staticmethod
+    def target(process: Process, x0: Tensor, x_t: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        return (x0 - EDM._skipped(process, x_t, t)) / EDM.x0_scale(process, t, x_t)
+
+    @staticmethod
+    def x0_scale(process: Process, t: Tensor, like: Tensor) -> Tensor:
+        """c_out = σ σ_data / √(σ² + σ_data²)."""
+        sigma = process.at("sqrt_recipm1_alphas_cumprod", t, like)
+        return sigma * process.sigma_data / EDM._total(process, t, like)
+
+    @staticmethod
+    def _skipped(process: Process, x_t: Tensor, t: Tensor) -> Tensor:
+        """c_skip x, with c_skip = σ_data² / (σ² + σ_data²)."""
+        skip = (process.sigma_data / EDM._total(process, t, x_t)) ** 2
+        return skip * process.at("sqrt_recip_alphas_cumprod", t, x_t) * x_t
+
+    @staticmethod
+    def _total(process: Process, t: Tensor, like: Tensor) -> Tensor:
+        """√(σ² + σ_data²), the standard deviation of x."""
+        return (process.at("sqrt_recipm1_alphas_cumprod", t, like) ** 2 + process.sigma_data**2).sqrt()

@@ -35,7 +35,7 @@ def mse(
     The mean is detached in L_vlb, so that only Σ_θ learns from it.
     """
     x_t = process.q_sample(x0, t, noise)
-    predicted, v = process.split(model(x_t, process.original_timesteps(t), **(model_kwargs or {})), x_t)
+    predicted, v = process.evaluate(model, x_t, t, model_kwargs)
     simple = mean_flat((process.target(x0, x_t, t, noise) - predicted) ** 2)
     if v is None:
         return {"loss": simple, "mse": simple}

@@ -15,9 +15,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from adm.diffusion.means import Mean
 from adm.diffusion.results import Gaussian, Prediction
-from adm.diffusion.schedules import Coefficients, beta_schedule, respace_betas
+from adm.diffusion.schedules import Coefficients, beta_schedule, between, respace_betas
 from adm.registries import LOSSES, MEANS, VARIANCES
 from adm.respacing import Sections, space_timesteps
 
@@ -43,23 +42,26 @@ class Process:
         mean: str = "epsilon",
         variance: str = "learned_range",
         loss: str = "mse",
+        sigma_data: float = 0.5,
         **loss_options: Any,
     ) -> None:
         """`steps` is the number that the model was trained with; `respacing` (see space_timesteps) selects from them.
 
         `schedule`, `mean`, `variance` and `loss` are names in adm.registries; `mean` may also be a name of the
-        published code (PUBLISHED_MEANS). `loss_options` are those that the loss takes, such as min_snr_gamma. Raises
-        ValueError for an unknown name.
+        published code (PUBLISHED_MEANS). `sigma_data` is the standard deviation of x_0, for mean edm. `loss_options`
+        are those that the loss takes, such as min_snr_gamma. Raises ValueError for an unknown name.
         """
         self.mean = PUBLISHED_MEANS.get(mean, mean)
         self.variance = variance
         self.loss = loss
-        self._mean: Mean = MEANS[self.mean].load()
+        self._mean: Any = MEANS[self.mean].load()
         self._is_posterior_mean = MEANS[self.mean].is_posterior_mean
+        self._is_preconditioned = MEANS[self.mean].is_preconditioned
         self._variance: Callable[..., tuple[Tensor, Tensor]] = VARIANCES[variance].load()
         self._is_variance_learned = VARIANCES[variance].is_learned
         self.objective: Callable[..., dict[str, Tensor]] = partial(LOSSES[loss].load(), **loss_options)
         self.schedule = schedule
+        self.sigma_data = sigma_data
         self.original_num_steps = steps
         kept = space_timesteps(steps, respacing)
         self.timestep_map: npt.NDArray[np.int64] = np.array(kept, dtype=np.int64)
@@ -88,8 +90,14 @@ class Process:
     # -- tables -------------------------------------------------------------------------------------------------------
 
     def at(self, name: str, t: Tensor, like: Tensor) -> Tensor:
-        """The named coefficient at each t, (N, 1, 1, 1), in like's precision (at least float32) and on its device."""
+        """The named coefficient at each t, (N, 1, 1, 1), in like's precision (at least float32) and on its device.
+
+        Between steps, where t is not a whole number: see adm.diffusion.schedules.between.
+        """
         dtype = like.dtype if like.dtype in (torch.float32, torch.float64) else torch.float32
+        if t.is_floating_point():
+            values = between(self.schedule, self.original_num_steps, name, t.double())
+            return values.to(like.device, dtype).reshape(-1, *[1] * (like.ndim - 1))
         place = (name, like.device, dtype)
         if place not in self._tensors:
             table: npt.NDArray[np.float64] = getattr(self.coefficients, name)
@@ -98,6 +106,8 @@ class Process:
 
     def original_timesteps(self, t: Tensor) -> Tensor:
         """The timesteps that the model receives for respaced indices t: int64 (N,)."""
+        if t.is_floating_point():
+            return t
         place = ("timestep_map", t.device)
         if place not in self._tensors:
             self._tensors[place] = torch.from_numpy(self.timestep_map).to(t.device)
@@ -171,7 +181,7 @@ class Process:
         `denoised_fn` and then `clip_denoised` (to [-1, 1]) are applied to that x_0. `epsilon_temperature` τ divides ε_θ
         (appendix I, the second method).
         """
-        output, v = self.split(model(x, self.original_timesteps(t), **(model_kwargs or {})), x)
+        output, v = self.evaluate(model, x, t, model_kwargs)
         x0 = self._mean.x0(self, output, x, t)
         if epsilon_temperature != 1.0:
             x0 = self.x0_from_epsilon(x, t, self.epsilon_from_x0(x, t, x0) / epsilon_temperature)
@@ -184,6 +194,15 @@ class Process:
         mean = output if is_mean else self.q_posterior_mean(x0, x, t)
         variance, log_variance = self._variance(self, v, x, t)
         return Prediction(mean, variance, log_variance, x0)
+
+    def evaluate(
+        self, model: Model, x_t: Tensor, t: Tensor, model_kwargs: Kwargs | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """The network's output for x_t, as `split` returns it. This alone calls the network."""
+        x, timesteps = x_t, self.original_timesteps(t)
+        if self._is_preconditioned:
+            x, timesteps = self._mean.inputs(self, x_t, t)
+        return self.split(model(x, timesteps, **(model_kwargs or {})), x_t)
 
     def split(self, output: Tensor, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """The network's output as (mean part, v or None), in x's precision; v exists if the variance is learned."""

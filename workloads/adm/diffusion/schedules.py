@@ -6,18 +6,23 @@ Legend: β_t, variance of the noise added by step t; α_t = 1 − β_t; ᾱ_t = 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from adm.registries import SCHEDULES
+from assay.workload import load_attribute
 
 Array = npt.NDArray[np.float64]
+T = TypeVar("T", Array, Tensor)
 
 COSINE_OFFSET = 0.008
 MAX_BETA = 0.999
+SIGMA_MIN, SIGMA_MAX, RHO = 0.002, 80.0, 7
 LAST_BETA = 1 - 2.0**-30
 """Of a zero terminal SNR: ᾱ_T is a billionth of ᾱ_{T−1}. All other steps are the published ones."""
 
@@ -60,6 +65,44 @@ def zero_terminal_snr(betas: Array) -> Array:
     a_bar = (root[0] * (root - root[-1]) / (root[0] - root[-1])) ** 2
     rescaled = 1.0 - a_bar / np.concatenate([[1.0], a_bar[:-1]])
     return np.minimum(rescaled, LAST_BETA)
+
+
+def karras_betas(steps: int) -> Array:
+    """β of ᾱ_t = 1/(1 + σ_t²), with σ_t of karras_sigma. (steps,)"""
+    a_bar = 1.0 / (1.0 + karras_sigma(np.arange(steps, dtype=np.float64), steps) ** 2)
+    return 1.0 - a_bar / np.concatenate([[1.0], a_bar[:-1]])
+
+
+def karras_sigma(t: T, steps: int) -> T:
+    """σ = √(1−ᾱ)/√ᾱ at real t in [0, steps − 1]: uniform in σ^{1/7} from 0.002 to 80. Karras et al. 2022
+    (arXiv:2206.00364), equation 5 with its values."""
+    low, high = SIGMA_MIN ** (1 / RHO), SIGMA_MAX ** (1 / RHO)
+    return (low + t / max(steps - 1, 1) * (high - low)) ** RHO
+
+
+def karras_timestep(sigma: T, steps: int) -> T:
+    """The real t at which karras_sigma is σ."""
+    low, high = SIGMA_MIN ** (1 / RHO), SIGMA_MAX ** (1 / RHO)
+    return (steps - 1) * (sigma ** (1 / RHO) - low) / (high - low)
+
+
+BETWEEN: dict[str, Callable[[Tensor], Tensor]] = {
+    "alphas_cumprod": lambda sigma: 1 / (1 + sigma**2),
+    "sqrt_alphas_cumprod": lambda sigma: (1 + sigma**2) ** -0.5,
+    "sqrt_one_minus_alphas_cumprod": lambda sigma: sigma * (1 + sigma**2) ** -0.5,
+    "sqrt_recip_alphas_cumprod": lambda sigma: (1 + sigma**2) ** 0.5,
+    "sqrt_recipm1_alphas_cumprod": lambda sigma: sigma,
+}
+"""The coefficients of a single noise level σ. All others are of a step from one level to the next."""
+
+
+def between(name: str, steps: int, coefficient: str, t: Tensor) -> Tensor:
+    """A coefficient at real t, (N,). Raises ValueError for a schedule without σ between its steps, and for a
+    coefficient of a whole step."""
+    sigma = SCHEDULES[name].sigma
+    if sigma is None or coefficient not in BETWEEN:
+        raise ValueError(f"the {name} schedule has no {coefficient} between its steps")
+    return BETWEEN[coefficient](load_attribute(sigma)(t, steps))
 
 
 def beta_schedule(name: str, steps: int) -> Array:

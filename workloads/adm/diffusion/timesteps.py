@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from adm.diffusion.schedules import karras_timestep
 from adm.registries import TIMESTEP_SAMPLERS
 
 
@@ -19,7 +20,8 @@ class TimestepSampler(Protocol):
     num_timesteps: int
 
     def sample(self, batch: int, *, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """(t int64 (batch,), weights float32 (batch,)), on the CPU. Train on (weights · losses).mean()."""
+        """(t int64 (batch,), weights float32 (batch,)), on the CPU. Train on (weights · losses).mean(). A continuous
+        sampler's t are real, float64."""
         ...
 
     def update(self, t: Tensor, losses: Tensor) -> None:
@@ -48,6 +50,22 @@ class Uniform:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         return
+
+
+class LogNormal(Uniform):
+    """ln σ ~ N(−1.2, 1.2²), with weight 1, as real t of the schedule karras. Karras et al. 2022 (arXiv:2206.00364),
+    table 1: most training goes where the loss can fall most.
+
+    A millionth of the samples lies outside the schedule's σ, and gets its ends.
+    """
+
+    LOG_MEAN, LOG_DEVIATION = -1.2, 1.2
+
+    def sample(self, batch: int, *, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        normal = torch.randn(batch, generator=generator, dtype=torch.float64)
+        sigma = (self.LOG_MEAN + self.LOG_DEVIATION * normal).exp()
+        t = karras_timestep(sigma, self.num_timesteps)
+        return t.clamp(0, self.num_timesteps - 1), torch.ones(batch)
 
 
 class LossSecondMoment:

@@ -285,7 +285,7 @@ def test_images_of_two_classes_blend_classes_and_guidance_too(diffusion: Diffusi
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mean": "eps"}, "unknown mean 'eps'; did you mean 'epsilon'\\? allowed: epsilon, x0, v, previous"),
+        ({"mean": "eps"}, "unknown mean 'eps'; did you mean 'epsilon'\\? allowed: epsilon, x0, v, edm, previous"),
         ({"variance": "large"}, "unknown variance 'large'.* allowed: fixed_small, fixed_large"),
         ({"loss": "l1"}, "unknown loss 'l1'.* allowed: mse, rescaled_mse"),
         ({"schedule": "quadratic"}, "unknown noise schedule 'quadratic'"),
