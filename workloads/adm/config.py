@@ -24,7 +24,7 @@ from adm.registries import (
     Role,
     kinds,
 )
-from adm.respacing import space_timesteps
+from adm.respacing import count_steps
 from adm.studies.config import (
     ComputeConfig,
     FiguresConfig,
@@ -244,7 +244,7 @@ class SampleConfig(Section):
 
     sampler: SamplerName = "ddpm"
     steps: Steps = 250
-    """A count, counts per section ([90, 60, 60, 20, 20]), or a spacing and a count ("ddim25")."""
+    """A count, counts per section ([90, 60, 60, 20, 20]), or a spacing and a count ("ddim25", "karras25")."""
     eta: Eta = 0.0
     """DDIM's η: 0 is deterministic."""
     guidance_scale: NonNegativeFloat = 0.0
@@ -363,7 +363,7 @@ class Config(Section):
         """Refuse what would otherwise fail only after the trainings."""
         if self.model.role is Role.DRAWS:
             try:
-                space_timesteps(self.diffusion.steps, self.sample.steps)
+                count_steps(self.diffusion.steps, self.sample.steps)
             except ValueError as error:
                 raise FieldError(
                     f"sample.steps does not fit diffusion.steps: {error}", "sample.steps", "diffusion.steps"

@@ -10,7 +10,7 @@ from typing import TypeVar
 from adm.config import Config, DiffusionConfig, ModelConfig, SampleConfig, Steps, TrainConfig
 from adm.models.layout import Attention, layout
 from adm.registries import LOSS_OPTIONS, LOSSES, NETWORKS, PICTURES, SAMPLERS, VARIANCES, Role, spacing_of
-from adm.respacing import section_counts, space_timesteps
+from adm.respacing import count_steps, fractional_spacing, section_counts, space_timesteps
 from adm.studies.config import FiguresConfig
 from assay.workload.fields import Section
 
@@ -118,6 +118,8 @@ def _sample(c: Config) -> SampleConfig:
 
 def _steps(num_timesteps: int, steps: Steps) -> Steps:
     """The simplest spelling of the same steps: a count, else counts per section, else a spacing and a count."""
+    if fractional_spacing(num_timesteps, steps) is not None:
+        return f"{spacing_of(steps)}{count_steps(num_timesteps, steps)}"
     kept = space_timesteps(num_timesteps, steps)
     if kept == space_timesteps(num_timesteps, len(kept)):
         return len(kept)

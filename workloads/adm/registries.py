@@ -73,9 +73,15 @@ class Spacing(Piece):
     The function takes (num_timesteps, count) and returns `count` steps, ascending; it raises ValueError if it cannot.
     """
 
+    is_fractional: bool = False
+    """It chooses noise levels σ = √(1−ᾱ)/√ᾱ instead of steps: the function takes (σ of step 0, σ of the last step,
+    count) and returns `count` σ, ascending, from the first to the last. They lie between steps, so the network gets
+    fractional timesteps."""
+
 
 SPACINGS = Registry[Spacing]("spacing of steps", "adm.spacings")
 SPACINGS.register("ddim", Spacing(path="adm.respacing:ddim_stride"))
+SPACINGS.register("karras", Spacing(path="adm.respacing:karras_sigmas", is_fractional=True))
 
 
 def spacing_of(steps: object) -> str | None:
@@ -180,6 +186,8 @@ class Sampler(Piece):
     last_step_evaluations: int | None = None
     """Evaluations in the last step, if different."""
     least_steps: int = 1
+    takes_fractional_timesteps: bool = False
+    """It evaluates the network between the steps, at timesteps that are not whole numbers."""
     reverse: str | None = None
     """ "module:attribute" of the loop from x_0 to x_T that this one inverts at η = 0, such as ddim_reverse_loop."""
 
@@ -211,6 +219,26 @@ SAMPLERS.register(
         uses_variance=False,
         reverse="adm.diffusion.loops:ddim_reverse_loop",
     ),
+)
+_solver = Sampler(path="", adds_noise=False, uses_variance=False)
+SAMPLERS.register("dpmpp_2m", replace(_solver, path="adm.diffusion.dpm_solver:dpmpp_2m_loop"))
+SAMPLERS.register(
+    "dpmpp_2s",
+    replace(
+        _solver,
+        path="adm.diffusion.dpm_solver:dpmpp_2s_loop",
+        evaluations_per_step=2,
+        last_step_evaluations=1,
+        takes_fractional_timesteps=True,
+    ),
+)
+SAMPLERS.register("dpmpp_sde_2m", replace(_solver, path="adm.diffusion.dpm_solver:dpmpp_sde_2m_loop", adds_noise=True))
+SAMPLERS.register("unipc", replace(_solver, path="adm.diffusion.unipc:unipc_2_loop"))
+SAMPLERS.register("unipc_3", replace(_solver, path="adm.diffusion.unipc:unipc_3_loop"))
+SAMPLERS.register("edm_euler", replace(_solver, path="adm.diffusion.edm:edm_euler_loop"))
+SAMPLERS.register(
+    "edm_heun",
+    replace(_solver, path="adm.diffusion.edm:edm_heun_loop", evaluations_per_step=2, last_step_evaluations=1),
 )
 
 
@@ -256,6 +284,8 @@ class Network(Piece):
     that has no such blocks."""
     unused: tuple[str, ...] = ()
     """Options of ModelConfig that have no effect."""
+    takes_fractional_timesteps: bool = True
+    """t may lie between whole numbers, as for an embedding by sines; not for a table with a row per timestep."""
 
 
 NETWORKS = Registry[Network]("kind of network", "adm.networks")

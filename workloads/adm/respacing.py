@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from adm.registries import SPACINGS, spacing_of
+from adm.registries import SPACINGS, Spacing, spacing_of
 from assay.text import shorten
 
 Sections = str | int | Sequence[int]
 MOST_DIGITS = 18
 """Digits of a count that are read: for thousands of digits, int() raises an error of its own."""
+MIN_FRACTIONAL = 2
+"""Both ends are kept."""
+KARRAS_RHO = 7.0
+"""ρ of Karras et al. 2022, table 1: the larger, the denser near the data."""
 
 
 def space_timesteps(num_timesteps: int, sections: Sections) -> list[int]:
@@ -24,12 +28,36 @@ def space_timesteps(num_timesteps: int, sections: Sections) -> list[int]:
         gives exactly 25, as DDIM's authors space them;
       "": every step.
 
-    Raises ValueError, naming the section, if a count is larger than its section.
+    Raises ValueError, naming the section, if a count is larger than its section; and for a fractional spacing, such as
+    "karras25", which visits none of the steps themselves: see fractional_spacing.
     """
     if num_timesteps < 1:
         raise ValueError(f"a process needs at least 1 step to respace, got {num_timesteps}")
+    if fractional_spacing(num_timesteps, sections) is not None:
+        raise ValueError(f"respacing {_shown(str(sections))} goes between the steps: it keeps none of them")
     counts = section_counts(num_timesteps, sections)
     return _sections(num_timesteps, counts) if counts is not None else _named(num_timesteps, str(sections).strip())
+
+
+def count_steps(num_timesteps: int, sections: Sections) -> int:
+    """The number of steps of a run, fractional spacings included. Raises ValueError where there can be no such run."""
+    fractional = fractional_spacing(num_timesteps, sections)
+    return len(space_timesteps(num_timesteps, sections)) if fractional is None else fractional[1]
+
+
+def fractional_spacing(num_timesteps: int, sections: Sections) -> tuple[Spacing, int] | None:
+    """The spacing and its count, if `sections` names one that chooses noise levels, such as "karras25"; else None.
+    Raises ValueError for a count that is not from 2 to `num_timesteps`."""
+    name = spacing_of(sections)
+    if name is None or not SPACINGS[name].is_fractional:
+        return None
+    count = _named_count(name, str(sections).strip())
+    if not MIN_FRACTIONAL <= count <= num_timesteps:
+        raise ValueError(
+            f"respacing {_shown(str(sections))} takes {shorten(str(count))} steps, allowed: {MIN_FRACTIONAL} to "
+            f"{num_timesteps}"
+        )
+    return SPACINGS[name], count
 
 
 def section_counts(num_timesteps: int, sections: Sections) -> list[int] | None:
@@ -56,13 +84,17 @@ def _shown(sections: str) -> str:
     return repr(shorten(sections))
 
 
-def _named(num_timesteps: int, sections: str) -> list[int]:
-    name = spacing_of(sections)
-    assert name is not None
+def _named_count(name: str, sections: str) -> int:
     digits = sections.removeprefix(name)
     if not digits.isdecimal():
         raise ValueError(f"respacing {_shown(sections)} is not {name!r} and a count, such as '{name}25'")
-    count = int(digits[:MOST_DIGITS])
+    return int(digits[:MOST_DIGITS])
+
+
+def _named(num_timesteps: int, sections: str) -> list[int]:
+    name = spacing_of(sections)
+    assert name is not None
+    count = _named_count(name, sections)
     try:
         kept: list[int] = SPACINGS[name].load()(num_timesteps, count)
     except ValueError as error:
@@ -86,6 +118,13 @@ def ddim_stride(num_timesteps: int, count: int) -> list[int]:
     named = f"; the nearest are {' and '.join(f'ddim{other}' for other in sorted(nearest))}" if nearest else ""
     plain = f"; {count} as a plain count needs no integer stride" if 1 <= count <= num_timesteps else ""
     raise ValueError(f"no integer stride visits exactly {shorten(str(count))} of {num_timesteps} steps{named}{plain}")
+
+
+def karras_sigmas(sigma_min: float, sigma_max: float, count: int) -> list[float]:
+    """σ_i = (σ_min^{1/ρ} + i/(N−1) (σ_max^{1/ρ} − σ_min^{1/ρ}))^ρ, ascending. EDM, arXiv 2206.00364, equation 5."""
+    low, high = sigma_min ** (1 / KARRAS_RHO), sigma_max ** (1 / KARRAS_RHO)
+    between = [(low + i / (count - 1) * (high - low)) ** KARRAS_RHO for i in range(1, count - 1)]
+    return [sigma_min, *between, sigma_max]
 
 
 def _sections(num_timesteps: int, counts: Sequence[int]) -> list[int]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from adm.compute.network import network_cost
 from adm.config import Config, DiffusionConfig, Steps
 from adm.registries import SAMPLERS
-from adm.respacing import space_timesteps
+from adm.respacing import count_steps
 
 
 def num_evaluations(sampler: str, process: DiffusionConfig, steps: Steps) -> int:
     """Network evaluations per image."""
-    return SAMPLERS[sampler].evaluations(len(space_timesteps(process.steps, steps)))
+    return SAMPLERS[sampler].evaluations(count_steps(process.steps, steps))
 
 
 def sampling_flops(config: Config) -> int:

@@ -6,9 +6,10 @@ timestep. Coefficients are tables in float64, cast once per device and dtype.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +17,17 @@ import torch
 from torch import Tensor
 
 from adm.diffusion.results import Gaussian, Prediction
-from adm.diffusion.schedules import Coefficients, beta_schedule, between, respace_betas
+from adm.diffusion.schedules import (
+    Coefficients,
+    beta_schedule,
+    betas_between,
+    between,
+    relative_sigmas,
+    respace_betas,
+    timesteps_at,
+)
 from adm.registries import LOSSES, MEANS, VARIANCES
-from adm.respacing import Sections, space_timesteps
+from adm.respacing import Sections, fractional_spacing, space_timesteps
 
 Model = Callable[..., Tensor]
 """model(x, t, **model_kwargs) -> (N, C or 2C, H, W), with y= for classes and low_res= for upsampling."""
@@ -63,11 +72,35 @@ class Process:
         self.schedule = schedule
         self.sigma_data = sigma_data
         self.original_num_steps = steps
-        kept = space_timesteps(steps, respacing)
-        self.timestep_map: npt.NDArray[np.int64] = np.array(kept, dtype=np.int64)
-        """The original timestep of each respaced index, (T,)."""
-        self.coefficients = Coefficients.of(respace_betas(beta_schedule(schedule, steps), kept))
+        self._trained_betas = beta_schedule(schedule, steps)
+        self.timestep_map: npt.NDArray[np.int64] | npt.NDArray[np.float64]
+        """The original timestep of each respaced index, (T,): whole numbers, unless the spacing is fractional."""
         self._tensors: dict[tuple[object, ...], Tensor] = {}
+        if (fractional := fractional_spacing(steps, respacing)) is not None:
+            spacing, count = fractional
+            ends = relative_sigmas(self._trained_betas)[[0, -1]]
+            self._visit_sigmas(np.array(spacing.load()(*ends.tolist(), count), dtype=np.float64))
+        else:
+            kept = space_timesteps(steps, respacing)
+            self.timestep_map = np.array(kept, dtype=np.int64)
+            self.coefficients = Coefficients.of(respace_betas(self._trained_betas, kept))
+
+    def _visit_sigmas(self, sigmas: npt.NDArray[np.float64]) -> None:
+        """Let the steps be those with the relative noise levels `sigmas`, ascending, (T,). Raises ValueError for pure
+        noise, which has none."""
+        if not np.isfinite(sigmas).all():
+            raise ValueError("a process that ends in pure noise has no noise levels between its last two steps")
+        self.timestep_map = timesteps_at(self._trained_betas, sigmas)
+        self.coefficients = Coefficients.of(betas_between(sigmas))
+        self._tensors = {}
+
+    def with_midpoints(self) -> Self:
+        """This process with a step more between each two, halfway between them in λ: 2T − 1 steps."""
+        sigmas = self.noise_scales / self.signal_scales
+        refined = copy.copy(self)
+        refined._visit_sigmas(np.insert(sigmas, range(1, len(sigmas)), np.sqrt(sigmas[1:] * sigmas[:-1])))
+        refined.timestep_map[::2] = self.timestep_map  # exactly where they were, without rounding
+        return refined
 
     @property
     def num_timesteps(self) -> int:
@@ -83,6 +116,16 @@ class Process:
     def alphas_cumprod(self) -> npt.NDArray[np.float64]:
         """ᾱ of the respaced process, float64 (T,)."""
         return self.coefficients.alphas_cumprod
+
+    @property
+    def signal_scales(self) -> npt.NDArray[np.float64]:
+        """√ᾱ, the α of solvers: x_t = α x_0 + σ ε. float64 (T,)."""
+        return self.coefficients.sqrt_alphas_cumprod
+
+    @property
+    def noise_scales(self) -> npt.NDArray[np.float64]:
+        """√(1−ᾱ), the σ of solvers. float64 (T,)."""
+        return self.coefficients.sqrt_one_minus_alphas_cumprod
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_tensors": {}}  # tables on devices are not pickled
@@ -105,7 +148,7 @@ class Process:
         return self._tensors[place][t].reshape(-1, *[1] * (like.ndim - 1))
 
     def original_timesteps(self, t: Tensor) -> Tensor:
-        """The timesteps that the model receives for respaced indices t: int64 (N,)."""
+        """The timesteps that the model receives for respaced indices t: int64 (N,), or float64 between the steps."""
         if t.is_floating_point():
             return t
         place = ("timestep_map", t.device)

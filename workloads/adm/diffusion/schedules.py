@@ -132,6 +132,23 @@ def respace_betas(betas: Array, kept: Sequence[int]) -> Array:
     return 1.0 - alphas_cumprod / previous
 
 
+def relative_sigmas(betas: Array) -> Array:
+    """σ = √(1−ᾱ)/√ᾱ, the noise relative to the signal, at each step of β. Ascending. (T,)"""
+    alphas_cumprod = np.cumprod(1.0 - betas)
+    return np.sqrt((1.0 - alphas_cumprod) / alphas_cumprod)
+
+
+def timesteps_at(betas: Array, sigmas: Array) -> Array:
+    """The fractional steps at which the process of β has relative noise `sigmas`, by interpolating log σ. (N,)"""
+    return np.interp(np.log(sigmas), np.log(relative_sigmas(betas)), np.arange(len(betas), dtype=np.float64))
+
+
+def betas_between(sigmas: Array) -> Array:
+    """β of the process that visits the relative noise levels `sigmas`, ascending: ᾱ = 1/(1 + σ²) at each. (N,)"""
+    alphas_cumprod = 1.0 / (1.0 + sigmas**2)
+    return 1.0 - alphas_cumprod / np.concatenate([[1.0], alphas_cumprod[:-1]])
+
+
 @dataclass(frozen=True, eq=False)
 class Coefficients:
     """The coefficients of equations 1 to 6 and 13, and of DDIM; each field is float64 (T,)."""

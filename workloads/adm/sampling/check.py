@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 
 from adm.config import Config, DiffusionConfig, SampleConfig, Steps, UpsamplerConfig
-from adm.registries import SAMPLER_OPTIONS, SAMPLERS, SCHEDULES, Role, kinds
-from adm.respacing import section_counts, space_timesteps
+from adm.registries import NETWORKS, SAMPLER_OPTIONS, SAMPLERS, SCHEDULES, Role, kinds
+from adm.respacing import count_steps, fractional_spacing, section_counts, space_timesteps
 from assay.errors import ConfigProblem
 from imaging.extractors import EXTRACTORS
 
@@ -27,9 +27,10 @@ def problems(c: Config) -> Iterator[ConfigProblem]:
     )
     for path, (process, steps) in _spacings(c).items():
         least = SAMPLERS[samplers[path]].least_steps
-        if len(space_timesteps(process.steps, steps)) < least:
+        if count_steps(process.steps, steps) < least:
             message = f"got {_spelled(steps)}, allowed: {least} steps or more with {samplers[path]}"
             yield ConfigProblem(path, message, (f"{path.removesuffix('.steps')}.sampler",))
+        yield from _fractional(c, path, samplers[path])
         if _last_step(process, steps) == 0 < process.steps - 1:
             yield ConfigProblem(
                 path,
@@ -54,6 +55,28 @@ def problems(c: Config) -> Iterator[ConfigProblem]:
         )
     if c.upsampler is not None:
         yield from _upsampler(c, c.upsampler)
+
+
+def _fractional(c: Config, path: str, sampler: str) -> Iterator[ConfigProblem]:
+    """Networks that take whole timesteps alone, where a spacing or a sampler goes between them."""
+    section, (process, steps) = path.removesuffix(".steps"), _spacings(c)[path]
+    if fractional_spacing(process.steps, steps) is not None:
+        wants, other = path, f"{path} {_spelled(steps)}"
+    elif SAMPLERS[sampler].takes_fractional_timesteps:
+        wants, other = f"{section}.sampler", f"{section}.sampler {sampler}"
+    else:
+        return
+    if section == "sample":
+        networks = {"model.kind": c.model.kind}
+        if c.classifier is not None and c.sample.guidance_scale > 0:
+            networks["classifier.model.kind"] = c.classifier.model.kind
+    else:
+        assert c.upsampler is not None
+        networks = {"upsampler.model.kind": c.upsampler.model.kind}
+    for kind_path, kind in networks.items():
+        if not NETWORKS[kind].takes_fractional_timesteps:
+            message = f"{other} goes between whole timesteps, and {kind_path} {kind} takes no others: use another"
+            yield ConfigProblem(wants, message, (kind_path,))
 
 
 def _labels(c: Config) -> Iterator[ConfigProblem]:
@@ -146,13 +169,15 @@ def _spacings(c: Config) -> dict[str, tuple[DiffusionConfig, Steps]]:
 
 def _fits(process: DiffusionConfig, steps: Steps) -> bool:
     try:
-        return bool(space_timesteps(process.steps, steps))
+        return bool(count_steps(process.steps, steps))
     except ValueError:
         return False
 
 
 def _last_step(process: DiffusionConfig, steps: Steps) -> int:
     """The noisiest step that is visited, at which sampling starts."""
+    if fractional_spacing(process.steps, steps) is not None:
+        return process.steps - 1  # both ends are kept
     return space_timesteps(process.steps, steps)[-1]
 
 
@@ -221,7 +246,7 @@ def _upsampler(c: Config, up: UpsamplerConfig) -> Iterator[ConfigProblem]:
         )
     yield from _untaken_options("upsampler", up)
     try:
-        space_timesteps(up.diffusion.steps, up.steps)
+        count_steps(up.diffusion.steps, up.steps)
     except ValueError as error:
         yield ConfigProblem(
             "upsampler.steps", f"does not fit upsampler.diffusion.steps: {error}", ("upsampler.diffusion.steps",)

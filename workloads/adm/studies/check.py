@@ -8,6 +8,7 @@ from typing import Any
 from adm import presets
 from adm.config import Config
 from adm.registries import PICTURES, SAMPLERS, Role, kinds
+from adm.respacing import fractional_spacing
 from adm.training.shares import fp16_on_cpu
 from assay.errors import ConfigProblem, UserError, did_you_mean
 from imaging.evaluation import facts, validation
@@ -122,9 +123,19 @@ def _likelihood(c: Config) -> Iterator[ConfigProblem]:
     if c.upsampler is not None:
         message = "likelihood uses a single model, but this base has an upsampler; set it to null"
         yield ConfigProblem("measure", message, ("upsampler",))
+    if _is_fractional(c):
+        message = f"{c.sample.steps} goes between the steps, but the likelihood is a sum over steps: use a count"
+        yield ConfigProblem("sample.steps", message, ("measure",))
     available, requested = validation.countable(c.data.of_validation or c.data), c.likelihood.num_images
     if available is not None and requested is not None and requested > available:
         yield validation.more_than_all("likelihood.num_images", requested, available)
+
+
+def _is_fractional(c: Config) -> bool:
+    try:
+        return fractional_spacing(c.diffusion.steps, c.sample.steps) is not None
+    except ValueError:
+        return False  # told elsewhere: no such spacing
 
 
 def _figures(c: Config) -> Iterator[ConfigProblem]:
