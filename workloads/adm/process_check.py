@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from adm.config import Config, DiffusionConfig, SampleConfig, TrainConfig
+from adm.config import Config, DiffusionConfig, SampleConfig, TrainConfig, UpsamplerConfig
 from adm.registries import (
     LOSS_OPTIONS,
     LOSSES,
@@ -13,9 +13,11 @@ from adm.registries import (
     MEANS,
     SAMPLERS,
     SCHEDULES,
+    SPACINGS,
     TIMESTEP_SAMPLERS,
     VARIANCES,
     Role,
+    spacing_of,
 )
 from assay.errors import ConfigProblem
 from assay.registry import Registry
@@ -30,6 +32,10 @@ def problems(c: Config) -> Iterator[ConfigProblem]:
         yield from _trained("upsampler.", c.upsampler.diffusion, c.upsampler.train)
     if c.model.role is Role.DRAWS and SCHEDULES[c.diffusion.schedule].is_zero_terminal:
         yield from _scaled_noise(c.sample, c.diffusion.schedule)
+    if c.model.role is Role.DRAWS and c.measure in ("quality", "inversion"):
+        yield from _measured_noise("sample", c.sample, c.diffusion)
+        if c.upsampler is not None:
+            yield from _measured_noise("upsampler", c.upsampler, c.upsampler.diffusion)
 
 
 def _trained(section: str, process: DiffusionConfig, train: TrainConfig) -> Iterator[ConfigProblem]:
@@ -107,3 +113,16 @@ def _scaled_noise(sample: SampleConfig, schedule: str) -> Iterator[ConfigProblem
             f"epsilon {why}: use noise, or another schedule",
             ("sample.temperature", "diffusion.schedule"),
         )
+
+
+def _measured_noise(
+    section: str, config: SampleConfig | UpsamplerConfig, process: DiffusionConfig
+) -> Iterator[ConfigProblem]:
+    """Samplers and spacings that go by the ratio of noise to signal, which is infinite where √ᾱ = 0."""
+    if not SCHEDULES[process.schedule].is_zero_terminal:
+        return
+    why = f"goes by σ/√ᾱ, which is infinite at the last step of {process.schedule}: use another, or another schedule"
+    if SAMPLERS[config.sampler].needs_signal:
+        yield ConfigProblem(f"{section}.sampler", f"{config.sampler} {why}")
+    if (name := spacing_of(config.steps)) is not None and SPACINGS[name].is_fractional:
+        yield ConfigProblem(f"{section}.steps", f"{config.steps} {why}")

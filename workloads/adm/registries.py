@@ -186,6 +186,8 @@ class Sampler(Piece):
     last_step_evaluations: int | None = None
     """Evaluations in the last step, if different."""
     least_steps: int = 1
+    needs_signal: bool = False
+    """Its steps are measured in σ/α or in λ at both ends: not from pure noise, as with a zero terminal SNR."""
     takes_fractional_timesteps: bool = False
     """It evaluates the network between the steps, at timesteps that are not whole numbers."""
     reverse: str | None = None
@@ -229,6 +231,7 @@ SAMPLERS.register(
         path="adm.diffusion.dpm_solver:dpmpp_2s_loop",
         evaluations_per_step=2,
         last_step_evaluations=1,
+        needs_signal=True,
         takes_fractional_timesteps=True,
     ),
 )
@@ -238,7 +241,13 @@ SAMPLERS.register("unipc_3", replace(_solver, path="adm.diffusion.unipc:unipc_3_
 SAMPLERS.register("edm_euler", replace(_solver, path="adm.diffusion.edm:edm_euler_loop"))
 SAMPLERS.register(
     "edm_heun",
-    replace(_solver, path="adm.diffusion.edm:edm_heun_loop", evaluations_per_step=2, last_step_evaluations=1),
+    replace(
+        _solver,
+        path="adm.diffusion.edm:edm_heun_loop",
+        evaluations_per_step=2,
+        last_step_evaluations=1,
+        needs_signal=True,
+    ),
 )
 
 

@@ -48,6 +48,11 @@ DETERMINISTIC = {"sample.sampler": "ddim", "sample.eta": 0.0}
             r"diffusion\.mean: got epsilon, allowed: x0, v, edm, previous with diffusion\.schedule linear_zero_snr",
         ),
         (
+            {**ZERO_SNR, "sample.sampler": "edm_heun"},
+            r"sample\.sampler: edm_heun goes by σ/√ᾱ, which is infinite at the last step of cosine_zero_snr",
+        ),
+        ({**ZERO_SNR, "sample.steps": "karras10"}, r"sample\.steps: karras10 goes by σ/√ᾱ, which is infinite"),
+        (
             {**ZERO_SNR, **GUIDED, "sample.sampler": "ddim"},
             r"sample\.guidance_scale: 1 with sample\.sampler ddim changes the predicted noise.*: use ddpm",
         ),

@@ -27,10 +27,15 @@ def edm_euler_loop(
     progress: Progress | None = None,
     **options: Any,
 ) -> Tensor:
-    """Euler's method, algorithm 1 without its correction: DDIM at η=0. `options` are those of predict_x0."""
+    """Euler's method, algorithm 1 without its correction: DDIM at η=0. `options` are those of predict_x0.
+
+    x̄_t = x̄_s + (σ̄_t − σ̄_s) (x̄_s − x̂_0)/σ̄_s, which is x̂_0 + σ̄_t/σ̄_s (x̄_s − x̂_0): so written, no large numbers cancel
+    where σ̄_s is large.
+    """
     x = noise
     for here, there in moves(process, progress):
-        x = along(x, slope(x, predict_x0(process, model, x, here, **options), here), here, there)
+        x0 = predict_x0(process, model, x, here, **options)
+        x = there.alpha * x0 + there.sigma / here.sigma * (x - here.alpha * x0)
     return x
 
 
