@@ -26,7 +26,18 @@ from adm.sampling import check as sampling_check
 from adm.sampling import graph as sampling
 from adm.studies import check, graph
 from assay.errors import AssayWarning, ConfigProblem, FieldError, ReferenceProblem, UserError
-from assay.workload import JSON, Budget, Checkpointing, PrintedTable, Smoke, Stage, Starter, TypedWorkload, find_stage
+from assay.workload import (
+    JSON,
+    Budget,
+    Checkpointing,
+    FileFormat,
+    PrintedTable,
+    Smoke,
+    Stage,
+    Starter,
+    TypedWorkload,
+    find_stage,
+)
 from assay.workload.fields import Section
 from imaging.config import Crop
 from imaging.evaluation import facts, samples, validation
@@ -47,6 +58,32 @@ NUM_HEADS_IN_PRESETS = {(1, None), (4, None)}
 """(num_heads, num_heads_up) in the presets, about which there is no warning when head_channels overrides them."""
 NETWORK_EXECUTION = ("activation_checkpointing", "implementation")
 """Options of how a step is computed, which change its rounding at most."""
+
+
+CONVERSIONS = "adm.checkpoints.formats"
+FORMATS = (
+    FileFormat(
+        name="published",
+        description="a .pt file with the published checkpoints' keys",
+        file="model.safetensors",
+        write=f"{CONVERSIONS}:write_published",
+        read=f"{CONVERSIONS}:read_published",
+    ),
+    FileFormat(
+        name="diffusers",
+        description="a folder for UNet2DModel.from_pretrained",
+        file="model.safetensors",
+        write=f"{CONVERSIONS}:write_unet2d",
+        read=f"{CONVERSIONS}:read_unet2d",
+    ),
+    FileFormat(
+        name="safetensors",
+        description="a file with the model's config in its header",
+        file="model.safetensors",
+        write=f"{CONVERSIONS}:write_native",
+    ),
+)
+"""What `assay export` makes of a training's weights, and `assay import` reads."""
 
 
 class AdmWorkload(TypedWorkload[Config]):
@@ -91,6 +128,10 @@ class AdmWorkload(TypedWorkload[Config]):
         from adm.presets import printed  # here: it counts the parameters of every network
 
         return printed.tables()
+
+    def formats(self) -> Sequence[FileFormat]:
+        """A training's weights elsewhere, and published weights here."""
+        return FORMATS
 
     def problems_of(self, config: Config) -> Iterator[ConfigProblem]:
         yield from _network_problems(config)

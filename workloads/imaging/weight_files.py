@@ -38,6 +38,8 @@ def read(path: Path, header_key: str | None = None) -> tuple[dict[str, Tensor], 
     """
     if not path.is_file():
         what = "is a folder, and a checkpoint is a file" if path.is_dir() else "there is no such checkpoint file"
+        if (path / "config.json").is_file():
+            what += ": convert it with assay import"
         raise UserError(f"{path}: {what}")
     try:
         with path.open("rb") as file:

@@ -50,6 +50,8 @@ COMMANDS = (
     plans.why,
     results.compare,
     results.report,
+    results.export,
+    results.import_,
     results.sync,
     results.ui,
     checks.notify,
@@ -59,4 +61,4 @@ COMMANDS = (
     checks.doctor,
 )
 for command in COMMANDS:
-    app.command(name=command.__name__)(command)
+    app.command(name=command.__name__.rstrip("_"))(command)

@@ -85,6 +85,20 @@ def sets(context: typer.Context, incomplete: str) -> list[str]:
 
 
 @_quiet
+def formats_written() -> list[str]:
+    from assay.cli.commands.convert import known_formats
+
+    return sorted({form.name for form in known_formats().values()})
+
+
+@_quiet
+def formats_read() -> list[str]:
+    from assay.cli.commands.convert import known_formats
+
+    return sorted({form.name for form in known_formats().values() if form.read})
+
+
+@_quiet
 def workloads() -> list[str]:
     from assay.workload import workload_names
 

@@ -28,6 +28,7 @@ from assay.costs.devices import DeviceDays
 from assay.workload.checkpointed import Checkpointed, is_checkpoint_due
 from assay.workload.contexts import JACKKNIFE, Result, StageContext, TrainContext, log_step
 from assay.workload.dotted import at_path, section_of, with_value
+from assay.workload.formats import ConvertsFiles, FileFormat
 from assay.workload.hints import PrintedTable, ReportHints
 from assay.workload.keys import KEY_LENGTH, canonical_json, digest
 from assay.workload.protocol import (
@@ -64,7 +65,9 @@ __all__ = [
     "Budget",
     "Checkpointed",
     "Checkpointing",
+    "ConvertsFiles",
     "DeviceDays",
+    "FileFormat",
     "Memory",
     "PrintedTable",
     "PrintsTables",

@@ -82,7 +82,7 @@ class Layout:
     """Input channels of the head: the last norm and convolution, or the classifier's pool."""
     head_resolution: int
     pool_heads: int
-    """Heads of the classifier's attention pool."""
+    """Heads of the classifier's attention pool; 0 for other networks."""
 
     @property
     def head_features(self) -> int:
@@ -142,7 +142,7 @@ def layout(config: ModelConfig) -> Layout:
         output_blocks=tuple(output_blocks),
         head_channels=ch,
         head_resolution=resolution,
-        pool_heads=_heads(config, ch, config.num_heads),
+        pool_heads=_heads(config, ch, config.num_heads) if config.role is Role.CLASSIFIES else 0,
     )
 
 

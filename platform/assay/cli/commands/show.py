@@ -60,6 +60,14 @@ def show_anything(
         _show_trial(plan, _find_trial(plan, trial), store, is_json)
 
 
+def find_result(store: Store, prefix: str) -> StoredResult:
+    """The stored result whose key starts with `prefix`. Raises UserError if there is none, or several."""
+    matching = [key for key in store.known() if key.startswith(prefix)] if KEY.fullmatch(prefix) else []
+    if not matching:
+        raise UserError(f"no stored stage has a key that starts with {prefix}; see them with: assay ls")
+    return _by_key(store, prefix, matching)
+
+
 def _show_job(what: str, address: str | None, is_json: bool, otherwise: UserError) -> None:
     """Show a job by a prefix of its id; `otherwise` is the error if it cannot be one."""
     if address is None and JOB.fullmatch(what):

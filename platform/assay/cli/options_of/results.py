@@ -74,6 +74,43 @@ def report(
     report_sweep(sweep, profile, sets or [], output, as_json)
 
 
+def export(
+    key: Annotated[
+        str,
+        typer.Argument(metavar="KEY", help="The first characters of a stage's key.", autocompletion=completion.shown),
+    ],
+    form: Annotated[
+        str,
+        typer.Option("--format", metavar="NAME", help="What to write.", autocompletion=completion.formats_written),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="PATH", help="The file or folder to write.")],
+    file: Annotated[
+        str | None,
+        typer.Option("--file", metavar="NAME", help="Another file of the result, as `assay show KEY` lists them."),
+    ] = None,
+    as_json: JsonOpt = False,
+) -> None:
+    """Write a result's file in another program's format: what a training computed, for use elsewhere."""
+    from assay.cli.commands.convert import export_result
+
+    export_result(key, form, file, output, as_json)
+
+
+def import_(
+    source: Annotated[Path, typer.Argument(metavar="PATH", help="The file or folder to read.")],
+    form: Annotated[
+        str,
+        typer.Option("--format", metavar="NAME", help="What it is.", autocompletion=completion.formats_read),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write.")],
+    as_json: JsonOpt = False,
+) -> None:
+    """Convert another program's files to one that a sweep can start from, and print the config that goes with it."""
+    from assay.cli.commands.convert import import_files
+
+    import_files(source, form, output, as_json)
+
+
 def sync(
     sweeps: Annotated[
         list[str] | None,
