@@ -170,3 +170,9 @@ def test_weights_of_another_network_are_named(tmp_path: Path) -> None:
         unet2d.from_unet2d(theirs, BASE)
     assert "mid_block.attentions.0.to_q.weight: missing" in str(error.value)
     assert "conv_skip.weight: not in the model" in str(error.value)
+
+
+def test_a_size_that_cannot_be_halved_is_told() -> None:
+    options = {**unet2d.config_json(BASE), "sample_size": 9}
+    with pytest.raises(UserError, match="image_size 9 cannot be halved 2 times"):
+        unet2d.model_config(json.dumps(options))

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from adm.checkpoints.fit import expected_shapes
@@ -148,22 +149,27 @@ def model_config(text: str) -> ModelConfig:
         raise UserError("\n  ".join([f"the {CLASS} is no network of adm:", *reasons]))
     size, widths = values["sample_size"], values["block_out_channels"]
     size = size if isinstance(size, int) else size[0]
-    config = ModelConfig(
-        image_size=size,
-        in_channels=values["in_channels"],
-        out_channels=values["out_channels"],
-        channels=widths[0],
-        num_res_blocks=values["layers_per_block"],
-        channel_mult=tuple(width / widths[0] for width in widths),
-        attention_resolutions=tuple(
+    options = {
+        "image_size": size,
+        "in_channels": values["in_channels"],
+        "out_channels": values["out_channels"],
+        "channels": widths[0],
+        "num_res_blocks": values["layers_per_block"],
+        "channel_mult": tuple(width / widths[0] for width in widths),
+        "attention_resolutions": tuple(
             size >> level for level, kind in enumerate(values["down_block_types"]) if kind == ATTENTION_DOWN
         ),
-        head_channels=values["attention_head_dim"],
-        norm=next(ours for ours, theirs in NORM.items() if theirs == values["resnet_time_scale_shift"]),
-        updown=_updown(values).pop(),
-        dropout=float(values["dropout"]),
-        num_classes=values["num_class_embeds"],
-    )
+        "head_channels": values["attention_head_dim"],
+        "norm": next(ours for ours, theirs in NORM.items() if theirs == values["resnet_time_scale_shift"]),
+        "updown": _updown(values).pop(),
+        "dropout": float(values["dropout"]),
+        "num_classes": values["num_class_embeds"],
+    }
+    try:
+        config = ModelConfig.model_validate(options)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
+        raise UserError(f"config.json has values that no network of adm has: {wrong}") from error
     layout(config)
     return config
 
@@ -239,12 +245,12 @@ def _head_dims(plan: Layout) -> set[int]:
 def _split(qkv: Tensor, heads: int, order: str) -> tuple[Tensor, ...]:
     """q, k, v, each (C, …), from (3C, …) in the legacy order [heads, 3, ch] or the new [3, heads, ch]."""
     sizes, dim = ((heads, 3, -1), 1) if order == "legacy" else ((3, heads, -1), 0)
-    return tuple(part.flatten(0, 1) for part in qkv.unflatten(0, sizes).unbind(dim))
+    return tuple(part.flatten(0, 1) for part in qkv.reshape(*sizes, *qkv.shape[1:]).unbind(dim))
 
 
 def _joined(parts: list[Tensor], heads: int, order: str) -> Tensor:
     """The inverse of `_split`."""
-    split = [part.unflatten(0, (heads, -1)) for part in parts]
+    split = [part.reshape(heads, -1, *part.shape[1:]) for part in parts]
     return torch.stack(split, dim=1 if order == "legacy" else 0).flatten(0, 2)
 
 
