@@ -277,7 +277,8 @@ EXTRACTORS.register(
 
 class EvaluateConfig(imaging_config.EvaluateConfig):
     extractor: ExtractorName = "classifier"
-    """classifier: the trial's own. pixels: for small images. inception: FID's network. Or another registered one."""
+    """classifier: the trial's own. pixels: for small images. inception: FID's network. dinov2: for FD-DINOv2. clip: for
+    CMMD. Or another registered one."""
 
 
 class Config(Section):

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from assay.errors import FieldError
-from assay.workload.fields import Bool, FilePath, Fraction, PositiveInt, Section, Str
+from assay.workload.fields import ADDED, Bool, FilePath, Fraction, PositiveInt, Section, Str
 from imaging.data_sources import DATA_SOURCES
 from imaging.extractors import EXTRACTORS
 from imaging.metrics import METRICS, Arithmetic
@@ -98,7 +98,7 @@ MOST_GIB = 1e6
 
 ExtractorName = Annotated[Str, AfterValidator(EXTRACTORS.checked)]
 MetricName = Annotated[Str, AfterValidator(METRICS.checked)]
-OPTIONS_OF_EXTRACTORS = ("reference", "inception_weights", "inception_precision")
+OPTIONS_OF_EXTRACTORS = ("reference", "inception_weights", "inception_precision", "dinov2_weights", "clip_weights")
 """Options of EvaluateConfig that have an effect only on extractors that list them."""
 
 
@@ -113,7 +113,8 @@ class EvaluateConfig(Section):
     """A reference file of the published evaluator (npz), used instead of the data: its statistics, and all of its
     images for precision, recall and KID. For the extractor inception."""
     extractor: ExtractorName = "inception"
-    """pixels: for small images. inception: FID's network. Or another registered one."""
+    """pixels: for small images. inception: FID's network. dinov2: for FD-DINOv2. clip: for CMMD. Or another registered
+    one."""
     extractors: tuple[ExtractorName, ...] = ()
     """Several extractors, instead of `extractor`; the samples are drawn once for all. If two of them report the same
     metric, such as precision, the first has the plain name, and the other's ends in the extractor's name:
@@ -123,6 +124,12 @@ class EvaluateConfig(Section):
     distance is not FID, and is called fd_<extractor>."""
     inception_precision: Literal["fp32", "bf16"] = "fp32"
     """bf16 is about twice as fast, and changes FID by at most 1% if both sides are in bf16."""
+    dinov2_weights: Annotated[FilePath | None, ADDED] = None
+    """dinov2: a file of weights of DINOv2's ViT-L/14. None: the published file, from ADM_DINOV2_WEIGHTS or
+    ~/.cache/adm. With other weights the distance is called fd_dinov2-<digest>."""
+    clip_weights: Annotated[FilePath | None, ADDED] = None
+    """clip: a file of weights of CLIP's ViT-L/14 at 336 pixels, as OpenAI or Hugging Face name its tensors. None: from
+    ADM_CLIP_WEIGHTS or ~/.cache/adm."""
     metrics: tuple[MetricName, ...] = ()
     """Registered metrics to report besides the standard ones."""
     fid_infinity: Bool = False

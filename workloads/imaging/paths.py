@@ -18,7 +18,7 @@ from assay.workload import section_of
 PLACES = (
     *("data.path", "data.times", "images.data.path", "images.data.times"),
     *("validation_data.path", "validation_data.times"),
-    *("checkpoint", "imported.path", "inception.weights"),
+    *("checkpoint", "imported.path", "inception.weights", "dinov2.weights", "clip.weights"),
 )
 """Config paths of stages that contain the location of files."""
 NO_FILES = {

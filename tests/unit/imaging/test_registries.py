@@ -178,7 +178,7 @@ def test_a_package_adds_a_data_source(
     ("path", "value", "message"),
     [
         ("data.source", "webdataset", "unknown data source 'webdataset'; allowed: digits, folder, npz, parquet, lmdb"),
-        ("evaluate.extractor", "dino", "unknown extractor 'dino'; allowed: pixels, inception, classifier"),
+        ("evaluate.extractor", "resnet", "unknown extractor 'resnet'; allowed: pixels, inception, dinov2, clip"),
         ("evaluate.metrics", ["vendi"], "unknown metric 'vendi'; allowed: frechet, spatial_frechet, inception_score"),
         (
             "evaluate.metrics",

@@ -67,3 +67,25 @@ EXTRACTORS.register(
         check="imaging.evaluation.checks:statistics",
     ),
 )
+EXTRACTORS.register(
+    "dinov2",
+    Extractor(
+        "imaging.extractors.vision:DINOv2",
+        identity="imaging.extractors.vision_weights:identity_of_dinov2",
+        weights_option="dinov2_weights",
+        options=("dinov2_weights",),
+        memory="imaging.extractors.memory:of_dinov2",
+        check="imaging.extractors.vision_weights:check_dinov2",
+    ),
+)
+EXTRACTORS.register(
+    "clip",
+    Extractor(
+        "imaging.extractors.vision:CLIPImage",
+        identity="imaging.extractors.vision_weights:identity_of_clip",
+        weights_option="clip_weights",
+        options=("clip_weights",),
+        memory="imaging.extractors.memory:of_clip",
+        check="imaging.extractors.vision_weights:check_clip",
+    ),
+)

@@ -127,7 +127,7 @@ class InceptionV3(Network):
         device = self.fc.weight.device
         dtype = DTYPES[self.precision]
         x = resized_as_tensorflow_1(images.to(device), SIDE).sub_(128).div_(128)
-        with _without_tf32(device):
+        with without_tf32(device):
             pool, spatial = self._folded(device, dtype).trunk(x.to(dtype, memory_format=torch.channels_last))
             return InceptionFeatures(pool, spatial, functional.linear(pool, self.fc.weight))
 
@@ -157,7 +157,7 @@ def resized_as_tensorflow_1(images: Tensor, side: int) -> Tensor:
     return functional.interpolate(x, (side + 1, side + 1), mode="bilinear", align_corners=True)[:, :, :side, :side]
 
 
-def _without_tf32(device: torch.device) -> contextlib.AbstractContextManager[None]:
+def without_tf32(device: torch.device) -> contextlib.AbstractContextManager[None]:
     """Disable TF32, with which cuDNN rounds fp32 convolutions' inputs to 10 bits, so that FID does not depend on it."""
     if device.type != "cuda":
         return contextlib.nullcontext()

@@ -31,3 +31,26 @@ def of_inception(evaluate: EvaluateConfig, network: Mapping[str, Stage]) -> tupl
     width = WIDTHS[evaluate.inception_precision]
     largest = max(width * CONVOLVED, width * POOLED + INT64 * INDICES)
     return FP32 * INCEPTION_VALUES + width * FOLDED_VALUES, FP32 * RESIZED + largest
+
+
+VISION_VALUES = {"dinov2": 304_367_616, "clip": 304_293_888}
+"""Elements of the vision transformers' weights."""
+WIDTH = 1024
+TOKENS = {"dinov2": 1 + 16**2, "clip": 1 + 24**2}
+TOKEN_VALUES = {"dinov2": 13, "clip": 16}
+"""Values per token and channel at the largest layer, the MLP: four for what is hidden in it, as many for each value that
+GELU computes on the way, and those of the block's input, sums and normalization."""
+
+
+def of_dinov2(evaluate: EvaluateConfig, network: Mapping[str, Stage]) -> tuple[int, int]:
+    """(bytes held, bytes per image at a time)."""
+    return _of_vision("dinov2")
+
+
+def of_clip(evaluate: EvaluateConfig, network: Mapping[str, Stage]) -> tuple[int, int]:
+    """(bytes held, bytes per image at a time)."""
+    return _of_vision("clip")
+
+
+def _of_vision(name: str) -> tuple[int, int]:
+    return FP32 * VISION_VALUES[name], FP32 * TOKENS[name] * WIDTH * TOKEN_VALUES[name]
