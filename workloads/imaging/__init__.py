@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from imaging.extractors.inception import InceptionFeatures, InceptionV3
+    from imaging.metrics.authpct import authpct
+    from imaging.metrics.cmmd import cmmd
+    from imaging.metrics.density_coverage import DensityCoverage, density_coverage
     from imaging.metrics.extrapolation import FrechetInfinity, frechet_distance_infinity
     from imaging.metrics.feature_arrays import CollapsedSamples, FeatureError
     from imaging.metrics.frechet import FewSamples, frechet_distance
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CollapsedSamples",
+    "DensityCoverage",
     "FeatureError",
     "FewSamples",
     "FrechetInfinity",
@@ -35,6 +39,9 @@ __all__ = [
     "Neighbours",
     "PrecisionRecall",
     "Replicates",
+    "authpct",
+    "cmmd",
+    "density_coverage",
     "frechet_difference_interval",
     "frechet_distance",
     "frechet_distance_infinity",
@@ -48,6 +55,9 @@ __all__ = [
 
 _MODULES = {
     **dict.fromkeys(("InceptionFeatures", "InceptionV3"), "imaging.extractors.inception"),
+    **dict.fromkeys(("authpct",), "imaging.metrics.authpct"),
+    **dict.fromkeys(("cmmd",), "imaging.metrics.cmmd"),
+    **dict.fromkeys(("DensityCoverage", "density_coverage"), "imaging.metrics.density_coverage"),
     **dict.fromkeys(("FrechetInfinity", "frechet_distance_infinity"), "imaging.metrics.extrapolation"),
     **dict.fromkeys(("CollapsedSamples", "FeatureError"), "imaging.metrics.feature_arrays"),
     **dict.fromkeys(("FewSamples", "frechet_distance"), "imaging.metrics.frechet"),

@@ -131,10 +131,13 @@ class EvaluateConfig(Section):
     """clip: a file of weights of CLIP's ViT-L/14 at 336 pixels, as OpenAI or Hugging Face name its tensors. None: from
     ADM_CLIP_WEIGHTS or ~/.cache/adm."""
     metrics: tuple[MetricName, ...] = ()
-    """Registered metrics to report besides the standard ones."""
+    """Registered metrics to report besides the standard ones: density_coverage; authpct, the percentage of samples that
+    are no copies of the reference, which should be the training images. cmmd comes with the extractor clip."""
     fid_infinity: Bool = False
     """Also extrapolate the distance to infinitely many samples."""
     precision_recall_k: PositiveInt = 3
+    density_coverage_k: Annotated[PositiveInt, ADDED] = 5
+    """The neighbour that balls of density and coverage extend to."""
     precision_recall_arithmetic: Arithmetic = "float32"
     """float32 gives the result of float64. float16 rounds as the published evaluator does, which changes the second
     decimal: for comparison with its figures only."""

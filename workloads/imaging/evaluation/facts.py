@@ -108,7 +108,12 @@ def replicated_names(c: Evaluated) -> list[str]:
 
 def leading_metrics() -> tuple[str, ...]:
     """Metrics that reports show first: the distances, precision and recall, and those of other packages."""
-    others = [name for name in METRICS if name not in (*STANDARD, INFINITY)]
+    others = [
+        reported
+        for name, metric in METRICS.items()
+        if name not in (*STANDARD, INFINITY)
+        for reported in metric.reports or (name,)
+    ]
     return ("fid", "sfid", *(f"fd_{name}" for name in EXTRACTORS), "precision", "recall", *others)
 
 
@@ -128,12 +133,15 @@ def hints(**own: Any) -> ReportHints:
 
 def metrics_in(c: Evaluated) -> list[str]:
     """Metrics in this extractor's features: the standard and the requested ones whose inputs are available."""
-    names = [*STANDARD, *([INFINITY] if c.evaluate.fid_infinity else []), *c.evaluate.metrics]
+    own = [name for name, metric in METRICS.items() if metric.extractor == c.evaluate.extractor]
+    names = [*STANDARD, *own, *([INFINITY] if c.evaluate.fid_infinity else []), *c.evaluate.metrics]
     return [name for name in dict.fromkeys(names) if missing_input(c, METRICS[name]) is None]
 
 
 def missing_input(c: Evaluated, metric: Metric) -> str | None:
     """What a metric needs but this trial does not have, as the end of a sentence; None: nothing."""
+    if metric.extractor not in (None, c.evaluate.extractor):
+        return f"the features of evaluate.extractor {metric.extractor}"
     for column in metric.columns:
         if column not in extractor(c).columns:
             return f"{column}, which evaluate.extractor {c.evaluate.extractor} does not compute"

@@ -31,7 +31,7 @@ from imaging.evaluation.facts import (
     replicated_names,
 )
 from imaging.extractors import SPATIAL
-from imaging.metrics import INFINITY, METRICS, STANDARD
+from imaging.metrics import DENSITY_COVERAGE, INFINITY, METRICS, STANDARD
 from imaging.paths import places_in
 
 LABEL_DIGITS = 8
@@ -176,6 +176,7 @@ def evaluate(
             "precision_recall_k": c.evaluate.precision_recall_k,
             **({} if arithmetic == "float32" else {"precision_recall_arithmetic": arithmetic}),
             "fid_infinity": INFINITY in metrics_in(c),
+            **({"density_coverage_k": c.evaluate.density_coverage_k} if DENSITY_COVERAGE in asked else {}),
             **({"metrics": {name: METRICS[name].version for name in asked}} if asked else {}),
             "pairs": pairs,
             "conditions": conditions,

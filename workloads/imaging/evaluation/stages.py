@@ -22,6 +22,7 @@ from imaging.evaluation.grid import GRID, GRID_SIDE, save_grid
 from imaging.evaluation.stored_features import column_of, features_of_rows, tensors
 from imaging.extractors import FEATURES, SPATIAL
 from imaging.extractors.features import as_rgb
+from imaging.metrics.density_coverage import DEFAULT_K
 from imaging.metrics.frechet import FewSamples, gaussian_of
 from imaging.metrics.jackknife import Replicates
 from imaging.metrics.moments import MERGED_ROWS, Gaussian, Moments
@@ -127,6 +128,7 @@ def evaluate(ctx: StageContext) -> Mapping[str, float]:
         distance=config["distance"],
         precision_recall_k=config["precision_recall_k"],
         precision_recall_arithmetic=config.get("precision_recall_arithmetic", "float32"),
+        density_coverage_k=config.get("density_coverage_k", DEFAULT_K),
         device=ctx.device,
         max_bytes=ctx.execution["max_bytes"],
     )

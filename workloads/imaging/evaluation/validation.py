@@ -21,7 +21,7 @@ from imaging.evaluation.facts import (
     reported_names,
 )
 from imaging.extractors import EXTRACTORS
-from imaging.metrics import INFINITY, METRICS
+from imaging.metrics import DENSITY_COVERAGE, INFINITY, METRICS
 
 
 def problems(c: Evaluated, networks: Collection[str] = ()) -> Iterator[ConfigProblem]:
@@ -109,13 +109,17 @@ def _too_few(c: Evaluated) -> Iterator[ConfigProblem]:
         )
     imported = imported_file(c)
     num_images = num_reference(c) if imported is None else imported.num_images
-    if num_images is not None and num_images < least:
-        path = "data.path" if c.evaluate.num_reference is None else "evaluate.num_reference"
-        yield ConfigProblem(
-            path if imported is None else "evaluate.reference",
-            f"has {num_images} images; precision_recall_k {k} needs {least} or more",
-            ("evaluate.precision_recall_k",),
-        )
+    needs = {"precision_recall_k": least}
+    if DENSITY_COVERAGE in metrics_in(c):
+        needs["density_coverage_k"] = c.evaluate.density_coverage_k + 1
+    for option, at_least in needs.items():
+        if num_images is not None and num_images < at_least:
+            path = "data.path" if c.evaluate.num_reference is None else "evaluate.num_reference"
+            yield ConfigProblem(
+                path if imported is None else "evaluate.reference",
+                f"has {num_images} images; {option} {getattr(c.evaluate, option)} needs {at_least} or more",
+                (f"evaluate.{option}",),
+            )
     if INFINITY in metrics_in(c):
         from imaging.metrics.jackknife import NUM_BLOCKS
 

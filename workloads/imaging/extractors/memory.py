@@ -38,8 +38,8 @@ VISION_VALUES = {"dinov2": 304_367_616, "clip": 304_293_888}
 WIDTH = 1024
 TOKENS = {"dinov2": 1 + 16**2, "clip": 1 + 24**2}
 TOKEN_VALUES = {"dinov2": 13, "clip": 16}
-"""Values per token and channel at the largest layer, the MLP: four for what is hidden in it, as many for each value that
-GELU computes on the way, and those of the block's input, sums and normalization."""
+"""Values per token and channel at the largest layer, the MLP: four for what is hidden in it, as many for all that GELU
+computes on the way, and those of the block's input, sums and normalization."""
 
 
 def of_dinov2(evaluate: EvaluateConfig, network: Mapping[str, Stage]) -> tuple[int, int]:

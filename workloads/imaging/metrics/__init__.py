@@ -29,6 +29,8 @@ class Metric:
     against: Literal["nothing", "statistics", "images"] = "images"
     """The part of the reference that it needs. Statistics are of FEATURES and SPATIAL; a file of them may have no
     images."""
+    extractor: str | None = None
+    """The only extractor in whose features it is defined, which reports it without being asked; None: any."""
     version: int = 1
     """Increase it when the same samples get other values: it is in the keys of stages."""
 
@@ -70,3 +72,14 @@ METRICS.register(
         against="statistics",
     ),
 )
+DENSITY_COVERAGE = "density_coverage"
+METRICS.register(
+    DENSITY_COVERAGE,
+    Metric(
+        "imaging.metrics.trial:density_coverage",
+        reports=("density", "coverage"),
+        replicated=("density", "coverage"),
+    ),
+)
+METRICS.register("authpct", Metric("imaging.metrics.trial:authpct", replicated=("authpct",)))
+METRICS.register("cmmd", Metric("imaging.metrics.trial:cmmd", replicated=("cmmd",), extractor="clip"))

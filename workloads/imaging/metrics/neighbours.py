@@ -88,6 +88,23 @@ def nearest_neighbours(
     return Neighbours(indices, np.sqrt(squared))
 
 
+def squared_radii(
+    features: FloatArray, k: int, *, max_bytes: int = DEFAULT_MAX_BYTES, device: str = "cpu"
+) -> Float64Array:
+    """Squared distance (N,) from each row to its k-th nearest other row, in float64."""
+    neighbours = nearest_neighbours(features, features, k + 1, max_bytes=max_bytes, device=device)
+    return squared_radii_of(features, neighbours, k, max_bytes)
+
+
+def squared_radii_of(features: FloatArray, neighbours: Neighbours, k: int, max_bytes: int) -> Float64Array:
+    """`squared_radii` for any k up to those of neighbours within the same rows.
+
+    A row is its own nearest, at distance 0, so its k-th nearest other row is the (k + 1)-th of all.
+    """
+    rows = np.arange(len(features))
+    return squared_distances_of_pairs(features, features, rows, neighbours.indices[:, k], max_bytes)
+
+
 def squared_distances(first: FloatArray, second: FloatArray) -> Float64Array:
     """Σ(a − b)² in float64, row by row: (P, D) and (P, D) → (P,). Symmetric to the bit."""
     difference = first.astype(np.float64) - second

@@ -21,9 +21,9 @@ from imaging.metrics.neighbours import (
     DEFAULT_MAX_BYTES,
     UNDERFLOW,
     Screen,
-    nearest_neighbours,
     screening_dtypes,
     squared_distances_of_pairs,
+    squared_radii,
     tile_shape,
 )
 
@@ -83,16 +83,24 @@ def manifold_hits(
     k: int = 3,
     *,
     arithmetic: Arithmetic = "float32",
+    reference_radii: Float64Array | None = None,
     max_bytes: int = DEFAULT_MAX_BYTES,
     device: str = "cpu",
 ) -> ManifoldHits:
-    """Which rows `precision_recall` counts as inside. Raises and warns as it does."""
+    """Which rows `precision_recall` counts as inside. Raises and warns as it does. `reference_radii` are the squared
+    radii of the references' balls, if they are known; float16 computes its own."""
     first, second = checked_pair(reference, samples)
-    return _checked_hits(first, second, k, arithmetic, max_bytes, device)
+    return _checked_hits(first, second, k, arithmetic, max_bytes, device, reference_radii)
 
 
 def _checked_hits(
-    first: FloatArray, second: FloatArray, k: int, arithmetic: str, max_bytes: int, device: str
+    first: FloatArray,
+    second: FloatArray,
+    k: int,
+    arithmetic: str,
+    max_bytes: int,
+    device: str,
+    reference_radii: Float64Array | None = None,
 ) -> ManifoldHits:
     if not 1 <= k < min(len(first), len(second)):
         raise FeatureError(
@@ -103,20 +111,8 @@ def _checked_hits(
 
         return ManifoldHits(*hits_in_float16(first, second, k, max_bytes=max_bytes, device=device))
     if arithmetic == "float32":
-        return ManifoldHits(*_hits(first, second, k, max_bytes, device))
+        return ManifoldHits(*_hits(first, second, k, max_bytes, device, reference_radii))
     raise FeatureError(f"arithmetic must be 'float32' or 'float16'; got {arithmetic!r}")
-
-
-def squared_radii(
-    features: FloatArray, k: int, *, max_bytes: int = DEFAULT_MAX_BYTES, device: str = "cpu"
-) -> Float64Array:
-    """Squared distance (N,) from each row to its k-th nearest other row, in float64.
-
-    That is the (k + 1)-th nearest row including itself, at distance 0.
-    """
-    neighbours = nearest_neighbours(features, features, k + 1, max_bytes=max_bytes, device=device)
-    rows = np.arange(len(features))
-    return squared_distances_of_pairs(features, features, rows, neighbours.indices[:, k], max_bytes)
 
 
 @dataclass(frozen=True)
@@ -130,11 +126,18 @@ class _Side:
 
 
 def _hits(
-    reference: FloatArray, samples: FloatArray, k: int, max_bytes: int, device: str
+    reference: FloatArray,
+    samples: FloatArray,
+    k: int,
+    max_bytes: int,
+    device: str,
+    reference_radii: Float64Array | None,
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Which references lie in a sample's ball, and which samples in a reference's, from one product."""
     # The radii come first, since they need a copy of a set on the device, which is freed before the screen's.
-    radii = [squared_radii(side, k, max_bytes=max_bytes, device=device) for side in (reference, samples)]
+    if reference_radii is None:
+        reference_radii = squared_radii(reference, k, max_bytes=max_bytes, device=device)
+    radii = [reference_radii, squared_radii(samples, k, max_bytes=max_bytes, device=device)]
     hits = np.zeros(len(reference), dtype=np.bool_), np.zeros(len(samples), dtype=np.bool_)
     num_rows, num_columns = tile_shape(len(reference), max_bytes)
     tiles = [

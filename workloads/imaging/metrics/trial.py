@@ -19,13 +19,16 @@ from assay.workload import load_attribute
 from imaging.extractors import FEATURES, LOGITS, SPATIAL
 from imaging.metrics import Arithmetic
 from imaging.metrics import inception_score as score
+from imaging.metrics.authpct import is_authentic
+from imaging.metrics.cmmd import cmmd_leaving_out
+from imaging.metrics.density_coverage import DEFAULT_K, ball_counts
 from imaging.metrics.extrapolation import frechet_distance_infinity
-from imaging.metrics.feature_arrays import CollapsedSamples, checked_features
+from imaging.metrics.feature_arrays import CollapsedSamples, FeatureError, Float64Array, checked_features, checked_pair
 from imaging.metrics.frechet import FewSamples, frechet_distance
 from imaging.metrics.jackknife import NUM_BLOCKS, Replicates, frechet_replicates, index_blocks
 from imaging.metrics.kid import kid_leaving_out
 from imaging.metrics.moments import Gaussian, Moments
-from imaging.metrics.neighbours import DEFAULT_MAX_BYTES
+from imaging.metrics.neighbours import DEFAULT_MAX_BYTES, Neighbours, nearest_neighbours, squared_radii_of
 from imaging.metrics.precision_recall import manifold_hits
 
 Features = npt.NDArray[np.float32]
@@ -51,6 +54,7 @@ class Comparison:
     """The name of the Fréchet distance."""
     precision_recall_k: int = 3
     precision_recall_arithmetic: Arithmetic = "float32"
+    density_coverage_k: int = DEFAULT_K
     device: str = "cpu"
     max_bytes: int = DEFAULT_MAX_BYTES
     """Bounds the working memory of metrics that compare features pairwise."""
@@ -67,6 +71,19 @@ class Comparison:
     def reference(self) -> Features:
         """FEATURES of the images that represent the reference, (M, D)."""
         return self.reference_column(FEATURES)
+
+    def radii(self, k: int) -> Float64Array:
+        """Squared distance (M,) from each reference to its k-th nearest other one. Neighbours are searched once, for
+        all metrics. Raises FeatureError for no more than k references."""
+        if not 1 <= k < len(self.reference):
+            raise FeatureError(f"k must be at least 1 and less than the {len(self.reference)} references; got {k}")
+        return squared_radii_of(self.reference, self._reference_neighbours, k, self.max_bytes)
+
+    @cached_property
+    def _reference_neighbours(self) -> Neighbours:
+        reference, most = self.reference, max(self.precision_recall_k, self.density_coverage_k)
+        k = min(most + 1, len(reference))
+        return nearest_neighbours(reference, reference, k, max_bytes=self.max_bytes, device=self.device)
 
     @cached_property
     def blocks(self) -> list[npt.NDArray[np.int64]]:
@@ -129,15 +146,39 @@ def precision_recall(c: Comparison) -> Values:
         c.samples,
         c.precision_recall_k,
         arithmetic=c.precision_recall_arithmetic,
+        reference_radii=c.radii(c.precision_recall_k) if c.precision_recall_arithmetic == "float32" else None,
         device=c.device,
         max_bytes=c.max_bytes,
     )
-    inside = hits.samples.astype(np.float64)
-    left_out = np.array([np.delete(inside, rows).mean() for rows in c.blocks])
+    return {"precision": _share(c, hits.samples), "recall": float(hits.reference.mean())}
+
+
+def _share(c: Comparison, hits: npt.NDArray[np.bool_], scale: float = 1.0) -> Replicates:
+    """The share of samples that something holds of, times `scale`."""
+    values = scale * hits.astype(np.float64)
+    return Replicates(float(values.mean()), np.array([np.delete(values, rows).mean() for rows in c.blocks]), c.sizes)
+
+
+def density_coverage(c: Comparison) -> Values:
+    reference, samples = checked_pair(c.reference, c.samples)
+    k, blocks = c.density_coverage_k, c.blocks or [np.arange(len(samples))]
+    counts = ball_counts(reference, samples, blocks, k, radii=c.radii(k), max_bytes=c.max_bytes, device=c.device)
+    left_out = np.array(counts.left_out if c.blocks else []).reshape(-1, 2)
     return {
-        "precision": Replicates(float(inside.mean()), left_out, c.sizes),
-        "recall": float(hits.reference.mean()),
+        name: Replicates(value, left_out[:, index], c.sizes)
+        for index, (name, value) in enumerate(counts.value._asdict().items())
     }
+
+
+def authpct(c: Comparison) -> Values:
+    reference, samples = checked_pair(c.reference, c.samples)
+    authentic = is_authentic(reference, samples, radii=c.radii(1), max_bytes=c.max_bytes, device=c.device)
+    return {"authpct": _share(c, authentic, scale=100)}
+
+
+def cmmd(c: Comparison) -> Values:
+    value, left_out = cmmd_leaving_out(c.reference, c.samples, c.blocks, max_bytes=c.max_bytes)
+    return {"cmmd": Replicates(value, left_out, c.sizes)}
 
 
 def kid(c: Comparison) -> Values:

@@ -143,7 +143,9 @@ def test_the_keys_of_every_published_file_are_understood() -> None:
 def test_other_weights_are_refused_with_what_is_wrong() -> None:
     state = as_published(dinov2().state_dict())
     del state["norm.bias"]
-    with pytest.raises(UserError, match=r"file\.pth: these are not weights of this network: 2 of \d+ .*: norm\.bias, x"):
+    with pytest.raises(
+        UserError, match=r"file\.pth: these are not weights of this network: 2 of \d+ .*: norm\.bias, x"
+    ):
         VisionTransformer.of(DINO, {**state, "x": torch.ones(1)}, "file.pth: ")
 
 

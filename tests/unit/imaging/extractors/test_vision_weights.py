@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from adm.workload import workload
 from assay.errors import ConfigError, UserError
 from assay.workload import Stage, topological
-from adm.workload import workload
 from imaging.config import EvaluateConfig
 from imaging.extractors.vision_weights import CLIP, DINOV2, check_dinov2, find, identity_of_clip, identity_of_dinov2
 
