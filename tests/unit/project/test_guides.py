@@ -134,9 +134,10 @@ def test_sweeps_in_guides_are_valid(tmp_path: Path) -> None:
 
 def test_metrics_are_functions_on_arrays(capsys: pytest.CaptureFixture[str]) -> None:
     exec(block("workloads/imaging/README.md", "python", "frechet_distance"), {})
-    distance, precision_recall, _ = capsys.readouterr().out.splitlines()
+    distance, precision_recall, _, density_coverage = capsys.readouterr().out.splitlines()
     assert 0 < float(distance) < 1
     assert "precision" in precision_recall
+    assert "coverage" in density_coverage
 
 
 @pytest.mark.slow
