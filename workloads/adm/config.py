@@ -167,6 +167,9 @@ class TrainConfig(Section):
     """Images that a worker processes at a time at most, accumulating gradients; None: its whole share of the batch;
     auto: as many as its device's memory holds by our estimate. Halved if memory runs out: the step is the same but for
     rounding, and for which units dropout leaves out."""
+    compress_gradients: Bool = False
+    """Workers exchange gradients in the 16 bits that they compute in, half as many bytes. No effect in fp32. Under ZeRO,
+    DeepSpeed exchanges them, always in 32 bits."""
     checkpoint_every: PositiveInt = 1000
     keep_last: PositiveInt = 2
     """Number of latest checkpoints kept while training; one is kept afterwards."""
@@ -190,6 +193,13 @@ class TrainConfig(Section):
                 f"zero_stage {self.zero_stage} has no effect on engine {self.engine}; set engine {others}",
                 "zero_stage",
                 "engine",
+            )
+        if self.zero_stage and self.compress_gradients:
+            raise FieldError(
+                f"compress_gradients has no effect with zero_stage {self.zero_stage}, under which gradients are exchanged "
+                "in 32 bits; set one of them alone",
+                "compress_gradients",
+                "zero_stage",
             )
         if len(set(self.ema_rates)) < len(self.ema_rates):
             raise FieldError(f"ema_rates {list(self.ema_rates)} repeats a rate; allowed: distinct rates", "ema_rates")

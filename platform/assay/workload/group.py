@@ -16,13 +16,14 @@ from torch.autograd import Function
 T = TypeVar("T")
 
 
-def _alone() -> bool:
+def is_alone() -> bool:
+    """Whether this worker has no others to talk to."""
     return not dist.is_initialized() or dist.get_world_size() == 1
 
 
 def gather(value: T) -> list[T]:
     """Every worker's value, by rank."""
-    if _alone():
+    if is_alone():
         return [value]
     values: list[T | None] = [None] * dist.get_world_size()
     dist.all_gather_object(values, value)
@@ -31,7 +32,7 @@ def gather(value: T) -> list[T]:
 
 def any_worker(flag: bool, device: str) -> bool:
     """Whether the flag is set on any worker. `device` is where this worker's tensors are."""
-    if _alone():
+    if is_alone():
         return flag
     flags = torch.tensor(float(flag), device=device)
     dist.all_reduce(flags)
@@ -40,7 +41,7 @@ def any_worker(flag: bool, device: str) -> bool:
 
 def average(tensors: Sequence[Tensor]) -> None:
     """Replace every tensor by its mean over workers, in one all-reduce."""
-    if _alone():
+    if is_alone():
         return
     flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
     dist.all_reduce(flat)
@@ -51,7 +52,7 @@ def average(tensors: Sequence[Tensor]) -> None:
 
 def mean_over_workers(tensor: Tensor) -> Tensor:
     """The mean of the workers' tensors. Gradients flow to all of them, as batch norm over workers needs it."""
-    return tensor if _alone() else _Mean.apply(tensor)  # type: ignore[no-untyped-call]
+    return tensor if is_alone() else _Mean.apply(tensor)  # type: ignore[no-untyped-call]
 
 
 class _Mean(Function):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import torch
 
-from adm.config import Precision
+from adm.config import Precision, TrainConfig
 from adm.training.shares import fp16_on_cpu
 from assay.errors import AssayWarning
 from assay.workload import StageContext
@@ -64,3 +64,8 @@ def computing_in(precision: str, device: str) -> Iterator[None]:
     """Autocast to a resolved precision; no effect for fp32."""
     with torch.autocast(device.split(":")[0], dtype=DTYPES[precision], enabled=precision != "fp32"):
         yield
+
+
+def sent_as(config: TrainConfig, precision: str) -> torch.dtype | None:
+    """The type in which workers exchange gradients under a resolved precision; None: that of the gradients, 32 bits."""
+    return DTYPES[precision] if config.compress_gradients and precision != "fp32" else None

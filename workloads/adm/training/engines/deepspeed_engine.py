@@ -22,7 +22,8 @@ from adm.config import TrainConfig
 from adm.training.engines.compiling import compiling, operators_folder
 from adm.training.engines.engine import BETAS, LossFn, RanOutOfMemory, StepReport, named_parameters
 from adm.training.engines.torch_engine import loss_scale_state, restore_loss_scale
-from adm.training.precision import DTYPES
+from adm.training.precision import DTYPES, sent_as
+from assay.workload.gradients import BUCKET_BYTES, GradientAverage
 from assay.workload.group import any_worker
 
 INITIAL_LOSS_SCALE = 2.0**16
@@ -79,6 +80,8 @@ class DeepSpeedEngine:
             model=model, config=_settings(config, precision, micro_batches)
         )
         self._uses_zero = config.zero_stage > 0
+        if not self._uses_zero:
+            self._average = GradientAverage([p for _, p in self._named], sent_as(config, precision))
         self._device, self._on_cpu = device, torch.device(device).type == "cpu"
         self._scale = _ZeroLossScale(self._optimizer) if self._uses_zero and precision == "fp16" else None
 
@@ -106,23 +109,29 @@ class DeepSpeedEngine:
         return StepReport(taken, norm, scale)
 
     def _average_gradients(self, micro_batches: Sequence[LossFn]) -> None:
-        """The gradients of all micro-batches, averaged over the group once all workers have theirs: one that ran out of
-        memory would leave the others waiting for it. Under ZeRO, which averages during the backward pass, this cannot
-        be told, and the error ends the group."""
+        """The gradients of all micro-batches, averaged over the group during the last backward pass. A worker that ran
+        out of memory takes part in what is left of it, so that all can go on with smaller ones. Under ZeRO, which
+        averages by itself, this cannot be told, and the error ends the group."""
         self._engine.set_train_batch_size(len(micro_batches) * self._engine.dp_world_size)
         self._engine.set_gradient_accumulation_boundary(True)
         message = None
         try:
             with self._engine.no_sync():
-                for loss_fn in micro_batches:
-                    self._engine.backward(self._loss(loss_fn))
+                for left, loss_fn in zip(reversed(range(len(micro_batches))), micro_batches, strict=True):
+                    loss = self._loss(loss_fn)
+                    if left == 0:
+                        self._average.start()
+                    self._engine.backward(loss)
         except torch.OutOfMemoryError as error:
             message = str(error)
+        for _, parameter in self._named:
+            if parameter.grad is None:  # DeepSpeed's Adam wants them all
+                parameter.grad = torch.zeros_like(parameter)
+        self._average.finish()
         if any_worker(message is not None, self._device):
             for _, parameter in self._named:
                 parameter.grad = None
             raise RanOutOfMemory(message or "another worker ran out of memory")
-        self._engine.allreduce_gradients()
 
     def _loss(self, loss_fn: LossFn) -> Tensor:
         from deepspeed.runtime.torch_autocast import autocast_if_enabled
@@ -250,7 +259,7 @@ def _settings(config: TrainConfig, precision: str, micro_batches: int) -> dict[s
                 "weight_decay": config.weight_decay,
             },
         },
-        "zero_optimization": {"stage": config.zero_stage},
+        "zero_optimization": _zero(config.zero_stage),
         "torch_autocast": {
             "enabled": precision != "fp32",
             "dtype": str(DTYPES[precision]).removeprefix("torch."),
@@ -258,6 +267,14 @@ def _settings(config: TrainConfig, precision: str, micro_batches: int) -> dict[s
         },
         "steps_per_print": None,
     }
+
+
+def _zero(stage: int) -> dict[str, Any]:
+    """ZeRO that averages gradients during the backward pass. By default it would send all of them at its end, unless
+    there are more than half a billion."""
+    if stage == 0:
+        return {"stage": 0}
+    return {"stage": stage, "overlap_comm": dist.get_world_size() > 1, "reduce_bucket_size": BUCKET_BYTES // 4}
 
 
 def _join_group(backend: str) -> None:

@@ -1,4 +1,4 @@
-"""PyTorch without DeepSpeed: fused Adam or AdamW, autocast, GradScaler, and one all-reduce of all gradients."""
+"""PyTorch without DeepSpeed: fused Adam or AdamW, autocast, and GradScaler."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from adm.config import TrainConfig
 from adm.training.engines.engine import BETAS, LossFn, RanOutOfMemory, StepReport, named_parameters
-from adm.training.precision import computing_in
+from adm.training.precision import computing_in, sent_as
 from assay.workload import group
+from assay.workload.gradients import GradientAverage
 
 
 class TorchEngine:
@@ -43,6 +44,7 @@ class TorchEngine:
             foreach=False,
         )
         self._scaler = torch.amp.GradScaler(torch.device(device).type, enabled=precision == "fp16")
+        self._average = GradientAverage([p for _, p in self._named], sent_as(config, precision))
 
     def step(self, micro_batches: Sequence[LossFn], learning_rate: float) -> StepReport:
         for parameters in self._optimizer.param_groups:
@@ -51,7 +53,6 @@ class TorchEngine:
         if group.any_worker(message is not None, self._device):
             self._optimizer.zero_grad(set_to_none=True)
             raise RanOutOfMemory(message or "another worker ran out of memory")
-        group.average([p.grad for _, p in self._named if p.grad is not None])
         scale = float(self._scaler.get_scale())
         self._scaler.unscale_(self._optimizer)
         norm = float(nn.utils.clip_grad_norm_([p for _, p in self._named], self._clip))
@@ -62,17 +63,21 @@ class TorchEngine:
         return StepReport(taken, norm, scale)
 
     def _add_gradients(self, micro_batches: Sequence[LossFn]) -> str | None:
-        """Compute this worker's gradients. Returns the error's message if its memory runs out: the error itself would
-        keep the memory of its frames."""
+        """Compute the gradients, averaged over the group. Returns the error's message if this worker's memory runs out:
+        the error itself would keep the memory of its frames."""
         self._optimizer.zero_grad(set_to_none=True)
+        message = None
         try:
-            for loss_fn in micro_batches:
+            for left, loss_fn in zip(reversed(range(len(micro_batches))), micro_batches, strict=True):
                 with computing_in(self._precision, self._device):
                     loss = loss_fn(self.model)
+                if left == 0:
+                    self._average.start()
                 self._scaler.scale(loss / len(micro_batches)).backward()  # type: ignore[no-untyped-call]
         except torch.OutOfMemoryError as error:
-            return str(error)
-        return None
+            message = str(error)
+        self._average.finish()
+        return message
 
     def moments(self) -> Iterator[tuple[str, Tensor, Tensor]]:
         for name, parameter in self._named:
