@@ -168,8 +168,8 @@ class TrainConfig(Section):
     auto: as many as its device's memory holds by our estimate. Halved if memory runs out: the step is the same but for
     rounding, and for which units dropout leaves out."""
     compress_gradients: Bool = False
-    """Workers exchange gradients in the 16 bits that they compute in, half as many bytes. No effect in fp32. Under ZeRO,
-    DeepSpeed exchanges them, always in 32 bits."""
+    """Workers exchange gradients in the 16 bits that they compute in, half as many bytes. No effect in fp32; not with
+    ZeRO, which exchanges them in 32 bits."""
     checkpoint_every: PositiveInt = 1000
     keep_last: PositiveInt = 2
     """Number of latest checkpoints kept while training; one is kept afterwards."""
@@ -196,8 +196,8 @@ class TrainConfig(Section):
             )
         if self.zero_stage and self.compress_gradients:
             raise FieldError(
-                f"compress_gradients has no effect with zero_stage {self.zero_stage}, under which gradients are exchanged "
-                "in 32 bits; set one of them alone",
+                f"compress_gradients has no effect with zero_stage {self.zero_stage}, under which gradients are "
+                "exchanged in 32 bits; set one of them alone",
                 "compress_gradients",
                 "zero_stage",
             )

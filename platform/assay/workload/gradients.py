@@ -1,13 +1,13 @@
 """Average gradients over the workers of a training while the backward pass computes the others.
 
-DistributedDataParallel overlaps the two as well. But it forms its buckets anew after the first step, so with three or more
-workers a resumed training would be rounded otherwise; and a worker whose memory runs out leaves the others waiting. Here
-buckets follow from the parameters alone, and a worker that stopped in the middle still takes part in what is left.
+DistributedDataParallel overlaps the two as well. But it forms its buckets anew after the first step, so with three or
+more workers a resumed training would be rounded otherwise; and a worker whose memory runs out leaves the others waiting.
+Here buckets follow from the parameters alone, and a worker that stopped in the middle takes part in what is left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -25,7 +25,7 @@ FEWEST_BUCKETS = 16
 @dataclass
 class _Bucket:
     parameters: list[nn.Parameter] = field(default_factory=list)
-    missing: set[nn.Parameter] = field(default_factory=set)
+    missing: set[Tensor] = field(default_factory=set)
     """Parameters whose gradient the backward pass has yet to complete."""
 
 
@@ -63,7 +63,7 @@ class GradientAverage:
         self._is_last_pass = True
         self._exchanges = []
         for bucket in self._buckets:
-            bucket.missing = set(bucket.parameters)
+            bucket.missing = set[Tensor](bucket.parameters)
 
     def finish(self) -> None:
         """Send what was not sent, and wait for all of it."""
@@ -78,11 +78,11 @@ class GradientAverage:
         self._is_last_pass = False
         self._exchanges = []
 
-    def _completed(self, bucket: _Bucket):  # type: ignore[no-untyped-def]
+    def _completed(self, bucket: _Bucket) -> Callable[[Tensor], None]:
         def hook(parameter: Tensor) -> None:
             if not self._is_last_pass:
                 return
-            bucket.missing.discard(parameter)  # type: ignore[arg-type]
+            bucket.missing.discard(parameter)
             # All workers send in one order, so a bucket waits for those before it.
             while len(self._exchanges) < len(self._buckets) and not self._buckets[len(self._exchanges)].missing:
                 self._send(self._buckets[len(self._exchanges)])
