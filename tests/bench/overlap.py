@@ -149,8 +149,8 @@ def worker(args: argparse.Namespace) -> None:
         step(way)
     before = median(step("alone") for _ in range(args.repeat))
     say(
-        f"{args.preset}, {args.network}, {args.batch} images a worker, {num_bytes / 1e6:.1f} MB of gradients, one thread "
-        f"a worker, medians of {args.repeat}; a step without communication {before * 1e3:.0f} ms"
+        f"{args.preset}, {args.network}, {args.batch} images a worker, {num_bytes / 1e6:.1f} MB of gradients, one "
+        f"thread a worker, medians of {args.repeat}; a step without communication {before * 1e3:.0f} ms"
     )
     say("link MB/s | alone | all-reduce alone | bytes/bandwidth | after | during | during/after | floor | during/floor")
     for share in args.shares:

@@ -167,9 +167,9 @@ class TrainConfig(Section):
     """Images that a worker processes at a time at most, accumulating gradients; None: its whole share of the batch;
     auto: as many as its device's memory holds by our estimate. Halved if memory runs out: the step is the same but for
     rounding, and for which units dropout leaves out."""
-    compress_gradients: Bool = False
-    """Workers exchange gradients in the 16 bits that they compute in, half as many bytes. No effect in fp32; not with
-    ZeRO, which exchanges them in 32 bits."""
+    compress_gradients: Annotated[Bool, ADDED] = False
+    """Workers exchange gradients in the 16 bits that they compute in: half as many bytes, rounded. No effect in fp32.
+    Not with ZeRO, which exchanges them in 32 bits."""
     checkpoint_every: PositiveInt = 1000
     keep_last: PositiveInt = 2
     """Number of latest checkpoints kept while training; one is kept afterwards."""

@@ -99,6 +99,8 @@ def _has_one_head(model: ModelConfig) -> bool:
 def _train(train: TrainConfig) -> TrainConfig:
     if train.weight_decay == 0:
         train = _with(train, optimizer="adamw")
+    if train.precision == "fp32":
+        train = _with(train, compress_gradients=False)
     first, *others = train.ema_rates
     return _with(train, ema_rates=(first, *sorted(others, reverse=True)))
 

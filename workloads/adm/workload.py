@@ -47,7 +47,7 @@ from imaging.paths import places_in
 PACE = ("iterations", "checkpoint_every", "keep_last", "keep_every", "keep_best", "checkpoint", "init")
 """The options of a training that set its length and its checkpoints, and where it starts: that is an input. They do not
 change a step."""
-TRAINING_EXECUTION = ("engine", "zero_stage", "micro_batch", "compress_gradients")
+TRAINING_EXECUTION = ("engine", "zero_stage", "micro_batch")
 CHECKPOINT_CHECKS = {
     "train": "adm.checkpoints.checks:model",
     "classifier.train": "adm.checkpoints.checks:classifier",

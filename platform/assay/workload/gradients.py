@@ -1,14 +1,15 @@
 """Average gradients over the workers of a training while the backward pass computes the others.
 
 DistributedDataParallel overlaps the two as well. But it forms its buckets anew after the first step, so with three or
-more workers a resumed training would be rounded otherwise; and a worker whose memory runs out leaves the others waiting.
-Here buckets follow from the parameters alone, and a worker that stopped in the middle takes part in what is left.
+more workers a resumed training would be rounded otherwise; and a worker whose memory runs out leaves the others
+waiting. Here buckets follow from the parameters alone, and a worker that stopped midway takes part in what is left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 import torch.distributed as dist
@@ -23,10 +24,12 @@ FEWEST_BUCKETS = 16
 
 
 @dataclass
-class _Bucket:
+class Bucket:
+    """Parameters whose gradients are sent together."""
+
     parameters: list[nn.Parameter] = field(default_factory=list)
     missing: set[Tensor] = field(default_factory=set)
-    """Parameters whose gradient the backward pass has yet to complete."""
+    """Those whose gradient the backward pass has yet to complete."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,9 @@ class _Exchange:
     """A bucket on its way."""
 
     gradients: Tensor
-    """All gradients of the bucket, (n,). The parameters' own are views of it."""
+    """The gradients of the bucket, (n,). Those of the parameters are views of it."""
     sent: Tensor
-    """What is summed over workers: the same tensor, or in 16 bits."""
+    """What is added up over workers: the same tensor, or a copy in 16 bits."""
     work: dist.Work
 
 
@@ -51,17 +54,17 @@ class GradientAverage:
     def __init__(self, parameters: Sequence[nn.Parameter], dtype: torch.dtype | None = None) -> None:
         """`dtype` is the type in which gradients are sent and added up; None: their own."""
         self._dtype = dtype
-        self._buckets = [] if is_alone() else list(_buckets(parameters))
+        self._buckets = [] if is_alone() else list(buckets(parameters))
         self._exchanges: list[_Exchange] = []
+        """Of the first buckets, in their order, which is that of all workers."""
         self._is_last_pass = False
         for bucket in self._buckets:
             for parameter in bucket.parameters:
-                parameter.register_post_accumulate_grad_hook(self._completed(bucket))
+                parameter.register_post_accumulate_grad_hook(partial(self._complete, bucket))
 
     def start(self) -> None:
         """The next backward pass is the step's last: it completes gradients, and each bucket is sent when it can be."""
         self._is_last_pass = True
-        self._exchanges = []
         for bucket in self._buckets:
             bucket.missing = set[Tensor](bucket.parameters)
 
@@ -71,50 +74,44 @@ class GradientAverage:
             self._send(bucket)
         for exchange in self._exchanges:
             exchange.work.wait()
-            if self._dtype is None:
-                exchange.gradients.div_(dist.get_world_size())
-            else:
-                exchange.gradients.copy_(exchange.sent)
+            exchange.gradients.copy_(exchange.sent)
         self._is_last_pass = False
         self._exchanges = []
 
-    def _completed(self, bucket: _Bucket) -> Callable[[Tensor], None]:
-        def hook(parameter: Tensor) -> None:
-            if not self._is_last_pass:
-                return
-            bucket.missing.discard(parameter)
-            # All workers send in one order, so a bucket waits for those before it.
-            while len(self._exchanges) < len(self._buckets) and not self._buckets[len(self._exchanges)].missing:
-                self._send(self._buckets[len(self._exchanges)])
+    def _complete(self, bucket: Bucket, parameter: Tensor) -> None:
+        if not self._is_last_pass:
+            return
+        bucket.missing.discard(parameter)
+        for following in self._buckets[len(self._exchanges) :]:
+            if following.missing:
+                break
+            self._send(following)
 
-        return hook
-
-    def _send(self, bucket: _Bucket) -> None:
-        grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in bucket.parameters]
+    def _send(self, bucket: Bucket) -> None:
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in bucket.parameters]
         # PyTorch lays a gradient out as its parameter, without gaps: their memory is copied as it lies.
-        flat = torch.cat([grad.as_strided((grad.numel(),), (1,)) for grad in grads])
-        for parameter, grad, part in zip(
-            bucket.parameters, grads, flat.split([grad.numel() for grad in grads]), strict=True
-        ):
+        flat = torch.cat([gradient.as_strided((gradient.numel(),), (1,)) for gradient in gradients])
+        flat /= dist.get_world_size()  # before they are added up: a sum could overflow 16 bits
+        parts = flat.split([gradient.numel() for gradient in gradients])
+        for parameter, gradient, part in zip(bucket.parameters, gradients, parts, strict=True):
             if parameter.grad is not None:
-                parameter.grad = part.as_strided(grad.shape, grad.stride())
-        # Divided first in 16 bits, in which a sum could overflow.
-        sent = flat if self._dtype is None else (flat / dist.get_world_size()).to(self._dtype)
+                parameter.grad = part.as_strided(gradient.shape, gradient.stride())
+        sent = flat if self._dtype is None else flat.to(self._dtype)
         work = dist.all_reduce(sent, async_op=True)
         assert work is not None  # only in processes outside the group
         self._exchanges.append(_Exchange(flat, sent, work))
 
 
-def _buckets(parameters: Sequence[nn.Parameter]) -> Iterator[_Bucket]:
+def buckets(parameters: Sequence[nn.Parameter]) -> Iterator[Bucket]:
     """The parameters from last to first, about as a backward pass reaches them, in buckets of about equal size."""
     total = sum(p.numel() * p.element_size() for p in parameters)
     most = min(BUCKET_BYTES, total / FEWEST_BUCKETS)
-    bucket, size = _Bucket(), 0
+    bucket, size = Bucket(), 0
     for parameter in reversed(parameters):
         added = parameter.numel() * parameter.element_size()
         if bucket.parameters and size + added > most:
             yield bucket
-            bucket, size = _Bucket(), 0
+            bucket, size = Bucket(), 0
         bucket.parameters.append(parameter)
         size += added
     yield bucket

@@ -81,11 +81,12 @@ def training_memory(model: ModelConfig, train: TrainConfig, section: str, networ
         divided += gradients
     else:
         fixed += gradients
+    if train.compress_gradients and how.is_half:  # until a step's last is sent
+        fixed += how.width * parameters
     return Memory(
         fixed=fixed,
         divided=divided,
-        # Once the activations are free, workers exchange a flat copy of the gradients.
-        moments=(*step_moments(model, how), (gradients, 0)),
+        moments=step_moments(model, how),
         items=train.batch_size,
         at_a_time=train.micro_batch,
         setting=f"{section}.micro_batch",

@@ -25,7 +25,16 @@ from imaging.evaluation import facts
 from imaging.evaluation import graph as evaluation_graph
 from imaging.paths import places_in
 
-TIMED = ("optimizer", "learning_rate", "weight_decay", "gradient_clip", "precision", "engine", "ema_rates")
+TIMED = (
+    "optimizer",
+    "learning_rate",
+    "weight_decay",
+    "gradient_clip",
+    "precision",
+    "engine",
+    "ema_rates",
+    "compress_gradients",
+)
 """The training options that the duration of a step depends on."""
 PAIRS_PER_SHARD = 8
 

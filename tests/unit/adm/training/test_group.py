@@ -18,7 +18,11 @@ pytestmark = pytest.mark.slow
 
 ENGINES = {
     "PyTorch in fp32": {"train.engine": "torch", "train.precision": "fp32"},
-    "PyTorch in bf16": {"train.engine": "torch", "train.precision": "bf16"},
+    "PyTorch in bf16, gradients, too": {
+        "train.engine": "torch",
+        "train.precision": "bf16",
+        "train.compress_gradients": True,
+    },
     "DeepSpeed in fp32": {"train.engine": "deepspeed", "train.precision": "fp32"},
     "DeepSpeed in fp32, ZeRO 1": {"train.engine": "deepspeed", "train.precision": "fp32", "train.zero_stage": 1},
     "DeepSpeed in bf16, ZeRO 2": {"train.engine": "deepspeed", "train.precision": "bf16", "train.zero_stage": 2},

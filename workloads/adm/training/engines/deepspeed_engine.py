@@ -263,7 +263,7 @@ def _settings(config: TrainConfig, precision: str, micro_batches: int) -> dict[s
         "torch_autocast": {
             "enabled": precision != "fp32",
             "dtype": str(DTYPES[precision]).removeprefix("torch."),
-            "lower_precision_safe_modules": [],  # gradients are never averaged in 16 bits
+            "lower_precision_safe_modules": [],  # ZeRO averages gradients in 32 bits
         },
         "steps_per_print": None,
     }
