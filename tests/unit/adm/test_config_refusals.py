@@ -38,6 +38,10 @@ DETERMINISTIC = {"sample.sampler": "ddim", "sample.eta": 0.0}
             {**PHOTOGRAPHS, **GUIDED, "classifier.model.out_channels": 7},
             r"classifier\.model\.out_channels is 7, .* images of model\.num_classes 10",
         ),
+        (
+            {"train.zero_stage": 1, "train.compress_gradients": True},
+            r"compress_gradients has no effect with zero_stage 1, .* exchanged in 32 bits",
+        ),
         ({**DETERMINISTIC, "sample.temperature": 0.9}, r"sample\.temperature: 0\.9 has no effect.*eta 0 adds none"),
         (
             {"train.checkpoint": "w.pt", "train.ema_rates": [0.99, 0.9], "sample.ema_rate": 0.9},

@@ -147,7 +147,7 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 
 def same(one: Gradients, other: Gradients) -> bool:
     return one.keys() == other.keys() and all(
-        a is None and b is None or (a is not None and b is not None and torch.equal(a, b))
+        (a is None and b is None) or (a is not None and b is not None and torch.equal(a, b))
         for a, b in zip(one.values(), other.values(), strict=True)
     )
 
@@ -165,7 +165,7 @@ def test_a_step_of_two_micro_batches_communicates_once_and_begins_during_its_las
     for worker in workers:
         step = worker["during"]
         assert step["before"] == 0, "the first micro-batch only accumulates"
-        assert 0 < step["during"] < len(expected), "a bucket with unused parameters, and those after it, wait for the end"
+        assert 0 < step["during"] < len(expected), "unused parameters, and what comes after them, wait for the end"
         assert step["sent"] == [(count, torch.float32) for count in expected], "in one order on all workers"
 
 
@@ -193,7 +193,9 @@ def test_16_bits_hold_means_whose_sum_they_do_not_hold(workers: list[dict[str, A
         assert worker["large"].tolist() == [40_000.0] * 3
 
 
-def test_where_a_worker_runs_out_of_memory_none_waits_and_the_next_step_is_as_ever(workers: list[dict[str, Any]]) -> None:
+def test_where_a_worker_runs_out_of_memory_none_waits_and_the_next_step_is_right(
+    workers: list[dict[str, Any]],
+) -> None:
     assert [worker["failure"]["failed"] for worker in workers] == [False, True]
     for worker in workers:
         assert same(worker["failure"]["gradients"], worker["afterwards"])
