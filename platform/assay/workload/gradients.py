@@ -60,7 +60,8 @@ class GradientAverage:
         self._is_last_pass = False
         for bucket in self._buckets:
             for parameter in bucket.parameters:
-                parameter.register_post_accumulate_grad_hook(partial(self._complete, bucket))
+                hook = partial(self._complete, bucket)
+                parameter.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
 
     def start(self) -> None:
         """The next backward pass is the step's last: it completes gradients, and each bucket is sent when it can be."""
@@ -92,7 +93,7 @@ class GradientAverage:
         # PyTorch lays a gradient out as its parameter, without gaps: their memory is copied as it lies.
         flat = torch.cat([gradient.as_strided((gradient.numel(),), (1,)) for gradient in gradients])
         flat /= dist.get_world_size()  # before they are added up: a sum could overflow 16 bits
-        parts = flat.split([gradient.numel() for gradient in gradients])
+        parts = torch.split(flat, [gradient.numel() for gradient in gradients])
         for parameter, gradient, part in zip(bucket.parameters, gradients, parts, strict=True):
             if parameter.grad is not None:
                 parameter.grad = part.as_strided(gradient.shape, gradient.stride())
