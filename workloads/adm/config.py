@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, model_validator
 from adm.registries import (
     ENGINES,
     GUIDANCE_PLACES,
+    GUIDANCES,
     LOSSES,
     MEANS,
     NETWORKS,
@@ -21,6 +22,7 @@ from adm.registries import (
     SCHEDULES,
     TIMESTEP_SAMPLERS,
     VARIANCES,
+    Guide,
     Role,
     kinds,
 )
@@ -89,6 +91,9 @@ class ModelConfig(Section):
     dropout: Fraction = 0.0
     num_classes: PositiveInt | None = None
     """Class conditioning; None is unconditional."""
+    null_class: Annotated[Bool, ADDED] = False
+    """One more class embedding, for images without a label (label num_classes). train.label_dropout implies it; set it
+    for a checkpoint that was trained so."""
     pool: Literal["attention", "adaptive", "spatial", "spatial_v2"] = "attention"
     """encoder only."""
     activation_checkpointing: Bool = False
@@ -103,6 +108,16 @@ class ModelConfig(Section):
         """Number of classes that it classifies into, or is conditional on; None if it is unconditional."""
         return self.out_channels if self.role is Role.CLASSIFIES else self.num_classes
 
+    @property
+    def null_label(self) -> int | None:
+        """The label of images without one; None if the network has no such class."""
+        return self.num_classes if self.null_class else None
+
+    @property
+    def num_embeddings(self) -> int:
+        """Class embeddings."""
+        return (self.num_classes or 0) + self.null_class
+
     @model_validator(mode="after")
     def _fits(self) -> ModelConfig:
         halvings = len(self.channel_mult) - 1
@@ -116,6 +131,12 @@ class ModelConfig(Section):
         if (self.role is Role.ENLARGES) != (self.low_res_size is not None):
             raise FieldError(
                 f"low_res_size belongs to kind {kinds(Role.ENLARGES)}, which needs it", "low_res_size", "kind"
+            )
+        if self.null_class and self.num_classes is None:
+            raise FieldError(
+                "null_class stands beside other classes, but num_classes is null; leave it out",
+                "null_class",
+                "num_classes",
             )
         return self
 
@@ -159,6 +180,9 @@ class TrainConfig(Section):
     """Rates of the weight averages that are kept. Samples come from the first, unless sample.ema_rate names another."""
     precision: Precision = "auto"
     timestep_sampler: Annotated[str, AfterValidator(TIMESTEP_SAMPLERS.checked)] = "uniform"
+    label_dropout: Annotated[Fraction, ADDED] = 0.0
+    """Share of images that a class-conditional model is shown without their label, as classifier-free guidance needs;
+    0.1 is usual. The network gets one more class embedding for them."""
     engine: Annotated[str, AfterValidator(ENGINES.checked)] = "auto"
     """DeepSpeed with its fused Adam, or PyTorch alone. auto: DeepSpeed if its operators can be built."""
     zero_stage: Literal[0, 1, 2] = 0
@@ -257,7 +281,20 @@ class SampleConfig(Section):
     """A count, counts per section ([90, 60, 60, 20, 20]), or a spacing and a count ("ddim25", "karras25")."""
     eta: Eta = 0.0
     """DDIM's η: 0 is deterministic."""
+    guidance: Annotated[str, AfterValidator(GUIDANCES.checked), ADDED] = "classifier"
+    """What guides images. classifier: the gradient of the config's classifier. classifier_free: away from the model
+    without labels (train.label_dropout), or from the unconditional model that `guide` names. autoguidance: away from
+    the weaker model that `guide` names."""
     guidance_scale: NonNegativeFloat = 0.0
+    """classifier: the factor s of the gradient; 0 is no guidance. classifier_free and autoguidance: w in
+    ε_g + w (ε − ε_g); 1 is the model alone, and 0 its guide."""
+    guidance_interval: Annotated[tuple[CountInt, CountInt] | None, ADDED] = None
+    """[least, most] timestep, of the diffusion.steps, at which images are guided; null: at all."""
+    guide: Annotated[Str | None, ADDED] = None
+    """The unconditional or weaker model: KEY, SWEEP/ARM or SWEEP/ARM@ITERATIONS of a training, as in train.init; or
+    "@ITERATIONS": the model's own, at that earlier step."""
+    guide_checkpoint: Annotated[FilePath | None, ADDED] = None
+    """The same as a published or native checkpoint, of the model's architecture."""
     guidance_at: Annotated[str, AfterValidator(GUIDANCE_PLACES.checked)] = "x_t"
     """Where the classifier's gradient is taken: at x_t, or at μ as in equation 56."""
     temperature: PositiveFloat = 1.0
@@ -273,6 +310,12 @@ class SampleConfig(Section):
     memory runs out. The images do not depend on it."""
     keep_images: Literal["none", "npz", "png"] = "none"
     """Keep all images in one file: npz for the reference evaluator, or a zip of PNGs. none: keep 100, for the grid."""
+
+    @property
+    def guided_by(self) -> Guide | None:
+        """What guides images; None if guidance_scale is the one that changes nothing."""
+        kind = GUIDANCES[self.guidance]
+        return None if self.guidance_scale == kind.neutral_scale else kind.guide
 
 
 EXTRACTORS.register(
@@ -321,6 +364,11 @@ class Config(Section):
     def channels(self) -> int:
         return self.model.in_channels
 
+    @property
+    def guiding_classifier(self) -> ClassifierConfig | None:
+        """The classifier, if it guides images."""
+        return self.classifier if self.sample.guided_by is Guide.CLASSIFIER else None
+
     @model_validator(mode="after")
     def _consistent(self) -> Config:
         if self.model.role is not Role.CLASSIFIES:
@@ -347,8 +395,8 @@ class Config(Section):
                 "classifier.model.in_channels",
                 "model.in_channels",
             )
-        if self.sample.guidance_scale > 0 and self.classifier is not None and self.model.num_classes is not None:
-            num_logits = self.classifier.model.out_channels
+        if self.guiding_classifier is not None and self.model.num_classes is not None:
+            num_logits = self.guiding_classifier.model.out_channels
             if num_logits != self.model.num_classes:
                 raise FieldError(
                     f"classifier.model.out_channels is {num_logits}, but sample.guidance_scale guides images of "
@@ -357,7 +405,7 @@ class Config(Section):
                     "sample.guidance_scale",
                     "model.num_classes",
                 )
-        if self.sample.guidance_scale > 0 and self.classifier is None:
+        if self.sample.guided_by is Guide.CLASSIFIER and self.classifier is None:
             raise FieldError(
                 "sample.guidance_scale needs a classifier; this base has none", "sample.guidance_scale", "classifier"
             )

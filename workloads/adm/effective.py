@@ -9,19 +9,22 @@ from typing import TypeVar
 
 from adm.config import Config, DiffusionConfig, ModelConfig, SampleConfig, Steps, TrainConfig
 from adm.models.layout import Attention, layout
-from adm.registries import LOSS_OPTIONS, LOSSES, NETWORKS, PICTURES, SAMPLERS, VARIANCES, Role, spacing_of
+from adm.registries import LOSS_OPTIONS, LOSSES, NETWORKS, PICTURES, SAMPLERS, VARIANCES, Guide, Role, spacing_of
 from adm.respacing import count_steps, fractional_spacing, section_counts, space_timesteps
+from adm.sampling.guides import guided_timesteps, has_null_class, visited
 from adm.studies.config import FiguresConfig
 from assay.workload.fields import Section
 
 T = TypeVar("T", bound=Section)
+GUIDANCE = ("guidance", "guidance_scale", "guidance_at", "guidance_interval", "guide", "guide_checkpoint")
+"""The options of SampleConfig that have no effect on images that are not guided."""
 PRINTED_RESOLUTIONS: tuple[int, ...] = ModelConfig.model_fields["attention_resolutions"].default
 
 
 def effective(c: Config) -> Config:
     """The canonical config with the same results as `c`."""
     update: dict[str, object] = {
-        "model": _model(c.model),
+        "model": _with(_model(c.model), null_class=has_null_class(c)),
         "train": _train(c.train),
         "sample": _sample(c),
         "figures": _figures(c.figures),
@@ -111,11 +114,15 @@ def _sample(c: Config) -> SampleConfig:
         sample = _with(sample, ema_rate=None)
     if sample.temperature == 1.0:  # scaling by 1 changes nothing
         sample = _with(sample, temperature_scales="noise")
-    if sample.guidance_scale == 0.0:  # no gradient is taken anywhere
-        sample = _with(sample, guidance_at="x_t")
-        if c.model.num_classes is None:  # labels are not used
-            sample = _with(sample, labels="balanced")
-    return _with(sample, steps=_steps(c.diffusion.steps, sample.steps)) if c.model.role is Role.DRAWS else sample
+    if sample.guided_by is None:  # the guide is evaluated nowhere
+        sample = _with(sample, **{name: SampleConfig.model_fields[name].default for name in GUIDANCE})
+    if c.model.num_classes is None and sample.guided_by is not Guide.CLASSIFIER:  # labels are not used
+        sample = _with(sample, labels="balanced")
+    if c.model.role is not Role.DRAWS:
+        return sample
+    if guided_timesteps(c.diffusion, sample) == visited(c.diffusion, sample.steps):
+        sample = _with(sample, guidance_interval=None)
+    return _with(sample, steps=_steps(c.diffusion.steps, sample.steps))
 
 
 def _steps(num_timesteps: int, steps: Steps) -> Steps:

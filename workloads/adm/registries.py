@@ -261,6 +261,42 @@ GUIDANCE_PLACES.register("x_t", GuidancePlace(path="adm.diffusion.guidance:gradi
 GUIDANCE_PLACES.register("mean", GuidancePlace(path="adm.diffusion.guidance:gradient_at_mean"))
 
 
+class Guide(Enum):
+    """What images are guided by."""
+
+    CLASSIFIER = "a classifier"
+    """The gradient of its log p(y | x_t)."""
+    UNLABELLED = "a network without labels"
+    """The model itself, given no label; or an unconditional one. The model is guided away from it."""
+    WEAK = "a weaker model"
+    """One of the same images and labels, from which the model is guided away."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guidance(Piece):
+    """A kind of guidance. By a classifier, the function takes (classifier, scale), and returns a cond_fn. Otherwise it
+    takes (pair, scale), where pair(x, t, **model_kwargs) returns the outputs of the model and of its guide, and
+    returns the guided model. See adm.diffusion.guidance."""
+
+    guide: Guide
+    neutral_scale: float
+    """The sample.guidance_scale at which images are the model's own."""
+
+
+GUIDANCES = Registry[Guidance]("kind of guidance", "adm.guidances")
+GUIDANCES.register(
+    "classifier",
+    Guidance(path="adm.diffusion.guidance:classifier_gradient", guide=Guide.CLASSIFIER, neutral_scale=0.0),
+)
+GUIDANCES.register(
+    "classifier_free",
+    Guidance(path="adm.diffusion.guidance:away_from_guide", guide=Guide.UNLABELLED, neutral_scale=1.0),
+)
+GUIDANCES.register(
+    "autoguidance", Guidance(path="adm.diffusion.guidance:away_from_guide", guide=Guide.WEAK, neutral_scale=1.0)
+)
+
+
 # -- networks and training --------------------------------------------------------------------------------------------
 
 

@@ -21,9 +21,10 @@ from adm.compute.network import network_cost
 from adm.compute.v100 import V100_DAYS, training_flops
 from adm.config import Config, DiffusionConfig, ModelConfig, TrainConfig, validation_timesteps
 from adm.effective import PRINTED_RESOLUTIONS, effective, reached_resolutions, trained_process
-from adm.registries import NETWORKS, Role, imports, versions
+from adm.registries import NETWORKS, Guide, Role, imports, versions
 from adm.sampling import check as sampling_check
 from adm.sampling import graph as sampling
+from adm.sampling import guides
 from adm.studies import check, graph
 from assay.errors import AssayWarning, ConfigProblem, FieldError, ReferenceProblem, UserError
 from assay.workload import (
@@ -49,11 +50,12 @@ PACE = ("iterations", "checkpoint_every", "keep_last", "keep_every", "keep_best"
 change a step."""
 TRAINING_EXECUTION = ("engine", "zero_stage", "micro_batch")
 CHECKPOINT_CHECKS = {
-    "train": "adm.checkpoints.checks:model",
-    "classifier.train": "adm.checkpoints.checks:classifier",
-    "upsampler.train": "adm.checkpoints.checks:upsampler",
+    "train.checkpoint": "adm.checkpoints.checks:model",
+    "classifier.train.checkpoint": "adm.checkpoints.checks:classifier",
+    "upsampler.train.checkpoint": "adm.checkpoints.checks:upsampler",
+    "sample.guide_checkpoint": "adm.checkpoints.checks:guide",
 }
-"""Config section with a checkpoint → the function that checks it before anything is computed."""
+"""Path of a checkpoint in the config → the function that checks it before anything is computed."""
 NUM_HEADS_IN_PRESETS = {(1, None), (4, None)}
 """(num_heads, num_heads_up) in the presets, about which there is no warning when head_channels overrides them."""
 NETWORK_EXECUTION = ("activation_checkpointing", "implementation")
@@ -169,12 +171,12 @@ class AdmWorkload(TypedWorkload[Config]):
             draw = samples.given(c, c.samples, sampling.batches(c))
         else:
             train = _denoiser(c, c.model, c.diffusion, c.train, "train")
-            guidance = {"classifier": classifier} if c.sample.guidance_scale > 0 and classifier else {}
             if c.measure == "likelihood":
                 return [graph.likelihood(c, train)]
             if c.measure == "inversion":
-                return [graph.inversion(c, facts.data_section(c.data), train, guidance.get("classifier"))]
-            networks = {"model": train, **guidance}
+                guide = None if c.guiding_classifier is None else classifier
+                return [graph.inversion(c, facts.data_section(c.data), train, guide)]
+            networks = {"model": train, **_guiding(c, classifier)}
             if (up := c.upsampler) is not None:
                 networks["upsampler"] = _denoiser(c, up.model, up.diffusion, up.train, "upsampler.train")
             draw = sampling.draw(c, networks)
@@ -191,7 +193,7 @@ class AdmWorkload(TypedWorkload[Config]):
 def _denoiser(c: Config, model: ModelConfig, diffusion: DiffusionConfig, train: TrainConfig, section: str) -> Stage:
     """The training of a diffusion model, or of an upsampler, on the same data."""
     if train.checkpoint is not None:
-        return _load(model, train.checkpoint, section)
+        return _load(model, train.checkpoint, f"{section}.checkpoint")
     process = trained_process(diffusion)
     config = {"data": _training_data(c, c.data.crop), "diffusion": process.for_key()}
     return _training(c, "train_diffusion", config, process, model, train, section)
@@ -200,7 +202,7 @@ def _denoiser(c: Config, model: ModelConfig, diffusion: DiffusionConfig, train: 
 def _classifier(c: Config, model: ModelConfig, train: TrainConfig, crop: Crop, section: str) -> Stage:
     """The training of the classifier. It depends on the forward process q, not on the diffusion model's loss."""
     if train.checkpoint is not None:
-        return _load(model, train.checkpoint, section)
+        return _load(model, train.checkpoint, f"{section}.checkpoint")
     process = DiffusionConfig(schedule=c.diffusion.schedule, steps=c.diffusion.steps)
     config = {
         "data": {**_training_data(c, crop), "validation": c.data.validation},
@@ -208,6 +210,25 @@ def _classifier(c: Config, model: ModelConfig, train: TrainConfig, crop: Crop, s
         "diffusion": process.for_key(include={"schedule", "steps"}),
     }
     return _training(c, "train_classifier", config, process, model, train, section)
+
+
+def _guiding(c: Config, classifier: Stage | None) -> dict[str, Stage]:
+    """What guides the model's images, as inputs of `draw`; nothing if that is the model itself, without labels."""
+    guided_by, sample = c.sample.guided_by, c.sample
+    if guided_by is Guide.CLASSIFIER:
+        return {} if classifier is None else {"classifier": classifier}
+    if guided_by is None or (sample.guide is None and sample.guide_checkpoint is None):
+        return {}
+    if sample.guide_checkpoint is not None:
+        unlabelled = {"num_classes": None, "null_class": False}
+        model = c.model if guided_by is Guide.WEAK else c.model.model_copy(update=unlabelled)
+        return {"guide": _load(model, sample.guide_checkpoint, "sample.guide_checkpoint")}
+    if (iterations := guides.earlier_iterations(sample.guide)) is not None:
+        earlier = c.train.model_copy(update={"iterations": iterations})
+        return {"guide": _denoiser(c, c.model, c.diffusion, earlier, "train")}
+    found = find_stage(str(sample.guide), Role.DRAWS.stage, "sample.guide")
+    guides.check_found(c, found)
+    return {"guide": found}
 
 
 def _training(
@@ -253,8 +274,11 @@ def _training(
 def _init(model: ModelConfig, reference: str, section: str) -> Stage:
     """The training to start from. Raises ReferenceProblem unless its network has the same options."""
     source = find_stage(reference, model.role.stage, f"{section}.init")
-    theirs, (ours, _) = source.config.get("model", {}), _apart(model, NETWORK_EXECUTION)
-    if differing := [name for name in ours if name in theirs and theirs[name] != ours[name] and name != "dropout"]:
+    if "model" not in source.config:  # it stands for a training that is not looked up now
+        return source
+    theirs, ours = (network.model_dump(mode="json") for network in (ModelConfig(**source.config["model"]), model))
+    same = (*NETWORK_EXECUTION, "dropout")
+    if differing := [name for name in ours if theirs[name] != ours[name] and name not in same]:
         shown = ", ".join(f"model.{name} {theirs[name]} (here {ours[name]})" for name in differing)
         raise ReferenceProblem(
             f"{section}.init: {reference} has another network: {shown}; allowed: the same model options"
@@ -272,13 +296,13 @@ def _without(values: Mapping[str, JSON], names: Sequence[str]) -> dict[str, JSON
     return {name: value for name, value in values.items() if name not in names}
 
 
-def _load(model: ModelConfig, checkpoint: str, section: str) -> Stage:
-    """Load weights from a file instead of training. Raises UserError if the file cannot be read."""
-    file = facts.weights_file(checkpoint, f"{section}.checkpoint")
+def _load(model: ModelConfig, checkpoint: str, path: str) -> Stage:
+    """Load weights from the file that the config names at `path`. Raises UserError if it cannot be read."""
+    file = facts.weights_file(checkpoint, path)
     if file["sha256"] is None:
         is_folder = Path(file["checkpoint"]).is_dir()
         wrong = " is a folder: name a file in it" if is_folder else ": there is no such file; leave it out to train"
-        raise UserError(f"{section}.checkpoint {checkpoint!r}{wrong}")
+        raise UserError(f"{path} {checkpoint!r}{wrong}")
     config = {**file, "model": model.for_key(), **versions(model)}
     return Stage(
         name="load",
@@ -287,7 +311,7 @@ def _load(model: ModelConfig, checkpoint: str, section: str) -> Stage:
         body=("adm.training.stages:load_weights",),
         config=config,
         places=places_in(config),
-        check=CHECKPOINT_CHECKS[section],
+        check=CHECKPOINT_CHECKS[path],
         imports=imports(model),
     )
 

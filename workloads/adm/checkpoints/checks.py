@@ -31,3 +31,4 @@ def _check(name: str, config: Mapping[str, Any]) -> None:
 model = partial(_check, "train.checkpoint")
 classifier = partial(_check, "classifier.train.checkpoint")
 upsampler = partial(_check, "upsampler.train.checkpoint")
+guide = partial(_check, "sample.guide_checkpoint")

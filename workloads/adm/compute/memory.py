@@ -28,7 +28,7 @@ from adm.models.layout import (
     channels,
     layout,
 )
-from adm.registries import NETWORKS, Role
+from adm.registries import NETWORKS, Guide, Role
 from assay.workload import Memory, Stage
 
 FP32 = 4
@@ -94,18 +94,21 @@ def training_memory(model: ModelConfig, train: TrainConfig, section: str, networ
     )
 
 
-def sampling_memory(c: Config) -> Memory | None:
-    """What an actor that draws images needs: the networks, and the largest pass through one of them."""
-    models = [c.model, *([] if c.upsampler is None else [c.upsampler.model])]
-    guide = c.classifier.model if c.sample.guidance_scale > 0 and c.classifier is not None else None
-    networks = [*models, *([] if guide is None else [guide])]
+def sampling_memory(c: Config, guide: ModelConfig | None = None) -> Memory | None:
+    """What an actor that draws images needs: the networks, and the largest pass through one of them. `guide` is the
+    network that the model is guided away from; without it, a model without labels is the same one, in the same pass."""
+    models = [c.model, *([] if c.upsampler is None else [c.upsampler.model]), *([] if guide is None else [guide])]
+    classifier = None if c.guiding_classifier is None else c.guiding_classifier.model
+    networks = [*models, *([] if classifier is None else [classifier])]
     if not all(map(has_layout, networks)):
         return None
     how = arithmetic(c.sample.precision)
     held = sum(FP32 * network_cost(model).parameters + weight_copies(model, how) for model in networks)
     passes = [forward_bytes(model, how) for model in models]
-    if guide is not None:
-        passes.append(step_moments(guide, how)[1][1])
+    if c.sample.guided_by is Guide.UNLABELLED and guide is None:
+        passes[0] *= 2
+    if classifier is not None:
+        passes.append(step_moments(classifier, how)[1][1])
     return Memory(fixed=held, moments=((0, max(passes)),), at_a_time=c.sample.batch_size, setting="sample.batch_size")
 
 

@@ -45,7 +45,7 @@ def cost_of_blocks(config: ModelConfig) -> NetworkCost:
     plan = layout(config)
     E = plan.embed_channels
     cost = _linear(config.channels, E) + _linear(E, E)
-    cost += NetworkCost(parameters=(config.num_classes or 0) * E)
+    cost += NetworkCost(parameters=config.num_embeddings * E)
     for block in (*plan.input_blocks, plan.middle_block, *plan.output_blocks):
         cost += sum((_layer(layer, plan) for layer in block), NetworkCost())
     return cost + _head(plan)

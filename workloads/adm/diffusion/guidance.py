@@ -1,8 +1,12 @@
-"""Classifier guidance (appendix D; the paper's algorithms 1 and 2): the gradient of log p(y | x_t) changes the reverse
-process."""
+"""Guidance by a classifier (appendix D; the paper's algorithms 1 and 2), whose gradient of log p(y | x_t) changes the
+reverse process; and away from another network, or from none of the labels, which changes the model itself.
+
+Both are what a sampler takes, a cond_fn or a model, so they go with every sampler. Legend: as in process.py.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -31,6 +35,74 @@ def classifier_gradient(classifier: Model, scale: float = 1.0) -> CondFn:
             return torch.autograd.grad(log_prob, x)[0] * scale
 
     return cond_fn
+
+
+Pair = Callable[..., tuple[Tensor, Tensor]]
+"""pair(x, t, **model_kwargs) -> the outputs of a model and of its guide, each (N, C or 2C, H, W)."""
+Field = Callable[..., Tensor]
+"""A model or a cond_fn."""
+Interval = tuple[int, int]
+"""The least and the largest timestep of the original process at which images are guided."""
+
+
+def away_from_guide(pair: Pair, scale: float) -> Model:
+    """The model ε̂ = ε_g + w (ε − ε_g), where ε_g is its guide's. w = 1 is the model's ε, and 0 the guide's, to the bit.
+
+    A guide without labels: classifier-free guidance (Ho & Salimans, arXiv:2207.12598, equation 6, whose w is one less
+    than ours). A weaker model as the guide: autoguidance (Karras et al., arXiv:2406.02507).
+
+    The networks' outputs are combined, which is the same for ε, x_0, μ̃ and whatever else is linear in x_0 given x_t. A
+    learned variance is the model's own.
+    """
+
+    def guided(x: Tensor, t: Tensor, **model_kwargs: Any) -> Tensor:
+        output, away = pair(x, t, **model_kwargs)
+        channels = x.shape[1]
+        mean = torch.lerp(away[:, :channels], output[:, :channels], scale)
+        return torch.cat([mean, output[:, channels:]], dim=1)
+
+    return guided
+
+
+def with_null_label(model: Model, null_label: int) -> Pair:
+    """A model and, as its guide, itself without labels, in one pass over a batch of 2N."""
+
+    def pair(x: Tensor, t: Tensor, y: Tensor | None = None, **model_kwargs: Tensor) -> tuple[Tensor, Tensor]:
+        if y is None:
+            raise ValueError("classifier-free guidance needs the labels: pass model_kwargs={'y': labels}")
+        twice = {name: torch.cat([value, value]) for name, value in model_kwargs.items()}
+        labels = torch.cat([y, torch.full_like(y, null_label)])
+        output, away = model(torch.cat([x, x]), torch.cat([t, t]), y=labels, **twice).chunk(2)
+        return output, away
+
+    return pair
+
+
+def with_guide(model: Model, guide: Model) -> Pair:
+    """A model and another one as its guide, in a pass each."""
+    return lambda x, t, **model_kwargs: (model(x, t, **model_kwargs), guide(x, t, **model_kwargs))
+
+
+def within(interval: Interval, guided: Field, otherwise: Field) -> Field:
+    """`guided` at timesteps within the interval, both ends included, and `otherwise` outside of it: limited interval
+    guidance (Kynkäänniemi et al., arXiv:2404.07724). Only what is used is evaluated."""
+    least, most = interval
+
+    def limited(x: Tensor, t: Tensor, **model_kwargs: Any) -> Tensor:
+        inside = (t >= least) & (t <= most)
+        if inside.all():
+            return guided(x, t, **model_kwargs)
+        if not inside.any():
+            return otherwise(x, t, **model_kwargs)
+        rows = inside.reshape(-1, *[1] * (x.ndim - 1))
+        return torch.where(rows, guided(x, t, **model_kwargs), otherwise(x, t, **model_kwargs))
+
+    return limited
+
+
+def no_gradient(x: Tensor, t: Tensor, **_: Any) -> Tensor:
+    """The cond_fn of images that are not guided."""
+    return torch.zeros_like(x)
 
 
 def guided_mean(

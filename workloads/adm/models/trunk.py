@@ -53,7 +53,7 @@ class Trunk(nn.Module):
         E = self.layout.embed_channels
         self.time_embed = nn.Sequential(nn.Linear(config.channels, E), nn.SiLU(), nn.Linear(E, E))
         if config.num_classes is not None:
-            self.label_emb = nn.Embedding(config.num_classes, E)
+            self.label_emb = nn.Embedding(config.num_embeddings, E)
         self.input_blocks = nn.ModuleList(self._block(block, E) for block in self.layout.input_blocks)
         self.middle_block = self._block(self.layout.middle_block, E)
 
@@ -95,8 +95,9 @@ class Trunk(nn.Module):
     def embed(self, t: Tensor, y: Tensor | None = None) -> Tensor:
         """Timesteps t (N,) and, for a conditional model, y → the embedding (N, E).
 
-        y is either classes, integers (N,), or weights, floating point (N, num_classes), for the weighted sum of the
-        class embeddings: a row with a single 1 is exactly that class.
+        y is either classes, integers (N,), where num_classes is the null class if there is one; or weights, floating
+        point (N, num_classes), for the weighted sum of the class embeddings: a row with a single 1 is exactly that
+        class.
         """
         if (y is None) != (self.config.num_classes is None):
             has = "has no classes" if y is not None else f"is conditional on {self.config.num_classes} classes"
@@ -114,7 +115,7 @@ class Trunk(nn.Module):
         if not is_weighted:
             return self.label_emb(y)
         with head_precision(y):
-            return y.to(self.dtype) @ self.label_emb.weight
+            return y.to(self.dtype) @ self.label_emb.weight[:classes]
 
     def arranged(self, x: Tensor) -> Tensor:
         """x in the memory format and type in which the network computes."""

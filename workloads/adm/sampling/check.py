@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 
 from adm.config import Config, DiffusionConfig, SampleConfig, Steps, UpsamplerConfig
-from adm.registries import NETWORKS, SAMPLER_OPTIONS, SAMPLERS, SCHEDULES, Role, kinds
+from adm.registries import NETWORKS, SAMPLER_OPTIONS, SAMPLERS, SCHEDULES, Guide, Role, kinds
 from adm.respacing import count_steps, fractional_spacing, section_counts, space_timesteps
+from adm.sampling import guides
 from assay.errors import ConfigProblem
 from imaging.extractors import EXTRACTORS
 
@@ -47,6 +48,7 @@ def problems(c: Config) -> Iterator[ConfigProblem]:
         )
     yield from _sampler(c)
     yield from _labels(c)
+    yield from guides.problems(c)
     if c.sample.keep_images == "png" and c.model.in_channels not in (1, 3):
         yield ConfigProblem(
             "sample.keep_images",
@@ -68,8 +70,8 @@ def _fractional(c: Config, path: str, sampler: str) -> Iterator[ConfigProblem]:
         return
     if section == "sample":
         networks = {"model.kind": c.model.kind}
-        if c.classifier is not None and c.sample.guidance_scale > 0:
-            networks["classifier.model.kind"] = c.classifier.model.kind
+        if c.guiding_classifier is not None:
+            networks["classifier.model.kind"] = c.guiding_classifier.model.kind
     else:
         assert c.upsampler is not None
         networks = {"upsampler.model.kind": c.upsampler.model.kind}
@@ -81,7 +83,7 @@ def _fractional(c: Config, path: str, sampler: str) -> Iterator[ConfigProblem]:
 
 def _labels(c: Config) -> Iterator[ConfigProblem]:
     """Classes to sample that there are not."""
-    classifier = c.classifier.model.num_labels if c.classifier is not None and c.sample.guidance_scale > 0 else None
+    classifier = None if c.guiding_classifier is None else c.guiding_classifier.model.num_labels
     classes = c.model.num_classes or classifier
     if isinstance(c.sample.labels, str) or c.model.role is not Role.DRAWS:
         return
@@ -104,13 +106,14 @@ def cautions(c: Config) -> Iterator[str]:
                 f"starts from pure noise at step {last}, where the model expects a partly visible image"
                 f"{_meant(steps)}"
             )
+    yield from guides.cautions(c)
 
 
 def _sampler(c: Config) -> Iterator[ConfigProblem]:
     """Settings that the base model's sampler does not support, or that have no effect on it."""
     name, sampler = c.sample.sampler, SAMPLERS[c.sample.sampler]
     yield from _untaken_options("sample", c.sample)
-    if c.sample.guidance_scale > 0 and not sampler.is_guided:
+    if c.sample.guided_by is Guide.CLASSIFIER and not sampler.is_guided:
         guided = ", ".join(other for other, entry in SAMPLERS.items() if entry.is_guided)
         yield ConfigProblem(
             "sample.guidance_scale",
@@ -262,6 +265,6 @@ def _upsampler(c: Config, up: UpsamplerConfig) -> Iterator[ConfigProblem]:
 
 def _classes(c: Config) -> int | None:
     """Number of classes of the base model's images: its own, or those of the classifier that guides it."""
-    if c.model.num_classes is None and c.classifier is not None and c.sample.guidance_scale > 0:
-        return c.classifier.model.out_channels
+    if c.model.num_classes is None and c.guiding_classifier is not None:
+        return c.guiding_classifier.model.out_channels
     return c.model.num_classes

@@ -16,12 +16,14 @@ from adm.compute.sampling import sampling_flops
 from adm.config import Config
 from adm.effective import sampled_process
 from adm.registries import imports, versions
+from adm.sampling.guides import model_of
 from assay.workload import JSON, Budget, Stage
 from imaging.evaluation import graph as evaluation_graph
 
 
 def draw(c: Config, inputs: Mapping[str, Stage]) -> Stage:
     """Samples the images. Their rows are streamed unless images are kept, which does not change the key."""
+    guide = model_of(c, inputs.get("guide"))
     return Stage(
         name="draw",
         version=1,
@@ -31,8 +33,8 @@ def draw(c: Config, inputs: Mapping[str, Stage]) -> Stage:
         inputs=dict(inputs),
         budget=Budget("evaluate.num_samples", c.evaluate.num_samples, "images"),
         resources="sample",
-        flops=float(sampling_flops(c) * c.evaluate.num_samples),
-        memory=sampling_memory(c),
+        flops=float(sampling_flops(c, guide) * c.evaluate.num_samples),
+        memory=sampling_memory(c, guide),
         imports=imports(c.sample, c.diffusion, *([] if c.upsampler is None else [c.upsampler, c.upsampler.diffusion])),
         streamed=c.sample.keep_images == "none",
         **batches(c),
@@ -45,7 +47,7 @@ def _drawing(c: Config) -> dict[str, JSON]:
     config = {
         "seed": c.seed,
         "diffusion": diffusion.for_key(),
-        "sample": c.sample.for_key(exclude={"batch_size", "keep_images"}),
+        "sample": c.sample.for_key(exclude={"batch_size", "keep_images", "guide", "guide_checkpoint"}),
         **versions(c.sample, diffusion),
     }
     if (up := c.upsampler) is None:

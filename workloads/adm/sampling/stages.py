@@ -35,7 +35,7 @@ class Sampler:
         self._seed = ctx.config["seed"]
         self._noise = IndexedNoise(self._seed, ctx.device)
         self._diffusion = Diffusion.from_config(DiffusionConfig(**ctx.config["diffusion"]), self._config.steps)
-        self._networks = Networks(ctx, self._config.ema_rate, self._config.guidance_scale)
+        self._networks = Networks(ctx, self._config)
         self._upsampler = None
         if "upsampler" in ctx.config:
             network = checkpoints.load(ctx.inputs["upsampler"].file(WEIGHTS)).build().to(ctx.device).eval()

@@ -15,7 +15,7 @@ from adm import presets
 from adm.compute import num_evaluations, training_flops
 from adm.compute.memory import sampling_memory, training_memory
 from adm.compute.network import network_cost
-from adm.config import Config, DiffusionConfig, ModelConfig, TrainConfig
+from adm.config import Config, DiffusionConfig, ModelConfig, SampleConfig, TrainConfig
 from adm.effective import sampled_process
 from adm.registries import PICTURES, SAMPLERS, imports, versions
 from adm.respacing import space_timesteps
@@ -185,6 +185,7 @@ def likelihood(c: Config, train: Stage) -> Stage:
         "ema_rate": c.sample.ema_rate,
         **versions(c.diffusion, leave_out=("loss",)),
     }
+    unguided = SampleConfig(batch_size=c.sample.batch_size, precision=c.sample.precision)
     bound = Stage(
         name="bound",
         version=1,
@@ -198,8 +199,8 @@ def likelihood(c: Config, train: Stage) -> Stage:
         check=facts.data_check(data),
         resources="sample",
         flops=float(len(steps) * network_cost(c.model).flops * num_images),
-        # Each step is a pass as in drawing, without a classifier.
-        memory=sampling_memory(c.model_copy(update={"classifier": None})),
+        # Each step is a pass as in drawing, without guidance.
+        memory=sampling_memory(c.model_copy(update={"sample": unguided})),
         **evaluation_graph.batches(c.image_size, c.sample.batch_size),
     )
     return Stage(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from adm.config import DiffusionConfig
+from adm.config import DiffusionConfig, SampleConfig
 from adm.diffusion import Diffusion
 from adm.diffusion.interpolation import angles, interpolate_images
 from adm.registries import SAMPLERS
@@ -39,7 +39,9 @@ class Inverter:
         sampler = SAMPLERS[config["sampler"]]
         assert sampler.reverse is not None, "checked when the sweep was planned"
         self._decode, self._encode = sampler.load(), load_attribute(sampler.reverse)
-        self._networks = networks = Networks(ctx, config["ema_rate"], config["guidance_scale"])
+        self._networks = networks = Networks(
+            ctx, SampleConfig(ema_rate=config["ema_rate"], guidance_scale=config["guidance_scale"])
+        )
         size, channels = networks.config.image_size, networks.config.in_channels
         self._source = open_planned(config["data"], size, channels, networks.num_classes, threads=ctx.threads)
         if len(self._source) < 2:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from adm.config import DiffusionConfig
+from adm.config import DiffusionConfig, SampleConfig
 from adm.diffusion import Diffusion
 from adm.sampling.networks import Networks
 from adm.training.precision import choose, computing_in
@@ -33,7 +33,7 @@ class Bound:
         self._device, self._clips = ctx.device, config["clip_denoised"]
         self._precision = choose(ctx, "precision", config["precision"])
         self._diffusion = Diffusion.from_config(DiffusionConfig(**config["diffusion"]), config["steps"])
-        self._networks = networks = Networks(ctx, config["ema_rate"], 0.0)
+        self._networks = networks = Networks(ctx, SampleConfig(ema_rate=config["ema_rate"]))
         self._noise = IndexedNoise(config["seed"], ctx.device)
         size, channels = networks.config.image_size, networks.config.in_channels
         self._source = open_planned(config["data"], size, channels, networks.num_classes, threads=ctx.threads)

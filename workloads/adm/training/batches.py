@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from adm.diffusion.timesteps import TimestepSampler
-from imaging.data import Examples, TrainingImages, seed_of, to_model_range
+from imaging.config import DataConfig
+from imaging.data import Examples, Indices, Source, TrainingImages, seed_of, to_model_range
 
-NOISE, TIMESTEPS, DROPOUT = 1, 2, 3
+NOISE, TIMESTEPS, DROPOUT, LABELS = 1, 2, 3, 6
 """What random numbers are used for, besides what images are read with."""
 
 
@@ -26,7 +27,7 @@ class Batch:
     x0: Tensor
     """(n, C, H, W) in [-1, 1]."""
     y: Tensor
-    """(n,) classes."""
+    """(n,) classes, or the null label of images that are shown without one."""
     t: Tensor
     """(n,) timesteps."""
     weights: Tensor
@@ -43,6 +44,22 @@ class Batch:
 class Batches(TrainingImages):
     """Reads and draws a worker's rows of every global batch."""
 
+    def __init__(
+        self,
+        source: Source,
+        indices: Indices,
+        data: DataConfig,
+        seed: int,
+        batch_size: int,
+        rank: int,
+        world_size: int,
+        label_dropout: float = 0.0,
+        null_label: int | None = None,
+    ) -> None:
+        """A share of `label_dropout` of the images has `null_label` instead of its own."""
+        super().__init__(source, indices, data, seed, batch_size, rank, world_size)
+        self._label_dropout, self._null_label = label_dropout, null_label
+
     def draw(self, step: int, examples: Examples, timesteps: TimestepSampler, device: str) -> Batch:
         """The images of a step with their timesteps and noise, on the device."""
         x0 = to_model_range(examples.images, device)
@@ -53,8 +70,15 @@ class Batches(TrainingImages):
         noise = torch.randn(self.batch_size, *x0.shape[1:], generator=generator, device=device)
         return Batch(
             x0,
-            torch.from_numpy(examples.labels).to(device),
+            self._labels(step, torch.from_numpy(examples.labels)).to(device),
             t[self.mine].to(device),
             weights[self.mine].to(device),
             noise[self.mine],
         )
+
+    def _labels(self, step: int, labels: Tensor) -> Tensor:
+        """The worker's labels, some of them dropped (classifier-free guidance, arXiv:2207.12598, algorithm 1)."""
+        if self._null_label is None or self._label_dropout == 0.0:
+            return labels
+        dropped = torch.from_numpy(self._uniform(LABELS, step)[self.mine] < self._label_dropout)
+        return labels.masked_fill(dropped, self._null_label)

@@ -88,7 +88,15 @@ class Trainer:
         self.ctx, self.task, self.config = ctx, task, config
         self.precision = choose(ctx, "train.precision", config.precision)
         self.batches = Batches(
-            task.source, task.indices, task.data, task.seed, config.batch_size, ctx.rank, ctx.world_size
+            task.source,
+            task.indices,
+            task.data,
+            task.seed,
+            config.batch_size,
+            ctx.rank,
+            ctx.world_size,
+            config.label_dropout,
+            None if task.network is None else task.network.null_label,
         )
         self.timesteps: TimestepSampler = timestep_sampler(config.timestep_sampler, task.num_timesteps)
         self.micro_batches = fitting_micro_batches(ctx, config, task.network, self.precision)
