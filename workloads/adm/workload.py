@@ -301,7 +301,8 @@ def _load(model: ModelConfig, checkpoint: str, path: str) -> Stage:
     file = facts.weights_file(checkpoint, path)
     if file["sha256"] is None:
         is_folder = Path(file["checkpoint"]).is_dir()
-        wrong = " is a folder: name a file in it" if is_folder else ": there is no such file; leave it out to train"
+        hint = "; leave it out to train" if path.endswith("train.checkpoint") else ""
+        wrong = " is a folder: name a file in it" if is_folder else f": there is no such file{hint}"
         raise UserError(f"{path} {checkpoint!r}{wrong}")
     config = {**file, "model": model.for_key(), **versions(model)}
     return Stage(
