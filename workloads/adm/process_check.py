@@ -16,6 +16,7 @@ from adm.registries import (
     SPACINGS,
     TIMESTEP_SAMPLERS,
     VARIANCES,
+    Guide,
     Role,
     spacing_of,
 )
@@ -100,7 +101,7 @@ def _scaled_noise(sample: SampleConfig, schedule: str) -> Iterator[ConfigProblem
     why = f"changes the predicted noise, and x_0 by that divided by √ᾱ, which is 0 at the last step of {schedule}"
     sampler = SAMPLERS[sample.sampler]
     # A classifier guides a sampler through Σ g where there is a Σ, and else through the predicted noise.
-    if sample.guidance_scale > 0 and sampler.is_guided and not sampler.uses_variance:
+    if sample.guided_by is Guide.CLASSIFIER and sampler.is_guided and not sampler.uses_variance:
         others = ", ".join(name for name, entry in SAMPLERS.items() if entry.is_guided and entry.uses_variance)
         yield ConfigProblem(
             "sample.guidance_scale",

@@ -189,8 +189,9 @@ def test_the_networks_of_a_drawing(tmp_path: Path) -> None:
 
     def model(inputs: dict[str, Any], **options: Any) -> Tensor:
         sample = SampleConfig(guidance="classifier_free", guidance_scale=2.0, **options)
+        context: Any = SimpleNamespace(inputs=inputs, device="cpu", config={"diffusion": c.diffusion.for_key()})
         with torch.no_grad():
-            return Networks(SimpleNamespace(inputs=inputs, device="cpu"), sample).model(x, t, y=y)  # type: ignore[arg-type]
+            return Networks(context, sample).model(x, t, y=y)
 
     with torch.no_grad():
         network = checkpoints.load(tmp_path / "model" / WEIGHTS).build().eval()

@@ -6,6 +6,7 @@ Both are what a sampler takes, a cond_fn or a model, so they go with every sampl
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -41,8 +42,8 @@ Pair = Callable[..., tuple[Tensor, Tensor]]
 """pair(x, t, **model_kwargs) -> the outputs of a model and of its guide, each (N, C or 2C, H, W)."""
 Field = Callable[..., Tensor]
 """A model or a cond_fn."""
-Interval = tuple[int, int]
-"""The least and the largest timestep of the original process at which images are guided."""
+Interval = tuple[float, float]
+"""The least and the largest timestep at which images are guided, as a model or a cond_fn receives them."""
 
 
 def away_from_guide(pair: Pair, scale: float) -> Model:
@@ -98,6 +99,22 @@ def within(interval: Interval, guided: Field, otherwise: Field) -> Field:
         return torch.where(rows, guided(x, t, **model_kwargs), otherwise(x, t, **model_kwargs))
 
     return limited
+
+
+def rounded(interval: tuple[int, int]) -> Interval:
+    """The interval for a cond_fn: timesteps between steps are rounded."""
+    return interval[0] - 0.5, interval[1] + 0.5
+
+
+def received(process: Process, interval: tuple[int, int]) -> Interval:
+    """The interval for a model, whose timesteps may be others than those of the process (mean edm). `process` has all of
+    its steps. The interval ends halfway to the next step, so that rounding puts no step on the other side."""
+    least, most = interval
+    last = process.num_timesteps - 1
+    steps = torch.tensor([least - 1, least, most, most + 1]).clamp(0, last)
+    _, timesteps = process.inputs(torch.zeros(4, 1, 1, 1, dtype=torch.float64), steps)
+    before, first, final, after = timesteps.tolist()
+    return (before + first) / 2 if least > 0 else -math.inf, (final + after) / 2 if most < last else math.inf
 
 
 def no_gradient(x: Tensor, t: Tensor, **_: Any) -> Tensor:

@@ -242,10 +242,15 @@ class Process:
         self, model: Model, x_t: Tensor, t: Tensor, model_kwargs: Kwargs | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """The network's output for x_t, as `split` returns it. This alone calls the network."""
-        x, timesteps = x_t, self.original_timesteps(t)
+        x, timesteps = self.inputs(x_t, t)
+        return self.split(model(x, timesteps, **(model_kwargs or {})), x_t)
+
+    def inputs(self, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """x and the timesteps (N,) as the network receives them."""
         if self._is_preconditioned:
             x, timesteps = self._mean.inputs(self, x_t, t)
-        return self.split(model(x, timesteps, **(model_kwargs or {})), x_t)
+            return x, timesteps
+        return x_t, self.original_timesteps(t)
 
     def split(self, output: Tensor, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """The network's output as (mean part, v or None), in x's precision; v exists if the variance is learned."""

@@ -12,7 +12,7 @@ from adm.respacing import count_steps, fractional_spacing, space_timesteps
 from assay.errors import ConfigProblem, ReferenceProblem
 from assay.workload import Stage
 
-SHARED = ("schedule", "steps", "mean")
+SHARED = ("schedule", "steps", "mean", "sigma_data")
 """Options of the process that a model and its guide have alike, so that their outputs can be combined."""
 
 
@@ -44,19 +44,19 @@ def model_of(c: Config, guide: Stage | None) -> ModelConfig | None:
 
 def check_found(c: Config, guide: Stage) -> None:
     """Raise ReferenceProblem unless the training that sample.guide names can guide the config's model."""
-    model, process = guide.config.get("model"), guide.config.get("diffusion", {})
-    if model is None:  # it stands for a training that is not looked up now
+    if "model" not in guide.config:  # it stands for a training that is not looked up now
         return
-    theirs, ours = ModelConfig(**model), c.model
+    theirs, ours = ModelConfig(**guide.config["model"]), c.model
+    process = DiffusionConfig(**guide.config["diffusion"])
     differing = [
         f"model.{name} {getattr(theirs, name)} (here {getattr(ours, name)})"
         for name in ("image_size", "in_channels")
         if getattr(theirs, name) != getattr(ours, name)
     ]
     differing += [
-        f"diffusion.{name} {process[name]} (here {getattr(c.diffusion, name)})"
+        f"diffusion.{name} {getattr(process, name)} (here {getattr(c.diffusion, name)})"
         for name in SHARED
-        if name in process and process[name] != getattr(c.diffusion, name)
+        if getattr(process, name) != getattr(c.diffusion, name)
     ]
     if c.sample.guided_by is Guide.WEAK and theirs.num_classes != ours.num_classes:
         differing.append(f"model.num_classes {theirs.num_classes} (here {ours.num_classes})")

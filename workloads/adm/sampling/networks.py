@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from adm import checkpoints
-from adm.config import SampleConfig
-from adm.diffusion.guidance import Pair, no_gradient, with_guide, with_null_label, within
+from adm.config import DiffusionConfig, SampleConfig
+from adm.diffusion import Diffusion
+from adm.diffusion.guidance import Pair, no_gradient, received, rounded, with_guide, with_null_label, within
 from adm.diffusion.process import CondFn, Model
 from adm.models.trunk import Trunk
 from adm.registries import GUIDANCES, Guide
@@ -32,10 +33,13 @@ class Networks:
             self.num_classes = self.num_classes or classifier.config.out_channels
             self.cond_fn = kind.load()(classifier, sample.guidance_scale)
             if interval is not None:
-                self.cond_fn = within(interval, self.cond_fn, no_gradient)
+                self.cond_fn = within(rounded(interval), self.cond_fn, no_gradient)
         elif sample.guided_by in (Guide.UNLABELLED, Guide.WEAK):
             guided = kind.load()(self._pair(ctx, network, sample.guided_by), sample.guidance_scale)
-            self.model = guided if interval is None else within(interval, guided, self.model)
+            if interval is not None:
+                process = Diffusion.from_config(DiffusionConfig(**ctx.config["diffusion"]))
+                guided = within(received(process, interval), guided, self.model)
+            self.model = guided
 
     def _pair(self, ctx: StageContext, network: Trunk, guided_by: Guide) -> Pair:
         if "guide" not in ctx.inputs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from adm.diffusion import Diffusion
-from adm.diffusion.guidance import away_from_guide, no_gradient, with_guide, with_null_label, within
+from adm.diffusion.guidance import away_from_guide, no_gradient, received, with_guide, with_null_label, within
 from adm.registries import MEANS, SAMPLERS
 
 MEANS_OF_CLASSES = torch.tensor([-0.6, 0.1, 0.5])
@@ -112,6 +113,21 @@ def test_an_interval_guides_the_timesteps_in_it_alone_and_evaluates_nothing_else
     assert len(evaluated) == 2
     mixed = limited(x, torch.tensor([199, 200, 700, 701]))
     assert torch.equal(mixed, torch.cat([torch.zeros_like(x[:1]), x[1:3] + 1, torch.zeros_like(x[:1])]))
+
+
+@pytest.mark.parametrize("mean", [name for name, _ in MEANS.items()])
+def test_an_interval_is_of_the_steps_of_the_process_whatever_the_network_receives(mean: str, x: Tensor) -> None:
+    """Mean edm gives the network ln σ / 4, which respacing rounds in another way."""
+    schedule = "karras"
+    interval = received(Diffusion(schedule=schedule, mean=mean), (222, 777))
+    process = Diffusion(schedule=schedule, mean=mean, respacing=[10])  # 0, 111, …, 999
+    guided = []
+    for step, timestep in enumerate(process.timestep_map):
+        _, t = process.inputs(x.float(), torch.full((4,), step))
+        if within(interval, lambda x, t: torch.ones_like(x), no_gradient)(x, t).all():
+            guided.append(int(timestep))
+    assert guided == [222, 333, 444, 555, 666, 777]
+    assert received(Diffusion(schedule=schedule, mean=mean), (0, 999)) == (-math.inf, math.inf)
 
 
 @pytest.mark.parametrize("sampler", [name for name, _ in SAMPLERS.items()])
