@@ -107,8 +107,8 @@ def rounded(interval: tuple[int, int]) -> Interval:
 
 
 def received(process: Process, interval: tuple[int, int]) -> Interval:
-    """The interval for a model, whose timesteps may be others than those of the process (mean edm). `process` has all of
-    its steps. The interval ends halfway to the next step, so that rounding puts no step on the other side."""
+    """The interval for a model, whose timesteps may be others than those of the process (mean edm), which has all of
+    its steps here. It ends halfway to the next step, so that rounding puts no step on the other side."""
     least, most = interval
     last = process.num_timesteps - 1
     steps = torch.tensor([least - 1, least, most, most + 1]).clamp(0, last)

@@ -211,10 +211,11 @@ def _interval(c: Config) -> Iterator[ConfigProblem]:
             f"got [{least}, {most}], allowed: the least and the largest timestep, from 0 to {last}",
             ("diffusion.steps",),
         )
-    elif not guided_timesteps(c.diffusion, c.sample):
+    elif fractional_spacing(c.diffusion.steps, c.sample.steps) is None and not guided_timesteps(c.diffusion, c.sample):
+        count = len(visited(c.diffusion, c.sample.steps))
         yield ConfigProblem(
             "sample.guidance_interval",
-            f"[{least}, {most}] has none of the {len(visited(c.diffusion, c.sample.steps))} timesteps that sample.steps visits, so nothing is guided: "
+            f"[{least}, {most}] has none of the {count} timesteps that sample.steps visits, so nothing is guided: "
             "make it wider, or set sample.guidance_scale "
             f"{GUIDANCES[c.sample.guidance].neutral_scale:g}",
             ("sample.steps",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -20,9 +21,15 @@ NULL = len(MEANS_OF_CLASSES)
 LABELS = torch.tensor([0, 2, 1, 2])
 
 
+def signal(diffusion: Diffusion, x: Tensor, t: Tensor) -> Tensor:
+    """ᾱ at real timesteps, (N, 1, 1, 1)."""
+    steps = np.arange(diffusion.num_timesteps)
+    return torch.from_numpy(np.interp(t.double().numpy(), steps, diffusion.alphas_cumprod)).to(x).view(-1, 1, 1, 1)
+
+
 def denoised(diffusion: Diffusion, x: Tensor, t: Tensor, mean: Tensor) -> Tensor:
     """E[x_0 | x_t] for x_0 ~ N(m, s²): m + s²√ᾱ (x_t − √ᾱ m) / (s² ᾱ + 1 − ᾱ)."""
-    a_bar = torch.from_numpy(diffusion.alphas_cumprod).to(x)[t].view(-1, 1, 1, 1)
+    a_bar = signal(diffusion, x, t)
     mean = mean.to(x).view(-1, 1, 1, 1)
     return mean + SPREAD**2 * a_bar.sqrt() * (x - a_bar.sqrt() * mean) / (SPREAD**2 * a_bar + 1 - a_bar)
 
@@ -34,7 +41,8 @@ def ideal(diffusion: Diffusion, mean_type: str, means: Tensor = MEANS_OF_CLASSES
 
     def model(x: Tensor, t: Tensor, y: Tensor) -> Tensor:
         x0 = denoised(diffusion, x, t, of_labels[y])
-        noise = diffusion.epsilon_from_x0(x, t, x0)
+        a_bar = signal(diffusion, x, t)
+        noise = (x - a_bar.sqrt() * x0) / (1 - a_bar).sqrt()
         predicted = MEANS[mean_type].load().target(diffusion, x0, x, t, noise)
         return torch.cat([predicted, spread_v * (1.0 + y.view(-1, 1, 1, 1)).expand_as(x)], dim=1)
 
