@@ -39,7 +39,7 @@ DETERMINISTIC = {"sample.sampler": "ddim", "sample.eta": 0.0}
             r"classifier\.model\.out_channels is 7, .* images of model\.num_classes 10",
         ),
         (
-            {"train.zero_stage": 1, "train.compress_gradients": True},
+            {"train.engine": "deepspeed", "train.zero_stage": 1, "train.compress_gradients": True},
             r"compress_gradients has no effect with zero_stage 1, .* exchanged in 32 bits",
         ),
         ({**DETERMINISTIC, "sample.temperature": 0.9}, r"sample\.temperature: 0\.9 has no effect.*eta 0 adds none"),
