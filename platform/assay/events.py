@@ -9,7 +9,7 @@ from typing import Literal
 from assay.redaction import hide_secrets
 from assay.store import Cost
 
-Kind = Literal["started", "progress", "note", "committed", "failed", "warning", "rung", "system"]
+Kind = Literal["started", "progress", "note", "committed", "failed", "warning", "rung", "system", "waiting"]
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,15 @@ class Event:
     worker: str = ""
     """system: whose metrics these are."""
     message: str = ""
-    """rung: the decision."""
+    """rung: the decision. waiting: for whom."""
     cost: Cost | None = None
     """progress: the cost so far; with `advance`, since the last event."""
     note: tuple[str, str | float] | None = None
     """note: its name and its value."""
     once: str = ""
-    """warning: shown once per run, whichever workers emit it and however often."""
+    """warning, waiting: shown once per run, whichever workers emit it and however often."""
+    by_another: bool = False
+    """committed: by another run, which used the store at the same time and is charged for it."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "message", hide_secrets(self.message))  # it is printed, logged, stored and tracked

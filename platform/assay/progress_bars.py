@@ -39,6 +39,8 @@ class ProgressBars:
     def event(self, event: Event) -> None:
         if event.kind == "warning":
             self._make.write(f"warning: {event.message}")
+        elif event.kind == "waiting":
+            self._make.write(event.message)
         stage = None if self._plan is None else self._plan.stages.get(event.key)
         if stage is None:
             return

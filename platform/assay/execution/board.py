@@ -168,7 +168,9 @@ class Board:
         if event.kind == "progress":
             self._advance(stage, event)
         elif event.kind == "committed":
-            return self._finish(stage)
+            return self._stored(stage) if event.by_another else self._finish(stage)
+        elif event.kind == "waiting":
+            return Note("noted", self.title(stage), event.message)
         elif event.kind == "failed":
             return self._fail(stage, event.message)
         elif event.kind == "rung" and event.trial is not None:
@@ -230,6 +232,11 @@ class Board:
         self._took[stage.key] = self.clock() - running.since if running else 0.0
         budget = f"{stage.amount:,} {stage.unit} in " if stage.budget else ""
         return Note("finished", self.title(stage), f"{budget}{took(self._took[stage.key])}")
+
+    def _stored(self, stage: Stage) -> Note:
+        self.running.pop(stage.key, None)
+        self.done.add(stage.key)
+        return Note("finished", self.title(stage), "computed by another run")
 
     def _fail(self, stage: Stage, message: str) -> Note:
         self.running.pop(stage.key, None)

@@ -100,6 +100,8 @@ class StageBroker:
     """Trial → the stage that it would start if there were room."""
     _busy_lineages: set[str] = field(default_factory=set)
     """The lineages of the stages that run."""
+    _elsewhere: set[str] = field(default_factory=set)
+    """The lineages that another run computes now."""
     _packed: Room | None = None
 
     def decide(self, trial: int, requests: Sequence[Request]) -> Assignment:
@@ -175,6 +177,18 @@ class StageBroker:
         """Record that a stage was left unfinished, for anyone to compute."""
         self._end(key)
 
+    def defer(self, key: str) -> set[str]:
+        """Record that another run computes a granted stage: nobody starts it before `look_again` at its lineages, which
+        are returned."""
+        grant = self._running.get(key)
+        lineages = set() if grant is None else grant.request.lineages
+        self._end(key)
+        self._elsewhere |= lineages
+        return lineages
+
+    def look_again(self, lineages: Set[str]) -> None:
+        self._elsewhere -= lineages
+
     def abandon(self, trial: int) -> None:
         """Record that a trial's process died or starts over: others may compute its stage."""
         self._waiting.pop(trial, None)
@@ -205,7 +219,8 @@ class StageBroker:
 
     def _is_ready(self, request: Request) -> bool:
         # One budget of a lineage at a time: the next one continues from it.
-        return request.lineages.isdisjoint(self._busy_lineages) and all(key in self.done for key in request.inputs)
+        taken = self._busy_lineages | self._elsewhere if self._elsewhere else self._busy_lineages
+        return request.lineages.isdisjoint(taken) and all(key in self.done for key in request.inputs)
 
     def _placed(self, need: Need) -> Places:
         """The places of as many units as fit beside what is running; none if that is less than the need's least."""

@@ -145,6 +145,7 @@ class _Run:
         self._rates = rates_of(home)
         self._limiter = Limiter(sweep.limits, sweep.find_workload().report.days, pause, self._emit, self._rates)
         self._heartbeat = Heartbeat(sweep, self.store, home)
+        self.store.run = self._heartbeat.run
         self._resources = ExitStack()
         self._is_connected = False
 
@@ -262,7 +263,7 @@ class _Run:
                 return
             if event.once:
                 self._told_once.add(event.once)
-            if event.kind == "committed":
+            if event.kind == "committed" and not event.by_another:
                 self.computed.add(event.key)
                 self._charged.add(event.key)
                 result = self.store.find(event.key)

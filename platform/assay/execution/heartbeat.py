@@ -21,7 +21,7 @@ from assay.planning import Plan, studies_of
 from assay.planning.passes import with_streamed
 from assay.redaction import hide_secrets
 from assay.store import RunningRecord, Store, StoredResult
-from assay.store.running import LIFETIME_S
+from assay.store.running import LIFETIME_S, this_process
 from assay.store.schema import BoardEntry
 from assay.sweep import Sweep
 from assay.text import first_line
@@ -44,6 +44,7 @@ class Heartbeat:
             user=user_name(),
             host=platform.node(),
             pid=os.getpid(),
+            process=this_process(),
             command=shlex.join(map(hide_secrets, sys.argv)),
             job=home.job,
             started=now,
@@ -55,6 +56,11 @@ class Heartbeat:
         self._ended = threading.Event()
         self._one_at_a_time = threading.Lock()
         self._thread = threading.Thread(target=self._keep_renewing, name="assay-heartbeat", daemon=True)
+
+    @property
+    def run(self) -> str:
+        """The id of the note."""
+        return self._record.id
 
     def uses(self, plan: Plan) -> None:
         """From now on, the note lists the stages and records of this plan. To be called before any of them is read."""

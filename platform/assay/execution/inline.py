@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from assay.errors import UserError
+from assay.errors import StoreError, UserError
 from assay.events import Emit, Event
 from assay.execution.broker import too_large
 from assay.execution.packing import Machine
@@ -24,10 +24,12 @@ from assay.execution.racing import make_rule, score
 from assay.execution.requirements import Need, need
 from assay.execution.retries import failure_of
 from assay.execution.rung_decisions import RungDecisions
+from assay.execution.sharing import POLL_S, lineages_of, stored_by_another, waiting
 from assay.execution.work import Lane, Place, commit_pass, device_name, here, parts_of, reduce, train_worker
 from assay.planning import Plan
 from assay.planning.passes import Pass, passes
 from assay.store import Notes, Store
+from assay.store.leases import Leases
 from assay.workload import Stage
 
 
@@ -60,9 +62,12 @@ def run_trials(plan: Plan, store: Store, done: Sequence[str], decisions: RungDec
     """Compute every stage of the plan that is not done. Returns early when the run is asked to pause."""
     emit, sweep = decisions.emit, plan.sweep
     reporting = Store(
-        store.url, report=lambda message: emit(Event("warning", message=message)), origin=store.files.origin
+        store.url,
+        report=lambda message: emit(Event("warning", message=message)),
+        origin=store.files.origin,
+        run=store.run,
     )
-    work = _Work(plan, reporting, set(done), emit, pause)
+    work = _Work(plan, reporting, set(done), emit, pause, reporting.leases())
     rule = make_rule(sweep.scheduler)
 
     def continues(trial: int, rung: int) -> bool:
@@ -74,7 +79,7 @@ def run_trials(plan: Plan, store: Store, done: Sequence[str], decisions: RungDec
     pause.is_heard = True
     try:
         for rung in range(max((len(trial.rungs) for trial in plan.trials), default=0)):
-            complete = [trial for trial in climbing if work.climb(trial, rung)]
+            complete = work.climb(climbing, rung)
             climbing = [trial for trial in complete if continues(trial, rung)]
             if decisions.waits_for_all:
                 decisions.promote(rung)
@@ -93,45 +98,84 @@ class _Work:
     done: set[str]
     emit: Emit
     pause: Pause
+    leases: Leases
     failed: set[str] = field(default_factory=set)
 
-    def climb(self, trial: int, rung: int) -> bool:
-        """Compute what the trial needs at a rung; returns whether all of it is stored then."""
-        stages = self.plan.trials[trial].rungs[rung].stages
-        for each in passes(stage for stage in stages if stage.key not in self.done | self.failed):
-            self._compute(each, trial)
-        return all(stage.key in self.done for stage in stages)
+    def climb(self, trials: Sequence[int], rung: int) -> list[int]:
+        """Compute what the trials need at a rung; returns those of which all is stored then. What another run computes
+        is looked at again once all else is done."""
+        left = trials
+        while left := [trial for trial in left if self._must_wait(trial, rung)]:
+            if self.pause.wait(POLL_S):
+                raise Paused
+        return [trial for trial in trials if self.done.issuperset(s.key for s in self._stages(trial, rung))]
+
+    def _must_wait(self, trial: int, rung: int) -> bool:
+        """Compute what a trial needs; returns whether another run computes a part of it."""
+        missing = [stage for stage in self._stages(trial, rung) if stage.key not in self.done | self.failed]
+        elsewhere = [each for each in passes(missing) if self._is_elsewhere(each, trial)]
+        return bool(elsewhere)
+
+    def _stages(self, trial: int, rung: int) -> Sequence[Stage]:
+        return self.plan.trials[trial].rungs[rung].stages
 
     def value(self, trial: int, rung: int) -> float:
         result = self.store.get(self.plan.trials[trial].rungs[rung].leaf.key)
         assert result is not None
         return result.metrics.get(self.plan.sweep.objective.name, math.nan)
 
-    def _compute(self, stages: Pass, trial: int) -> None:
+    def _is_elsewhere(self, stages: Pass, trial: int) -> bool:
+        """Compute a pass, unless another run does: returns whether that is so."""
         keys = [stage.key for stage in stages]
         if any(source.key not in {*self.done, *keys} for stage in stages for source in stage.sources):
-            return  # one failed
+            return False  # one failed, or is computed elsewhere
         if self.pause.reason is not None:
             raise Paused
-        for key in keys:
-            self.emit(Event("started", key, trial=trial))
+        try:
+            holder = self.leases.take(lineages_of(stages))
+        except StoreError as error:
+            self._fail(keys, error)
+            return False
+        if holder is not None:
+            self.emit(waiting(keys[0], holder))
+            return True
+        try:
+            self._compute(stages, trial)
+        finally:
+            self.leases.give_back(lineages_of(stages))
+        return False
+
+    def _compute(self, stages: Pass, trial: int) -> None:
+        """Compute a pass, or what of it is not stored by now."""
+        try:
+            stored = stored_by_another(stages, self.store)
+        except StoreError as error:
+            self._fail([stage.key for stage in stages], error)
+            return
+        for stage in stages:
+            if stage.key not in stored:
+                self.emit(Event("started", stage.key, trial=trial))
         first, *beside = stages
         try:
-            threads = need(first, self.plan.sweep.resources).threads
-            execute(first, self.store, threads, self.emit, self.pause, beside=beside)
+            if len(stored) < len(stages):
+                threads = need(first, self.plan.sweep.resources).threads
+                execute(first, self.store, threads, self.emit, self.pause, beside=beside)
         except Paused:
             raise
         except bdb.BdbQuit:  # quitting the debugger ends the run, rather than entering it again in the next trial
             raise KeyboardInterrupt from None
         except Exception as error:
-            blamed = failure_of(error).stage
-            for key in keys if blamed is None else [blamed]:
-                self.failed.add(key)
-                self.emit(Event("failed", key, message=traceback.format_exc().strip()))
+            self._fail([stage.key for stage in stages], error)
         else:
-            self.done.update(keys)
-            for key in keys:
-                self.emit(Event("committed", key))
+            self.done.update(stage.key for stage in stages)
+            for stage in stages:
+                self.emit(Event("committed", stage.key, by_another=stage.key in stored))
+
+    def _fail(self, keys: Sequence[str], error: Exception) -> None:
+        blamed, trace = failure_of(error).stage, "".join(traceback.format_exception(error)).strip()
+        for key in keys if blamed is None else [blamed]:
+            self.failed.add(key)
+            self.emit(Event("failed", key, message=trace))
 
 
 def execute(

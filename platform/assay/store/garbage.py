@@ -23,9 +23,9 @@ from assay.store.store import Store, StoredResult
 from assay.store.trash import Trash
 from assay.workload import Checkpointing
 
-What = Literal["results", "progress", "studies", "origins", "staging", "ray", "set-aside"]
+What = Literal["results", "progress", "studies", "origins", "leases", "staging", "ray", "set-aside"]
 """Results; checkpoints and shards; the memory of searches, races and charges; records of where results come from;
-interrupted uploads; Ray's scratch in an object store; damaged files."""
+what killed runs said that they compute; interrupted uploads; Ray's scratch in an object store; damaged files."""
 Author = tuple[str, str | None]
 """The name and the profile of the sweep that computed something."""
 
@@ -100,7 +100,7 @@ def delete(store: Store, garbage: Iterable[Garbage]) -> list[Garbage]:
     deleted: list[Garbage] = []
     listed = list(garbage)
     with Trash(store.files) as trash:
-        for parts in (("results",), ("progress", "studies", "staging", "ray", "set-aside"), ("origins",)):
+        for parts in (("results",), ("progress", "studies", "staging", "ray", "set-aside"), ("origins", "leases")):
             taken = [each for each in listed if each.what in parts]
             for each in taken:
                 for path in each.parts or [each.path]:
@@ -108,7 +108,7 @@ def delete(store: Store, garbage: Iterable[Garbage]) -> list[Garbage]:
             used = in_use(store)  # not earlier: a run that began before sees the folder, or is seen here
             is_any_running = bool(store.running(LEFT_ALONE_S))
             for each in taken:
-                if used.has(each.path) or (each.what == "origins" and is_any_running):
+                if used.has(each.path) or (each.what in ("origins", "leases") and is_any_running):
                     for path in reversed(each.parts or [each.path]):  # records last
                         trash.put_back(path)
                 else:
@@ -219,6 +219,10 @@ class _Search:
             for name, tree in trees(self._files, "ray").items():
                 if not self._is_young(tree):
                     found.append(self._of(f"ray/{name}", "ray", tree))
+        if not self._store.running(LEFT_ALONE_S):
+            for name, tree in trees(self._files, "leases").items():
+                if not self._is_young(tree):
+                    found.append(self._of(f"leases/{name}", "leases", tree))
         if with_set_aside:
             for name, tree in trees(self._files, "set-aside").items():
                 if not self._is_young(tree):

@@ -12,13 +12,14 @@ from assay.store.checkpoints import Checkpoints
 from assay.store.damage import Damage
 from assay.store.folders import KEY, Folder
 from assay.store.journal import Computed, Decisions, Suggestions
+from assay.store.leases import lease_records
 from assay.store.records import FileRecord, file_record
 from assay.store.scratch import leftovers
 from assay.store.shards import Shards
 from assay.store.store import Store
 from assay.workload import Checkpointing
 
-AT_THE_ROOT = {"results", "progress", "studies", "origins", "running", "set-aside", "staging", "ray"}
+AT_THE_ROOT = {"results", "progress", "studies", "origins", "running", "leases", "set-aside", "staging", "ray"}
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Inspection:
         yield from self._groups("progress", self._of_lineage)
         yield from self._groups("studies", self._of_study)
         yield from self._folder(self._store.runs.records)
+        yield from self._folder(lease_records(self._files))
         if self._files.is_local:
             for folder in leftovers(self._files.local_path("staging")):
                 yield self._left(f"staging/{folder.name}")

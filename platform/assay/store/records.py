@@ -90,6 +90,12 @@ class Files:
             self.read_record(name)
         except Damage as damage:
             raise cannot_read(self.url, str(damage)) from damage
+        if not self.is_local and self.create_record(name, {}):
+            self.tell_once(
+                "probe",
+                f"{self.url} cannot refuse to overwrite a file: runs that use it at the same time may compute the same "
+                "stages, and keep the first result; on S3, s3fs 2024.12 or later can",
+            )
         self.remove(name)
         if self.is_local and (free := shutil.disk_usage(self.root).free) < LEAST_FREE_BYTES:
             raise StoreError(
@@ -103,13 +109,19 @@ class Files:
         """The record includes its own path, so that a moved one is not taken for the record of another key."""
         self.write_atomic(path, _encoded(path, content))
 
-    def create_record(self, path: str, content: Mapping[str, JSON]) -> bool:
-        """Write a record unless there is one; returns whether it did. Atomic if the filesystem has links."""
+    def create_record(self, path: str, content: Mapping[str, JSON], *, is_lasting: bool = True) -> bool:
+        """Write a record unless there is one; returns whether it did. One that is not lasting is written in a tenth of
+        the time, but may be damaged when the power fails.
+
+        Of several that try at once, exactly one does: by a link on a disk, by a conditional write on an object store.
+        Where the filesystem has neither (see `probe`), two that try within the same moment may both succeed.
+        """
         folder, _, name = path.rpartition("/")
         data = _encoded(path, content)
         if self.is_local:
             draft = f"{folder}/.{uuid.uuid4().hex}"
-            self.write_atomic(draft, data)
+            with writing(self.url):
+                self._put(draft, lambda target: _replace(target, data) if is_lasting else target.write_bytes(data))
             try:
                 os.link(self.local_path(draft), self.local_path(path))
                 return True
@@ -119,9 +131,38 @@ class Files:
                 pass  # a filesystem without links
             finally:
                 self.remove(draft)
-        if name in self.names(folder):
+            if name in self.names(folder):
+                return False
+            self.write_atomic(path, data)
+            return True
+        with writing(self.url):
+            return self._create_object(path, data)
+
+    def _create_object(self, path: str, data: bytes) -> bool:
+        """By If-None-Match or the like. Filesystems differ in how they say that there is an object already, and some
+        refuse both of two that write at once: whoever finds nothing there tries again."""
+        try:
+            self.fs.pipe_file(self.at(path), data, mode="create")
+            return True
+        except FileExistsError:
             return False
-        self.write_atomic(path, data)
+        except Exception:
+            if self._is_there(path):
+                return False
+        try:
+            self.fs.pipe_file(self.at(path), data, mode="create")
+            return True
+        except Exception:
+            if self._is_there(path):
+                return False
+            raise
+
+    def _is_there(self, path: str) -> bool:
+        """Read, since lists of objects may be remembered."""
+        try:
+            self.fs.cat_file(self.at(path))
+        except FileNotFoundError:
+            return False
         return True
 
     def read_record(self, path: str) -> dict[str, Any] | None:

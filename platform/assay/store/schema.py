@@ -364,6 +364,8 @@ class RunningRecord(Record):
     user: str
     host: str
     pid: Count
+    process: str = ""
+    """Tells on the same machine whether it still runs; empty where the system does not say, and in older stores."""
     command: str
     """Without secrets."""
     job: str | None = None
@@ -380,3 +382,14 @@ class RunningRecord(Record):
     @property
     def stem(self) -> str:
         return self.id
+
+
+class LeaseRecord(Record):
+    """leases/<lineage>-<slot>.json: a run computes a stage of this lineage"""
+
+    lineage: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+    run: str
+
+    @property
+    def stem(self) -> str:
+        return f"{self.lineage}-"

@@ -27,6 +27,7 @@ from assay.store.damage import Damage
 from assay.store.downloads import local_copy
 from assay.store.folders import KEY, Folder
 from assay.store.journal import Computed, Decisions, Suggestions
+from assay.store.leases import Leases
 from assay.store.records import FileRecord, Files, Reporter, as_json, file_record, file_records, typed
 from assay.store.resolved_config import as_run
 from assay.store.running import LIFETIME_S, Runs
@@ -196,11 +197,18 @@ class Store:
     """Results by key, in a folder or an object store that fsspec knows."""
 
     def __init__(
-        self, url: str | Path, report: Reporter | None = None, *, heals: bool = True, origin: str = ""
+        self,
+        url: str | Path,
+        report: Reporter | None = None,
+        *,
+        heals: bool = True,
+        origin: str = "",
+        run: str = "",
     ) -> None:
         """`report` is called with damage. With `heals=False`, for read-only commands, damage is not set aside. `origin`
-        is that of the run: what `begin` returned to its driver."""
+        is that of the run: what `begin` returned to its driver. `run`: the id of its note in `running/`."""
         self.files = Files(str(url), report, heals=heals, origin=origin)
+        self.run = run
         self.origin_records = Folder(
             self.files, "origins", OriginRecord, rf"{KEY}\.json", what="origin {}".format, then="and no longer known"
         )
@@ -421,6 +429,10 @@ class Store:
     def running(self, within_s: float = LIFETIME_S) -> list[RunningRecord]:
         """The runs in progress, the latest first: those that renewed their record within this time."""
         return self.runs.live(within_s)
+
+    def leases(self) -> Leases:
+        """What the run of this store computes while no other run does; empty-handed if it has no run."""
+        return Leases(self.files, self.run)
 
     def probe(self) -> None:
         """Raises StoreError unless the store can be read and written and has space. Called before expensive work."""

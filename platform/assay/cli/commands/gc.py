@@ -33,6 +33,7 @@ NAMES = {
     "progress": "checkpoints and shards",
     "studies": "notes on decisions and charges",
     "origins": "records of where results came from",
+    "leases": "notes of what killed runs were computing",
     "staging": "interrupted uploads",
     "ray": "Ray's scratch",
     "set-aside": "damaged files that were set aside",

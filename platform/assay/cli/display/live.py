@@ -59,8 +59,10 @@ class LiveDisplay:
             self._tell(note)
 
     def event(self, event: Event) -> None:
-        if event.kind == "started":
+        if event.kind == "started" or event.by_another:
             self._activity = ""
+        elif event.kind == "waiting":
+            self._activity = event.message
         with self._lock:
             note = self._board.event(event) if self._board else Note("warning", event.message)
         if note is not None and note.kind != "started":

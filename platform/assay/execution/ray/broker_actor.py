@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import ray
@@ -15,6 +15,7 @@ from assay.events import Event
 from assay.execution.broker import Assignment, Request, StageBroker
 from assay.execution.ray.capacity import capacity, free_what_the_dead_hold
 from assay.execution.retries import Failure
+from assay.execution.sharing import POLL_S
 
 WAIT_S = 10.0
 """How long a question stays open before the trial asks again."""
@@ -96,10 +97,20 @@ class BrokerActor:
             self._broker.leave(key)
             self._changed.notify_all()
 
-    async def finish(self, key: str) -> None:
+    async def defer(self, key: str) -> None:
+        """Another run computes a granted stage: it is granted again in a moment, to see whether that is still so."""
+        async with self._changed:
+            lineages = self._broker.defer(key)
+            self._changed.notify_all()
+        await asyncio.sleep(POLL_S)
+        async with self._changed:
+            self._broker.look_again(lineages)
+            self._changed.notify_all()
+
+    async def finish(self, key: str, by_another: Collection[str] = ()) -> None:
         async with self._changed:
             for committed in self._broker.finish(key):
-                await self._post(Event("committed", committed))
+                await self._post(Event("committed", committed, by_another=committed in by_another))
             self._changed.notify_all()
 
     async def fail(self, key: str, message: str, blamed: str | None = None) -> None:
@@ -108,11 +119,13 @@ class BrokerActor:
                 await self._post(Event("failed", failed, message=message))
             self._changed.notify_all()
 
-    async def lose(self, trial: int, leaf: str, message: str) -> None:
-        """A trial died without a report: fail the stage it was computing, or else its own last stage."""
-        for key in [key for key, its in self._broker.running().items() if its == trial] or [leaf]:
+    async def lose(self, trial: int, leaf: str, message: str) -> list[str]:
+        """A trial died without a report: fail the stage it was computing, or else its own last stage. Returns them."""
+        keys = [key for key, its in self._broker.running().items() if its == trial] or [leaf]
+        for key in keys:
             if key not in self._broker.failed:
                 await self.fail(key, message)
+        return keys
 
     async def report(self, key: str, failure: Failure) -> None:
         """A stage's body raised: store the failure before Ray wraps it. The first of a group counts."""

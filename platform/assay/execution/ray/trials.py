@@ -34,10 +34,13 @@ from assay.execution.ray.watch import LEAVE_S, ended_by, gone, lose, while_it_li
 from assay.execution.requirements import Need, need
 from assay.execution.retries import failure_of
 from assay.execution.rung_decisions import RungDecisions
+from assay.execution.sharing import lineages_of, stored_by_another, waiting
 from assay.planning import Plan
 from assay.planning.labels import serves
+from assay.planning.passes import Pass
 from assay.shown import is_notebook
 from assay.store import Store
+from assay.store.leases import Leases
 from assay.workload import Stage
 
 TRIALS_PER_CPU = 2
@@ -56,6 +59,7 @@ class TrialWork:
     """By stage key."""
     store_url: str
     origin: str
+    run: str
     scratch_url: str
     retries: int
     metric: str
@@ -100,6 +104,7 @@ def _run_trials(
             needs={stage.key: need(stage, sweep.resources) for stage in planned.stages},
             store_url=store.url,
             origin=store.files.origin,
+            run=store.run,
             scratch_url=scratch_url,
             retries=sweep.limits.retries,
             metric=sweep.objective.name,
@@ -119,7 +124,7 @@ def _run_trials(
     pause.is_heard = True
     try:
         for group in _groups(works, decisions, pause):
-            tune_group = partial(_tune, plan, group, broker, scratch_url, decisions, over)
+            tune_group = partial(_tune, plan, store, group, broker, scratch_url, decisions, over)
             _despite_memory(tune_group, sweep.limits.retries, decisions.emit)
     finally:
         pause.is_heard = False
@@ -167,6 +172,7 @@ def _despite_memory(tune_group: Callable[[], None], retries: int, emit: Emit) ->
 
 def _tune(
     plan: Plan,
+    store: Store,
     works: Sequence[TrialWork],
     broker: Any,
     scratch_url: str,
@@ -188,7 +194,8 @@ def _tune(
             return
         message = f"{quoted(str(error))}\nthe trial's own process failed: {why}"
         with suppress(ray.exceptions.RayError):  # `_deliver` notices a lost cluster too, and reports it
-            ray.get(broker.lose.remote(trial, leaves[trial], message))
+            lost = ray.get(broker.lose.remote(trial, leaves[trial], message))
+            store.leases().give_back({plan.stages[key].lineage for key in lost})
 
     # Races get more trials at once, unless all wait at each rung: a rung tells more, the more trials have reached it.
     # A cluster without CPUs grows.
@@ -237,9 +244,10 @@ def _trial(config: Mapping[str, Any], works: Mapping[int, ray.ObjectRef], broker
     """
     work: TrialWork = ray.get(works[config["trial"]])
     ray.get(broker.abandon.remote(work.index))
-    store = Store(work.store_url, heals=False)
+    store = Store(work.store_url, heals=False, run=work.run)
+    leases = store.leases()
     for rung, stages in work.rungs.items():
-        if not _climb(work, rung, broker):
+        if not _climb(work, rung, broker, store, leases):
             tune.report({work.metric: float("nan")})
             return
         result = store.get(stages[-1].key)
@@ -248,41 +256,67 @@ def _trial(config: Mapping[str, Any], works: Mapping[int, ray.ObjectRef], broker
         tune.report({work.metric: value, "rung": rung})
 
 
-def _climb(work: TrialWork, rung: int, broker: Any) -> bool:
+def _climb(work: TrialWork, rung: int, broker: Any, store: Store, leases: Leases) -> bool:
     """Compute what the broker grants, until every stage of the rung is stored; returns whether that was reached."""
-    emit = RemoteEmit(broker)
     stages = {stage.key: stage for stage in work.rungs[rung]}
     while True:
         decision = ray.get(broker.next.remote(work.index, work.requests(rung)))
         if decision.action == "run":
-            stage, beside = stages[decision.key], tuple(stages[key] for key in decision.beside)
-            for key in (stage.key, *decision.beside):
-                emit(Event("started", key, trial=work.index))
-            job = Job(
+            granted = tuple(stages[key] for key in (decision.key, *decision.beside))
+            if not _run(work, granted, decision.units, broker, store, leases):
+                return False
+        elif decision.action != "wait":
+            return bool(decision.action == "done")
+
+
+def _run(work: TrialWork, granted: Pass, units: int, broker: Any, store: Store, leases: Leases) -> bool:
+    """Compute a pass that was granted, unless another run does; tells the broker. Returns whether to go on."""
+    first, lineages = granted[0].key, lineages_of(granted)
+    try:
+        if (holder := leases.take(lineages)) is not None:
+            broker.defer.remote(first)
+            broker.emit.remote(waiting(first, holder))
+            return True
+        try:
+            by_another = _compute(work, granted, units, broker, store)
+        finally:
+            leases.give_back(lineages)
+    except Paused:
+        ray.get(broker.leave.remote(first))
+        return False
+    except Exception as error:
+        # The one place where a stage's own failure ends: the driver gets it with its traceback.
+        failure = error.failure if isinstance(error, StageEnded) else failure_of(error)
+        ray.get(broker.fail.remote(first, failure.trace, failure.stage))
+    else:
+        ray.get(broker.finish.remote(first, by_another))
+    return True
+
+
+def _compute(work: TrialWork, granted: Pass, units: int, broker: Any, store: Store) -> list[str]:
+    """Compute what of a pass is not stored by now; returns the keys of what is."""
+    stored = stored_by_another(granted, store)
+    missing = [stage.key for stage in granted if stage.key not in stored]
+    emit = RemoteEmit(broker)
+    for key in missing:
+        emit(Event("started", key, trial=work.index))
+    if missing:
+        stage, *beside = granted
+        execute(
+            Job(
                 stage,
-                beside,
+                tuple(beside),
                 work.titles[stage.key],
                 work.store_url,
                 work.origin,
                 work.scratch_url,
                 work.needs[stage.key],
                 work.retries,
-                decision.units,
+                units,
                 broker,
             )
-            try:
-                execute(job)
-            except Paused:
-                ray.get(broker.leave.remote(stage.key))
-                return False
-            except Exception as error:
-                # The one place where a stage's own failure ends: the driver gets it with its traceback.
-                failure = error.failure if isinstance(error, StageEnded) else failure_of(error)
-                ray.get(broker.fail.remote(stage.key, failure.trace, failure.stage))
-            else:
-                ray.get(broker.finish.remote(stage.key))
-        elif decision.action != "wait":
-            return bool(decision.action == "done")
+        )
+    return stored
 
 
 def _deliver(

@@ -23,6 +23,19 @@ def test_a_shared_stage_is_granted_once() -> None:
     assert broker.decide(0, needs).action == broker.decide(1, needs).action == "done"
 
 
+def test_a_stage_that_another_run_computes_holds_no_room_and_is_granted_again_after_a_look() -> None:
+    broker = StageBroker([{"CPU": 2}])
+    needs = [request("train", cpus=2), request("reference", cpus=2)]
+    assert broker.decide(0, needs).key == "train"
+    lineages = broker.defer("train")
+    assert broker.decide(0, needs).key == "reference"
+    broker.finish("reference")
+    assert broker.decide(0, needs).action == "wait"
+    assert broker.wanted() == [], "more machines would not help"
+    broker.look_again(lineages)
+    assert broker.decide(0, needs).key == "train"
+
+
 def test_a_stage_waits_for_its_inputs_while_another_goes_ahead() -> None:
     broker = StageBroker([{"CPU": 4}])
     needs = [request("classifier"), request("train"), request("sample", "classifier", "train")]
