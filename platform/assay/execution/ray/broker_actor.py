@@ -32,6 +32,8 @@ class BrokerActor:
         self._fetched = 0
         self._is_over = False
         self._notes: dict[str, dict[str, str | float]] = {}
+        self._started: set[str] = set()
+        """Keys of the stages that began in this run."""
         self._reported: dict[str, Failure] = {}
         self._begun: dict[tuple[str, str], list[str]] = {}
         self._short: set[str] = set()
@@ -110,7 +112,9 @@ class BrokerActor:
     async def finish(self, key: str, by_another: Collection[str] = ()) -> None:
         async with self._changed:
             for committed in self._broker.finish(key):
-                await self._post(Event("committed", committed, by_another=committed in by_another))
+                # One that began here is ours, even if it was stored when its trial had died, and another looked again.
+                is_ours = committed not in by_another or committed in self._started
+                await self._post(Event("committed", committed, by_another=not is_ours))
             self._changed.notify_all()
 
     async def fail(self, key: str, message: str, blamed: str | None = None) -> None:
@@ -152,6 +156,8 @@ class BrokerActor:
             self._changed.notify_all()
 
     async def emit(self, event: Event) -> None:
+        if event.kind == "started":
+            self._started.add(event.key)
         if event.note is not None:
             notes, (name, value) = self._notes.setdefault(event.key, {}), event.note
             if notes.get(name) == value:
