@@ -68,11 +68,14 @@ class Leases:
         return None
 
     def give_back(self, lineages: Collection[str]) -> None:
-        """Free the leases. A store that cannot be written costs a message: they end with the run anyway."""
+        """Free the leases, of any process of the run. A store that cannot be written costs a message: they end with the
+        run anyway."""
         for lineage in lineages:
             slot = self._slots.pop(lineage, 0)
             try:
-                if self._holder(lineage, slot) == self._run:
+                while (run := self._holder(lineage, slot)) is not None and run != self._run:
+                    slot += 1
+                if run is not None:
                     self._remove(lineage, slot)
             except StoreError as error:
                 self._files.tell_once("leases", f"other runs may wait until this one ends: {error}")

@@ -109,27 +109,29 @@ class BrokerActor:
             self._broker.look_again(lineages)
             self._changed.notify_all()
 
+    async def not_begun(self, keys: Sequence[str]) -> list[str]:
+        """Those that never began in this run."""
+        return [key for key in keys if key not in self._started]
+
     async def finish(self, key: str, by_another: Collection[str] = ()) -> None:
         async with self._changed:
             for committed in self._broker.finish(key):
-                # One that began here is ours, even if it was stored when its trial had died, and another looked again.
-                is_ours = committed not in by_another or committed in self._started
-                await self._post(Event("committed", committed, by_another=not is_ours))
+                await self._post(Event("committed", committed, by_another=committed in by_another))
             self._changed.notify_all()
 
-    async def fail(self, key: str, message: str, blamed: str | None = None) -> None:
+    async def fail(self, key: str, message: str, blamed: str | None = None) -> list[str]:
+        """Record that a stage failed, and those beside it. Returns the keys that failed."""
         async with self._changed:
-            for failed in self._broker.fail(key, message, blamed):
+            keys = self._broker.fail(key, message, blamed)
+            for failed in keys:
                 await self._post(Event("failed", failed, message=message))
             self._changed.notify_all()
+        return keys
 
     async def lose(self, trial: int, leaf: str, message: str) -> list[str]:
-        """A trial died without a report: fail the stage it was computing, or else its own last stage. Returns them."""
+        """A trial died without a report: fail what it was computing, or else its own last stage. Returns what failed."""
         keys = [key for key, its in self._broker.running().items() if its == trial] or [leaf]
-        for key in keys:
-            if key not in self._broker.failed:
-                await self.fail(key, message)
-        return keys
+        return [failed for key in keys if key not in self._broker.failed for failed in await self.fail(key, message)]
 
     async def report(self, key: str, failure: Failure) -> None:
         """A stage's body raised: store the failure before Ray wraps it. The first of a group counts."""

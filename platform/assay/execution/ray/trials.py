@@ -294,8 +294,10 @@ def _run(work: TrialWork, granted: Pass, units: int, broker: Any, store: Store, 
 
 
 def _compute(work: TrialWork, granted: Pass, units: int, broker: Any, store: Store) -> list[str]:
-    """Compute what of a pass is not stored by now; returns the keys of what is."""
+    """Compute a pass, but for what another run stored by now; returns the keys of that."""
     stored = stored_by_another(granted, store)
+    if stored:  # what a trial of this run began, which then died, is this run's, whenever it was stored
+        stored = ray.get(broker.not_begun.remote(stored))
     missing = [stage.key for stage in granted if stage.key not in stored]
     emit = RemoteEmit(broker)
     for key in missing:

@@ -188,6 +188,15 @@ def test_who_was_taken_for_dead_gives_back_nothing_of_others(store: Store, lease
     assert holder_of(leases(EVE).take([NET])) == BEN
 
 
+def test_what_a_dead_process_of_a_run_took_its_run_gives_back(store: Store, leases: Callable[[str], Leases]) -> None:
+    leases(ADA).take([NET])
+    store.runs.remove(ADA)
+    leases(BEN).take([NET])
+    assert holder_of(leases(EVE).take([NET])) == BEN
+    leases(BEN).give_back([NET])
+    assert store.files.names("leases") == [], "though it came after a run that was killed"
+
+
 def test_who_belongs_to_no_run_takes_nothing(store: Store) -> None:
     assert store.leases().take([NET]) is None
     assert store.files.names("leases") == []
