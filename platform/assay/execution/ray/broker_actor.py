@@ -129,7 +129,7 @@ class BrokerActor:
         return keys
 
     async def lose(self, trial: int, leaf: str, message: str) -> list[str]:
-        """A trial died without a report: fail what it was computing, or else its own last stage. Returns what failed."""
+        """A trial died without a report: fail what it was computing, else its own last stage. Returns what failed."""
         keys = [key for key, its in self._broker.running().items() if its == trial] or [leaf]
         return [failed for key in keys if key not in self._broker.failed for failed in await self.fail(key, message)]
 
