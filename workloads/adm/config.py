@@ -160,6 +160,11 @@ class DiffusionConfig(Section):
         return 2 if VARIANCES[self.variance].is_learned else 1
 
 
+EMALength = Annotated[float, Field(strict=True, ge=0.005, le=0.28)]
+"""σ_rel of a power-function average; 0.289 would be the plain mean of all steps."""
+NUM_SNAPSHOTS = 16
+
+
 class TrainConfig(Section):
     """How a network is trained (tables 11 to 13, appendix K). Adam with β = 0.9, 0.999 throughout."""
 
@@ -178,6 +183,12 @@ class TrainConfig(Section):
     """Largest L2 norm of a step's gradient; None: no clipping."""
     ema_rates: Annotated[tuple[Fraction, ...], Field(min_length=1)] = (0.9999,)
     """Rates of the weight averages that are kept. Samples come from the first, unless sample.ema_rate names another."""
+    ema_lengths: Annotated[tuple[EMALength, ...], ADDED] = ()
+    """Lengths of power-function averages that are kept besides, such as [0.05, 0.1]: sample.ema_length is reconstructed
+    from snapshots of them. Each is relative to the training so far."""
+    snapshot_every: Annotated[PositiveInt | None, ADDED] = None
+    """Iterations from one snapshot to the next; null: a sixteenth of the training. A snapshot is a shorter training
+    that the next one goes on from."""
     precision: Precision = "auto"
     timestep_sampler: Annotated[str, AfterValidator(TIMESTEP_SAMPLERS.checked)] = "uniform"
     label_dropout: Annotated[Fraction, ADDED] = 0.0
@@ -227,12 +238,28 @@ class TrainConfig(Section):
             )
         if len(set(self.ema_rates)) < len(self.ema_rates):
             raise FieldError(f"ema_rates {list(self.ema_rates)} repeats a rate; allowed: distinct rates", "ema_rates")
+        if len(self.ema_lengths) == 1 or len(set(self.ema_lengths)) < len(self.ema_lengths):
+            raise FieldError(
+                f"got ema_lengths {list(self.ema_lengths)}, allowed: none, or two or more distinct lengths, such as "
+                "[0.05, 0.1], from which others are reconstructed",
+                "ema_lengths",
+            )
+        if self.snapshot_every is not None and not self.ema_lengths:
+            raise FieldError("snapshot_every has no effect without ema_lengths; leave it out", "snapshot_every")
         return self
 
     @property
     def annealed_over(self) -> int | None:
         """anneal_iterations as a number of iterations, or None."""
         return self.iterations if self.anneal_iterations == "iterations" else self.anneal_iterations
+
+    @property
+    def snapshots(self) -> tuple[int, ...]:
+        """The iterations at which averages are kept for reconstruction, the last one among them; () if none are."""
+        if not self.ema_lengths:
+            return ()
+        every = self.snapshot_every or -(-self.iterations // NUM_SNAPSHOTS)
+        return (*range(every, self.iterations, every), self.iterations)
 
 
 NOISE_LEVELS = (0.0, 0.25, 0.5, 0.75)
@@ -275,6 +302,9 @@ class SampleConfig(Section):
 
     ema_rate: Fraction | None = None
     """Which of train.ema_rates to sample from; None: the first."""
+    ema_length: Annotated[EMALength | None, ADDED] = None
+    """Sample from an average of this length instead, relative to the whole training: it is reconstructed from the
+    snapshots of train.ema_lengths, and nothing is trained for it."""
 
     sampler: SamplerName = "ddpm"
     steps: Steps = 250

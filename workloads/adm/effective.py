@@ -105,7 +105,7 @@ def _train(train: TrainConfig) -> TrainConfig:
     if train.precision == "fp32":
         train = _with(train, compress_gradients=False)
     first, *others = train.ema_rates
-    return _with(train, ema_rates=(first, *sorted(others, reverse=True)))
+    return _with(train, ema_rates=(first, *sorted(others, reverse=True)), ema_lengths=tuple(sorted(train.ema_lengths)))
 
 
 def _sample(c: Config) -> SampleConfig:

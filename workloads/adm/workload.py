@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from adm import presets, process_check
+from adm import presets, training_check
 from adm.compute.memory import training_memory
 from adm.compute.network import network_cost
 from adm.compute.v100 import V100_DAYS, training_flops
@@ -45,9 +45,18 @@ from imaging.evaluation import facts, samples, validation
 from imaging.evaluation import graph as evaluation_graph
 from imaging.paths import places_in
 
-PACE = ("iterations", "checkpoint_every", "keep_last", "keep_every", "keep_best", "checkpoint", "init")
-"""The options of a training that set its length and its checkpoints, and where it starts: that is an input. They do not
-change a step."""
+PACE = (
+    "iterations",
+    "checkpoint_every",
+    "keep_last",
+    "keep_every",
+    "keep_best",
+    "checkpoint",
+    "init",
+    "snapshot_every",
+)
+"""The options of a training that set its length, checkpoints and snapshots, and where it starts: that is an input. They
+do not change a step."""
 TRAINING_EXECUTION = ("engine", "zero_stage", "micro_batch")
 CHECKPOINT_CHECKS = {
     "train.checkpoint": "adm.checkpoints.checks:model",
@@ -137,7 +146,7 @@ class AdmWorkload(TypedWorkload[Config]):
 
     def problems_of(self, config: Config) -> Iterator[ConfigProblem]:
         yield from _network_problems(config)
-        yield from process_check.problems(config)
+        yield from training_check.problems(config)
         yield from sampling_check.problems(config)
         yield from _evaluation_problems(config)
         yield from check.problems(config)
@@ -152,7 +161,7 @@ class AdmWorkload(TypedWorkload[Config]):
         return [*facts.metrics(config), *graph.metrics(config)]
 
     def stages_of(self, config: Config) -> Sequence[Stage]:
-        for caution in (*_without_effect(config), *sampling_check.cautions(config)):
+        for caution in (*_without_effect(config), *training_check.cautions(config), *sampling_check.cautions(config)):
             warnings.warn(caution, AssayWarning, stacklevel=2)
         c = effective(config)
         if c.measure == "throughput":
@@ -170,7 +179,7 @@ class AdmWorkload(TypedWorkload[Config]):
         if c.samples is not None:
             draw = samples.given(c, c.samples, sampling.batches(c))
         else:
-            train = _denoiser(c, c.model, c.diffusion, c.train, "train")
+            train = _averaged(c, _denoiser(c, c.model, c.diffusion, c.train, "train"))
             if c.measure == "likelihood":
                 return [graph.likelihood(c, train)]
             if c.measure == "inversion":
@@ -197,6 +206,27 @@ def _denoiser(c: Config, model: ModelConfig, diffusion: DiffusionConfig, train: 
     process = trained_process(diffusion)
     config = {"data": _training_data(c, c.data.crop), "diffusion": process.for_key()}
     return _training(c, "train_diffusion", config, process, model, train, section)
+
+
+def _averaged(c: Config, train: Stage) -> Stage:
+    """The weights to sample from: those of the training, or an average that is reconstructed from its snapshots, which
+    are the same training at smaller budgets."""
+    if c.sample.ema_length is None:
+        return train
+    pace = {"anneal_iterations": c.train.annealed_over}
+    return Stage(
+        name="reconstruct_ema",
+        version=1,
+        kind="reduce",
+        body=("adm.training.reconstruction:reconstruct_ema",),
+        config={"length": c.sample.ema_length, "lengths": list(c.train.ema_lengths)},
+        inputs={
+            str(iterations): _denoiser(
+                c, c.model, c.diffusion, c.train.model_copy(update={**pace, "iterations": iterations}), "train"
+            )
+            for iterations in c.train.snapshots
+        },
+    )
 
 
 def _classifier(c: Config, model: ModelConfig, train: TrainConfig, crop: Crop, section: str) -> Stage:

@@ -16,6 +16,7 @@ from assay.workload import load_attribute
 GUIDED = {"sample.guidance_scale": 1.0}
 PHOTOGRAPHS = {"data.source": "npz", "data.path": "images.npz", "evaluate.extractor": "pixels"}
 ZERO_SNR = {"diffusion.schedule": "cosine_zero_snr", "diffusion.mean": "v"}
+LENGTHS = {"train.ema_lengths": [0.05, 0.1], "sample.ema_length": 0.1}
 EDM = {
     "diffusion.schedule": "karras",
     "diffusion.mean": "edm",
@@ -82,6 +83,25 @@ DETERMINISTIC = {"sample.sampler": "ddim", "sample.eta": 0.0}
         ),
         ({**EDM, "diffusion.loss": "kl"}, r"and no loss of the bound \(diffusion\.loss kl\)"),
         (
+            {"sample.ema_length": 0.1},
+            r"sample\.ema_length: 0\.1 is reconstructed from snapshots .* there are none: set",
+        ),
+        ({**LENGTHS, "sample.ema_rate": 0.99}, r"sample\.ema_rate: has no effect with sample\.ema_length"),
+        (
+            {"train.ema_lengths": [0.05, 0.1]},
+            r"sample\.ema_length: is null, so that nothing reads train\.ema_lengths",
+        ),
+        (
+            {**LENGTHS, "train.checkpoint": "w.pt"},
+            r"sample\.ema_length: 0\.1 needs snapshots, but train\.checkpoint has",
+        ),
+        ({**LENGTHS, "train.ema_lengths": [0.1]}, r"got ema_lengths \[0\.1\], allowed: none, or two or more distinct"),
+        ({"train.snapshot_every": 10}, r"snapshot_every has no effect without ema_lengths"),
+        (
+            {"classifier.train.ema_lengths": [0.05, 0.1]},
+            r"classifier\.train\.ema_lengths: nothing reads them; leave them out",
+        ),
+        (
             {"seed": 2**64},
             r"seed: got 18446744073709551616 \(int\), allowed: an integer ≥ 0 and ≤ 18446744073709551615",
         ),
@@ -104,6 +124,7 @@ def test_refused(overrides: dict[str, Any], told: str) -> None:
         {"train.ema_rates": [0.99, 0.9], "sample.ema_rate": 0.9},
         {"seed": 2**64 - 1},
         EDM,
+        LENGTHS,
         {**ZERO_SNR, **GUIDED, "diffusion.loss": "min_snr", "diffusion.min_snr_gamma": 1.0},
     ],
 )

@@ -71,7 +71,7 @@ def training_memory(model: ModelConfig, train: TrainConfig, section: str, networ
     how = arithmetic(train.precision)
     parameters = network_cost(model).parameters
     gradients, moments = FP32 * parameters, ADAM * parameters
-    averages = FP32 * parameters * len(train.ema_rates)
+    averages = FP32 * parameters * (len(train.ema_rates) + len(train.ema_lengths))
     fixed, divided = FP32 * parameters + averages, 0
     if train.zero_stage:  # DeepSpeed also keeps each worker's part of the weights apart
         divided += moments + FP32 * parameters

@@ -33,6 +33,7 @@ TIMED = (
     "precision",
     "engine",
     "ema_rates",
+    "ema_lengths",
     "compress_gradients",
 )
 """The training options that the duration of a step depends on."""

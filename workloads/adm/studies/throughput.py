@@ -104,7 +104,7 @@ def _training_step(ctx: StageContext, config: ModelConfig, train: TrainConfig) -
     else:
         engine = engines.build(model, train, ctx.device, precision)
     ctx.note("train.engine", engine.name)
-    average, loss = EMA(model, train.ema_rates), _loss(ctx, config, train.batch_size)
+    average, loss = EMA(model, (*train.ema_rates, *train.ema_lengths)), _loss(ctx, config, train.batch_size)
 
     def step() -> None:
         engine.step([loss], train.learning_rate)

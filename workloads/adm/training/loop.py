@@ -16,7 +16,7 @@ from adm.config import ModelConfig, TrainConfig
 from adm.diffusion.timesteps import TimestepSampler, timestep_sampler
 from adm.training import state
 from adm.training.batches import DROPOUT, Batch, Batches
-from adm.training.ema import EMA
+from adm.training.ema import EMA, PowerEMA
 from adm.training.engines import Engine, RanOutOfMemory, StepReport, build
 from adm.training.fitting import fitting_micro_batches, more_micro_batches
 from adm.training.precision import choose
@@ -55,6 +55,8 @@ class Task:
 class Trained:
     weights: Mapping[float, Mapping[str, Tensor]]
     """Averages of the weights by rate, as state dicts."""
+    snapshots: Mapping[float, Mapping[str, Tensor]]
+    """Power-function averages by length, likewise."""
     loss: float
     """The final running mean."""
 
@@ -78,7 +80,7 @@ def fit(ctx: TrainContext, task: Task, config: TrainConfig) -> Trained:
         ctx.note("images_per_second", round(images / (time.monotonic() - steps), 1))
     if torch.cuda.is_available():
         ctx.note("peak_memory_gib", round(torch.cuda.max_memory_allocated() / 2**30, 2))
-    return Trained(trainer.ema.weights, trainer.loss)
+    return Trained(trainer.ema.weights, trainer.power_ema.weights, trainer.loss)
 
 
 class Trainer:
@@ -109,7 +111,7 @@ class Trainer:
         if saved is not None:
             model.load_state_dict(saved.below("model"))
         self.engine: Engine = build(model, config, ctx.device, self.precision, self.micro_batches)
-        self.ema = EMA(model, config.ema_rates)
+        self.ema, self.power_ema = EMA(model, config.ema_rates), PowerEMA(model, config.ema_lengths)
         if latest is not None and saved is not None:
             self.done = latest[0]
             self._resume(saved)
@@ -129,9 +131,10 @@ class Trainer:
             if self.precision != "fp16" or report.loss_scale / 2 < SMALLEST_LOSS_SCALE:
                 self._diverged(terms, report)
             self.skipped += 1
-        self.ema.update()
         learning_rate = self._learning_rate()
         self.done += 1
+        self.ema.update()
+        self.power_ema.update(self.done)
         self.steps_here += 1
         means, is_leaving = self._means(terms)
         previous = means["loss"] if math.isnan(self.loss) else self.loss
@@ -206,6 +209,9 @@ class Trainer:
         for rate, weights in self.ema.weights.items():
             for name, weight in weights.items():
                 yield f"ema/{rate}/{name}", weight
+        for length, weights in self.power_ema.weights.items():
+            for name, weight in weights.items():
+                yield f"power_ema/{length}/{name}", weight
         for name, m, v in self.engine.moments():
             yield f"exp_avg/{name}", m
             yield f"exp_avg_sq/{name}", v
@@ -216,6 +222,7 @@ class Trainer:
         m, v = saved.below("exp_avg"), saved.below("exp_avg_sq")
         self.engine.load({name: (m[name], v[name]) for name in m}, saved.counters)
         self.ema.load({rate: saved.below(f"ema/{rate}") for rate in self.ema.weights})
+        self.power_ema.load({length: saved.below(f"power_ema/{length}") for length in self.power_ema.weights})
         self.timesteps.load_state_dict(saved.below("timesteps"))
         self.task.source.skipped.update(saved.skipped_images)
         self.skipped, self.loss = int(saved.counters["skipped"]), saved.counters["loss"]

@@ -181,6 +181,11 @@ def weights_file(ema_rate: float | None) -> str:
     return WEIGHTS if ema_rate is None else f"model_ema_{ema_rate}.safetensors"
 
 
+def snapshot_file(length: float) -> str:
+    """The file with the power-function average of a length, in a training's result."""
+    return f"model_length_{length}.safetensors"
+
+
 def _configs(ctx: TrainContext) -> tuple[ModelConfig, TrainConfig]:
     model = ModelConfig(**ctx.config["model"], **ctx.execution["model"])
     return model, TrainConfig(iterations=ctx.amount, **ctx.config["train"], **ctx.execution["train"])
@@ -207,4 +212,6 @@ def _finish(ctx: TrainContext, trained: Trained, model_config: ModelConfig) -> M
     if ctx.rank == 0:
         for index, (rate, weights) in enumerate(trained.weights.items()):
             checkpoints.save(ctx.output / weights_file(rate if index else None), weights, model_config)
+        for length, weights in trained.snapshots.items():
+            checkpoints.save(ctx.output / snapshot_file(length), weights, model_config)
     return {"loss": trained.loss}

@@ -1,4 +1,4 @@
-"""Mistakes in a config's diffusion processes, found before anything is planned. Imports no torch."""
+"""Mistakes in how networks are trained to denoise, and averaged, found before anything is planned. Imports no torch."""
 
 from __future__ import annotations
 
@@ -20,12 +20,17 @@ from adm.registries import (
     Role,
     spacing_of,
 )
+from adm.training.ema_profiles import profile_error
 from assay.errors import ConfigProblem
 from assay.registry import Registry
 
+LARGEST_PROFILE_ERROR = 0.1
+"""Relative error of a reconstructed average's profile from which on there is a warning."""
+
 
 def problems(c: Config) -> Iterator[ConfigProblem]:
-    """Every problem in how a diffusion model or an upsampler is trained to denoise, at its path."""
+    """Every problem in how a diffusion model or an upsampler is trained, and in its averages, at its path."""
+    yield from _averages(c)
     if c.model.role is Role.CLASSIFIES:
         return
     yield from _trained("", c.diffusion, c.train)
@@ -47,6 +52,43 @@ def _trained(section: str, process: DiffusionConfig, train: TrainConfig) -> Iter
     yield from _needed_signal(path, process)
     if train.checkpoint is None and TIMESTEP_SAMPLERS[train.timestep_sampler].is_continuous:
         yield from _between_steps(f"{section}train.timestep_sampler", train.timestep_sampler, path, process)
+
+
+def _averages(c: Config) -> Iterator[ConfigProblem]:
+    """Averages of the weights that are read but not kept, or kept but not read."""
+    length, is_kept = c.sample.ema_length, bool(c.train.ema_lengths)
+    draws = c.model.role is Role.DRAWS
+    if length is not None and not is_kept:
+        message = f"{length:g} is reconstructed from snapshots of train.ema_lengths, of which there are none: set them"
+        yield ConfigProblem("sample.ema_length", f"{message}, such as [0.05, 0.1]", ("train.ema_lengths",))
+    if length is not None and c.train.checkpoint is not None:
+        message = f"{length:g} needs snapshots, but train.checkpoint has a single set of weights: leave it out"
+        yield ConfigProblem("sample.ema_length", message, ("train.checkpoint",))
+    if length is not None and c.sample.ema_rate is not None:
+        message = "has no effect with sample.ema_length, which names another average; leave one out"
+        yield ConfigProblem("sample.ema_rate", message, ("sample.ema_length",))
+    if is_kept and not draws:
+        yield ConfigProblem("train.ema_lengths", f"nothing reads them for a model.kind {c.model.kind}; leave them out")
+    elif is_kept and length is None:
+        # At the option that is missing: the study's parameters may set it.
+        message = "is null, so that nothing reads train.ema_lengths: set a length, or leave those out"
+        yield ConfigProblem("sample.ema_length", message, ("train.ema_lengths",))
+    for section, other in (("classifier", c.classifier), ("upsampler", c.upsampler)):
+        if other is not None and other.train.ema_lengths:
+            yield ConfigProblem(f"{section}.train.ema_lengths", "nothing reads them; leave them out")
+
+
+def cautions(c: Config) -> Iterator[str]:
+    """Warnings about an average that few snapshots cannot give."""
+    if c.sample.ema_length is None or not c.train.ema_lengths:
+        return
+    error = profile_error(c.train.snapshots, c.train.ema_lengths, c.sample.ema_length)
+    if error > LARGEST_PROFILE_ERROR:
+        yield (
+            f"sample.ema_length {c.sample.ema_length:g} is {error:.0%} off when it is reconstructed from "
+            f"{len(c.train.snapshots)} snapshots of train.ema_lengths {', '.join(map(str, c.train.ema_lengths))}: take "
+            "snapshots more often (train.snapshot_every), or lengths nearer to it"
+        )
 
 
 def _options(
