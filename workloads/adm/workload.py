@@ -5,6 +5,7 @@
                   reference ─► statistics     features ◄── draw ◄── train, train_upsampler (two-stage sampling)
                       └───────────┴► evaluate ◄──┘
 
+Between `train` and `draw`, `reconstruct_ema` averages the weights over sample.ema_length, if that is set.
 The rows of `draw`, the images, are streamed. If images are kept, they are stored, and `images` writes them to one file.
 """
 

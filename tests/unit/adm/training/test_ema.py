@@ -139,7 +139,7 @@ def test_a_study_over_lengths_trains_once() -> None:
 
 @pytest.mark.slow
 def test_the_stage_writes_the_average_of_the_training(tmp_path: Path) -> None:
-    """A length that was kept is given back; another lies between those of its snapshots."""
+    """A length that was kept is given back, as a training in one piece has it; another is another."""
     store = Store(tmp_path)
 
     def reconstructed(length: float) -> tuple[dict[str, torch.Tensor], Stage]:
@@ -155,6 +155,12 @@ def test_the_stage_writes_the_average_of_the_training(tmp_path: Path) -> None:
 
     back, training = reconstructed(0.05)
     result = store.get(training.key)
+    assert result is not None
+    for name, weight in checkpoints.load(result.file(snapshot_file(0.05))).items():
+        torch.testing.assert_close(back[name], weight, rtol=1e-5, atol=1e-6)
+    straight = Store(tmp_path / "straight")
+    inline.execute(training, straight, 1, lambda event: None)
+    result = straight.get(training.key)
     assert result is not None
     for name, weight in checkpoints.load(result.file(snapshot_file(0.05))).items():
         torch.testing.assert_close(back[name], weight, rtol=1e-5, atol=1e-6)

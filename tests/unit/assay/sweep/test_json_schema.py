@@ -26,7 +26,7 @@ MISTAKES = [
     ("base: digits ", "base: digit "),
     ("AdaGN: {model.norm: adagn}", "AdaGN: {model.nrom: adagn}"),
     ("addition + GroupNorm: {model.norm: add}", "addition + GroupNorm: {model.norm: added}"),
-    ("  sample.guidance_scale: {values: [0.0, 1.0]}", "  sample.guidance: {values: [0.0, 1.0]}"),
+    ("  sample.guidance_scale: {values: [0.0, 1.0]}", "  sample.guidance_scal: {values: [0.0, 1.0]}"),
     ("mode: min", "mode: smallest"),
     ("  train: {workers: 1, cpus_per_worker: 1}", "  train: {workers: 1, cpus_per_workers: 1}"),
     ("    - {kind: bar, x: model.norm", "    - {kind: bars, x: model.norm"),
