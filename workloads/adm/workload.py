@@ -194,6 +194,8 @@ class AdmWorkload(TypedWorkload[Config]):
         extractor_networks = {} if classifier is None else {"classifier": classifier}
         judged = evaluation_graph.judge(c, data, draw, extractor_networks, sampling.batches(c))
         leaf = graph.compute(c, judged.evaluate) if c.compute.with_quality else judged.evaluate
+        if c.compute.evaluations:
+            leaf = graph.evaluations(c, leaf)
         if c.figures.draw:
             reference_images = facts.reference_images(judged.config, data)
             leaf = graph.figures(c, reference_images, leaf, judged.reference, judged.features)

@@ -67,10 +67,17 @@ def _without_effect(c: Config) -> Iterator[ConfigProblem]:
     for section, is_used in used.items():
         values = getattr(c, section)
         changed = [name for name in type(values).model_fields if getattr(values, name) != getattr(type(values)(), name)]
+        changed = [name for name in changed if (section, name) != ("compute", "evaluations")]
         if changed and not is_used:
             yield ConfigProblem(
                 f"{section}.{changed[0]}", f"has no effect with measure {c.measure}; leave it out", ("measure",)
             )
+    if c.compute.evaluations and (c.measure != "quality" or c.model.role is not Role.DRAWS or c.samples is not None):
+        yield ConfigProblem(
+            "compute.evaluations",
+            "counts those of a model that draws the images, with measure quality; leave it out",
+            ("measure", "model.kind", "samples"),
+        )
 
 
 def is_priced_with_quality(c: Config) -> bool:

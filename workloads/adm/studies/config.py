@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from adm.registries import PICTURES
-from assay.workload.fields import Bool, CountInt, PositiveInt, Section, Share, Str
+from assay.workload.fields import ADDED, Bool, CountInt, PositiveInt, Section, Share, Str
 
 Measure = Literal["quality", "inversion", "likelihood", "throughput", "compute"]
 Picture = Annotated[str, AfterValidator(PICTURES.checked)]
@@ -79,6 +79,8 @@ class ComputeConfig(Section):
 
     with_quality: Bool = False
     """Report it beside the samples' quality, with measure quality."""
+    evaluations: Annotated[Bool, ADDED] = False
+    """Report num_evaluations beside the samples' quality: the network's evaluations per image (NFE)."""
     rival: Rival | None = None
     """A GAN whose published cost is reported instead; the other options of the section then have no effect."""
     generator: TrainingOf = TrainingOf()

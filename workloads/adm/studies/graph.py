@@ -1,6 +1,6 @@
 """The stages of the studies. Imports no torch.
 
-quality      evaluate ─► figures (if there are pictures)
+quality      evaluate ─► evaluations (if they are counted) ─► figures (if there are pictures)
 inversion    train, train_classifier ─► invert ─► inversion
 throughput   throughput
 compute      throughput (if it is measured) ─► compute ◄─ evaluate (if it is reported with the quality)
@@ -51,12 +51,14 @@ SUMS = {
 }
 """Metric of `compute` → the trainings it includes. In table 10, an upsampler is part of the generator."""
 COMPUTE = ("total_v100_days", "total_v100_days_least", "generator_v100_days", "classifier_v100_days")
+EVALUATIONS = ("num_evaluations",)
 METRICS = (
     *(name for _, picture in PICTURES.items() for name in picture.metrics),
     *INVERSION,
     *LIKELIHOOD,
     *THROUGHPUT,
     *COMPUTE,
+    *EVALUATIONS,
 )
 """Metrics of the studies, for reports."""
 
@@ -73,7 +75,8 @@ def metrics(c: Config) -> tuple[str, ...]:
     """The metrics of a study's trial; if it measures quality, only those that its pictures and its cost add."""
     if c.measure == "quality":
         of_pictures = (metric for name in c.figures.draw for metric in PICTURES[name].metrics)
-        return (*of_pictures, *(COMPUTE if c.compute.with_quality else ()))
+        of_costs = (*(COMPUTE if c.compute.with_quality else ()), *(EVALUATIONS if c.compute.evaluations else ()))
+        return (*of_pictures, *of_costs)
     return {"inversion": INVERSION, "likelihood": LIKELIHOOD, "throughput": THROUGHPUT, "compute": COMPUTE}[c.measure]
 
 
@@ -295,6 +298,26 @@ def compute(c: Config, evaluate: Stage | None = None) -> Stage:
         inputs={**timed, "evaluated": evaluate},
         execution=evaluate.execution,
         conditions=evaluate.conditions,
+    )
+
+
+def evaluations(c: Config, evaluated: Stage) -> Stage:
+    """How often an image's networks are evaluated, beside the metrics of `evaluated`."""
+    count = num_evaluations(c.sample.sampler, c.diffusion, c.sample.steps)
+    if (up := c.upsampler) is not None:
+        count += num_evaluations(up.sampler, up.diffusion, up.steps)
+    return Stage(
+        name="evaluations",
+        version=1,
+        kind="reduce",
+        body=("adm.studies.evaluations:evaluations",),
+        config={"num_evaluations": count, "conditions": evaluated.config["conditions"]},
+        places=evaluated.places,
+        inputs={"evaluated": evaluated},
+        execution=evaluated.execution,
+        conditions=evaluated.conditions,
+        prices=evaluated.prices,
+        replicated=evaluated.replicated,
     )
 
 

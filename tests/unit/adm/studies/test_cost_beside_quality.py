@@ -82,3 +82,22 @@ def test_alone_it_needs_no_file_of_samples() -> None:
 def test_a_cost_that_is_not_that_of_the_samples_is_refused(settings: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         workload.resolve("tiny_digits", {**QUALITY, "compute.with_quality": True, **settings})
+
+
+def test_evaluations_of_the_network_are_counted_beside_the_quality(tmp_path: Path) -> None:
+    """Heun evaluates twice a step, but once in the last; the key of the evaluation stays."""
+    heun = {"sample__sampler": "edm_heun", "sample__steps": 5, "train__iterations": 2, "sample__guidance_scale": 0.0}
+    quality, counted = graph(**heun), graph(compute__evaluations=True, **heun)
+    *others, leaf = counted.values()
+    assert {stage.key for stage in others} == {stage.key for stage in quality.values()}
+    assert leaf.replicated == quality["evaluate"].replicated, "so trials race as by quality alone"
+    store = Store(tmp_path)
+    for stage in counted.values():
+        inline.execute(stage, store, 1, lambda event: None)
+    result = store.get(leaf.key)
+    assert result is not None
+    assert result.metrics["num_evaluations"] == 9
+    assert result.metrics["fd_pixels"] > 0
+    assert "num_evaluations" in workload.metrics_of(workload.resolve("tiny_digits", {"compute.evaluations": True}))
+    with pytest.raises(ConfigError, match=r"compute\.evaluations: counts those of a model that draws the images"):
+        graph(compute__evaluations=True, **{**SAMPLES, "compute.with_quality": True})
