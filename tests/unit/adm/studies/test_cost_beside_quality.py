@@ -98,6 +98,6 @@ def test_evaluations_of_the_network_are_counted_beside_the_quality(tmp_path: Pat
     assert result is not None
     assert result.metrics["num_evaluations"] == 9
     assert result.metrics["fd_pixels"] > 0
-    assert "num_evaluations" in workload.metrics_of(workload.resolve("tiny_digits", {"compute.evaluations": True}))
+    assert "num_evaluations" in workload.metrics(workload.resolve("tiny_digits", {"compute.evaluations": True}))
     with pytest.raises(ConfigError, match=r"compute\.evaluations: counts those of a model that draws the images"):
         graph(compute__evaluations=True, **{**SAMPLES, "compute.with_quality": True})
