@@ -80,7 +80,8 @@ class ComputeConfig(Section):
     with_quality: Bool = False
     """Report it beside the samples' quality, with measure quality."""
     evaluations: Annotated[Bool, ADDED] = False
-    """Report num_evaluations beside the samples' quality: the network's evaluations per image (NFE)."""
+    """Report num_evaluations beside the samples' quality: the network's evaluations per image (NFE), without those of
+    what guides it."""
     rival: Rival | None = None
     """A GAN whose published cost is reported instead; the other options of the section then have no effect."""
     generator: TrainingOf = TrainingOf()
