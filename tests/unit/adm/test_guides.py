@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,18 +12,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from torch import Tensor, nn
 
+import assay
 from adm import checkpoints, compute, models, presets
 from adm.compute.memory import sampling_memory
 from adm.config import Config, ModelConfig, SampleConfig
 from adm.diffusion.timesteps import timestep_sampler
 from adm.effective import effective
+from adm.sampling import guides
 from adm.sampling.networks import Networks
 from adm.training.batches import Batches
 from adm.training.stages import WEIGHTS
 from adm.workload import workload
-from assay.errors import AssayWarning, ConfigError, UserError
+from assay.errors import AssayWarning, ConfigError, ReferenceProblem, UserError
 from assay.workload import Stage, topological
 from imaging.config import DataConfig
 from imaging.data import open_source
@@ -29,7 +34,7 @@ from imaging.data import open_source
 FREE = {"sample.guidance": "classifier_free", "sample.guidance_scale": 2.0}
 DROPPED = {**FREE, "train.label_dropout": 0.1}
 AUTO = {"sample.guidance": "autoguidance", "sample.guidance_scale": 2.0}
-EARLIER = {**AUTO, "sample.guide": "@100"}
+EARLIER = {**AUTO, "sample.guide": "@100", "train.keep_every": 100}
 CLASSIFIED = {"sample.guidance_scale": 1.0}
 
 
@@ -89,6 +94,11 @@ def test_a_scale_below_1_is_told() -> None:
         drawing({**EARLIER, "sample.guidance_scale": 0.5})
 
 
+def test_an_earlier_step_whose_checkpoint_goes_is_told() -> None:
+    with pytest.warns(AssayWarning, match=r"sample\.guide @100 is trained again .*: set train\.keep_every 100"):
+        drawing({**EARLIER, "train.keep_every": 300})
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
@@ -124,6 +134,45 @@ def test_an_earlier_step_is_of_the_same_training() -> None:
     assert [inputs[name].amount for name in ("model", "guide")] == [500, 100]
     assert inputs["guide"].lineage == inputs["model"].lineage
     assert inputs["guide"].key == drawing({"train.iterations": 100}).inputs["model"].key, "it is a rung of a race"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "changed", "told"),
+    [
+        ({**AUTO, "sample.guide": "other/arm"}, {"image_size": 16}, "it has model.image_size 16 (here 8)"),
+        ({**AUTO, "sample.guide": "other/arm"}, {"num_classes": None}, "it has model.num_classes None (here 10)"),
+        ({**AUTO, "sample.guide": "other/arm", "diffusion.mean": "v"}, {}, "it has diffusion.mean epsilon (here v)"),
+        ({**FREE, "sample.guide": "other/arm"}, {}, "is conditional on 10 classes; allowed with sample.guidance class"),
+        ({**FREE, "sample.guide": "other/arm"}, {"num_classes": None}, None),
+        ({**FREE, "sample.guide": "other/arm"}, {"null_class": True}, None),
+        ({**AUTO, "sample.guide": "other/arm"}, {"channels": 64}, None),
+    ],
+)
+def test_a_training_that_cannot_guide_is_refused(
+    overrides: dict[str, Any], changed: dict[str, Any], told: str | None
+) -> None:
+    (train,) = stages({})["train"]
+    found = replace(train, config={**train.config, "model": {**train.config["model"], **changed}})
+    if told is None:
+        guides.check_found(config(overrides), found)
+        return
+    with pytest.raises(ReferenceProblem, match=rf"^sample\.guide: other/arm .*{re.escape(told)}"):
+        guides.check_found(config(overrides), found)
+
+
+def test_another_sweeps_training_is_an_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASSAY_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    sweep = {"version": 1, "workload": "adm", "base": "digits", "metric": "fd_classifier", "mode": "min"}
+    small = {**sweep, "name": "small", "arms": {"one level": {"model.channel_mult": [1]}}}
+    guided = {**sweep, "name": "guided", "config": {**AUTO, "sample.guide": "small.yaml/one level@50"}}
+    for each in (small, guided):
+        Path(f"{each['name']}.yaml").write_text(yaml.safe_dump(each))
+    (trial,), (other,) = (assay.plan(f"{each['name']}.yaml").trials for each in (guided, small))
+    (guide, model), (whole,) = ([s for s in each.stages if s.name == "train"] for each in (trial, other))
+    assert {guide.amount, model.amount} == {50, 500}
+    smaller = guide if guide.amount == 50 else model
+    assert smaller.lineage == whole.lineage
 
 
 def test_published_weights_as_the_unconditional_one(tmp_path: Path) -> None:

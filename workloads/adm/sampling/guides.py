@@ -102,6 +102,12 @@ def cautions(c: Config) -> Iterator[str]:
             f"sample.guidance_scale {scale:g} draws images nearer to {guided_by.value} than to the model, which is at "
             f"1: sample.guidance {c.sample.guidance} guides at scales above 1"
         )
+    earlier, keep_every = earlier_iterations(c.sample.guide), c.train.keep_every
+    if earlier is not None and guided_by is not None and (keep_every is None or earlier % keep_every):
+        yield (
+            f"sample.guide {c.sample.guide} is trained again if the whole training is done before it: set "
+            f"train.keep_every {earlier}, which keeps that step's checkpoint"
+        )
 
 
 def _label_dropout(c: Config) -> Iterator[ConfigProblem]:

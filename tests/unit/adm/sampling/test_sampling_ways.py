@@ -43,6 +43,13 @@ WAYS: dict[str, dict[str, Any]] = {
     "ancestral, guided": {"sample.guidance_scale": 5.0},
     "ancestral, guided at the mean": {"sample.guidance_scale": 5.0, "sample.guidance_at": "mean"},
     "ancestral, unconditional, guided": {"model.num_classes": None, "sample.guidance_scale": 5.0},
+    "ancestral, away from no label, within an interval": {
+        "train.label_dropout": 0.1,
+        "model.null_class": True,
+        "sample.guidance": "classifier_free",
+        "sample.guidance_scale": 2.0,
+        "sample.guidance_interval": [0, 500],
+    },
     "respaced": {"sample.steps": [2, 1]},
     "DDIM": {"sample.sampler": "ddim", "sample.steps": "ddim4"},
     "DDIM, guided": {"sample.sampler": "ddim", "sample.guidance_scale": 5.0},
