@@ -1,9 +1,12 @@
 """Time of a training step of two workers across a slow link: gradients averaged after the backward pass, and during it.
 
-    python tests/bench/overlap.py --shares 0.5 0.8 1.0
+    python tests/bench/overlap.py --network waiting
 
 As root on Linux: each worker is in a network namespace of its own, and `tc` limits the link between the two so that
-sending all gradients takes a given share of the time of computing them. Both ways alternate in one run.
+sending all gradients takes a given share of the time of computing them. Both ways alternate in one run. The network
+`waiting` sleeps where others compute, as a CPU does beside a GPU: its figures hold on a machine that has other work.
+
+Floor: forward + max(backward, sending), where the backward pass takes two thirds of a step, over the sum of all three.
 """
 
 from __future__ import annotations
@@ -18,7 +21,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -52,6 +56,34 @@ class Alone(AfterBackward):
     """No communication."""
 
     def finish(self) -> None: ...
+
+
+class Wait(torch.autograd.Function):
+    """A layer that takes its time, without the processor: twice as long backwards."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, seconds: float) -> Tensor:
+        ctx.shape, ctx.seconds = weight.shape, seconds
+        time.sleep(seconds)
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+        time.sleep(2 * ctx.seconds)
+        return gradient, torch.full(ctx.shape, 1e-3), None
+
+
+class Waiting(nn.Module):
+    """48 layers with 3.3 MB of weights, whose step takes 0.3 s."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights = nn.ParameterList(torch.zeros(17_000) for _ in range(48))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for weight in self.weights:
+            x = Wait.apply(x, weight, 0.1 / len(self.weights))  # type: ignore[no-untyped-call]
+        return x.sum()
 
 
 def missing() -> str | None:
@@ -120,13 +152,17 @@ def worker(args: argparse.Namespace) -> None:
     os.environ["GLOO_SOCKET_IFNAME"] = DEVICE
     dist.init_process_group("gloo", init_method=f"file://{args.folder}/group", rank=args.rank, world_size=2)
     config = presets.load(args.preset)
-    model = config.model if args.network == "model" or config.classifier is None else config.classifier.model
+    build: Callable[[], nn.Module]
+    if args.network == "waiting":
+        build, loss = Waiting, lambda network: network(torch.zeros(1, requires_grad=True))
+    else:
+        model = config.model if args.network == "model" or config.classifier is None else config.classifier.model
+        build, loss = (lambda: models.build(model)), loss_of(config, model, args.batch, args.rank)
     train = config.train.model_copy(update={"batch_size": 2 * args.batch, "engine": "torch"})
-    loss = loss_of(config, model, args.batch, args.rank)
     engines = {}
     for way, average in (("alone", Alone), ("after", AfterBackward), ("during", None)):
         torch.manual_seed(0)
-        engines[way] = TorchEngine(models.build(model).train(), train, "cpu", "fp32")
+        engines[way] = TorchEngine(build().train(), train, "cpu", "fp32")
         if average is not None:
             engines[way]._average = average([p for _, p in engines[way]._named])  # type: ignore[assignment]
     num_bytes = 4 * sum(p.numel() for p in engines["during"].model.parameters())
@@ -152,7 +188,7 @@ def worker(args: argparse.Namespace) -> None:
         f"{args.preset}, {args.network}, {args.batch} images a worker, {num_bytes / 1e6:.1f} MB of gradients, one "
         f"thread a worker, medians of {args.repeat}; a step without communication {before * 1e3:.0f} ms"
     )
-    say("link MB/s | alone | all-reduce alone | bytes/bandwidth | after | during | during/after | floor | during/floor")
+    say("sending/step | link MB/s | alone | all-reduce | after | during | during/after (quartiles) | floor")
     for share in args.shares:
         bandwidth = num_bytes / (share * before)
         limit(args.namespace, bandwidth)
@@ -163,13 +199,11 @@ def worker(args: argparse.Namespace) -> None:
                 taken[way].append(step(way))
             taken["all-reduce"].append(seconds(lambda sent=gradients: group.average([sent])))  # type: ignore[misc]
         alone, after, during, sending = (median(taken[way]) for way in ("alone", "after", "during", "all-reduce"))
-        # Two workers in a ring: each sends half of the bytes to be added up, and half of the sums.
-        floor = max(alone, num_bytes / bandwidth)
-        ms = " | ".join(f"{s * 1e3:.0f}" for s in (alone, sending, num_bytes / bandwidth, after, during))
-        say(
-            f"{bandwidth / 1e6:.1f} | {ms} | {during / after:.2f}× | {floor * 1e3:.0f} | {during / floor:.2f}×   "
-            f"(bytes/bandwidth {share:g} of a step)"
-        )
+        ratios = quantiles([d / a for d, a in zip(taken["during"], taken["after"], strict=True)], n=4)
+        floor = (alone / 3 + max(alone * 2 / 3, sending)) / (alone + sending)
+        ms = " | ".join(f"{s * 1e3:.0f}" for s in (alone, sending, after, during))
+        spread = f"{ratios[1]:.3f} ({ratios[0]:.3f} to {ratios[2]:.3f})"
+        say(f"{share:g} | {bandwidth / 1e6:.1f} | {ms} | {spread} | {floor:.3f}")
     weights = [dict(engines[way].model.state_dict()) for way in ("after", "during")]
     difference = max(float((weights[0][name] - weights[1][name]).abs().max()) for name in weights[0])
     say(f"largest difference of a weight between the two ways: {difference:g}")
@@ -180,10 +214,10 @@ def worker(args: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", default="digits")
-    parser.add_argument("--network", choices=("model", "classifier"), default="model")
+    parser.add_argument("--network", choices=("model", "classifier", "waiting"), default="model")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--repeat", type=int, default=9)
-    parser.add_argument("--shares", type=float, nargs="+", default=[0.5, 0.8, 1.0])
+    parser.add_argument("--shares", type=float, nargs="+", default=[0.5, 2 / 3, 0.8, 1.0, 1.5])
     parser.add_argument("--rank", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--namespace", help=argparse.SUPPRESS)

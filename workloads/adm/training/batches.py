@@ -73,7 +73,7 @@ class Batches(TrainingImages):
             self._labels(step, torch.from_numpy(examples.labels)).to(device),
             t[self.mine].to(device),
             weights[self.mine].to(device),
-            noise[self.mine],
+            noise[self.mine].clone(),  # a view would hold all workers' noise for the whole step
         )
 
     def _labels(self, step: int, labels: Tensor) -> Tensor:

@@ -60,6 +60,8 @@ def test_any_number_of_workers_sees_the_same_global_batches(photographs: Path, s
         whole, parts = batch(0, 1, step), [batch(rank, size, step) for rank in range(size)]
         for name in ("x0", "y", "t", "weights", "noise"):
             assert torch.equal(getattr(whole, name), torch.cat([getattr(part, name) for part in parts])), name
+        for part in parts:
+            assert part.noise.untyped_storage().nbytes() == part.noise.nbytes, "that of other workers is not kept"
     assert not torch.equal(batch(0, 1, 0).noise, batch(0, 1, 1).noise)
 
 
