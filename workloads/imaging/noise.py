@@ -3,7 +3,7 @@
 Row i depends on (seed, i, stream) alone, and not on the batch, the worker, the order, a retry or the device. The
 generator is Philox 4x64 (Salmon et al. 2011): its 128-bit key is (seed, i), and its 256-bit counter contains the
 stream, so there is no state to carry over. Values are generated on the CPU and copied, so they have the same bits on
-every device.
+every device. A GPU meanwhile computes the step before, whose kernels are queued by then.
 """
 
 from __future__ import annotations

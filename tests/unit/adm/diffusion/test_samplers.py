@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import pickle
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from adm import models, presets
 from adm.diffusion import (
     Diffusion,
     angles,
@@ -49,6 +52,26 @@ class Classifier(nn.Module):
 @pytest.fixture
 def diffusion() -> Diffusion:
     return Diffusion(respacing="10")
+
+
+@pytest.mark.parametrize("loop", [sample_loop, partial(ddim_loop, eta=1.0)])
+def test_no_step_waits_for_a_value_of_the_device(diffusion: Diffusion, loop: Callable[..., Tensor]) -> None:
+    """So noise is drawn while a GPU computes. Tensors of the device "meta" have no values: reading one is an error."""
+    with torch.device("meta"):
+        network, classifier = models.build(presets.load("tiny_digits").model), Classifier()
+    x, y = torch.empty(2, 1, 8, 8, device="meta"), torch.zeros(2, dtype=torch.int64, device="meta")
+    guides = (None, classifier_gradient(lambda x, t: classifier(x.expand(-1, 3, -1, -1), t)))
+    for cond_fn in guides:
+        options: dict[str, Any] = {} if cond_fn is None else {"cond_fn": cond_fn}
+        images = loop(
+            diffusion,
+            network,
+            noise=x,
+            step_noise=lambda t: torch.zeros(x.shape).to("meta"),
+            model_kwargs={"y": y},
+            **options,
+        )
+        assert images.device.type == "meta"
 
 
 @pytest.mark.parametrize("sampler", ["ddpm", "ddim"])
