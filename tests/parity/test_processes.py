@@ -16,7 +16,7 @@ from torch import Tensor
 
 from adm.diffusion import Diffusion, timestep_sampler
 from adm.diffusion.schedules import karras_sigma, karras_timestep
-from adm.registries import MEANS
+from adm.registries import MEANS, SAMPLERS, SCHEDULES
 
 M, S = 0.3, 0.4
 CORNERS = torch.tensor(list(itertools.product((-1.0, 1.0), repeat=2)), dtype=torch.float64)
@@ -88,6 +88,17 @@ def expected_x0(process: Diffusion, x_t: Tensor, t: Tensor) -> Tensor:
     return M + a_bar.sqrt() * S**2 / (a_bar * S**2 + 1 - a_bar) * (x_t - a_bar.sqrt() * M)
 
 
+def solvers(schedule: str) -> list[str]:
+    """The deterministic samplers that evaluate the network at the steps alone, where `Ideal` knows the noise level."""
+    at_steps = (name for name, entry in SAMPLERS.items() if not entry.takes_fractional_timesteps)
+    is_noise = SCHEDULES[schedule].is_zero_terminal
+    return [
+        name
+        for name in at_steps
+        if SAMPLERS[name].is_deterministic(0.0) and not (is_noise and SAMPLERS[name].needs_signal)
+    ]
+
+
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 class TestEveryProcess:
     def timesteps(self, case: Case, count: int = 5) -> Tensor:
@@ -132,6 +143,16 @@ class TestEveryProcess:
             errors.append((sampled - exact).abs().max().item())
         assert errors[1] < 0.01
         assert errors[1] < 0.5 * errors[0]
+
+    def test_every_solver(self, case: Case) -> None:
+        """Every deterministic sampler that can start there follows the same curve."""
+        x_T = pixels(torch.linspace(-2, 2, 5, dtype=torch.float64))
+        process = case.process("60")
+        a_bar = process.alphas_cumprod[-1]
+        exact = M + S * (x_T - a_bar**0.5 * M) / (a_bar * S**2 + 1 - a_bar) ** 0.5
+        for name in solvers(case.schedule):
+            sampled = SAMPLERS[name].load()(process, Ideal(process), noise=x_T, clip_denoised=False)
+            assert (sampled - exact).abs().max() < 0.06, name
 
 
 def test_preconditioning_is_that_of_diffusers() -> None:
