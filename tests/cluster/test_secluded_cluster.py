@@ -86,6 +86,7 @@ def test_the_token_is_in_no_environment_no_command_line_and_no_log_and_gone_afte
     assert "RAY_AUTH_TOKEN" not in seen["in_worker"]["environment"]
     assert seen["with_token"] == []
     assert "raylet.out" in seen["logs"], "kept for who looks for a cause"
+    assert not [name for name in seen["logs"] if name.startswith("log_monitor")], "nobody would read what it passes on"
 
 
 def test_the_users_own_cluster_is_left_alone(seen: dict[str, Any]) -> None:

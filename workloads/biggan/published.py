@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from assay.errors import UserError
 from biggan.config import GeneratorConfig
 from biggan.generator import BigGAN, from_config
 from imaging import weight_files
+from imaging.blank import blank
 
 MOST_LISTED = 5
 """Keys that a message lists at most."""
@@ -53,5 +53,5 @@ def check(weights: Mapping[str, Tensor], config: GeneratorConfig, what: str) -> 
 @cache
 def expected_shapes(config: GeneratorConfig) -> dict[str, tuple[int, ...]]:
     """Key → shape in the generator of a config. Allocates no weights."""
-    with torch.device("meta"):
+    with blank():
         return weight_files.shapes_of(from_config(config).state_dict())

@@ -21,6 +21,7 @@ from biggan.discriminator import Discriminator
 from biggan.generator import BigGAN, from_config
 from biggan.layers import orthogonal, settle
 from biggan.noise import truncated
+from imaging.blank import allocate, blank
 from imaging.contents import refuse_changed
 from imaging.data import TrainingImages, data_config, open_planned, seed_of, split, to_model_range
 
@@ -169,7 +170,7 @@ def load_weights(ctx: StageContext) -> Mapping[str, float]:
 def load_generator(path: Path, config: Mapping[str, Any]) -> BigGAN:
     """The generator that a stage committed, in float32 on the CPU."""
     c = GeneratorConfig(**config)
-    with torch.device("meta"):
+    with blank():
         model = from_config(c)
-    model.to_empty(device="cpu")
+    allocate(model)
     return published.load_published(model, published.read(path, c))

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from assay.sweep import Resources
 from assay.workload import Stage
+
+if TYPE_CHECKING:
+    from assay.sweep import Resources
 
 
 @dataclass(frozen=True)

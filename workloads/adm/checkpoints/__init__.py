@@ -33,6 +33,7 @@ from adm.models import build
 from adm.models.trunk import Trunk
 from assay.errors import AssayWarning, UserError
 from imaging import weight_files
+from imaging.blank import allocate, blank
 from imaging.paths import written_whole
 
 __all__ = ["PUBLISHED", "Checkpoint", "export_published", "load", "save"]
@@ -134,9 +135,9 @@ class Checkpoint(Mapping[str, Tensor]):
         """
         config = config or self.config
         self.check(config)
-        with torch.device("meta"):
+        with blank():
             model = build(config)
-        model = model.to_empty(device="cpu")
+        allocate(model)
         model.load_state_dict(self._weights)
         return model
 

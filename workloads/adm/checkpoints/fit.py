@@ -13,6 +13,7 @@ from adm.models import build
 from adm.models.layout import Attention, Layer, layout
 from adm.registries import NETWORKS
 from imaging import weight_files
+from imaging.blank import blank
 from imaging.weight_files import Shapes
 
 QKV_LAYOUT = {"legacy": "[heads, 3, ch]", "new": "[3, heads, ch]"}
@@ -20,7 +21,7 @@ QKV_LAYOUT = {"legacy": "[heads, 3, ch]", "new": "[3, heads, ch]"}
 
 def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """Key → shape in the network of a config. Allocates no weights."""
-    with torch.device("meta"):
+    with blank():
         return weight_files.shapes_of(build(config).state_dict())
 
 

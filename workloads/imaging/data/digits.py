@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from importlib.metadata import distribution
 
 import numpy as np
 
 from assay.errors import UserError
 from imaging.data.types import Crops, Examples, Images, Indices, Labels
 
+FILE = "sklearn/datasets/data/digits.csv.gz"
+"""What sklearn.datasets.load_digits reads. Each process that trains or evaluates reads it, and importing scikit-learn
+would take more than a CPU second."""
+
 
 class Digits:
     """A `Source`; grey values 0 to 16 are scaled to 0 to 255. At 4×4 or 2×2, each pixel is the mean of an area."""
 
     def __init__(self, size: int = 8) -> None:
-        from sklearn.datasets import load_digits
-
-        bunch = load_digits()
-        self.labels: Labels = bunch.target.astype(np.int64)
+        table = np.loadtxt(str(distribution("scikit-learn").locate_file(FILE)), delimiter=",")
+        self.labels: Labels = table[:, -1].astype(np.int64)
         self.skipped: set[str] = set()
-        areas = bunch.images.reshape(-1, size, 8 // size, size, 8 // size).mean(axis=(2, 4))
+        areas = table[:, :-1].reshape(-1, size, 8 // size, size, 8 // size).mean(axis=(2, 4))
         self._images: Images = np.round(areas * (255 / 16)).astype(np.uint8)[..., None]
 
     def __len__(self) -> int:

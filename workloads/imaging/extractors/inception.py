@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from assay.errors import UserError
+from imaging.blank import allocate, blank
 from imaging.contents import sha256_of
 from imaging.extractors import inception_weights
 from imaging.extractors.inception_network import Network, folded
@@ -57,12 +58,12 @@ class InceptionV3(Network):
     ) -> None:
         if precision not in get_args(Precision):
             raise UserError(f"precision must be one of {', '.join(get_args(Precision))}; got {precision!r}")
-        with torch.device("meta"):
+        with blank():
             super().__init__()
         self.precision = precision
         self._name: str | None = None
         self._fast: list[Network] = []  # in a list, so that it is not in the state dict
-        self.to_empty(device="cpu")
+        allocate(self)
         self.eval().requires_grad_(False)
         if isinstance(weights, Mapping):
             self.load(weights)

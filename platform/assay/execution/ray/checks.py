@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future
 from functools import partial
 
@@ -14,10 +14,10 @@ from assay.events import Emit, Event
 from assay.execution.broker import too_large
 from assay.execution.ray.capacity import TRIAL_MEMORY_BYTES, capacity
 from assay.execution.ray.growth import limit
-from assay.execution.ray.task import remote_findings
 from assay.execution.ray.watch import while_it_lives
 from assay.execution.requirements import need
 from assay.planning import Plan, check_where_stages_run
+from assay.planning.checks import Check, Finding, findings
 from assay.text import size
 
 
@@ -30,7 +30,7 @@ def check_here(plan: Plan, done: Collection[str], emit: Emit) -> None:
 def _check(plan: Plan, done: Collection[str], emit: Emit, lost: Future[None], over: threading.Event) -> None:
     _refuse_what_cannot_fit(plan, done)
     _refuse_without_memory()
-    for message in check_where_stages_run(plan, done, remote_findings):
+    for message in check_where_stages_run(plan, done, _remote_findings):
         emit(Event("warning", message=message, once=message))
 
 
@@ -53,3 +53,11 @@ def _refuse_without_memory() -> None:
             f"Ray has {size(memory)} of memory to assign on this machine, allowed: {size(TRIAL_MEMORY_BYTES)} or "
             "more, for a trial; free some, or use a machine with more"
         )
+
+
+def _remote_findings(checks: Sequence[Check]) -> list[Finding]:
+    """Run `findings` on the cluster, whose files and packages may differ from those here. One task: it is quick."""
+    try:
+        return ray.get(ray.remote(findings).options(num_cpus=1).remote(checks))
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from None

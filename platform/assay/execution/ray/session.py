@@ -27,6 +27,7 @@ QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_worker_maximum_startup_concurrency": "8",  # Ray warns at four times this many processes
+    "RAY_idle_worker_killing_time_threshold_ms": "60000",  # else each reduction starts a process that imports torch
 }
 
 DEBUGGER = "PYTHONBREAKPOINT"
@@ -65,14 +66,15 @@ def _connect(address: str | None, folder: str | None) -> None:
     logging.getLogger("ray").setLevel(logging.WARNING)
     on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(
-            address=address or "local",
-            include_dashboard=None if address else False,
-            log_to_driver=False,
-            logging_level=logging.WARNING,
-            namespace="assay",
-            _temp_dir=folder,
-        )
+        with private.without_log_monitor():
+            ray.init(
+                address=address or "local",
+                include_dashboard=None if address else False,
+                log_to_driver=False,
+                logging_level=logging.WARNING,
+                namespace="assay",
+                _temp_dir=folder,
+            )
     except ConnectionError as error:
         advice = "If the cluster requires a token, set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH to its file."
         raise UserError(f"no Ray cluster at {address or 'local'!r}: {error}. {advice}") from error

@@ -1,14 +1,11 @@
-"""Reductions and checks as Ray tasks."""
+"""Reductions as Ray tasks."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import ray
 
 from assay.execution.ray.job import Job
 from assay.execution.work import reduce
-from assay.planning.checks import Check, Finding, findings
 
 
 def reduce_task(job: Job) -> None:
@@ -20,11 +17,3 @@ def reduce_task(job: Job) -> None:
 def _reduce(job: Job) -> None:
     with job.failures_told():
         reduce(job.stage, job.store(), job.place(), job.emit)
-
-
-def remote_findings(checks: Sequence[Check]) -> list[Finding]:
-    """Run `findings` on the cluster, whose files and packages may differ from those here. One task: it is quick."""
-    try:
-        return ray.get(ray.remote(findings).options(num_cpus=1).remote(checks))
-    except ray.exceptions.RayTaskError as error:
-        raise error.cause from None
