@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from assay.errors import UserError
+from imaging.blank import blank
 
 LISTED = 3
 """Keys that a refusal names."""
@@ -128,7 +129,7 @@ class VisionTransformer(nn.Module):
     def of(cls, shape: Shape, weights: Mapping[str, Tensor], origin: str = "") -> VisionTransformer:
         """The network with weights under any published keys, in fp32. Raises UserError, with `origin` as prefix, if a
         key or a shape differs."""
-        with torch.device("meta"):
+        with blank():
             network = cls(shape)
         own, given = network.state_dict(), published_keys(weights)
         wrong = [key for key in own if key not in given or given[key].numel() != own[key].numel()]
