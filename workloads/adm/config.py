@@ -322,7 +322,7 @@ class SampleConfig(Section):
     """[least, most] timestep, of the diffusion.steps, at which images are guided; null: at all."""
     guide: Annotated[Str | None, ADDED] = None
     """The unconditional or weaker model: KEY, SWEEP/ARM or SWEEP/ARM@ITERATIONS of a training, as in train.init; or
-    "@ITERATIONS": the model's own, at that earlier step."""
+    "@ITERATIONS": the model's own, at that earlier step. Its weights are averaged at its first rate."""
     guide_checkpoint: Annotated[FilePath | None, ADDED] = None
     """The same as a published or native checkpoint, of the model's architecture."""
     guidance_at: Annotated[str, AfterValidator(GUIDANCE_PLACES.checked)] = "x_t"

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import guest_pieces
 from adm.config import ModelConfig
-from adm.registries import SAMPLERS
+from adm.diffusion.guidance import with_null_label
+from adm.registries import GUIDANCES, SAMPLERS
 from adm.respacing import space_timesteps
 from adm.workload import workload
 from assay.cli import main
@@ -133,6 +135,21 @@ def test_her_spacing_is_asked_for_by_name_and_count(installed: None) -> None:
         ConfigError, match=r"'quadratic40': guest_pieces:quadratic_steps returned .*; allowed: 40 of the"
     ):
         stages(diffusion__steps=50, sample__steps="quadratic40")
+
+
+def test_her_guidance_needs_what_its_facts_say_and_is_priced(installed: None) -> None:
+    guided = {"sample__guidance": "rescaled", "train__label_dropout": 0.1}
+    one, two = (stages(sample__guidance_scale=scale, **guided)["draw"] for scale in (1.0, 2.0))
+    assert two.flops == 2 * one.flops  # type: ignore[operator]
+    assert two.config["sample"]["guidance"] == "rescaled"
+    assert "guest_pieces.training:rescaled" in two.imports
+    with pytest.raises(ConfigError, match=r"sample\.guidance: rescaled needs a model without labels"):
+        stages(sample__guidance="rescaled", sample__guidance_scale=2.0)
+    pair = with_null_label(lambda x, t, y: torch.cat([x * (1 + y.view(-1, 1, 1, 1)), x], dim=1), null_label=0)
+    x = torch.randn(2, 1, 4, 4)
+    drawn = GUIDANCES["rescaled"].load()(pair, 2.0)(x, torch.tensor([5, 5]), y=torch.tensor([1, 2]))
+    torch.testing.assert_close(drawn[:, :1].std((1, 2, 3)), torch.stack([2 * x[0].std(), 3 * x[1].std()]))
+    assert torch.equal(drawn[:, 1:], x)
 
 
 def test_her_variance_that_changes_nothing_is_not_in_the_key(installed: None) -> None:
