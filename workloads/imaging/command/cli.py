@@ -1,6 +1,7 @@
-"""`adm-evaluate`: the published evaluator's metrics, from the same files, without TensorFlow.
+"""`adm-evaluate`: the published evaluator's metrics, from the same files, without TensorFlow, and today's.
 
-    adm-evaluate REF.npz SAMPLES.npz [SAMPLES2.npz …]
+    adm-evaluate REF SAMPLES [SAMPLES2 …]
+    adm-evaluate REF SAMPLES --extractor inception --extractor dinov2 --metric density_coverage
     adm-evaluate --self-check [DATA.npz …]
 
 Metrics go to stdout, everything else to stderr. Exit codes: 0 done; 1 a self-check failed; 2 a mistake in the request;
@@ -11,9 +12,9 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,16 +23,14 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from assay.errors import AssayWarning, UserError, passing_warnings
-from assay.text import first_line
+from assay.errors import UserError, passing_warnings
 from imaging.config import MOST_GIB
 
 if TYPE_CHECKING:
     from imaging.command.output import Outcome
     from imaging.command.self_check import SelfCheck
-    from imaging.extractors.inception import InceptionV3
-    from imaging.reference.files import ImageBatches, Reference
-    from imaging.reference.npz_images import NpzImages
+    from imaging.command.spaces import Space
+    from imaging.reference.files import ImageBatches, ImageSet, Reference
 
 EXIT_NOT_SOUND = 1
 EXIT_USER_ERROR = 2
@@ -55,22 +54,45 @@ def main() -> None:
 @app.command()
 def evaluate(
     reference: Annotated[
-        Path | None, typer.Argument(metavar="REF.npz", help="Statistics, images (arr_0), or both.")
+        Path | None,
+        typer.Argument(metavar="REF", help="npz of statistics, images (arr_0), or both; folder or zip of images."),
     ] = None,
     samples: Annotated[
-        list[Path] | None, typer.Argument(metavar="SAMPLES.npz...", help="Images, uint8 (N, H, W, 3).")
+        list[Path] | None,
+        typer.Argument(metavar="SAMPLES...", help="npz of uint8 (N, H, W, 3), folder or zip of images."),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images at once in Inception.")] = 64,
+    extractor: Annotated[
+        list[str] | None,
+        typer.Option(help="Features to compare in: inception (default), dinov2, clip. Repeat it for several."),
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Also report kid, density_coverage, authpct, frechet_infinity, or another. Repeat it for several."
+        ),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images at once in a network.")] = 64,
+    size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Crop and resize images of folders and zips to this many pixels a side."),
+    ] = None,
     max_gib: Annotated[
         float,
         typer.Option(
             min=0.001,
-            help="Working memory for precision and recall, beyond the features; inf: no bound.",
+            help="Working memory for metrics that compare pairs, beyond the features; inf: no bound.",
         ),
     ] = 1.0,
     inception: Annotated[
         Path | None,
         typer.Option(help="Inception's weights. Else $ADM_INCEPTION_WEIGHTS, else the file in ~/.cache/adm."),
+    ] = None,
+    dinov2: Annotated[
+        Path | None,
+        typer.Option(help="DINOv2's weights. Else $ADM_DINOV2_WEIGHTS, else the file in ~/.cache/adm."),
+    ] = None,
+    clip: Annotated[
+        Path | None, typer.Option(help="CLIP's weights. Else $ADM_CLIP_WEIGHTS, else the file in ~/.cache/adm.")
     ] = None,
     any_weights: Annotated[
         bool, typer.Option("--any-weights", help="Allow other weights than the published ones: distances are not FID.")
@@ -82,6 +104,9 @@ def evaluate(
     save_reference: Annotated[
         Path | None, typer.Option(help="Write REF's statistics and images to this file, for later.")
     ] = None,
+    uses_cache: Annotated[
+        bool, typer.Option("--cache/--no-cache", help="Keep REF's features by content in ~/.cache/adm/references.")
+    ] = True,
     is_self_check: Annotated[
         bool,
         typer.Option(
@@ -91,16 +116,16 @@ def evaluate(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")] = False,
 ) -> None:
-    """Inception Score, FID, sFID, Precision and Recall of samples, as the published evaluator computes them.
+    """Inception Score, FID, sFID, Precision and Recall of samples, as the published evaluator computes them, and other
+    metrics, in the features of DINOv2 and CLIP, too.
 
-    The Inception Score needs the samples alone. Precision and recall need images in REF. Intervals, and KID with its
-    standard error, are part of a trial's results (see workloads/imaging/README.md).
+    The Inception Score needs the samples alone. Precision and recall need images in REF. --json has 95% intervals, each
+    of which takes 20 more distances.
     """
     err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     try:
         with _printed_warnings(err) as messages:
             from imaging.command.output import as_json_text, as_text
-            from imaging.extractors.inception_weights import find
 
             if is_self_check:
                 paths = [path for path in (reference, *(samples or [])) if path is not None]
@@ -108,13 +133,18 @@ def evaluate(
                 _print_self_checks(checks, messages, as_json)
                 return
             if reference is None or not samples:
-                raise UserError(
-                    "REF.npz and SAMPLES.npz are needed: what to compare with, and what to compare (see --help)"
-                )
-            weights = find(inception)
-            files = _opened(reference, samples)
-            network = _network(weights, any_weights, precision, device)
-            outcome = _outcome(network, *files, batch_size, int(min(max_gib, MOST_GIB) * 2**30), save_reference, err)
+                raise UserError("REF and SAMPLES are needed: what to compare with, and what to compare (see --help)")
+            from imaging.command import request
+
+            asked, names = metric or [], list(dict.fromkeys(extractor or ["inception"]))
+            request.refuse_unknown(names, asked)
+            weights: dict[str, Path | None] = {"inception": inception, "dinov2": dinov2, "clip": clip}
+            request.refuse_absent(names, weights)
+            read, files = request.opened(reference, samples, size)
+            spaces = [_space(name, weights[name], any_weights, precision, device) for name in names]
+            request.warn_of_few(files, spaces)
+            settings = Settings(batch_size, int(min(max_gib, MOST_GIB) * 2**30), tuple(asked), as_json, uses_cache)
+            outcome = _outcome(spaces, read, files, settings, save_reference, err)
         typer.echo(as_json_text(outcome, messages) if as_json else as_text(outcome))
     except KeyboardInterrupt:
         err.print("adm-evaluate: stopped before the metrics were computed")
@@ -135,12 +165,13 @@ def _self_checks(
 ) -> list[SelfCheck]:
     """Check by Inception's features if its weights are available, else by pixels."""
     from imaging.command.self_check import Digits, self_check
+    from imaging.command.spaces import inception_network
     from imaging.extractors.inception_weights import ENVIRONMENT, InceptionWeightsError, find
     from imaging.reference.npz_images import NpzImages
 
     sets: list[tuple[str, ImageBatches]] = [(str(path), NpzImages.open(path)) for path in paths]
     try:
-        network = _network(find(inception), any_weights, precision, device)
+        network = inception_network(find(inception), any_weights, precision.value, _device(device))
     except InceptionWeightsError as error:
         if inception is not None or ENVIRONMENT in os.environ:
             raise
@@ -161,83 +192,72 @@ def _print_self_checks(checks: list[SelfCheck], messages: list[str], as_json: bo
         raise typer.Exit(EXIT_NOT_SOUND)
 
 
-def _opened(reference: Path, samples: list[Path]) -> tuple[Reference, list[NpzImages]]:
-    """Open and check every file before anything is computed."""
-    from imaging.command.figures import warn_if_few
-    from imaging.reference.files import read_reference
-    from imaging.reference.npz_images import NpzImages
-
-    files = [NpzImages.open(path) for path in samples]
-    read = read_reference(reference)
-    for file in files:
-        warn_if_few(str(file.path), len(file))
-        if read.images is not None and file.shape[1:3] != read.images.shape[1:3]:
-            (height, width), (other_height, other_width) = file.shape[1:3], read.images.shape[1:3]
-            warnings.warn(
-                f"{file.path} has images of {height} × {width} pixels, and {reference} of {other_height} × "
-                f"{other_width}: distances include the effect of resizing",
-                AssayWarning,
-                stacklevel=1,
-            )
-    if len({len(file) for file in files}) > 1:
-        counts = ", ".join(f"{file.path} {len(file):,}" for file in files)
-        warnings.warn(
-            f"the files have different numbers of images ({counts}), and FID falls with their number: compare the same "
-            "number of each",
-            AssayWarning,
-            stacklevel=1,
-        )
-    return read, files
-
-
-def _network(weights: Path, any_weights: bool, precision: Arithmetic, device: str | None) -> InceptionV3:
+def _device(asked: str | None) -> str:
     import torch
 
-    from imaging import InceptionV3
+    return asked or ("cuda" if torch.cuda.is_available() else "cpu")
 
-    network = InceptionV3(weights, precision=precision.value, any_weights=any_weights)
-    if not network.is_published:
-        warnings.warn(
-            f"these are not the weights that FID is defined by; distances are called fd_{network.extractor} and are "
-            "not comparable with published ones",
-            AssayWarning,
-            stacklevel=1,
-        )
-    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return network.to(chosen)
-    except (RuntimeError, AssertionError) as error:  # what PyTorch raises for a missing device
-        raise UserError(f"--device {chosen}: {first_line(error)}") from error
+
+def _space(name: str, weights: Path | None, any_weights: bool, precision: Arithmetic, device: str | None) -> Space:
+    from imaging.command.spaces import inception_network, space_of_inception, space_of_vision
+    from imaging.extractors import inception_weights, vision_weights
+
+    if name != "inception":
+        return space_of_vision(vision_weights.PUBLISHED[name], weights, _device(device))
+    file = inception_weights.find(weights)
+    return space_of_inception(inception_network(file, any_weights, precision.value, _device(device)))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How metrics are computed."""
+
+    batch_size: int
+    max_bytes: int
+    metrics: tuple[str, ...]
+    """Those that are asked for besides the standard ones."""
+    with_intervals: bool
+    uses_cache: bool
 
 
 def _outcome(
-    network: InceptionV3,
+    spaces: list[Space],
     reference: Reference,
-    files: list[NpzImages],
-    batch_size: int,
-    max_bytes: int,
+    files: list[ImageSet],
+    settings: Settings,
     save_reference: Path | None,
     err: Console,
 ) -> Outcome:
     from imaging.command.figures import figures, image_features, reference_features
-    from imaging.command.output import Evaluated, Outcome
-    from imaging.extractors.inception_weights import distance_name
+    from imaging.command.images import digest_of
+    from imaging.command.output import Evaluated, Outcome, named
 
     num_images = None if reference.images is None else len(reference.images)
+    digest = digest_of(reference.path)
+    contents = f"{digest} {reference.images and reference.images.shape}" if settings.uses_cache else None
     with _progress(err, reference.path.name, num_images) as advance:
-        compared_to = reference_features(network, reference, batch_size, advance)
+        compared_to = reference_features(spaces, reference, settings.batch_size, advance, contents)
     if save_reference is not None:
-        compared_to.save(save_reference, reference.images, reference.label(network.features_name))
+        first = spaces[0]
+        compared_to[first.extractor].save(save_reference, reference.images, reference.label(first.features))
         err.print(f"wrote {save_reference}")
     evaluated: list[Evaluated] = []
     for file in files:
         with _progress(err, file.path.name, len(file)) as advance:
-            features = image_features(network, file, batch_size, advance)
-        distance = distance_name(network.extractor)
-        metrics = figures(compared_to, features, distance, str(network.fc.weight.device), max_bytes)
-        evaluated.append(Evaluated(file.path, len(file), metrics))
-    facts = (compared_to.num_images, num_images, network.extractor, network.precision)
-    return Outcome(reference.path, *facts, tuple(evaluated))
+            features = image_features(spaces, file, settings.batch_size, advance)
+        found = [
+            figures(
+                space,
+                compared_to[space.extractor],
+                features[space.extractor],
+                settings.metrics,
+                settings.max_bytes,
+                settings.with_intervals,
+            )
+            for space in spaces
+        ]
+        evaluated.append(Evaluated(file.path, len(file), named(found)))
+    return Outcome(reference.path, digest, tuple(evaluated))
 
 
 @contextmanager

@@ -6,10 +6,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from imaging.command.figures import Figures
-from imaging.contents import sha256_of
-from imaging.extractors.inception_weights import PUBLISHED, distance_name
+from imaging.command.figures import Figure
+from imaging.command.images import source_of
+from imaging.command.spaces import INCEPTION
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class Evaluated:
 
     path: Path
     num_samples: int
-    figures: Figures
+    figures: tuple[tuple[str, Figure], ...]
+    """Each with its name: as a trial's, it ends in the extractor's name if an earlier one reports the same."""
 
 
 @dataclass(frozen=True)
@@ -26,43 +28,44 @@ class Outcome:
     """Files of samples compared with one reference."""
 
     reference: Path
-    num_of_statistics: int | None
-    """Number of images that the reference's statistics were computed from; None if its file does not say."""
-    num_images: int | None
-    """Number of images in the reference, for precision and recall."""
-    extractor: str
-    arithmetic: str
+    digest: str
+    """Of the reference's contents."""
     samples: tuple[Evaluated, ...]
 
 
-def _rows(outcome: Outcome, evaluated: Evaluated) -> list[tuple[str, str, float | None, str]]:
-    """(label, metric, value, reason if there is none). With other than the published weights, a distance is not FID."""
-    fid = "FID" if outcome.extractor == PUBLISHED else f"FD ({outcome.extractor})"
-    key = distance_name(outcome.extractor)
-    names = {
-        "Inception Score": "inception_score",
-        fid: key,
-        f"s{fid}": f"s{key}",
-        "Precision": "precision",
-        "Recall": "recall",
-    }
-    values, missing = evaluated.figures.values, evaluated.figures.missing
-    return [(name, key, values.get(key), missing.get(key, "")) for name, key in names.items()]
+def named(by_space: Sequence[Sequence[Figure]]) -> tuple[tuple[str, Figure], ...]:
+    """The figures of one file with their names, from those of each space."""
+    taken: dict[str, Figure] = {}
+    for figures in by_space:
+        earlier = set(taken)
+        for figure in figures:
+            taken[f"{figure.key}_{figure.space.extractor}" if figure.key in earlier else figure.key] = figure
+    return tuple(taken.items())
+
+
+def _label(name: str, figure: Figure) -> str:
+    """As the published evaluator calls it. With other than the published weights, a distance is not FID."""
+    space = figure.space
+    if space.extractor != INCEPTION or name != figure.key:
+        return name
+    fid = "FID" if space.is_fid else f"FD ({space.network})"
+    labels = {"inception_score": "Inception Score", "precision": "Precision", "recall": "Recall"}
+    return {**labels, space.distance: fid, f"s{space.distance}": f"s{fid}"}.get(name, name)
 
 
 def as_text(outcome: Outcome) -> str:
     """One file: the published evaluator's lines. Several: a table, and the reasons for missing values below."""
+    rows = [[(_label(name, figure), figure) for name, figure in each.figures] for each in outcome.samples]
     if len(outcome.samples) == 1:
         return "\n".join(
-            f"{name}: {f'not computed: {why}' if value is None else value}"
-            for name, _, value, why in _rows(outcome, outcome.samples[0])
+            f"{label}: {f'not computed: {figure.why}' if figure.value is None else figure.value}"
+            for label, figure in rows[0]
         )
-    rows = [_rows(outcome, evaluated) for evaluated in outcome.samples]
-    table = [["Samples", "N", *(name for name, *_ in rows[0])]]
+    table = [["Samples", "N", *(label for label, _ in rows[0])]]
     for evaluated, row in zip(outcome.samples, rows, strict=True):
-        cells = ["—" if value is None else f"{value:.4f}" for _, _, value, _ in row]
+        cells = ["—" if figure.value is None else f"{figure.value:.4f}" for _, figure in row]
         table.append([str(evaluated.path), str(evaluated.num_samples), *cells])
-    notes = [f"{name}: not computed: {why}" for row in rows for name, _, value, why in row if value is None]
+    notes = [f"{label}: not computed: {figure.why}" for row in rows for label, figure in row if figure.value is None]
     return "\n".join([*_aligned(table), *dict.fromkeys(notes)])
 
 
@@ -78,29 +81,26 @@ def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
 
 
 def as_json_text(outcome: Outcome, messages: Sequence[str]) -> str:
-    """Each metric with its numbers of samples and references, its extractor, and the reference's sha256."""
-    digest = sha256_of(outcome.reference)
+    """Each metric with its 95% interval, its numbers of samples and references, its extractor, and the reference's
+    digest: the sha256 of a file."""
+    key = "reference_contents" if source_of(outcome.reference) == "folder" else "reference_sha256"
     samples = []
     for evaluated in outcome.samples:
         metrics = {}
-        for name, key, value, why in _rows(outcome, evaluated):
-            by_images = name in ("Precision", "Recall")
-            against = (
-                {}
-                if name == "Inception Score"
-                else {
-                    "reference_sha256": digest,
-                    "num_reference": outcome.num_images if by_images else outcome.num_of_statistics,
-                }
-            )
-            missing = {"why": why} if value is None else {}
-            metrics[key] = {
-                "value": value,
-                **missing,
+        for name, figure in evaluated.figures:
+            about: dict[str, Any] = {"value": figure.value}
+            if figure.value is None:
+                about["why"] = figure.why
+            if figure.interval is not None:
+                interval = figure.interval
+                about |= {"low": interval.low, "high": interval.high, "standard_error": interval.standard_error}
+            about |= {
                 "num_samples": evaluated.num_samples,
-                "extractor": outcome.extractor,
-                "arithmetic": outcome.arithmetic,
-                **against,
+                "extractor": figure.space.network,
+                "arithmetic": figure.space.arithmetic,
             }
+            if figure.needs_reference:
+                about |= {key: outcome.digest, "num_reference": figure.num_reference}
+            metrics[name] = about
         samples.append({"path": str(evaluated.path), "metrics": metrics})
     return json.dumps({"reference": str(outcome.reference), "samples": samples, "warnings": list(messages)}, indent=2)

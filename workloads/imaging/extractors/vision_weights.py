@@ -74,6 +74,8 @@ CLIP = VisionWeights(
     "https://huggingface.co/openai/clip-vit-large-patch14-336/resolve/main/pytorch_model.bin",
     "ADM_CLIP_WEIGHTS",
 )
+PUBLISHED = {DINOV2.extractor: DINOV2, CLIP.extractor: CLIP}
+"""Extractor → its published weights."""
 
 
 class VisionWeightsError(UserError):

@@ -34,6 +34,25 @@ NUM_FEATURES = {POOL: 2048, SPATIAL: 2023}
 COPIED_AT_ONCE = 256
 
 
+class ImageBatches(Protocol):
+    """Images to write beside their statistics."""
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(N, H, W, 3)."""
+
+    def batches(self, size: int) -> Iterator[Images]:
+        """All images in order, uint8 (≤ size, H, W, 3)."""
+
+
+class ImageSet(ImageBatches, Protocol):
+    """Images of one size in a file or folder, read batch by batch."""
+
+    @property
+    def path(self) -> Path: ...
+    def __len__(self) -> int: ...
+
+
 @dataclass(frozen=True)
 class Statistics:
     """The statistics in a reference file; None for what it lacks."""
@@ -86,18 +105,7 @@ class Statistics:
 class Reference(Statistics):
     """The contents of a reference file of Inception's features; None for what it lacks."""
 
-    images: NpzImages | None
-
-
-class ImageBatches(Protocol):
-    """Images to write beside their statistics."""
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """(N, H, W, 3)."""
-
-    def batches(self, size: int) -> Iterator[Images]:
-        """All images in order, uint8 (≤ size, H, W, 3)."""
+    images: ImageSet | None
 
 
 def read_statistics(path: Path) -> Statistics:

@@ -98,8 +98,8 @@ def test_figures_are_those_of_the_metrics_on_the_features(tmp_path: Path, weight
             assert metrics[key]["reference_sha256"] == hashlib.sha256(reference.read_bytes()).hexdigest()
             assert metrics[key]["num_reference"] == 6
     assert [warning.split(":")[0] for warning in out["warnings"]] == [
-        str(samples), "these are not the weights that FID is defined by; distances are called fd_" + name
-        + " and are not comparable with published ones", str(reference),
+        "these are not the weights that FID is defined by; distances are called fd_" + name
+        + " and are not comparable with published ones", str(samples), str(reference),
     ]  # fmt: skip
     written = read_reference(written_to)
     assert (written.extractor, written.num_images) == (name, 6)
@@ -276,7 +276,7 @@ def test_damaged_and_absent_files_are_refused(tmp_path: Path, weights: Path) -> 
     for bad, message in {
         short: "is no npz file, or truncated: File is not a zip file. Copy it again",
         tmp_path / "absent.npz": "does not exist; an npz file is needed",
-        tmp_path: "is a folder; an npz file is needed",
+        tmp_path: "contains no images; looked for .png, .jpg",
     }.items():
         for files in ((good, bad), (bad, good)):
             result = run(*files, "--inception", weights)
