@@ -309,6 +309,9 @@ class SampleConfig(Section):
     sampler: SamplerName = "ddpm"
     steps: Steps = 250
     """A count, counts per section ([90, 60, 60, 20, 20]), or a spacing and a count ("ddim25", "karras25")."""
+    density: Annotated[tuple[PositiveInt, ...] | None, Field(min_length=2), ADDED] = None
+    """Where a count of steps lies: the share of them in each of so many equal parts of the range of log σ, the first
+    nearest the data; between the parts it changes smoothly. None: evenly in the trained timesteps."""
     eta: Eta = 0.0
     """DDIM's η: 0 is deterministic."""
     guidance: Annotated[str, AfterValidator(GUIDANCES.checked), ADDED] = "classifier"
@@ -340,6 +343,15 @@ class SampleConfig(Section):
     memory runs out. The images do not depend on it."""
     keep_images: Literal["none", "npz", "png"] = "none"
     """Keep all images in one file: npz for the reference evaluator, or a zip of PNGs. none: keep 100, for the grid."""
+
+    @property
+    def spaced_steps(self) -> Steps:
+        """`steps`, with `density` if there is one: "spline25:3,2,1". Raises ValueError unless they are a count then."""
+        if self.density is None:
+            return self.steps
+        if not isinstance(self.steps, int):
+            raise ValueError(f"density is for a count of steps, but steps is {self.steps!r}: leave one of them out")
+        return f"spline{self.steps}:{','.join(map(str, self.density))}"
 
     @property
     def guided_by(self) -> Guide | None:
@@ -452,7 +464,7 @@ class Config(Section):
         """Refuse what would otherwise fail only after the trainings."""
         if self.model.role is Role.DRAWS:
             try:
-                count_steps(self.diffusion.steps, self.sample.steps)
+                count_steps(self.diffusion.steps, self.sample.spaced_steps)
             except ValueError as error:
                 raise FieldError(
                     f"sample.steps does not fit diffusion.steps: {error}", "sample.steps", "diffusion.steps"

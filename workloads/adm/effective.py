@@ -10,7 +10,7 @@ from typing import TypeVar
 from adm.config import Config, DiffusionConfig, ModelConfig, SampleConfig, Steps, TrainConfig
 from adm.models.layout import Attention, layout
 from adm.registries import LOSS_OPTIONS, LOSSES, NETWORKS, PICTURES, SAMPLERS, VARIANCES, Guide, Role, spacing_of
-from adm.respacing import count_steps, fractional_spacing, section_counts, space_timesteps
+from adm.respacing import fractional_spacing, section_counts, space_timesteps
 from adm.sampling.guides import guided_timesteps, has_null_class, visited
 from adm.studies.config import FiguresConfig
 from assay.workload.fields import Section
@@ -122,13 +122,13 @@ def _sample(c: Config) -> SampleConfig:
         return sample
     if guided_timesteps(c.diffusion, sample) == visited(c.diffusion, sample.steps):
         sample = _with(sample, guidance_interval=None)
-    return _with(sample, steps=_steps(c.diffusion.steps, sample.steps))
+    return _with(sample, steps=_steps(c.diffusion.steps, sample.spaced_steps), density=None)
 
 
 def _steps(num_timesteps: int, steps: Steps) -> Steps:
     """The simplest spelling of the same steps: a count, else counts per section, else a spacing and a count."""
-    if fractional_spacing(num_timesteps, steps) is not None:
-        return f"{spacing_of(steps)}{count_steps(num_timesteps, steps)}"
+    if (fractional := fractional_spacing(num_timesteps, steps)) is not None:
+        return fractional.spelled
     kept = space_timesteps(num_timesteps, steps)
     if kept == space_timesteps(num_timesteps, len(kept)):
         return len(kept)

@@ -77,11 +77,14 @@ class Spacing(Piece):
     """It chooses noise levels σ = √(1−ᾱ)/√ᾱ instead of steps: the function takes (σ of step 0, σ of the last step,
     count) and returns `count` σ, ascending, from the first to the last. They lie between steps, so the network gets
     fractional timesteps."""
+    takes_weights: bool = False
+    """A fractional spacing whose function takes weights as well: "spline25:3,2,1"."""
 
 
 SPACINGS = Registry[Spacing]("spacing of steps", "adm.spacings")
 SPACINGS.register("ddim", Spacing(path="adm.respacing:ddim_stride"))
 SPACINGS.register("karras", Spacing(path="adm.respacing:karras_sigmas", is_fractional=True))
+SPACINGS.register("spline", Spacing(path="adm.respacing:spline_sigmas", is_fractional=True, takes_weights=True))
 
 
 def spacing_of(steps: object) -> str | None:

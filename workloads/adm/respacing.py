@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from math import gcd, log
 
-from adm.registries import SPACINGS, Spacing, spacing_of
+from adm.registries import SPACINGS, spacing_of
 from assay.text import shorten
 
 Sections = str | int | Sequence[int]
 MOST_DIGITS = 18
 """Digits of a count that are read: for thousands of digits, int() raises an error of its own."""
+MIN_WEIGHTS = 2
 MIN_FRACTIONAL = 2
 """Both ends are kept."""
 KARRAS_RHO = 7.0
@@ -42,22 +45,59 @@ def space_timesteps(num_timesteps: int, sections: Sections) -> list[int]:
 def count_steps(num_timesteps: int, sections: Sections) -> int:
     """The number of steps of a run, fractional spacings included. Raises ValueError where there can be no such run."""
     fractional = fractional_spacing(num_timesteps, sections)
-    return len(space_timesteps(num_timesteps, sections)) if fractional is None else fractional[1]
+    return len(space_timesteps(num_timesteps, sections)) if fractional is None else fractional.count
 
 
-def fractional_spacing(num_timesteps: int, sections: Sections) -> tuple[Spacing, int] | None:
-    """The spacing and its count, if `sections` names one that chooses noise levels, such as "karras25"; else None.
-    Raises ValueError for a count that is not from 2 to `num_timesteps`."""
+@dataclass(frozen=True)
+class FractionalSpacing:
+    """A spacing that chooses noise levels, as "karras25" or "spline25:3,2,1" spell it."""
+
+    name: str
+    count: int
+    weights: tuple[int, ...] = ()
+
+    @property
+    def spelled(self) -> str:
+        """The simplest spelling of the same: without a common factor of the weights."""
+        factor = gcd(*self.weights) or 1
+        weights = ",".join(str(weight // factor) for weight in self.weights)
+        return f"{self.name}{self.count}" + (f":{weights}" if weights else "")
+
+    def sigmas(self, sigma_min: float, sigma_max: float) -> list[float]:
+        """The noise levels σ = √(1−ᾱ)/√ᾱ, ascending, from the first to the last."""
+        spacing = SPACINGS[self.name]
+        weights = (self.weights,) if spacing.takes_weights else ()
+        sigmas: list[float] = spacing.load()(sigma_min, sigma_max, self.count, *weights)
+        return sigmas
+
+
+def fractional_spacing(num_timesteps: int, sections: Sections) -> FractionalSpacing | None:
+    """The spacing that `sections` names, if it is one that chooses noise levels; else None. Raises ValueError for a
+    count that is not from 2 to `num_timesteps`, and for weights that are missing or not meant."""
     name = spacing_of(sections)
     if name is None or not SPACINGS[name].is_fractional:
         return None
-    count = _named_count(name, str(sections).strip())
+    text = str(sections).strip()
+    spelled, _, weights = text.partition(":")
+    count = _named_count(name, spelled)
     if not MIN_FRACTIONAL <= count <= num_timesteps:
         raise ValueError(
-            f"respacing {_shown(str(sections))} takes {shorten(str(count))} steps, allowed: {MIN_FRACTIONAL} to "
-            f"{num_timesteps}"
+            f"respacing {_shown(text)} takes {shorten(str(count))} steps, allowed: {MIN_FRACTIONAL} to {num_timesteps}"
         )
-    return SPACINGS[name], count
+    return FractionalSpacing(name, count, _weights(name, text, weights))
+
+
+def _weights(name: str, text: str, weights: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in weights.split(",")] if ":" in text else []
+    if not SPACINGS[name].takes_weights:
+        if parts:
+            raise ValueError(f"respacing {_shown(text)} has weights, which {name!r} does not take")
+        return ()
+    if len(parts) < MIN_WEIGHTS or not all(part.isdecimal() and int(part[:MOST_DIGITS]) > 0 for part in parts):
+        raise ValueError(
+            f"respacing {_shown(text)} needs {MIN_WEIGHTS} weights or more, integers above 0: such as '{name}25:3,2,1'"
+        )
+    return tuple(int(part[:MOST_DIGITS]) for part in parts)
 
 
 def section_counts(num_timesteps: int, sections: Sections) -> list[int] | None:
@@ -124,6 +164,20 @@ def karras_sigmas(sigma_min: float, sigma_max: float, count: int) -> list[float]
     """σ_i = (σ_min^{1/ρ} + i/(N−1) (σ_max^{1/ρ} − σ_min^{1/ρ}))^ρ, ascending. EDM, arXiv 2206.00364, equation 5."""
     low, high = sigma_min ** (1 / KARRAS_RHO), sigma_max ** (1 / KARRAS_RHO)
     between = [(low + i / (count - 1) * (high - low)) ** KARRAS_RHO for i in range(1, count - 1)]
+    return [sigma_min, *between, sigma_max]
+
+
+def spline_sigmas(sigma_min: float, sigma_max: float, count: int, weights: Sequence[int]) -> list[float]:
+    """`count` noise levels of which each of len(weights) equal parts of the range of log σ gets a share as large as its
+    weight, the first one nearest the data. Between the parts the density changes smoothly: log σ is a monotone cubic
+    spline (Fritsch & Butland 1984) of the share of steps. Equal weights: levels evenly spaced in λ = −log σ."""
+    import numpy as np
+    from scipy.interpolate import PchipInterpolator
+
+    low, high = log(sigma_min), log(sigma_max)
+    shares = np.concatenate([[0.0], np.cumsum(weights) / sum(weights)])
+    spline = PchipInterpolator(shares, np.linspace(low, high, len(weights) + 1))
+    between = np.exp(spline(np.linspace(0, 1, count)[1:-1])).tolist()
     return [sigma_min, *between, sigma_max]
 
 

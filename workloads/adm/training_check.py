@@ -167,5 +167,6 @@ def _measured_noise(
     why = f"goes by σ/√ᾱ, which is infinite at the last step of {process.schedule}: use another, or another schedule"
     if SAMPLERS[config.sampler].needs_signal:
         yield ConfigProblem(f"{section}.sampler", f"{config.sampler} {why}")
-    if (name := spacing_of(config.steps)) is not None and SPACINGS[name].is_fractional:
-        yield ConfigProblem(f"{section}.steps", f"{config.steps} {why}")
+    steps = config.spaced_steps if isinstance(config, SampleConfig) else config.steps
+    if (name := spacing_of(steps)) is not None and SPACINGS[name].is_fractional:
+        yield ConfigProblem(f"{section}.steps", f"{steps} {why}")

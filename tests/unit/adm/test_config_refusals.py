@@ -56,6 +56,14 @@ DETERMINISTIC = {"sample.sampler": "ddim", "sample.eta": 0.0}
             {**ZERO_SNR, "sample.sampler": "edm_heun"},
             r"sample\.sampler: edm_heun goes by σ/√ᾱ, which is infinite at the last step of cosine_zero_snr",
         ),
+        (
+            {"sample.steps": "karras10", "sample.density": [2, 1]},
+            r"density is for a count of steps, but steps is 'karras10': leave one of them out",
+        ),
+        (
+            {**ZERO_SNR, "sample.steps": 10, "sample.density": [2, 1]},
+            r"sample\.steps: spline10:2,1 goes by σ/√ᾱ, which",
+        ),
         ({**ZERO_SNR, "sample.steps": "karras10"}, r"sample\.steps: karras10 goes by σ/√ᾱ, which is infinite"),
         (
             {**ZERO_SNR, **GUIDED, "sample.sampler": "ddim"},

@@ -47,6 +47,7 @@ ONE_RESOLUTION = {"model.channel_mult": [1.0], "model.attention_resolutions": []
         ({"sample.steps": 20}, {"sample.steps": " 20 "}),
         ({"sample.steps": [10, 10]}, {"sample.steps": "10, 10"}),
         ({"sample.steps": 1000}, {"sample.steps": ""}),
+        ({"sample.steps": 20, "sample.density": [4, 2]}, {"sample.steps": "spline20:2,1"}),
         ({"sample.steps": 1000}, {"sample.steps": "ddim1000"}),
         ({"sample.steps": 1000}, {"sample.steps": [500, 500]}),
         ({**DDIM, "sample.eta": 0.0}, {**DDIM, "sample.eta": -0.0}),

@@ -77,9 +77,8 @@ class Process:
         """The original timestep of each respaced index, (T,): whole numbers, unless the spacing is fractional."""
         self._tensors: dict[tuple[object, ...], Tensor] = {}
         if (fractional := fractional_spacing(steps, respacing)) is not None:
-            spacing, count = fractional
             ends = relative_sigmas(self._trained_betas)[[0, -1]]
-            self._visit_sigmas(np.array(spacing.load()(*ends.tolist(), count), dtype=np.float64))
+            self._visit_sigmas(np.array(fractional.sigmas(*ends.tolist()), dtype=np.float64))
         else:
             kept = space_timesteps(steps, respacing)
             self.timestep_map = np.array(kept, dtype=np.int64)

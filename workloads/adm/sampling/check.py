@@ -164,7 +164,7 @@ def _spacings(c: Config) -> dict[str, tuple[DiffusionConfig, Steps]]:
     """Path → the process and the sampling steps, if this config samples; steps that do not fit are left out."""
     if c.model.role is not Role.DRAWS or c.measure not in ("quality", "inversion", "likelihood"):
         return {}
-    spacings = {"sample.steps": (c.diffusion, c.sample.steps)}
+    spacings = {"sample.steps": (c.diffusion, c.sample.spaced_steps)}
     if c.upsampler is not None:
         spacings["upsampler.steps"] = (c.upsampler.diffusion, c.upsampler.steps)
     return {path: spacing for path, spacing in spacings.items() if _fits(*spacing)}

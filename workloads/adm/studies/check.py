@@ -131,7 +131,7 @@ def _likelihood(c: Config) -> Iterator[ConfigProblem]:
         message = "likelihood uses a single model, but this base has an upsampler; set it to null"
         yield ConfigProblem("measure", message, ("upsampler",))
     if _is_fractional(c):
-        message = f"{c.sample.steps} goes between the steps, but the likelihood is a sum over steps: use a count"
+        message = f"{c.sample.spaced_steps} goes between the steps, but the likelihood is a sum over steps: use a count"
         yield ConfigProblem("sample.steps", message, ("measure",))
     available, requested = validation.countable(c.data.of_validation or c.data), c.likelihood.num_images
     if available is not None and requested is not None and requested > available:
@@ -140,7 +140,7 @@ def _likelihood(c: Config) -> Iterator[ConfigProblem]:
 
 def _is_fractional(c: Config) -> bool:
     try:
-        return fractional_spacing(c.diffusion.steps, c.sample.steps) is not None
+        return fractional_spacing(c.diffusion.steps, c.sample.spaced_steps) is not None
     except ValueError:
         return False  # told elsewhere: no such spacing
 

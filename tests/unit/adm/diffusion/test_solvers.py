@@ -263,3 +263,25 @@ def test_those_that_need_no_signal_start_from_pure_noise(schedule: str) -> None:
 def test_facts_say_what_they_do() -> None:
     assert SAMPLERS["edm_heun"].evaluations(20) == SAMPLERS["dpmpp_2s"].evaluations(20) == 39
     assert SAMPLERS["unipc"].evaluations(20) == SAMPLERS["dpmpp_2m"].evaluations(20) == 20
+
+
+def test_a_spline_puts_steps_where_its_weights_are() -> None:
+    def log_sigmas(steps: str) -> Any:
+        diffusion = process(steps)
+        return np.log(diffusion.noise_scales / diffusion.signal_scales)
+
+    even = log_sigmas("spline41:1,1,1,1")
+    np.testing.assert_allclose(even, np.linspace(LOG_SIGMAS[0], LOG_SIGMAS[-1], 41))  # evenly in λ
+    near_the_data = log_sigmas("spline41:5,3,1,1")
+    parts = np.linspace(LOG_SIGMAS[0], LOG_SIGMAS[-1], 5)
+    np.testing.assert_allclose(near_the_data[[0, 20, 32, 36, 40]], parts)  # 20, 12, 4 and 4 of 40 intervals
+    assert (np.diff(near_the_data) > 0).all()
+    for steps, told in (
+        ("spline10", "needs 2 weights or more"),
+        ("spline10:3", "needs 2 weights or more"),
+        ("spline10:3,0", "integers above 0"),
+        ("karras10:3,2", "does not take"),
+        ("spline1:1,1", "allowed: 2 to 1000"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            process(steps)
