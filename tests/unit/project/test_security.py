@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,12 @@ def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             yield ast.unparse(node.func), node
+
+
+@cache
+def calls_of_sources() -> Sequence[tuple[Path, str, ast.Call]]:
+    """Of all sources, which are read once for all tests."""
+    return [(path, *found) for path in SOURCES for found in calls(ast.parse(path.read_text()))]
 
 
 def option(call: ast.Call, name: str) -> str | None:
@@ -66,8 +73,7 @@ def listens_to_all(name: str, call: ast.Call) -> bool:
 def test_no_source_does_it(is_wrong: Callable[[str, ast.Call], bool]) -> None:
     found = [
         f"{path.relative_to(ROOT)}:{call.lineno}: {ast.unparse(call)}"
-        for path in SOURCES
-        for name, call in calls(ast.parse(path.read_text()))
+        for path, name, call in calls_of_sources()
         if is_wrong(name, call)
     ]
     assert found == []
