@@ -18,11 +18,13 @@ from assay.costs.savings import CostSheet
 from assay.planning import Plan
 from assay.report.html.elements import code, document, escape, figure, folded, listed, section
 from assay.report.html.table import table
+from assay.report.tables.agreement import agreement_in_words, disagreements_listing
 from assay.report.tables.columns import arms_listing, ranked_by, trials_listing
 from assay.report.tables.costs import charges_listing, cost_lines
 from assay.report.tables.formats import failure_lines
 from assay.report.tables.listing import Column, Listing
 from assay.results import Table, TrialOutcome
+from assay.results.agreement import agreements
 from assay.results.rows import Row
 from assay.sweep import Trial
 from assay.sweep.config_text import as_yaml
@@ -30,6 +32,7 @@ from assay.sweep.expansion import in_words
 from assay.text import decimals, metric, plural
 
 MOST_GRIDS = 24
+MOST_DISAGREEMENTS = 20
 PACKAGES = ("assay", "ray", "torch", "deepspeed", "mlflow", "numpy", "scipy")
 USUAL = ("cached", "computed")
 """States that are not shown."""
@@ -56,6 +59,7 @@ def page(contents: Contents) -> str:
     name = f"{sweep.name} ({sweep.profile})" if sweep.profile else sweep.name
     sections = [
         section("result", "Result", *_result(contents.table, contents.plan.warnings)),
+        section("agreement", "Agreement between metrics", *_agreement(contents.table)),
         section("plots", "Plots", _plots(contents.plots)),
         section("samples", "Samples", _samples(contents)),
         section("configs", "What differs", *_configs(contents)),
@@ -100,6 +104,14 @@ def _result(ranking: Table, warned: Sequence[str]) -> Iterator[str]:
     yield folded(f"Each of {plural(len(ranking.rows), 'trial')}", trials) if ranking.arms else trials
     source = [f"paper's: {ranking.reference_source}"] if ranking.reference_source and ranking.reference_metrics else []
     yield listed([*source, *failure_lines(ranking), *ranking.notes, *(f"Warning: {message}" for message in warned)])
+
+
+def _agreement(ranking: Table) -> Iterator[str]:
+    """How much alike the objectives order the arms, and which pairs they order differently."""
+    for found in agreements(ranking):
+        yield listed([agreement_in_words(found)])
+        if found.disagreements:
+            yield table(disagreements_listing(found, MOST_DISAGREEMENTS), pinned=f"better by {found.first}")
 
 
 def _state(row: Row) -> str:
