@@ -16,7 +16,8 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ from assay.planning import make_plan  # noqa: E402
 from assay.store import Store  # noqa: E402
 from assay.sweep import Sweep, load_sweep  # noqa: E402
 
+LOOK_EVERY = 100
+"""Stages."""
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -113,10 +116,10 @@ def on_ray(options: argparse.Namespace, sweep: Sweep, home: Home) -> None:
     ):
         took, stages = until.at - since.at, until.stages - since.stages
         busy = sum(max(0.0, min(end, until.at) - max(start, since.at)) for start, end in naps) / took
-        print(
-            f"{words}: {stages:,} stages in {took:.1f} s; lanes busy: {busy:.1f} of {there}; "
-            f"CPU: {1000 * (until.cpu_s - since.cpu_s) / stages:.0f} ms per stage; memory: {until.memory_gib:.1f} GiB"
-        )
+        each_ms = {kind: 1000 * (s - since.cpu_s.get(kind, 0.0)) / stages for kind, s in until.cpu_s.items()}
+        print(f"{words}: {stages:,} stages in {took:.1f} s; lanes busy: {busy:.1f} of {there}")
+        print(f"  memory: {until.memory_gib:.1f} GiB; CPU per stage: {sum(each_ms.values()):.0f} ms")
+        print("  of it", ", ".join(f"{kind} {ms:.0f}" for kind, ms in sorted(each_ms.items())))
     for said in sorted({said.partition(": ")[2] for said in watch.said})[:5]:
         print("  ", said)
 
@@ -127,18 +130,21 @@ class Mark:
 
     stages: int
     at: float
-    cpu_s: float
+    cpu_s: Mapping[str, float]
+    """By the kind of process."""
     memory_gib: float
     """Pages that several share count once."""
 
 
 class Watch:
-    """A listener that notes where a run was at a tenth, half and nine tenths of its stages, and kills at the half."""
+    """A listener that notes where a run was at two, five and nine tenths of its stages, and kills at five."""
 
     def __init__(self, stages: int, kill: Callable[[], None]) -> None:
         self.marks: list[Mark] = []
         self.said: list[str] = []
-        self._at, self._kill, self._done = [stages // 10, stages // 2, stages * 9 // 10], kill, 0
+        self._at, self._kill, self._done = [stages * tenths // 10 for tenths in (2, 5, 9)], kill, 0
+        self._cpu_s: dict[int, tuple[str, float]] = {}
+        """Process → its kind, and its seconds when it was last looked at: one that was killed took a little more."""
 
     def begin(self, *_: object) -> None: ...
 
@@ -149,8 +155,14 @@ class Watch:
             self.said.append(event.message)
         elif event.kind == "committed":
             self._done += 1
+            if self._done in self._at or self._done % LOOK_EVERY == 0:
+                self._cpu_s |= (family := seconds_of_family())
             if self._done in self._at:
-                self.marks.append(Mark(self._done, time.time(), *taken_by_family()))
+                cpu_s: dict[str, float] = defaultdict(float)
+                for kind, seconds in self._cpu_s.values():
+                    cpu_s[kind] += seconds
+                memory_gib = sum(map(memory_of, family)) / 2**20
+                self.marks.append(Mark(self._done, time.time(), cpu_s, memory_gib))
                 if len(self.marks) == 2:
                     self._kill()
 
@@ -161,8 +173,8 @@ def timed_run(sweep: Sweep, home: Home, **how: Any) -> tuple[Outcome, float]:
     return run(plan, home, **how), time.perf_counter() - began
 
 
-def taken_by_family() -> tuple[float, float]:
-    """CPU seconds of this process and all that it started, itself or through others, and their memory in GiB."""
+def seconds_of_family() -> dict[int, tuple[str, float]]:
+    """The kind and the CPU seconds of this process and of each that it started, itself or through others."""
     parents, seconds = {}, {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -170,12 +182,34 @@ def taken_by_family() -> tuple[float, float]:
         except OSError:
             continue  # ended since it was listed
         parents[int(folder.name)] = int(fields[1])
-        seconds[int(folder.name)] = sum(map(int, fields[11:15])) / TICKS_PER_S
+        seconds[int(folder.name)] = sum(map(int, fields[11:13])) / TICKS_PER_S
     family, added = {os.getpid()}, {os.getpid()}
     while added:
         added = {pid for pid, parent in parents.items() if parent in added}
         family |= added
-    return sum(seconds[pid] for pid in family), sum(map(memory_of, family)) / 2**20
+    return {pid: (kind_of(pid), seconds[pid]) for pid in family}
+
+
+KINDS = {
+    b"ImplicitFunc": "trials",
+    b"BrokerActor": "broker",
+    b"ray::_reduce": "workers",
+    b"ray::IDLE": "workers",
+    b"Agent": "Ray's agents",
+    b"gcs_server": "Ray's head",
+    b"raylet": "raylets",
+}
+"""What stands in a command line → the kind of the process."""
+
+
+def kind_of(pid: int) -> str:
+    if pid == os.getpid():
+        return "driver"
+    try:
+        line = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return "others"
+    return next((kind for title, kind in KINDS.items() if title in line), "others")
 
 
 def memory_of(pid: int) -> int:

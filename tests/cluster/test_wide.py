@@ -17,7 +17,7 @@ from machines import Machines
 
 pytestmark = pytest.mark.cluster
 
-NODES = LANES = 3
+NODES = LANES = 2
 """So many machines, and lanes of each."""
 
 
@@ -44,12 +44,12 @@ class Loss:
                 self._lose()
 
 
-def test_of_nine_busy_lanes_six_are_lost_and_no_stage_is(machines: Machines, tmp_path: Path) -> None:
+def test_of_four_busy_lanes_two_are_lost_and_no_stage_is(machines: Machines, tmp_path: Path) -> None:
     gate = tmp_path / "shut"
     gate.touch()
 
     def lose() -> None:
-        machines.kill_machines(NODES - 1)
+        machines.kill_machines(1)
         gate.unlink()
 
     machines.have(NODES, num_cpus=LANES)
@@ -63,5 +63,5 @@ def test_of_nine_busy_lanes_six_are_lost_and_no_stage_is(machines: Machines, tmp
     assert not gate.exists()
     assert outcome.computed == {*outcome.plan.stages} == {*Store(home.store_url).known()}
     assert {*loss.committed.values()} == {1}
-    lost = [said for said in loss.said if "taken away" in said or "lost" in said or "died" in said]
-    assert len(lost) >= LANES, "what ran on the lost machines began again on the one that was left"
+    again = [said for said in loss.said if ": it failed; retry 1 of 3, from what is stored: its " in said]
+    assert len(again) == LANES, "what ran on the machine that was lost"
