@@ -41,6 +41,7 @@ from assay.workload import (
     find_stage,
 )
 from assay.workload.fields import Section
+from imaging.command import COMMANDS
 from imaging.config import Crop
 from imaging.evaluation import facts, samples, validation
 from imaging.evaluation import graph as evaluation_graph
@@ -100,6 +101,7 @@ FORMATS = (
 
 class AdmWorkload(TypedWorkload[Config]):
     name = "adm"
+    commands = COMMANDS
     config_type = Config
     report = facts.hints(
         metrics=(*facts.leading_metrics(), *graph.METRICS),

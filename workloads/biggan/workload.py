@@ -17,6 +17,7 @@ from biggan.compute import drawing_flops, step_flops
 from biggan.config import Config
 from biggan.memory import drawing_memory
 from biggan.presets import PRESETS
+from imaging.command import COMMANDS
 from imaging.evaluation import facts, validation
 from imaging.evaluation import graph as evaluation_graph
 from imaging.paths import places_in
@@ -27,6 +28,7 @@ PACE = {"iterations", "checkpoint_every", "keep_last", "keep_every"}
 
 class BigGANWorkload(TypedWorkload[Config]):
     name = "biggan"
+    commands = COMMANDS
     config_type = Config
     bases = PRESETS
     report = facts.hints(curves=("generator_loss", "discriminator_loss"), days=DeviceDays("V100"))

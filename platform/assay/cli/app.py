@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 
+from assay.cli.installed import WithInstalled
 from assay.cli.options_of import checks, plans, results, runs
 
 app = typer.Typer(
+    cls=WithInstalled,
     help="Studies of generative models on a Ray cluster: one YAML file, one table.",
     epilog="Start with: assay run quickstart, or a study of your own: assay init. Results are stored in .assay, or in "
     "the folder set as ASSAY_HOME.",

@@ -49,6 +49,14 @@ class PrintsTables(Protocol):
     def tables(self) -> Sequence[PrintedTable]: ...
 
 
+@runtime_checkable
+class HasCommands(Protocol):
+    """A workload with commands of its own, such as `assay NAME FILE`."""
+
+    commands: Mapping[str, str]
+    """Name → import path of the command, a function with Typer's annotations."""
+
+
 class Workload(Protocol):
     """The object that an entry point in `assay.workloads` refers to."""
 

@@ -17,6 +17,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import imaging
+from assay.cli.app import app as assay_app
 from imaging.command import figures as command_figures
 from imaging.command.cli import app
 from imaging.extractors.vision import NETWORKS
@@ -161,3 +162,16 @@ def test_statistics_alone_are_inceptions(samples: Path, weights: list[str], tmp_
     np.savez(tmp_path / "statistics.npz", mu=np.zeros(2048), sigma=np.eye(2048))
     result = run(tmp_path / "statistics.npz", samples, "--extractor", "clip", *weights)
     assert "statistics.npz has only Inception's statistics: clip needs images (arr_0)" in result.stderr
+
+
+def test_assay_evaluate_is_the_same_command(folder: Path, samples: Path, weights: list[str]) -> None:
+    options = ["--extractor", "clip", "--json", *weights]
+    ours, theirs = (
+        CliRunner().invoke(command, [*name, str(folder), str(samples), *options])
+        for command, name in ((app, []), (assay_app, ["evaluate"]))
+    )
+    assert theirs.exit_code == 0, theirs.stderr
+    assert theirs.stdout == ours.stdout
+    unknown = CliRunner().invoke(assay_app, ["evaluat"])
+    assert unknown.exit_code == 2
+    assert "No such command 'evaluat'" in unknown.stderr
