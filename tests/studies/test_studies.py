@@ -252,7 +252,8 @@ def test_all_are_planned_without_torch_ray_or_mlflow() -> None:
         "import sys; from assay.sweep import load_sweep; from assay.planning import checked, make_plan\n"
         "for path in sys.argv[1:]:\n"
         "    for profile in [None, *load_sweep(path).profiles]:\n"
-        "        assert checked(make_plan(load_sweep(path, profile=profile))).stages\n"
+        "        sweep = load_sweep(path, profile=profile)\n"
+        "        assert checked(make_plan(sweep)).stages or sweep.searcher.facts.learns\n"  # its trials are not known yet
         "print(*{'ray', 'torch', 'mlflow', 'pandas'} & set(sys.modules))"
     )
     command = [sys.executable, "-c", code, *map(str, SWEEPS)]
