@@ -248,12 +248,13 @@ def test_every_number_of_the_paper_stands_beside_a_trial_at_full_scale(name: str
 
 
 def test_all_are_planned_without_torch_ray_or_mlflow() -> None:
+    """The trials of a searcher that learns are not known before a run."""
     code = (
         "import sys; from assay.sweep import load_sweep; from assay.planning import checked, make_plan\n"
         "for path in sys.argv[1:]:\n"
         "    for profile in [None, *load_sweep(path).profiles]:\n"
         "        sweep = load_sweep(path, profile=profile)\n"
-        "        assert checked(make_plan(sweep)).stages or sweep.searcher.facts.learns\n"  # its trials are not known yet
+        "        assert checked(make_plan(sweep)).stages or sweep.searcher.facts.learns\n"
         "print(*{'ray', 'torch', 'mlflow', 'pandas'} & set(sys.modules))"
     )
     command = [sys.executable, "-c", code, *map(str, SWEEPS)]
