@@ -15,6 +15,11 @@ from smoke_study import Study, in_fp32
 WIDTH = "140"
 ON_RAY = {"appendix_k_guidance"}
 """Run on Ray and tracked, as `assay run` does it. The others in-process, which takes less time."""
+SHORTER = {
+    "guidance_kinds": ("sample.steps=8", "evaluate.num_samples=40"),
+    "training_targets": ("train.iterations=40",),
+}
+"""What is set where no test compares the trials, and whole trials would take most of a minute."""
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +34,8 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., St
             with contextlib.redirect_stdout(out):
                 how = [] if name in ON_RAY else ["--executor", "inline", "--no-tracking"]
                 trains = profile == "smoke"
-                sets = [word for override in in_fp32(name) for word in ("--set", override)] if trains else []
+                overrides = [*in_fp32(name), *SHORTER.get(name, ())] if trains else []
+                sets = [word for override in overrides for word in ("--set", override)]
                 code = main(["run", name, "--profile", profile, "--plain", *how, *sets])
             assert code == 0, out.getvalue()
             done[name, profile] = Study(out.getvalue(), home / "reports" / f"{name}@{profile}")
