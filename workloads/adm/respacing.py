@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gcd, log
+from typing import TYPE_CHECKING, TypeVar
 
 from adm.registries import SPACINGS, spacing_of
 from assay.text import shorten
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from torch import Tensor
+
 Sections = str | int | Sequence[int]
+Real = TypeVar("Real", float, "npt.NDArray[np.float64]", "Tensor")
 MOST_DIGITS = 18
 """Digits of a count that are read: for thousands of digits, int() raises an error of its own."""
 MIN_WEIGHTS = 2
@@ -160,10 +167,22 @@ def ddim_stride(num_timesteps: int, count: int) -> list[int]:
     raise ValueError(f"no integer stride visits exactly {shorten(str(count))} of {num_timesteps} steps{named}{plain}")
 
 
-def karras_sigmas(sigma_min: float, sigma_max: float, count: int) -> list[float]:
-    """σ_i = (σ_min^{1/ρ} + i/(N−1) (σ_max^{1/ρ} − σ_min^{1/ρ}))^ρ, ascending. EDM, arXiv 2206.00364, equation 5."""
+def karras_sigma(share: Real, sigma_min: float, sigma_max: float) -> Real:
+    """σ at a share of the way from σ_min to σ_max: (σ_min^{1/ρ} + share (σ_max^{1/ρ} − σ_min^{1/ρ}))^ρ. EDM, arXiv
+    2206.00364, equation 5, where the share is i/(N−1)."""
     low, high = sigma_min ** (1 / KARRAS_RHO), sigma_max ** (1 / KARRAS_RHO)
-    between = [(low + i / (count - 1) * (high - low)) ** KARRAS_RHO for i in range(1, count - 1)]
+    return (low + share * (high - low)) ** KARRAS_RHO
+
+
+def karras_share(sigma: Real, sigma_min: float, sigma_max: float) -> Real:
+    """The share at which karras_sigma is σ."""
+    low, high = sigma_min ** (1 / KARRAS_RHO), sigma_max ** (1 / KARRAS_RHO)
+    return (sigma ** (1 / KARRAS_RHO) - low) / (high - low)
+
+
+def karras_sigmas(sigma_min: float, sigma_max: float, count: int) -> list[float]:
+    """`count` noise levels of karras_sigma, ascending."""
+    between = [karras_sigma(i / (count - 1), sigma_min, sigma_max) for i in range(1, count - 1)]
     return [sigma_min, *between, sigma_max]
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from adm import respacing
 from adm.registries import SCHEDULES
 from assay.workload import load_attribute
 
@@ -22,7 +23,7 @@ T = TypeVar("T", Array, Tensor)
 
 COSINE_OFFSET = 0.008
 MAX_BETA = 0.999
-SIGMA_MIN, SIGMA_MAX, RHO = 0.002, 80.0, 7
+SIGMA_MIN, SIGMA_MAX = 0.002, 80.0
 LAST_BETA = 1 - 2.0**-30
 """Of a zero terminal SNR: ᾱ_T is a billionth of ᾱ_{T−1}. All other steps are the published ones."""
 
@@ -74,16 +75,13 @@ def karras_betas(steps: int) -> Array:
 
 
 def karras_sigma(t: T, steps: int) -> T:
-    """σ = √(1−ᾱ)/√ᾱ at real t in [0, steps − 1]: uniform in σ^{1/7} from 0.002 to 80. Karras et al. 2022
-    (arXiv:2206.00364), equation 5 with its values."""
-    low, high = SIGMA_MIN ** (1 / RHO), SIGMA_MAX ** (1 / RHO)
-    return (low + t / max(steps - 1, 1) * (high - low)) ** RHO
+    """σ = √(1−ᾱ)/√ᾱ at real t in [0, steps − 1], from 0.002 to 80. EDM, arXiv 2206.00364, equation 5."""
+    return respacing.karras_sigma(t / max(steps - 1, 1), SIGMA_MIN, SIGMA_MAX)
 
 
 def karras_timestep(sigma: T, steps: int) -> T:
     """The real t at which karras_sigma is σ."""
-    low, high = SIGMA_MIN ** (1 / RHO), SIGMA_MAX ** (1 / RHO)
-    return (steps - 1) * (sigma ** (1 / RHO) - low) / (high - low)
+    return (steps - 1) * respacing.karras_share(sigma, SIGMA_MIN, SIGMA_MAX)
 
 
 BETWEEN: dict[str, Callable[[Tensor], Tensor]] = {
