@@ -1,4 +1,4 @@
-"""Naive and optimized networks are the same function, whatever the options; so is either with checkpointing."""
+"""Naive, optimized and compiled networks are the same function, whatever the options, and with checkpointing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from adm.config import ModelConfig
 from adm.models import build
-from adm.models.implementations import IMPLEMENTATIONS, channels_last_norm_silu
+from adm.models.implementations import IMPLEMENTATIONS, Compiled, channels_last_norm_silu
 from adm.models.layers import GroupNorm
 from adm.models.layout import CPU_FUSED_ATTENTION_PIXELS
 
@@ -58,6 +58,9 @@ OPTIONS: dict[str, ModelConfig] = {
     **{f"pool_{pool}": ENCODER.model_copy(update={"pool": pool}) for pool in ("attention", "adaptive", "spatial")},
     "pool_spatial_v2": ENCODER.model_copy(update={"pool": "spatial_v2"}),
 }
+
+COMPILER_LOOKS = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
+"""PyTorch's compiler looks for gradients of all that it is given, and hides the warning by other means."""
 
 
 def lively(model: nn.Module) -> nn.Module:
@@ -184,10 +187,59 @@ def test_long_attention_on_a_cpu_is_fused_and_the_same(dtype: torch.dtype) -> No
         with torch.profiler.profile() as profile:
             attended[name] = implementation.attention(*tensors)
         operations = {event.key for event in profile.key_averages()}
-        assert ("aten::_scaled_dot_product_flash_attention_for_cpu" in operations) == (name == "optimized")
+        assert ("aten::_scaled_dot_product_flash_attention_for_cpu" in operations) == (name != "naive")
         attended[name].float().square().sum().backward()  # type: ignore[no-untyped-call]
         gradients[name] = [x.grad for x in tensors]
     within = 8 * torch.finfo(dtype).eps
     assert relative(attended["optimized"].detach(), attended["naive"].detach()) < within
     for fused, products in zip(gradients["optimized"], gradients["naive"], strict=True):
         assert relative(fused, products) < within
+
+
+@pytest.mark.slow
+@COMPILER_LOOKS
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("base", {}),
+        ("base", {"activation_checkpointing": True}),
+        ("conv", {}),
+        ("super_res", {}),
+        ("pool_attention", {}),
+    ],
+)
+def test_every_block_is_one_compiled_region(name: str, changes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Traced as when it is compiled, but run as it is: a break in a graph would be an error."""
+    monkeypatch.setitem(IMPLEMENTATIONS, "compiled", Compiled("eager"))
+    torch._dynamo.reset()
+    counters = torch._dynamo.utils.counters
+    counters.clear()
+    config = OPTIONS[name].model_copy(update=changes)
+    model = of(config, implementation="optimized")
+    compiled = of(config, model, implementation="compiled")
+    assert list(compiled.state_dict()) == list(model.state_dict())
+    out, gradient = output_and_gradient(model, config)
+    for _ in range(2):  # the second call compiles nothing
+        found, found_gradient = output_and_gradient(compiled, config)
+        assert relative(found, out) < FP32_RELATIVE
+        assert relative(found_gradient, gradient) < 10 * FP32_RELATIVE
+        blocks = sum(len(getattr(model, part, ())) for part in ("input_blocks", "output_blocks")) + 1
+        assert counters["stats"]["unique_graphs"] == blocks
+    assert not counters["graph_break"]
+
+
+@pytest.mark.slow
+@COMPILER_LOOKS
+def test_a_compiled_block_equals_a_naive_one() -> None:
+    naive = of(UNET, implementation="naive")
+    compiled = of(UNET, naive, implementation="compiled")
+    outcomes = []
+    for model in (naive, compiled):
+        block = model.get_submodule("input_blocks.2")  # a residual block that halves the resolution
+        x, emb = (torch.randn(shape, generator=torch.Generator().manual_seed(2)) for shape in ((2, 32, 8, 8), (2, 128)))
+        out = block(x.requires_grad_(), emb)
+        gradients = torch.autograd.grad(out.square().sum(), [x, *block.parameters()])
+        outcomes.append((out.detach(), torch.cat([g.flatten() for g in gradients])))
+    (expected, expected_gradient), (found, found_gradient) = outcomes
+    assert relative(found, expected) < FP32_RELATIVE
+    assert relative(found_gradient, expected_gradient) < 10 * FP32_RELATIVE

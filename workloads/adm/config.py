@@ -97,7 +97,8 @@ class ModelConfig(Section):
     pool: Literal["attention", "adaptive", "spatial", "spatial_v2"] = "attention"
     """encoder only."""
     activation_checkpointing: Bool = False
-    implementation: Literal["naive", "optimized"] = "optimized"
+    implementation: Literal["naive", "optimized", "compiled"] = "optimized"
+    """compiled: torch.compile, one region per block. Compiling takes CPU minutes at the first steps."""
 
     @property
     def role(self) -> Role:

@@ -232,7 +232,7 @@ def _products(layer: Layer, plan: Layout, how: Arithmetic) -> int:
 
 
 def _is_fused(layer: Attention, plan: Layout, how: Arithmetic) -> bool:
-    if plan.config.implementation != "optimized":
+    if plan.config.implementation == "naive":
         return False
     return how.on_gpu or layer.resolution**2 >= CPU_FUSED_ATTENTION_PIXELS[how.width]
 

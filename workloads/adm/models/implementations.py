@@ -1,4 +1,4 @@
-"""The operations in which the naive and the optimized network differ (table 7). Same weights, same outputs.
+"""The operations in which the naive, optimized (table 7) and compiled network differ. Same weights, same outputs.
 
 Legend: N images, C channels, L = H·W pixels, `heads` heads of `ch` channels each, so C = heads·ch.
 """
@@ -32,6 +32,9 @@ class Implementation(Protocol):
     def attention(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """softmax(qᵀk/√ch)·v with the softmax in float32. q, k, v (N, heads, ch, L) → (N, C, L)."""
 
+    def prepare(self, block: nn.Module) -> None:
+        """Change how a new block of the network is called, in place. Its keys stay."""
+
 
 class Naive:
     """Plain PyTorch modules on NCHW tensors, without fused kernels."""
@@ -54,6 +57,9 @@ class Naive:
         logits = (q * half_scale).transpose(2, 3) @ (k * half_scale)
         weights = torch.softmax(logits.float(), dim=-1).to(logits.dtype)
         return (v @ weights.transpose(2, 3)).flatten(1, 2)
+
+    def prepare(self, block: nn.Module) -> None:
+        """Nothing is prepared."""
 
 
 class Optimized:
@@ -86,6 +92,30 @@ class Optimized:
         h = nn.functional.scaled_dot_product_attention(q, k, v)
         return h.transpose(1, 2).flatten(2).transpose(1, 2)
 
+    def prepare(self, block: nn.Module) -> None:
+        """Nothing is prepared."""
+
+
+class Compiled(Optimized):
+    """As `optimized`, with one region per block of the network that PyTorch compiles at its first call.
+
+    Compiling needs a C++ compiler, on a GPU also Triton, and takes CPU minutes: it pays for long runs. The results are
+    kept on disk (TORCHINDUCTOR_CACHE_DIR), so that later runs of the same network begin sooner.
+    """
+
+    def __init__(self, backend: str = "inductor") -> None:
+        self._backend = backend
+
+    def norm_silu(self, norm: nn.Module, x: Tensor, scale: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
+        # A kernel of its own would only be in the way of the compiler, which fuses more.
+        if x.is_cuda and isinstance(norm, nn.GroupNorm) and torch.compiler.is_compiling():
+            return channels_last_norm_silu(x, norm.weight, norm.bias, norm.num_groups, norm.eps, scale, shift)
+        return super().norm_silu(norm, x, scale, shift)
+
+    def prepare(self, block: nn.Module) -> None:
+        # fullgraph: a block that is compiled in pieces is an error. Blocks share their code, but not their recompiles.
+        block.compile(backend=self._backend, fullgraph=True, isolate_recompiles=True)
+
 
 def channels_last_norm_silu(
     x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float, scale: Tensor | None, shift: Tensor | None
@@ -110,4 +140,8 @@ def _compiled_norm_silu() -> Callable[..., Tensor]:
 
 
 NAIVE = Naive()
-IMPLEMENTATIONS: dict[str, Implementation] = {"naive": NAIVE, "optimized": Optimized()}
+IMPLEMENTATIONS: dict[str, Implementation] = {
+    "naive": NAIVE,
+    "optimized": Optimized(),
+    "compiled": Compiled(),
+}

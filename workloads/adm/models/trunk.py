@@ -59,7 +59,9 @@ class Trunk(nn.Module):
 
     def _block(self, block: Block, embed_channels: int) -> EmbedSequential:
         layers = [self._layer(layer, embed_channels) for layer in block]
-        return EmbedSequential(layers, self.config.activation_checkpointing)
+        sequence = EmbedSequential(layers, self.config.activation_checkpointing)
+        self.implementation.prepare(sequence)
+        return sequence
 
     def _layer(self, layer: Layer, embed_channels: int) -> nn.Module:
         config = self.config

@@ -73,3 +73,24 @@ def test_the_gradient_is_taken_where_the_config_says(inputs: dict[str, Any], gui
     assert said == {"sample.precision": "fp32"}
     assert np.array_equal(images, draw(guidance_at))
     assert not np.array_equal(images, draw("mean" if guidance_at == "x_t" else "x_t"))
+
+
+def test_weights_are_cast_once_per_batch(inputs: dict[str, Any]) -> None:
+    """Not in every step: PyTorch keeps what it casts until `computing_in` ends, guided or not."""
+    config = presets.load("digits")
+
+    def casts(steps: int) -> int:
+        sample = config.sample.model_copy(update={"steps": steps, "guidance_scale": 1.0, "precision": "bf16"})
+        values = {"seed": 3, "diffusion": config.diffusion.model_dump(), "sample": sample.model_dump()}
+        context: Any = SimpleNamespace(
+            config=values, device="cpu", inputs=inputs, progress=lambda done: None, note=lambda path, value: None
+        )
+        sampler = Sampler(context)
+        with torch.profiler.profile() as profile:
+            sampler({"id": IDS[:1]})
+        return sum(event.count for event in profile.key_averages() if event.key == "aten::_to_copy")
+
+    two, three = casts(2), casts(3)
+    networks = [checkpoints.load(inputs[name].file(WEIGHTS)).build() for name in ("model", "classifier")]
+    weights = sum(isinstance(m, torch.nn.Conv2d | torch.nn.Conv1d) for n in networks for m in n.modules())
+    assert two - 2 * (three - two) > weights
