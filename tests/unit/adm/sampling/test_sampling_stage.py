@@ -75,6 +75,7 @@ def test_the_gradient_is_taken_where_the_config_says(inputs: dict[str, Any], gui
     assert not np.array_equal(images, draw("mean" if guidance_at == "x_t" else "x_t"))
 
 
+@pytest.mark.slow
 def test_weights_are_cast_once_per_batch(inputs: dict[str, Any]) -> None:
     """Not in every step: PyTorch keeps what it casts until `computing_in` ends, guided or not."""
     config = presets.load("digits")
