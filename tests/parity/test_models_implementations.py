@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from adm.config import ModelConfig
 from adm.models import build
-from adm.models.implementations import IMPLEMENTATIONS, Compiled, channels_last_norm_silu
+from adm.models.implementations import IMPLEMENTATIONS, Compiled, channels_last_norm_silu, has_compiler
 from adm.models.layers import GroupNorm
 from adm.models.layout import CPU_FUSED_ATTENTION_PIXELS
+from assay.errors import UserError
 
 FP32_RELATIVE = 1e-5
 
@@ -230,6 +231,7 @@ def test_every_block_is_one_compiled_region(name: str, changes: Any, monkeypatch
 
 @pytest.mark.slow
 @COMPILER_LOOKS
+@pytest.mark.skipif(not has_compiler(), reason="needs a C++ compiler")
 def test_a_compiled_block_equals_a_naive_one() -> None:
     naive = of(UNET, implementation="naive")
     compiled = of(UNET, naive, implementation="compiled")
@@ -243,3 +245,10 @@ def test_a_compiled_block_equals_a_naive_one() -> None:
     (expected, expected_gradient), (found, found_gradient) = outcomes
     assert relative(found, expected) < FP32_RELATIVE
     assert relative(found_gradient, expected_gradient) < 10 * FP32_RELATIVE
+
+
+def test_without_a_compiler_the_network_is_refused_before_anything_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(UserError, match=r"compiled needs a C\+\+ compiler.* or use optimized$"):
+        build(UNET.model_copy(update={"implementation": "compiled"}))

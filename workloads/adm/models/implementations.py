@@ -6,6 +6,8 @@ Legend: N images, C channels, L = H·W pixels, `heads` heads of `ch` channels ea
 from __future__ import annotations
 
 import math
+import os
+import shutil
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
@@ -15,6 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from adm.models.layout import CPU_FUSED_ATTENTION_PIXELS
+from assay.errors import UserError
+
+COMPILERS = ("c++", "g++", "clang++")
 
 
 class Implementation(Protocol):
@@ -113,8 +118,18 @@ class Compiled(Optimized):
         return super().norm_silu(norm, x, scale, shift)
 
     def prepare(self, block: nn.Module) -> None:
+        """Compile it at its first call. Raises UserError without a compiler, before anything is computed."""
+        if self._backend == "inductor" and not has_compiler():
+            raise UserError(
+                "model.implementation compiled needs a C++ compiler, but there is none of "
+                f"{', '.join(COMPILERS)} here: install one, or use optimized"
+            )
         # fullgraph: a block that is compiled in pieces is an error. Blocks share their code, but not their recompiles.
         block.compile(backend=self._backend, fullgraph=True, isolate_recompiles=True)
+
+
+def has_compiler() -> bool:
+    return "CXX" in os.environ or any(map(shutil.which, COMPILERS))
 
 
 def channels_last_norm_silu(
