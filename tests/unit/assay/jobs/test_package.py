@@ -68,7 +68,9 @@ def pack(folder: Path, workload: Path | None, made: Sweep) -> tuple[str, list[st
 def test_what_is_sent_means_what_was_checked(path: Path, tmp_path: Path) -> None:
     """Every shipped sweep, in every profile: the same stages."""
     for profile in [None, *load_sweep(path).profiles]:
-        here = load_sweep(path, profile=profile, sets=["seeds=[3]", "limits.v100_days=5"])  # a race takes one seed
+        takes_one_seed = load_sweep(path, profile=profile).scheduler.facts.needs_intervals  # of samples, not of seeds
+        sets = [f"seeds={[3] if takes_one_seed else [3, 4]}", "limits.v100_days=5"]
+        here = load_sweep(path, profile=profile, sets=sets)
         sent = tmp_path / "sent.yaml"
         sent.write_text(as_file(here))
         there = load_sweep(sent, profile=profile)
