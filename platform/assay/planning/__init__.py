@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         references_of,
         remembered,
         studies_of,
+        with_random_suggestions,
     )
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "references_of",
     "remembered",
     "studies_of",
+    "with_random_suggestions",
 ]
 
 OF_CHECKS = {"check_where_stages_run", "checked"}

@@ -231,8 +231,24 @@ def references_of(sweep: Sweep) -> Mapping[str, str]:
     return references.of_sweeps
 
 
-def _made_plan(sweep: Sweep, store: Store | None, most: int | None) -> Plan:
-    suggested = _suggested(sweep, store)
+def with_random_suggestions(plan: Plan, store: Store | None = None) -> Plan:
+    """The plan of a searcher that learns as if it had suggested all of its points: random ones stand for those to come,
+    which tells what they will cost. Any other plan as it is."""
+    sweep = plan.sweep
+    missing = (sweep.searcher.num_trials or 0) - len(plan.suggested)
+    if not sweep.searcher.facts.learns or missing <= 0:
+        return plan
+    points = (p for p in sweep.space().draws(sweep.searcher.seed, sweep.settings()) if p not in plan.suggested)
+    suggested = [*plan.suggested, *itertools.islice(points, missing)]
+    with references_found_by(References(sweep, store, make_plan)):
+        return _made_plan(sweep, store, None, suggested)
+
+
+def _made_plan(
+    sweep: Sweep, store: Store | None, most: int | None, suggested: Sequence[Mapping[str, JSON]] | None = None
+) -> Plan:
+    if suggested is None:
+        suggested = _suggested(sweep, store)
     trials = sweep.trials(suggested, most)
     limit = sweep.limits.trials
     chosen = trials if limit is None else trials[:limit]

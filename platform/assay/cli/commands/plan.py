@@ -20,7 +20,7 @@ from assay.costs.devices import SECONDS_PER_DAY, find_device
 from assay.costs.memory import GIB, MemoryNeed, memory_in_words, memory_need
 from assay.costs.rates import Rates
 from assay.home import Home
-from assay.planning import Plan, PlannedTrial, checked, make_plan
+from assay.planning import Plan, PlannedTrial, checked, make_plan, with_random_suggestions
 from assay.planning.labels import serves
 from assay.planning.stale import with_stale
 from assay.report.tables.grids import Grid
@@ -86,7 +86,8 @@ def plan_sweep(
     home = Home.default()
     store = read_only_store(home)
     with data_remarks_printed(verifies_data):
-        plan = make_plan(open_sweep(name, profile, sets), store)
+        known = make_plan(open_sweep(name, profile, sets), store)
+        plan = with_random_suggestions(known, store)
         receivers(plan.sweep, home)  # refuses wrong settings
         rates = rates_of(home)
         statuses = survey(plan, store, rates)
@@ -102,7 +103,8 @@ def plan_sweep(
         write_chart(plan, simulation, rates, on.chart)
     if is_json:
         more = {} if simulation is None else {"simulation": simulation_json(simulation, rates)}
-        print_json({**_as_json(plan, statuses, needs, rates, changed), **more})
+        about = {**_as_json(plan, statuses, needs, rates, changed), "random_trials": _num_random(plan, known)}
+        print_json({**about, **more})
         return
     print_warnings(plan.warnings)
     out = console()
@@ -115,8 +117,15 @@ def plan_sweep(
     out.print()
     for line in [*_memory_lines(needs), *summary(plan, statuses, rates)]:
         out.print(line, soft_wrap=True)
+    if count := _num_random(plan, known):
+        out.print(f"random values stand for those to be suggested, in {plural(count, 'trial')}.")
     if simulation is not None:
         print_simulation(plan, simulation, rates)
+
+
+def _num_random(plan: Plan, known: Plan) -> int:
+    """How many trials have random points instead of points that the searcher will suggest."""
+    return len(plan.trials) - len(known.trials)
 
 
 def _trials(plan: Plan, statuses: dict[str, StageStatus]) -> Listing[PlannedTrial]:

@@ -32,6 +32,29 @@ def test_suggestions_come_as_it_goes(assay: Assay, project: Path) -> None:
     assert "to do: nothing" not in planned.out
 
 
+def test_what_is_yet_to_be_suggested_is_priced_by_random_values(assay: Assay, project: Path) -> None:
+    with_scale(project, "{min: 0, max: 1}", "searcher: {name: optuna, num_trials: 4, batch: 2}\n")
+    planned = assay("plan", "norms").out
+    with_scale(project, "{min: 0, max: 1}", "searcher: {name: random, num_trials: 4}\n")
+    file = project / "sweeps/norms.yaml"
+    file.write_text(file.read_text().replace("searcher: {name: optuna, num_trials: 4, batch: 2}\n", ""))
+    at_random = assay("plan", "norms").out
+    (to_do,) = (line for line in at_random.splitlines() if line.startswith("to do: "))
+    assert to_do in planned
+    assert planned.splitlines()[-1] == "random values stand for those to be suggested, in 8 trials."
+    assert "random values" not in at_random
+
+
+def test_a_search_is_priced_by_what_it_suggested_as_far_as_it_came(assay: Assay, project: Path) -> None:
+    with_scale(project, "{min: 0, max: 1}", "searcher: {name: optuna, num_trials: 2, batch: 1}\n")
+    assert assay("run", "norms").code == 0
+    finished = json.loads(assay("plan", "norms", "--json").out)
+    assert (finished["random_trials"], {stage["state"] for stage in finished["stages"]}) == (0, {"stored"})
+    more = json.loads(assay("plan", "norms", "--json", "--set", "searcher.num_trials=3").out)
+    assert more["random_trials"] == 2
+    assert [t["trial"] for t in more["trials"][:4]] == [t["trial"] for t in finished["trials"]]
+
+
 def test_random_draws_are_planned_like_any_trials(assay: Assay, project: Path) -> None:
     with_scale(project, "{min: 0, max: 1}", "searcher: {name: random, num_trials: 3}\n")
     assert "norms, 6 trials of toy tiny" in assay("validate", "norms").out
