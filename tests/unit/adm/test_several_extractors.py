@@ -156,7 +156,10 @@ def _keys(path: str, value: Any) -> set[str]:
     ("config", "told"),
     [
         ({"evaluate.extractors": ["pixels", "pixels"]}, r"evaluate\.extractors names pixels twice; leave one out"),
-        ({"evaluate.extractors": ["pixels", "dino"]}, r"unknown extractor 'dino'; allowed: pixels, inception, class"),
+        (
+            {"evaluate.extractors": ["pixels", "dino"]},
+            r"unknown extractor 'dino'; did you mean 'dinov2'\? allowed: pixels, inception, dinov2, clip, classifier",
+        ),
         (
             {"classifier": None, "evaluate.extractors": BOTH},
             r"evaluate\.extractors: classifier needs the trial's own classifier",
