@@ -55,8 +55,8 @@ class Agreement:
 
 
 def agreements(table: Table) -> list[Agreement]:
-    """Of every two metrics among the objectives, whose directions the sweep says. Those without two arms that both
-    measure are left out.
+    """The agreement of every two metrics among the objectives, whose directions the sweep says. Pairs without two arms
+    that measure both are left out.
 
     Differences are over the seeds that two arms share, or with one seed by the jackknife over samples.
     """
@@ -83,7 +83,7 @@ def _agreement(table: Table, first: Objective, second: Objective) -> Agreement:
 
 
 def _difference(objective: Objective, rows: Sequence[Row], others: Sequence[Row]) -> Difference | None:
-    """Of two arms; None unless both have the metric, measured alike."""
+    """The difference of two arms in a metric; None unless both have it, measured alike."""
     name = objective.name
     ours, theirs = ({row.seed: row for row in each if name in row.estimates} for each in (rows, others))
     shared = [seed for seed in ours if seed in theirs]

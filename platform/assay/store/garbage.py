@@ -64,7 +64,7 @@ class Garbage:
     bytes: int
     records: Sequence[str] = ()
     stage: str = ""
-    """Of results; empty for what never became one."""
+    """The stage of a result; empty for what never became one."""
     author: Author | None = None
     """The sweep that computed it; None if that is not known."""
     parts: Sequence[str] = ()

@@ -112,7 +112,7 @@ class ProvenanceEntry(Record):
     """Where a result comes from."""
 
     origins: list[str] = Field(default_factory=list)
-    """Of every run that computed a part of it. See OriginRecord."""
+    """The origins of every run that computed a part of it. See OriginRecord."""
     hosts: list[str] = Field(default_factory=list)
     """The machines that computed it."""
     versions: dict[str, str] = Field(default_factory=dict)

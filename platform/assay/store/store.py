@@ -59,7 +59,7 @@ class Provenance:
     """Where a result comes from. Empty in older stores."""
 
     origins: frozenset[str] = frozenset()
-    """Of every run that computed a part of it; `Store.origin` reads them."""
+    """The origins of every run that computed a part of it; `Store.origin` reads them."""
     hosts: frozenset[str] = frozenset()
     """The machines that computed it."""
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -395,7 +395,7 @@ class Store:
         return self.origin_records.read(f"{origin}.json")
 
     def origins_of_progress(self, stage: Stage) -> frozenset[str]:
-        """Of the runs that computed the part of a stage that is stored."""
+        """The origins of the runs that computed the part of a stage that is stored."""
         if stage.kind == "train":
             return self.checkpoints(stage).origins(stage.amount)
         if stage.kind == "map":
