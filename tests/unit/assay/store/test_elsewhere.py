@@ -23,7 +23,6 @@ from assay.store.checkpoints import Checkpoints
 from assay.store.garbage import Reached, delete, find_garbage
 from assay.sweep import Sweep, load_sweep
 from assay.workload import Budget, Stage
-from s3_server import s3_server
 
 pytestmark = pytest.mark.slow
 
@@ -36,26 +35,6 @@ arms: {AdaGN: {model.norm: adagn}, addition: {model.norm: add}}
 metric: distance
 mode: min
 """
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[dict[str, str]]:
-    with s3_server() as found_by:
-        yield found_by
-
-
-@pytest.fixture
-def bucket(server: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
-    """The URL of a folder in a bucket."""
-    import s3fs
-
-    for name, value in server.items():
-        monkeypatch.setenv(name, value)
-    s3fs.S3FileSystem.clear_instance_cache()  # one of another server's
-    files = s3fs.S3FileSystem()
-    if not files.exists("assay"):
-        files.mkdir("assay")
-    return "s3://assay/study"
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,6 @@ from assay.store.garbage import Reached, delete, find_garbage
 from assay.store.inspection import Inspection
 from assay.store.leases import Leases
 from assay.store.running import has_ended, this_process
-from s3_server import s3_server
 
 ADA, BEN, EVE = "a" * 32, "b" * 32, "e" * 32
 NET, MORE = "1" * 32, "2" * 32
@@ -44,23 +43,6 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "s3":
         return Store(f"{request.getfixturevalue('bucket')}/{tmp_path.name}")
     return Store(str(tmp_path / "store") if request.param == "folder" else f"memory://{tmp_path}")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[dict[str, str]]:
-    with s3_server() as found_by:
-        yield found_by
-
-
-@pytest.fixture
-def bucket(server: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
-    import s3fs
-
-    for name, value in server.items():
-        monkeypatch.setenv(name, value)
-    s3fs.S3FileSystem.clear_instance_cache()
-    s3fs.S3FileSystem().makedirs("assay", exist_ok=True)
-    return "s3://assay"
 
 
 @pytest.fixture
